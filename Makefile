@@ -1,0 +1,46 @@
+# The one place that says how things are run; .ci/run and the README call these targets.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench format diagrams clean
+
+help:            ## what there is
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: .venv/.installed  ## a .venv with everything for development
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("orderflow needs Python >= 3.11") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e '.[cli,sim]'
+	@touch $@
+
+demo: install    ## real orders of both providers, over real sockets, their whole lives
+	$(BIN)/orderflow demo
+
+test: install    ## the whole suite
+	$(BIN)/python -m pytest -n auto
+
+check: install   ## lint, format, types, import contracts, lifecycles, diagrams fresh
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+	$(BIN)/mypy tests/typing
+	$(BIN)/lint-imports --config pyproject.toml
+	$(BIN)/orderflow check
+	$(BIN)/orderflow diagram --check
+
+bench: install   ## benchmarks: ratios to floors and peers, into build/bench.json
+	$(BIN)/python -m tests.benchmarks
+
+format: install  ## rewrite to the house format
+	$(BIN)/ruff check --fix src tests
+	$(BIN)/ruff format src tests
+
+diagrams: install ## draw diagrams/ anew
+	$(BIN)/orderflow diagram
+
+clean:           ## remove what the targets made
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

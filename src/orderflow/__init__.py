@@ -1,0 +1,1 @@
+"""orderflow: the lives of orders that outside providers run."""

@@ -1,0 +1,100 @@
+"""Every error orderflow raises, in one tree. What may live here: exception classes, nothing else.
+
+    OrderflowError
+    ├── CallerError                the caller can mend it
+    │   ├── InvalidInput           a field is malformed; names field and reason; nothing was stored or sent
+    │   ├── UnknownName            no such order, lifecycle, event, state, provider or method
+    │   ├── KeyReused              the same key was given with different content
+    │   ├── DeclarationError       a lifecycle's declaration breaks a rule; names the rule
+    │   └── WaitTimeout            the awaited state was not reached in time
+    ├── ProviderError              the provider, or the way to it
+    │   └── MalformedAnswer        an answer does not have the documented shape
+    └── OperationalError           ours: database, configuration
+        ├── SchemaError            the database is newer than this code, corrupt, or not ours
+        └── ConfigurationError     a setting is missing or contradicts another
+
+A well-formed command that is not legal now is no error: it is a ``Refused`` decision.
+No message carries a secret or a personal datum: errors name fields, never quote their values
+(identifiers and declared names excepted).
+"""
+
+from __future__ import annotations
+
+
+class OrderflowError(Exception):
+    """Base of all errors raised by orderflow."""
+
+
+class CallerError(OrderflowError):
+    """The caller can mend it."""
+
+
+class InvalidInput(CallerError):
+    """A field of a request is malformed. Raised before anything is stored or sent."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class UnknownName(CallerError):
+    """A name that is not known: order, lifecycle, event, state, provider or payment method."""
+
+    def __init__(self, kind: str, name: str, known: tuple[str, ...] = ()) -> None:
+        hint = f" (known: {', '.join(known)})" if known else ""
+        super().__init__(f"unknown {kind}: {name!r}{hint}")
+        self.kind = kind
+        self.name = name
+        self.known = known
+
+
+class KeyReused(CallerError):
+    """The same idempotency key came with different content."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"key: {key!r} was used before with different content")
+        self.key = key
+
+
+class DeclarationError(CallerError):
+    """A lifecycle's declaration breaks a rule.
+
+    ``rule`` is the rule's short name, stable for programs; the message explains it.
+    """
+
+    def __init__(self, lifecycle: str, rule: str, explanation: str) -> None:
+        super().__init__(f"{lifecycle}: {rule}: {explanation}")
+        self.lifecycle = lifecycle
+        self.rule = rule
+        self.explanation = explanation
+
+
+class WaitTimeout(CallerError):
+    """The awaited state was not reached in time; carries the state the order is in."""
+
+    def __init__(self, order_id: str, awaited: str, state: str, seconds: float) -> None:
+        super().__init__(f"order {order_id} is {state!r}, not {awaited!r}, after {seconds:g} s")
+        self.order_id = order_id
+        self.awaited = awaited
+        self.state = state
+
+
+class ProviderError(OrderflowError):
+    """The provider, or the way to it, is at fault."""
+
+
+class MalformedAnswer(ProviderError):
+    """A provider's answer does not have the documented shape; names fields, quotes no value."""
+
+
+class OperationalError(OrderflowError):
+    """Ours: database or configuration."""
+
+
+class SchemaError(OperationalError):
+    """The database is newer than this code, corrupt, or holds something else. Nothing was touched."""
+
+
+class ConfigurationError(OperationalError):
+    """A setting is missing or contradicts another."""

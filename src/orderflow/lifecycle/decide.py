@@ -1,0 +1,75 @@
+"""``decide``: what an event means for an order. Pure: table, snapshot and event in, a decision out.
+
+Also the questions asked of a snapshot: which commands are legal, is it settled, is it pollable.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from orderflow.errors import UnknownName
+from orderflow.lifecycle.table import Cell, Edge, Table
+from orderflow.vocabulary import Applied, Decision, Event, Origin, Reason, Refused, Snapshot
+
+
+def decide(table: Table, snapshot: Snapshot, event: Event) -> Decision:
+    """Judge an event that is no observation.
+
+    Raises:
+        UnknownName: the lifecycle has no such event.
+    """
+    try:
+        cell = table.cells[snapshot.state][event.name]
+    except KeyError:
+        raise _unknown(table, snapshot, event) from None
+    if event.origin is not cell.origin:
+        detail = f"{event.name} is a {cell.origin}, not a {event.origin}"
+        return Refused(Reason.WRONG_ORIGIN, snapshot.state, detail, legal(table, snapshot))
+    edge = cell.only
+    if edge is None:
+        facts = snapshot.facts
+        choice = cell.choice
+        edge = choice.picks[tuple([facts[name] for name in choice.reads])]
+        if edge is None:
+            return _default(table, snapshot, cell)
+    return Applied(
+        (edge.step,),
+        Snapshot(
+            edge.target,
+            {**snapshot.facts, **edge.sets} if edge.sets else snapshot.facts,
+            {**snapshot.data, **event.data} if event.data else snapshot.data,
+            snapshot.version + 1,
+        ),
+    )
+
+
+def _default(table: Table, snapshot: Snapshot, cell: Cell) -> Decision:
+    default = cell.default
+    return evolve(default, legal=legal(table, snapshot)) if isinstance(default, Refused) else default
+
+
+def _unknown(table: Table, snapshot: Snapshot, event: Event) -> UnknownName:
+    if snapshot.state not in table.states:
+        return UnknownName(f"state of {table.name}", snapshot.state, tuple(table.states))
+    return UnknownName(f"event of {table.name}", event.name, tuple(table.events))
+
+
+def enabled(table: Table, snapshot: Snapshot) -> tuple[Edge, ...]:
+    """The edges that leave this snapshot's state and whose guards say yes, in declared order."""
+    return tuple(edge for edge in table.out[snapshot.state] if edge.holds.pick(snapshot.facts))
+
+
+def legal(table: Table, snapshot: Snapshot) -> tuple[str, ...]:
+    """The commands and operator events that would be applied now, in declared order."""
+    asked = (Origin.COMMAND, Origin.OPERATOR)
+    return tuple(dict.fromkeys(edge.event for edge in enabled(table, snapshot) if edge.origin in asked))
+
+
+def settled(table: Table, snapshot: Snapshot) -> bool:
+    """Whether nothing but an operator can move the order any more."""
+    return table.settled[snapshot.state].pick(snapshot.facts)
+
+
+def pollable(table: Table, snapshot: Snapshot) -> bool:
+    """Whether a status read could move the order."""
+    return table.pollable[snapshot.state].pick(snapshot.facts)

@@ -1,0 +1,125 @@
+"""Facts and the guards over them: finite, declared, enumerable. Pure.
+
+A guard is a small expression over declared facts (``url_allowed & ~by_sms``, ``claimed.is_("cancel")``), so every guard can be
+read aloud, enumerated over all valuations, and proven exclusive with its neighbours. There are no opaque guards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
+from typing import Generic, TypeVar
+
+Value = bool | str
+T = TypeVar("T")
+Facts = Mapping[str, Value]
+
+
+class Guard:
+    """A yes/no over facts. Combine with ``&``, ``|``, ``~``; give it a name by assigning it in the class body."""
+
+    def __init__(self, holds: Callable[[Facts], bool], parts: tuple[Guard | Fact, ...], text: Callable[[], str]) -> None:
+        self._holds = holds
+        self._parts = parts
+        self._text = text
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __and__(self, other: Guard) -> Guard:
+        return Guard(
+            lambda facts: self.holds(facts) and other.holds(facts),
+            (self, other),
+            lambda: f"{self.inner()} and {other.inner()}",
+        )
+
+    def __or__(self, other: Guard) -> Guard:
+        return Guard(
+            lambda facts: self.holds(facts) or other.holds(facts),
+            (self, other),
+            lambda: f"({self.inner()} or {other.inner()})",
+        )
+
+    def __invert__(self) -> Guard:
+        return Guard(lambda facts: not self.holds(facts), (self,), lambda: f"not {self.inner()}")
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether the guard says yes under these facts."""
+        return self._holds(facts)
+
+    def inner(self) -> str:
+        """The text as it stands inside a larger guard: the name where there is one."""
+        return self.name or self._text()
+
+    @property
+    def text(self) -> str:
+        """The guard as prose."""
+        return self.inner()
+
+    def facts(self) -> frozenset[Fact]:
+        """The facts it reads."""
+        return frozenset().union(*(part.facts() for part in self._parts))
+
+
+class Fact:
+    """A declared fact: its finite values, the first being what it is unless said otherwise at create."""
+
+    def __init__(self, *values: Value) -> None:
+        self.values = values
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def facts(self) -> frozenset[Fact]:
+        """Itself: so that guards and facts can both be asked what they read."""
+        return frozenset({self})
+
+    def is_(self, *values: Value) -> Guard:
+        """The guard that this fact has one of these values."""
+        return Guard(
+            lambda facts: facts[self.name] in values,
+            (self,),
+            lambda: f"{self.name} = {' or '.join(str(value) for value in values)}",
+        )
+
+
+class Flag(Fact, Guard):
+    """A fact that is true or false, and a guard by itself."""
+
+    def __init__(self) -> None:
+        Fact.__init__(self, False, True)
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether the flag is set."""
+        return bool(facts[self.name])
+
+    def inner(self) -> str:
+        """Its name."""
+        return self.name
+
+    def facts(self) -> frozenset[Fact]:
+        """Itself."""
+        return frozenset({self})
+
+
+def valuations(facts: tuple[tuple[str, tuple[Value, ...]], ...]) -> Iterator[dict[str, Value]]:
+    """Every valuation of the given facts, in declared order."""
+    names = [name for name, _ in facts]
+    for values in product(*(values for _, values in facts)):
+        yield dict(zip(names, values, strict=True))
+
+
+class Choice(Generic[T]):
+    """An answer for every valuation of the facts it reads: a guard, or several, fully enumerated."""
+
+    __slots__ = ("picks", "reads")
+
+    def __init__(self, reads: tuple[tuple[str, tuple[Value, ...]], ...], answer: Callable[[Facts], T]) -> None:
+        self.reads = tuple(name for name, _ in reads)
+        self.picks = {tuple(v.values()): answer(v) for v in valuations(reads)}
+
+    def pick(self, facts: Facts) -> T:
+        """The answer under these facts."""
+        return self.picks[tuple([facts[name] for name in self.reads])]

@@ -1,0 +1,108 @@
+"""``observe``: what a provider's status word, authenticatedly read, means for an order. Pure.
+
+In this order: a stale read is dropped; a word outside the vocabulary, or an answer about another order, flags; a reading consistent
+with the state is no news (or the event that the lifecycle declares for it); a proof walks observation edges: the direct one, else the
+only path, step by step, else one jump that names what was missed; a proof that no path reaches is an anomaly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import evolve
+
+from orderflow.lifecycle.decide import decide, enabled, legal
+from orderflow.lifecycle.table import Edge, Table
+from orderflow.vocabulary import (
+    Applied,
+    Decision,
+    Event,
+    Ignored,
+    Kind,
+    Observation,
+    Origin,
+    Reason,
+    Refused,
+    Snapshot,
+    Step,
+)
+
+Path = tuple[Edge, ...]
+
+
+def observe(table: Table, snapshot: Snapshot, observation: Observation) -> Decision:
+    """Judge an observation."""
+    state = snapshot.state
+    if observation.version != snapshot.version:
+        return Ignored(Reason.STALE, state, f"read at version {observation.version}, now {snapshot.version}")
+    if observation.mismatch:
+        detail = f"the read's {observation.mismatch} is not this order's"
+        return Refused(Reason.NOT_OURS, state, detail, legal(table, snapshot))
+    reading = table.readings.get(observation.status)
+    if reading is None:
+        detail = f"{observation.status[:60]!r} is no status that {table.name} declares"
+        return Refused(Reason.UNKNOWN_STATUS, state, detail, legal(table, snapshot))
+    if state in reading.consistent:
+        if not table.unproven:
+            return Ignored(Reason.NO_NEWS, state)
+        return decide(table, snapshot, Event(table.unproven, Origin.OBSERVATION, observation.data))
+    steps = _walk(table, snapshot, reading.proves) if reading.proves else None
+    if steps is None:
+        detail = f"{observation.status!r} cannot follow {state!r}"
+        return Refused(Reason.ANOMALY, state, detail, legal(table, snapshot))
+    return _applied(snapshot, steps, observation)
+
+
+def _applied(snapshot: Snapshot, walked: tuple[tuple[Step, Path], ...], observation: Observation) -> Applied:
+    facts = dict(snapshot.facts)
+    for _, edges in walked:
+        for edge in edges:
+            facts.update(edge.sets)
+    steps = tuple(step for step, _ in walked)
+    data = {**snapshot.data, **observation.data} if observation.data else snapshot.data
+    return Applied(steps, Snapshot(steps[-1].target, facts, data, snapshot.version + len(steps)))
+
+
+def _walk(table: Table, snapshot: Snapshot, target: str) -> tuple[tuple[Step, Path], ...] | None:
+    """The steps to the proven state, each with the edges whose facts it sets; None where no path leads there."""
+    paths = list(_paths(table, snapshot, target))
+    direct = [path[0] for path in paths if len(path) == 1]
+    if direct:
+        return ((direct[0].step, (direct[0],)),)
+    if not paths:
+        return None
+    if len(paths) == 1 and not table.states[target].assumed:
+        *passed, last = paths[0]
+        inferred = [(evolve(edge.step, kind=Kind.INFERRED), (edge,)) for edge in passed]
+        return (*inferred, (last.step, (last,)))
+    return (_jump(table, snapshot.state, target, paths),)
+
+
+def _jump(table: Table, source: str, target: str, paths: list[Path]) -> tuple[Step, Path]:
+    """One marked step over several. Facts that every path sets alike are set; once-effects cannot stand on observation edges."""
+    passed = [{edge.target for edge in path[:-1]} for path in paths]
+    certain = set.intersection(*passed)
+    possible = set.union(*passed) - certain
+    ordered = list(table.states)
+    note = "; ".join(
+        f"{word} missed: {', '.join(sorted(states, key=ordered.index))}"
+        for word, states in (("certainly", certain), ("possibly", possible))
+        if states
+    )
+    last = paths[0][-1]
+    common = tuple(edge for edge in paths[0] if all(edge in path for path in paths))
+    return Step(last.event, Origin.OBSERVATION, source, target, Kind.JUMP, last.effects, note), common
+
+
+def _paths(table: Table, snapshot: Snapshot, target: str, walked: Path = ()) -> Iterator[Path]:
+    """Every simple path of enabled observation edges; assumed states are not passed, recovery edges only start."""
+    seen = {edge.source for edge in walked} | {snapshot.state}
+    for edge in enabled(table, snapshot):
+        proving = edge.origin is Origin.OBSERVATION and edge.event != table.unproven
+        if not proving or edge.target in seen or (edge.recovery and walked):
+            continue
+        if edge.target == target:
+            yield (*walked, edge)
+        elif not table.states[edge.target].assumed:
+            onward = evolve(snapshot, state=edge.target, facts={**snapshot.facts, **edge.sets})
+            yield from _paths(table, onward, target, (*walked, edge))

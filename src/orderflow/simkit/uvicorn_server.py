@@ -1,0 +1,75 @@
+"""uvicorn, driven without its signal handling, its log and its ticking main loop. What may live here: only what touches
+uvicorn; import it through ``serve``."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from orderflow.simkit.serving import ABORT, CLOSE, CLOSING
+
+GRACE_SECONDS = 2
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+def _protocol(closing: asyncio.Event) -> type[H11Protocol]:
+    class Protocol(H11Protocol):
+        """Hands the app the means to cut its own connection."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            app: Any = self.app
+
+            async def with_cuts(scope: Any, receive: Any, send: Any) -> None:
+                extensions = {ABORT: self.reset, CLOSE: self.transport.close, CLOSING: closing}
+                scope["extensions"] = {**scope.get("extensions", {}), **extensions}
+                await app(scope, receive, send)
+
+            self.app = with_cuts
+
+        def reset(self) -> None:
+            # without SO_LINGER the kernel would say goodbye politely (FIN), and the client could tell the difference
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            self.transport.abort()
+
+    return Protocol
+
+
+@asynccontextmanager
+async def running(app: Any, host: str, port: int) -> AsyncIterator[str]:
+    """Serve ``app`` on ``host`` and ``port`` (0: a free one) until the block ends; yields the base URL."""
+    closing = asyncio.Event()
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    config = uvicorn.Config(
+        app,
+        http=_protocol(closing),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        date_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listener])
+    shown = f"[{host}]" if ":" in host else host
+    try:
+        yield f"http://{shown}:{listener.getsockname()[1]}"
+    finally:
+        closing.set()
+        await server.shutdown(sockets=[listener])

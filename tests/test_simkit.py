@@ -127,6 +127,30 @@ async def test_a_caller_that_gives_up_waiting_does_not_stop_the_provider(sim: Co
     assert time.monotonic() - began < 5
 
 
+async def test_a_request_that_never_ends_is_cut_off_when_the_server_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orderflow.simkit.uvicorn_server.GRACE_SECONDS", 0.05)
+    arrived = asyncio.Event()
+
+    async def hang(_: Request) -> Response:
+        arrived.set()
+        await asyncio.Event().wait()
+        return Response()
+
+    async with httpx.AsyncClient(trust_env=False) as client:
+        async with serve(Starlette(routes=[Route("/", hang)])) as url:
+            call = asyncio.create_task(client.get(url))
+            await arrived.wait()
+        with pytest.raises(httpx.TransportError):
+            await asyncio.wait_for(call, 1)
+
+
+async def test_a_taken_port_is_an_error_at_once() -> None:
+    async with serve(Starlette()) as url:
+        with pytest.raises(OSError, match="in use"):
+            async with serve(Starlette(), port=int(url.rpartition(":")[2])):
+                pass
+
+
 # ---------------------------------------------------------------- which fault
 
 

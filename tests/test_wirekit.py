@@ -11,8 +11,8 @@ from attrs import field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orderflow.errors import MalformedAnswer
-from orderflow.wirekit import loads, read, spelled, write
+from orderflow.errors import InvalidInput, MalformedAnswer
+from orderflow.wirekit import loads, read, read_input, spelled, write
 
 
 class Colour(StrEnum):
@@ -114,6 +114,16 @@ def test_what_does_not_fit_is_named_by_its_path_and_never_quoted(value: object, 
     assert "secret" not in message
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None, "the context would carry the values into a traceback"
+
+
+def test_a_callers_mistake_is_an_invalid_input_with_field_and_reason() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_input(Basket, {"basketId": "b", "colour": "Red", "lines": [{"unitPrice": "secret"}]})
+    assert (caught.value.field, caught.value.reason) == ("lines[0].unitPrice", "expected a number")
+    with pytest.raises(InvalidInput) as caught:
+        read_input(Basket, "secret")
+    assert (caught.value.field, caught.value.reason) == ("Basket", "expected an object")
+    assert read_input(Basket, FULL) == read(Basket, FULL)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"a":', b'{"a": NaN}', b"\xff\xfe\x00", b"[" * 100_000])

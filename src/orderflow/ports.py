@@ -68,6 +68,7 @@ class Happened:
     event: str
     data: Mapping[str, object] = field(factory=dict, repr=False)
     provider_id: str | None = None
+    note: str = ""
 
 
 @frozen
@@ -117,6 +118,21 @@ class Unread:
 
     why: str
     retry_after: float | None = None
+
+
+@frozen
+class Told:
+    """What the host is told when an order enters a state: at least once, with a stable ``key``.
+
+    ``provisional``: proof may still overrule this end. ``inferred``: passed on the way to what was observed, or reached by a jump.
+    """
+
+    key: str
+    order: Order
+    state: str
+    version: int
+    provisional: bool
+    inferred: bool
 
 
 @frozen
@@ -184,11 +200,8 @@ class TokenSource(Protocol):
 class Links(Protocol):
     """Our own public URLs, signed per order and purpose. They authorise a read and nothing else."""
 
-    def url(self, provider: str, purpose: str, order_id: str) -> str:
-        """The absolute URL of an inlet for one order; the same each time."""
-
-    def shared_url(self, provider: str, purpose: str) -> str:
-        """The absolute URL of a shared inlet."""
+    def url(self, provider: str, purpose: str, order_id: str = "") -> str | None:
+        """The absolute URL of an inlet, for one order or shared; the same each time. None where we have no public URL."""
 
 
 class Provider(Protocol):
@@ -217,8 +230,9 @@ class Provider(Protocol):
             InvalidInput, UnknownName: before anything is stored.
         """
 
-    def command(self, order: Order, command: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
-        """Check a command's (or operator event's) arguments; answers with the data to keep if it is applied.
+    def command(self, command: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
+        """Check a command's (or operator event's) arguments; answers with the data to keep if it is applied
+        (``PROVIDER_ID`` among them where an operator names the provider's order).
 
         Raises:
             InvalidInput: before anything is stored.
@@ -226,6 +240,9 @@ class Provider(Protocol):
 
     async def perform(self, effect: str, order: Order, links: Links) -> Outcome:
         """Carry out an effect: one call, no retries beyond one token refresh. Never raises for what the provider does."""
+
+    def customer_url(self, order: Order, links: Links) -> str | None:
+        """Where the customer's browser goes now; the same each time. None where it goes nowhere."""
 
     async def read(self, order: Order) -> Seen | Unread:
         """Read the order's status. Never raises for what the provider does."""
@@ -355,7 +372,9 @@ class Commit:
     deadlines: tuple[tuple[str, float], ...] | None = None  # None: leave as they are; else these replace all
     deadline_done: str = ""
     effect_done: EffectKey | None = None
+    drop_effects: bool = False  # what lifecycles still owe for this order is not wanted any more
     read: ReadPlan | None = None
+    remember: bool = True  # whether the inbox key is kept
 
 
 @frozen
@@ -412,8 +431,10 @@ class Store(Protocol):
             UnknownName: no such order.
         """
 
-    async def orders(self, *, provider: str = "", state: str = "", limit: int = 100) -> list[Order]:
-        """Orders, the latest created first."""
+    async def orders(
+        self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100
+    ) -> list[Order]:
+        """Orders, the latest created first; ``entered_before`` keeps those in their state since before that moment."""
 
     async def journal(self, order_id: str) -> list[JournalRow]:
         """The path, oldest first."""

@@ -93,6 +93,7 @@ class Event:
     origin: Origin
     data: Mapping[str, object] = field(factory=dict, repr=False)
     provider_id: str | None = None
+    note: str = ""  # kept in the journal: who did it and why, for operator events
 
 
 @frozen

@@ -23,7 +23,7 @@ import attrs
 from cattrs import BaseValidationError, ClassValidationError, Converter, IterableValidationError
 from cattrs.gen import make_dict_structure_fn, override
 
-from orderflow.errors import MalformedAnswer
+from orderflow.errors import InvalidInput, MalformedAnswer
 
 T = TypeVar("T")
 
@@ -37,6 +37,16 @@ _PRIMITIVES: Mapping[Any, tuple[tuple[type, ...], str]] = {
     float: ((int, float), "a number"),
     bool: ((bool,), "true or false"),
 }
+
+
+@attrs.frozen
+class _Unfit:
+    """Why a value was not read: (JSON path, reason), the path empty for the value itself."""
+
+    problems: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return "; ".join(f"{path}: {reason}" if path else reason for path, reason in self.problems)
 
 
 class _Mismatch(Exception):
@@ -57,16 +67,26 @@ def loads(body: bytes | str) -> object:
 
 
 def read(cls: type[T], value: object) -> T:
-    """``value`` (parsed JSON) as a ``cls``; null means absent wherever the field has a default.
+    """A provider's parsed JSON as a ``cls``; null means absent wherever the field has a default.
 
     Raises MalformedAnswer naming every field that is missing or of the wrong shape, by its JSON path, without values.
     """
-    try:
-        return _CONVERTER.structure(value, cls)
-    except (BaseValidationError, _Mismatch) as mismatch:
-        problems = "; ".join(f"{path}: {reason}" if path else reason for path, reason in _problems(mismatch, ""))
-    # outside the except block: the chained exception would carry the values
-    raise MalformedAnswer(f"{cls.__name__}: {problems}")
+    found = _structured(cls, value)
+    if isinstance(found, _Unfit):
+        raise MalformedAnswer(f"{cls.__name__}: {found}")
+    return found
+
+
+def read_input(cls: type[T], value: object) -> T:
+    """What a caller gave us (parsed JSON) as a ``cls``, by the same rules as ``read``.
+
+    Raises InvalidInput for the first field that is missing or of the wrong shape.
+    """
+    found = _structured(cls, value)
+    if isinstance(found, _Unfit):
+        path, reason = found.problems[0]
+        raise InvalidInput(path or cls.__name__, reason)
+    return found
 
 
 def write(obj: object) -> dict[str, Any]:
@@ -113,6 +133,14 @@ def _plain(value: object) -> Any:
 
 
 # ---------------------------------------------------------------- in
+
+
+def _structured(cls: type[T], value: object) -> T | _Unfit:
+    # problems are returned, not raised from here: a chained exception would carry the values
+    try:
+        return _CONVERTER.structure(value, cls)
+    except (BaseValidationError, _Mismatch) as mismatch:
+        return _Unfit(tuple(_problems(mismatch, "")))
 
 
 def _object_hook(cls: type, converter: Converter) -> Callable[[Any, Any], Any]:

@@ -1,4 +1,7 @@
-"""Cells: what each event means in each state, and the default answer where no edge is enabled. Pure; used by compile.py alone."""
+"""Cells: what each event means in each state, and the default answer where no edge is enabled. Pure.
+
+compile.py alone uses it; nothing here knows the declaration, only its edges.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,9 @@ def cells_of(
                 enabled = [edge for edge in mine if edge.holds.pick(given)]
                 if len(enabled) > 1:
                     targets = " and ".join(edge.target for edge in enabled)
-                    raise Ambiguous(f"{event} in {state}: edges to {targets} are both enabled for {given or 'any facts'}")
+                    raise Ambiguous(
+                        f"{event} in {state}: edges to {targets} are enabled at once for {given or 'any facts'}"
+                    )
             sources = {edge.source for edge in edges if edge.event == event}
             late = any(state in reaches[source] for source in sources)
             row[event] = Cell(
@@ -64,21 +69,21 @@ def _reaches(edges: tuple[Edge, ...], states: Mapping[str, StateInfo]) -> dict[s
     return reaches
 
 
-def _refuse_by_guard(state: str, mine: list[Edge], late: bool) -> Decision:
+def _refuse_by_guard(state: str, mine: list[Edge], _late: bool) -> Decision:
     if mine:
         return Refused(Reason.GUARD_SAID_NO, state, "; ".join(sorted({f"needs {edge.guard}" for edge in mine})))
     return Refused(Reason.NOT_LEGAL_HERE, state)
 
 
-def _no_news(state: str, mine: list[Edge], late: bool) -> Decision:
+def _no_news(state: str, _mine: list[Edge], _late: bool) -> Decision:
     return Ignored(Reason.NO_NEWS, state)
 
 
-def _late_or_early(state: str, mine: list[Edge], late: bool) -> Decision:
+def _late_or_early(state: str, _mine: list[Edge], late: bool) -> Decision:
     return Ignored(Reason.LATE if late else Reason.EARLY, state)
 
 
-def _late_or_refuse(state: str, mine: list[Edge], late: bool) -> Decision:
+def _late_or_refuse(state: str, _mine: list[Edge], late: bool) -> Decision:
     return Ignored(Reason.LATE, state) if late else Refused(Reason.NOT_LEGAL_HERE, state)
 
 

@@ -9,7 +9,7 @@ Each refusal is a ``DeclarationError`` with a rule name of its own:
     foreign-attribute something that is not a part of a declaration (a hook, a method, a bare event)
     bare-edge         an edge that did not come through edge(): no cause, no evidence, no origin
     eventless         an edge without a name: it would fire by itself
-    library-option    an edge with validators, callbacks or internal=True: they would run outside the table
+    library-option    an edge with validators, callbacks, event=, internal=True or several targets: outside the table
     duplicate-value   two states with one value collapse silently
     subclass          a lifecycle that derives from another: they would share state objects
     origin-mixed      one event said by two origins
@@ -17,7 +17,7 @@ Each refusal is a ``DeclarationError`` with a rule name of its own:
     final-edge        an edge that leaves a final state
     dead-end          a state that is not final and that no edge leaves
     guard-unresolved  a guard that is not built of this lifecycle's facts
-    fact-unknown      an edge sets a fact, or a value, that was not declared
+    fact-unknown      an edge sets, or a guard asks for, a fact or a value that was not declared
     ambiguous         two edges of one (state, event) that can both be enabled
     once-unasked      a once-effect on an edge of a clock, claim, observation or operator
     effect-unanswered an effect whose replies are not declared
@@ -30,138 +30,17 @@ Each refusal is a ``DeclarationError`` with a rule name of its own:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
-from attrs import define, frozen
-from statemachine import StateMachine
-from statemachine.graph import iterate_states
-from statemachine.transition import Transition
-from statemachine.transition_list import TransitionList
-
-from orderflow.errors import DeclarationError
 from orderflow.lifecycle.cells import DEFAULTS, Ambiguous, cells_of, union_of_reads
-from orderflow.lifecycle.facts import Choice, Fact, Facts, Guard, Value
+from orderflow.lifecycle.declared import Declared, EdgeSpec, Refusal
+from orderflow.lifecycle.facts import Choice, Facts, Guard, Value
 from orderflow.lifecycle.table import Edge, Reading, Reads, StateInfo, Table, frozen_map
-from orderflow.vocabulary import Cause, Effect, Evidence, Kind, Origin, Step
+from orderflow.vocabulary import Kind, Origin, Step
 
-_RESERVED = frozenset(dir(StateMachine)) | frozenset(
-    "model send state source target transition delay internal event event_data machine error name id table".split()
-)
-_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
-_HOOKS = ("on_", "before_", "after_", "enter_", "exit_")
 UNPROVEN = "read_unproven"
-
-
-@define
-class EdgeSpec:
-    """What edge() was told, kept beside the library's transition."""
-
-    origin: Origin
-    cond: Guard | None
-    sets: dict[str, Value]
-    effects: tuple[EffectSpec, ...]
-    cause: Cause
-    evidence: Evidence
-    label: str
-    recovery: bool
-    expects: Guard | None
-    foreign: bool = False
-
-
-class EffectSpec:
-    """A declared effect; its name is the attribute's."""
-
-    def __init__(self, kind: str, once: bool) -> None:
-        self.kind = kind
-        self.once = once
-        self.name = ""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def freeze(self) -> Effect:
-        """The record that the table holds."""
-        return Effect(self.name, self.kind, self.once)
-
-
-@frozen
-class ReadingSpec:
-    """A declared reading, over state objects."""
-
-    consistent: tuple[Any, ...]
-    proves: Any | None
-
-
-@frozen
-class Declared:
-    """A class body, sorted by what its names are; checked for what needs no table."""
-
-    name: str
-    class_name: str
-    states: Mapping[str, Any]
-    events: Mapping[str, tuple[Transition, ...]]
-    facts: Mapping[str, Fact]
-    effects: Mapping[str, EffectSpec]
-    readings: Mapping[str, ReadingSpec]
-
-    @classmethod
-    def from_body(cls, name: str, class_name: str, bases: tuple[type, ...], body: Mapping[str, Any]) -> Declared:
-        """Sort the class body.
-
-        Raises:
-            DeclarationError: a name or a value that has no place in a declaration.
-        """
-        refuse = _Refusal(class_name)
-        if any(getattr(base, "states", None) for base in bases):
-            refuse("subclass", "a lifecycle cannot derive from another lifecycle: they would share state objects")
-        states: dict[str, Any] = {}
-        events: dict[str, tuple[Transition, ...]] = {}
-        facts: dict[str, Fact] = {}
-        effects: dict[str, EffectSpec] = {}
-        readings: Mapping[str, ReadingSpec] = {}
-        for attribute, value in body.items():
-            if attribute.startswith("__"):
-                continue
-            if attribute == "readings":
-                readings = value
-                continue
-            refuse.name(attribute)
-            if isinstance(value, Fact):
-                facts[attribute] = value
-            elif isinstance(value, EffectSpec):
-                effects[attribute] = value
-            elif isinstance(value, TransitionList):
-                events[attribute] = tuple(value)
-            elif hasattr(value, "provisional"):
-                states[attribute] = value
-            elif not isinstance(value, Guard):
-                refuse("foreign-attribute", f"{attribute!r} is no state, edge, fact, guard, effect or reading")
-        for attribute, state in states.items():
-            if state.final and state.transitions:
-                refuse("final-edge", f"an edge leaves the final state {attribute!r}")
-            if not state.final and not state.transitions:
-                refuse("dead-end", f"no edge leaves {attribute!r}, and it is not final")
-        return cls(name, class_name, states, events, facts, effects, readings)
-
-
-class _Refusal:
-    """Raises DeclarationErrors in the lifecycle's name."""
-
-    def __init__(self, lifecycle: str) -> None:
-        self.lifecycle = lifecycle
-
-    def __call__(self, rule: str, explanation: str) -> None:
-        raise DeclarationError(self.lifecycle, rule, explanation)
-
-    def name(self, name: str) -> None:
-        """Refuse a name that the library would misread."""
-        if not _IDENTIFIER.match(name):
-            self("bad-name", f"{name!r} is not a plain identifier")
-        if name in _RESERVED or name.startswith(_HOOKS):
-            self("reserved-name", f"{name!r} is a name of the state-machine library's own")
+"""The observation event by which a reading consistent with the state is heard, where a lifecycle declares it."""
 
 
 def compile_table(declared: Declared) -> Table:
@@ -170,11 +49,11 @@ def compile_table(declared: Declared) -> Table:
     Raises:
         DeclarationError: one of the rules above is broken; ``rule`` names it.
     """
-    refuse = _Refusal(declared.class_name)
+    refuse = Refusal(declared.class_name)
     states = _states(declared, refuse)
     facts = {name: fact.values for name, fact in declared.facts.items()}
-    edges = _edges(declared, refuse, facts)
-    events = _events(edges, refuse, states)
+    edges = _edges(declared, facts, refuse)
+    events = _events(edges, refuse)
     out = {state: tuple(e for e in edges if e.source == state) for state in states}
     _check_edges(edges, states, refuse)
     _check_effects(declared, events, refuse)
@@ -198,57 +77,71 @@ def compile_table(declared: Declared) -> Table:
         unproven=UNPROVEN if UNPROVEN in events else "",
         pollable=MappingProxyType(polls),
         settled=MappingProxyType({s: _negated(facts, choice) for s, choice in moves.items()}),
+        legal=MappingProxyType({state: _legal(facts, out[state]) for state in states}),
     )
 
 
-def _states(declared: Declared, refuse: _Refusal) -> dict[str, StateInfo]:
+def _states(declared: Declared, refuse: Refusal) -> dict[str, StateInfo]:
     states: dict[str, StateInfo] = {}
+    named = {id(edge) for edges in declared.events.values() for edge in edges}
     for state in declared.states.values():
         value = state.value
         if value in states:
             refuse("duplicate-value", f"two states have the value {value!r}")
-        if value in declared.events or state.id in declared.events:
+        if value in declared.events:
             refuse("name-clash", f"{value!r} is a state and an event")
         states[value] = StateInfo(
-            value, state.initial, state.final, state.provisional, state.proven, state.assumed, state.deadlines, state.budget
+            value=value,
+            initial=state.initial,
+            final=state.final,
+            provisional=state.provisional,
+            proven=state.proven,
+            assumed=state.assumed,
+            deadlines=state.deadlines,
+            budget=state.budget,
         )
-    for state in iterate_states(list(declared.states.values())):
         for transition in state.transitions:
-            if not transition.initial and not transition.events:
-                refuse("eventless", f"an edge from {state.value!r} to {transition.target.value!r} has no event")
+            where = f"{value} -> {transition.target and transition.target.value}"
+            if not tuple(transition.events):
+                refuse("eventless", f"{where} has no event")
+            if id(transition) not in named:
+                refuse("bare-edge", f"{where} is in the machine, but not under a name of the class body")
     return states
 
 
-def _edges(declared: Declared, refuse: _Refusal, facts: Mapping[str, tuple[Value, ...]]) -> tuple[Edge, ...]:
+def _edges(declared: Declared, facts: Mapping[str, tuple[Value, ...]], refuse: Refusal) -> tuple[Edge, ...]:
     edges: list[Edge] = []
     for event, transitions in declared.events.items():
         for transition in transitions:
-            spec: EdgeSpec | None = getattr(transition, "orderflow", None)
             where = f"{event}: {transition.source.value} -> {transition.target and transition.target.value}"
-            if spec is None or transition.target is None:
+            spec: EdgeSpec | None = getattr(transition, "orderflow", None)
+            if spec is None:
                 refuse("bare-edge", f"{where} was not declared through edge()")
-                continue
-            if spec.foreign:
-                refuse("library-option", f"{where} has validators, callbacks or internal=True")
-            for fact, value in spec.sets.items():
-                if value not in facts.get(fact, ()):
-                    refuse("fact-unknown", f"{where} sets {fact} = {value!r}, which is not declared")
-            edges.append(_edge(declared, event, transition, spec, where, refuse))
+            if spec.foreign or transition.target is None:
+                refuse("library-option", f"{where} has an option of the library's: edge() takes source and target only")
+            _check_spec(declared, spec, where, facts, refuse)
+            edges.append(_edge(declared, event, spec, transition.source.value, transition.target.value))
     return tuple(edges)
 
 
-def _edge(
-    declared: Declared, event: str, transition: Transition, spec: EdgeSpec, where: str, refuse: _Refusal
-) -> Edge:
+def _check_spec(
+    declared: Declared, spec: EdgeSpec, where: str, facts: Mapping[str, tuple[Value, ...]], refuse: Refusal
+) -> None:
+    for fact, value in spec.sets.items():
+        if value not in facts.get(fact, ()):
+            refuse("fact-unknown", f"{where} sets {fact} = {value!r}, which is not declared")
     for guard in (spec.cond, spec.expects):
-        if guard is not None and (
-            not isinstance(guard, Guard) or any(declared.facts.get(f.name) is not f for f in guard.facts())
-        ):
+        if guard is None:
+            continue
+        if not isinstance(guard, Guard) or any(declared.facts.get(fact.name) is not fact for fact in guard.facts()):
             refuse("guard-unresolved", f"{where} has a guard that is not built of this lifecycle's facts")
+        if guard.strays():
+            refuse("fact-unknown", f"{where} asks for {sorted(map(str, guard.strays()))}, which no fact can be")
     if any(declared.effects.get(effect.name) is not effect for effect in spec.effects):
         refuse("effect-unanswered", f"{where} has an effect that is not declared in the class body")
-    assert transition.target is not None
-    source, target = transition.source.value, transition.target.value
+
+
+def _edge(declared: Declared, event: str, spec: EdgeSpec, source: str, target: str) -> Edge:
     effects = tuple(effect.freeze() for effect in spec.effects)
     reads = _reads(declared, spec.cond)
     return Edge(
@@ -271,7 +164,7 @@ def _edge(
     )
 
 
-def _always(facts: Facts) -> bool:
+def _always(_facts: Facts) -> bool:
     return True
 
 
@@ -280,17 +173,17 @@ def _reads(declared: Declared, guard: Guard | None) -> Reads:
     return tuple((name, fact.values) for name, fact in declared.facts.items() if fact in read)
 
 
-def _events(edges: tuple[Edge, ...], refuse: _Refusal, states: Mapping[str, StateInfo]) -> dict[str, Origin]:
+def _events(edges: tuple[Edge, ...], refuse: Refusal) -> dict[str, Origin]:
     events: dict[str, Origin] = {}
     for edge in edges:
-        if edge.origin not in DEFAULTS:
+        if not isinstance(edge.origin, Origin) or edge.origin not in DEFAULTS:
             refuse("origin-default", f"{edge.event}: no default answer is defined for the origin {str(edge.origin)!r}")
         if events.setdefault(edge.event, edge.origin) is not edge.origin:
             refuse("origin-mixed", f"{edge.event} is said by {events[edge.event]} and by {edge.origin}")
     return events
 
 
-def _check_edges(edges: tuple[Edge, ...], states: Mapping[str, StateInfo], refuse: _Refusal) -> None:
+def _check_edges(edges: tuple[Edge, ...], states: Mapping[str, StateInfo], refuse: Refusal) -> None:
     for edge in edges:
         where = f"{edge.event}: {edge.source} -> {edge.target}"
         source, target = states[edge.source], states[edge.target]
@@ -305,7 +198,7 @@ def _check_edges(edges: tuple[Edge, ...], states: Mapping[str, StateInfo], refus
             refuse("unproven-entry", f"{where}: a {edge.origin} enters a {word} state")
 
 
-def _check_effects(declared: Declared, events: Mapping[str, Origin], refuse: _Refusal) -> None:
+def _check_effects(declared: Declared, events: Mapping[str, Origin], refuse: Refusal) -> None:
     for spec in declared.effects.values():
         if spec.once and not spec.kind:
             refuse("effect-unanswered", f"{spec.name} is once and names no kind: a lost answer could not be told")
@@ -315,7 +208,7 @@ def _check_effects(declared: Declared, events: Mapping[str, Origin], refuse: _Re
                 refuse("effect-unanswered", f"{spec.name}: no reply event {spec.kind}_{reply}")
 
 
-def _check_deadlines(states: Mapping[str, StateInfo], events: Mapping[str, Origin], refuse: _Refusal) -> None:
+def _check_deadlines(states: Mapping[str, StateInfo], events: Mapping[str, Origin], refuse: Refusal) -> None:
     brought = {event for info in states.values() for event, _ in info.deadlines}
     for event in brought:
         if events.get(event) is not Origin.CLOCK:
@@ -326,7 +219,7 @@ def _check_deadlines(states: Mapping[str, StateInfo], events: Mapping[str, Origi
 
 
 def _readings(
-    declared: Declared, states: Mapping[str, StateInfo], edges: tuple[Edge, ...], refuse: _Refusal
+    declared: Declared, states: Mapping[str, StateInfo], edges: tuple[Edge, ...], refuse: Refusal
 ) -> Mapping[str, Reading]:
     readings: dict[str, Reading] = {}
     observed = {edge.target for edge in edges if edge.origin is Origin.OBSERVATION}
@@ -334,7 +227,7 @@ def _readings(
         consistent = frozenset(state.value for state in spec.consistent)
         proves = spec.proves.value if spec.proves is not None else None
         if consistent - states.keys() or (proves is not None and proves not in observed):
-            refuse("reading-unknown", f"the reading {status!r} is over unknown states, or proves one that no read enters")
+            refuse("reading-unknown", f"{status!r} is over states that are not here, or proves one that no read enters")
         readings[status] = Reading(consistent, proves)
     return MappingProxyType(readings)
 
@@ -342,6 +235,14 @@ def _readings(
 def _any(facts: Mapping[str, tuple[Value, ...]], edges: list[Edge]) -> Choice[bool]:
     """Whether any of the edges is enabled, per valuation of what they read."""
     return Choice(union_of_reads(facts, edges), lambda given: any(edge.holds.pick(given) for edge in edges))
+
+
+def _legal(facts: Mapping[str, tuple[Value, ...]], out: tuple[Edge, ...]) -> Choice[tuple[str, ...]]:
+    asked = [edge for edge in out if edge.origin in (Origin.COMMAND, Origin.OPERATOR)]
+    return Choice(
+        union_of_reads(facts, asked),
+        lambda given: tuple(dict.fromkeys(edge.event for edge in asked if edge.holds.pick(given))),
+    )
 
 
 def _negated(facts: Mapping[str, tuple[Value, ...]], choice: Choice[bool]) -> Choice[bool]:

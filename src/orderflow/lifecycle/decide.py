@@ -5,11 +5,9 @@ Also the questions asked of a snapshot: which commands are legal, is it settled,
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from orderflow.errors import UnknownName
-from orderflow.lifecycle.table import Cell, Edge, Table
-from orderflow.vocabulary import Applied, Decision, Event, Origin, Reason, Refused, Snapshot
+from orderflow.lifecycle.table import Edge, Table
+from orderflow.vocabulary import Applied, Decision, Event, Reason, Refused, Snapshot
 
 
 def decide(table: Table, snapshot: Snapshot, event: Event) -> Decision:
@@ -26,12 +24,15 @@ def decide(table: Table, snapshot: Snapshot, event: Event) -> Decision:
         detail = f"{event.name} is a {cell.origin}, not a {event.origin}"
         return Refused(Reason.WRONG_ORIGIN, snapshot.state, detail, legal(table, snapshot))
     edge = cell.only
-    if edge is None:
+    if edge is None and cell.edges:
         facts = snapshot.facts
         choice = cell.choice
         edge = choice.picks[tuple([facts[name] for name in choice.reads])]
-        if edge is None:
-            return _default(table, snapshot, cell)
+    if edge is None:
+        default = cell.default
+        if isinstance(default, Refused):
+            return Refused(default.reason, default.state, default.detail, legal(table, snapshot))
+        return default
     return Applied(
         (edge.step,),
         Snapshot(
@@ -41,11 +42,6 @@ def decide(table: Table, snapshot: Snapshot, event: Event) -> Decision:
             snapshot.version + 1,
         ),
     )
-
-
-def _default(table: Table, snapshot: Snapshot, cell: Cell) -> Decision:
-    default = cell.default
-    return evolve(default, legal=legal(table, snapshot)) if isinstance(default, Refused) else default
 
 
 def _unknown(table: Table, snapshot: Snapshot, event: Event) -> UnknownName:
@@ -61,8 +57,7 @@ def enabled(table: Table, snapshot: Snapshot) -> tuple[Edge, ...]:
 
 def legal(table: Table, snapshot: Snapshot) -> tuple[str, ...]:
     """The commands and operator events that would be applied now, in declared order."""
-    asked = (Origin.COMMAND, Origin.OPERATOR)
-    return tuple(dict.fromkeys(edge.event for edge in enabled(table, snapshot) if edge.origin in asked))
+    return table.legal[snapshot.state].pick(snapshot.facts)
 
 
 def settled(table: Table, snapshot: Snapshot) -> bool:

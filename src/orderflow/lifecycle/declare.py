@@ -1,7 +1,7 @@
 """What a lifecycle is written with: ``Lifecycle``, ``State``, ``edge``, facts, effects, readings.
 
-A declaration is a python-statemachine class (so its engine can stand as oracle in tests), compiled at class creation into an
-immutable ``Table``; see compile.py for what is refused. Nothing here runs an order.
+A declaration is a python-statemachine class (so its engine can stand as oracle in tests), compiled at class creation
+into an immutable ``Table``; see compile.py for what is refused. Nothing here runs an order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from statemachine.factory import StateMachineMetaclass
 from statemachine.transition_list import TransitionList
 
 from orderflow.errors import DeclarationError
-from orderflow.lifecycle.compile import Declared, EdgeSpec, EffectSpec, ReadingSpec, compile_table
+from orderflow.lifecycle.compile import compile_table
+from orderflow.lifecycle.declared import Declared, EdgeSpec, EffectSpec, ReadingSpec
 from orderflow.lifecycle.facts import Fact, Flag, Guard, Value
 from orderflow.lifecycle.table import Table
 from orderflow.vocabulary import Cause, Evidence, Origin, Strength
@@ -40,7 +41,8 @@ __all__ = [
 class State(statemachine.State):
     """A node. Its value is the attribute's name unless given.
 
-    ``provisional``: an end that proof may still overrule. ``proven``: entered only on proof. ``assumed``: never inferred on the way.
+    ``provisional``: an end that proof may still overrule. ``proven``: entered only on proof.
+    ``assumed``: never inferred on the way.
     ``deadlines``: clock event -> configuration key of its duration, armed on entry from another state.
     ``budget``: configuration key of the time after which an order here counts as stuck.
     """
@@ -108,15 +110,18 @@ def edge(
     recovery: bool = False,
     expects: Guard | None = None,
 ) -> TransitionList:
-    """One line of the table: who says so, from where to where, under which guard, with what consequences, on what evidence.
+    """One line of the table: who says so, from where to where, under which guard, with what consequences and evidence.
 
-    Several edges of one event are joined with ``|``. ``expects`` is a guard that should hold here if the order's facts were
-    derived rightly: breaking it warns, never refuses. ``recovery`` marks an edge out of a provisional state.
+    Several edges of one event are joined with ``|``. ``expects`` is a guard that should hold here if the order's facts
+    were derived rightly: breaking it warns, never refuses. ``recovery`` marks an edge out of a provisional state.
     """
     spec = EdgeSpec(origin, cond, dict(sets or {}), tuple(effects), cause, evidence, label, recovery, expects)
     for transition in transitions:
         # anything the library was told beside source and target would run outside the table
-        spec.foreign = spec.foreign or bool(transition._specs.items) or transition.internal
+        told = (
+            transition._specs.items or tuple(transition.events) or transition.internal or len(transition.targets) != 1
+        )
+        spec.foreign = spec.foreign or bool(told)
         transition.orderflow = spec
         if isinstance(cond, Guard):
             transition.cond.add(_oracle_guard(cond), priority=CallbackPriority.INLINE, expected_value=True)
@@ -152,16 +157,16 @@ class LifecycleMeta(StateMachineMetaclass):
     def __prepare__(cls, name: str, bases: tuple[type, ...], /, **options: Any) -> _Body:
         return _Body(name)
 
-    def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], /, **options: Any) -> LifecycleMeta:
-        return cast("LifecycleMeta", super().__new__(cls, name, bases, dict(body)))
+    def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], /, **_options: Any) -> LifecycleMeta:
+        return super().__new__(cls, name, bases, dict(body))
 
     def __init__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], /, **options: Any) -> None:
         if not any(isinstance(base, LifecycleMeta) for base in bases):
-            super().__init__(name, bases, dict(body))
+            super().__init__(name, cast("tuple[type]", bases), dict(body))
             return
         declared = Declared.from_body(str(options.get("name", name.lower())), name, bases, body)
         try:
-            super().__init__(name, bases, dict(body))
+            super().__init__(name, cast("tuple[type]", bases), dict(body))
         except InvalidDefinition as error:
             raise DeclarationError(name, "graph", str(error)) from error
         cls.table = compile_table(declared)

@@ -1,7 +1,7 @@
 """Facts and the guards over them: finite, declared, enumerable. Pure.
 
-A guard is a small expression over declared facts (``url_allowed & ~by_sms``, ``claimed.is_("cancel")``), so every guard can be
-read aloud, enumerated over all valuations, and proven exclusive with its neighbours. There are no opaque guards.
+A guard is a small expression over declared facts (``url_allowed & ~by_sms``, ``claimed.is_("cancel")``), so every guard
+can be read aloud, enumerated over all valuations, and proven exclusive with its neighbours. There are no opaque guards.
 """
 
 from __future__ import annotations
@@ -18,10 +18,20 @@ Facts = Mapping[str, Value]
 class Guard:
     """A yes/no over facts. Combine with ``&``, ``|``, ``~``; give it a name by assigning it in the class body."""
 
-    def __init__(self, holds: Callable[[Facts], bool], parts: tuple[Guard | Fact, ...], text: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        holds: Callable[[Facts], bool],
+        parts: tuple[Guard | Fact, ...],
+        text: Callable[[], str],
+        *,
+        loose: bool = False,
+        strays: tuple[Value, ...] = (),
+    ) -> None:
         self._holds = holds
         self._parts = parts
         self._text = text
+        self._loose = loose  # an "and" without brackets: needs them behind a "not"
+        self._strays = strays
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -31,35 +41,39 @@ class Guard:
         return Guard(
             lambda facts: self.holds(facts) and other.holds(facts),
             (self, other),
-            lambda: f"{self.inner()} and {other.inner()}",
+            lambda: f"{self.text} and {other.text}",
+            loose=True,
         )
 
     def __or__(self, other: Guard) -> Guard:
         return Guard(
             lambda facts: self.holds(facts) or other.holds(facts),
             (self, other),
-            lambda: f"({self.inner()} or {other.inner()})",
+            lambda: f"({self.text} or {other.text})",
         )
 
     def __invert__(self) -> Guard:
-        return Guard(lambda facts: not self.holds(facts), (self,), lambda: f"not {self.inner()}")
+        return Guard(lambda facts: not self.holds(facts), (self,), lambda: f"not {self._bracketed()}")
+
+    def _bracketed(self) -> str:
+        return f"({self.text})" if self._loose and not self.name else self.text
 
     def holds(self, facts: Facts) -> bool:
         """Whether the guard says yes under these facts."""
         return self._holds(facts)
 
-    def inner(self) -> str:
-        """The text as it stands inside a larger guard: the name where there is one."""
-        return self.name or self._text()
-
     @property
     def text(self) -> str:
-        """The guard as prose."""
-        return self.inner()
+        """The guard as prose: its name where it has one."""
+        return self.name or self._text()
 
     def facts(self) -> frozenset[Fact]:
         """The facts it reads."""
         return frozenset().union(*(part.facts() for part in self._parts))
+
+    def strays(self) -> frozenset[Value]:
+        """Values it asks for that the fact in question can never have: misspelt, most likely."""
+        return frozenset(self._strays).union(*(part.strays() for part in self._parts))
 
 
 class Fact:
@@ -76,12 +90,17 @@ class Fact:
         """Itself: so that guards and facts can both be asked what they read."""
         return frozenset({self})
 
+    def strays(self) -> frozenset[Value]:
+        """None: a fact asks for nothing."""
+        return frozenset()
+
     def is_(self, *values: Value) -> Guard:
         """The guard that this fact has one of these values."""
         return Guard(
             lambda facts: facts[self.name] in values,
             (self,),
-            lambda: f"{self.name} = {' or '.join(str(value) for value in values)}",
+            lambda: f"{self.name} = {'/'.join(str(value) for value in values)}",
+            strays=tuple(value for value in values if value not in self.values),
         )
 
 
@@ -90,18 +109,24 @@ class Flag(Fact, Guard):
 
     def __init__(self) -> None:
         Fact.__init__(self, False, True)
+        self._loose = False
 
     def holds(self, facts: Facts) -> bool:
         """Whether the flag is set."""
         return bool(facts[self.name])
 
-    def inner(self) -> str:
+    @property
+    def text(self) -> str:
         """Its name."""
         return self.name
 
     def facts(self) -> frozenset[Fact]:
         """Itself."""
         return frozenset({self})
+
+    def strays(self) -> frozenset[Value]:
+        """None."""
+        return frozenset()
 
 
 def valuations(facts: tuple[tuple[str, tuple[Value, ...]], ...]) -> Iterator[dict[str, Value]]:

@@ -1,8 +1,9 @@
 """``observe``: what a provider's status word, authenticatedly read, means for an order. Pure.
 
-In this order: a stale read is dropped; a word outside the vocabulary, or an answer about another order, flags; a reading consistent
-with the state is no news (or the event that the lifecycle declares for it); a proof walks observation edges: the direct one, else the
-only path, step by step, else one jump that names what was missed; a proof that no path reaches is an anomaly.
+In this order: a stale read is dropped; an answer about another order, or a word outside the vocabulary, flags; a
+reading consistent with the state is no news (or the event that the lifecycle declares for it); a proof walks
+observation edges: the direct one, else the only path, step by step, else one jump that names what was missed; a proof
+that no path reaches is an anomaly.
 """
 
 from __future__ import annotations
@@ -43,13 +44,21 @@ def observe(table: Table, snapshot: Snapshot, observation: Observation) -> Decis
         detail = f"{observation.status[:60]!r} is no status that {table.name} declares"
         return Refused(Reason.UNKNOWN_STATUS, state, detail, legal(table, snapshot))
     if state in reading.consistent:
-        if not table.unproven:
-            return Ignored(Reason.NO_NEWS, state)
-        return decide(table, snapshot, Event(table.unproven, Origin.OBSERVATION, observation.data))
-    steps = _walk(table, snapshot, reading.proves) if reading.proves else None
+        return _consistent(table, snapshot, observation)
+    return _proof(table, snapshot, observation, reading.proves)
+
+
+def _consistent(table: Table, snapshot: Snapshot, observation: Observation) -> Decision:
+    if not table.unproven:
+        return Ignored(Reason.NO_NEWS, snapshot.state)
+    return decide(table, snapshot, Event(table.unproven, Origin.OBSERVATION, observation.data))
+
+
+def _proof(table: Table, snapshot: Snapshot, observation: Observation, proves: str | None) -> Decision:
+    steps = _walk(table, snapshot, proves) if proves else None
     if steps is None:
-        detail = f"{observation.status!r} cannot follow {state!r}"
-        return Refused(Reason.ANOMALY, state, detail, legal(table, snapshot))
+        detail = f"{observation.status!r} cannot follow {snapshot.state!r}"
+        return Refused(Reason.ANOMALY, snapshot.state, detail, legal(table, snapshot))
     return _applied(snapshot, steps, observation)
 
 
@@ -79,7 +88,7 @@ def _walk(table: Table, snapshot: Snapshot, target: str) -> tuple[tuple[Step, Pa
 
 
 def _jump(table: Table, source: str, target: str, paths: list[Path]) -> tuple[Step, Path]:
-    """One marked step over several. Facts that every path sets alike are set; once-effects cannot stand on observation edges."""
+    """One marked step over several: it sets the facts of the edges that every path shares."""
     passed = [{edge.target for edge in path[:-1]} for path in paths]
     certain = set.intersection(*passed)
     possible = set.union(*passed) - certain

@@ -19,8 +19,8 @@ Reads = tuple[tuple[str, tuple[Value, ...]], ...]
 
 @frozen
 class StateInfo:
-    """A node. ``deadlines`` are (event, duration key), armed on entry from another state; ``budget`` is the duration key
-    after which an order here counts as stuck (``""``: never)."""
+    """A node. ``deadlines`` are (event, duration key), armed on entry from another state; ``budget`` is the duration
+    key after which an order here counts as stuck (``""``: never)."""
 
     value: str
     initial: bool
@@ -34,7 +34,8 @@ class StateInfo:
 
 @frozen
 class Edge:
-    """One line of the declaration and one source. ``guard`` and ``expects`` are prose; ``reads``, ``holds`` and ``expected`` enumerate them."""
+    """One line of the declaration and one source. ``guard`` and ``expects`` are prose; ``reads``, ``holds`` and
+    ``expected`` enumerate them."""
 
     event: str
     origin: Origin
@@ -89,6 +90,7 @@ class Table:
     unproven: str  # the event by which a consistent reading is heard, "" where the lifecycle has none
     pollable: Mapping[str, Choice[bool]] = field(repr=False)
     settled: Mapping[str, Choice[bool]] = field(repr=False)
+    legal: Mapping[str, Choice[tuple[str, ...]]] = field(repr=False)  # commands and operator events, in declared order
 
     @property
     def initial(self) -> str:

@@ -7,7 +7,6 @@ Payment, screening and activation are expectations about the path (they warn), n
 ``Failed`` is starred as an end, yet "action is required": it is provisional, and a later status counts as recovery until its window closes.
 """
 # fmt: off
-# ruff: noqa: E501, N815, RUF012
 
 from orderflow.lifecycle.declare import Flag, Lifecycle, State, assumed, documented, edge, inferred, once, reading, repeatable
 from orderflow.lifecycle.facts import Fact

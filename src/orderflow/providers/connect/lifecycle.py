@@ -7,7 +7,6 @@ A redirect or callback is a claim: it moves the order to ``confirming`` at most.
 ``cancelled``, ``error`` and ``unknown`` are provisional: the old URL can still be paid, so a later proof overrules them until the window closes.
 """
 # fmt: off
-# ruff: noqa: E501, RUF012
 
 from orderflow.lifecycle.declare import Flag, Lifecycle, State, assumed, documented, edge, inferred, once, reading, repeatable
 from orderflow.lifecycle.facts import Fact

@@ -1,0 +1,322 @@
+"""The composition root: ``Orderflow``, what a service embeds. It wires providers, store, engine and receiver, and decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from importlib.metadata import entry_points
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import structlog
+
+from orderflow.engine.accept import Door
+from orderflow.engine.hosts import Hosts, Run
+from orderflow.engine.work import Worker
+from orderflow.errors import ConfigurationError, InvalidInput, UnknownName, WaitTimeout
+from orderflow.lifecycle.decide import legal
+from orderflow.ports import PROVIDER_ID, Clock, InboxKey, JournalRow, Order, Provider, RefusalRow, Store
+from orderflow.receiver import receiver
+from orderflow.receiver.hear import Ears, Reply
+from orderflow.receiver.links import SignedLinks
+from orderflow.store import store_at
+from orderflow.vocabulary import Decision, Event, Origin, Snapshot
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+_log = structlog.get_logger()
+_GROUP = "orderflow.providers"
+_LONGEST_KEY = 200
+_LOOK_BENEATH = 0.5  # seconds between looks while waiting: another process may move the order
+
+
+class SystemClock:
+    """Wall-clock time."""
+
+    def now(self) -> float:
+        """Epoch seconds."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """As asyncio's."""
+        await asyncio.sleep(seconds)
+
+
+def provider_factories() -> dict[str, Callable[..., Provider]]:
+    """Every provider found by entry point (group ``orderflow.providers``), by name."""
+    return {entry.name: entry.load() for entry in sorted(entry_points(group=_GROUP), key=lambda entry: entry.name)}
+
+
+class Orderflow:
+    """Orders whose lives outside providers run.
+
+    Args:
+        db: a database URL (``sqlite:///orders.db``), or a ``Store``.
+        providers: configured providers; a name is looked up by entry point and called without arguments.
+        public_url: where ``receiver()`` is reachable from outside; None: no redirects, callbacks or notifications, reads alone.
+        link_keys: key id -> secret, for signing our public URLs; the first signs, all verify.
+        work: carry out effects, reads and deadlines in this process.
+        poll: the longest silence between two looks at the database, in seconds.
+
+    Raises (on ``async with``):
+        ConfigurationError: a setting is missing or contradicts another.
+        SchemaError: the database is newer, damaged or not ours.
+    """
+
+    def __init__(
+        self,
+        db: str | Store,
+        providers: Sequence[Provider | str],
+        *,
+        public_url: str | None = None,
+        link_keys: Mapping[str, str | bytes] | None = None,
+        work: bool = False,
+        poll: float = 1.0,
+        clock: Clock | None = None,
+        dice: random.Random | None = None,
+    ) -> None:
+        self._providers = _named(providers)
+        self._store = store_at(db) if isinstance(db, str) else db
+        self._links = SignedLinks(public_url, link_keys or {})
+        self._clock = clock or SystemClock()
+        dice = dice or random.Random()  # noqa: S311  spreads reads, keeps no secret
+        self._hosts = Hosts()
+        self._door = Door(self._store, self._providers, self._hosts, self._clock, dice)
+        self._ears = Ears(self._door, self._links)
+        self._worker = Worker(self._door, self._links, dice, poll=poll) if work else None
+
+    async def __aenter__(self) -> Self:
+        for provider in self._providers.values():
+            _check_durations(provider)
+            for warning in getattr(provider, "warnings", ()):
+                _log.warning("provider.limited", provider=provider.name, warning=warning)
+        await self._store.open()
+        if self._worker is not None:
+            self._worker.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._worker is not None:
+            await self._worker.stop()
+        await self._store.close()
+        for provider in self._providers.values():
+            await provider.close()
+
+    # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def create(self, provider: str, *, key: str, **request: object) -> Order:
+        """A new order, drafted; idempotent by ``key``, unique per provider (1 to 200 characters).
+
+        Raises:
+            UnknownName: no such provider, or a payment method it does not know.
+            InvalidInput: names field and reason; nothing was stored.
+            KeyReused: the key made an order from another request.
+        """
+        found = self._provider(provider)
+        if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY:
+            raise InvalidInput("key", f"required, as text of 1 to {_LONGEST_KEY} characters")
+        try:
+            canonical = json.dumps(request, sort_keys=True, allow_nan=False, default=str)
+        except (TypeError, ValueError):
+            raise InvalidInput("request", "must be JSON") from None
+        draft = found.draft(request)
+        now = self._clock.now()
+        snapshot = Snapshot(found.table.initial, draft.facts, draft.data, 0)
+        order = Order(f"{provider}-{secrets.token_hex(10)}", provider, key, snapshot, now, now)
+        return await self._store.create(order, hashlib.sha256(canonical.encode()).hexdigest())
+
+    async def tell(self, order_id: str, command: str, *, key: str | None = None, **arguments: object) -> Decision:
+        """A command; answers with the decision. Idempotent by ``key`` where one is given.
+
+        Raises:
+            UnknownName: no such order or event.
+            InvalidInput: an argument is malformed; nothing was stored.
+        """
+        return await self._ask(order_id, command, Origin.COMMAND, arguments, key=key)
+
+    async def resolve(self, order_id: str, event: str, *, by: str, reason: str, **arguments: object) -> Decision:
+        """An operator's declared event (``registration_resolved``, ``submission_given_up``, ...), kept with who and why.
+
+        Raises:
+            UnknownName, InvalidInput: as ``tell``.
+        """
+        note = f"by {_said('by', by)}: {_said('reason', reason)}"
+        return await self._ask(order_id, event, Origin.OPERATOR, arguments, note=note)
+
+    async def override(self, order_id: str, target: str, *, by: str, reason: str, version: int) -> Decision:
+        """Move an order outside the table, from the version that was looked at. Audited; arms deadlines and reads, tells the host.
+
+        Raises:
+            UnknownName: no such order or state.
+        """
+        receipt = await self._door.override(order_id, target, by=_said("by", by), reason=_said("reason", reason), version=version)
+        return receipt.decision
+
+    async def _ask(
+        self,
+        order_id: str,
+        name: str,
+        origin: Origin,
+        arguments: Mapping[str, object],
+        *,
+        key: str | None = None,
+        note: str = "",
+    ) -> Decision:
+        provider = self._door.provider_of(order_id)
+        if name not in provider.table.events:
+            raise UnknownName(f"event of {provider.table.name}", name, tuple(provider.table.events))
+        data = dict(provider.command(name, arguments))
+        named = data.pop(PROVIDER_ID, None)
+        event = Event(name, origin, data, None if named is None else str(named), note)
+        inbox = InboxKey(origin.value, f"{order_id}:{key}") if key is not None else None
+        return (await self._door.tell(order_id, event, inbox)).decision
+
+    # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def order(self, order_id: str) -> Order:
+        """The order as it stands.
+
+        Raises:
+            UnknownName: no such order.
+        """
+        return await self._store.load(order_id)
+
+    async def orders(self, *, provider: str = "", state: str = "", limit: int = 100) -> list[Order]:
+        """Orders, the latest created first."""
+        return await self._store.orders(provider=provider, state=state, limit=limit)
+
+    async def stuck(self, *, limit: int = 100) -> list[Order]:
+        """Orders that have been in their state for longer than its time budget."""
+        now = self._clock.now()
+        found: list[Order] = []
+        for provider in self._providers.values():
+            for info in provider.table.states.values():
+                if info.budget:
+                    before = now - provider.timing.durations[info.budget]
+                    found += await self._store.orders(
+                        provider=provider.name, state=info.value, entered_before=before, limit=limit
+                    )
+        return sorted(found, key=lambda order: order.entered_at)[:limit]
+
+    async def journal(self, order_id: str) -> list[JournalRow]:
+        """The order's path, oldest first."""
+        await self._store.load(order_id)
+        return await self._store.journal(order_id)
+
+    async def refusals(self, order_id: str) -> list[RefusalRow]:
+        """What was refused or ignored."""
+        await self._store.load(order_id)
+        return await self._store.refusals(order_id)
+
+    async def legal(self, order_id: str) -> tuple[str, ...]:
+        """The commands and operator events that would be applied now."""
+        order = await self._store.load(order_id)
+        return legal(self._door.provider_of(order_id).table, order.snapshot)
+
+    async def fulfillment_url(self, order_id: str) -> str:
+        """Where to send the customer's browser; asking twice gives the same.
+
+        Raises:
+            InvalidInput: this order is not being completed by a URL, or there is no public URL to come back to.
+        """
+        order = await self._store.load(order_id)
+        url = self._door.provider_of(order_id).customer_url(order, self._links)
+        if url is None:
+            raise InvalidInput("order", f"is {order.state} and not being completed by a URL, or public_url is not set")
+        return url
+
+    async def refresh(self, order_id: str) -> None:
+        """Bring the next status read forward."""
+        await self._door.notice(order_id)
+
+    async def wait(self, order_id: str, until: str | Collection[str], timeout: float = 30.0) -> Order:
+        """Return when the order is in one of the states.
+
+        Raises:
+            UnknownName: no such order or state.
+            WaitTimeout: it was not reached in ``timeout`` seconds.
+        """
+        wanted = {until} if isinstance(until, str) else set(until)
+        table = self._door.provider_of(order_id).table
+        for state in wanted - table.states.keys():
+            raise UnknownName(f"state of {table.name}", state, tuple(table.states))
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout
+        async with self._door.moved:
+            while True:
+                order = await self._store.load(order_id)
+                if order.state in wanted:
+                    return order
+                left = end - loop.time()
+                if left <= 0:
+                    raise WaitTimeout(order_id, " or ".join(sorted(wanted)), order.state, timeout)
+                try:
+                    async with asyncio.timeout(min(left, _LOOK_BENEATH)):
+                        await self._door.moved.wait()
+                except TimeoutError:
+                    continue
+
+    # ── being told, hearing ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on(self, provider: str, *, entered: str, run: Run) -> None:
+        """Tell ``run`` of every order that enters the state: at least once, with a stable key. Register it in every process.
+
+        Raises:
+            UnknownName: no such provider or state.
+        """
+        table = self._provider(provider).table
+        if entered not in table.states:
+            raise UnknownName(f"state of {table.name}", entered, tuple(table.states))
+        self._hosts.on(provider, entered, run)
+
+    def receiver(self) -> ASGIApp:
+        """The ASGI app to mount at ``public_url``."""
+        return receiver(self._ears)
+
+    async def hear(self, method: str, path: str, query: bytes = b"") -> Reply:
+        """One request to the receiver, for frameworks that are no ASGI; ``path`` is relative to the mount point."""
+        return await self._ears.hear(method, path, query)
+
+    def _provider(self, name: str) -> Provider:
+        if name not in self._providers:
+            raise UnknownName("provider", name, tuple(self._providers))
+        return self._providers[name]
+
+
+def _named(providers: Sequence[Provider | str]) -> dict[str, Provider]:
+    named: dict[str, Provider] = {}
+    for given in providers:
+        provider = _found(given) if isinstance(given, str) else given
+        if provider.name in named:
+            raise ConfigurationError(f"providers: {provider.name} is given twice")
+        named[provider.name] = provider
+    return named
+
+
+def _found(name: str) -> Provider:
+    factories = provider_factories()
+    if name not in factories:
+        raise UnknownName("provider", name, tuple(factories))
+    return factories[name]()
+
+
+def _check_durations(provider: Provider) -> None:
+    for info in provider.table.states.values():
+        for key in (*(key for _, key in info.deadlines), *([info.budget] if info.budget else [])):
+            if provider.timing.durations.get(key, -1.0) < 0:
+                raise ConfigurationError(f"{provider.name}: timing has no duration {key!r}")
+
+
+def _said(field: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidInput(field, "required, as non-empty text")
+    return value.strip()
+

@@ -1,0 +1,63 @@
+"""Exit codes: what each means, and which error ends in which. The only place that maps errors to codes.
+
+0  ok
+1  failed: problems found, something not reached, a declaration that breaks a rule
+2  usage: an unknown command or option, malformed input
+3  not found: no such order, lifecycle, event, state or module
+4  refused: a well-formed command that is not legal now
+5  provider: the provider, or the way to it, is at fault
+6  stale: diagrams that are not what the lifecycles would draw
+7  ours: database, schema, disk or configuration
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from orderflow.errors import (
+    CallerError,
+    DeclarationError,
+    InvalidInput,
+    KeyReused,
+    OperationalError,
+    OrderflowError,
+    ProviderError,
+    UnknownName,
+    WaitTimeout,
+)
+
+
+class Exit(IntEnum):
+    """What a command returns."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    REFUSED = 4
+    PROVIDER = 5
+    STALE = 6
+    OURS = 7
+
+
+HELP = (
+    "Exit codes: 0 ok, 1 failed (problems found), 2 usage or malformed input, 3 not found, 4 refused (not legal now), "
+    "5 provider error, 6 stale diagrams, 7 database, schema or configuration error."
+)
+
+_BY_ERROR: tuple[tuple[type[Exception], Exit], ...] = (  # the first that fits
+    (UnknownName, Exit.NOT_FOUND),
+    (InvalidInput, Exit.USAGE),
+    (KeyReused, Exit.USAGE),
+    (DeclarationError, Exit.FAILED),
+    (WaitTimeout, Exit.FAILED),
+    (CallerError, Exit.USAGE),
+    (ProviderError, Exit.PROVIDER),
+    (OperationalError, Exit.OURS),
+    (OSError, Exit.OURS),
+)
+
+
+def exit_for(error: OrderflowError | OSError) -> Exit:
+    """The code of an error of ours, or of the disk's."""
+    return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), Exit.FAILED)

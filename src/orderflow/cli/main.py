@@ -1,0 +1,82 @@
+"""The command line's root: which commands there are, and how a run ends. Imports nothing heavy, so that --help is fast.
+
+A command is a line of ``COMMANDS``: its name, where it is found, one line of help. It is imported when it is called.
+What is found there is a function, or a cyclopts ``App`` of the same name for a command that has commands of its own.
+It prints its answer and returns an ``Exit`` (None: ok); errors it raises, see exits.py, become one line on stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cyclopts import App, CycloptsError
+
+from orderflow.cli.exits import HELP, Exit, exit_for
+from orderflow.errors import OrderflowError
+
+
+class Command(NamedTuple):
+    """A command, not yet imported. ``found``: ``module:attribute``."""
+
+    name: str
+    found: str
+    help: str
+
+
+COMMANDS = (
+    Command("check", "orderflow.cli.lifecycles:check", "Check lifecycles against the rules: reachable, no dead ends."),
+    Command("diagram", "orderflow.cli.lifecycles:diagram", "Draw lifecycles, or say which drawings are stale."),
+    Command("lifecycles", "orderflow.cli.lifecycles:lifecycles", "Print lifecycles: states, edges, facts, readings."),
+)
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 - only when asked
+
+    return version("orderflow")
+
+
+def build() -> App:
+    """The whole command line, with no command imported."""
+    app = App(
+        name="orderflow",
+        help="Orders whose life outside providers run: declared once, decided purely, proven by reads.",
+        help_epilogue=HELP,
+        help_format="plaintext",
+        version=_version,
+        result_action="return_value",
+        exit_on_error=False,
+        print_error=False,
+    )
+    for command in COMMANDS:
+        app.command(command.found, name=command.name, help=command.help)
+    return app
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command line; answers with the exit code."""
+    app = build()
+    try:
+        result = app(list(arguments))
+        sys.stdout.flush()
+    except CycloptsError as error:
+        return _fail(" ".join(str(error).split()), Exit.USAGE)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+    except (OrderflowError, OSError) as error:
+        return _fail(str(error), exit_for(error))
+    return result if isinstance(result, int) else Exit.OK
+
+
+def _fail(line: str, code: Exit) -> Exit:
+    print(f"orderflow: {line}", file=sys.stderr)
+    return code
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(int(main(sys.argv[1:])))

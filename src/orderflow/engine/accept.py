@@ -1,0 +1,198 @@
+"""The one door in: whatever is said about an order is judged and committed here, and nowhere else.
+
+The judge handed to the store is pure; the store calls it with the order as it stands, again after a lost race. Commands, replies and
+claims are so re-decided; an observation carries the version it was read at and is stale by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from attrs import evolve
+
+from orderflow.engine.commits import STATUS_READ, Given, commit_of
+from orderflow.engine.hosts import Hosts
+from orderflow.errors import UnknownName
+from orderflow.lifecycle.decide import decide, legal, settled
+from orderflow.lifecycle.observe import observe
+from orderflow.ports import (
+    PROVIDER_ID,
+    Clock,
+    Commit,
+    EffectKey,
+    InboxKey,
+    Order,
+    Provider,
+    ReadForward,
+    Receipt,
+    Store,
+)
+from orderflow.vocabulary import (
+    Applied,
+    Decision,
+    Event,
+    Kind,
+    Observation,
+    Origin,
+    Reason,
+    Refused,
+    Snapshot,
+    Step,
+)
+
+_log = structlog.get_logger()
+
+
+class Door:
+    """Judges and commits. ``moved`` is set whenever an order moved, for whoever waits in this process."""
+
+    def __init__(
+        self,
+        store: Store,
+        providers: Mapping[str, Provider],
+        hosts: Hosts,
+        clock: Clock,
+        dice: random.Random,
+    ) -> None:
+        self.store = store
+        self.providers = providers
+        self.hosts = hosts
+        self.clock = clock
+        self._dice = dice
+        self.moved = asyncio.Condition()
+        self.stirred = asyncio.Event()
+
+    def provider_of(self, order_id: str) -> Provider:
+        """The provider whose name an order's id begins with.
+
+        Raises:
+            UnknownName: no such order can exist here.
+        """
+        provider = self.providers.get(order_id.rpartition("-")[0])
+        if provider is None:
+            raise UnknownName("order", order_id)
+        return provider
+
+    async def tell(
+        self,
+        order_id: str,
+        event: Event,
+        key: InboxKey | None = None,
+        *,
+        effect: EffectKey | None = None,
+        deadline: str = "",
+    ) -> Receipt:
+        """Judge a command, reply, claim, clock or operator event.
+
+        Raises:
+            UnknownName: no such order or event.
+        """
+        provider = self.provider_of(order_id)
+        if event.name not in provider.table.events:
+            raise UnknownName(f"event of {provider.table.name}", event.name, tuple(provider.table.events))
+        given = self._given(provider, event.name, event.origin, event.note)
+        given = evolve(given, effect_done=effect, deadline_done=deadline)
+
+        def judge(order: Order) -> Commit:
+            return commit_of(given, order, _decide(provider, order, event))
+
+        return await self._commit(provider, order_id, key, judge, event.name)
+
+    async def observe(self, order_id: str, observation: Observation, tries: int, read_id: str) -> Receipt:
+        """Judge what a status read brought; ``tries`` reads before it brought no news."""
+        provider = self.provider_of(order_id)
+        given = evolve(self._given(provider, STATUS_READ, Origin.OBSERVATION), tries=tries)
+
+        def judge(order: Order) -> Commit:
+            return commit_of(given, order, observe(provider.table, order.snapshot, observation))
+
+        key = InboxKey(Origin.OBSERVATION.value, read_id)
+        return await self._commit(provider, order_id, key, judge, STATUS_READ)
+
+    async def notice(self, order_id: str) -> None:
+        """Somebody says that there is news: bring the next read forward, believe nothing."""
+        provider = self.provider_of(order_id)
+        order = await self.store.load(order_id)
+        if not settled(provider.table, order.snapshot):
+            await self.store.plan_read(order_id, self.clock.now(), ReadForward(provider.timing.read_interval))
+            self.stirred.set()
+
+    async def override(self, order_id: str, target: str, *, by: str, reason: str, version: int) -> Receipt:
+        """An operator's move outside the table, from any state; a journal kind of its own.
+
+        Raises:
+            UnknownName: no such order or state.
+        """
+        provider = self.provider_of(order_id)
+        if target not in provider.table.states:
+            raise UnknownName(f"state of {provider.table.name}", target, tuple(provider.table.states))
+        given = self._given(provider, "override", Origin.OPERATOR, f"by {by}: {reason}")
+
+        def judge(order: Order) -> Commit:
+            return commit_of(given, order, _override(provider, order, target, version))
+
+        return await self._commit(provider, order_id, None, judge, "override")
+
+    def _given(self, provider: Provider, event: str, origin: Origin, note: str = "") -> Given:
+        return Given(
+            table=provider.table,
+            timing=provider.timing,
+            listens=lambda state: self.hosts.listens(provider.name, state),
+            now=self.clock.now(),
+            jitter=self._dice.uniform(-1, 1),
+            event=event,
+            origin=origin,
+            note=note,
+        )
+
+    async def _commit(
+        self, provider: Provider, order_id: str, key: InboxKey | None, judge: Any, trigger: str
+    ) -> Receipt:
+        receipt = await self.store.commit(order_id, key, judge)
+        decision = receipt.decision
+        if isinstance(decision, Applied):
+            for step in decision.steps:
+                _log.info(
+                    "order.transitioned",
+                    order_id=order_id,
+                    lifecycle=provider.table.name,
+                    trigger=step.event,
+                    origin=step.origin.value,
+                    source=step.source,
+                    target=step.target,
+                    kind=step.kind.value,
+                )
+            async with self.moved:
+                self.moved.notify_all()
+        elif decision.reason is not Reason.NO_NEWS:
+            _log.info(
+                "order.unmoved", order_id=order_id, trigger=trigger, state=decision.state, reason=decision.reason.value
+            )
+        self.stirred.set()
+        return receipt
+
+
+def _decide(provider: Provider, order: Order, event: Event) -> Decision:
+    known, named = order.provider_id, event.provider_id
+    if known is not None and named is not None and known != named:
+        detail = f"{event.name} names the provider's order {named}, ours is {known}"
+        return Refused(Reason.NOT_OURS, order.state, detail, legal(provider.table, order.snapshot))
+    if event.origin is Origin.OBSERVATION:
+        detail = "observations enter through a read, never by name"
+        return Refused(Reason.WRONG_ORIGIN, order.state, detail, legal(provider.table, order.snapshot))
+    if named is not None:
+        event = evolve(event, data={**event.data, PROVIDER_ID: named})
+    return decide(provider.table, order.snapshot, event)
+
+
+def _override(provider: Provider, order: Order, target: str, version: int) -> Decision:
+    if version != order.version:
+        detail = f"asked at version {version}, the order is at {order.version}"
+        return Refused(Reason.STALE, order.state, detail, legal(provider.table, order.snapshot))
+    step = Step("override", Origin.OPERATOR, order.state, target, Kind.OVERRIDE)
+    snapshot = order.snapshot
+    return Applied((step,), Snapshot(target, snapshot.facts, snapshot.data, snapshot.version + 1))

@@ -1,0 +1,157 @@
+"""From a decision to everything that it writes. Pure: the clock's reading and the drawn jitter are passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import frozen
+
+from orderflow.lifecycle.decide import pollable, settled
+from orderflow.lifecycle.table import Table
+from orderflow.ports import (
+    PROVIDER_ID,
+    TELL_HOST,
+    Commit,
+    EffectKey,
+    JournalRow,
+    Order,
+    OwedEffect,
+    ReadAt,
+    ReadForward,
+    ReadPlan,
+    ReadStop,
+    RefusalRow,
+    Timing,
+)
+from orderflow.vocabulary import Applied, Decision, Kind, Origin, Reason, Snapshot, Step
+
+STATUS_READ = "status_read"
+"""The event name under which refused or ignored observations are recorded."""
+
+
+@frozen
+class Given:
+    """What the door knows beside order and decision. ``jitter`` is drawn from [-1, 1]."""
+
+    table: Table
+    timing: Timing
+    listens: Callable[[str], bool]  # whether the host wants to be told of a state
+    now: float
+    jitter: float
+    event: str
+    origin: Origin
+    note: str = ""
+    effect_done: EffectKey | None = None
+    deadline_done: str = ""
+    tries: int = 0  # reads in a row without news, before this observation
+
+
+def read_wait(timing: Timing, tries: int, jitter: float) -> float:
+    """Seconds until the next read after ``tries`` without news: grown, capped, jittered."""
+    grown = timing.read_first * timing.read_growth ** min(tries, 60)
+    return min(timing.read_cap, grown) * (1 + timing.read_jitter * jitter)
+
+
+def commit_of(given: Given, order: Order, decision: Decision) -> Commit:
+    """Everything that one decision writes."""
+    if isinstance(decision, Applied):
+        return _moved(given, order, decision)
+    news = decision.reason is not Reason.NO_NEWS
+    refusal = RefusalRow(
+        order_id=order.id,
+        event=given.event,
+        origin=given.origin,
+        state=order.state,
+        reason=decision.reason,
+        detail=decision.detail,
+        version=order.version,
+        count=1,
+        first_at=given.now,
+        last_at=given.now,
+    )
+    return Commit(
+        decision,
+        given.now,
+        refusal=refusal if news else None,
+        deadline_done=given.deadline_done,
+        effect_done=given.effect_done,
+        read=_read_unmoved(given, order, decision.reason),
+        # an unmoved claim may come again and move the order then; an unmoved read says nothing worth keeping
+        remember=given.origin not in (Origin.OBSERVATION, Origin.CLAIM),
+    )
+
+
+def _moved(given: Given, order: Order, applied: Applied) -> Commit:
+    snapshot = applied.snapshot
+    journal: list[JournalRow] = []
+    effects: list[OwedEffect] = []
+    for version, step in enumerate(applied.steps, order.version + 1):
+        journal.append(_journal_row(given, order, version, step))
+        wanted = [effect.name for effect in step.effects]
+        if step.source != step.target and given.listens(step.target):
+            wanted.append(TELL_HOST)
+        effects += [OwedEffect(version, n, name) for n, name in enumerate(wanted)]
+    overridden = applied.steps[0].kind is Kind.OVERRIDE
+    return Commit(
+        applied,
+        given.now,
+        journal=tuple(journal),
+        effects=tuple(effects),
+        deadlines=_deadlines(given, order, snapshot, overridden),
+        deadline_done=given.deadline_done,
+        effect_done=given.effect_done,
+        drop_effects=overridden,
+        read=_read_moved(given, snapshot),
+    )
+
+
+def _journal_row(given: Given, order: Order, version: int, step: Step) -> JournalRow:
+    notes = [step.note, given.note, _unexpected(given.table, order, step)]
+    note = "; ".join(note for note in notes if note)
+    return JournalRow(
+        order.id, version, step.event, step.origin, step.source, step.target, step.kind.value, given.now, note
+    )
+
+
+def _unexpected(table: Table, order: Order, step: Step) -> str:
+    """What an edge expected of the order's facts and did not find: the facts were derived wrongly, the edge stands."""
+    for edge in table.out[step.source]:
+        taken = edge.expects and edge.event == step.event and edge.target == step.target
+        if taken and not edge.expected.pick(order.snapshot.facts):
+            return f"unexpected: {edge.expects} was not so"
+    return ""
+
+
+def _deadlines(
+    given: Given, order: Order, snapshot: Snapshot, overridden: bool
+) -> tuple[tuple[str, float], ...] | None:
+    if snapshot.state == order.state and not overridden:
+        return None
+    arms = given.table.states[snapshot.state].deadlines
+    if not arms and not given.table.states[order.state].deadlines:
+        return None  # nothing to disarm, nothing to arm
+    return tuple((event, given.now + given.timing.durations[key]) for event, key in arms)
+
+
+def _read_moved(given: Given, snapshot: Snapshot) -> ReadPlan | None:
+    if not pollable(given.table, snapshot):
+        # before the provider's id is known a remembered notice must survive
+        return ReadStop() if PROVIDER_ID in snapshot.data or settled(given.table, snapshot) else None
+    if PROVIDER_ID not in snapshot.data:
+        return None
+    soon = given.origin in (Origin.CLAIM, Origin.CLOCK)  # a claim brings the read forward; a deadline may have missed news
+    wait = 0.0 if soon else read_wait(given.timing, 0, given.jitter)
+    return ReadAt(given.now + wait, 0, given.timing.read_interval)
+
+
+def _read_unmoved(given: Given, order: Order, reason: Reason) -> ReadPlan | None:
+    if given.origin is Origin.CLAIM:
+        return None if settled(given.table, order.snapshot) else ReadForward(given.timing.read_interval)
+    if given.origin is not Origin.OBSERVATION:
+        return None
+    if not pollable(given.table, order.snapshot):
+        return ReadStop()
+    if reason is Reason.STALE:
+        return ReadForward(given.timing.read_interval)
+    wait = read_wait(given.timing, given.tries + 1, given.jitter)
+    return ReadAt(given.now + wait, given.tries + 1, given.timing.read_interval)

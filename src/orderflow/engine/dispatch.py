@@ -1,0 +1,155 @@
+"""Carrying out owed effects: lease, call, report. The effect row is the job; it alone schedules retries.
+
+A once-effect whose earlier attempt was begun and never answered is not called again: it is reported lost. A result is never fenced:
+it is an event, and the door judges it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from attrs import frozen
+
+from orderflow.engine.accept import Door
+from orderflow.ports import (
+    TELL_HOST,
+    Declined,
+    Happened,
+    InboxKey,
+    InDoubt,
+    LeasedEffect,
+    Links,
+    NotExecuted,
+    Order,
+    Outcome,
+    Provider,
+    Timing,
+    Told,
+)
+from orderflow.vocabulary import Effect, Event, Kind, Origin
+
+_log = structlog.get_logger()
+_LEASE_SHARE = 0.8  # a call may take this share of its lease, so that two workers never call at once
+
+
+@frozen
+class Call:
+    """Carry it out."""
+
+
+@frozen
+class AnswerLost:
+    """Do not call: an earlier attempt was begun and its answer never came."""
+
+
+def lease(effect: LeasedEffect, declared: Effect | None) -> Call | AnswerLost:
+    """What a taken-over effect asks for."""
+    if declared is not None and declared.once and effect.unanswered:
+        return AnswerLost()
+    return Call()
+
+
+class Dispatcher:
+    """Carries out effects of all providers."""
+
+    def __init__(self, door: Door, links: Links) -> None:
+        self._door = door
+        self._links = links
+
+    async def due(self, limit: int) -> list[LeasedEffect]:
+        """Take what is due."""
+        leases = {name: provider.timing.lease for name, provider in self._door.providers.items()}
+        return await self._door.store.lease_effects(self._door.clock.now(), leases, limit)
+
+    async def carry_out(self, effect: LeasedEffect) -> None:
+        """Carry out one leased effect and report what became of it."""
+        provider = self._door.providers.get(effect.provider)
+        if provider is None:
+            _log.warning("effect.provider_missing", effect=effect.name, provider=effect.provider)
+            return
+        order = await self._door.store.load(effect.key.order_id)
+        if effect.name == TELL_HOST:
+            await self._tell_host(provider, order, effect)
+            return
+        declared = provider.table.effects.get(effect.name)
+        if declared is None:
+            _log.error("effect.undeclared", order_id=order.id, effect=effect.name)
+            return
+        if isinstance(lease(effect, declared), AnswerLost):
+            outcome: Outcome = InDoubt("an earlier attempt was begun and never answered")
+        else:
+            outcome = await self._perform(provider, declared, order)
+        await self._report(provider, declared, effect, outcome)
+
+    async def _perform(self, provider: Provider, declared: Effect, order: Order) -> Outcome:
+        try:
+            async with asyncio.timeout(provider.timing.lease * _LEASE_SHARE):
+                return await provider.perform(declared.name, order, self._links)
+        except TimeoutError:
+            return InDoubt("no answer within the lease")
+        except Exception as error:  # noqa: BLE001  an adapter's bug must not leave a call unanswered
+            _log.exception("effect.adapter_raised", order_id=order.id, effect=declared.name)
+            return InDoubt(f"the adapter raised {type(error).__name__}")
+
+    async def _report(self, provider: Provider, declared: Effect, effect: LeasedEffect, outcome: Outcome) -> None:
+        _log.info(
+            "effect.answered",
+            order_id=effect.key.order_id,
+            effect=effect.name,
+            attempt=effect.attempt,
+            outcome=type(outcome).__name__,
+            why=getattr(outcome, "why", ""),
+        )
+        if isinstance(outcome, Happened):
+            event = Event(outcome.event, Origin.REPLY, outcome.data, outcome.provider_id, outcome.note)
+            await self._reply(effect, event)
+        elif isinstance(outcome, Declined):
+            await self._reply_of_kind(declared, effect, "refused", outcome.why)
+        elif isinstance(outcome, InDoubt) and declared.once:
+            await self._reply_of_kind(declared, effect, "answer_lost", outcome.why)
+        elif effect.attempt < provider.timing.effect_attempts:
+            wait = _retry_wait(provider.timing, effect.attempt)
+            if isinstance(outcome, NotExecuted) and outcome.retry_after is not None:
+                wait = max(wait, outcome.retry_after)
+            await self._door.store.retry_effect(effect, self._door.clock.now() + wait, outcome.why)
+        else:
+            await self._reply_of_kind(declared, effect, "undelivered", outcome.why)
+
+    async def _reply_of_kind(self, declared: Effect, effect: LeasedEffect, what: str, why: str) -> None:
+        if not declared.kind:
+            await self._door.store.finish_effect(effect, why)
+            return
+        await self._reply(effect, Event(f"{declared.kind}_{what}", Origin.REPLY, note=why))
+
+    async def _reply(self, effect: LeasedEffect, event: Event) -> None:
+        key = InboxKey(Origin.REPLY.value, f"{effect.key}:{effect.attempt}")
+        await self._door.tell(effect.key.order_id, event, key, effect=effect.key)
+
+    async def _tell_host(self, provider: Provider, order: Order, effect: LeasedEffect) -> None:
+        journal = await self._door.store.journal(order.id)
+        row = next(row for row in journal if row.version == effect.key.version)
+        told = Told(
+            key=str(effect.key),
+            order=order,
+            state=row.target,
+            version=row.version,
+            provisional=provider.table.states[row.target].provisional,
+            inferred=row.kind in (Kind.INFERRED, Kind.JUMP),
+        )
+        retry = self._door.clock.now() + _retry_wait(provider.timing, effect.attempt)
+        if not self._door.hosts.listens(provider.name, row.target):
+            _log.warning("host.nobody_listens", order_id=order.id, state=row.target)
+            await self._door.store.retry_effect(effect, retry, "nobody in this process listens")
+            return
+        try:
+            await self._door.hosts.tell(told)
+        except Exception as error:  # noqa: BLE001  the host's code may raise anything; it is told again
+            _log.exception("host.raised", order_id=order.id, state=row.target)
+            await self._door.store.retry_effect(effect, retry, f"the host raised {type(error).__name__}")
+            return
+        await self._door.store.finish_effect(effect)
+
+
+def _retry_wait(timing: Timing, attempt: int) -> float:
+    return min(timing.effect_cap, timing.effect_first * 2.0 ** min(attempt - 1, 60))

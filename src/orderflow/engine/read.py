@@ -1,0 +1,70 @@
+"""Status reads and deadlines: what must happen although nobody tells us. Reads suffice alone; notices only bring them forward."""
+
+from __future__ import annotations
+
+import random
+
+import structlog
+
+from orderflow.engine.accept import Door
+from orderflow.engine.commits import read_wait
+from orderflow.ports import DueDeadline, InboxKey, LeasedRead, Provider, ReadAt, Seen, Unread
+from orderflow.vocabulary import Event, Observation, Origin
+
+_log = structlog.get_logger()
+
+
+class Reader:
+    """Reads the status of orders that are due."""
+
+    def __init__(self, door: Door, dice: random.Random) -> None:
+        self._door = door
+        self._dice = dice
+
+    async def due(self, limit: int) -> list[LeasedRead]:
+        """Take what is due."""
+        leases = {name: provider.timing.lease for name, provider in self._door.providers.items()}
+        return await self._door.store.lease_reads(self._door.clock.now(), leases, limit)
+
+    async def read(self, leased: LeasedRead) -> None:
+        """Read one order and let the door judge what was seen."""
+        provider = self._door.providers.get(leased.provider)
+        if provider is None:
+            _log.warning("read.provider_missing", provider=leased.provider)
+            return
+        started = self._door.clock.now()
+        order = await self._door.store.load(leased.order_id)
+        try:
+            seen = await provider.read(order)
+        except Exception as error:  # noqa: BLE001  an adapter's bug must not stop the reads of other orders
+            _log.exception("read.adapter_raised", order_id=order.id)
+            seen = Unread(f"the adapter raised {type(error).__name__}")
+        if isinstance(seen, Seen):
+            observation = Observation(seen.status, order.version, seen.data, seen.mismatch)
+            await self._door.observe(order.id, observation, leased.tries, f"{order.id}:{started!r}")
+        else:
+            await self._put_off(provider, leased, seen)
+
+    async def _put_off(self, provider: Provider, leased: LeasedRead, unread: Unread) -> None:
+        _log.info("read.failed", order_id=leased.order_id, why=unread.why)
+        now = self._door.clock.now()
+        wait = read_wait(provider.timing, leased.tries + 1, self._dice.uniform(-1, 1))
+        plan = ReadAt(now + max(wait, unread.retry_after or 0.0), leased.tries + 1, provider.timing.read_interval)
+        await self._door.store.plan_read(leased.order_id, now, plan)
+
+
+class Deadlines:
+    """Brings clock events."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    async def due(self, limit: int) -> list[DueDeadline]:
+        """What has come."""
+        return await self._door.store.due_deadlines(self._door.clock.now(), limit)
+
+    async def bring(self, deadline: DueDeadline) -> None:
+        """Let the door judge one clock event; whatever it decides, the deadline is gone with it."""
+        key = InboxKey(Origin.CLOCK.value, f"{deadline.order_id}:{deadline.name}:{deadline.version}")
+        event = Event(deadline.name, Origin.CLOCK)
+        await self._door.tell(deadline.order_id, event, key, deadline=deadline.name)

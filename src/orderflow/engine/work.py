@@ -1,0 +1,105 @@
+"""The loops of a worker: effects, reads, deadlines; woken by commits in this process, by what is due, and by a poll beneath.
+
+Stopping drains: nothing new is taken, what is in flight may finish within the grace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import structlog
+
+from orderflow.engine.accept import Door
+from orderflow.engine.dispatch import Dispatcher
+from orderflow.engine.read import Deadlines, Reader
+from orderflow.ports import Links
+
+T = TypeVar("T")
+_log = structlog.get_logger()
+_SHORTEST_WAIT = 0.005
+
+
+class Worker:
+    """Runs what is owed until stopped. ``poll`` is the longest silence between two looks, in seconds."""
+
+    def __init__(self, door: Door, links: Links, dice: random.Random, *, poll: float = 1.0, width: int = 32) -> None:
+        self._door = door
+        self._poll = poll
+        self._width = width
+        self._dispatcher = Dispatcher(door, links)
+        self._reader = Reader(door, dice)
+        self._deadlines = Deadlines(door)
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._loop: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to work in the background."""
+        self._loop = asyncio.create_task(self._run(), name="orderflow-worker")
+
+    async def stop(self, grace: float = 10.0) -> None:
+        """Take nothing new, let what is in flight finish within the grace."""
+        self._stopping = True
+        self._door.stirred.set()
+        if self._loop is not None:
+            await self._loop
+        if self._in_flight:
+            _, late = await asyncio.wait(self._in_flight, timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            self._door.stirred.clear()
+            try:
+                taken = await self._look()
+            except Exception:  # noqa: BLE001  a database away for a moment must not end the worker
+                _log.exception("worker.look_failed")
+                taken = 0
+            if not taken and not self._stopping:
+                await self._wait()
+
+    async def _look(self) -> int:
+        free = self._width - len(self._in_flight)
+        if free <= 0:
+            await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
+            return 1
+        deadlines = await self._deadlines.due(free)
+        await asyncio.gather(*(self._guarded(self._deadlines.bring, deadline) for deadline in deadlines))
+        due = len(deadlines)
+        due += self._begin(await self._dispatcher.due(free), self._dispatcher.carry_out)
+        due += self._begin(await self._reader.due(free), self._reader.read)
+        return due
+
+    def _begin(self, found: Sequence[T], run: Callable[[T], Awaitable[None]]) -> int:
+        for item in found:
+            task = asyncio.create_task(self._guarded(run, item))
+            self._in_flight.add(task)
+            task.add_done_callback(self._in_flight.discard)
+        return len(found)
+
+    async def _guarded(self, run: Callable[[T], Awaitable[None]], item: T) -> None:
+        try:
+            await run(item)
+        except Exception:  # noqa: BLE001  one order's trouble stays with it: its lease ends and it is taken again
+            _log.exception("worker.item_failed")
+
+    async def _wait(self) -> None:
+        try:
+            due = await self._door.store.next_due()
+        except Exception:  # noqa: BLE001  as above
+            _log.exception("worker.look_failed")
+            due = None
+        wait = self._poll
+        if due is not None:
+            wait = min(wait, max(_SHORTEST_WAIT, due - self._door.clock.now()))
+        stirred = asyncio.ensure_future(self._door.stirred.wait())
+        slept = asyncio.ensure_future(self._door.clock.sleep(wait))
+        _, pending = await asyncio.wait({stirred, slept}, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)

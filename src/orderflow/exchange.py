@@ -1,0 +1,149 @@
+"""One HTTP call and what its end proves: answered, certainly never sent, or cut. Shared by adapters; knows no provider.
+
+Foreign exceptions are mapped here and nowhere else. They are told apart by name, so any client with httpx's interface will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+import httpx
+from attrs import field, frozen
+
+from orderflow.errors import MalformedAnswer
+from orderflow.ports import Declined, InDoubt, NotExecuted, Outcome, Unread
+from orderflow.wirekit import loads
+
+MOST_BYTES = 2 * 1024 * 1024
+_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "LocalProtocolError", "ProxyError"})
+
+
+class HttpClient(Protocol):
+    """The part of ``httpx.AsyncClient`` that adapters use."""
+
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        content: bytes | None,
+        params: dict[str, str] | None,
+        headers: dict[str, str],
+        follow_redirects: bool,
+    ) -> AbstractAsyncContextManager[Any]:
+        """As httpx's."""
+
+    async def aclose(self) -> None:
+        """As httpx's."""
+
+
+@frozen
+class Answer:
+    """A whole answer. Bodies are never shown: they may quote what we sent."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def json(self) -> object:
+        """The body as JSON.
+
+        Raises:
+            MalformedAnswer: it is XML, HTML, empty, cut, or otherwise no JSON.
+        """
+        return loads(self.body)
+
+
+@frozen
+class NeverSent:
+    """The call certainly did not reach the provider."""
+
+    why: str
+
+
+@frozen
+class Cut:
+    """The call was sent and its answer did not come, or not whole."""
+
+    why: str
+
+
+def new_client(timeout: float) -> httpx.AsyncClient:
+    """A client with explicit manners: own timeouts, no redirects, no proxies or certificates from the environment."""
+    return httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False)
+
+
+async def exchange(
+    client: HttpClient,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    content: bytes = b"",
+    params: Mapping[str, str] | None = None,
+) -> Answer | NeverSent | Cut:
+    """Send one request, once, and say what became of it."""
+    sending = client.stream(
+        method,
+        url,
+        content=content or None,
+        params=dict(params) if params else None,
+        headers=dict(headers),
+        follow_redirects=False,
+    )
+    try:
+        async with sending as response:
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    return Cut("the answer is too large")
+            return Answer(response.status_code, response.headers, bytes(body))
+    except Exception as error:
+        names = {base.__name__ for base in type(error).__mro__}
+        if "HTTPError" not in names and "InvalidURL" not in names:
+            raise
+        if names & _NEVER_SENT or "InvalidURL" in names:
+            return NeverSent(type(error).__name__)
+        return Cut(type(error).__name__)
+
+
+def outcome_of(answer: Answer | NeverSent | Cut, accept: Callable[[Answer], Outcome]) -> Outcome:
+    """DESIGN rule 7: not executed, refused, or in doubt. ``accept`` judges a 2xx; its MalformedAnswer means in doubt."""
+    if isinstance(answer, NeverSent):
+        return NotExecuted(f"never sent: {answer.why}")
+    if isinstance(answer, Cut):
+        return InDoubt(f"sent, no usable answer: {answer.why}")
+    if 200 <= answer.status < 300:
+        try:
+            return accept(answer)
+        except MalformedAnswer as error:
+            return InDoubt(f"{answer.status} with an unusable body: {error}")
+    if answer.status == 429:
+        return NotExecuted("429 from the provider", retry_after(answer))
+    if answer.status == 401:
+        return NotExecuted("401 from the provider")
+    if 400 <= answer.status < 500 and answer.status != 408:
+        return Declined(f"{answer.status} from the provider")
+    return InDoubt(f"{answer.status} from the provider")
+
+
+def unread_of(answer: Answer | NeverSent | Cut) -> Unread | Answer:
+    """A read's answer where it is a 200, else why there is none."""
+    if isinstance(answer, NeverSent | Cut):
+        return Unread(answer.why)
+    if answer.status != 200:
+        return Unread(f"{answer.status} from the provider", retry_after(answer) if answer.status == 429 else None)
+    return answer
+
+
+def retry_after(answer: Answer) -> float | None:
+    """Seconds to wait by ``Retry-After`` or Connect's ``X-RateLimit-Reset`` (A12: seconds left); None where neither says."""
+    for name in ("Retry-After", "X-RateLimit-Reset"):
+        value = answer.headers.get(name, "")
+        if value.isascii() and value.isdigit():
+            return min(float(value), 3600.0)
+    return None
+

@@ -1,0 +1,83 @@
+"""Where an order can go: every (state, facts) pair that the edges of a table can bring about. Pure.
+
+Nothing is judged here: check.py and the tests do that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
+
+from attrs import frozen
+
+from orderflow.lifecycle.facts import Value
+from orderflow.lifecycle.table import Edge, Table
+from orderflow.vocabulary import Snapshot
+
+
+@frozen
+class Pair:
+    """A state under facts; ``values`` are those of the table's facts, in declared order."""
+
+    state: str
+    values: tuple[Value, ...]
+
+    def facts(self, table: Table) -> dict[str, Value]:
+        """The facts by name."""
+        return dict(zip(table.facts, self.values, strict=True))
+
+    def snapshot(self, table: Table, version: int = 0) -> Snapshot:
+        """An order standing here, without data."""
+        return Snapshot(self.state, self.facts(table), {}, version)
+
+
+Moves = Mapping[Pair, tuple[tuple[Edge, Pair], ...]]
+"""The enabled edges of every reachable pair, and where each leads."""
+
+
+def starts(table: Table) -> Iterator[Pair]:
+    """The pairs an order can be created in: a fact has its first value, or any value that no edge sets.
+
+    A value that some edge sets is history; an order is not born with it.
+    """
+    history = {(name, value) for edge in table.edges for name, value in edge.sets.items()}
+    born = (
+        tuple(value for n, value in enumerate(values) if n == 0 or (name, value) not in history)
+        for name, values in table.facts.items()
+    )
+    for values in product(*born):
+        yield Pair(table.initial, values)
+
+
+def reachable(table: Table) -> Moves:
+    """Every pair that edges of any origin lead to from the starts, with its moves."""
+    order = tuple(table.facts)
+    moves: dict[Pair, tuple[tuple[Edge, Pair], ...]] = {}
+    todo = list(starts(table))
+    while todo:
+        pair = todo.pop()
+        if pair in moves:
+            continue
+        facts = pair.facts(table)
+        moves[pair] = tuple(
+            (edge, Pair(edge.target, tuple(edge.sets.get(name, facts[name]) for name in order)))
+            for edge in table.out[pair.state]
+            if edge.holds.pick(facts)
+        )
+        todo += [onward for _, onward in moves[pair]]
+    return moves
+
+
+def leading_to(moves: Moves, ends: Iterable[Pair]) -> frozenset[Pair]:
+    """The pairs from which one of the ends can be reached, the ends included."""
+    before: dict[Pair, list[Pair]] = {}
+    for pair, out in moves.items():
+        for _, onward in out:
+            before.setdefault(onward, []).append(pair)
+    todo = list(ends)
+    found = set(todo)
+    while todo:
+        new = [pair for pair in before.get(todo.pop(), ()) if pair not in found]
+        found.update(new)
+        todo += new
+    return frozenset(found)

@@ -1,0 +1,194 @@
+"""Carries Connect's effects out over HTTP and reads statuses. One call and at most one token refresh; an answer becomes an Outcome."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+
+from orderflow.errors import MalformedAnswer
+from orderflow.exchange import Answer, Cut, HttpClient, NeverSent, exchange, outcome_of, unread_of
+from orderflow.ports import Declined, Happened, NotExecuted, Nothing, Order, Outcome, Seen, TokenSource, Unread
+from orderflow.providers.connect import wire
+from orderflow.providers.connect.tokens import Tokens
+from orderflow.wirekit import read, write
+
+_TYPE_NAME = re.compile(r"[\w.$]{1,80}\Z")
+
+
+class Adapter:
+    """Connect over one HTTP client. ``api`` is the apiServer's base URL (``.../capi``)."""
+
+    def __init__(
+        self, client: HttpClient, api: str, tokens: Tokens, users: TokenSource | None, fulfilled: tuple[str, ...]
+    ) -> None:
+        self._client = client
+        self._api = api
+        self._tokens = tokens
+        self._users = users
+        self._fulfilled = fulfilled
+
+    async def register(self, order: Order) -> Outcome:
+        """POST order, with the client's token or the user's (A5)."""
+        body = {**_request(order), "externalOrderId": external_id(order)}
+        if order.snapshot.facts["user_mode"]:
+            answer = await self._as_user(order, "/v1/order", body)
+        else:
+            answer = await self._as_client("POST", "/v1/client/order", body)
+
+        def accept(whole: Answer) -> Outcome:
+            registered = read(wire.RegisterAnswer, whole.json())
+            return Happened("order_registered", provider_id=registered.order_id)
+
+        return _outcome(answer, accept)
+
+    async def fulfill(self, order: Order, callback_url: str | None) -> Outcome:
+        """Complete order, client mode (A3). OK means accepted; for sms the customer has still to pay."""
+        assert order.provider_id is not None
+        request = wire.FulfillmentRequest(order.provider_id, callback_url)
+        answer = await self._as_client("POST", "/v1/client/order/fulfillment", write(request))
+
+        def accept(whole: Answer) -> Outcome:
+            fulfilled = read(wire.FulfillmentAnswer, whole.json())
+            if fulfilled.fulfillment_status == wire.ApiStatus.OK:
+                return Happened("fulfillment_accepted", provider_id=fulfilled.order_id)
+            if fulfilled.fulfillment_status == wire.ApiStatus.ERROR:
+                return Declined("200 with fulfillmentStatus ERROR")
+            raise MalformedAnswer("fulfillmentStatus: neither OK nor ERROR")
+
+        return _outcome(answer, accept)
+
+    async def assign(self, order: Order) -> Outcome:
+        """Assign user, client mode (A9)."""
+        body = order.snapshot.data["assignment"]
+        answer = await self._as_client("POST", f"/v1/client/order/{order.provider_id}/user", body)
+
+        def accept(whole: Answer) -> Outcome:
+            assigned = read(wire.AssignAnswer, whole.json())
+            if assigned.order_id is None and assigned.unique_user_id is None:
+                raise MalformedAnswer("AssignAnswer: neither orderId nor uniqueUserId")
+            known = {"is_new_user": assigned.is_new_user, "is_password_set": assigned.is_password_set}
+            data = {"assigned_user_id": assigned.unique_user_id, **known}
+            note = ", ".join(f"{name}: {value}" for name, value in known.items() if value is not None)
+            return Happened("assigned", data, assigned.order_id, note)
+
+        return _outcome(answer, accept)
+
+    async def search(self, order: Order) -> Outcome:
+        """Search order details by our own id, user mode (R1). One hit is ours; the id is not unique, so more need a person."""
+        answer = await self._as_user(order, "/v1/order/status", {"externalOrderId": external_id(order)})
+
+        def accept(whole: Answer) -> Outcome:
+            hits = read(wire.OrdersAnswer, whole.json()).orders
+            if not hits:
+                return Nothing("no order has our externalOrderId")
+            if len(hits) > 1:
+                return Declined(f"{len(hits)} orders have our externalOrderId; a person must choose")
+            return Happened("registration_found", provider_id=hits[0].order_id)
+
+        return _outcome(answer, accept)
+
+    async def read(self, order: Order) -> Seen | Unread:
+        """List order status, client mode (A4): one element in practice, which must be ours."""
+        answer = await self._as_client("GET", f"/v1/client/order/status/{order.provider_id}", None)
+        if isinstance(answer, NotExecuted):
+            return Unread(answer.why, answer.retry_after)
+        if isinstance(answer, Declined):
+            return Unread(answer.why)
+        whole = unread_of(answer)
+        if isinstance(whole, Unread):
+            return whole
+        try:
+            orders = read(wire.OrdersAnswer, whole.json()).orders
+        except MalformedAnswer as error:
+            return Unread(str(error))
+        if not orders:
+            return Unread("no order in the answer")
+        found = next((one for one in orders if one.order_id == order.provider_id), orders[0])
+        if not found.order_status:
+            return Unread("no orderStatus in the answer")
+        status = "fulfilled" if found.order_status in self._fulfilled else found.order_status
+        return Seen(status, mismatch=_mismatch(found, order))
+
+    async def close(self) -> None:
+        """Close the HTTP client."""
+        await self._client.aclose()
+
+    async def _as_client(
+        self, method: str, path: str, body: object
+    ) -> Answer | NeverSent | Cut | NotExecuted | Declined:
+        for last in (False, True):
+            token = await self._tokens.token()
+            if isinstance(token, NotExecuted):
+                return token
+            answer = await self._send(method, path, token, body)
+            if last or not isinstance(answer, Answer) or answer.status != 401:
+                return answer
+            self._tokens.forget(token)  # expired or revoked: one fresh token, one more try
+        raise AssertionError("unreachable")
+
+    async def _as_user(
+        self, order: Order, path: str, body: object
+    ) -> Answer | NeverSent | Cut | NotExecuted | Declined:
+        token = await self._users.token(order.id) if self._users is not None else None
+        if token is None:
+            return Declined("the host has no token of the user any more")
+        return await self._send("POST", path, token, body)
+
+    async def _send(self, method: str, path: str, token: str, body: object) -> Answer | NeverSent | Cut:
+        # without Accept an older server may answer in XML (C2, C3)
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
+        content = b""
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            content = json.dumps(body).encode()
+        return await exchange(self._client, method, self._api + path, headers=headers, content=content)
+
+
+def external_id(order: Order) -> str:
+    """The externalOrderId we give: the caller's, or our order id."""
+    return str(_request(order).get("externalOrderId") or order.id)
+
+
+def _request(order: Order) -> Mapping[str, object]:
+    request = order.snapshot.data["request"]
+    assert isinstance(request, Mapping)
+    return request
+
+
+def _outcome(
+    answer: Answer | NeverSent | Cut | NotExecuted | Declined, accept: Callable[[Answer], Outcome]
+) -> Outcome:
+    if isinstance(answer, NotExecuted | Declined):
+        return answer
+    outcome = outcome_of(answer, accept)
+    if isinstance(outcome, Declined) and isinstance(answer, Answer):
+        return Declined(outcome.why + _exception_type(answer))
+    return outcome
+
+
+def _exception_type(answer: Answer) -> str:
+    """A 400's exceptionType (C1), a class name; the message beside it may quote what we sent and is not kept."""
+    try:
+        kind = read(wire.ErrorAnswer, answer.json()).exception_type
+    except MalformedAnswer:
+        return ""
+    return f" ({kind})" if kind and _TYPE_NAME.match(kind) else ""
+
+
+def _mismatch(found: wire.ReadOrder, order: Order) -> str:
+    """A field by which this is somebody else's order: ids look sequential, and a browser can open any of them."""
+    request = _request(order)
+    if found.order_id != order.provider_id:
+        return "orderId"
+    if found.external_order_id and found.external_order_id != external_id(order):
+        return "externalOrderId"
+    ours = request.get("orderAmount")
+    if found.amount is not None and ours is not None and found.amount != wire_amount(ours):
+        return "orderAmount"
+    return ""
+
+
+def wire_amount(value: object) -> object:
+    """An amount of ours as the read's ``amount`` would show it."""
+    return wire.ReadOrder("0", order_amount=str(value)).amount

@@ -1,0 +1,80 @@
+"""The simulator's OAuth server (Connect A10, C1 to C4). What may live here: tokens and credentials."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from urllib.parse import parse_qsl, unquote_plus
+
+from attrs import frozen
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from orderflow.simkit import SimClock, mark_executed
+
+
+@frozen
+class Token:
+    """Who a bearer is: the client itself, or a user (``user`` is then set). ``until`` in simulator time."""
+
+    until: float
+    user: str | None = None
+
+
+class Tokens:
+    """Access tokens, their lives measured by the simulator's clock."""
+
+    def __init__(self, clock: SimClock, client_id: str, client_secret: str, lifetime: float) -> None:
+        self.lifetime = lifetime
+        self.client_id = client_id
+        self._clock = clock
+        self._client_secret = client_secret
+        self._tokens: dict[str, Token] = {}
+        self._issued = 0
+
+    def issue(self, user: str | None = None) -> str:
+        """A new token; for a user where one is named, else for the client."""
+        self._issued += 1
+        text = f"simulated-{'client' if user is None else 'user'}-token-{self._issued}"
+        self._tokens[text] = Token(self._clock.now() + self.lifetime, user)
+        return text
+
+    def expire(self) -> None:
+        """No token issued so far is good any more."""
+        self._tokens.clear()
+
+    def bearer(self, request: Request) -> Token | None:
+        """Who sent this; None when nobody we know any more."""
+        scheme, _, text = request.headers.get("authorization", "").partition(" ")
+        token = self._tokens.get(text) if scheme.lower() == "bearer" else None
+        return token if token is not None and token.until > self._clock.now() else None
+
+    async def answer(self, request: Request) -> Response:
+        """``POST /oauth/token``, client_credentials; credentials by Basic, in the body or in the query (C1, C2)."""
+        form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
+        told = {**request.query_params, **form}
+        offered = _basic(request) or [(told.get("client_id", ""), told.get("client_secret", ""))]
+        if not any(_same(name, self.client_id) and _same(secret, self._client_secret) for name, secret in offered):
+            return JSONResponse({"error": "invalid_client"}, 401)
+        if told.get("grant_type") != "client_credentials":
+            return JSONResponse({"error": "unsupported_grant_type"}, 400)
+        mark_executed(request.scope)
+        whole = {"token_type": "bearer", "expires_in": int(self.lifetime), "scope": "read"}
+        return JSONResponse({"access_token": self.issue(), **whole})
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())
+
+
+def _basic(request: Request) -> list[tuple[str, str]]:
+    """The pair as it stands, and as OAuth has it (RFC 6749 wants both parts form-encoded, many clients do not)."""
+    scheme, _, coded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return []
+    try:
+        name, _, secret = base64.b64decode(coded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return [("", "")]
+    return [(name, secret), (unquote_plus(name), unquote_plus(secret))]

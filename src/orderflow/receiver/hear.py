@@ -1,0 +1,94 @@
+"""What a request to one of our inlets does: check the token, tell the door what is claimed, bring the read forward. No web framework.
+
+Answers never tell whether an order exists, nor whether a claim was new: a scanner learns nothing, a provider is content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+from attrs import frozen
+
+from orderflow.engine.accept import Door
+from orderflow.errors import UnknownName
+from orderflow.ports import InboxKey, Inlet, Provider
+from orderflow.receiver.links import SignedLinks
+from orderflow.vocabulary import Event, Ignored, Origin, Reason
+
+_LONGEST_QUERY = 8192
+_MOST_FIELDS = 100
+_MANNERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+_THANKS = b"Thank you. You can close this page."
+
+
+@frozen
+class Reply:
+    """An HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+NOT_FOUND = Reply(404, _MANNERS)
+DONE = Reply(204, _MANNERS)
+
+
+class Ears:
+    """Hears requests for all inlets of all providers."""
+
+    def __init__(self, door: Door, links: SignedLinks) -> None:
+        self._door = door
+        self._links = links
+
+    async def hear(self, method: str, path: str, query: bytes) -> Reply:
+        """One request; ``path`` is relative to where the receiver is mounted."""
+        provider_name, _, rest = path.strip("/").partition("/")
+        purpose, _, token = rest.partition("/")
+        provider = self._door.providers.get(provider_name)
+        inlet = next((inlet for inlet in provider.inlets if inlet.purpose == purpose), None) if provider else None
+        if provider is None or inlet is None or inlet.shared == bool(token):
+            return NOT_FOUND
+        if method not in inlet.methods:
+            return Reply(405, {**_MANNERS, "Allow": ", ".join(inlet.methods)})
+        if inlet.shared:
+            timing = provider.timing
+            now = self._door.clock.now()
+            await self._door.store.notice(provider.name, now, timing.read_interval, timing.notice_fanout)
+            self._door.stirred.set()
+            return DONE
+        order_id = self._links.order_of(provider.name, purpose, token)
+        if order_id is None:
+            return NOT_FOUND
+        return await self._hear_order(provider, inlet, order_id, token, query)
+
+    async def _hear_order(self, provider: Provider, inlet: Inlet, order_id: str, token: str, query: bytes) -> Reply:
+        claimed = inlet.understand(_parameters(query))
+        try:
+            if claimed.event is None:
+                await self._door.notice(order_id)
+            else:
+                key = InboxKey(Origin.CLAIM.value, f"{token}:{claimed.value}")
+                receipt = await self._door.tell(order_id, Event(claimed.event, Origin.CLAIM), key)
+                if isinstance(receipt.decision, Ignored) and receipt.decision.reason is Reason.DUPLICATE:
+                    await self._door.notice(order_id)
+            page = (await self._door.store.load(order_id)).snapshot.data.get(inlet.page) if inlet.page else None
+        except UnknownName:  # signed by us, and gone since
+            return NOT_FOUND
+        if isinstance(page, str):
+            return Reply(303, {**_MANNERS, "Location": page})
+        if inlet.page:
+            return Reply(200, {**_MANNERS, "Content-Type": "text/plain; charset=utf-8"}, _THANKS)
+        return DONE
+
+
+def _parameters(query: bytes) -> list[tuple[str, str]]:
+    """The raw pairs; what cannot be taken apart becomes one oversized pair, which every inlet finds unclear."""
+    text = query.decode("utf-8", "replace")
+    if len(query) <= _LONGEST_QUERY:
+        try:
+            return parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        except ValueError:
+            pass
+    return [("oversized", "x" * _LONGEST_QUERY)]

@@ -1,0 +1,87 @@
+"""Rows to records and back: how orders, journal and refusals look in a database. No SQL is run here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from orderflow.ports import JournalRow, Order, RefusalRow
+from orderflow.vocabulary import Origin, Reason, Snapshot
+
+ORDER = "id, provider, key, state, version, facts, data, created_at, entered_at"
+JOURNAL = "order_id, version, event, origin, source, target, kind, at, note"
+REFUSAL = "order_id, event, origin, state, reason, detail, version, count, first_at, last_at"
+
+
+def dump(mapping: Mapping[str, Any]) -> str:
+    """A JSON object, compact."""
+    return json.dumps(mapping, separators=(",", ":"), ensure_ascii=False)
+
+
+def order(row: tuple[Any, ...], flagged: bool = False) -> Order:
+    """From the columns ``ORDER``."""
+    identity, provider, key, state, version, facts, data, created_at, entered_at = row
+    snapshot = Snapshot(state, json.loads(facts), json.loads(data), version)
+    return Order(identity, provider, key, snapshot, created_at, entered_at, flagged)
+
+
+def order_values(order: Order) -> tuple[Any, ...]:
+    """For the columns ``ORDER``."""
+    snapshot = order.snapshot
+    return (
+        order.id,
+        order.provider,
+        order.key,
+        snapshot.state,
+        snapshot.version,
+        dump(snapshot.facts),
+        dump(snapshot.data),
+        order.created_at,
+        order.entered_at,
+    )
+
+
+def journal(row: tuple[Any, ...]) -> JournalRow:
+    """From the columns ``JOURNAL``."""
+    order_id, version, event, origin, source, target, kind, at, note = row
+    return JournalRow(order_id, version, event, Origin(origin), source, target, kind, at, note)
+
+
+def journal_values(row: JournalRow) -> tuple[Any, ...]:
+    """For the columns ``JOURNAL``."""
+    return (
+        row.order_id,
+        row.version,
+        row.event,
+        row.origin.value,
+        row.source,
+        row.target,
+        row.kind,
+        row.at,
+        row.note,
+    )
+
+
+def refusal(row: tuple[Any, ...]) -> RefusalRow:
+    """From the columns ``REFUSAL``."""
+    order_id, event, origin, state, reason, detail, version, count, first_at, last_at = row
+    return RefusalRow(
+        order_id, event, Origin(origin), state, Reason(reason), detail, version, count, first_at, last_at
+    )
+
+
+def refusal_values(row: RefusalRow) -> tuple[Any, ...]:
+    """For the columns ``REFUSAL``."""
+    return (
+        row.order_id,
+        row.event,
+        row.origin.value,
+        row.state,
+        row.reason.value,
+        row.detail,
+        row.version,
+        row.count,
+        row.first_at,
+        row.last_at,
+    )

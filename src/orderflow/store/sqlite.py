@@ -1,0 +1,238 @@
+"""The store on SQLite: WAL, synchronous=FULL, one writer thread with group commit, one reader thread. Prepared SQL by hand.
+
+What may live here: the Store protocol's methods. How a commit is written is sqlite_commit.py, how a file is opened sqlite_schema.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from orderflow.errors import KeyReused, UnknownName
+from orderflow.ports import (
+    DueDeadline,
+    EffectKey,
+    InboxKey,
+    JournalRow,
+    Judge,
+    LeasedEffect,
+    LeasedRead,
+    Order,
+    ReadPlan,
+    Receipt,
+    RefusalRow,
+)
+from orderflow.store import rows
+from orderflow.store.sqlite_commit import apply, plan_read
+from orderflow.store.sqlite_schema import connect, prepare
+from orderflow.store.writer import Writer
+from orderflow.vocabulary import FLAGGED, Ignored, Reason
+
+T = TypeVar("T")
+_FLAGGED = ", ".join(f"'{reason.value}'" for reason in sorted(FLAGGED))
+_IS_FLAGGED = (
+    "EXISTS (SELECT 1 FROM of_refusals r WHERE r.order_id = o.id AND r.version = o.version"
+    f" AND r.reason IN ({_FLAGGED}))"
+)
+_LOAD = f"SELECT {rows.ORDER} FROM of_orders WHERE id = ?"  # noqa: S608  constant columns
+_SHOW = f"SELECT {rows.ORDER}, {_IS_FLAGGED} FROM of_orders o"  # noqa: S608
+
+
+class SqliteStore:
+    """A ``Store`` in one SQLite file. Several processes may share the file; group commit is per process."""
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        self._path = path
+        self._create = create
+        self._writer = Writer(lambda: self._connect(create=False))
+        self._readers = ThreadPoolExecutor(1, "orderflow-reader")
+        self._reader: sqlite3.Connection | None = None
+
+    def _connect(self, *, create: bool) -> sqlite3.Connection:
+        connection = connect(self._path, create=create)
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    async def open(self) -> None:
+        """See ``Store.open``."""
+
+        def prepared() -> sqlite3.Connection:
+            connection = connect(self._path, create=self._create)
+            try:
+                prepare(connection, self._path.name)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+        self._reader = await asyncio.get_running_loop().run_in_executor(self._readers, prepared)
+        self._writer.start()
+
+    async def close(self) -> None:
+        """See ``Store.close``."""
+        if self._reader is not None:
+            await self._writer.close()
+            await self._read(lambda connection: connection.close())
+            self._reader = None
+        self._readers.shutdown()
+
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self._reader
+        assert connection is not None, "the store is not open"
+        return await asyncio.get_running_loop().run_in_executor(self._readers, query, connection)
+
+    # ── orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def create(self, order: Order, fingerprint: str) -> Order:
+        """See ``Store.create``."""
+
+        def work(connection: sqlite3.Connection) -> Order:
+            inbox_key = ("create", f"{order.provider}:{order.key}")
+            query = "SELECT order_id, fingerprint FROM of_inbox WHERE origin = ? AND key = ?"
+            found = connection.execute(query, inbox_key).fetchone()
+            if found is None:
+                insert = "INSERT INTO of_inbox (origin, key, order_id, fingerprint, at) VALUES (?, ?, ?, ?, ?)"
+                connection.execute(insert, (*inbox_key, order.id, fingerprint, order.created_at))
+                columns = f"INSERT INTO of_orders ({rows.ORDER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+                connection.execute(columns, rows.order_values(order))
+                return order
+            if found[1] != fingerprint:
+                raise KeyReused(order.key)
+            return _load(connection, found[0])
+
+        return await self._writer.submit(work)
+
+    async def commit(self, order_id: str, key: InboxKey | None, judge: Judge) -> Receipt:
+        """See ``Store.commit``."""
+
+        def work(connection: sqlite3.Connection) -> Receipt:
+            order = _load(connection, order_id)
+            if key is not None:
+                query = "SELECT 1 FROM of_inbox WHERE origin = ? AND key = ?"
+                if connection.execute(query, (key.origin, key.key)).fetchone():
+                    return Receipt(Ignored(Reason.DUPLICATE, order.state), order)
+            return apply(connection, order, key, judge(order))
+
+        return await self._writer.submit(work, order_id)
+
+    async def load(self, order_id: str) -> Order:
+        """See ``Store.load``."""
+        found = await self._read(lambda connection: connection.execute(f"{_SHOW} WHERE id = ?", (order_id,)).fetchone())
+        if found is None:
+            raise UnknownName("order", order_id)
+        return rows.order(found[:-1], bool(found[-1]))
+
+    async def orders(
+        self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100
+    ) -> list[Order]:
+        """See ``Store.orders``."""
+        query = (
+            f"{_SHOW} WHERE (:provider = '' OR provider = :provider) AND (:state = '' OR state = :state)"
+            " AND (:before IS NULL OR entered_at < :before) ORDER BY created_at DESC, id LIMIT :limit"
+        )
+        values = {"provider": provider, "state": state, "before": entered_before, "limit": limit}
+        found = await self._read(lambda connection: connection.execute(query, values).fetchall())
+        return [rows.order(row[:-1], bool(row[-1])) for row in found]
+
+    async def journal(self, order_id: str) -> list[JournalRow]:
+        """See ``Store.journal``."""
+        query = f"SELECT {rows.JOURNAL} FROM of_journal WHERE order_id = ? ORDER BY version"  # noqa: S608
+        found = await self._read(lambda connection: connection.execute(query, (order_id,)).fetchall())
+        return [rows.journal(row) for row in found]
+
+    async def refusals(self, order_id: str) -> list[RefusalRow]:
+        """See ``Store.refusals``."""
+        query = f"SELECT {rows.REFUSAL} FROM of_refusals WHERE order_id = ? ORDER BY first_at, event"  # noqa: S608
+        found = await self._read(lambda connection: connection.execute(query, (order_id,)).fetchall())
+        return [rows.refusal(row) for row in found]
+
+    # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def lease_effects(self, now: float, lease: Mapping[str, float], limit: int) -> list[LeasedEffect]:
+        """See ``Store.lease_effects``."""
+
+        def work(connection: sqlite3.Connection) -> list[LeasedEffect]:
+            query = (
+                "SELECT order_id, version, n, name, provider, attempt, in_flight FROM of_effects"
+                " WHERE owed = 1 AND run_at <= ? ORDER BY run_at LIMIT ?"
+            )
+            due = connection.execute(query, (now, limit)).fetchall()
+            take = (
+                "UPDATE of_effects SET attempt = attempt + 1, in_flight = 1, run_at = ?"
+                " WHERE order_id = ? AND version = ? AND n = ?"
+            )
+            connection.executemany(take, [(now + lease.get(row[4], 60.0), *row[:3]) for row in due])
+            return [LeasedEffect(EffectKey(*row[:3]), row[3], row[4], row[5] + 1, bool(row[6])) for row in due]
+
+        return await self._writer.submit(work)
+
+    async def retry_effect(self, effect: LeasedEffect, at: float, why: str) -> None:
+        """See ``Store.retry_effect``."""
+        await self._answer_effect(effect, "in_flight = 0, run_at = ?, why = ?", (at, why))
+
+    async def finish_effect(self, effect: LeasedEffect, why: str = "") -> None:
+        """See ``Store.finish_effect``."""
+        await self._answer_effect(effect, "in_flight = 0, owed = 0, why = ?", (why,))
+
+    async def _answer_effect(self, effect: LeasedEffect, change: str, values: tuple[Any, ...]) -> None:
+        key = effect.key
+        update = f"UPDATE of_effects SET {change} WHERE order_id = ? AND version = ? AND n = ? AND attempt = ? AND owed = 1"  # noqa: S608
+        args = (*values, key.order_id, key.version, key.n, effect.attempt)
+        await self._writer.submit(lambda connection: connection.execute(update, args))
+
+    # ── reads and deadlines ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def lease_reads(self, now: float, lease: Mapping[str, float], limit: int) -> list[LeasedRead]:
+        """See ``Store.lease_reads``."""
+
+        def work(connection: sqlite3.Connection) -> list[LeasedRead]:
+            query = "SELECT order_id, provider, tries FROM of_reads WHERE next_at <= ? ORDER BY next_at LIMIT ?"
+            due = connection.execute(query, (now, limit)).fetchall()
+            take = "UPDATE of_reads SET next_at = ?, last_at = ?, noticed = 0 WHERE order_id = ?"
+            connection.executemany(take, [(now + lease.get(row[1], 60.0), now, row[0]) for row in due])
+            return [LeasedRead(*row) for row in due]
+
+        return await self._writer.submit(work)
+
+    async def plan_read(self, order_id: str, now: float, plan: ReadPlan) -> None:
+        """See ``Store.plan_read``."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            plan_read(connection, _load(connection, order_id), now, plan)
+
+        await self._writer.submit(work, order_id)
+
+    async def notice(self, provider: str, now: float, interval: float, limit: int) -> int:
+        """See ``Store.notice``."""
+        update = (
+            "UPDATE of_reads SET noticed = 1, next_at = min(next_at, max(?, last_at + ?)) WHERE order_id IN"
+            " (SELECT order_id FROM of_reads WHERE provider = ? AND next_at IS NOT NULL ORDER BY last_at LIMIT ?)"
+        )
+        args = (now, interval, provider, limit)
+        return await self._writer.submit(lambda connection: connection.execute(update, args).rowcount)
+
+    async def due_deadlines(self, now: float, limit: int) -> list[DueDeadline]:
+        """See ``Store.due_deadlines``."""
+        query = "SELECT order_id, name, provider, version FROM of_deadlines WHERE due_at <= ? ORDER BY due_at LIMIT ?"
+        found = await self._read(lambda connection: connection.execute(query, (now, limit)).fetchall())
+        return [DueDeadline(*row) for row in found]
+
+    async def next_due(self) -> float | None:
+        """See ``Store.next_due``."""
+        query = (
+            "SELECT min(at) FROM (SELECT min(run_at) AS at FROM of_effects WHERE owed = 1"
+            " UNION ALL SELECT min(next_at) FROM of_reads UNION ALL SELECT min(due_at) FROM of_deadlines)"
+        )
+        found = await self._read(lambda connection: connection.execute(query).fetchone())
+        return None if found[0] is None else float(found[0])
+
+
+def _load(connection: sqlite3.Connection, order_id: str) -> Order:
+    found = connection.execute(_LOAD, (order_id,)).fetchone()
+    if found is None:
+        raise UnknownName("order", order_id)
+    return rows.order(found)

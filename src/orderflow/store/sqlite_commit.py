@@ -1,0 +1,100 @@
+"""How one decision is written to SQLite, inside the writer's transaction: snapshot, journal, refusal, effects, deadlines, read, inbox."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from attrs import evolve
+
+from orderflow.ports import TELL_HOST, Commit, InboxKey, Order, ReadAt, ReadForward, ReadPlan, Receipt, RefusalRow
+from orderflow.store import rows
+from orderflow.vocabulary import Applied
+
+_MOVE = "UPDATE of_orders SET state = ?, version = ?, facts = ?, data = ?, entered_at = ? WHERE id = ? AND version = ?"
+_JOURNAL = f"INSERT INTO of_journal ({rows.JOURNAL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_EFFECT = "INSERT INTO of_effects (order_id, version, n, name, provider, run_at) VALUES (?, ?, ?, ?, ?, ?)"
+_DEADLINE = "INSERT OR REPLACE INTO of_deadlines (order_id, name, provider, version, due_at) VALUES (?, ?, ?, ?, ?)"
+_REFUSAL = (
+    f"INSERT INTO of_refusals ({rows.REFUSAL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+    " ON CONFLICT (order_id, event, state, reason) DO UPDATE SET count = count + 1, last_at = excluded.last_at,"
+    " version = excluded.version, detail = excluded.detail"
+)
+_READ_AT = (
+    "INSERT INTO of_reads (order_id, provider, next_at, tries) VALUES (:order, :provider, :at, :tries)"
+    " ON CONFLICT (order_id) DO UPDATE SET tries = :tries,"
+    " next_at = max(CASE noticed WHEN 1 THEN :now ELSE :at END, last_at + :interval)"
+)
+_READ_FORWARD = (
+    "INSERT INTO of_reads (order_id, provider, noticed) VALUES (:order, :provider, 1)"
+    " ON CONFLICT (order_id) DO UPDATE SET noticed = 1, next_at = min(next_at, max(:now, last_at + :interval))"
+)
+
+
+class LostRace(Exception):
+    """The order moved between load and write: impossible behind this writer's lock, so the transaction is tried again alone."""
+
+
+def apply(connection: sqlite3.Connection, order: Order, key: InboxKey | None, commit: Commit) -> Receipt:
+    """Write a commit whole; the caller's transaction makes it so."""
+    after = order
+    if isinstance(commit.decision, Applied):
+        after = _move(connection, order, commit)
+    if commit.refusal is not None:
+        _record(connection, commit.refusal)
+    if commit.deadlines is not None:
+        connection.execute("DELETE FROM of_deadlines WHERE order_id = ?", (order.id,))
+        armed = [(order.id, name, order.provider, after.version, due) for name, due in commit.deadlines]
+        connection.executemany(_DEADLINE, armed)
+    elif commit.deadline_done:
+        delete = "DELETE FROM of_deadlines WHERE order_id = ? AND name = ?"
+        connection.execute(delete, (order.id, commit.deadline_done))
+    if commit.effect_done is not None:
+        done = commit.effect_done
+        update = "UPDATE of_effects SET owed = 0, in_flight = 0 WHERE order_id = ? AND version = ? AND n = ?"
+        connection.execute(update, (done.order_id, done.version, done.n))
+    if commit.drop_effects:
+        update = "UPDATE of_effects SET owed = 0 WHERE order_id = ? AND version <= ? AND name <> ?"
+        connection.execute(update, (order.id, order.version, TELL_HOST))
+    if commit.read is not None:
+        plan_read(connection, after, commit.at, commit.read)
+    if key is not None and commit.remember:
+        insert = "INSERT INTO of_inbox (origin, key, order_id, at) VALUES (?, ?, ?, ?)"
+        connection.execute(insert, (key.origin, key.key, order.id, commit.at))
+    return Receipt(commit.decision, after)
+
+
+def _move(connection: sqlite3.Connection, order: Order, commit: Commit) -> Order:
+    assert isinstance(commit.decision, Applied)
+    snapshot = commit.decision.snapshot
+    entered = order.entered_at if snapshot.state == order.state else commit.at
+    values = (
+        snapshot.state,
+        snapshot.version,
+        rows.dump(snapshot.facts),
+        rows.dump(snapshot.data),
+        entered,
+        order.id,
+        order.version,
+    )
+    if connection.execute(_MOVE, values).rowcount != 1:
+        raise LostRace
+    connection.executemany(_JOURNAL, [rows.journal_values(row) for row in commit.journal])
+    owed = [(order.id, effect.version, effect.n, effect.name, order.provider, commit.at) for effect in commit.effects]
+    connection.executemany(_EFFECT, owed)
+    return evolve(order, snapshot=snapshot, entered_at=entered, flagged=False)
+
+
+def _record(connection: sqlite3.Connection, refusal: RefusalRow) -> None:
+    connection.execute(_REFUSAL, rows.refusal_values(refusal))
+
+
+def plan_read(connection: sqlite3.Connection, order: Order, now: float, plan: ReadPlan) -> None:
+    """Write a read plan; see the records in ports.py for what each means."""
+    values = {"order": order.id, "provider": order.provider, "now": now}
+    if isinstance(plan, ReadAt):
+        values |= {"at": plan.at, "tries": plan.tries, "interval": plan.interval}
+        connection.execute(_READ_AT, values)
+    elif isinstance(plan, ReadForward):
+        connection.execute(_READ_FORWARD, values | {"interval": plan.interval})
+    else:
+        connection.execute("DELETE FROM of_reads WHERE order_id = ?", (order.id,))

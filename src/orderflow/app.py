@@ -216,6 +216,14 @@ class Orderflow:
         await self._store.load(order_id)
         return await self._store.refusals(order_id)
 
+    def states(self, provider: str) -> tuple[str, ...]:
+        """The states of a provider's lifecycle.
+
+        Raises:
+            UnknownName: no such provider.
+        """
+        return tuple(self._provider(provider).table.states)
+
     async def legal(self, order_id: str) -> tuple[str, ...]:
         """The commands and operator events that would be applied now."""
         order = await self._store.load(order_id)

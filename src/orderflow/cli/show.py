@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 
@@ -36,7 +37,8 @@ def _rich(head: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> Non
         drawn.add_column(name, overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
-    Console().print(drawn)
+    bare = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    Console(color_system=None if bare else "auto").print(drawn)
 
 
 def _plain(head: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:

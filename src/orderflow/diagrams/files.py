@@ -121,8 +121,8 @@ def _diagram(table: Table) -> str:
 def _notes(drawing: Drawing) -> list[str]:
     notes = ["A solid arrow is documented by the provider; a dashed one is inferred from its text or assumed by us."]
     notes += [
-        f"*{group.title}*, the dashed box, is {', '.join(code(member) for member in group.members)}: an arrow from it "
-        "leaves each of them, unless its label says otherwise."
+        f"The dashed box *{group.title}* is {', '.join(map(code, group.members))}. An arrow from it leaves each of them, "
+        "but those its label names and those with an arrow of their own to the same state."
         for group in drawing.groups
     ]
     stays: dict[str, list[str]] = {}

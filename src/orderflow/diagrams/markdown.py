@@ -15,7 +15,7 @@ from orderflow.diagrams.describe import describe
 from orderflow.lifecycle.table import Edge, Table
 
 _PLAIN = re.compile(r"[A-Za-z0-9 _.,:()+/'=-]+\Z")
-_MARKUP = re.compile(r"[\\`*_{}\[\]<>()#+!|~&$@^-]")
+_MARKUP = re.compile(r"[\\`*_{}\[\]<>|~&$]")
 _SPECIAL = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
@@ -44,8 +44,6 @@ def code(text: str) -> str:
 def prose(text: str) -> str:
     """Text that neither Markdown nor HTML can read as markup, on one line."""
     plain = " ".join(text.split())
-    if _PLAIN.match(plain) and "_" not in plain:
-        return plain
     return _MARKUP.sub(lambda found: _SPECIAL.get(found[0], "\\" + found[0]), plain)
 
 

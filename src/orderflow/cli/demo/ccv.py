@@ -1,0 +1,167 @@
+"""CCV's scenarios: the long and the short way, lost and early notifications, skipped statuses, ends and recoveries, a lost answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from orderflow.cli.demo.world import STEP, Case, Scenario, Unmet
+from orderflow.ports import Order
+from orderflow.simkit import Fault
+
+_SUBMIT = "POST /api/ordercompletion/reseller/order"
+_LONG = ("Incomplete", "AwaitingPayment", "Screening", "New", "FulfillmentInProgress", "FulfillmentDone", "Completed")
+_STORE = {"companyName": "Demo B.V.", "cocNumber": "12345678", "cocRegistry": "Kvk"}
+_PRICE = {
+    "period": "Monthly",
+    "excludingTax": 10.0,
+    "singleExcludingTax": 10.0,
+    "includingTax": 12.1,
+    "taxAmountsPerTaxRate": [{"taxRate": 21, "taxAmount": 2.1}],
+}
+
+
+async def _submitted(case: Case, *, wait: bool = True, **expectations: bool) -> str:
+    shop = case.world.shop
+    flow = case.world.flow
+    order: dict[str, Any] = {
+        "orderDate": "2026-01-15T12:00:00Z",
+        "cartUrl": f"{shop}/cart",
+        "storeUrl": shop,
+        "statusUrl": f"{shop}/status",
+        "storeInformation": _STORE,
+    }
+    package = {
+        "kind": "sales_package",
+        "isPurchased": True,
+        "packageName": "Online Payments",
+        "sku": "Online payments",
+        "periodPricingDetails": [_PRICE],
+    }
+    created = await flow.create(
+        "ccv",
+        key=case.reference,
+        order=order,
+        products=[package],
+        external_reference=case.reference,
+        notify_customer_by_email=False,
+        **expectations,
+    )
+    await flow.tell(created.id, "submit")
+    if wait:
+        await flow.wait(created.id, set(flow.states("ccv")) - {"drafted", "configuring", "submitting"}, 5)
+    return created.id
+
+
+def _script(case: Case, *statuses: str, step: float = STEP, **options: bool) -> None:
+    case.world.ccv.script(case.reference, *((step, status) for status in statuses), **options)
+
+
+async def _lives(case: Case, *statuses: str, until: str = "Completed", **options: Any) -> Order:
+    _script(case, *statuses, **options)
+    return await case.world.flow.wait(await _submitted(case), until, 8)
+
+
+async def _plain(case: Case) -> Order:
+    return await _lives(case, "Incomplete", "New", "Completed")
+
+
+async def _long_path(case: Case) -> Order:
+    _script(case, *_LONG)
+    order_id = await _submitted(case, pays_now=True, screened=True, activates=True)
+    return await case.world.flow.wait(order_id, "Completed", 8)
+
+
+async def _notifications_lost(case: Case) -> Order:
+    case.world.ccv.deliveries.arm("drop", times=None)
+    order = await _lives(case, "Incomplete", "New", "Completed")
+    case.world.ccv.deliveries.clear()
+    return order
+
+
+async def _statuses_skipped(case: Case) -> Order:
+    case.world.ccv.deliveries.arm("drop", times=None)
+    _script(case, *_LONG, step=0.001)
+    order = await case.world.flow.wait(await _submitted(case), "Completed", 8)
+    case.world.ccv.deliveries.clear()
+    if not any(row.kind == "jump" for row in await case.world.flow.journal(order.id)):
+        raise Unmet("nothing was skipped")
+    return order
+
+
+async def _erp_passed(case: Case) -> Order:
+    return await _lives(case, "Incomplete", "New", "ErpInProgress", "Completed")
+
+
+async def _early_notification(case: Case) -> Order:
+    return await _lives(case, "Incomplete", "New", "Completed", notify_early=True)
+
+
+async def _rejected(case: Case) -> Order:
+    _script(case, "Incomplete", "AwaitingPayment", "Screening", "Closed")
+    return await case.world.flow.wait(await _submitted(case, pays_now=True, screened=True), "Closed", 8)
+
+
+async def _payments_failed(case: Case) -> Order:
+    _script(case, "Incomplete", "AwaitingPayment", "Failed")
+    return await case.world.flow.wait(await _submitted(case, pays_now=True), "Failed", 8)
+
+
+async def _recovered(case: Case) -> Order:
+    _script(case, "Incomplete", "AwaitingPayment", "Failed", "New", "Completed")
+    order_id = await _submitted(case, pays_now=True)
+    await case.world.flow.wait(order_id, "Failed", 8)
+    return await case.world.flow.wait(order_id, "Completed", 8)
+
+
+async def _canceled(case: Case) -> Order:
+    return await _lives(case, "Incomplete", "Canceled", until="Canceled")
+
+
+async def _kept(case: Case, *statuses: str) -> Order:
+    """The provider says something that cannot be: the state is kept and the order flagged."""
+    _script(case, *statuses, force=True)
+    order_id = await _submitted(case)
+    for _ in range(100):
+        order = await case.world.flow.order(order_id)
+        if order.state == "New" and order.flagged:
+            return order
+        await asyncio.sleep(0.05)
+    raise Unmet("the order was not flagged in New")
+
+
+async def _regress(case: Case) -> Order:
+    return await _kept(case, "Incomplete", "New", "Screening")
+
+
+async def _unknown_status(case: Case) -> Order:
+    return await _kept(case, "Incomplete", "New", "OnHold")
+
+
+async def _answer_lost(case: Case) -> Order:
+    before = case.world.ccv.journal.executed(_SUBMIT)
+    case.world.ccv.faults.arm(Fault(_SUBMIT, "cut_after"))
+    order_id = await _submitted(case, wait=False)
+    order = await case.world.flow.wait(order_id, "submission_in_doubt", 8)
+    await asyncio.sleep(0.3)  # long enough for a blind retry, if there were one
+    executed = case.world.ccv.journal.executed(_SUBMIT) - before
+    if executed != 1:
+        raise Unmet(f"the simulator executed {executed} submits, not one")
+    return order
+
+
+SCENARIOS = (
+    Scenario("plain", "ccv", "Completed", _plain),
+    Scenario("long path: payment, screening, activation", "ccv", "Completed", _long_path),
+    Scenario("notifications all lost", "ccv", "Completed", _notifications_lost, alone=True),
+    Scenario("statuses skipped between reads", "ccv", "Completed", _statuses_skipped, alone=True),
+    Scenario("ErpInProgress passed", "ccv", "Completed", _erp_passed),
+    Scenario("notification before the submit answer", "ccv", "Completed", _early_notification),
+    Scenario("screening rejected", "ccv", "Closed", _rejected),
+    Scenario("payments failed", "ccv", "Failed", _payments_failed),
+    Scenario("payments failed, then recovered", "ccv", "Completed", _recovered),
+    Scenario("canceled", "ccv", "Canceled", _canceled),
+    Scenario("regress from New", "ccv", "New", _regress),
+    Scenario("unknown status", "ccv", "New", _unknown_status),
+    Scenario("submit answer lost", "ccv", "submission_in_doubt", _answer_lost, alone=True),
+)

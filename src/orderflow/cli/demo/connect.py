@@ -1,0 +1,192 @@
+"""Connect's scenarios: registered, sent to pay, lied to, timed out, cancelled, proven, assigned. Each plays one order and returns it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from orderflow.cli.demo.world import Button, Case, Scenario, Unmet
+from orderflow.ports import Order
+from orderflow.simkit import Fault
+from orderflow.vocabulary import Applied
+
+_REGISTER = "POST /capi/v1/client/orde[r]"  # a pattern: the plain word is also the beginning of .../order/fulfillment
+_FULFILL = "POST /capi/v1/client/order/fulfillment"
+
+
+async def _registered(case: Case, method: str, *, prepaid: bool = False, register: bool = True, **options: object) -> str:
+    order: dict[str, Any] = {
+        "externalOrderId": case.reference,
+        "paymentMethod": method,
+        "prepaid": prepaid,
+        "orderAmount": 295,
+        "currency": "NOK",
+        "payer": {"lastName": "Nordmann", "postalCode": "0150", "phoneNumbers": ["+4799999999"]},
+        "orderLines": [{"productSpecType": "coupon", "productSpecCode": "DIGITAL", "productSpecNo": 1}],
+    }
+    if prepaid:
+        order["paymentInfoPayex"] = {"transactionId": "demo"}
+    flow = case.world.flow
+    created = await flow.create("connect", key=case.reference, order=order, **options)
+    await _tell(case, created.id, "register")
+    if register:
+        await flow.wait(created.id, "registered", 5)
+    return created.id
+
+
+async def _tell(case: Case, order_id: str, command: str, **arguments: object) -> None:
+    decision = await case.world.flow.tell(order_id, command, **arguments)
+    if not isinstance(decision, Applied):
+        raise Unmet(f"{command} was not applied: {decision.reason}")
+
+
+async def _by_api(case: Case, method: str, until: str = "fulfilled", *, prepaid: bool = False, **outcome: object) -> Order:
+    case.world.connect.script(case.reference, **outcome)
+    order_id = await _registered(case, method, prepaid=prepaid)
+    await _tell(case, order_id, "complete_by_api")
+    return await case.world.flow.wait(order_id, until, 8)
+
+
+async def _sent_to_url(case: Case, method: str = "creditcardPayex", **options: Any) -> tuple[str, str]:
+    order_id = await _registered(case, method, **options)
+    await _tell(case, order_id, "complete_by_url", return_url=f"{case.world.shop}/thanks", error_url=f"{case.world.shop}/sorry")
+    return order_id, await case.world.flow.fulfillment_url(order_id)
+
+
+async def _by_url(case: Case, button: Button, until: str, **options: Any) -> Order:
+    order_id, url = await _sent_to_url(case, **options)
+    await case.world.visit(url, button)
+    return await case.world.flow.wait(order_id, until, 8)
+
+
+async def _prepaid_by_api(case: Case) -> Order:
+    return await _by_api(case, "creditcardPayex", prepaid=True)
+
+
+async def _prepaid_by_url(case: Case) -> Order:
+    case.world.connect.script(case.reference, bare_return=True)
+    return await _by_url(case, "pay", "fulfilled", prepaid=True)
+
+
+async def _invoice(case: Case) -> Order:
+    return await _by_api(case, "invoice")
+
+
+async def _free(case: Case) -> Order:
+    return await _by_api(case, "free")
+
+
+async def _logged_in(case: Case) -> Order:
+    case.world.tokens.current = case.world.connect.issue_user_token("ola")
+    return await _by_url(case, "pay", "fulfilled", user_mode=True, digital=True)
+
+
+async def _sms(case: Case) -> Order:
+    return await _by_api(case, "sms", pay_delay=0.2, fulfil_delay=0.1)
+
+
+async def _sms_without_callback(case: Case) -> Order:
+    return await _by_api(case, "sms", callback="never", pay_delay=0.2)
+
+
+async def _too_many_requests(case: Case) -> Order:
+    limits = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}
+    case.world.connect.faults.arm(Fault(_FULFILL, "status", status=429, headers=limits))
+    return await _by_api(case, "invoice")
+
+
+async def _token_expired(case: Case) -> Order:
+    order_id = await _registered(case, "invoice")
+    case.world.connect.expire_tokens()
+    await _tell(case, order_id, "complete_by_api")
+    return await case.world.flow.wait(order_id, "fulfilled", 8)
+
+
+async def _unknown_then_proven(case: Case) -> Order:
+    case.world.connect.script(case.reference, lost_is_paid=True, fulfil_delay=0.5)
+    return await _by_url(case, "lose", "fulfilled")
+
+
+async def _card_new_user(case: Case) -> Order:
+    order = await _by_url(case, "pay", "fulfilled", digital=True)
+    credential = "ola@example.invalid"
+    await _tell(
+        case, order.id, "assign_user", credential=credential, is_send_message=True, override_client_id="no.example"
+    )
+    assigned = await case.world.flow.wait(order.id, "user_assigned", 8)
+    if assigned.snapshot.data.get("is_new_user") is not True or assigned.snapshot.data.get("is_password_set") is not False:
+        raise Unmet("the new user without a password was not noted")
+    return assigned
+
+
+async def _cancel(case: Case) -> Order:
+    return await _by_url(case, "cancel", "cancelled")
+
+
+async def _error(case: Case) -> Order:
+    return await _by_url(case, "fail", "error")
+
+
+async def _sms_failed(case: Case) -> Order:
+    return await _by_api(case, "sms", until="error", pay_outcome="failed")
+
+
+async def _api_error(case: Case) -> Order:
+    return await _by_api(case, "invoice", until="error", api_answer="ERROR")
+
+
+async def _success_forged(case: Case) -> Order:
+    order_id, url = await _sent_to_url(case)
+    await case.world.forge(url, "success")
+    order = await case.world.flow.wait(order_id, "unknown", 8)
+    if any(row.target in ("paid", "fulfilled") for row in await case.world.flow.journal(order_id)):
+        raise Unmet("a forged success was believed")
+    return order
+
+
+async def _cancel_forged(case: Case) -> Order:
+    case.world.connect.script(case.reference, fulfil_delay=0.2)
+    order_id, url = await _sent_to_url(case)
+    await case.world.forge(url, "cancel")
+    provider_id = (await case.world.flow.order(order_id)).provider_id
+    case.world.connect.pay(provider_id or "")
+    return await case.world.flow.wait(order_id, "fulfilled", 8)
+
+
+async def _never_returns(case: Case) -> Order:
+    return await _by_url(case, "close", "unknown")
+
+
+async def _answer_lost(case: Case) -> Order:
+    before = case.world.connect.journal.executed(_REGISTER)
+    case.world.connect.faults.arm(Fault(_REGISTER, "cut_after"))
+    order_id = await _registered(case, "invoice", register=False)
+    order = await case.world.flow.wait(order_id, "registration_in_doubt", 8)
+    await asyncio.sleep(0.3)  # long enough for a blind retry, if there were one
+    executed = case.world.connect.journal.executed(_REGISTER) - before
+    if executed != 1:
+        raise Unmet(f"the simulator executed {executed} registers, not one")
+    return order
+
+
+SCENARIOS = (
+    Scenario("prepaid by API", "connect", "fulfilled", _prepaid_by_api),
+    Scenario("prepaid by URL", "connect", "fulfilled", _prepaid_by_url),
+    Scenario("invoice", "connect", "fulfilled", _invoice),
+    Scenario("free", "connect", "fulfilled", _free),
+    Scenario("logged-in user by URL", "connect", "fulfilled", _logged_in),
+    Scenario("sms with callback success", "connect", "fulfilled", _sms),
+    Scenario("sms without callback", "connect", "fulfilled", _sms_without_callback),
+    Scenario("429 then success", "connect", "fulfilled", _too_many_requests, alone=True),
+    Scenario("token expired mid-way", "connect", "fulfilled", _token_expired, alone=True),
+    Scenario("unknown that a later read proves", "connect", "fulfilled", _unknown_then_proven),
+    Scenario("card by URL, new user without password", "connect", "user_assigned", _card_new_user),
+    Scenario("cancel", "connect", "cancelled", _cancel),
+    Scenario("error", "connect", "error", _error),
+    Scenario("sms callback failed", "connect", "error", _sms_failed),
+    Scenario("API 200 with ERROR", "connect", "error", _api_error),
+    Scenario("success forged while unpaid", "connect", "unknown", _success_forged),
+    Scenario("user never returns", "connect", "unknown", _never_returns),
+    Scenario("cancel forged while paid", "connect", "fulfilled", _cancel_forged),
+    Scenario("register answer lost", "connect", "registration_in_doubt", _answer_lost, alone=True),
+)

@@ -1,0 +1,48 @@
+"""Playing scenarios: those that arm faults one after another, the others side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from orderflow.cli.demo import ccv, connect
+from orderflow.cli.demo.world import Case, Scenario, Told, Unmet, World, world
+from orderflow.errors import OrderflowError
+
+SCENARIOS: tuple[Scenario, ...] = (*connect.SCENARIOS, *ccv.SCENARIOS)
+
+
+async def play_all(db: str, scenarios: tuple[Scenario, ...] = SCENARIOS, *, progress: bool = False) -> list[Told]:
+    """Every scenario, in the order given, however they were played."""
+    ended: dict[str, Told] = {}
+
+    async def one(here: World, scenario: Scenario) -> None:
+        ended[f"{scenario.provider} {scenario.name}"] = await play(here, scenario)
+        if progress:
+            print(f"\r{len(ended)}/{len(scenarios)} scenarios", end="", file=sys.stderr, flush=True)
+
+    async with world(db) as here:
+        for scenario in scenarios:
+            if scenario.alone:
+                await one(here, scenario)
+        await asyncio.gather(*(one(here, scenario) for scenario in scenarios if not scenario.alone))
+    if progress:
+        print(file=sys.stderr)
+    return [ended[f"{scenario.provider} {scenario.name}"] for scenario in scenarios]
+
+
+async def play(here: World, scenario: Scenario) -> Told:
+    """One scenario, with what it ended in."""
+    case = Case(here, scenario.name)
+    flow = here.flow
+    why = ""
+    try:
+        order = await scenario.play(case)
+    except (Unmet, OrderflowError) as error:
+        why = str(error)
+        mine = [one for one in await flow.orders(provider=scenario.provider, limit=1000) if one.key == case.reference]
+        if not mine:
+            return Told(scenario, "", ok=False, why=why, journal=[], refusals=[])
+        order = mine[0]
+    ok = not why and order.state == scenario.expected
+    return Told(scenario, order.state, ok, why, await flow.journal(order.id), await flow.refusals(order.id))

@@ -1,0 +1,104 @@
+"""Files: the same bytes every time, a first line that names the table, and staleness told by name and reason."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from orderflow.cli import finding
+from orderflow.diagrams import digest, stale, write
+from orderflow.errors import InvalidInput
+from orderflow.lifecycle.table import Table
+
+HERE = Path(__file__).parents[2]
+DRAWN = ["ccv.diagram.md", "ccv.table.md", "connect.diagram.md", "connect.table.md"]
+
+
+def registered_tables() -> list[Table]:
+    return [finding.find(name) for name in ("ccv", "connect")]
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Path:
+    write(registered_tables(), tmp_path)
+    return tmp_path
+
+
+def test_same_bytes_under_every_hash_seed() -> None:
+    program = (
+        "from orderflow.cli import finding; from orderflow.diagrams import render; import sys\n"
+        "for name in ('ccv', 'connect'):\n"
+        "    for format in ('mermaid', 'table'):\n"
+        "        sys.stdout.write(render(finding.find(name), format))"
+    )
+    texts = {
+        subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout
+        for seed in ("0", "1", "42", "4711")
+    }
+    assert len(texts) == 1
+    assert len(texts.pop()) > 10_000
+
+
+def test_committed_drawings_are_fresh() -> None:
+    tables = [finding.find(name) for name in finding.names()]
+    assert stale(tables, HERE / "diagrams") == []
+
+
+def test_first_line_names_the_table(drawn: Path) -> None:
+    for table in registered_tables():
+        for path in drawn.glob(f"{table.name}.*"):
+            first = path.read_text().partition("\n")[0]
+            assert f"orderflow table sha256:{digest(table)}" in first
+            assert "do not edit" in first
+
+
+def test_fresh_after_writing(drawn: Path) -> None:
+    assert sorted(path.name for path in drawn.iterdir()) == DRAWN
+    assert stale(registered_tables(), drawn) == []
+
+
+def test_line_ends_of_a_windows_checkout_are_no_change(drawn: Path) -> None:
+    path = drawn / "ccv.table.md"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert stale(registered_tables(), drawn) == []
+
+
+def test_deleted_edited_and_extra_files_are_named(drawn: Path) -> None:
+    (drawn / "ccv.diagram.md").unlink()
+    (drawn / "ccv.table.md").write_text((drawn / "ccv.table.md").read_text() + "\n")
+    (drawn / "gone.diagram.md").write_text("drawn by hand")
+    (drawn / "renamed.md").write_bytes((drawn / "connect.table.md").read_bytes())
+    (drawn / "README.md").write_text("somebody else's")
+    assert stale(registered_tables(), drawn) == [
+        "ccv.diagram.md: missing",
+        "ccv.table.md: edited by hand, or drawn by another version",
+        "gone.diagram.md: unknown, no lifecycle draws it",
+        "renamed.md: unknown, no lifecycle draws it",
+    ]
+
+
+def test_changed_lifecycle_is_told_from_an_edited_file(drawn: Path) -> None:
+    ccv, connect = registered_tables()
+    edge = evolve(ccv.edges[0], label="something else")
+    changed = evolve(ccv, edges=(edge, *ccv.edges[1:]))
+    assert stale([changed, connect], drawn) == [
+        "ccv.diagram.md: the lifecycle has changed since it was drawn",
+        "ccv.table.md: the lifecycle has changed since it was drawn",
+    ]
+
+
+def test_one_lifecycle_or_format_alone_does_not_make_the_others_unknown(drawn: Path) -> None:
+    ccv = registered_tables()[0]
+    (drawn / "ccv.table.md").unlink()
+    assert stale([ccv], drawn, ("mermaid",), complete=False) == []
+    assert stale(registered_tables(), drawn, ("mermaid",)) == []
+
+
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    outside = evolve(registered_tables()[0], name="../outside")
+    with pytest.raises(InvalidInput, match="cannot be a file's"):
+        write([outside], tmp_path / "in")
+    assert list(tmp_path.iterdir()) == []

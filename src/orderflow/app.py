@@ -97,6 +97,8 @@ class Orderflow:
             for warning in getattr(provider, "warnings", ()):
                 _log.warning("provider.limited", provider=provider.name, warning=warning)
         await self._store.open()
+        self._hosts.know(await self._store.listeners())
+        await self._save_listeners()
         if self._worker is not None:
             self._worker.start()
         return self
@@ -110,9 +112,15 @@ class Orderflow:
         for provider in self._providers.values():
             await provider.close()
 
+    async def _save_listeners(self) -> None:
+        """So that a process which moves orders but serves no host (the command line) knows whom to tell."""
+        if self._hosts.unsaved:
+            pairs, self._hosts.unsaved = self._hosts.unsaved, set()
+            await self._store.listen(pairs)
+
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def create(self, provider: str, *, key: str, **request: object) -> Order:
+    async def create(self, provider: str, /, *, key: str, **request: object) -> Order:
         """A new order, drafted; idempotent by ``key``, unique per provider (1 to 200 characters).
 
         Raises:
@@ -120,6 +128,7 @@ class Orderflow:
             InvalidInput: names field and reason; nothing was stored.
             KeyReused: the key made an order from another request.
         """
+        await self._save_listeners()
         found = self._provider(provider)
         if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY:
             raise InvalidInput("key", f"required, as text of 1 to {_LONGEST_KEY} characters")
@@ -133,7 +142,7 @@ class Orderflow:
         order = Order(f"{provider}-{secrets.token_hex(10)}", provider, key, snapshot, now, now)
         return await self._store.create(order, hashlib.sha256(canonical.encode()).hexdigest())
 
-    async def tell(self, order_id: str, command: str, *, key: str | None = None, **arguments: object) -> Decision:
+    async def tell(self, order_id: str, command: str, /, *, key: str | None = None, **arguments: object) -> Decision:
         """A command; answers with the decision. Idempotent by ``key`` where one is given.
 
         Raises:
@@ -142,7 +151,7 @@ class Orderflow:
         """
         return await self._ask(order_id, command, Origin.COMMAND, arguments, key=key)
 
-    async def resolve(self, order_id: str, event: str, *, by: str, reason: str, **arguments: object) -> Decision:
+    async def resolve(self, order_id: str, event: str, /, *, by: str, reason: str, **arguments: object) -> Decision:
         """An operator's declared event (``registration_resolved``, ``submission_given_up``, ...), kept with who and why.
 
         Raises:
@@ -172,7 +181,8 @@ class Orderflow:
     ) -> Decision:
         provider = self._door.provider_of(order_id)
         if name not in provider.table.events:
-            raise UnknownName(f"event of {provider.table.name}", name, tuple(provider.table.events))
+            known = tuple(event for event, by in provider.table.events.items() if by is origin)
+            raise UnknownName(f"{origin.value} event of {provider.table.name}", name, known)
         data = dict(provider.command(name, arguments))
         named = data.pop(PROVIDER_ID, None)
         event = Event(name, origin, data, None if named is None else str(named), note)
@@ -275,7 +285,8 @@ class Orderflow:
     # ── being told, hearing ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def on(self, provider: str, *, entered: str, run: Run) -> None:
-        """Tell ``run`` of every order that enters the state: at least once, with a stable key. Register it in every process.
+        """Tell ``run`` of every order that enters the state from now on: at least once, with a stable key.
+        Register it in every process that works.
 
         Raises:
             UnknownName: no such provider or state.

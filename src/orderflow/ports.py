@@ -6,7 +6,7 @@ All times are epoch seconds (float), all durations seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from attrs import field, frozen
@@ -306,6 +306,7 @@ class LeasedEffect:
     provider: str
     attempt: int
     unanswered: bool
+    about: str = ""  # the state that the host is to be told of
 
 
 @frozen
@@ -334,6 +335,16 @@ class OwedEffect:
     version: int
     n: int
     name: str
+    about: str = ""
+
+
+@frozen
+class Scope:
+    """What a worker can do: the providers it has, each with its lease in seconds, and the (provider, state) pairs it can tell
+    the host of. Nothing outside its scope is taken: another process will."""
+
+    leases: Mapping[str, float]
+    heard: frozenset[tuple[str, str]]
 
 
 @frozen
@@ -442,8 +453,8 @@ class Store(Protocol):
     async def refusals(self, order_id: str) -> list[RefusalRow]:
         """What was refused or ignored, oldest first."""
 
-    async def lease_effects(self, now: float, lease: Mapping[str, float], limit: int) -> list[LeasedEffect]:
-        """Take due effects, each for its provider's lease; the attempt is committed before this returns."""
+    async def lease_effects(self, now: float, scope: Scope, limit: int) -> list[LeasedEffect]:
+        """Take due effects within the scope; the attempt is committed before this returns."""
 
     async def retry_effect(self, effect: LeasedEffect, at: float, why: str) -> None:
         """The attempt was answered "not executed": owed again at ``at``. A superseded attempt changes nothing."""
@@ -451,8 +462,8 @@ class Store(Protocol):
     async def finish_effect(self, effect: LeasedEffect, why: str = "") -> None:
         """Done without an event (the host was told, or the budget of an effect without replies is spent)."""
 
-    async def lease_reads(self, now: float, lease: Mapping[str, float], limit: int) -> list[LeasedRead]:
-        """Take due reads."""
+    async def lease_reads(self, now: float, scope: Scope, limit: int) -> list[LeasedRead]:
+        """Take due reads within the scope."""
 
     async def plan_read(self, order_id: str, now: float, plan: ReadPlan) -> None:
         """Plan a read outside a decision (a failed read, a notice without an event)."""
@@ -460,8 +471,14 @@ class Store(Protocol):
     async def notice(self, provider: str, now: float, interval: float, limit: int) -> int:
         """A shared notice: bring forward the ``limit`` orders of the provider that were read longest ago."""
 
-    async def due_deadlines(self, now: float, limit: int) -> list[DueDeadline]:
-        """Deadlines that have come."""
+    async def due_deadlines(self, now: float, scope: Scope, limit: int) -> list[DueDeadline]:
+        """Deadlines within the scope that have come."""
 
-    async def next_due(self) -> float | None:
-        """When the next effect, read or deadline is due."""
+    async def next_due(self, scope: Scope) -> float | None:
+        """When the next effect, read or deadline within the scope is due."""
+
+    async def listen(self, pairs: Collection[tuple[str, str]]) -> None:
+        """Remember that some process wants to be told of these (provider, state) pairs."""
+
+    async def listeners(self) -> frozenset[tuple[str, str]]:
+        """What any process ever wanted to be told of."""

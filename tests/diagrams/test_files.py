@@ -102,3 +102,25 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be a file's"):
         write([outside], tmp_path / "in")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_guard_that_reads_the_same_and_holds_otherwise_changes_the_digest(tmp_path: Path) -> None:
+    text = """
+from orderflow.lifecycle.declare import Flag, Lifecycle, State, documented, edge
+from orderflow.vocabulary import Cause, Origin
+
+
+class Small(Lifecycle, name="small"):
+    a = Flag()
+    b = Flag()
+    ready = a & b
+    drafted = State(initial=True)
+    done = State(final=True)
+    finish = edge(Origin.COMMAND, drafted.to(done), cond=ready, cause=Cause.US, evidence=documented("P"), label="finish")
+"""
+    one, other = tmp_path / "one.py", tmp_path / "other.py"
+    one.write_text(text)
+    other.write_text(text.replace("a & b", "a | b"))
+    first, second = finding.find(f"{one}:Small"), finding.find(f"{other}:Small")
+    assert first.edges[0].guard == second.edges[0].guard == "ready"
+    assert digest(first) != digest(second)

@@ -57,10 +57,11 @@ SEEDS: dict[str, tuple[str, ...]] = {
         SOUND + "pay = e(command, a.to(b, on='notify'))",
         SOUND + "pay = e(command, a.to(b, event='buy'))",
         SOUND + "pay = e(command, a.to(a, internal=True))",
+        SOUND + "pay = e(command, a.to([b, a]))",
+        SOUND + "pay = e(command, a.to(None))",
     ),
     "duplicate-value": (
-        "a = State('x', initial=True)\nc = State('x')\nb = State(final=True)\n"
-        "go = e(command, a.to(c))\non = e(command, c.to(b))",
+        "a = State('x', initial=True)\nc = State('x')\nb = State(final=True)\ngo = e(command, a.to(c))\non = e(command, c.to(b))",
     ),
     "origin-mixed": (SOUND + "pay = e(command, a.to(b)) | e(reply, a.to(a))",),
     "origin-default": (SOUND + "pay = e('rumour', a.to(b))", SOUND + "pay = e('command', a.to(b))"),
@@ -109,6 +110,7 @@ SEEDS: dict[str, tuple[str, ...]] = {
     "reading-unknown": (
         SOUND + "readings = {'done': reading(consistent=[b], proves=b)}",
         SOUND + "readings = {'done': reading(consistent=[State('c')])}",
+        SOUND + "readings = {b.value: reading(consistent=[b])}",  # None: a state has its value only once the class is made
     ),
     "recovery-misplaced": (SOUND + "seen = e(observation, a.to(b), recovery=True)",),
     "unproven-entry": (

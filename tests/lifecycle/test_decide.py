@@ -105,8 +105,9 @@ def test_a_claim_before_its_time_is_early_but_a_reply_or_clock_is_refused(declar
 
 
 def test_the_wrong_origin_is_refused_whatever_the_state():
-    decision = say("sent", "seen_delivered", Origin.CLAIM)
-    assert decision == Refused(Reason.WRONG_ORIGIN, "sent", "seen_delivered is a observation, not a claim", ())
+    for state, commands in (("packed", ("recalled",)), ("sent", ())):
+        decision = say(state, "seen_delivered", Origin.CLAIM)
+        assert decision == Refused(Reason.WRONG_ORIGIN, state, "not a claim: seen_delivered has origin observation", commands)
 
 
 def test_unknown_events_and_states_are_errors_that_name_what_is_known():

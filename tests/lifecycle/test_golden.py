@@ -111,9 +111,7 @@ def test_every_edge_and_every_cell_stands_in_the_matrix(table, golden):
     blocks = (golden / f"{table.name}.txt").read_text().split("\n== ")[1:]
     assert len(blocks) == len(table.states)
     lines = [line for block in blocks for line in block.splitlines()[1:]]
-    assert sum(line.startswith(tuple(f"  {event} (" for event in table.events)) and " -> " in line for line in lines) == len(
-        table.edges
-    )
+    assert sum(line.startswith(tuple(f"  {event} (" for event in table.events)) and " -> " in line for line in lines) == len(table.edges)
     named = {event for event, origin in table.events.items() if origin is not Origin.OBSERVATION}
     for block in blocks:
         assert set(block.replace(":", " ").split()) >= named

@@ -53,9 +53,7 @@ def test_the_same_status_again_is_no_news():
 def test_a_consistent_reading_may_be_the_event_that_ends_a_claimed_cancel():
     waiting = connect("confirming", "preliminary", claimed="cancel", grace="running")
     assert waiting == Ignored(Reason.NO_NEWS, "confirming")
-    assert path(connect("confirming", "preliminary", claimed="cancel", grace="over")) == [
-        ("read_unproven", "cancelled", Kind.STEP)
-    ]
+    assert path(connect("confirming", "preliminary", claimed="cancel", grace="over")) == [("read_unproven", "cancelled", Kind.STEP)]
 
 
 def test_a_direct_edge_wins_over_longer_ways():
@@ -89,8 +87,7 @@ def test_a_jump_names_what_was_certainly_and_what_possibly_missed():
 def test_the_longest_jump_names_them_in_the_order_of_the_lifecycle():
     (jump,) = ccv("Processing", "Completed").steps
     assert jump.note == (
-        "certainly missed: Incomplete, New; "
-        "possibly missed: AwaitingPayment, Screening, FulfillmentInProgress, FulfillmentDone"
+        "certainly missed: Incomplete, New; possibly missed: AwaitingPayment, Screening, FulfillmentInProgress, FulfillmentDone"
     )
 
 
@@ -129,6 +126,48 @@ def test_a_recovery_edge_is_only_ever_the_first_step(declare):
     ).table
     assert observe(table, Snapshot("start", {}, {}, 0), Observation("up", 0)).reason is Reason.ANOMALY
     assert path(observe(table, Snapshot("fell", {}, {}, 0), Observation("up", 0))) == [("seen_up", "up", Kind.STEP)]
+
+
+def test_the_event_of_a_consistent_reading_is_no_part_of_a_proof(declare):
+    table = declare(
+        """
+        waiting = State(initial=True)
+        doubted = State()
+        done = State(final=True)
+        read_unproven = e(observation, waiting.to(doubted))
+        seen_done = e(observation, doubted.to(done))
+        readings = {"pending": reading(consistent=[waiting]), "done": reading(consistent=[done], proves=done)}
+        """
+    ).table
+    start = Snapshot("waiting", {}, {}, 0)
+    assert path(observe(table, start, Observation("pending", 0))) == [("read_unproven", "doubted", Kind.STEP)]
+    assert observe(table, start, Observation("done", 0)).reason is Reason.ANOMALY
+
+
+def test_facts_are_set_by_every_inferred_step_and_in_a_jump_by_what_all_ways_share(declare):
+    table = declare(
+        """
+        a = State(initial=True)
+        b = State()
+        left = State()
+        right = State()
+        end = State(final=True)
+        by_b = Flag()
+        by_left = Flag()
+        seen_b = e(observation, a.to(b), sets={"by_b": True})
+        seen_left = e(observation, b.to(left), sets={"by_left": True})
+        seen_right = e(observation, b.to(right))
+        seen_end = e(observation, end.from_(left, right))
+        readings = {"left": reading(consistent=[left], proves=left), "end": reading(consistent=[end], proves=end)}
+        """
+    ).table
+    start = Snapshot("a", table.defaults(), {}, 0)
+    inferred = observe(table, start, Observation("left", 0))
+    assert [step.kind for step in inferred.steps] == [Kind.INFERRED, Kind.STEP]
+    assert inferred.snapshot.facts == {"by_b": True, "by_left": True}
+    jumped = observe(table, start, Observation("end", 0))
+    assert [step.note for step in jumped.steps] == ["certainly missed: b; possibly missed: left, right"]
+    assert jumped.snapshot.facts == {"by_b": True, "by_left": False}
 
 
 def test_late_proof_of_connect_is_an_anomaly_once_the_window_is_closed():

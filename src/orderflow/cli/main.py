@@ -30,6 +30,7 @@ COMMANDS = (
     Command("demo", "orderflow.cli.demo:demo", "Play real orders of both providers, over real sockets."),
     Command("check", "orderflow.cli.lifecycles:check", "Check lifecycles against the rules: reachable, no dead ends."),
     Command("diagram", "orderflow.cli.lifecycles:diagram", "Draw lifecycles, or say which drawings are stale."),
+    Command("orders", "orderflow.cli.orders:orders", "Look at stored orders; resolve or override them, audited."),
     Command("lifecycles", "orderflow.cli.lifecycles:lifecycles", "Print lifecycles: states, edges, facts, readings."),
 )
 

@@ -29,6 +29,7 @@ from orderflow.ports import (
     Provider,
     ReadForward,
     Receipt,
+    Scope,
     Store,
 )
 from orderflow.vocabulary import (
@@ -65,6 +66,11 @@ class Door:
         self._dice = dice
         self.moved = asyncio.Condition()
         self.stirred = asyncio.Event()
+
+    @property
+    def scope(self) -> Scope:
+        """What this process can carry out."""
+        return Scope({name: provider.timing.lease for name, provider in self.providers.items()}, self.hosts.heard())
 
     def provider_of(self, order_id: str) -> Provider:
         """The provider whose name an order's id begins with.

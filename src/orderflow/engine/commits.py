@@ -87,10 +87,10 @@ def _moved(given: Given, order: Order, applied: Applied) -> Commit:
     effects: list[OwedEffect] = []
     for version, step in enumerate(applied.steps, order.version + 1):
         journal.append(_journal_row(given, order, version, step))
-        wanted = [effect.name for effect in step.effects]
+        wanted = [(effect.name, "") for effect in step.effects]
         if step.source != step.target and given.listens(step.target):
-            wanted.append(TELL_HOST)
-        effects += [OwedEffect(version, n, name) for n, name in enumerate(wanted)]
+            wanted.append((TELL_HOST, step.target))
+        effects += [OwedEffect(version, n, name, about) for n, (name, about) in enumerate(wanted)]
     overridden = applied.steps[0].kind is Kind.OVERRIDE
     return Commit(
         applied,

@@ -59,15 +59,11 @@ class Dispatcher:
 
     async def due(self, limit: int) -> list[LeasedEffect]:
         """Take what is due."""
-        leases = {name: provider.timing.lease for name, provider in self._door.providers.items()}
-        return await self._door.store.lease_effects(self._door.clock.now(), leases, limit)
+        return await self._door.store.lease_effects(self._door.clock.now(), self._door.scope, limit)
 
     async def carry_out(self, effect: LeasedEffect) -> None:
         """Carry out one leased effect and report what became of it."""
-        provider = self._door.providers.get(effect.provider)
-        if provider is None:
-            _log.warning("effect.provider_missing", effect=effect.name, provider=effect.provider)
-            return
+        provider = self._door.providers[effect.provider]
         order = await self._door.store.load(effect.key.order_id)
         if effect.name == TELL_HOST:
             await self._tell_host(provider, order, effect)
@@ -132,20 +128,16 @@ class Dispatcher:
         told = Told(
             key=str(effect.key),
             order=order,
-            state=row.target,
+            state=effect.about,
             version=row.version,
-            provisional=provider.table.states[row.target].provisional,
+            provisional=provider.table.states[effect.about].provisional,
             inferred=row.kind in (Kind.INFERRED, Kind.JUMP),
         )
         retry = self._door.clock.now() + _retry_wait(provider.timing, effect.attempt)
-        if not self._door.hosts.listens(provider.name, row.target):
-            _log.warning("host.nobody_listens", order_id=order.id, state=row.target)
-            await self._door.store.retry_effect(effect, retry, "nobody in this process listens")
-            return
         try:
             await self._door.hosts.tell(told)
         except Exception as error:  # noqa: BLE001  the host's code may raise anything; it is told again
-            _log.exception("host.raised", order_id=order.id, state=row.target)
+            _log.exception("host.raised", order_id=order.id, state=effect.about)
             await self._door.store.retry_effect(effect, retry, f"the host raised {type(error).__name__}")
             return
         await self._door.store.finish_effect(effect)

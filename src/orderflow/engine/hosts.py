@@ -16,14 +16,25 @@ class Hosts:
 
     def __init__(self) -> None:
         self._runs: dict[tuple[str, str], list[Run]] = {}
+        self._elsewhere: frozenset[tuple[str, str]] = frozenset()
+        self.unsaved: set[tuple[str, str]] = set()
 
     def on(self, provider: str, state: str, run: Run) -> None:
         """Tell ``run`` whenever an order of the provider enters the state."""
         self._runs.setdefault((provider, state), []).append(run)
+        self.unsaved.add((provider, state))
+
+    def know(self, pairs: frozenset[tuple[str, str]]) -> None:
+        """What other processes want to be told of."""
+        self._elsewhere = pairs
+
+    def heard(self) -> frozenset[tuple[str, str]]:
+        """What this process can tell of."""
+        return frozenset(self._runs)
 
     def listens(self, provider: str, state: str) -> bool:
-        """Whether anyone wants to be told."""
-        return (provider, state) in self._runs
+        """Whether anyone, here or in another process, wants to be told."""
+        return (provider, state) in self._runs or (provider, state) in self._elsewhere
 
     async def tell(self, told: Told) -> None:
         """Tell everyone who listens; a plain function runs in a thread. Whatever one of them raises comes out."""

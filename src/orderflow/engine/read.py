@@ -23,15 +23,11 @@ class Reader:
 
     async def due(self, limit: int) -> list[LeasedRead]:
         """Take what is due."""
-        leases = {name: provider.timing.lease for name, provider in self._door.providers.items()}
-        return await self._door.store.lease_reads(self._door.clock.now(), leases, limit)
+        return await self._door.store.lease_reads(self._door.clock.now(), self._door.scope, limit)
 
     async def read(self, leased: LeasedRead) -> None:
         """Read one order and let the door judge what was seen."""
-        provider = self._door.providers.get(leased.provider)
-        if provider is None:
-            _log.warning("read.provider_missing", provider=leased.provider)
-            return
+        provider = self._door.providers[leased.provider]
         started = self._door.clock.now()
         order = await self._door.store.load(leased.order_id)
         try:
@@ -61,7 +57,7 @@ class Deadlines:
 
     async def due(self, limit: int) -> list[DueDeadline]:
         """What has come."""
-        return await self._door.store.due_deadlines(self._door.clock.now(), limit)
+        return await self._door.store.due_deadlines(self._door.clock.now(), self._door.scope, limit)
 
     async def bring(self, deadline: DueDeadline) -> None:
         """Let the door judge one clock event; whatever it decides, the deadline is gone with it."""

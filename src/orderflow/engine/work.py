@@ -90,7 +90,7 @@ class Worker:
 
     async def _wait(self) -> None:
         try:
-            due = await self._door.store.next_due()
+            due = await self._door.store.next_due(self._door.scope)
         except Exception:  # noqa: BLE001  as above
             _log.exception("worker.look_failed")
             due = None

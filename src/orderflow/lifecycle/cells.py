@@ -39,9 +39,7 @@ def cells_of(
                 enabled = [edge for edge in mine if edge.holds.pick(given)]
                 if len(enabled) > 1:
                     targets = " and ".join(edge.target for edge in enabled)
-                    raise Ambiguous(
-                        f"{event} in {state}: edges to {targets} are enabled at once for {given or 'any facts'}"
-                    )
+                    raise Ambiguous(f"{event} in {state}: edges to {targets} are enabled at once for {given or 'any facts'}")
             sources = {edge.source for edge in edges if edge.event == event}
             late = any(state in reaches[source] for source in sources)
             row[event] = Cell(

@@ -95,9 +95,7 @@ def _name(edge: Edge) -> str:
 
 def _first_of_each_state(pairs: list[Pair]) -> Iterator[tuple[str, Pair, int]]:
     """One example per state, and how many there are: a problem under a thousand facts is one problem."""
-    for state, group in groupby(
-        sorted(pairs, key=lambda pair: (pair.state, str(pair.values))), lambda pair: pair.state
-    ):
+    for state, group in groupby(sorted(pairs, key=lambda pair: (pair.state, str(pair.values))), lambda pair: pair.state):
         alike = list(group)
         yield state, alike[0], len(alike)
 

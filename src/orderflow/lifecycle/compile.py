@@ -22,7 +22,7 @@ Each refusal is a ``DeclarationError`` with a rule name of its own:
     once-unasked      a once-effect on an edge of a clock, claim, observation or operator
     effect-unanswered an effect whose replies are not declared
     deadline-unknown  a deadline for an event that is no clock event here, or a clock event that no deadline brings
-    reading-unknown   a reading over states that are not here, or a proof without an observation edge
+    reading-unknown   a reading of no status, over states that are not here, or a proof without an observation edge
     recovery-misplaced a recovery edge out of a state that is not provisional
     unproven-entry    a command, claim or clock edge into a proven state, or a claim into a provisional one
     graph             what else python-statemachine refuses: unreachable states, traps
@@ -124,9 +124,7 @@ def _edges(declared: Declared, facts: Mapping[str, tuple[Value, ...]], refuse: R
     return tuple(edges)
 
 
-def _check_spec(
-    declared: Declared, spec: EdgeSpec, where: str, facts: Mapping[str, tuple[Value, ...]], refuse: Refusal
-) -> None:
+def _check_spec(declared: Declared, spec: EdgeSpec, where: str, facts: Mapping[str, tuple[Value, ...]], refuse: Refusal) -> None:
     for fact, value in spec.sets.items():
         if value not in facts.get(fact, ()):
             refuse("fact-unknown", f"{where} sets {fact} = {value!r}, which is not declared")
@@ -218,12 +216,13 @@ def _check_deadlines(states: Mapping[str, StateInfo], events: Mapping[str, Origi
             refuse("deadline-unknown", f"no deadline brings the clock event {event!r}")
 
 
-def _readings(
-    declared: Declared, states: Mapping[str, StateInfo], edges: tuple[Edge, ...], refuse: Refusal
-) -> Mapping[str, Reading]:
+def _readings(declared: Declared, states: Mapping[str, StateInfo], edges: tuple[Edge, ...], refuse: Refusal) -> Mapping[str, Reading]:
     readings: dict[str, Reading] = {}
     observed = {edge.target for edge in edges if edge.origin is Origin.OBSERVATION}
     for status, spec in declared.readings.items():
+        if not isinstance(status, str):
+            # state.value in the class body: it is None until the class is made, unless the state was given one
+            refuse("reading-unknown", f"{status!r} is no status: write the word itself, or give the state its value")
         consistent = frozenset(state.value for state in spec.consistent)
         proves = spec.proves.value if spec.proves is not None else None
         if consistent - states.keys() or (proves is not None and proves not in observed):

@@ -21,7 +21,7 @@ def decide(table: Table, snapshot: Snapshot, event: Event) -> Decision:
     except KeyError:
         raise _unknown(table, snapshot, event) from None
     if event.origin is not cell.origin:
-        detail = f"{event.name} is a {cell.origin}, not a {event.origin}"
+        detail = f"not a {event.origin}: {event.name} has origin {cell.origin}"
         return Refused(Reason.WRONG_ORIGIN, snapshot.state, detail, legal(table, snapshot))
     edge = cell.only
     if edge is None and cell.edges:

@@ -100,17 +100,18 @@ def reading(*, consistent: Iterable[State], proves: State | None = None) -> Read
 def edge(
     origin: Origin,
     transitions: TransitionList,
+    cause: Cause,
+    evidence: Evidence,
+    label: str,
     *,
     cond: Guard | None = None,
     sets: Mapping[str, Value] | None = None,
     effects: Iterable[EffectSpec] = (),
-    cause: Cause,
-    evidence: Evidence,
-    label: str,
     recovery: bool = False,
     expects: Guard | None = None,
 ) -> TransitionList:
-    """One line of the table: who says so, from where to where, under which guard, with what consequences and evidence.
+    """One line of the table: who says so, from where to where, who caused it, on what evidence, what a drawing calls it;
+    then under which guard, what facts it sets, and what is owed to the outside.
 
     Several edges of one event are joined with ``|``. ``expects`` is a guard that should hold here if the order's facts
     were derived rightly: breaking it warns, never refuses. ``recovery`` marks an edge out of a provisional state.
@@ -118,9 +119,7 @@ def edge(
     spec = EdgeSpec(origin, cond, dict(sets or {}), tuple(effects), cause, evidence, label, recovery, expects)
     for transition in transitions:
         # anything the library was told beside source and target would run outside the table
-        told = (
-            transition._specs.items or tuple(transition.events) or transition.internal or len(transition.targets) != 1
-        )
+        told = transition._specs.items or tuple(transition.events) or transition.internal or len(transition.targets) != 1
         spec.foreign = spec.foreign or bool(told)
         transition.orderflow = spec
         if isinstance(cond, Guard):

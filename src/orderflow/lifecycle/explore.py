@@ -42,8 +42,7 @@ def starts(table: Table) -> Iterator[Pair]:
     """
     history = {(name, value) for edge in table.edges for name, value in edge.sets.items()}
     born = (
-        tuple(value for n, value in enumerate(values) if n == 0 or (name, value) not in history)
-        for name, values in table.facts.items()
+        tuple(value for n, value in enumerate(values) if n == 0 or (name, value) not in history) for name, values in table.facts.items()
     )
     for values in product(*born):
         yield Pair(table.initial, values)

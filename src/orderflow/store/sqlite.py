@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from orderflow.errors import KeyReused, UnknownName
 from orderflow.ports import (
+    TELL_HOST,
     DueDeadline,
     EffectKey,
     InboxKey,
@@ -25,6 +26,7 @@ from orderflow.ports import (
     ReadPlan,
     Receipt,
     RefusalRow,
+    Scope,
 )
 from orderflow.store import rows
 from orderflow.store.sqlite_commit import apply, plan_read
@@ -152,21 +154,22 @@ class SqliteStore:
 
     # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def lease_effects(self, now: float, lease: Mapping[str, float], limit: int) -> list[LeasedEffect]:
+    async def lease_effects(self, now: float, scope: Scope, limit: int) -> list[LeasedEffect]:
         """See ``Store.lease_effects``."""
+        mine, values = _within(scope)
+        query = (
+            "SELECT order_id, version, n, name, provider, attempt, in_flight, about FROM of_effects"
+            f" WHERE owed = 1 AND run_at <= ? AND {mine} ORDER BY run_at LIMIT ?"  # noqa: S608  placeholders only
+        )
+        take = (
+            "UPDATE of_effects SET attempt = attempt + 1, in_flight = 1, run_at = ?"
+            " WHERE order_id = ? AND version = ? AND n = ?"
+        )
 
         def work(connection: sqlite3.Connection) -> list[LeasedEffect]:
-            query = (
-                "SELECT order_id, version, n, name, provider, attempt, in_flight FROM of_effects"
-                " WHERE owed = 1 AND run_at <= ? ORDER BY run_at LIMIT ?"
-            )
-            due = connection.execute(query, (now, limit)).fetchall()
-            take = (
-                "UPDATE of_effects SET attempt = attempt + 1, in_flight = 1, run_at = ?"
-                " WHERE order_id = ? AND version = ? AND n = ?"
-            )
-            connection.executemany(take, [(now + lease.get(row[4], 60.0), *row[:3]) for row in due])
-            return [LeasedEffect(EffectKey(*row[:3]), row[3], row[4], row[5] + 1, bool(row[6])) for row in due]
+            due = connection.execute(query, (now, *values, limit)).fetchall()
+            connection.executemany(take, [(now + scope.leases[row[4]], *row[:3]) for row in due])
+            return [LeasedEffect(EffectKey(*row[:3]), row[3], row[4], row[5] + 1, bool(row[6]), row[7]) for row in due]
 
         return await self._writer.submit(work)
 
@@ -186,14 +189,17 @@ class SqliteStore:
 
     # ── reads and deadlines ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def lease_reads(self, now: float, lease: Mapping[str, float], limit: int) -> list[LeasedRead]:
+    async def lease_reads(self, now: float, scope: Scope, limit: int) -> list[LeasedRead]:
         """See ``Store.lease_reads``."""
+        query = (
+            "SELECT order_id, provider, tries FROM of_reads WHERE next_at <= ?"
+            f" AND provider IN ({_marks(scope.leases)}) ORDER BY next_at LIMIT ?"  # noqa: S608  placeholders only
+        )
+        take = "UPDATE of_reads SET next_at = ?, last_at = ?, noticed = 0 WHERE order_id = ?"
 
         def work(connection: sqlite3.Connection) -> list[LeasedRead]:
-            query = "SELECT order_id, provider, tries FROM of_reads WHERE next_at <= ? ORDER BY next_at LIMIT ?"
-            due = connection.execute(query, (now, limit)).fetchall()
-            take = "UPDATE of_reads SET next_at = ?, last_at = ?, noticed = 0 WHERE order_id = ?"
-            connection.executemany(take, [(now + lease.get(row[1], 60.0), now, row[0]) for row in due])
+            due = connection.execute(query, (now, *scope.leases, limit)).fetchall()
+            connection.executemany(take, [(now + scope.leases[row[1]], now, row[0]) for row in due])
             return [LeasedRead(*row) for row in due]
 
         return await self._writer.submit(work)
@@ -215,20 +221,50 @@ class SqliteStore:
         args = (now, interval, provider, limit)
         return await self._writer.submit(lambda connection: connection.execute(update, args).rowcount)
 
-    async def due_deadlines(self, now: float, limit: int) -> list[DueDeadline]:
+    async def due_deadlines(self, now: float, scope: Scope, limit: int) -> list[DueDeadline]:
         """See ``Store.due_deadlines``."""
-        query = "SELECT order_id, name, provider, version FROM of_deadlines WHERE due_at <= ? ORDER BY due_at LIMIT ?"
-        found = await self._read(lambda connection: connection.execute(query, (now, limit)).fetchall())
+        query = (
+            "SELECT order_id, name, provider, version FROM of_deadlines WHERE due_at <= ?"
+            f" AND provider IN ({_marks(scope.leases)}) ORDER BY due_at LIMIT ?"  # noqa: S608  placeholders only
+        )
+        values = (now, *scope.leases, limit)
+        found = await self._read(lambda connection: connection.execute(query, values).fetchall())
         return [DueDeadline(*row) for row in found]
 
-    async def next_due(self) -> float | None:
+    async def next_due(self, scope: Scope) -> float | None:
         """See ``Store.next_due``."""
+        mine, values = _within(scope)
+        marks = _marks(scope.leases)
         query = (
-            "SELECT min(at) FROM (SELECT min(run_at) AS at FROM of_effects WHERE owed = 1"
-            " UNION ALL SELECT min(next_at) FROM of_reads UNION ALL SELECT min(due_at) FROM of_deadlines)"
+            f"SELECT min(at) FROM (SELECT min(run_at) AS at FROM of_effects WHERE owed = 1 AND {mine}"  # noqa: S608
+            f" UNION ALL SELECT min(next_at) FROM of_reads WHERE provider IN ({marks})"
+            f" UNION ALL SELECT min(due_at) FROM of_deadlines WHERE provider IN ({marks}))"
         )
-        found = await self._read(lambda connection: connection.execute(query).fetchone())
+        args = (*values, *scope.leases, *scope.leases)
+        found = await self._read(lambda connection: connection.execute(query, args).fetchone())
         return None if found[0] is None else float(found[0])
+
+    async def listen(self, pairs: Collection[tuple[str, str]]) -> None:
+        """See ``Store.listen``."""
+        insert = "INSERT OR IGNORE INTO of_listeners (provider, state) VALUES (?, ?)"
+        await self._writer.submit(lambda connection: connection.executemany(insert, sorted(pairs)))
+
+    async def listeners(self) -> frozenset[tuple[str, str]]:
+        """See ``Store.listeners``."""
+        query = "SELECT provider, state FROM of_listeners"
+        return frozenset(await self._read(lambda connection: connection.execute(query).fetchall()))
+
+
+def _marks(values: Collection[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _within(scope: Scope) -> tuple[str, tuple[str, ...]]:
+    """The condition that an effect is within the scope, and its values."""
+    told = "".join(" OR (provider = ? AND about = ?)" for _ in scope.heard)
+    condition = f"provider IN ({_marks(scope.leases)}) AND (name <> ?{told})"
+    heard = tuple(value for pair in sorted(scope.heard) for value in pair)
+    return condition, (*scope.leases, TELL_HOST, *heard)
 
 
 def _load(connection: sqlite3.Connection, order_id: str) -> Order:

@@ -34,7 +34,7 @@ async def _registered(case: Case, method: str, *, prepaid: bool = False, registe
     return created.id
 
 
-async def _tell(case: Case, order_id: str, command: str, **arguments: object) -> None:
+async def _tell(case: Case, order_id: str, command: str, **arguments: Any) -> None:
     decision = await case.world.flow.tell(order_id, command, **arguments)
     if not isinstance(decision, Applied):
         raise Unmet(f"{command} was not applied: {decision.reason}")

@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from orderflow.app import Orderflow
-from orderflow.ports import JournalRow, Order, RefusalRow, Timing
+from orderflow.ports import JournalRow, Order, Provider, RefusalRow, Timing
 from orderflow.providers.ccv import ccv
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.ccv.wire import PREFIX
@@ -141,7 +141,7 @@ async def world(db: str) -> AsyncIterator[World]:
         httpx.AsyncClient(follow_redirects=True, trust_env=False) as browser,
     ):
         tokens = UserTokens()
-        providers = [
+        providers: list[Provider] = [
             connect(
                 f"{connect_url}/capi",
                 f"{connect_url}/user",

@@ -1,10 +1,13 @@
 """The life of a CCV reseller order. READ THIS FIRST.
 
 We configure and submit; after that CCV runs the order and we only observe: one event per status, each status proves its own state.
-Page tags (D1, D2, ...) and edge numbers (#9) are those of the dossier that README.md of this room summarises. Kept by hand as a table.
+Page tags (D1, D2, ...) and edge numbers (#9) are those of the dossier that README.md of this room summarises.
 
-Payment, screening and activation are expectations about the path (they warn), never guards: CCV is the source of truth.
-``Failed`` is starred as an end, yet "action is required": it is provisional, and a later status counts as recovery until its window closes.
+Payment, screening and activation are expectations about the path (they leave a note), never guards: CCV is the source of truth.
+``Failed`` is starred as an end, yet "action is required": it is provisional, and a later status counts as recovery until its window
+closes. A paid order whose screening is rejected is seen in ``Closed``: final, and no edge of ours returns the money.
+
+Kept by hand as a table. An edge reads: who says so, from -> to, who caused it, evidence with page, label; then guard, facts set, effects.
 """
 # fmt: off
 
@@ -17,7 +20,7 @@ customer, ccv, employee, us, time = Cause
 
 
 class CcvLifecycle(Lifecycle, name="ccv"):
-    # ── states ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── states ────────────────────────────────────────────────────────────────────────────────────────────────────
     drafted               = State(initial=True)
     configuring           = State(budget="configuring_budget")
     submitting            = State(budget="submitting_budget")
@@ -37,7 +40,7 @@ class CcvLifecycle(Lifecycle, name="ccv"):
     refused               = State(final=True)
     abandoned             = State(final=True)
 
-    # ── facts, effects ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── facts, effects ────────────────────────────────────────────────────────────────────────────────────────────────────
     pays_now   = Flag()                     # immediate payment is due (dossier P)
     screened   = Flag()                     # a product that needs merchant screening (S)
     activates  = Flag()                     # a product that must be activated (F)
@@ -45,63 +48,79 @@ class CcvLifecycle(Lifecycle, name="ccv"):
     configure_order = repeatable(kind="configuration")   # the PATCH calls: the order travels by value, nothing is stored at CCV
     submit_order    = once(kind="submission")            # no idempotency key, no look-up: two submits are two orders
 
-    # ── ordering ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-    submit                    = edge(command, drafted.to(configuring), effects=[configure_order], cause=us, evidence=documented("D3-D6"), label="order it")
-    order_configured          = edge(reply, configuring.to(submitting), effects=[submit_order], cause=ccv, evidence=inferred("D4-D6: each call answers the enriched order"), label="configured")
-    configuration_refused     = edge(reply, configuring.to(refused), cause=ccv, evidence=documented("D4-D6: 400, 401, 403"), label="configuration refused")
-    configuration_undelivered = edge(reply, configuring.to(refused), cause=us, evidence=inferred("D3-D6: nothing is stored before the submit"), label="never configured")
-    order_submitted           = edge(reply, Processing.from_(submitting, submission_in_doubt), cause=us, evidence=inferred("D1 #1"), label="submitted")
-    submission_refused        = edge(reply, refused.from_(submitting, submission_in_doubt), cause=ccv, evidence=documented("D1: 400, 401, 403"), label="submit refused")
-    submission_undelivered    = edge(reply, submitting.to(refused), cause=us, evidence=inferred("D1: never reached CCV"), label="never submitted")
-    submission_answer_lost    = edge(reply, submitting.to(submission_in_doubt), cause=us, evidence=inferred("D1: no look-up call, so never submit again blindly"), label="answer lost")
-    submission_resolved       = edge(operator, submission_in_doubt.to(Processing), cause=employee, evidence=assumed("D2: CCV names the order id"), label="found by CCV")
-    submission_given_up       = edge(operator, submission_in_doubt.to(abandoned), cause=employee, evidence=assumed("D1: CCV knows no such order"), label="given up")
+    # ── ordering ────────────────────────────────────────────────────────────────────────────────────────────────────
+    submit                    = edge(command, drafted.to(configuring), us, documented("D3-D6"), "order it", effects=[configure_order])
+    order_configured          = edge(reply, configuring.to(submitting),
+                                     ccv, inferred("D4-D6: each call answers the enriched order"), "configured", effects=[submit_order])
+    configuration_refused     = edge(reply, configuring.to(refused), ccv, documented("D4-D6: 400, 401, 403"), "configuration refused")
+    configuration_undelivered = edge(reply, configuring.to(refused),
+                                     us, inferred("D3-D6: nothing is stored before the submit"), "never configured")
+    order_submitted           = edge(reply, Processing.from_(submitting, submission_in_doubt), us, inferred("D1 #1"), "submitted")
+    submission_refused        = edge(reply, refused.from_(submitting, submission_in_doubt),
+                                     ccv, documented("D1: 400, 401, 403"), "submit refused")
+    submission_undelivered    = edge(reply, submitting.to(refused), us, inferred("D1: never reached CCV"), "never submitted")
+    submission_answer_lost    = edge(reply, submitting.to(submission_in_doubt),
+                                     us, inferred("D1: no look-up call, so never submit again blindly"), "answer lost")
+    submission_resolved       = edge(operator, submission_in_doubt.to(Processing),
+                                     employee, assumed("D2: CCV names the order id"), "found by CCV")
+    submission_given_up       = edge(operator, submission_in_doubt.to(abandoned),
+                                     employee, assumed("D1: CCV knows no such order"), "given up")
 
     # ── observed statuses (edge numbers of the dossier) ─────────────────────────────────────────────────────────────────────
-    seen_processing = edge(observation, Failed.to(Processing), cond=window.is_("open"), recovery=True, cause=employee, evidence=assumed("D1 #19"), label="recovered")
+    seen_processing = edge(observation, Failed.to(Processing), employee, assumed("D1 #19"), "recovered",
+                           cond=window.is_("open"), recovery=True)
     seen_incomplete = (
-        edge(observation, Processing.to(Incomplete), cause=ccv, evidence=documented("D1 #2"), label="processed")
-      | edge(observation, Failed.to(Incomplete), cond=window.is_("open"), recovery=True, cause=employee, evidence=assumed("D1 #19"), label="recovered"))
+        edge(observation, Processing.to(Incomplete), ccv, documented("D1 #2"), "processed")
+      | edge(observation, Failed.to(Incomplete), employee, assumed("D1 #19"), "recovered", cond=window.is_("open"), recovery=True))
     seen_awaiting_payment = (
-        edge(observation, Incomplete.to(AwaitingPayment), expects=pays_now, cause=customer, evidence=inferred("D1 #3"), label="payment required")
-      | edge(observation, Failed.to(AwaitingPayment), cond=window.is_("open"), recovery=True, cause=employee, evidence=assumed("D1 #19"), label="recovered"))
+        edge(observation, Incomplete.to(AwaitingPayment), customer, inferred("D1 #3"), "payment required", expects=pays_now)
+      | edge(observation, Failed.to(AwaitingPayment), employee, assumed("D1 #19"), "recovered", cond=window.is_("open"), recovery=True))
     seen_screening = (
-        edge(observation, Incomplete.to(Screening), expects=screened & ~pays_now, cause=customer, evidence=inferred("D1 #4"), label="screening required")
-      | edge(observation, AwaitingPayment.to(Screening), expects=screened, cause=customer, evidence=inferred("D1 #6"), label="paid, screening")
-      | edge(observation, Failed.to(Screening), cond=window.is_("open"), recovery=True, cause=employee, evidence=assumed("D1 #19"), label="recovered"))
+        edge(observation, Incomplete.to(Screening), customer, inferred("D1 #4"), "screening required", expects=screened & ~pays_now)
+      | edge(observation, AwaitingPayment.to(Screening), customer, inferred("D1 #6"), "paid, screening", expects=screened)
+      | edge(observation, Failed.to(Screening), employee, assumed("D1 #19"), "recovered", cond=window.is_("open"), recovery=True))
     seen_new = (
-        edge(observation, Incomplete.to(New), expects=~pays_now & ~screened, cause=customer, evidence=inferred("D1 #5"), label="ready")
-      | edge(observation, AwaitingPayment.to(New), expects=~screened, cause=customer, evidence=inferred("D1 #7"), label="paid")
-      | edge(observation, Screening.to(New), cause=employee, evidence=documented("D1 #9"), label="approved")
-      | edge(observation, Failed.to(New), cond=window.is_("open"), recovery=True, cause=employee, evidence=assumed("D1 #19"), label="recovered"))
-    seen_erp_in_progress = edge(observation, New.to(ErpInProgress), cause=ccv, evidence=assumed("D1 #20: reserved"), label="reserved")
+        edge(observation, Incomplete.to(New), customer, inferred("D1 #5"), "ready", expects=~pays_now & ~screened)
+      | edge(observation, AwaitingPayment.to(New), customer, inferred("D1 #7"), "paid", expects=~screened)
+      | edge(observation, Screening.to(New), employee, documented("D1 #9"), "approved")
+      | edge(observation, Failed.to(New), employee, assumed("D1 #19"), "recovered", cond=window.is_("open"), recovery=True))
+    seen_erp_in_progress = edge(observation, New.to(ErpInProgress), ccv, assumed("D1 #20: reserved"), "reserved")
     seen_fulfillment_in_progress = (
-        edge(observation, New.to(FulfillmentInProgress), expects=activates, cause=ccv, evidence=documented("D1 #11"), label="1+ inactive")
-      | edge(observation, ErpInProgress.to(FulfillmentInProgress), cause=ccv, evidence=assumed("D1 #20: reserved"), label="1+ inactive")
-      | edge(observation, Failed.to(FulfillmentInProgress), cond=window.is_("open"), recovery=True, cause=employee, evidence=assumed("D1 #19"), label="recovered"))
+        edge(observation, New.to(FulfillmentInProgress), ccv, documented("D1 #11"), "1+ inactive", expects=activates)
+      | edge(observation, ErpInProgress.to(FulfillmentInProgress), ccv, assumed("D1 #20: reserved"), "1+ inactive")
+      | edge(observation, Failed.to(FulfillmentInProgress), employee, assumed("D1 #19"), "recovered",
+             cond=window.is_("open"), recovery=True))
     seen_fulfillment_done = (
-        edge(observation, FulfillmentDone.from_(New, FulfillmentInProgress), cause=ccv, evidence=documented("D1 #12, #13"), label="all active")
-      | edge(observation, ErpInProgress.to(FulfillmentDone), cause=ccv, evidence=assumed("D1 #20: reserved"), label="all active")
-      | edge(observation, Failed.to(FulfillmentDone), cond=window.is_("open"), recovery=True, cause=employee, evidence=assumed("D1 #19"), label="recovered"))
+        edge(observation, FulfillmentDone.from_(New, FulfillmentInProgress), ccv, documented("D1 #12, #13"), "all active")
+      | edge(observation, ErpInProgress.to(FulfillmentDone), ccv, assumed("D1 #20: reserved"), "all active")
+      | edge(observation, Failed.to(FulfillmentDone), employee, assumed("D1 #19"), "recovered", cond=window.is_("open"), recovery=True))
     seen_completed = (
-        edge(observation, FulfillmentDone.to(Completed), cause=ccv, evidence=inferred("D1 #14"), label="done")
-      | edge(observation, New.to(Completed), expects=~activates, cause=employee, evidence=inferred("D1 #15, weak"), label="done")
-      | edge(observation, ErpInProgress.to(Completed), cause=ccv, evidence=assumed("D1 #20: reserved"), label="done")
-      | edge(observation, Failed.to(Completed), cond=window.is_("open"), recovery=True, cause=employee, evidence=assumed("D1 #19"), label="recovered"))
+        edge(observation, FulfillmentDone.to(Completed), ccv, inferred("D1 #14"), "done")
+      | edge(observation, New.to(Completed), employee, inferred("D1 #15, weak"), "done", expects=~activates)
+      | edge(observation, ErpInProgress.to(Completed), ccv, assumed("D1 #20: reserved"), "done")
+      | edge(observation, Failed.to(Completed), employee, assumed("D1 #19"), "recovered", cond=window.is_("open"), recovery=True))
     seen_closed = (
-        edge(observation, Screening.to(Closed), cause=employee, evidence=documented("D1 #10, #17: screening rejected, or closed by an employee"), label="rejected or closed")
-      | edge(observation, Closed.from_(Processing, Incomplete, AwaitingPayment, New, FulfillmentInProgress, FulfillmentDone), cause=employee, evidence=inferred("D1 #17: origin open"), label="CCV closes")
-      | edge(observation, ErpInProgress.to(Closed), cause=employee, evidence=assumed("D1 #17, #20"), label="CCV closes")
-      | edge(observation, Failed.to(Closed), cond=window.is_("open"), recovery=True, cause=employee, evidence=assumed("D1 #19"), label="recovered"))
+        edge(observation, Screening.to(Closed),
+             employee, documented("D1 #10, #17: screening rejected, or closed by an employee"), "rejected or closed")
+      | edge(observation, Closed.from_(Processing, Incomplete, AwaitingPayment, New, FulfillmentInProgress, FulfillmentDone),
+             employee, inferred("D1 #17: origin open"), "CCV closes")
+      | edge(observation, ErpInProgress.to(Closed), employee, assumed("D1 #17, #20"), "CCV closes")
+      | edge(observation, Failed.to(Closed), employee, assumed("D1 #19"), "recovered", cond=window.is_("open"), recovery=True))
     seen_canceled = (
-        edge(observation, Canceled.from_(Processing, Incomplete, AwaitingPayment, Screening, New, FulfillmentInProgress, FulfillmentDone), cause=customer, evidence=inferred("D1 #16: origin open"), label="merchant cancels")
-      | edge(observation, ErpInProgress.to(Canceled), cause=customer, evidence=assumed("D1 #16, #20"), label="merchant cancels")
-      | edge(observation, Failed.to(Canceled), cond=window.is_("open"), recovery=True, cause=employee, evidence=assumed("D1 #19"), label="recovered"))
+        edge(observation, Canceled.from_(Processing, Incomplete, AwaitingPayment, Screening, New, FulfillmentInProgress, FulfillmentDone),
+             customer, inferred("D1 #16: origin open"), "merchant cancels")
+      | edge(observation, ErpInProgress.to(Canceled), customer, assumed("D1 #16, #20"), "merchant cancels")
+      | edge(observation, Failed.to(Canceled), employee, assumed("D1 #19"), "recovered", cond=window.is_("open"), recovery=True))
     seen_failed = (
-        edge(observation, AwaitingPayment.to(Failed), cause=customer, evidence=inferred("D1 #8, #18: all payments failed, or a technical error"), label="payment or technical failure")
-      | edge(observation, Failed.from_(Processing, Incomplete, Screening, New, FulfillmentInProgress, FulfillmentDone), cause=ccv, evidence=inferred("D1 #18: origin open"), label="technical failure")
-      | edge(observation, ErpInProgress.to(Failed), cause=ccv, evidence=assumed("D1 #18, #20"), label="technical failure"))
-    recovery_window_closed = edge(clock, Failed.to(Failed), cond=window.is_("open"), sets={"window": "closed"}, cause=time, evidence=assumed("D1: Failed asks for action, no time limit is stated"), label="recovery window closed")
+        edge(observation, AwaitingPayment.to(Failed),
+             customer, inferred("D1 #8, #18: all payments failed, or a technical error"), "payment or technical failure")
+      | edge(observation, Failed.from_(Processing, Incomplete, Screening, New, FulfillmentInProgress, FulfillmentDone),
+             ccv, inferred("D1 #18: origin open"), "technical failure")
+      | edge(observation, ErpInProgress.to(Failed), ccv, assumed("D1 #18, #20"), "technical failure"))
+    recovery_window_closed = edge(clock, Failed.to(Failed),
+                                  time, assumed("D1: Failed asks for action, no time limit is stated"), "recovery window closed",
+                                  cond=window.is_("open"), sets={"window": "closed"})
 
     readings = {state.value: reading(consistent=[state], proves=state) for state in (
-        Processing, Incomplete, AwaitingPayment, Screening, New, ErpInProgress, FulfillmentInProgress, FulfillmentDone, Completed, Closed, Canceled, Failed)}
+        Processing, Incomplete, AwaitingPayment, Screening, New, ErpInProgress, FulfillmentInProgress, FulfillmentDone,
+        Completed, Closed, Canceled, Failed)}

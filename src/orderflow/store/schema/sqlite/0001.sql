@@ -46,6 +46,7 @@ CREATE TABLE of_effects (
     n         INTEGER NOT NULL,
     name      TEXT NOT NULL,
     provider  TEXT NOT NULL,
+    about     TEXT NOT NULL DEFAULT '',    -- the state that the host is to be told of
     owed      INTEGER NOT NULL DEFAULT 1,
     attempt   INTEGER NOT NULL DEFAULT 0,
     in_flight INTEGER NOT NULL DEFAULT 0,  -- an attempt was begun and has no answer yet
@@ -75,6 +76,12 @@ CREATE TABLE of_reads (
 ) WITHOUT ROWID;
 CREATE INDEX of_reads_due ON of_reads (next_at);
 CREATE INDEX of_reads_oldest ON of_reads (provider, last_at);
+
+CREATE TABLE of_listeners (
+    provider TEXT NOT NULL,
+    state    TEXT NOT NULL,
+    PRIMARY KEY (provider, state)
+) WITHOUT ROWID;
 
 CREATE TABLE of_inbox (
     origin      TEXT NOT NULL,

@@ -1,0 +1,118 @@
+"""The same engine for code that does not await (Django, Flask): an event loop in a background thread, one method per method of ``Orderflow``."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Collection, Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from orderflow.app import Orderflow
+from orderflow.engine.hosts import Run
+from orderflow.ports import JournalRow, Order, Provider, RefusalRow, Store
+from orderflow.receiver.hear import Reply
+from orderflow.vocabulary import Decision
+
+T = TypeVar("T")
+
+
+class SyncOrderflow:
+    """``Orderflow`` without ``await``. Thread-safe; ``work=True`` works in the background thread. Arguments and errors as there."""
+
+    def __init__(self, db: str | Store, providers: Sequence[Provider | str], **options: Any) -> None:
+        self._flow = Orderflow(db, providers, **options)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="orderflow", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        try:
+            self._run(self._flow.__aenter__())
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self._run(self._flow.__aexit__(kind, error, trace))
+        finally:
+            self._stop()
+
+    def _run(self, asked: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def create(self, provider: str, /, *, key: str, **request: object) -> Order:
+        """See ``Orderflow.create``."""
+        return self._run(self._flow.create(provider, key=key, **request))
+
+    def tell(self, order_id: str, command: str, /, *, key: str | None = None, **arguments: object) -> Decision:
+        """See ``Orderflow.tell``."""
+        return self._run(self._flow.tell(order_id, command, key=key, **arguments))
+
+    def resolve(self, order_id: str, event: str, /, *, by: str, reason: str, **arguments: object) -> Decision:
+        """See ``Orderflow.resolve``."""
+        return self._run(self._flow.resolve(order_id, event, by=by, reason=reason, **arguments))
+
+    def override(self, order_id: str, target: str, *, by: str, reason: str, version: int) -> Decision:
+        """See ``Orderflow.override``."""
+        return self._run(self._flow.override(order_id, target, by=by, reason=reason, version=version))
+
+    def order(self, order_id: str) -> Order:
+        """See ``Orderflow.order``."""
+        return self._run(self._flow.order(order_id))
+
+    def orders(self, *, provider: str = "", state: str = "", limit: int = 100) -> list[Order]:
+        """See ``Orderflow.orders``."""
+        return self._run(self._flow.orders(provider=provider, state=state, limit=limit))
+
+    def stuck(self, *, limit: int = 100) -> list[Order]:
+        """See ``Orderflow.stuck``."""
+        return self._run(self._flow.stuck(limit=limit))
+
+    def journal(self, order_id: str) -> list[JournalRow]:
+        """See ``Orderflow.journal``."""
+        return self._run(self._flow.journal(order_id))
+
+    def refusals(self, order_id: str) -> list[RefusalRow]:
+        """See ``Orderflow.refusals``."""
+        return self._run(self._flow.refusals(order_id))
+
+    def legal(self, order_id: str) -> tuple[str, ...]:
+        """See ``Orderflow.legal``."""
+        return self._run(self._flow.legal(order_id))
+
+    def states(self, provider: str) -> tuple[str, ...]:
+        """See ``Orderflow.states``."""
+        return self._flow.states(provider)
+
+    def fulfillment_url(self, order_id: str) -> str:
+        """See ``Orderflow.fulfillment_url``."""
+        return self._run(self._flow.fulfillment_url(order_id))
+
+    def refresh(self, order_id: str) -> None:
+        """See ``Orderflow.refresh``."""
+        self._run(self._flow.refresh(order_id))
+
+    def wait(self, order_id: str, until: str | Collection[str], timeout: float = 30.0) -> Order:
+        """See ``Orderflow.wait``."""
+        return self._run(self._flow.wait(order_id, until, timeout))
+
+    def on(self, provider: str, *, entered: str, run: Run) -> None:
+        """See ``Orderflow.on``; a plain function runs in a thread of its own."""
+        self._flow.on(provider, entered=entered, run=run)
+
+    def hear(self, method: str, path: str, query: bytes = b"") -> Reply:
+        """See ``Orderflow.hear``: for the view that receives redirects, callbacks and notifications."""
+        return self._run(self._flow.hear(method, path, query))
+
+
+def sync(db: str | Store, providers: Sequence[Provider | str], **options: Any) -> SyncOrderflow:
+    """``with orderflow.sync(db, providers, work=True) as flow: ...``"""
+    return SyncOrderflow(db, providers, **options)

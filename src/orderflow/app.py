@@ -30,6 +30,14 @@ from orderflow.vocabulary import Decision, Event, Origin, Snapshot
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from orderflow.providers.ccv import names as ccv
+    from orderflow.providers.connect import names as connect
+
+    # known names complete in an editor; a third provider's are plain text
+    Command = ccv.Command | connect.Command | str
+    OperatorEvent = ccv.OperatorEvent | connect.OperatorEvent | str
+    State = ccv.State | connect.State | str
+
 _log = structlog.get_logger()
 _GROUP = "orderflow.providers"
 _LONGEST_KEY = 200
@@ -142,7 +150,7 @@ class Orderflow:
         order = Order(f"{provider}-{secrets.token_hex(10)}", provider, key, snapshot, now, now)
         return await self._store.create(order, hashlib.sha256(canonical.encode()).hexdigest())
 
-    async def tell(self, order_id: str, command: str, /, *, key: str | None = None, **arguments: object) -> Decision:
+    async def tell(self, order_id: str, command: Command, /, *, key: str | None = None, **arguments: object) -> Decision:
         """A command; answers with the decision. Idempotent by ``key`` where one is given.
 
         Raises:
@@ -151,7 +159,7 @@ class Orderflow:
         """
         return await self._ask(order_id, command, Origin.COMMAND, arguments, key=key)
 
-    async def resolve(self, order_id: str, event: str, /, *, by: str, reason: str, **arguments: object) -> Decision:
+    async def resolve(self, order_id: str, event: OperatorEvent, /, *, by: str, reason: str, **arguments: object) -> Decision:
         """An operator's declared event (``registration_resolved``, ``submission_given_up``, ...), kept with who and why.
 
         Raises:
@@ -160,7 +168,7 @@ class Orderflow:
         note = f"by {_said('by', by)}: {_said('reason', reason)}"
         return await self._ask(order_id, event, Origin.OPERATOR, arguments, note=note)
 
-    async def override(self, order_id: str, target: str, *, by: str, reason: str, version: int) -> Decision:
+    async def override(self, order_id: str, target: State, *, by: str, reason: str, version: int) -> Decision:
         """Move an order outside the table, from the version that was looked at. Audited; arms deadlines and reads, tells the host.
 
         Raises:
@@ -255,7 +263,7 @@ class Orderflow:
         """Bring the next status read forward."""
         await self._door.notice(order_id)
 
-    async def wait(self, order_id: str, until: str | Collection[str], timeout: float = 30.0) -> Order:
+    async def wait(self, order_id: str, until: State | Collection[str], timeout: float = 30.0) -> Order:
         """Return when the order is in one of the states.
 
         Raises:
@@ -268,8 +276,9 @@ class Orderflow:
             raise UnknownName(f"state of {table.name}", state, tuple(table.states))
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
-        async with self._door.moved:
+        with self._door.watching(order_id) as moved:
             while True:
+                moved.clear()
                 order = await self._store.load(order_id)
                 if order.state in wanted:
                     return order
@@ -278,13 +287,13 @@ class Orderflow:
                     raise WaitTimeout(order_id, " or ".join(sorted(wanted)), order.state, timeout)
                 try:
                     async with asyncio.timeout(min(left, _LOOK_BENEATH)):
-                        await self._door.moved.wait()
+                        await moved.wait()
                 except TimeoutError:
                     continue
 
     # ── being told, hearing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def on(self, provider: str, *, entered: str, run: Run) -> None:
+    def on(self, provider: str, *, entered: State, run: Run) -> None:
         """Tell ``run`` of every order that enters the state from now on: at least once, with a stable key.
         Register it in every process that works.
 

@@ -6,13 +6,16 @@ import asyncio
 import threading
 from collections.abc import Collection, Coroutine, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from orderflow.app import Orderflow
 from orderflow.engine.hosts import Run
 from orderflow.ports import JournalRow, Order, Provider, RefusalRow, Store
 from orderflow.receiver.hear import Reply
 from orderflow.vocabulary import Decision
+
+if TYPE_CHECKING:
+    from orderflow.app import Command, OperatorEvent, State
 
 T = TypeVar("T")
 
@@ -52,15 +55,15 @@ class SyncOrderflow:
         """See ``Orderflow.create``."""
         return self._run(self._flow.create(provider, key=key, **request))
 
-    def tell(self, order_id: str, command: str, /, *, key: str | None = None, **arguments: object) -> Decision:
+    def tell(self, order_id: str, command: Command, /, *, key: str | None = None, **arguments: object) -> Decision:
         """See ``Orderflow.tell``."""
         return self._run(self._flow.tell(order_id, command, key=key, **arguments))
 
-    def resolve(self, order_id: str, event: str, /, *, by: str, reason: str, **arguments: object) -> Decision:
+    def resolve(self, order_id: str, event: OperatorEvent, /, *, by: str, reason: str, **arguments: object) -> Decision:
         """See ``Orderflow.resolve``."""
         return self._run(self._flow.resolve(order_id, event, by=by, reason=reason, **arguments))
 
-    def override(self, order_id: str, target: str, *, by: str, reason: str, version: int) -> Decision:
+    def override(self, order_id: str, target: State, *, by: str, reason: str, version: int) -> Decision:
         """See ``Orderflow.override``."""
         return self._run(self._flow.override(order_id, target, by=by, reason=reason, version=version))
 
@@ -100,11 +103,11 @@ class SyncOrderflow:
         """See ``Orderflow.refresh``."""
         self._run(self._flow.refresh(order_id))
 
-    def wait(self, order_id: str, until: str | Collection[str], timeout: float = 30.0) -> Order:
+    def wait(self, order_id: str, until: State | Collection[str], timeout: float = 30.0) -> Order:
         """See ``Orderflow.wait``."""
         return self._run(self._flow.wait(order_id, until, timeout))
 
-    def on(self, provider: str, *, entered: str, run: Run) -> None:
+    def on(self, provider: str, *, entered: State, run: Run) -> None:
         """See ``Orderflow.on``; a plain function runs in a thread of its own."""
         self._flow.on(provider, entered=entered, run=run)
 

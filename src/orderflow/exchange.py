@@ -85,6 +85,8 @@ async def exchange(
     params: Mapping[str, str] | None = None,
 ) -> Answer | NeverSent | Cut:
     """Send one request, once, and say what became of it."""
+    if not all(value.isascii() and value.isprintable() for value in headers.values()):
+        return NeverSent("a header that is not plain ASCII")  # a token, most likely; clients would raise, quoting it
     sending = client.stream(
         method,
         url,

@@ -381,7 +381,6 @@ class Commit:
     effects: tuple[OwedEffect, ...] = ()
     refusal: RefusalRow | None = None
     deadlines: tuple[tuple[str, float], ...] | None = None  # None: leave as they are; else these replace all
-    deadline_done: str = ""
     effect_done: EffectKey | None = None
     drop_effects: bool = False  # what lifecycles still owe for this order is not wanted any more
     read: ReadPlan | None = None
@@ -428,8 +427,11 @@ class Store(Protocol):
             KeyReused: the key made an order with another fingerprint.
         """
 
-    async def commit(self, order_id: str, key: InboxKey | None, judge: Judge) -> Receipt:
+    async def commit(self, order_id: str, key: InboxKey | None, judge: Judge, deadline: DueDeadline | None = None) -> Receipt:
         """Load, judge, write: atomically, idempotent by key (a second time answers ``Ignored(DUPLICATE)``).
+
+        ``deadline`` is the one that this decision is about: it is deleted with the decision, whatever that is. Where it was
+        disarmed or armed anew meanwhile, nothing is judged or written, and the answer is ``Ignored(STALE)``.
 
         Raises:
             UnknownName: no such order.

@@ -102,7 +102,7 @@ def outcome(decision: Decision) -> str:
 def test_the_matrix_is_the_one_that_was_reviewed(table, golden, request):
     path = golden / f"{table.name}.txt"
     text = matrix(table)
-    if request.config.getoption("--golden-write"):
+    if request.config.getoption("--golden-write", default=False):
         path.write_text(text)
     assert text.splitlines() == path.read_text().splitlines(), f"read the diff, then write {path.name} anew"
 

@@ -108,9 +108,7 @@ def _holds(reads: list[str], holds: list[list[bool | str]]) -> str:
     values = [list(dict.fromkeys(column)) for column in zip(*holds, strict=True)]
     boxes = [values] if len(list(product(*values))) == len(holds) else [[[value] for value in row] for row in holds]
     return "; ".join(
-        ", ".join(code(f"{fact} = {' or '.join(map(str, some))}") for fact, some in zip(reads, box, strict=True))
-        for box in boxes
-        if box
+        ", ".join(code(f"{fact} = {' or '.join(map(str, some))}") for fact, some in zip(reads, box, strict=True)) for box in boxes if box
     ) or ("always" if holds else "never")
 
 
@@ -120,10 +118,7 @@ def _facts(table: Table) -> list[str]:
 
 
 def _effects(table: Table) -> list[str]:
-    rows = [
-        (code(effect.name), "once" if effect.once else "repeatable", _maybe(effect.kind))
-        for effect in table.effects.values()
-    ]
+    rows = [(code(effect.name), "once" if effect.once else "repeatable", _maybe(effect.kind)) for effect in table.effects.values()]
     return ["## Effects", _grid(("Effect", "May be sent", "Replies named"), rows)] if rows else []
 
 

@@ -21,10 +21,7 @@ from hashlib import sha256
 
 from orderflow.diagrams.model import Arrow, Drawing, Group, GroupKind, Node, NodeKind
 
-_INIT = (
-    '%%{init: {"flowchart": {"curve": "monotoneY", "nodeSpacing": 24, "rankSpacing": 36, "padding": 10, '
-    '"wrappingWidth": 170}}}%%'
-)
+_INIT = '%%{init: {"flowchart": {"curve": "monotoneY", "nodeSpacing": 24, "rankSpacing": 36, "padding": 10, "wrappingWidth": 170}}}%%'
 _INK = "color:#0f172a"
 _STYLES = {
     NodeKind.INITIAL: f"fill:#f8fafc,stroke:#64748b,stroke-width:2px,{_INK}",

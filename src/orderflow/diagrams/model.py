@@ -142,9 +142,7 @@ def _classes(table: Table) -> list[tuple[GroupKind, str, list[str]]]:
 Fans = dict[tuple[object, ...], list[Edge]]
 
 
-def _fan_in(
-    edges: Sequence[Edge], kind: GroupKind, title: str, candidates: list[str]
-) -> tuple[Group | None, list[Arrow]]:
+def _fan_in(edges: Sequence[Edge], kind: GroupKind, title: str, candidates: list[str]) -> tuple[Group | None, list[Arrow]]:
     """The group, if it has fans, and their arrows. A fan's target leaves the group, which may let further states fan
     in.
     """
@@ -179,12 +177,12 @@ def _fan_arrow(kind: GroupKind, fan: list[Edge], members: list[str], edges: Sequ
 
 def _recoveries(table: Table, edges: Iterable[Edge]) -> list[Arrow]:
     statuses = list(dict.fromkeys(r.proves for r in table.readings.values() if r.proves is not None))
-    fans: dict[tuple[str, str], list[Edge]] = {}
+    fans: dict[tuple[str, str, bool], list[Edge]] = {}
     for edge in edges:
         if edge.recovery and edge.target in statuses:
-            fans.setdefault((edge.source, edge.label), []).append(edge)
+            fans.setdefault((edge.source, edge.label, _solid([edge])), []).append(edge)
     arrows = []
-    for (source, label), fan in fans.items():
+    for (source, label, _), fan in fans.items():
         reached = {edge.target for edge in fan}
         others = [status for status in statuses if status != source]
         if len(reached) >= max(_SMALLEST_GROUP, SHARE * len(others)):

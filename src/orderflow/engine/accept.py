@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import structlog
 from attrs import evolve
@@ -23,8 +23,10 @@ from orderflow.ports import (
     PROVIDER_ID,
     Clock,
     Commit,
+    DueDeadline,
     EffectKey,
     InboxKey,
+    Judge,
     Order,
     Provider,
     ReadForward,
@@ -49,7 +51,7 @@ _log = structlog.get_logger()
 
 
 class Door:
-    """Judges and commits. ``moved`` is set whenever an order moved, for whoever waits in this process."""
+    """Judges and commits. ``stirred`` is set whenever there may be work, for the worker of this process."""
 
     def __init__(
         self,
@@ -64,8 +66,8 @@ class Door:
         self.hosts = hosts
         self.clock = clock
         self._dice = dice
-        self.moved = asyncio.Condition()
         self.stirred = asyncio.Event()
+        self._watchers: dict[str, set[asyncio.Event]] = {}
 
     @property
     def scope(self) -> Scope:
@@ -83,6 +85,18 @@ class Door:
             raise UnknownName("order", order_id)
         return provider
 
+    @contextmanager
+    def watching(self, order_id: str) -> Iterator[asyncio.Event]:
+        """An event that is set whenever this process moves the order; another process's moves it cannot see."""
+        moved = asyncio.Event()
+        self._watchers.setdefault(order_id, set()).add(moved)
+        try:
+            yield moved
+        finally:
+            self._watchers[order_id].discard(moved)
+            if not self._watchers[order_id]:
+                del self._watchers[order_id]
+
     async def tell(
         self,
         order_id: str,
@@ -90,7 +104,7 @@ class Door:
         key: InboxKey | None = None,
         *,
         effect: EffectKey | None = None,
-        deadline: str = "",
+        deadline: DueDeadline | None = None,
     ) -> Receipt:
         """Judge a command, reply, claim, clock or operator event.
 
@@ -101,12 +115,12 @@ class Door:
         if event.name not in provider.table.events:
             raise UnknownName(f"event of {provider.table.name}", event.name, tuple(provider.table.events))
         given = self._given(provider, event.name, event.origin, event.note)
-        given = evolve(given, effect_done=effect, deadline_done=deadline)
+        given = evolve(given, effect_done=effect)
 
         def judge(order: Order) -> Commit:
             return commit_of(given, order, _decide(provider, order, event))
 
-        return await self._commit(provider, order_id, key, judge, event.name)
+        return await self._commit(provider, order_id, key, judge, trigger=event.name, deadline=deadline)
 
     async def observe(self, order_id: str, observation: Observation, tries: int, read_id: str) -> Receipt:
         """Judge what a status read brought; ``tries`` reads before it brought no news."""
@@ -117,7 +131,7 @@ class Door:
             return commit_of(given, order, observe(provider.table, order.snapshot, observation))
 
         key = InboxKey(Origin.OBSERVATION.value, read_id)
-        return await self._commit(provider, order_id, key, judge, STATUS_READ)
+        return await self._commit(provider, order_id, key, judge, trigger=STATUS_READ)
 
     async def notice(self, order_id: str) -> None:
         """Somebody says that there is news: bring the next read forward, believe nothing."""
@@ -141,7 +155,7 @@ class Door:
         def judge(order: Order) -> Commit:
             return commit_of(given, order, _override(provider, order, target, version))
 
-        return await self._commit(provider, order_id, None, judge, "override")
+        return await self._commit(provider, order_id, None, judge, trigger="override")
 
     def _given(self, provider: Provider, event: str, origin: Origin, note: str = "") -> Given:
         return Given(
@@ -156,9 +170,16 @@ class Door:
         )
 
     async def _commit(
-        self, provider: Provider, order_id: str, key: InboxKey | None, judge: Any, trigger: str
+        self,
+        provider: Provider,
+        order_id: str,
+        key: InboxKey | None,
+        judge: Judge,
+        *,
+        trigger: str,
+        deadline: DueDeadline | None = None,
     ) -> Receipt:
-        receipt = await self.store.commit(order_id, key, judge)
+        receipt = await self.store.commit(order_id, key, judge, deadline)
         decision = receipt.decision
         if isinstance(decision, Applied):
             for step in decision.steps:
@@ -172,12 +193,10 @@ class Door:
                     target=step.target,
                     kind=step.kind.value,
                 )
-            async with self.moved:
-                self.moved.notify_all()
+            for moved in self._watchers.get(order_id, ()):
+                moved.set()
         elif decision.reason is not Reason.NO_NEWS:
-            _log.info(
-                "order.unmoved", order_id=order_id, trigger=trigger, state=decision.state, reason=decision.reason.value
-            )
+            _log.info("order.unmoved", order_id=order_id, trigger=trigger, state=decision.state, reason=decision.reason.value)
         self.stirred.set()
         return receipt
 

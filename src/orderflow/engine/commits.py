@@ -42,7 +42,6 @@ class Given:
     origin: Origin
     note: str = ""
     effect_done: EffectKey | None = None
-    deadline_done: str = ""
     tries: int = 0  # reads in a row without news, before this observation
 
 
@@ -73,7 +72,6 @@ def commit_of(given: Given, order: Order, decision: Decision) -> Commit:
         decision,
         given.now,
         refusal=refusal if news else None,
-        deadline_done=given.deadline_done,
         effect_done=given.effect_done,
         read=_read_unmoved(given, order, decision.reason),
         # an unmoved claim may come again and move the order then; an unmoved read says nothing worth keeping
@@ -98,7 +96,6 @@ def _moved(given: Given, order: Order, applied: Applied) -> Commit:
         journal=tuple(journal),
         effects=tuple(effects),
         deadlines=_deadlines(given, order, snapshot, overridden),
-        deadline_done=given.deadline_done,
         effect_done=given.effect_done,
         drop_effects=overridden,
         read=_read_moved(given, snapshot),
@@ -108,9 +105,7 @@ def _moved(given: Given, order: Order, applied: Applied) -> Commit:
 def _journal_row(given: Given, order: Order, version: int, step: Step) -> JournalRow:
     notes = [step.note, given.note, _unexpected(given.table, order, step)]
     note = "; ".join(note for note in notes if note)
-    return JournalRow(
-        order.id, version, step.event, step.origin, step.source, step.target, step.kind.value, given.now, note
-    )
+    return JournalRow(order.id, version, step.event, step.origin, step.source, step.target, step.kind.value, given.now, note)
 
 
 def _unexpected(table: Table, order: Order, step: Step) -> str:
@@ -122,9 +117,7 @@ def _unexpected(table: Table, order: Order, step: Step) -> str:
     return ""
 
 
-def _deadlines(
-    given: Given, order: Order, snapshot: Snapshot, overridden: bool
-) -> tuple[tuple[str, float], ...] | None:
+def _deadlines(given: Given, order: Order, snapshot: Snapshot, overridden: bool) -> tuple[tuple[str, float], ...] | None:
     if snapshot.state == order.state and not overridden:
         return None
     arms = given.table.states[snapshot.state].deadlines
@@ -134,11 +127,12 @@ def _deadlines(
 
 
 def _read_moved(given: Given, snapshot: Snapshot) -> ReadPlan | None:
+    if settled(given.table, snapshot):
+        return ReadStop()
+    if PROVIDER_ID not in snapshot.data:  # nothing can be read yet: a claim is remembered, and an earlier one survives
+        return ReadForward(given.timing.read_interval) if given.origin is Origin.CLAIM else None
     if not pollable(given.table, snapshot):
-        # before the provider's id is known a remembered notice must survive
-        return ReadStop() if PROVIDER_ID in snapshot.data or settled(given.table, snapshot) else None
-    if PROVIDER_ID not in snapshot.data:
-        return None
+        return ReadStop()
     soon = given.origin in (Origin.CLAIM, Origin.CLOCK)  # a claim brings the read forward; a deadline may have missed news
     wait = 0.0 if soon else read_wait(given.timing, 0, given.jitter)
     return ReadAt(given.now + wait, 0, given.timing.read_interval)

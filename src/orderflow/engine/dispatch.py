@@ -30,7 +30,8 @@ from orderflow.ports import (
 from orderflow.vocabulary import Effect, Event, Kind, Origin
 
 _log = structlog.get_logger()
-_LEASE_SHARE = 0.8  # a call may take this share of its lease, so that two workers never call at once
+CALL_SHARE = 0.8
+"""A call may take this share of its lease, so that two workers never call at once."""
 
 
 @frozen
@@ -71,6 +72,9 @@ class Dispatcher:
         declared = provider.table.effects.get(effect.name)
         if declared is None:
             _log.error("effect.undeclared", order_id=order.id, effect=effect.name)
+            later = self._door.clock.now() + provider.timing.lease
+            # nothing was called: a process whose lifecycle knows the effect may still carry it out
+            await self._door.store.retry_effect(effect, later, "not declared in this version")
             return
         if isinstance(lease(effect, declared), AnswerLost):
             outcome: Outcome = InDoubt("an earlier attempt was begun and never answered")
@@ -80,7 +84,7 @@ class Dispatcher:
 
     async def _perform(self, provider: Provider, declared: Effect, order: Order) -> Outcome:
         try:
-            async with asyncio.timeout(provider.timing.lease * _LEASE_SHARE):
+            async with asyncio.timeout(provider.timing.lease * CALL_SHARE):
                 return await provider.perform(declared.name, order, self._links)
         except TimeoutError:
             return InDoubt("no answer within the lease")

@@ -37,11 +37,21 @@ class Hosts:
         return (provider, state) in self._runs or (provider, state) in self._elsewhere
 
     async def tell(self, told: Told) -> None:
-        """Tell everyone who listens; a plain function runs in a thread. Whatever one of them raises comes out."""
+        """Tell everyone who listens; a plain function runs in a thread. All are told, then what the first one raised comes out."""
+        raised: list[Exception] = []
         for run in self._runs.get((told.order.provider, told.state), ()):
-            if inspect.iscoroutinefunction(run):
-                await run(told)
-            else:
-                answer = await asyncio.to_thread(run, told)
-                if answer is not None:
-                    await answer
+            try:
+                await _call(run, told)
+            except Exception as error:  # noqa: BLE001  one listener's trouble must not deafen the others
+                raised.append(error)
+        if raised:
+            raise raised[0]
+
+
+async def _call(run: Run, told: Told) -> None:
+    if inspect.iscoroutinefunction(run):
+        await run(told)
+    else:
+        answer = await asyncio.to_thread(run, told)
+        if answer is not None:
+            await answer

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 import structlog
 
 from orderflow.engine.accept import Door
 from orderflow.engine.commits import read_wait
-from orderflow.ports import DueDeadline, InboxKey, LeasedRead, Provider, ReadAt, Seen, Unread
+from orderflow.engine.dispatch import CALL_SHARE
+from orderflow.lifecycle.decide import pollable
+from orderflow.ports import DueDeadline, InboxKey, LeasedRead, Provider, ReadAt, ReadStop, Seen, Unread
 from orderflow.vocabulary import Event, Observation, Origin
 
 _log = structlog.get_logger()
@@ -31,7 +34,10 @@ class Reader:
         started = self._door.clock.now()
         order = await self._door.store.load(leased.order_id)
         try:
-            seen = await provider.read(order)
+            async with asyncio.timeout(provider.timing.lease * CALL_SHARE):
+                seen = await provider.read(order)
+        except TimeoutError:
+            seen = Unread("no answer within the lease")
         except Exception as error:  # noqa: BLE001  an adapter's bug must not stop the reads of other orders
             _log.exception("read.adapter_raised", order_id=order.id)
             seen = Unread(f"the adapter raised {type(error).__name__}")
@@ -43,7 +49,11 @@ class Reader:
 
     async def _put_off(self, provider: Provider, leased: LeasedRead, unread: Unread) -> None:
         _log.info("read.failed", order_id=leased.order_id, why=unread.why)
+        order = await self._door.store.load(leased.order_id)
         now = self._door.clock.now()
+        if not pollable(provider.table, order.snapshot):  # it moved while we failed to read
+            await self._door.store.plan_read(order.id, now, ReadStop())
+            return
         wait = read_wait(provider.timing, leased.tries + 1, self._dice.uniform(-1, 1))
         plan = ReadAt(now + max(wait, unread.retry_after or 0.0), leased.tries + 1, provider.timing.read_interval)
         await self._door.store.plan_read(leased.order_id, now, plan)
@@ -63,4 +73,4 @@ class Deadlines:
         """Let the door judge one clock event; whatever it decides, the deadline is gone with it."""
         key = InboxKey(Origin.CLOCK.value, f"{deadline.order_id}:{deadline.name}:{deadline.version}")
         event = Event(deadline.name, Origin.CLOCK)
-        await self._door.tell(deadline.order_id, event, key, deadline=deadline.name)
+        await self._door.tell(deadline.order_id, event, key, deadline=deadline)

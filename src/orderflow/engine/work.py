@@ -32,7 +32,8 @@ class Worker:
         self._dispatcher = Dispatcher(door, links)
         self._reader = Reader(door, dice)
         self._deadlines = Deadlines(door)
-        self._in_flight: set[asyncio.Task[None]] = set()
+        self._in_flight: set[asyncio.Task[bool]] = set()
+        self._hurry = True
         self._stopping = False
         self._loop: asyncio.Task[None] | None = None
 
@@ -59,34 +60,40 @@ class Worker:
                 taken = await self._look()
             except Exception:  # noqa: BLE001  a database away for a moment must not end the worker
                 _log.exception("worker.look_failed")
-                taken = 0
+                taken, self._hurry = 0, False
             if not taken and not self._stopping:
                 await self._wait()
 
     async def _look(self) -> int:
+        deadlines = await self._deadlines.due(self._width)
+        brought = sum(await asyncio.gather(*(self._guarded(self._deadlines.bring, deadline) for deadline in deadlines)))
         free = self._width - len(self._in_flight)
+        # what cannot be taken, or not be brought, is due all the same: looking again at once would spin
+        self._hurry = free > 0 and brought == len(deadlines)
         if free <= 0:
-            await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
-            return 1
-        deadlines = await self._deadlines.due(free)
-        await asyncio.gather(*(self._guarded(self._deadlines.bring, deadline) for deadline in deadlines))
-        due = len(deadlines)
-        due += self._begin(await self._dispatcher.due(free), self._dispatcher.carry_out)
-        due += self._begin(await self._reader.due(free), self._reader.read)
-        return due
+            return brought
+        begun = self._begin(await self._dispatcher.due(free), self._dispatcher.carry_out)
+        return brought + begun + self._begin(await self._reader.due(free), self._reader.read)
 
     def _begin(self, found: Sequence[T], run: Callable[[T], Awaitable[None]]) -> int:
         for item in found:
             task = asyncio.create_task(self._guarded(run, item))
             self._in_flight.add(task)
-            task.add_done_callback(self._in_flight.discard)
+            task.add_done_callback(self._ended)
         return len(found)
 
-    async def _guarded(self, run: Callable[[T], Awaitable[None]], item: T) -> None:
+    def _ended(self, task: asyncio.Task[bool]) -> None:
+        self._in_flight.discard(task)
+        if not self._hurry:
+            self._door.stirred.set()
+
+    async def _guarded(self, run: Callable[[T], Awaitable[None]], item: T) -> bool:
         try:
             await run(item)
         except Exception:  # noqa: BLE001  one order's trouble stays with it: its lease ends and it is taken again
             _log.exception("worker.item_failed")
+            return False
+        return True
 
     async def _wait(self) -> None:
         try:
@@ -95,7 +102,7 @@ class Worker:
             _log.exception("worker.look_failed")
             due = None
         wait = self._poll
-        if due is not None:
+        if due is not None and self._hurry:
             wait = min(wait, max(_SHORTEST_WAIT, due - self._door.clock.now()))
         stirred = asyncio.ensure_future(self._door.stirred.wait())
         slept = asyncio.ensure_future(self._door.clock.sleep(wait))

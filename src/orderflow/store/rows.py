@@ -16,7 +16,7 @@ REFUSAL = "order_id, event, origin, state, reason, detail, version, count, first
 
 def dump(mapping: Mapping[str, Any]) -> str:
     """A JSON object, compact."""
-    return json.dumps(mapping, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(mapping, separators=(",", ":"))
 
 
 def order(row: tuple[Any, ...], flagged: bool = False) -> Order:
@@ -66,9 +66,7 @@ def journal_values(row: JournalRow) -> tuple[Any, ...]:
 def refusal(row: tuple[Any, ...]) -> RefusalRow:
     """From the columns ``REFUSAL``."""
     order_id, event, origin, state, reason, detail, version, count, first_at, last_at = row
-    return RefusalRow(
-        order_id, event, Origin(origin), state, Reason(reason), detail, version, count, first_at, last_at
-    )
+    return RefusalRow(order_id, event, Origin(origin), state, Reason(reason), detail, version, count, first_at, last_at)
 
 
 def refusal_values(row: RefusalRow) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from orderflow.errors import KeyReused, UnknownName
+from orderflow.errors import KeyReused, OperationalError, UnknownName
 from orderflow.ports import (
     TELL_HOST,
     DueDeadline,
@@ -31,17 +31,14 @@ from orderflow.ports import (
 from orderflow.store import rows
 from orderflow.store.sqlite_commit import apply, plan_read
 from orderflow.store.sqlite_schema import connect, prepare
-from orderflow.store.writer import Writer
+from orderflow.store.writer import NotOpen, Writer
 from orderflow.vocabulary import FLAGGED, Ignored, Reason
 
 T = TypeVar("T")
 _FLAGGED = ", ".join(f"'{reason.value}'" for reason in sorted(FLAGGED))
-_IS_FLAGGED = (
-    "EXISTS (SELECT 1 FROM of_refusals r WHERE r.order_id = o.id AND r.version = o.version"
-    f" AND r.reason IN ({_FLAGGED}))"
-)
-_LOAD = f"SELECT {rows.ORDER} FROM of_orders WHERE id = ?"  # noqa: S608  constant columns
-_SHOW = f"SELECT {rows.ORDER}, {_IS_FLAGGED} FROM of_orders o"  # noqa: S608
+_IS_FLAGGED = f"EXISTS (SELECT 1 FROM of_refusals r WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ({_FLAGGED}))"
+_SHOW = f"SELECT {rows.ORDER}, {_IS_FLAGGED} FROM of_orders o"  # noqa: S608  constant columns
+_LOAD = f"{_SHOW} WHERE id = ?"
 
 
 class SqliteStore:
@@ -65,14 +62,19 @@ class SqliteStore:
         def prepared() -> sqlite3.Connection:
             connection = connect(self._path, create=self._create)
             try:
-                prepare(connection, self._path.name)
+                prepare(connection, self._path.name, create=self._create)
             except BaseException:
                 connection.close()
                 raise
             return connection
 
-        self._reader = await asyncio.get_running_loop().run_in_executor(self._readers, prepared)
-        self._writer.start()
+        loop = asyncio.get_running_loop()
+        try:
+            self._reader = await loop.run_in_executor(self._readers, prepared)
+            await loop.run_in_executor(self._readers, self._writer.start)
+        except BaseException:
+            self._readers.shutdown(wait=False)
+            raise
 
     async def close(self) -> None:
         """See ``Store.close``."""
@@ -84,8 +86,12 @@ class SqliteStore:
 
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         connection = self._reader
-        assert connection is not None, "the store is not open"
-        return await asyncio.get_running_loop().run_in_executor(self._readers, query, connection)
+        if connection is None:
+            raise NotOpen
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, query, connection)
+        except sqlite3.Error as error:
+            raise OperationalError(f"{self._path.name}: {error}") from error
 
     # ── orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -108,7 +114,7 @@ class SqliteStore:
 
         return await self._writer.submit(work)
 
-    async def commit(self, order_id: str, key: InboxKey | None, judge: Judge) -> Receipt:
+    async def commit(self, order_id: str, key: InboxKey | None, judge: Judge, deadline: DueDeadline | None = None) -> Receipt:
         """See ``Store.commit``."""
 
         def work(connection: sqlite3.Connection) -> Receipt:
@@ -117,20 +123,19 @@ class SqliteStore:
                 query = "SELECT 1 FROM of_inbox WHERE origin = ? AND key = ?"
                 if connection.execute(query, (key.origin, key.key)).fetchone():
                     return Receipt(Ignored(Reason.DUPLICATE, order.state), order)
-            return apply(connection, order, key, judge(order))
+            if deadline is not None:
+                query = "SELECT 1 FROM of_deadlines WHERE order_id = ? AND name = ? AND version = ?"
+                if not connection.execute(query, (order_id, deadline.name, deadline.version)).fetchone():
+                    return Receipt(Ignored(Reason.STALE, order.state, f"{deadline.name} was disarmed meanwhile"), order)
+            return apply(connection, order, key, judge(order), deadline.name if deadline else "")
 
         return await self._writer.submit(work, order_id)
 
     async def load(self, order_id: str) -> Order:
         """See ``Store.load``."""
-        found = await self._read(lambda connection: connection.execute(f"{_SHOW} WHERE id = ?", (order_id,)).fetchone())
-        if found is None:
-            raise UnknownName("order", order_id)
-        return rows.order(found[:-1], bool(found[-1]))
+        return await self._read(lambda connection: _load(connection, order_id))
 
-    async def orders(
-        self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100
-    ) -> list[Order]:
+    async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
         """See ``Store.orders``."""
         query = (
             f"{_SHOW} WHERE (:provider = '' OR provider = :provider) AND (:state = '' OR state = :state)"
@@ -157,14 +162,11 @@ class SqliteStore:
     async def lease_effects(self, now: float, scope: Scope, limit: int) -> list[LeasedEffect]:
         """See ``Store.lease_effects``."""
         mine, values = _within(scope)
-        query = (
+        query = (  # placeholders only
             "SELECT order_id, version, n, name, provider, attempt, in_flight, about FROM of_effects"
-            f" WHERE owed = 1 AND run_at <= ? AND {mine} ORDER BY run_at LIMIT ?"  # noqa: S608  placeholders only
+            f" WHERE owed = 1 AND run_at <= ? AND {mine} ORDER BY run_at LIMIT ?"
         )
-        take = (
-            "UPDATE of_effects SET attempt = attempt + 1, in_flight = 1, run_at = ?"
-            " WHERE order_id = ? AND version = ? AND n = ?"
-        )
+        take = "UPDATE of_effects SET attempt = attempt + 1, in_flight = 1, run_at = ? WHERE order_id = ? AND version = ? AND n = ?"
 
         def work(connection: sqlite3.Connection) -> list[LeasedEffect]:
             due = connection.execute(query, (now, *values, limit)).fetchall()
@@ -193,7 +195,7 @@ class SqliteStore:
         """See ``Store.lease_reads``."""
         query = (
             "SELECT order_id, provider, tries FROM of_reads WHERE next_at <= ?"
-            f" AND provider IN ({_marks(scope.leases)}) ORDER BY next_at LIMIT ?"  # noqa: S608  placeholders only
+            f" AND provider IN ({_marks(scope.leases)}) ORDER BY next_at LIMIT ?"
         )
         take = "UPDATE of_reads SET next_at = ?, last_at = ?, noticed = 0 WHERE order_id = ?"
 
@@ -225,7 +227,7 @@ class SqliteStore:
         """See ``Store.due_deadlines``."""
         query = (
             "SELECT order_id, name, provider, version FROM of_deadlines WHERE due_at <= ?"
-            f" AND provider IN ({_marks(scope.leases)}) ORDER BY due_at LIMIT ?"  # noqa: S608  placeholders only
+            f" AND provider IN ({_marks(scope.leases)}) ORDER BY due_at LIMIT ?"
         )
         values = (now, *scope.leases, limit)
         found = await self._read(lambda connection: connection.execute(query, values).fetchall())
@@ -271,4 +273,4 @@ def _load(connection: sqlite3.Connection, order_id: str) -> Order:
     found = connection.execute(_LOAD, (order_id,)).fetchone()
     if found is None:
         raise UnknownName("order", order_id)
-    return rows.order(found)
+    return rows.order(found[:-1], bool(found[-1]))

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from orderflow.ports import TELL_HOST, Commit, InboxKey, Order, ReadAt, ReadForward, ReadPlan, Receipt, RefusalRow
 from orderflow.store import rows
-from orderflow.vocabulary import Applied
+from orderflow.vocabulary import FLAGGED, Applied
 
 _MOVE = "UPDATE of_orders SET state = ?, version = ?, facts = ?, data = ?, entered_at = ? WHERE id = ? AND version = ?"
 _JOURNAL = f"INSERT INTO of_journal ({rows.JOURNAL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
@@ -34,20 +34,20 @@ class LostRace(Exception):
     """The order moved between load and write: impossible behind this writer's lock, so the transaction is tried again alone."""
 
 
-def apply(connection: sqlite3.Connection, order: Order, key: InboxKey | None, commit: Commit) -> Receipt:
-    """Write a commit whole; the caller's transaction makes it so."""
+def apply(connection: sqlite3.Connection, order: Order, key: InboxKey | None, commit: Commit, deadline: str = "") -> Receipt:
+    """Write a commit whole; the caller's transaction makes it so. ``deadline`` is the name of the one that it is about."""
     after = order
     if isinstance(commit.decision, Applied):
         after = _move(connection, order, commit)
     if commit.refusal is not None:
         _record(connection, commit.refusal)
+        after = evolve(after, flagged=order.flagged or commit.refusal.reason in FLAGGED)
     if commit.deadlines is not None:
         connection.execute("DELETE FROM of_deadlines WHERE order_id = ?", (order.id,))
         armed = [(order.id, name, order.provider, after.version, due) for name, due in commit.deadlines]
         connection.executemany(_DEADLINE, armed)
-    elif commit.deadline_done:
-        delete = "DELETE FROM of_deadlines WHERE order_id = ? AND name = ?"
-        connection.execute(delete, (order.id, commit.deadline_done))
+    elif deadline:
+        connection.execute("DELETE FROM of_deadlines WHERE order_id = ? AND name = ?", (order.id, deadline))
     if commit.effect_done is not None:
         done = commit.effect_done
         update = "UPDATE of_effects SET owed = 0, in_flight = 0 WHERE order_id = ? AND version = ? AND n = ?"

@@ -31,8 +31,8 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
         raise SchemaError(f"{path.name}: {error}") from None
 
 
-def prepare(connection: sqlite3.Connection, name: str) -> None:
-    """Refuse or upgrade, then set the durability that money needs.
+def prepare(connection: sqlite3.Connection, name: str, *, create: bool = True) -> None:
+    """Refuse or upgrade, then set the durability that money needs. Without ``create`` the tables must be there already.
 
     Raises:
         SchemaError: the schema is newer than this code, incomplete, or the file is no database. Nothing was touched.
@@ -41,9 +41,9 @@ def prepare(connection: sqlite3.Connection, name: str) -> None:
     try:
         version = _version(connection, name)
         if version > known[-1][0]:
-            raise SchemaError(
-                f"{name}: schema version {version} is newer than this orderflow knows ({known[-1][0]}); upgrade orderflow"
-            )
+            raise SchemaError(f"{name}: schema version {version} is newer than this orderflow knows ({known[-1][0]}); upgrade orderflow")
+        if not version and not create:
+            raise SchemaError(f"{name}: holds no orders of orderflow")
         if version:
             _compare(connection, name, version, known)
         connection.execute("PRAGMA journal_mode = WAL")

@@ -12,12 +12,26 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from attrs import define
 
+from orderflow.errors import OperationalError
+
 T = TypeVar("T")
 _MOST_PER_COMMIT = 512
+
+
+class NotOpen(OperationalError):
+    """The store was not opened yet, or is closed."""
+
+    def __init__(self) -> None:
+        super().__init__("the store is not open")
+
+
+class _NotBegun(OperationalError):
+    """No transaction could be begun."""
 
 
 @define
@@ -37,15 +51,24 @@ class Writer:
         self._connect = connect
         self._queue: queue.SimpleQueue[Unit[Any] | None] = queue.SimpleQueue()
         self._held: deque[Unit[Any]] = deque()
-        self._closing = False
+        self._connection: sqlite3.Connection | None = None
+        self._closed = False  # nothing new is taken
+        self._closing = False  # and the thread has been told so
         self._thread = threading.Thread(target=self._run, name="orderflow-writer", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
+        """Connect and start the thread. Blocks for as long as connecting takes."""
+        self._connection = self._connect()
         self._thread.start()
 
     async def submit(self, work: Callable[[sqlite3.Connection], T], lane: str = "") -> T:
-        """Run ``work`` inside a transaction; returns once it is durably committed, or raises what it raised."""
+        """Run ``work`` inside a transaction; returns once it is durably committed, or raises what it raised.
+
+        Raises:
+            OperationalError: not open (any more), or the database refused.
+        """
+        if self._closed or not self._thread.is_alive():
+            raise NotOpen
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
         self._queue.put(Unit(work, lane, loop, done))
@@ -53,12 +76,14 @@ class Writer:
 
     async def close(self) -> None:
         """Finish what was submitted, then stop."""
+        self._closed = True
         if self._thread.is_alive():
             self._queue.put(None)
             await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        connection = self._connect()
+        connection = self._connection
+        assert connection is not None
         try:
             while batch := self._gather():
                 self._settle(batch, self._together(connection, batch))
@@ -94,8 +119,9 @@ class Writer:
         try:
             return _in_transaction(connection, [unit.work for unit in batch])
         except BaseException as error:
-            if len(batch) == 1:
-                return [error]
+            # what cannot even begin is no unit's fault: trying each would wait for the lock as often
+            if len(batch) == 1 or isinstance(error, _NotBegun):
+                return [error] * len(batch)
         return [self._alone(connection, unit) for unit in batch]
 
     def _alone(self, connection: sqlite3.Connection, unit: Unit[Any]) -> Any:
@@ -109,18 +135,23 @@ class Writer:
         for unit, result in zip(batch, results, strict=True):
             by_loop.setdefault(unit.loop, []).append((unit.done, result))
         for loop, settled in by_loop.items():
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # a loop that has closed takes no calls, and nobody waits there
                 loop.call_soon_threadsafe(_tell, settled)
 
 
 def _in_transaction(connection: sqlite3.Connection, works: list[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
-    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.Error as error:
+        raise _NotBegun(f"the database cannot be written: {error}") from error
     try:
         results = [work(connection) for work in works]
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error):
+            raise OperationalError(f"the database refused a write: {error}") from error
         raise
     return results
 

@@ -13,7 +13,8 @@ from orderflow.providers.connect import wire
 from orderflow.providers.connect.tokens import Tokens
 from orderflow.wirekit import read, write
 
-_TYPE_NAME = re.compile(r"[\w.$]{1,80}\Z")
+_PROOF = "fulfilled"  # the lifecycle's reading
+_TYPE_NAME = re.compile(r"[A-Za-z_][\w.$]{,79}\Z")
 
 
 class Adapter:
@@ -107,8 +108,13 @@ class Adapter:
         found = next((one for one in orders if one.order_id == order.provider_id), orders[0])
         if not found.order_status:
             return Unread("no orderStatus in the answer")
-        status = "fulfilled" if found.order_status in self._fulfilled else found.order_status
-        return Seen(status, mismatch=_mismatch(found, order))
+        return Seen(self._reading(found.order_status), mismatch=_mismatch(found, order))
+
+    def _reading(self, word: str) -> str:
+        """The lifecycle's name for Connect's word. Our name for proof, spoken by Connect, proves nothing unless configured."""
+        if word in self._fulfilled:
+            return _PROOF
+        return f"{word} (not among fulfilled_literals)" if word == _PROOF else word
 
     async def close(self) -> None:
         """Close the HTTP client."""
@@ -130,8 +136,11 @@ class Adapter:
     async def _as_user(
         self, order: Order, path: str, body: object
     ) -> Answer | NeverSent | Cut | NotExecuted | Declined:
-        token = await self._users.token(order.id) if self._users is not None else None
-        if token is None:
+        try:
+            token = await self._users.token(order.id) if self._users is not None else None
+        except Exception as error:  # noqa: BLE001  the host's code may raise anything, and nothing was sent
+            return NotExecuted(f"the host's TokenSource raised {type(error).__name__}")
+        if not token:
             return Declined("the host has no token of the user any more")
         return await self._send("POST", path, token, body)
 
@@ -184,9 +193,9 @@ def _mismatch(found: wire.ReadOrder, order: Order) -> str:
     if found.external_order_id and found.external_order_id != external_id(order):
         return "externalOrderId"
     ours = request.get("orderAmount")
-    if found.amount is not None and ours is not None and found.amount != wire_amount(ours):
-        return "orderAmount"
-    return ""
+    if ours is None or found.order_amount in (None, ""):
+        return ""
+    return "" if found.amount is not None and found.amount == wire_amount(ours) else "orderAmount"
 
 
 def wire_amount(value: object) -> object:

@@ -106,11 +106,12 @@ class ReadOrder:
 
     @property
     def amount(self) -> Decimal | None:
-        """orderAmount in major units; None where Connect gives none."""
+        """orderAmount in major units; None where Connect gives none, or nothing finite."""
         try:
-            return None if self.order_amount is None else Decimal(str(self.order_amount))
+            amount = Decimal(str(self.order_amount or ""))
         except InvalidOperation:
             return None
+        return amount if amount.is_finite() else None
 
 
 @frozen

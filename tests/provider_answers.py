@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from attrs import frozen
-from support import CANARIES, EMAIL, NAME, PHONE
 
 from orderflow.ports import Declined, InDoubt, NotExecuted
 from orderflow.simkit import Fault
+from support import CANARIES, EMAIL, NAME, PHONE
 
 LOUD = {"exceptionType": "SomeException", "errorMessage": f"{NAME} {EMAIL} {PHONE}", "error_description": " ".join(CANARIES)}
 """A body that quotes what we sent, as providers do."""

@@ -105,11 +105,13 @@ Outcome = Happened | NotExecuted | Declined | InDoubt | Nothing
 
 @frozen
 class Seen:
-    """A status read: the provider's word. ``mismatch`` names a field of the answer that is not our order's."""
+    """A status read: the provider's word. ``mismatch`` names a field of the answer that is not our order's;
+    ``note`` is kept in the journal if the order moves."""
 
     status: str
     data: Mapping[str, object] = field(factory=dict, repr=False)
     mismatch: str = ""
+    note: str = ""
 
 
 @frozen

@@ -105,6 +105,7 @@ class Observation:
     version: int
     data: Mapping[str, object] = field(factory=dict, repr=False)
     mismatch: str = ""
+    note: str = ""  # kept in the journal if the order moves
 
 
 @frozen

@@ -125,7 +125,7 @@ class Door:
     async def observe(self, order_id: str, observation: Observation, tries: int, read_id: str) -> Receipt:
         """Judge what a status read brought; ``tries`` reads before it brought no news."""
         provider = self.provider_of(order_id)
-        given = evolve(self._given(provider, STATUS_READ, Origin.OBSERVATION), tries=tries)
+        given = evolve(self._given(provider, STATUS_READ, Origin.OBSERVATION, observation.note), tries=tries)
 
         def judge(order: Order) -> Commit:
             return commit_of(given, order, observe(provider.table, order.snapshot, observation))
@@ -211,7 +211,12 @@ def _decide(provider: Provider, order: Order, event: Event) -> Decision:
         return Refused(Reason.WRONG_ORIGIN, order.state, detail, legal(provider.table, order.snapshot))
     if named is not None:
         event = evolve(event, data={**event.data, PROVIDER_ID: named})
-    return decide(provider.table, order.snapshot, event)
+    decision = decide(provider.table, order.snapshot, event)
+    if named is not None and known is None and not isinstance(decision, Applied):
+        # something exists at the provider that this order will never look at: the id must not be lost
+        detail = f"{event.name} names the provider's order {named}, and this order is {order.state}"
+        return Refused(Reason.ANOMALY, order.state, detail, legal(provider.table, order.snapshot))
+    return decision
 
 
 def _override(provider: Provider, order: Order, target: str, version: int) -> Decision:

@@ -42,7 +42,7 @@ class Reader:
             _log.exception("read.adapter_raised", order_id=order.id)
             seen = Unread(f"the adapter raised {type(error).__name__}")
         if isinstance(seen, Seen):
-            observation = Observation(seen.status, order.version, seen.data, seen.mismatch)
+            observation = Observation(seen.status, order.version, seen.data, seen.mismatch, seen.note)
             await self._door.observe(order.id, observation, leased.tries, f"{order.id}:{started!r}")
         else:
             await self._put_off(provider, leased, seen)

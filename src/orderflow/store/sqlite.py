@@ -36,7 +36,7 @@ from orderflow.vocabulary import FLAGGED, Ignored, Reason
 
 T = TypeVar("T")
 _FLAGGED = ", ".join(f"'{reason.value}'" for reason in sorted(FLAGGED))
-_IS_FLAGGED = f"EXISTS (SELECT 1 FROM of_refusals r WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ({_FLAGGED}))"
+_IS_FLAGGED = f"EXISTS (SELECT 1 FROM of_refusals r WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ({_FLAGGED}))"  # noqa: S608  constants and placeholders only
 _SHOW = f"SELECT {rows.ORDER}, {_IS_FLAGGED} FROM of_orders o"  # noqa: S608  constant columns
 _LOAD = f"{_SHOW} WHERE id = ?"
 
@@ -163,7 +163,7 @@ class SqliteStore:
         """See ``Store.lease_effects``."""
         mine, values = _within(scope)
         query = (  # placeholders only
-            "SELECT order_id, version, n, name, provider, attempt, in_flight, about FROM of_effects"
+            "SELECT order_id, version, n, name, provider, attempt, in_flight, about FROM of_effects"  # noqa: S608  constants and placeholders only
             f" WHERE owed = 1 AND run_at <= ? AND {mine} ORDER BY run_at LIMIT ?"
         )
         take = "UPDATE of_effects SET attempt = attempt + 1, in_flight = 1, run_at = ? WHERE order_id = ? AND version = ? AND n = ?"
@@ -194,7 +194,7 @@ class SqliteStore:
     async def lease_reads(self, now: float, scope: Scope, limit: int) -> list[LeasedRead]:
         """See ``Store.lease_reads``."""
         query = (
-            "SELECT order_id, provider, tries FROM of_reads WHERE next_at <= ?"
+            "SELECT order_id, provider, tries FROM of_reads WHERE next_at <= ?"  # noqa: S608  constants and placeholders only
             f" AND provider IN ({_marks(scope.leases)}) ORDER BY next_at LIMIT ?"
         )
         take = "UPDATE of_reads SET next_at = ?, last_at = ?, noticed = 0 WHERE order_id = ?"
@@ -226,7 +226,7 @@ class SqliteStore:
     async def due_deadlines(self, now: float, scope: Scope, limit: int) -> list[DueDeadline]:
         """See ``Store.due_deadlines``."""
         query = (
-            "SELECT order_id, name, provider, version FROM of_deadlines WHERE due_at <= ?"
+            "SELECT order_id, name, provider, version FROM of_deadlines WHERE due_at <= ?"  # noqa: S608  constants and placeholders only
             f" AND provider IN ({_marks(scope.leases)}) ORDER BY due_at LIMIT ?"
         )
         values = (now, *scope.leases, limit)

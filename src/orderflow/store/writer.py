@@ -118,7 +118,7 @@ class Writer:
     def _together(self, connection: sqlite3.Connection, batch: list[Unit[Any]]) -> list[Any]:
         try:
             return _in_transaction(connection, [unit.work for unit in batch])
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  handed to whoever awaits the unit
             # what cannot even begin is no unit's fault: trying each would wait for the lock as often
             if len(batch) == 1 or isinstance(error, _NotBegun):
                 return [error] * len(batch)
@@ -127,7 +127,7 @@ class Writer:
     def _alone(self, connection: sqlite3.Connection, unit: Unit[Any]) -> Any:
         try:
             return _in_transaction(connection, [unit.work])[0]
-        except BaseException as error:  # handed to whoever awaits the unit
+        except BaseException as error:  # noqa: BLE001  handed to whoever awaits the unit
             return error
 
     def _settle(self, batch: list[Unit[Any]], results: list[Any]) -> None:

@@ -9,8 +9,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from attrs import define, evolve, frozen
-from provider_answers import LOUD, MISHAPS, Mishap, silent
-from support import EMAIL, LINK_KEYS, PHONE, Users, connect_at, connect_request, connect_sim, order_of
 
 from orderflow.lifecycle.observe import observe
 from orderflow.ports import Declined, Happened, InDoubt, NotExecuted, Nothing, Order, Outcome, Seen, Unread
@@ -19,6 +17,8 @@ from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.receiver.links import SignedLinks
 from orderflow.simkit import Fault, serve
 from orderflow.vocabulary import Observation, Reason, Refused, Snapshot
+from provider_answers import LOUD, MISHAPS, Mishap, silent
+from support import EMAIL, LINK_KEYS, PHONE, Users, connect_at, connect_request, connect_sim, order_of
 
 pytestmark = pytest.mark.anyio
 
@@ -336,6 +336,7 @@ def test_no_literals_are_said_aloud_at_start_up() -> None:
         ({}, ""),
         ({"orderAmount": "295.00"}, ""),
         ({"orderAmount": None}, ""),
+        ({"orderAmount": 0.0}, "orderAmount"),
         ({"orderAmount": ""}, ""),
         ({"externalOrderId": None}, ""),
         ({"externalOrderId": ""}, ""),
@@ -360,6 +361,12 @@ async def test_a_read_without_a_word_is_unread(one: One, body: bytes) -> None:
     order = await one.order(CALLS[3])
     one.sim.faults.arm(Fault(STATUS, "garbage", body=body))
     assert isinstance(await one.connect.read(order), Unread)
+
+
+async def test_nothing_is_an_amount_too(one: One) -> None:
+    order = order_of(one.connect, connect_request("free", amount=0), provider_id="14")
+    one.sim.faults.arm(Fault(STATUS, "garbage", body=_row(orderAmount=0), times=1))
+    assert await one.connect.read(order) == Seen("fulfilled")
 
 
 async def test_of_several_orders_in_an_answer_ours_is_taken(one: One) -> None:

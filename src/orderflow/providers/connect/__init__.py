@@ -31,6 +31,7 @@ TIMING = Timing(
         "proof_timeout": DAY,
         "recovery_window": 14 * DAY,
         "registering_budget": 3600.0,
+        "fulfilling_budget": DAY,
         "in_doubt_budget": DAY,
         "paid_budget": DAY,
         "fulfilled_budget": 7 * DAY,

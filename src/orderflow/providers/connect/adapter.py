@@ -108,7 +108,8 @@ class Adapter:
         found = next((one for one in orders if one.order_id == order.provider_id), orders[0])
         if not found.order_status:
             return Unread("no orderStatus in the answer")
-        return Seen(self._reading(found.order_status), mismatch=_mismatch(found, order))
+        note = _access_note(order) if found.order_status in self._fulfilled else ""
+        return Seen(self._reading(found.order_status), mismatch=_mismatch(found, order), note=note)
 
     def _reading(self, word: str) -> str:
         """The lifecycle's name for Connect's word. Our name for proof, spoken by Connect, proves nothing unless configured."""
@@ -183,6 +184,14 @@ def _exception_type(answer: Answer) -> str:
     except MalformedAnswer:
         return ""
     return f" ({kind})" if kind and _TYPE_NAME.match(kind) else ""
+
+
+def _access_note(order: Order) -> str:
+    """Temporary access is given on fulfilment where a line asked for it (A6, A1 step 8); it is no state of ours."""
+    lines = _request(order).get("orderLines")
+    asks = ("allowAccessProduct", "allowAccessCategoryType")
+    asked = isinstance(lines, list) and any(name in line for line in lines for name in asks)
+    return "temporary access was asked for" if asked else ""
 
 
 def _mismatch(found: wire.ReadOrder, order: Order) -> str:

@@ -25,7 +25,7 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     registering           = State(budget="registering_budget")
     registration_in_doubt = State(budget="in_doubt_budget")
     registered            = State(deadlines={"never_completed": "completion_timeout"})
-    fulfilling            = State(deadlines={"nobody_came": "return_timeout"})
+    fulfilling            = State(deadlines={"nobody_came": "return_timeout"}, budget="fulfilling_budget")
     fulfillment_in_doubt  = State(budget="in_doubt_budget")
     awaiting_payment      = State(deadlines={"nobody_came": "return_timeout"})
     confirming            = State(deadlines={"cancel_grace_over": "cancel_grace", "no_proof": "proof_timeout"})

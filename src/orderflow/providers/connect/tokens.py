@@ -43,16 +43,24 @@ class Tokens:
         self._lock = asyncio.Lock()
         self._token = ""
         self._until = 0.0
+        self._fetches = 0  # that ended
+        self._refusal: NotExecuted | None = None  # the last fetch's, where it failed
 
     def __repr__(self) -> str:
         return "Tokens(...)"
 
     async def token(self) -> str | NotExecuted:
         """The token, or why there is none: then nothing was sent."""
+        asked_after = self._fetches
         async with self._lock:
             if self._token and self._clock.now() < self._until:
                 return self._token
-            return await self._fetch()
+            if self._refusal is not None and self._fetches > asked_after:
+                return self._refusal  # a fetch failed while we waited: fifty calls must not wait for fifty timeouts in a row
+            fetched = await self._fetch()
+            self._fetches += 1
+            self._refusal = fetched if isinstance(fetched, NotExecuted) else None
+            return fetched
 
     def forget(self, token: str) -> None:
         """The provider did not take this token any more."""
@@ -80,6 +88,8 @@ class Tokens:
             granted = read(TokenAnswer, answer.json())
         except MalformedAnswer as error:
             return NotExecuted(f"no token: {error}")
+        if not granted.access_token:
+            return NotExecuted("no token: TokenAnswer: access_token: empty")
         life = float(granted.expires_in) if granted.expires_in is not None else _DEFAULT_LIFE
         self._token = granted.access_token
         self._until = self._clock.now() + life * (1 - _EARLY)

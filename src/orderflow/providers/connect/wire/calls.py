@@ -108,7 +108,7 @@ class ReadOrder:
     def amount(self) -> Decimal | None:
         """orderAmount in major units; None where Connect gives none, or nothing finite."""
         try:
-            amount = Decimal(str(self.order_amount or ""))
+            amount = Decimal("" if self.order_amount is None else str(self.order_amount))
         except InvalidOperation:
             return None
         return amount if amount.is_finite() else None

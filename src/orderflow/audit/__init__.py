@@ -1,0 +1,1 @@
+"""Judging logs of observed statuses against a lifecycle."""

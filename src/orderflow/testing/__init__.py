@@ -1,0 +1,1 @@
+"""What users test their own lifecycles and services with."""

@@ -8,7 +8,7 @@ import json
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.metadata import entry_points
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -111,9 +111,7 @@ class Orderflow:
             self._worker.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._worker is not None:
             await self._worker.stop()
         await self._store.close()
@@ -219,9 +217,7 @@ class Orderflow:
             for info in provider.table.states.values():
                 if info.budget:
                     before = now - provider.timing.durations[info.budget]
-                    found += await self._store.orders(
-                        provider=provider.name, state=info.value, entered_before=before, limit=limit
-                    )
+                    found += await self._store.orders(provider=provider.name, state=info.value, entered_before=before, limit=limit)
         return sorted(found, key=lambda order: order.entered_at)[:limit]
 
     async def journal(self, order_id: str) -> list[JournalRow]:
@@ -347,4 +343,3 @@ def _said(field: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InvalidInput(field, "required, as non-empty text")
     return value.strip()
-

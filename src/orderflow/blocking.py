@@ -1,4 +1,4 @@
-"""The same engine for code that does not await (Django, Flask): an event loop in a background thread, one method per method of ``Orderflow``."""
+"""The same engine for code that does not await (Django, Flask): an event loop in a background thread, method for method."""
 
 from __future__ import annotations
 

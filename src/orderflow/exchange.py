@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import httpx
 from attrs import field, frozen
 
-from orderflow.errors import MalformedAnswer
+from orderflow.errors import ConfigurationError, MalformedAnswer
 from orderflow.ports import Declined, InDoubt, NotExecuted, Outcome, Unread
 from orderflow.wirekit import loads
 
@@ -68,6 +69,25 @@ class Cut:
     """The call was sent and its answer did not come, or not whole."""
 
     why: str
+
+
+def base_url(name: str, url: str) -> str:
+    """A configured base URL, without its trailing slash.
+
+    Raises:
+        ConfigurationError: it is no absolute http or https URL of a host, or carries what would be lost or leak (user, query).
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port  # raises where it is out of range
+    except ValueError:
+        raise ConfigurationError(f"{name}: not a URL") from None
+    plain = url.isascii() and url.isprintable() and " " not in url and port != 0
+    if not plain or parts.scheme not in ("http", "https") or not parts.hostname or "xn--." in f"{parts.hostname}.":
+        raise ConfigurationError(f"{name}: must be an absolute http or https URL in ASCII")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ConfigurationError(f"{name}: must carry no user, query or fragment")
+    return url.rstrip("/")
 
 
 def new_client(timeout: float) -> httpx.AsyncClient:
@@ -148,4 +168,3 @@ def retry_after(answer: Answer) -> float | None:
         if value.isascii() and value.isdigit():
             return min(float(value), 3600.0)
     return None
-

@@ -446,9 +446,7 @@ class Store(Protocol):
             UnknownName: no such order.
         """
 
-    async def orders(
-        self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100
-    ) -> list[Order]:
+    async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
         """Orders, the latest created first; ``entered_before`` keeps those in their state since before that moment."""
 
     async def journal(self, order_id: str) -> list[JournalRow]:

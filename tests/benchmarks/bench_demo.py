@@ -1,4 +1,4 @@
-"""Demo orders per second: the demo's own scenarios, real sockets, SQLite, deadlines and all. Shown, without a goal: most of it is waiting."""
+"""Demo orders per second: real sockets, SQLite, deadlines and all. Shown, without a goal: most of it is waiting."""
 
 from __future__ import annotations
 

@@ -71,16 +71,17 @@ def edge_name(table: Table, edge: Edge) -> str:
 def walked(table: Table, created: Order, journal: Sequence[JournalRow]) -> list[str]:
     """The edges that a journal's steps are, replayed from the facts that the order was created with.
 
-    Neither an override nor what an observation passed over is a step.
+    Neither a jump nor an override is a step. An inferred row is one only where nothing else can be: no status of the provider
+    proves the state that it enters (Connect's ``paid``), so its edges are always passed on the way to a proof.
     """
+    proven = {reading.proves for reading in table.readings.values()}
     facts = dict(created.snapshot.facts)
     names: list[str] = []
     for row in journal:
-        if row.kind != Kind.STEP:
-            continue
-        (edge,) = (e for e in table.out[row.source] if (e.event, e.target) == (row.event, row.target) and e.holds.pick(facts))
-        facts.update(edge.sets)
-        names.append(edge_name(table, edge))
+        if row.kind == Kind.STEP or (row.kind == Kind.INFERRED and row.target not in proven):
+            (edge,) = (e for e in table.out[row.source] if (e.event, e.target) == (row.event, row.target) and e.holds.pick(facts))
+            facts.update(edge.sets)
+            names.append(edge_name(table, edge))
     return names
 
 

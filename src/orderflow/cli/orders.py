@@ -47,10 +47,7 @@ def list_(*, db: Db, provider: str = "", state: str = "", stuck: bool = False, l
     if json:
         show.document([_order_json(one) for one in found])
         return Exit.OK
-    rows = [
-        (one.id, one.state, str(one.version), "flagged" if one.flagged else "", _moment(one.entered_at), one.key)
-        for one in found
-    ]
+    rows = [(one.id, one.state, str(one.version), "flagged" if one.flagged else "", _moment(one.entered_at), one.key) for one in found]
     show.table(("order", "state", "version", "", "since (UTC)", "key"), rows)
     return Exit.OK
 
@@ -85,8 +82,7 @@ def show_(order: str, /, *, db: Db, json: Json = False) -> int:
     show.table(("version", "at", "event", "origin", "source", "target", "kind", "note"), journal_rows(journal))
     if refusals:
         rows = [
-            (row.reason.value, str(row.count), row.event, row.origin.value, row.state, _moment(row.last_at), row.detail)
-            for row in refusals
+            (row.reason.value, str(row.count), row.event, row.origin.value, row.state, _moment(row.last_at), row.detail) for row in refusals
         ]
         show.table(("not applied", "times", "event", "origin", "state", "last (UTC)", "detail"), rows, "")
     return Exit.OK

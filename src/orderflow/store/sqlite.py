@@ -36,8 +36,8 @@ from orderflow.vocabulary import FLAGGED, Ignored, Reason
 
 T = TypeVar("T")
 _FLAGGED = ", ".join(f"'{reason.value}'" for reason in sorted(FLAGGED))
-_IS_FLAGGED = f"EXISTS (SELECT 1 FROM of_refusals r WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ({_FLAGGED}))"  # noqa: S608  constants and placeholders only
-_SHOW = f"SELECT {rows.ORDER}, {_IS_FLAGGED} FROM of_orders o"  # noqa: S608  constant columns
+_IS_FLAGGED = f"EXISTS (SELECT 1 FROM of_refusals r WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ({_FLAGGED}))"
+_SHOW = f"SELECT {rows.ORDER}, {_IS_FLAGGED} FROM of_orders o"
 _LOAD = f"{_SHOW} WHERE id = ?"
 
 
@@ -105,7 +105,7 @@ class SqliteStore:
             if found is None:
                 insert = "INSERT INTO of_inbox (origin, key, order_id, fingerprint, at) VALUES (?, ?, ?, ?, ?)"
                 connection.execute(insert, (*inbox_key, order.id, fingerprint, order.created_at))
-                columns = f"INSERT INTO of_orders ({rows.ORDER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+                columns = f"INSERT INTO of_orders ({rows.ORDER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 connection.execute(columns, rows.order_values(order))
                 return order
             if found[1] != fingerprint:
@@ -147,13 +147,13 @@ class SqliteStore:
 
     async def journal(self, order_id: str) -> list[JournalRow]:
         """See ``Store.journal``."""
-        query = f"SELECT {rows.JOURNAL} FROM of_journal WHERE order_id = ? ORDER BY version"  # noqa: S608
+        query = f"SELECT {rows.JOURNAL} FROM of_journal WHERE order_id = ? ORDER BY version"
         found = await self._read(lambda connection: connection.execute(query, (order_id,)).fetchall())
         return [rows.journal(row) for row in found]
 
     async def refusals(self, order_id: str) -> list[RefusalRow]:
         """See ``Store.refusals``."""
-        query = f"SELECT {rows.REFUSAL} FROM of_refusals WHERE order_id = ? ORDER BY first_at, event"  # noqa: S608
+        query = f"SELECT {rows.REFUSAL} FROM of_refusals WHERE order_id = ? ORDER BY first_at, event"
         found = await self._read(lambda connection: connection.execute(query, (order_id,)).fetchall())
         return [rows.refusal(row) for row in found]
 
@@ -163,7 +163,7 @@ class SqliteStore:
         """See ``Store.lease_effects``."""
         mine, values = _within(scope)
         query = (  # placeholders only
-            "SELECT order_id, version, n, name, provider, attempt, in_flight, about FROM of_effects"  # noqa: S608  constants and placeholders only
+            "SELECT order_id, version, n, name, provider, attempt, in_flight, about FROM of_effects"
             f" WHERE owed = 1 AND run_at <= ? AND {mine} ORDER BY run_at LIMIT ?"
         )
         take = "UPDATE of_effects SET attempt = attempt + 1, in_flight = 1, run_at = ? WHERE order_id = ? AND version = ? AND n = ?"
@@ -185,7 +185,7 @@ class SqliteStore:
 
     async def _answer_effect(self, effect: LeasedEffect, change: str, values: tuple[Any, ...]) -> None:
         key = effect.key
-        update = f"UPDATE of_effects SET {change} WHERE order_id = ? AND version = ? AND n = ? AND attempt = ? AND owed = 1"  # noqa: S608
+        update = f"UPDATE of_effects SET {change} WHERE order_id = ? AND version = ? AND n = ? AND attempt = ? AND owed = 1"
         args = (*values, key.order_id, key.version, key.n, effect.attempt)
         await self._writer.submit(lambda connection: connection.execute(update, args))
 
@@ -194,7 +194,7 @@ class SqliteStore:
     async def lease_reads(self, now: float, scope: Scope, limit: int) -> list[LeasedRead]:
         """See ``Store.lease_reads``."""
         query = (
-            "SELECT order_id, provider, tries FROM of_reads WHERE next_at <= ?"  # noqa: S608  constants and placeholders only
+            "SELECT order_id, provider, tries FROM of_reads WHERE next_at <= ?"
             f" AND provider IN ({_marks(scope.leases)}) ORDER BY next_at LIMIT ?"
         )
         take = "UPDATE of_reads SET next_at = ?, last_at = ?, noticed = 0 WHERE order_id = ?"
@@ -226,7 +226,7 @@ class SqliteStore:
     async def due_deadlines(self, now: float, scope: Scope, limit: int) -> list[DueDeadline]:
         """See ``Store.due_deadlines``."""
         query = (
-            "SELECT order_id, name, provider, version FROM of_deadlines WHERE due_at <= ?"  # noqa: S608  constants and placeholders only
+            "SELECT order_id, name, provider, version FROM of_deadlines WHERE due_at <= ?"
             f" AND provider IN ({_marks(scope.leases)}) ORDER BY due_at LIMIT ?"
         )
         values = (now, *scope.leases, limit)
@@ -238,7 +238,7 @@ class SqliteStore:
         mine, values = _within(scope)
         marks = _marks(scope.leases)
         query = (
-            f"SELECT min(at) FROM (SELECT min(run_at) AS at FROM of_effects WHERE owed = 1 AND {mine}"  # noqa: S608
+            f"SELECT min(at) FROM (SELECT min(run_at) AS at FROM of_effects WHERE owed = 1 AND {mine}"
             f" UNION ALL SELECT min(next_at) FROM of_reads WHERE provider IN ({marks})"
             f" UNION ALL SELECT min(due_at) FROM of_deadlines WHERE provider IN ({marks}))"
         )

@@ -11,11 +11,11 @@ from orderflow.store import rows
 from orderflow.vocabulary import FLAGGED, Applied
 
 _MOVE = "UPDATE of_orders SET state = ?, version = ?, facts = ?, data = ?, entered_at = ? WHERE id = ? AND version = ?"
-_JOURNAL = f"INSERT INTO of_journal ({rows.JOURNAL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_JOURNAL = f"INSERT INTO of_journal ({rows.JOURNAL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _EFFECT = "INSERT INTO of_effects (order_id, version, n, name, about, provider, run_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _DEADLINE = "INSERT OR REPLACE INTO of_deadlines (order_id, name, provider, version, due_at) VALUES (?, ?, ?, ?, ?)"
 _REFUSAL = (
-    f"INSERT INTO of_refusals ({rows.REFUSAL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+    f"INSERT INTO of_refusals ({rows.REFUSAL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (order_id, event, state, reason) DO UPDATE SET count = count + 1, last_at = excluded.last_at,"
     " version = excluded.version, detail = excluded.detail"
 )

@@ -7,11 +7,14 @@ import logging
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from orderflow.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from orderflow.cli.demo.world import Told
 
 DEFAULT_DB = "a new SQLite file in a temporary folder"
 
@@ -41,7 +44,7 @@ def demo(*, db: Annotated[str, Parameter(show_default=lambda _: DEFAULT_DB)] = "
     return Exit.OK if all(one.ok for one in ended) else Exit.FAILED
 
 
-async def _timed(db: str, *, progress: bool):  # type: ignore[no-untyped-def]  # noqa: ANN202
+async def _timed(db: str, *, progress: bool):  # type: ignore[no-untyped-def]
     from orderflow.cli.demo.play import play_all  # noqa: PLC0415
 
     begun = time.monotonic()

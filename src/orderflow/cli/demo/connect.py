@@ -110,9 +110,7 @@ async def _unknown_then_proven(case: Case) -> Order:
 async def _card_new_user(case: Case) -> Order:
     order = await _by_url(case, "pay", "fulfilled", digital=True)
     credential = "ola@example.invalid"
-    await _tell(
-        case, order.id, "assign_user", credential=credential, is_send_message=True, override_client_id="no.example"
-    )
+    await _tell(case, order.id, "assign_user", credential=credential, is_send_message=True, override_client_id="no.example")
     assigned = await case.world.flow.wait(order.id, "user_assigned", 8)
     if assigned.snapshot.data.get("is_new_user") is not True or assigned.snapshot.data.get("is_password_set") is not False:
         raise Unmet("the new user without a password was not noted")

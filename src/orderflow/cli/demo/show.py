@@ -14,10 +14,7 @@ _HEAD = ("version", "at", "event", "origin", "source", "target", "kind", "note")
 
 def journal_rows(journal: Sequence[JournalRow]) -> list[tuple[str, ...]]:
     """A journal as cells; times in UTC."""
-    return [
-        (str(row.version), clock(row.at), row.event, row.origin.value, row.source, row.target, row.kind, row.note)
-        for row in journal
-    ]
+    return [(str(row.version), clock(row.at), row.event, row.origin.value, row.source, row.target, row.kind, row.note) for row in journal]
 
 
 def journal_json(journal: Sequence[JournalRow]) -> list[dict[str, object]]:
@@ -59,7 +56,8 @@ def summary(ended: Sequence[Told], seconds: float) -> None:
     show.line(f"{good} of {len(ended)} scenarios ended where they must, in {seconds:.1f} s")
     for one in ended:
         if not one.ok:
-            show.line(f"  not {one.scenario.provider}: {one.scenario.name}: expected {one.scenario.expected}, reached {one.reached}. {one.why}")
+            where = f"{one.scenario.provider}: {one.scenario.name}"
+            show.line(f"  not {where}: expected {one.scenario.expected}, reached {one.reached}. {one.why}")
 
 
 def document(ended: Sequence[Told]) -> None:

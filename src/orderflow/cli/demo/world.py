@@ -166,5 +166,5 @@ async def world(db: str) -> AsyncIterator[World]:
             yield World(flow, connect_sim, ccv_sim, browser, shop_url, told, tokens)
 
 
-async def _thanks(request: Request) -> Response:
+async def _thanks(_request: Request) -> Response:
     return PlainTextResponse("Thank you for your order.")

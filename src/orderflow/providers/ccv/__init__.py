@@ -9,6 +9,7 @@ from attrs import evolve
 
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.exchange import HttpClient, new_client
+from orderflow.exchange import base_url as checked_base
 from orderflow.lifecycle.table import Table
 from orderflow.ports import PROVIDER_ID, Draft, Inlet, Links, Order, Outcome, Seen, Timing, Unread
 from orderflow.providers.arguments import json_object, only, optional_flag, required_text
@@ -80,7 +81,7 @@ class Ccv:
         self._notifications = notifications
         self._allow_http = allow_http
         header = authorization or basic(api_key)
-        self._adapter = Adapter(client or new_client(timeout), base_url.rstrip("/"), header)
+        self._adapter = Adapter(client or new_client(timeout), checked_base("base_url", base_url), header)
 
     @classmethod
     def offline(cls) -> Self:

@@ -24,9 +24,7 @@ State = Literal[
     "refused",
     "abandoned",
 ]
-Command = Literal[
-    "submit",
-]
+Command = Literal["submit",]
 OperatorEvent = Literal[
     "submission_resolved",
     "submission_given_up",

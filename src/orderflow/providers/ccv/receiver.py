@@ -10,7 +10,7 @@ PER_ORDER = "notification"
 SHARED = "notifications"
 
 
-def _news(parameters: Sequence[tuple[str, str]]) -> Claimed:
+def _news(_parameters: Sequence[tuple[str, str]]) -> Claimed:
     return Claimed(None)
 
 

@@ -136,9 +136,7 @@ class CcvSimulator(Simulator):
         """Every order ever submitted, oldest first."""
         return tuple(self._orders.values())
 
-    def script(
-        self, external_reference: str | None, *moves: Move, force: bool = False, notify_early: bool = False
-    ) -> None:
+    def script(self, external_reference: str | None, *moves: Move, force: bool = False, notify_early: bool = False) -> None:
         """What will happen to orders submitted under this reference (None: to all that have no script of their own).
 
         A move is (seconds after the previous one, status); none at all leaves the order in Processing for ever.

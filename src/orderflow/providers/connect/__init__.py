@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 from attrs import evolve
 
 from orderflow.errors import InvalidInput, UnknownName
-from orderflow.exchange import HttpClient, new_client
+from orderflow.exchange import HttpClient, base_url, new_client
 from orderflow.lifecycle.table import Table
 from orderflow.ports import PROVIDER_ID, Clock, Draft, Inlet, Links, Order, Outcome, Seen, Timing, TokenSource, Unread
 from orderflow.providers.arguments import json_object, only, optional_flag, required_text
@@ -88,14 +88,14 @@ class Connect:
     ) -> None:
         self.timing = evolve(timing, durations={**TIMING.durations, **timing.durations, **(durations or {})})
         self.fulfilled_literals = tuple(fulfilled_literals)
-        self._login = login.rstrip("/")
+        self._login = base_url("login", login)
         self._client_id = client_id
         self._return_pages = tuple(return_pages)
         self._users = tokens
         self._ways = ways
         http = client or new_client(timeout)
-        grants = Tokens(http, self._login, client_id, client_secret, clock or _SystemClock(), credentials_in)
-        self._adapter = Adapter(http, api.rstrip("/"), grants, tokens, self.fulfilled_literals)
+        grants = Tokens(http, self._login, client_id, client_secret, clock or _SystemClock(), credentials_in=credentials_in)
+        self._adapter = Adapter(http, base_url("api", api), grants, tokens, self.fulfilled_literals)
 
     @classmethod
     def offline(cls) -> Self:

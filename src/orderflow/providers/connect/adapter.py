@@ -20,9 +20,7 @@ _TYPE_NAME = re.compile(r"[A-Za-z_][\w.$]{,79}\Z")
 class Adapter:
     """Connect over one HTTP client. ``api`` is the apiServer's base URL (``.../capi``)."""
 
-    def __init__(
-        self, client: HttpClient, api: str, tokens: Tokens, users: TokenSource | None, fulfilled: tuple[str, ...]
-    ) -> None:
+    def __init__(self, client: HttpClient, api: str, tokens: Tokens, users: TokenSource | None, fulfilled: tuple[str, ...]) -> None:
         self._client = client
         self._api = api
         self._tokens = tokens
@@ -121,9 +119,7 @@ class Adapter:
         """Close the HTTP client."""
         await self._client.aclose()
 
-    async def _as_client(
-        self, method: str, path: str, body: object
-    ) -> Answer | NeverSent | Cut | NotExecuted | Declined:
+    async def _as_client(self, method: str, path: str, body: object) -> Answer | NeverSent | Cut | NotExecuted | Declined:
         for last in (False, True):
             token = await self._tokens.token()
             if isinstance(token, NotExecuted):
@@ -134,9 +130,7 @@ class Adapter:
             self._tokens.forget(token)  # expired or revoked: one fresh token, one more try
         raise AssertionError("unreachable")
 
-    async def _as_user(
-        self, order: Order, path: str, body: object
-    ) -> Answer | NeverSent | Cut | NotExecuted | Declined:
+    async def _as_user(self, order: Order, path: str, body: object) -> Answer | NeverSent | Cut | NotExecuted | Declined:
         try:
             token = await self._users.token(order.id) if self._users is not None else None
         except Exception as error:  # noqa: BLE001  the host's code may raise anything, and nothing was sent
@@ -166,9 +160,7 @@ def _request(order: Order) -> Mapping[str, object]:
     return request
 
 
-def _outcome(
-    answer: Answer | NeverSent | Cut | NotExecuted | Declined, accept: Callable[[Answer], Outcome]
-) -> Outcome:
+def _outcome(answer: Answer | NeverSent | Cut | NotExecuted | Declined, accept: Callable[[Answer], Outcome]) -> Outcome:
     if isinstance(answer, NotExecuted | Declined):
         return answer
     outcome = outcome_of(answer, accept)

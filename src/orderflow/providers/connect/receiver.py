@@ -24,6 +24,7 @@ _RETURNED = {
 }
 _CALLED_BACK = {CallbackStatus.SUCCESS: "called_back_success", CallbackStatus.FAILED: "called_back_failed"}
 
+
 def returned(parameters: Sequence[tuple[str, str]]) -> Claimed:
     """A browser at our returnUrl. Without the parameter it claims nothing (a prepaid order may come back so, A1)."""
     said = _said(parameters)
@@ -32,15 +33,18 @@ def returned(parameters: Sequence[tuple[str, str]]) -> Claimed:
     word = next((status for status in ReturnStatus if status == said), None)
     return Claimed("returned_unclear", "unclear") if word is None else Claimed(_RETURNED[word], word.value)
 
-def errored(parameters: Sequence[tuple[str, str]]) -> Claimed:
+
+def errored(_parameters: Sequence[tuple[str, str]]) -> Claimed:
     """A browser at our errorUrl: an error is claimed, whatever the parameters say."""
     return Claimed("returned_error", "errorUrl")
+
 
 def called_back(parameters: Sequence[tuple[str, str]]) -> Claimed:
     """A GET at our callbackUrl. Anything but success or failed only brings the read forward."""
     said = _said(parameters)
     word = next((status for status in CallbackStatus if status == said), None)
     return Claimed(None) if word is None else Claimed(_CALLED_BACK[word], word.value)
+
 
 def _said(parameters: Sequence[tuple[str, str]]) -> str | None:
     """The parameter's one value; None where it is absent, "" where it is unclear."""
@@ -51,6 +55,7 @@ def _said(parameters: Sequence[tuple[str, str]]) -> str | None:
         return None
     name, value = alike[0]
     return value if len(alike) == 1 and name == PARAMETER else ""
+
 
 RETURN, ERROR, CALLBACK = "return", "error", "callback"
 INLETS = (

@@ -32,6 +32,7 @@ class Tokens:
         client_id: str,
         client_secret: str,
         clock: Clock,
+        *,
         credentials_in: CredentialsIn = "basic",
     ) -> None:
         self._client = client

@@ -148,9 +148,7 @@ class Api:
             # a user sees only what is his: an assumption, no page says so
             if order.user == call.user
             and (
-                order.order_id == request.order_id
-                if request.order_id is not None
-                else order.external_order_id == request.external_order_id
+                order.order_id == request.order_id if request.order_id is not None else order.external_order_id == request.external_order_id
             )
         ]
         return {"orders": [{**_row(order), "orderLines": list(order.lines)} for order in hits]}

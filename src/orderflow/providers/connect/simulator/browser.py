@@ -81,8 +81,7 @@ class Browser:
         if order is None or order.return_url is None:
             return _plain("No such payment", 404)
         buttons = "".join(
-            f'<form method="post"><input type="hidden" name="action" value="{action}">'
-            f"<button>{escape(label)}</button></form>"
+            f'<form method="post"><input type="hidden" name="action" value="{action}"><button>{escape(label)}</button></form>'
             for action, label in ACTIONS.items()
         )
         amount = "" if order.amount is None else f": {order.amount:g}"

@@ -113,6 +113,7 @@ class Dispatcher:
             if isinstance(outcome, NotExecuted) and outcome.retry_after is not None:
                 wait = max(wait, outcome.retry_after)
             await self._door.store.retry_effect(effect, self._door.clock.now() + wait, outcome.why)
+            self._door.stirred.set()  # the worker sleeps until the lease's end; the retry is due before
         else:
             await self._reply_of_kind(declared, effect, "undelivered", outcome.why)
 
@@ -143,6 +144,7 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001  the host's code may raise anything; it is told again
             _log.exception("host.raised", order_id=order.id, state=effect.about)
             await self._door.store.retry_effect(effect, retry, f"the host raised {type(error).__name__}")
+            self._door.stirred.set()
             return
         await self._door.store.finish_effect(effect)
 

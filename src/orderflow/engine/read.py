@@ -57,6 +57,7 @@ class Reader:
         wait = read_wait(provider.timing, leased.tries + 1, self._dice.uniform(-1, 1))
         plan = ReadAt(now + max(wait, unread.retry_after or 0.0), leased.tries + 1, provider.timing.read_interval)
         await self._door.store.plan_read(leased.order_id, now, plan)
+        self._door.stirred.set()  # the worker sleeps until the lease's end; the next read is due before
 
 
 class Deadlines:

@@ -44,7 +44,7 @@ def demo(*, db: Annotated[str, Parameter(show_default=lambda _: DEFAULT_DB)] = "
     return Exit.OK if all(one.ok for one in ended) else Exit.FAILED
 
 
-async def _timed(db: str, *, progress: bool):  # type: ignore[no-untyped-def]
+async def _timed(db: str, *, progress: bool) -> tuple[list[Told], float]:
     from orderflow.cli.demo.play import play_all  # noqa: PLC0415
 
     begun = time.monotonic()

@@ -1,0 +1,134 @@
+"""``orderflow orders``: what an operator sees and does, with the database of a service that is not running."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orderflow.app import Orderflow as Flow
+from orderflow.providers.ccv import Ccv
+from orderflow.vocabulary import Applied
+from tests.support import CANARIES, ccv_request
+
+pytestmark = pytest.mark.usefixtures("orderflow")
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'orders.db'}"
+
+
+@pytest.fixture
+def in_doubt(db: str) -> str:
+    """An order whose submit answer was lost; the service listens to Closed."""
+
+    async def made() -> str:
+        async with Flow(db, [Ccv.offline()]) as flow:
+            flow.on("ccv", entered="Closed", run=lambda told: None)
+            order = await flow.create("ccv", key="cart-1", **ccv_request())
+            assert isinstance(await flow.tell(order.id, "submit"), Applied)
+            await flow.override(order.id, "submission_in_doubt", by="test", reason="as if the answer was lost", version=1)
+            return order.id
+
+    return asyncio.run(made())
+
+
+def test_list_shows_orders_by_state_and_prints_json(orderflow: Any, db: str, in_doubt: str) -> None:
+    assert in_doubt in orderflow("orders", "list", "--db", db).out
+    assert in_doubt not in orderflow("orders", "list", "--db", db, "--state", "Closed").out
+
+    (row,) = orderflow("orders", "list", "--db", db, "--state", "submission_in_doubt", "--json").json
+
+    assert (in_doubt, "ccv", "cart-1", 2, None) == (row["id"], row["provider"], row["key"], row["version"], row["provider_id"])
+
+
+def test_show_prints_path_and_legal_events_but_no_data(orderflow: Any, db: str, in_doubt: str) -> None:
+    ran = orderflow("orders", "show", in_doubt, "--db", db)
+
+    assert ran.code == 0
+    assert "legal now: submission_resolved, submission_given_up" in ran.out
+    assert "by test: as if the answer was lost" in ran.out
+    as_json = orderflow("orders", "show", in_doubt, "--db", db, "--json")
+    assert ["submit", "override"] == [row["event"] for row in as_json.json["journal"]]
+    for canary in CANARIES:
+        assert canary not in ran.out + as_json.out
+
+
+def test_resolve_names_the_providers_order_and_is_kept_with_who_and_why(orderflow: Any, db: str, in_doubt: str) -> None:
+    words = ("--db", db, "--by", "anna", "--reason", "CCV found it")
+
+    missing = orderflow("orders", "resolve", in_doubt, "submission_resolved", *words)
+    ran = orderflow("orders", "resolve", in_doubt, "submission_resolved", *words, "--order-id", "77", "--json")
+
+    assert (2, True) == (missing.code, "order_id" in missing.err)
+    assert (0, {"applied": True, "state": "Processing", "version": 3}) == (ran.code, ran.json)
+    shown = orderflow("orders", "show", in_doubt, "--db", db, "--json").json
+    assert ("77", "by anna: CCV found it") == (shown["provider_id"], shown["journal"][-1]["note"])
+
+
+def test_what_is_not_legal_is_refused_with_code_4_and_recorded(orderflow: Any, db: str, in_doubt: str) -> None:
+    words = ("--db", db, "--by", "anna", "--reason", "twice")
+    orderflow("orders", "resolve", in_doubt, "submission_given_up", *words)
+
+    ran = orderflow("orders", "resolve", in_doubt, "submission_given_up", *words, "--json")
+
+    assert (4, False, "abandoned") == (ran.code, ran.json["applied"], ran.json["state"])
+    shown = orderflow("orders", "show", in_doubt, "--db", db, "--json").json
+    assert ["not legal here"] == [row["reason"] for row in shown["refusals"]]
+
+
+def test_override_wants_the_version_looked_at_and_tells_the_host_of_another_process(orderflow: Any, db: str, in_doubt: str) -> None:
+    words = ("--db", db, "--by", "anna", "--reason", "the merchant called")
+
+    stale = orderflow("orders", "override", in_doubt, "Closed", *words, "--version", "1")
+    ran = orderflow("orders", "override", in_doubt, "Closed", *words, "--version", "2")
+
+    assert (4, 0) == (stale.code, ran.code)
+    told: list[str] = []
+
+    async def serve() -> None:
+        async with Flow(db, [Ccv.offline()], work=True, poll=0.02) as flow:
+            flow.on("ccv", entered="Closed", run=lambda news: told.append(news.order.id))
+            async with asyncio.timeout(10):
+                while not told:
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(serve())
+    assert [in_doubt] == told
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("orders", "show", "ccv-nobody"), 3, "unknown order"),
+        (("orders", "show", "acme-1"), 3, "unknown order"),
+        (("orders", "resolve", "{order}", "submits", "--by", "a", "--reason", "b"), 3, "unknown operator event"),
+        (("orders", "resolve", "{order}", "submission_given_up", "--by", " ", "--reason", "b"), 2, "by:"),
+        (("orders", "override", "{order}", "Nowhere", "--by", "a", "--reason", "b", "--version", "2"), 3, "unknown state"),
+        (("orders", "override", "{order}", "Closed", "--by", "a", "--reason", "b", "--version", "two"), 2, "version"),
+    ],
+)
+def test_bad_input_is_one_line_and_its_own_code(
+    orderflow: Any, db: str, in_doubt: str, words: tuple[str, ...], code: int, says: str
+) -> None:
+    ran = orderflow(*(word.format(order=in_doubt) for word in words), "--db", db)
+
+    assert (code, True, 1) == (ran.code, says in ran.err, ran.err.count("\n"))
+
+
+def test_a_missing_database_is_not_made(orderflow: Any, tmp_path: Path) -> None:
+    ran = orderflow("orders", "list", "--db", "sqlite:///nowhere.db")
+
+    assert (7, []) == (ran.code, list(tmp_path.iterdir()))
+
+
+def test_stuck_lists_who_outstayed_the_budget_of_a_state(orderflow: Any, db: str, in_doubt: str, tmp_path: Path) -> None:
+    import sqlite3
+
+    assert in_doubt not in orderflow("orders", "list", "--db", db, "--stuck").out
+    with sqlite3.connect(tmp_path / "orders.db") as connection:
+        connection.execute("UPDATE of_orders SET entered_at = entered_at - 90000")  # a day and an hour
+    connection.close()
+
+    assert in_doubt in orderflow("orders", "list", "--db", db, "--stuck").out

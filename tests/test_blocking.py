@@ -1,0 +1,65 @@
+"""``orderflow.sync``: the engine for code that does not await, with real calls to a simulator in another thread's loop."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import orderflow
+from orderflow.errors import InvalidInput, SchemaError, UnknownName
+from orderflow.providers.ccv.simulator import CcvSimulator
+from orderflow.simkit import serve
+from tests.support import CCV_FAST, CCV_KEY, ccv_request
+
+
+@pytest.fixture
+def ccv_url() -> Iterator[str]:
+    """The CCV simulator on a socket, in a thread of its own."""
+    ready, over = threading.Event(), threading.Event()
+    urls: list[str] = []
+
+    async def simulate() -> None:
+        async with CcvSimulator(api_key=CCV_KEY, step_seconds=0.03) as sim, serve(sim.asgi) as url:
+            urls.append(url + "/api/ordercompletion/reseller")
+            ready.set()
+            await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(simulate()))
+    thread.start()
+    assert ready.wait(10)
+    yield urls[0]
+    over.set()
+    thread.join()
+
+
+def test_a_whole_life_without_await(ccv_url: str, tmp_path: Path) -> None:
+    told: list[str] = []
+    provider = orderflow.ccv(ccv_url, CCV_KEY, timing=CCV_FAST)
+    with orderflow.sync(f"sqlite:///{tmp_path / 'orders.db'}", [provider], work=True, poll=0.05) as flow:
+        flow.on("ccv", entered="Completed", run=lambda news: told.append(news.order.id))
+        order = flow.create("ccv", key="cart-1", **ccv_request())
+
+        assert isinstance(flow.tell(order.id, "submit"), orderflow.Applied)
+        assert "Completed" == flow.wait(order.id, until="Completed", timeout=10).state
+
+        assert ["submit", "order_configured", "order_submitted"] == [row.event for row in flow.journal(order.id)][:3]
+        refused = flow.tell(order.id, "submit")
+        assert isinstance(refused, orderflow.Refused)
+        assert [] == flow.stuck()
+        with pytest.raises(InvalidInput):
+            flow.fulfillment_url(order.id)
+    assert [order.id] == told
+
+
+def test_errors_come_out_as_they_are_and_the_thread_ends(tmp_path: Path) -> None:
+    (tmp_path / "not.db").write_text("not a database, whatever its name says" * 10)
+    before = threading.active_count()
+
+    with pytest.raises(SchemaError), orderflow.sync(f"sqlite:///{tmp_path / 'not.db'}", [orderflow.ccv("http://x")]):
+        pass
+    with orderflow.sync(f"sqlite:///{tmp_path / 'fine.db'}", [orderflow.ccv("http://x")]) as flow, pytest.raises(UnknownName):
+        flow.order("ccv-nobody")
+
+    assert before == threading.active_count()

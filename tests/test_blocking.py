@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support import CCV_FAST, CCV_KEY, ccv_request
 
 import orderflow
 from orderflow.errors import InvalidInput, SchemaError, UnknownName
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.simkit import serve
-from tests.support import CCV_FAST, CCV_KEY, ccv_request
 
 
 @pytest.fixture
@@ -42,12 +42,12 @@ def test_a_whole_life_without_await(ccv_url: str, tmp_path: Path) -> None:
         order = flow.create("ccv", key="cart-1", **ccv_request())
 
         assert isinstance(flow.tell(order.id, "submit"), orderflow.Applied)
-        assert "Completed" == flow.wait(order.id, until="Completed", timeout=10).state
+        assert flow.wait(order.id, until="Completed", timeout=10).state == "Completed"
 
-        assert ["submit", "order_configured", "order_submitted"] == [row.event for row in flow.journal(order.id)][:3]
+        assert [row.event for row in flow.journal(order.id)][:3] == ["submit", "order_configured", "order_submitted"]
         refused = flow.tell(order.id, "submit")
         assert isinstance(refused, orderflow.Refused)
-        assert [] == flow.stuck()
+        assert flow.stuck() == []
         with pytest.raises(InvalidInput):
             flow.fulfillment_url(order.id)
     assert [order.id] == told
@@ -55,11 +55,11 @@ def test_a_whole_life_without_await(ccv_url: str, tmp_path: Path) -> None:
 
 def test_errors_come_out_as_they_are_and_the_thread_ends(tmp_path: Path) -> None:
     (tmp_path / "not.db").write_text("not a database, whatever its name says" * 10)
-    before = threading.active_count()
+    before = [thread.name for thread in threading.enumerate()]
 
     with pytest.raises(SchemaError), orderflow.sync(f"sqlite:///{tmp_path / 'not.db'}", [orderflow.ccv("http://x")]):
         pass
     with orderflow.sync(f"sqlite:///{tmp_path / 'fine.db'}", [orderflow.ccv("http://x")]) as flow, pytest.raises(UnknownName):
         flow.order("ccv-nobody")
 
-    assert before == threading.active_count()
+    assert [thread.name for thread in threading.enumerate()] == before

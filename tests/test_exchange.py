@@ -230,18 +230,11 @@ def test_a_base_url_is_kept_without_its_slash(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "",
-        "connect.example",
-        "/capi",
-        "//connect.example",
-        "ftp://connect.example",
-        "http://",
-        "http://[::1",
-        "http://xn--/",
-        "http://x.xn--/",
-    ]
-    + ["http://x:99999/", "http://x:0/", "http://x:port/", "http://ex ample/", "http://exämple/", "http://x/\n", "http://x\0/"]
-    + ["https://user@x/", "https://user:canary@x/", "https://x/?key=canary", "https://x/#part"],
+        *("", "connect.example", "/capi", "//connect.example", "ftp://connect.example"),
+        *("http://", "http://[::1", "http://xn--/", "http://x.xn--/", "http://exämple/", "http://ex ample/"),
+        *("http://x:99999/", "http://x:0/", "http://x:port/", "http://x/\n", "http://x\0/"),
+        *("https://user@x/", "https://user:canary@x/", "https://x/?key=canary", "https://x/#part"),
+    ],
 )
 def test_a_base_url_that_leads_nowhere_is_a_configuration_error(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^api: ") as refused:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 import json
 import random
 import secrets
@@ -26,6 +27,7 @@ from orderflow.receiver.hear import Ears, Reply
 from orderflow.receiver.links import SignedLinks
 from orderflow.store import store_at
 from orderflow.vocabulary import Decision, Event, Origin, Snapshot
+from orderflow.wirekit import check_json
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -104,9 +106,13 @@ class Orderflow:
             _check_durations(provider)
             for warning in getattr(provider, "warnings", ()):
                 _log.warning("provider.limited", provider=provider.name, warning=warning)
-        await self._store.open()
-        self._hosts.know(await self._store.listeners())
-        await self._save_listeners()
+        try:
+            await self._store.open()
+            self._hosts.know(await self._store.listeners())
+            await self._save_listeners()
+        except BaseException:
+            await self._close()
+            raise
         if self._worker is not None:
             self._worker.start()
         return self
@@ -114,6 +120,9 @@ class Orderflow:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._worker is not None:
             await self._worker.stop()
+        await self._close()
+
+    async def _close(self) -> None:
         await self._store.close()
         for provider in self._providers.values():
             await provider.close()
@@ -136,13 +145,11 @@ class Orderflow:
         """
         await self._save_listeners()
         found = self._provider(provider)
-        if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY:
-            raise InvalidInput("key", f"required, as text of 1 to {_LONGEST_KEY} characters")
-        try:
-            canonical = json.dumps(request, sort_keys=True, allow_nan=False, default=str)
-        except (TypeError, ValueError):
-            raise InvalidInput("request", "must be JSON") from None
+        _check_key(key)
+        for name, value in request.items():
+            check_json(name, value)
         draft = found.draft(request)
+        canonical = json.dumps(request, sort_keys=True, default=lambda value: dict(value) if isinstance(value, Mapping) else str(value))
         now = self._clock.now()
         snapshot = Snapshot(found.table.initial, draft.facts, draft.data, 0)
         order = Order(f"{provider}-{secrets.token_hex(10)}", provider, key, snapshot, now, now)
@@ -189,6 +196,10 @@ class Orderflow:
         if name not in provider.table.events:
             known = tuple(event for event, by in provider.table.events.items() if by is origin)
             raise UnknownName(f"{origin.value} event of {provider.table.name}", name, known)
+        if key is not None:
+            _check_key(key)
+        for argument, value in arguments.items():
+            check_json(argument, value)
         data = dict(provider.command(name, arguments))
         named = data.pop(PROVIDER_ID, None)
         event = Event(name, origin, data, None if named is None else str(named), note)
@@ -329,6 +340,10 @@ def _found(name: str) -> Provider:
     factories = provider_factories()
     if name not in factories:
         raise UnknownName("provider", name, tuple(factories))
+    try:
+        inspect.signature(factories[name]).bind()
+    except TypeError as error:
+        raise ConfigurationError(f"providers: {name} needs to be configured, give an instance: {error}") from None
     return factories[name]()
 
 
@@ -339,7 +354,14 @@ def _check_durations(provider: Provider) -> None:
                 raise ConfigurationError(f"{provider.name}: timing has no duration {key!r}")
 
 
+def _check_key(key: object) -> None:
+    if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY:
+        raise InvalidInput("key", f"required, as text of 1 to {_LONGEST_KEY} characters")
+    check_json("key", key)
+
+
 def _said(field: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InvalidInput(field, "required, as non-empty text")
+    check_json(field, value)
     return value.strip()

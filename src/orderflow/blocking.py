@@ -49,6 +49,7 @@ class SyncOrderflow:
     def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
     def create(self, provider: str, /, *, key: str, **request: object) -> Order:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from enum import Enum, StrEnum
 from functools import cache
 from types import NoneType, UnionType
@@ -28,6 +29,8 @@ from orderflow.errors import InvalidInput, MalformedAnswer
 T = TypeVar("T")
 
 EXTRA = "extra"
+_DEEPEST = 50
+_NAME_SHOWN = 100
 # a key no JSON object of a provider has, so that a provider's own "extra" is not mistaken for ours
 _EXTRA_KEY = "\0extra"
 _SPELLED = "orderflow.spelled"
@@ -89,6 +92,38 @@ def read_input(cls: type[T], value: object) -> T:
     return found
 
 
+def check_json(name: str, value: object, depth: int = 0) -> None:
+    """Check that a caller's value can be stored and sent: JSON (or Decimal), finite, text that UTF-8 can carry.
+
+    Raises InvalidInput naming the part at fault by its path.
+    """
+    if depth > _DEEPEST:
+        raise InvalidInput(name[:_NAME_SHOWN], f"nested more than {_DEEPEST} deep")
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            if not isinstance(key, str) or not _carried(key):
+                raise InvalidInput(name, "has a name that is no text")
+            check_json(f"{name}.{key}", part, depth + 1)
+    elif isinstance(value, list | tuple):
+        for n, part in enumerate(value):
+            check_json(f"{name}[{n}]", part, depth + 1)
+    elif problem := _leaf_problem(value):
+        raise InvalidInput(name, problem)
+
+
+def _leaf_problem(value: object) -> str:
+    if isinstance(value, str):
+        return "" if _carried(value) else "holds characters that no text can carry"
+    if isinstance(value, float | Decimal):
+        return "" if math.isfinite(value) else "must be a finite number"
+    return "" if value is None or isinstance(value, int) else "is no JSON value"
+
+
+def _carried(text: str) -> bool:
+    """Whether text is without NUL (PostgreSQL stores none) and lone surrogates (UTF-8 has none)."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def write(obj: object) -> dict[str, Any]:
     """A wire object as JSON: provider's spelling, fields that are None left out, ``extra`` put back."""
     written = _plain(obj)
@@ -102,11 +137,7 @@ def write(obj: object) -> dict[str, Any]:
 @cache
 def _spellings(cls: Any) -> Mapping[str, tuple[str, ...]]:
     """Attribute name to its JSON spellings, the one to write first; without ``extra``."""
-    return {
-        a.name: a.metadata.get(_SPELLED) or (_camel(a.name),)
-        for a in attrs.fields(attrs.resolve_types(cls))
-        if a.name != EXTRA
-    }
+    return {a.name: a.metadata.get(_SPELLED) or (_camel(a.name),) for a in attrs.fields(attrs.resolve_types(cls)) if a.name != EXTRA}
 
 
 def _camel(name: str) -> str:
@@ -129,6 +160,8 @@ def _plain(value: object) -> Any:
         return {key: _plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
+    if isinstance(value, Decimal):  # JSON knows none
+        return int(value) if value == value.to_integral_value() else float(value)
     return value
 
 
@@ -150,9 +183,7 @@ def _object_hook(cls: type, converter: Converter) -> Callable[[Any, Any], Any]:
     keeps_extra = EXTRA in fields
     if keeps_extra:
         renames[EXTRA] = override(rename=_EXTRA_KEY)
-    structure: Callable[[Any, Any], Any] = make_dict_structure_fn(
-        cls, converter, _cattrs_detailed_validation=True, **renames
-    )
+    structure: Callable[[Any, Any], Any] = make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=True, **renames)
 
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, Mapping):

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import CANARIES, ccv_request
 
 from orderflow.app import Orderflow as Flow
 from orderflow.providers.ccv import Ccv
 from orderflow.vocabulary import Applied
-from tests.support import CANARIES, ccv_request
 
 pytestmark = pytest.mark.usefixtures("orderflow")
 
@@ -50,7 +50,7 @@ def test_show_prints_path_and_legal_events_but_no_data(orderflow: Any, db: str, 
     assert "legal now: submission_resolved, submission_given_up" in ran.out
     assert "by test: as if the answer was lost" in ran.out
     as_json = orderflow("orders", "show", in_doubt, "--db", db, "--json")
-    assert ["submit", "override"] == [row["event"] for row in as_json.json["journal"]]
+    assert [row["event"] for row in as_json.json["journal"]] == ["submit", "override"]
     for canary in CANARIES:
         assert canary not in ran.out + as_json.out
 
@@ -61,10 +61,10 @@ def test_resolve_names_the_providers_order_and_is_kept_with_who_and_why(orderflo
     missing = orderflow("orders", "resolve", in_doubt, "submission_resolved", *words)
     ran = orderflow("orders", "resolve", in_doubt, "submission_resolved", *words, "--order-id", "77", "--json")
 
-    assert (2, True) == (missing.code, "order_id" in missing.err)
-    assert (0, {"applied": True, "state": "Processing", "version": 3}) == (ran.code, ran.json)
+    assert (missing.code, "order_id" in missing.err) == (2, True)
+    assert (ran.code, ran.json) == (0, {"applied": True, "state": "Processing", "version": 3})
     shown = orderflow("orders", "show", in_doubt, "--db", db, "--json").json
-    assert ("77", "by anna: CCV found it") == (shown["provider_id"], shown["journal"][-1]["note"])
+    assert (shown["provider_id"], shown["journal"][-1]["note"]) == ("77", "by anna: CCV found it")
 
 
 def test_what_is_not_legal_is_refused_with_code_4_and_recorded(orderflow: Any, db: str, in_doubt: str) -> None:
@@ -73,9 +73,9 @@ def test_what_is_not_legal_is_refused_with_code_4_and_recorded(orderflow: Any, d
 
     ran = orderflow("orders", "resolve", in_doubt, "submission_given_up", *words, "--json")
 
-    assert (4, False, "abandoned") == (ran.code, ran.json["applied"], ran.json["state"])
+    assert (ran.code, ran.json["applied"], ran.json["state"]) == (4, False, "abandoned")
     shown = orderflow("orders", "show", in_doubt, "--db", db, "--json").json
-    assert ["not legal here"] == [row["reason"] for row in shown["refusals"]]
+    assert [row["reason"] for row in shown["refusals"]] == ["not legal here"]
 
 
 def test_override_wants_the_version_looked_at_and_tells_the_host_of_another_process(orderflow: Any, db: str, in_doubt: str) -> None:
@@ -84,7 +84,7 @@ def test_override_wants_the_version_looked_at_and_tells_the_host_of_another_proc
     stale = orderflow("orders", "override", in_doubt, "Closed", *words, "--version", "1")
     ran = orderflow("orders", "override", in_doubt, "Closed", *words, "--version", "2")
 
-    assert (4, 0) == (stale.code, ran.code)
+    assert (stale.code, ran.code) == (4, 0)
     told: list[str] = []
 
     async def serve() -> None:
@@ -120,7 +120,7 @@ def test_bad_input_is_one_line_and_its_own_code(
 def test_a_missing_database_is_not_made(orderflow: Any, tmp_path: Path) -> None:
     ran = orderflow("orders", "list", "--db", "sqlite:///nowhere.db")
 
-    assert (7, []) == (ran.code, list(tmp_path.iterdir()))
+    assert (ran.code, list(tmp_path.iterdir())) == (7, [])
 
 
 def test_stuck_lists_who_outstayed_the_budget_of_a_state(orderflow: Any, db: str, in_doubt: str, tmp_path: Path) -> None:

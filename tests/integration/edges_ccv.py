@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from integration.stories import Book, Case, Story, world
-from support import ccv_at, ccv_request, ccv_sim
-
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.ccv.wire import PREFIX, START_ORDER, SUBMIT
 from orderflow.simkit import Fault
+from support import ccv_at, ccv_request, ccv_sim
 
 _CONFIGURE = f"PATCH {PREFIX}{START_ORDER}"
 _SUBMIT = f"POST {PREFIX}{SUBMIT}"
@@ -133,19 +133,15 @@ _LIVES = (
 
 
 def _walks(statuses: list[str]) -> tuple[str, ...]:
-    pairs = zip(statuses, statuses[1:], strict=False)
-    return tuple(f"{source} -seen_{_snake(target)}-> {target}" for source, target in pairs)
+    return tuple(f"{source} -seen_{_snake(target)}-> {target}" for source, target in pairwise(statuses))
 
 
 def _snake(status: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in status).lstrip("_")
 
 
-def _tell_life(life: str) -> None:
-    _, *moves = statuses = life.split()
-
-    @story(life, *_walks(statuses))
-    async def _(case: Ccv) -> None:
+def _live(moves: list[str]) -> Callable[[Ccv], Awaitable[None]]:
+    async def play(case: Ccv) -> None:
         await case.tell("submit")
         await case.reaches("Processing")
         known_as = await case.provider_id()
@@ -153,9 +149,12 @@ def _tell_life(life: str) -> None:
             case.sim.move(known_as, status)
             await case.reaches(status)
 
+    return play
+
 
 for _life in _LIVES:
-    _tell_life(_life)
+    _first, *_moves = _life.split()
+    story(_life, *_walks([_first, *_moves]))(_live(_moves))
 
 
 @story("failed, and nobody recovers it", "Failed -recovery_window_closed-> Failed", recovery_window=0.1)

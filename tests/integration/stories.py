@@ -17,7 +17,6 @@ import httpx
 from attrs import define, field, frozen
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from support import LINK_KEYS, MOUNT
 
 from orderflow.app import Orderflow
 from orderflow.lifecycle.table import Edge, Table
@@ -26,6 +25,7 @@ from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.simkit import matches, serve
 from orderflow.vocabulary import Kind
+from support import LINK_KEYS, MOUNT
 
 Sim = TypeVar("Sim", ConnectSimulator, CcvSimulator)
 _PATIENCE = 5.0
@@ -94,11 +94,13 @@ class Gate:
 
     app: Any
     match: str = ""
+    held: int = 0
     arrived: asyncio.Event = field(factory=asyncio.Event)
     opened: asyncio.Event = field(factory=asyncio.Event)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self.match and matches(self.match, scope["method"], scope["path"]):
+            self.held += 1
             self.arrived.set()
             await self.opened.wait()
         await self.app(scope, receive, send)
@@ -139,7 +141,7 @@ class Case(Generic[Sim]):
         """The order's."""
         return self.created.id
 
-    async def tell(self, command: str, **arguments: object) -> None:
+    async def tell(self, command: str, **arguments: Any) -> None:
         """A command to the order."""
         await self.flow.tell(self.id, command, **arguments)
 
@@ -164,27 +166,30 @@ class Case(Generic[Sim]):
 
     @asynccontextmanager
     async def answered_late(self, match: str, lost_in: str) -> AsyncIterator[None]:
-        """The story's next command leads to a call that hangs; a second worker takes it over and reports its answer lost.
+        """What the block does leads to a call that hangs; a second worker takes it over and reports its answer lost, not calling.
 
-        The answer of the first worker's call comes when the block ends. A worker gives a call up before its own lease ends,
-        so it takes two machines that disagree about the time: the second one's clock is ahead.
+        Then the answer of the first worker's call comes. A worker gives a call up before its own lease ends, so it takes two
+        machines that disagree about the time: the second one's clock is ahead.
         """
         self.gate.match = match
-        yield
-        await asyncio.wait_for(self.gate.arrived.wait(), _PATIENCE)
-        async with self._another():
-            await self.reaches(lost_in)
-        self.gate.open()
+        try:
+            yield
+            await asyncio.wait_for(self.gate.arrived.wait(), _PATIENCE)
+            async with self._another():
+                await self.reaches(lost_in)
+            assert self.gate.held == 1, "what may be done only once was done again"
+        finally:
+            self.gate.open()
 
     async def must_walk(self, story: Story) -> None:
         """Wait until the journal holds every edge that the story claims."""
         end = time.monotonic() + _PATIENCE
         while True:
             journal = await self.flow.journal(self.id)
-            missing = [name for name in story.walks if name not in walked(story.table, self.created, journal)]
+            missing: list[str] = [name for name in story.walks if name not in walked(story.table, self.created, journal)]
             if not missing:
                 return
-            path = [f"{row.source} -{row.event}-> {row.target} ({row.kind}) {row.note}" for row in journal]
+            path: list[str] = [f"{row.source} -{row.event}-> {row.target} ({row.kind}) {row.note}" for row in journal]
             assert time.monotonic() < end, "\n".join(["never walked:", *missing, "the journal:", *path])
             await asyncio.sleep(0.02)  # a self-loop cannot be waited for by state
 

@@ -1,19 +1,26 @@
 """Every edge of both lifecycles is walked end to end: SQLite, real HTTP to the simulators, real deadlines, claims by the receiver.
 
-Each story of edges_connect.py and edges_ccv.py says which edges its order walks. One test plays a story in a world of its own and
+Each story of edges_*.py says which edges its order walks. One test plays a story in a world of its own and
 finds those edges in the journal, as steps; another names the edges that no story claims. So stories can run in any order and process.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from integration import edges_ccv, edges_connect
-from integration.stories import Story, edge_name
 
-WORLDS = {"ccv": edges_ccv.ccv_world, "connect": edges_connect.connect_world}
-STORIES = (*edges_connect.STORIES, *edges_ccv.STORIES)
+from integration import edges_ccv, edges_connect, edges_connect_completing
+from integration.stories import Case, Story, edge_name
+
+WORLDS: dict[str, Callable[[Path, Story], AbstractAsyncContextManager[Case[Any]]]] = {
+    "ccv": edges_ccv.ccv_world,
+    "connect": edges_connect.connect_world,
+}
+STORIES = (*edges_connect.STORIES, *edges_connect_completing.STORIES, *edges_ccv.STORIES)
 
 
 @pytest.mark.anyio

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from attrs import evolve
 
-from orderflow.ports import Commit, JournalRow, Judge, Order, OwedEffect, ReadPlan, RefusalRow, Scope
+from orderflow.ports import Commit, JournalRow, Judge, Order, OwedEffect, ReadPlan, RefusalRow, Scope, Store
 from orderflow.vocabulary import Applied, Decision, Ignored, Kind, Origin, Reason, Refused, Snapshot, Step
 
 NOW = 1_000_000.0
 LEASE = 60.0
 SCOPE = Scope({"toy": LEASE}, frozenset())
+
+Another = Callable[[], Awaitable[Store]]
+"""The fixture that opens one more store on a test's database."""
 
 
 def new_order(name: str = "a", *, provider: str = "toy", key: str = "", data: dict[str, object] | None = None) -> Order:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -10,12 +10,11 @@ import pytest
 
 from orderflow.ports import Store
 from orderflow.store import store_at
+from store.build import Another
 
 STORES: dict[str, Callable[[Path], Store]] = {
     "sqlite": lambda folder: store_at(f"sqlite:///{folder / 'orders.db'}"),
 }
-
-Another = Callable[[], Awaitable[Store]]
 
 
 @pytest.fixture(params=STORES)

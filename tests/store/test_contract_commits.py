@@ -10,8 +10,7 @@ from attrs import evolve
 from orderflow.errors import KeyReused, UnknownName
 from orderflow.ports import Commit, InboxKey, Order, Store
 from orderflow.vocabulary import Applied, Ignored, Reason
-from tests.store.build import NOW, move, new_order, stay
-from tests.store.conftest import Another
+from store.build import NOW, Another, move, new_order, stay
 
 pytestmark = pytest.mark.anyio
 
@@ -64,7 +63,10 @@ async def test_a_decision_is_written_whole(store: Store) -> None:
     assert found == receipt.order
     assert (found.state, found.version, found.entered_at) == ("taken", 2, NOW + 5)
     assert (found.snapshot.facts["paid"], found.snapshot.data["id"]) == (True, "x")
-    assert [(row.version, row.source, row.target) for row in await store.journal(order.id)] == [(1, "drafted", "sent"), (2, "sent", "taken")]
+    assert [(row.version, row.source, row.target) for row in await store.journal(order.id)] == [
+        (1, "drafted", "sent"),
+        (2, "sent", "taken"),
+    ]
 
 
 async def test_staying_in_a_state_does_not_enter_it(store: Store) -> None:

@@ -8,8 +8,7 @@ import pytest
 
 from orderflow.ports import TELL_HOST, InboxKey, LeasedEffect, ReadAt, ReadForward, ReadStop, Store
 from orderflow.vocabulary import Applied, Ignored, Reason
-from tests.store.build import LEASE, NOW, SCOPE, move, new_order, scope, stay
-from tests.store.conftest import Another
+from store.build import LEASE, NOW, SCOPE, Another, move, new_order, scope, stay
 
 pytestmark = pytest.mark.anyio
 

@@ -212,7 +212,7 @@ def _decide(provider: Provider, order: Order, event: Event) -> Decision:
     if named is not None:
         event = evolve(event, data={**event.data, PROVIDER_ID: named})
     decision = decide(provider.table, order.snapshot, event)
-    if named is not None and known is None and not isinstance(decision, Applied):
+    if named is not None and known is None and event.origin is Origin.REPLY and not isinstance(decision, Applied):
         # something exists at the provider that this order will never look at: the id must not be lost
         detail = f"{event.name} names the provider's order {named}, and this order is {order.state}"
         return Refused(Reason.ANOMALY, order.state, detail, legal(provider.table, order.snapshot))

@@ -29,7 +29,7 @@ class SignedLinks:
         if self._public is not None and not self._keys:
             raise ConfigurationError("link_keys: needed to sign our public URLs")
         for kid, key in self._keys.items():
-            if not kid.isalnum() or len(key) < _SHORTEST_KEY:
+            if not (kid.isascii() and kid.isalnum()) or len(key) < _SHORTEST_KEY:
                 raise ConfigurationError(f"link_keys: a key id is letters and digits, a key at least {_SHORTEST_KEY} bytes")
 
     def __repr__(self) -> str:
@@ -50,7 +50,7 @@ class SignedLinks:
         if key is None or not order_id:
             return None
         expected = _signature(key, provider, purpose, order_id)
-        return order_id if hmac.compare_digest(expected.encode(), signature.encode()) else None
+        return order_id if hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")) else None
 
     def _token(self, provider: str, purpose: str, order_id: str) -> str:
         kid, key = next(iter(self._keys.items()))
@@ -58,5 +58,5 @@ class SignedLinks:
 
 
 def _signature(key: bytes, provider: str, purpose: str, order_id: str) -> str:
-    digest = hmac.digest(key, "\0".join((provider, purpose, order_id)).encode(), sha256)
+    digest = hmac.digest(key, "\0".join((provider, purpose, order_id)).encode("utf-8", "replace"), sha256)
     return urlsafe_b64encode(digest).decode().rstrip("=")

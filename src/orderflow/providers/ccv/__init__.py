@@ -131,7 +131,7 @@ class Ccv:
         products: list[dict[str, object]] = []
         for n, product in enumerate(given):
             path = f"products[{n}]"
-            if not isinstance(product, Mapping) or product.get("kind") not in PRODUCTS:
+            if not isinstance(product, Mapping) or not isinstance(product.get("kind"), str) or product["kind"] not in PRODUCTS:
                 raise InvalidInput(f"{path}.kind", f"must be one of {', '.join(PRODUCTS)}")
             fields = {name: value for name, value in product.items() if name != "kind"}
             kind = str(product["kind"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 from attrs import evolve
 
@@ -43,6 +43,7 @@ TIMING = Timing(
 )
 """Ours: Connect documents no expiry of an order."""
 
+_LONGEST_ID = 20
 _NOTHING_TO_PAY = ("invoice", "free")
 _ASSIGN = ("credential", "is_send_message", "override_client_id", "return_url", "error_url", "link_lifetime")
 
@@ -90,7 +91,7 @@ class Connect:
         self.fulfilled_literals = tuple(fulfilled_literals)
         self._login = base_url("login", login)
         self._client_id = client_id
-        self._return_pages = tuple(return_pages)
+        self._return_pages = tuple(base_url("return_pages", page) for page in return_pages)
         self._users = tokens
         self._ways = ways
         http = client or new_client(timeout)
@@ -155,9 +156,9 @@ class Connect:
         if command == "registration_resolved":
             only(arguments, ("order_id",))
             found = required_text(arguments, "order_id")
-            if not (found.isascii() and found.isdigit()):
+            if not (found.isascii() and found.isdigit()) or len(found) > _LONGEST_ID:
                 raise InvalidInput("order_id", "must be a whole number")
-            return {PROVIDER_ID: found}
+            return {PROVIDER_ID: str(int(found))}  # as Connect's answers have it
         only(arguments, ())
         return {}
 
@@ -171,13 +172,15 @@ class Connect:
         except ValueError:
             raise InvalidInput(field, "not a URL") from None
         odd = any(c.isspace() or not c.isprintable() or c == "\\" for c in url) or "@" in parts.netloc
+        if not url.isascii():
+            raise InvalidInput(field, "must be in ASCII, everything else percent-encoded")  # it becomes a Location header
         if odd or parts.scheme not in ("http", "https") or not parts.hostname:
             raise InvalidInput(field, "must be an absolute http or https URL")
         for allowed in self._return_pages:
             page = urlsplit(allowed)
             same = (page.scheme, page.hostname, page.port) == (parts.scheme, parts.hostname, port)
             below = parts.path == page.path or parts.path.startswith(page.path.rstrip("/") + "/")
-            if same and below and ".." not in parts.path.split("/"):
+            if same and below and ".." not in unquote(parts.path).split("/"):  # browsers climb by %2e%2e as well
                 return url
         raise InvalidInput(field, "is not on the list of return_pages")
 

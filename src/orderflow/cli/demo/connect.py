@@ -44,7 +44,7 @@ async def _by_api(case: Case, method: str, until: str = "fulfilled", *, prepaid:
     case.world.connect.script(case.reference, **outcome)
     order_id = await _registered(case, method, prepaid=prepaid)
     await _tell(case, order_id, "complete_by_api")
-    return await case.world.flow.wait(order_id, until, 8)
+    return await case.world.flow.wait(order_id, until, 20)
 
 
 async def _sent_to_url(case: Case, method: str = "creditcardPayex", **options: Any) -> tuple[str, str]:
@@ -56,7 +56,7 @@ async def _sent_to_url(case: Case, method: str = "creditcardPayex", **options: A
 async def _by_url(case: Case, button: Button, until: str, **options: Any) -> Order:
     order_id, url = await _sent_to_url(case, **options)
     await case.world.visit(url, button)
-    return await case.world.flow.wait(order_id, until, 8)
+    return await case.world.flow.wait(order_id, until, 20)
 
 
 async def _prepaid_by_api(case: Case) -> Order:
@@ -99,19 +99,20 @@ async def _token_expired(case: Case) -> Order:
     order_id = await _registered(case, "invoice")
     case.world.connect.expire_tokens()
     await _tell(case, order_id, "complete_by_api")
-    return await case.world.flow.wait(order_id, "fulfilled", 8)
+    return await case.world.flow.wait(order_id, "fulfilled", 20)
 
 
 async def _unknown_then_proven(case: Case) -> Order:
-    case.world.connect.script(case.reference, lost_is_paid=True, fulfil_delay=0.5)
-    return await _by_url(case, "lose", "fulfilled")
+    case.world.connect.script(case.reference, lost_is_paid=True, fulfil_delay=4.0)
+    order = await _by_url(case, "lose", "unknown")
+    return await case.world.flow.wait(order.id, "fulfilled", 20)
 
 
 async def _card_new_user(case: Case) -> Order:
     order = await _by_url(case, "pay", "fulfilled", digital=True)
     credential = "ola@example.invalid"
     await _tell(case, order.id, "assign_user", credential=credential, is_send_message=True, override_client_id="no.example")
-    assigned = await case.world.flow.wait(order.id, "user_assigned", 8)
+    assigned = await case.world.flow.wait(order.id, "user_assigned", 20)
     if assigned.snapshot.data.get("is_new_user") is not True or assigned.snapshot.data.get("is_password_set") is not False:
         raise Unmet("the new user without a password was not noted")
     return assigned
@@ -136,7 +137,7 @@ async def _api_error(case: Case) -> Order:
 async def _success_forged(case: Case) -> Order:
     order_id, url = await _sent_to_url(case)
     await case.world.forge(url, "success")
-    order = await case.world.flow.wait(order_id, "unknown", 8)
+    order = await case.world.flow.wait(order_id, "unknown", 20)
     if any(row.target in ("paid", "fulfilled") for row in await case.world.flow.journal(order_id)):
         raise Unmet("a forged success was believed")
     return order
@@ -148,7 +149,7 @@ async def _cancel_forged(case: Case) -> Order:
     await case.world.forge(url, "cancel")
     provider_id = (await case.world.flow.order(order_id)).provider_id
     case.world.connect.pay(provider_id or "")
-    return await case.world.flow.wait(order_id, "fulfilled", 8)
+    return await case.world.flow.wait(order_id, "fulfilled", 20)
 
 
 async def _never_returns(case: Case) -> Order:
@@ -159,7 +160,7 @@ async def _answer_lost(case: Case) -> Order:
     before = case.world.connect.journal.executed(_REGISTER)
     case.world.connect.faults.arm(Fault(_REGISTER, "cut_after"))
     order_id = await _registered(case, "invoice", register=False)
-    order = await case.world.flow.wait(order_id, "registration_in_doubt", 8)
+    order = await case.world.flow.wait(order_id, "registration_in_doubt", 20)
     await asyncio.sleep(0.3)  # long enough for a blind retry, if there were one
     executed = case.world.connect.journal.executed(_REGISTER) - before
     if executed != 1:

@@ -30,10 +30,10 @@ Button = Literal["pay", "cancel", "fail", "lose", "close"]
 
 _FAST = Timing(
     durations={
-        "completion_timeout": 5.0,
-        "return_timeout": 0.8,
+        "completion_timeout": 20.0,
+        "return_timeout": 3.0,
         "cancel_grace": 0.3,
-        "proof_timeout": 1.2,
+        "proof_timeout": 3.0,
         "recovery_window": 30.0,
     },
     read_first=0.08,
@@ -44,8 +44,6 @@ _FAST = Timing(
     effect_cap=1.0,
     lease=10.0,
 )
-STEP = 0.2
-"""Seconds the CCV simulator stays in each status: longer than a read takes to come round, so that none is skipped by accident."""
 
 
 class Unmet(Exception):
@@ -134,7 +132,7 @@ async def world(db: str) -> AsyncIterator[World]:
     shop = Starlette(routes=[Route("/thanks", _thanks), Route("/sorry", _thanks)])
     async with (
         ConnectSimulator() as connect_sim,
-        CcvSimulator(api_key="demo", step_seconds=STEP, allow_http_notifications=True) as ccv_sim,
+        CcvSimulator(api_key="demo", allow_http_notifications=True) as ccv_sim,
         serve(connect_sim.asgi) as connect_url,
         serve(ccv_sim.asgi) as ccv_url,
         serve(shop) as shop_url,

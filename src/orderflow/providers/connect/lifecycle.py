@@ -13,6 +13,8 @@ Kept by hand as a table. An edge reads: who says so, from -> to, who caused it, 
 
 from orderflow.lifecycle.declare import Flag, Lifecycle, State, assumed, documented, edge, inferred, once, reading, repeatable
 from orderflow.lifecycle.facts import Fact
+from orderflow.lifecycle.properties import (
+    ENTERS_PROVEN, ENTERS_PROVISIONAL, absence, after, at, by, left, on, precedence, response, under)
 from orderflow.vocabulary import Cause, Origin
 
 command, reply, observation, claim, clock, operator = Origin
@@ -91,7 +93,7 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     fulfillment_refused = (
         edge(reply, payment_error.from_(fulfilling, fulfillment_in_doubt), connect, documented("A3: 200 with ERROR, 400"), "refused")
       | edge(reply, confirming.to(payment_error), connect, inferred("A3: the callback came before the answer"), "refused", cond=~by_url))
-    fulfillment_undelivered = edge(reply, fulfilling.to(registered), us, inferred("A12: never executed"), "never sent",
+    fulfillment_undelivered = edge(reply, fulfilling.to(registered), us, inferred("A12: not executed, or never confirmed"), "not delivered",
                                    cond=~by_url, sets={"way": "none"})
     fulfillment_answer_lost = edge(reply, fulfilling.to(fulfillment_in_doubt), us, inferred("A3: no word on calling twice"), "answer lost",
                                    cond=sms_in_flight)
@@ -181,4 +183,14 @@ class ConnectLifecycle(Lifecycle, name="connect"):
         "preliminary": reading(consistent=[registering, registration_in_doubt, registered, fulfilling, fulfillment_in_doubt,
                                            awaiting_payment, confirming, cancelled, payment_error, outcome_unknown]),
         "fulfilled": reading(consistent=[fulfilled, assigning, assignment_in_doubt, user_assigned], proves=fulfilled),
+    }
+    properties = {  # judged by `orderflow check`
+        "fulfilled only on proof": precedence(on("seen_fulfilled"), at(paid, fulfilled, assigning, user_assigned)),
+        "paid never without something to pay": absence(at(paid) & ~under(to_pay)),
+        "no claim proves or ends anything": absence(by(claim) & (ENTERS_PROVEN | ENTERS_PROVISIONAL)),
+        "cancelled by a customer only on a claimed cancel": precedence(on("returned_cancel"), at(cancelled) & left(confirming)),
+        "nothing revives once the window is closed": absence(left(cancelled, payment_error, outcome_unknown),
+                                                             after(under(window.is_("closed")))),
+        "whoever is sent to pay learns an outcome": response(at(fulfilling, awaiting_payment, confirming),
+                                                            at(paid, fulfilled, cancelled, payment_error, outcome_unknown)),
     }

@@ -8,7 +8,8 @@ A ``World`` is an ``Orderflow`` on a database of its own, both simulators and th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,13 @@ def connect_at(base: str, **settings: Any) -> Connect:
     settings = {"timing": CONNECT_FAST, "timeout": 5.0, "fulfilled_literals": (FULFILLED,), "return_pages": (SHOP,), **settings}
     api, login = f"{base}/capi", f"{base}/user"
     return Connect(api, login, settings.pop("client_id", CONNECT_ID), settings.pop("client_secret", CONNECT_SECRET), **settings)
+
+
+async def eventually(holds: Callable[[], object], seconds: float = 5.0) -> None:
+    """Return once ``holds()``: for what happens in a simulator, where no event tells. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await asyncio.sleep(0.002)
 
 
 # ── a world ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -59,8 +59,14 @@ class SystemClock:
 
 
 def provider_factories() -> dict[str, Callable[..., Provider]]:
-    """Every provider found by entry point (group ``orderflow.providers``), by name."""
-    return {entry.name: entry.load() for entry in sorted(entry_points(group=_GROUP), key=lambda entry: entry.name)}
+    """Every provider found by entry point (group ``orderflow.providers``), by name. One that cannot be imported is left out, aloud."""
+    found: dict[str, Callable[..., Provider]] = {}
+    for entry in sorted(entry_points(group=_GROUP), key=lambda entry: entry.name):
+        try:
+            found[entry.name] = entry.load()
+        except Exception as error:  # noqa: BLE001  a stranger's package may raise anything; the others are not to suffer
+            _log.warning("provider.broken", provider=entry.name, error=f"{type(error).__name__}: {error}")
+    return found
 
 
 class Orderflow:
@@ -73,6 +79,7 @@ class Orderflow:
         link_keys: key id -> secret, for signing our public URLs; the first signs, all verify.
         work: carry out effects, reads and deadlines in this process.
         poll: the longest silence between two looks at the database, in seconds.
+        clock, dice, new_id: time, randomness and order ids, for tests that must repeat.
 
     Raises (on ``async with``):
         ConfigurationError: a setting is missing or contradicts another.
@@ -90,11 +97,13 @@ class Orderflow:
         poll: float = 1.0,
         clock: Clock | None = None,
         dice: random.Random | None = None,
+        new_id: Callable[[], str] | None = None,
     ) -> None:
         self._providers = _named(providers)
         self._store = store_at(db) if isinstance(db, str) else db
         self._links = SignedLinks(public_url, link_keys or {})
         self._clock = clock or SystemClock()
+        self._new_id = new_id or (lambda: secrets.token_hex(10))
         dice = dice or random.Random()  # noqa: S311  spreads reads, keeps no secret
         self._hosts = Hosts()
         self._door = Door(self._store, self._providers, self._hosts, self._clock, dice)
@@ -121,6 +130,11 @@ class Orderflow:
         if self._worker is not None:
             await self._worker.stop()
         await self._close()
+
+    async def abandon(self) -> None:
+        """End as a killed process would: what is in flight is never answered. For rehearsals; services use ``async with``."""
+        if self._worker is not None:
+            await self._worker.abandon()
 
     async def _close(self) -> None:
         await self._store.close()
@@ -152,7 +166,7 @@ class Orderflow:
         canonical = json.dumps(request, sort_keys=True, default=lambda value: dict(value) if isinstance(value, Mapping) else str(value))
         now = self._clock.now()
         snapshot = Snapshot(found.table.initial, draft.facts, draft.data, 0)
-        order = Order(f"{provider}-{secrets.token_hex(10)}", provider, key, snapshot, now, now)
+        order = Order(f"{provider}-{self._new_id()}", provider, key, snapshot, now, now)
         return await self._store.create(order, hashlib.sha256(canonical.encode()).hexdigest())
 
     async def tell(self, order_id: str, command: Command, /, *, key: str | None = None, **arguments: object) -> Decision:

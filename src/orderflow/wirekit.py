@@ -134,6 +134,11 @@ def write(obj: object) -> dict[str, Any]:
 # ---------------------------------------------------------------- spelling
 
 
+def spellings(cls: Any) -> Mapping[str, tuple[str, ...]]:
+    """Attribute name to its JSON spellings, the one to write first; without ``extra``."""
+    return _spellings(cls)
+
+
 @cache
 def _spellings(cls: Any) -> Mapping[str, tuple[str, ...]]:
     """Attribute name to its JSON spellings, the one to write first; without ``extra``."""
@@ -153,7 +158,7 @@ def _plain(value: object) -> Any:
     if attrs.has(kind):
         typed = {names[0]: getattr(value, name) for name, names in _spellings(kind).items()}
         known = {name: _plain(part) for name, part in typed.items() if part is not None}
-        return {**getattr(value, EXTRA, {}), **known}
+        return {**_plain(getattr(value, EXTRA, {})), **known}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):

@@ -132,3 +132,20 @@ def test_stuck_lists_who_outstayed_the_budget_of_a_state(orderflow: Any, db: str
     connection.close()
 
     assert in_doubt in orderflow("orders", "list", "--db", db, "--stuck").out
+
+
+def test_draw_shows_the_path_on_the_lifecycle(orderflow: Any, db: str, in_doubt: str, tmp_path: Path) -> None:
+    ran = orderflow("orders", "draw", in_doubt, "--db", db)
+    assert ran.code == 0
+    assert f'<title id="ccv-t">Order {in_doubt}: submission_in_doubt</title>' in ran.out
+    assert "override</text>" in ran.out, "the operator's move is an arrow of its own"
+    assert orderflow("orders", "draw", in_doubt, "--db", db, "--out", "here.png").code == 0
+    assert (tmp_path / "here.png").read_bytes().startswith(b"\x89PNG")
+    text = orderflow("orders", "draw", in_doubt, "--db", db, "--format", "mermaid").out
+    assert "style s_submission_in_doubt fill:#4f46e5" in text
+
+
+def test_draw_says_what_it_cannot(orderflow: Any, db: str, in_doubt: str) -> None:
+    assert orderflow("orders", "draw", "nope", "--db", db).code == 3
+    unknown = orderflow("orders", "draw", in_doubt, "--db", db, "--out", "here.txt")
+    assert (unknown.code, "none of mermaid, svg, png, dot, plantuml" in unknown.err) == (2, True)

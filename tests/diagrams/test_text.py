@@ -5,8 +5,9 @@ import re
 import pytest
 
 from orderflow.diagrams import draw, render
+from orderflow.diagrams.captions import captions
 from orderflow.diagrams.markdown import markdown
-from orderflow.diagrams.mermaid import legend, mermaid, shared
+from orderflow.diagrams.mermaid import legend, mermaid
 from orderflow.errors import InvalidInput
 from orderflow.lifecycle.table import Table
 
@@ -20,7 +21,7 @@ SYNTAX = re.compile(
     | \s+end
     | \s+\w+\ (--> | ---> | -\.-> | -\.\.->)\|Q\|\ \w+
     | \s+\w+\ ~~~\ \w+
-    | \s+(classDef | class | style)\ [\w,]+\ [\w\#:,\- ]+""",
+    | \s+(classDef | class | style | linkStyle)\ [\w,]+\ [\w\#:,.\- ]+""",
     re.VERBOSE,
 )
 
@@ -40,11 +41,11 @@ def cells(text: str, heading: str) -> list[list[str]]:
 
 def test_documented_lines_are_solid_and_others_dashed(ccv: Table) -> None:
     picture = mermaid(draw(ccv))
-    assert '  s_Processing -->|"processed"| s_Incomplete\n' in picture, "documented"
-    assert '  s_Incomplete -.->|"ready"| s_New\n' in picture, "inferred"
-    assert '  s_New -.->|"reserved"| s_ErpInProgress\n' in picture, "assumed"
-    assert '  any_open -..->|"CCV closes"| s_Closed\n' in picture, "a fan, inferred and assumed"
-    assert '  s_Screening --->|"rejected or closed"| s_Closed\n' in picture
+    assert '  s_Processing -->|"#9632; processed"| s_Incomplete\n' in picture, "documented"
+    assert '  s_Incomplete -.->|"#9679; ready"| s_New\n' in picture, "inferred"
+    assert '  s_New -.->|"#9632; reserved"| s_ErpInProgress\n' in picture, "assumed"
+    assert '  any_open -..->|"#9670; CCV closes"| s_Closed\n' in picture, "a fan, inferred and assumed"
+    assert '  s_Screening --->|"#9670; rejected or closed"| s_Closed\n' in picture
 
 
 def test_every_state_is_shown_by_its_value_once(registered: Table) -> None:
@@ -75,27 +76,27 @@ def test_hostile_texts_stay_texts(small: dict[str, Table]) -> None:
         assert not re.search(r"[^A-Za-z0-9 _.,:()+/'=-]", without_entities), text
     assert 's_end(["end"])' in picture, "a reserved word is no identifier of ours"
     shown = re.sub(r"#(\d+);", lambda found: chr(int(found[1])), max(texts, key=len))
-    assert shown == " ".join(next(edge.label for edge in small["hostile"].edges).split())
+    assert shown.removeprefix("▲ ") == " ".join(next(edge.label for edge in small["hostile"].edges).split())
 
 
 def test_hostile_texts_break_neither_table_nor_fence(small: dict[str, Table]) -> None:
-    table = render(small["hostile"], "table")
+    table = render(small["hostile"], "table").decode()
     for heading in ("# hostile", "## States", "## Guards", "## Facts"):
         rows = cells(table, heading)
         assert {len(row) for row in rows} == {len(rows[0])}
     assert "<b>" not in table
-    assert render(small["hostile"], "mermaid").count("```") == 4, "two fences, and none opened by a text"
+    assert render(small["hostile"], "mermaid").count(b"```") == 4, "two fences, and none opened by a text"
 
 
-def test_labels_share_their_beginning() -> None:
-    given = ("accepted", "returned: success", "returned: cancel, late", "callback: success")
-    assert shared(given) == ("accepted", "returned: success, cancel, late", "callback: success")
+def test_labels_share_their_beginning_and_keep_their_cause(connect: Table) -> None:
+    (arrow,) = (a for a in draw(connect).arrows if (a.source, a.target, a.solid) == ("fulfilling", "confirming", True))
+    assert [caption.marked for caption in captions(arrow)] == ["■ accepted", "● returned: success, cancel", "■ returned: error, unclear"]
 
 
 def test_legend_explains_the_kinds_that_occur(ccv: Table, connect: Table) -> None:
     assert '"open, assumed"' in legend(draw(ccv))
     assert '"open, assumed"' not in legend(draw(connect))
-    assert '-.->|"inferred or assumed"|' in legend(draw(connect))
+    assert '-.->|"assumed"|' in legend(draw(connect))
 
 
 def test_table_holds_every_edge_with_all_it_says(registered: Table) -> None:

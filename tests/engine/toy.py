@@ -124,7 +124,15 @@ TIMING = Timing(
     lease=60.0,
     notice_fanout=2,
 )
-FAST = evolve(TIMING, durations=dict.fromkeys(TIMING.durations, 60.0), read_first=0.02, read_cap=0.1, read_interval=0.005, effect_first=0.01, lease=5.0)
+FAST = evolve(
+    TIMING,
+    durations=dict.fromkeys(TIMING.durations, 60.0),
+    read_first=0.02,
+    read_cap=0.1,
+    read_interval=0.005,
+    effect_first=0.01,
+    lease=5.0,
+)
 """For tests on the real clock."""
 
 Answer = Outcome | BaseException | Callable[[Order], Awaitable[Outcome]]

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import statemachine
 
-from orderflow.lifecycle.declare import Lifecycle, State, assumed, edge, once, reading, repeatable
+from orderflow.lifecycle import properties
+from orderflow.lifecycle.declare import Lifecycle, State, assumed, documented, edge, inferred, once, reading, repeatable
 from orderflow.lifecycle.facts import Fact, Flag
 from orderflow.lifecycle.table import Table
 from orderflow.vocabulary import Cause, Origin
@@ -64,7 +65,11 @@ def declare() -> Declare:
             "State": State,
             "statemachine": statemachine,
             "e": partial(edge, cause=Cause.US, evidence=assumed("a test"), label="moves"),
+            "documented": documented,
+            "inferred": inferred,
+            "assumed": assumed,
             "once": once,
+            "p": properties,
             "reading": reading,
             "repeatable": repeatable,
             "elsewhere": Flag(),

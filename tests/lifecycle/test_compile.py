@@ -112,6 +112,13 @@ SEEDS: dict[str, tuple[str, ...]] = {
         SOUND + "readings = {'done': reading(consistent=[State('c')])}",
         SOUND + "readings = {b.value: reading(consistent=[b])}",  # None: a state has its value only once the class is made
     ),
+    "property-unknown": (
+        SOUND + "properties = {'x': p.absence(p.at(State('c')))}",
+        SOUND + "properties = {'x': p.absence(p.at(b), p.after(p.on('fly')))}",
+        SOUND + "properties = {'x': p.universality(p.can('fly') & ~p.at(b))}",
+        SOUND + "properties = {'x': p.precedence(p.on('go'), p.at(b) & elsewhere)}",
+        SOUND + "properties = {'x': p.at(b)}",
+    ),
     "recovery-misplaced": (SOUND + "seen = e(observation, a.to(b), recovery=True)",),
     "unproven-entry": (
         *(

@@ -220,6 +220,14 @@ async def test_an_anomaly_flags_the_order_until_it_moves(store: Store, reason: R
     assert (await store.load(order.id)).flagged is False
 
 
+async def test_the_same_anomaly_flags_again_after_a_step_that_stays(store: Store) -> None:
+    order = await store.create(new_order(), "content")
+    for flagged, judge in ((True, stay(Reason.ANOMALY)), (False, move("drafted")), (True, stay(Reason.ANOMALY))):
+        await store.commit(order.id, None, judge)
+        assert (await store.load(order.id)).flagged is flagged
+    assert [(row.count, row.version) for row in await store.refusals(order.id)] == [(2, 1)]
+
+
 # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -118,7 +118,7 @@ async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "orders.db: unable to open" in await _refused(tmp_path / "nowhere" / "orders.db")
 
 
-@pytest.mark.parametrize("url", ["orders.db", "sqlite://orders.db", "sqlite:///", "postgresql:///orders", ""])
+@pytest.mark.parametrize("url", ["orders.db", "sqlite://orders.db", "sqlite:///", "mysql://host/orders", "postgresql://", ""])
 def test_a_url_that_names_no_database_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="db: want"):
         store_at(url)
@@ -175,9 +175,7 @@ async def test_processes_that_open_one_fresh_file_at_once_all_write_to_it(path: 
 
     async def process(name: str) -> tuple[int | None, str]:
         command = (sys.executable, "-c", OPEN_AND_WRITE, f"sqlite:///{path}", name)
-        running = await asyncio.create_subprocess_exec(
-            *command, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}, stderr=asyncio.subprocess.PIPE
-        )
+        running = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
         _, errors = await running.communicate()
         return running.returncode, errors.decode()
 

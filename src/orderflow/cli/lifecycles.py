@@ -13,15 +13,17 @@ from orderflow.cli.exits import Exit
 from orderflow.diagrams import describe, stale, write
 from orderflow.errors import DeclarationError
 from orderflow.lifecycle.check import check as checked
+from orderflow.lifecycle.paths import Judged
 
 Name = Annotated[str | None, Parameter(name="NAME", help="A lifecycle's name, module:Class or file.py:Class; all lifecycles if absent.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON document instead of a table.")]
 
 
 def check(name: Name = None, /, *, as_json: Json = False) -> Exit:
-    """Check lifecycles: every rule of the declaration, and what only a walk over all states and facts can show.
+    """Check lifecycles: every rule of the declaration, what only a walk over all states and facts can show, and every property.
 
-    A declaration that cannot even be imported is a problem like any other. Exit code 1 if there are problems.
+    A property that holds is shown with a path on which it matters, and with the weakest
+    evidence that it needs. A declaration that cannot even be imported is a problem like any other. Exit code 1 if there are problems.
     """
     reports = [_report(each) for each in _names(name)]
     if as_json:
@@ -40,9 +42,23 @@ def _report(name: str) -> dict[str, Any]:
         report = checked(finding.find(name))
     except DeclarationError as error:
         problem = {"rule": error.rule, "where": name, "explanation": error.explanation}
-        return {"lifecycle": error.lifecycle, "problems": [problem], "figures": {}}
+        return {"lifecycle": error.lifecycle, "problems": [problem], "figures": {}, "properties": []}
     problems = [asdict(problem) for problem in report.problems]
-    return {"lifecycle": report.lifecycle, "problems": problems, "figures": asdict(report.figures)}
+    properties = [_property(judged) for judged in report.properties]
+    return {"lifecycle": report.lifecycle, "problems": problems, "figures": asdict(report.figures), "properties": properties}
+
+
+def _property(judged: Judged) -> dict[str, Any]:
+    return {
+        "property": judged.promised.name,
+        "pattern": str(judged.promised.pattern),
+        "says": judged.promised.text,
+        "verdict": str(judged.verdict),
+        "path": list(judged.steps),
+        "missing": judged.missing,
+        "leans_on": judged.leans_on,
+        "unsure": list(judged.unsure),
+    }
 
 
 def _print_reports(reports: list[dict[str, Any]]) -> None:
@@ -51,6 +67,13 @@ def _print_reports(reports: list[dict[str, Any]]) -> None:
         verdict = f"{count} problem{'' if count == 1 else 's'}" if count else "ok"
         figures = ", ".join(f"{value} {figure}" for figure, value in report["figures"].items())
         show.line(f"{report['lifecycle']}: {verdict}" + (f" ({figures})" if figures else ""))
+    promised = [
+        (report["lifecycle"], each["property"], each["verdict"], each["leans_on"], " > ".join(step.split(":")[0] for step in each["path"]))
+        for report in reports
+        for each in report["properties"]
+    ]
+    if promised:
+        show.table(("lifecycle", "property", "verdict", "leans on", "path"), promised)
     rows = [
         (report["lifecycle"], problem["rule"], problem["where"], problem["explanation"])
         for report in reports
@@ -65,12 +88,13 @@ def diagram(
     /,
     *,
     format: Annotated[  # noqa: A002 - the option's name
-        Literal["mermaid", "table"] | None, Parameter(help="Only this; both if absent.")
+        Literal["mermaid", "table", "svg", "png", "dot", "plantuml", "xstate"] | None,
+        Parameter(help="Only this; mermaid, table and svg if absent."),
     ] = None,
     out: Annotated[Path, Parameter(help="The directory of the files.")] = Path("diagrams"),
     check: Annotated[bool, Parameter(negative="", help="Write nothing; name what is stale, and exit with 6.")] = False,
 ) -> Exit:
-    """Draw lifecycles as Markdown files: a Mermaid picture, and a table of every transition."""
+    """Draw lifecycles as files. --check needs no extra: text is compared byte for byte, svg and png by the table they name."""
     tables = [finding.find(each) for each in _names(name)]
     formats = (format,) if format else ()
     if not check:

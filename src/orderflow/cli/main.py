@@ -28,10 +28,15 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("demo", "orderflow.cli.demo:demo", "Play real orders of both providers, over real sockets."),
-    Command("check", "orderflow.cli.lifecycles:check", "Check lifecycles against the rules: reachable, no dead ends."),
+    Command("sim", "orderflow.cli.sim:sim", "Stand in for Connect or CCV over HTTP, with pages to click."),
+    Command("check", "orderflow.cli.lifecycles:check", "Check lifecycles: rules, properties over every path."),
     Command("diagram", "orderflow.cli.lifecycles:diagram", "Draw lifecycles, or say which drawings are stale."),
     Command("orders", "orderflow.cli.orders:orders", "Look at stored orders; resolve or override them, audited."),
+    Command("db", "orderflow.cli.db:db", "Say which schema a database has; bring it up to date."),
     Command("lifecycles", "orderflow.cli.lifecycles:lifecycles", "Print lifecycles: states, edges, facts, readings."),
+    Command("diff", "orderflow.cli.diff:diff", "Compare two printed lifecycles; name the stored orders that break."),
+    Command("why", "orderflow.cli.why:why", "Say why an order may or may not take an event now."),
+    Command("audit", "orderflow.cli.audit:audit", "Judge a log of observed statuses against a lifecycle."),
 )
 
 

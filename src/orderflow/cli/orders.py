@@ -6,14 +6,17 @@ An order's data (payloads, personal data) is never printed; its state, facts, pa
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
 from cyclopts import App, Parameter
 
-from orderflow.cli import show
+from orderflow.cli import finding, show
 from orderflow.cli.exits import Exit
+from orderflow.errors import InvalidInput
 
 T = TypeVar("T")
 Db = Annotated[str, Parameter(help="Database URL, e.g. sqlite:///orders.db.", env_var="ORDERFLOW_DB")]
@@ -85,6 +88,49 @@ def show_(order: str, /, *, db: Db, json: Json = False) -> int:
             (row.reason.value, str(row.count), row.event, row.origin.value, row.state, _moment(row.last_at), row.detail) for row in refusals
         ]
         show.table(("not applied", "times", "event", "origin", "state", "last (UTC)", "detail"), rows, "")
+    return Exit.OK
+
+
+@orders.command
+def draw(
+    order: str,
+    /,
+    *,
+    db: Db,
+    format: Literal["svg", "png", "mermaid", "dot", "plantuml"] | None = None,  # noqa: A002 - the option's name
+    out: Path | None = None,
+) -> int:
+    """Draw one order on its lifecycle: the walked path bold, what was not seen itself dashed, where it is filled.
+
+    Parameters
+    ----------
+    format:
+        How; by the suffix of --out if absent, else svg.
+    out:
+        The file to write; standard output if absent.
+    """
+    from orderflow.diagrams import draw as drawn  # noqa: PLC0415 - imported when a command runs
+    from orderflow.diagrams import render, walk  # noqa: PLC0415
+    from orderflow.diagrams.formats import kind_of  # noqa: PLC0415
+    from orderflow.diagrams.layout import either  # noqa: PLC0415
+
+    kind = format or (kind_of(out.name) if out else "svg")
+
+    async def look(flow: Any) -> Any:
+        found = await flow.order(order)
+        return found, await flow.journal(order)
+
+    found, journal = _with_flow(db, look)
+    table = finding.find(found.provider)
+    picture = render(table, kind, walk=walk(drawn(table), found.id, found.state, journal), layout=either)
+    if out:
+        out.write_bytes(picture)
+        show.line(f"{out} written")
+    elif kind == "png" and sys.stdout.isatty():
+        raise InvalidInput("out", "a png is nothing for a terminal; name a file")
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(picture)
     return Exit.OK
 
 

@@ -1,58 +1,49 @@
-"""The generated files: their names, first line, freshness. The only place of this room that touches a disk.
+"""The generated files: their names, freshness. The only place of this room that writes to a disk.
 
-A lifecycle ``x`` has ``x.diagram.md`` and ``x.table.md``. Both are Markdown, not ``.mmd``: GitHub, GitLab and editors
-draw a Mermaid fence inside Markdown, while a bare Mermaid file is drawn by some only, and has no place for a legend,
-for what the picture leaves out, or for a link to the table. The suffix is the format, so the two of one lifecycle
-sort together.
+A lifecycle ``x`` has ``x.diagram.md``, ``x.table.md`` and ``x.svg``, and on request its other formats. The Mermaid picture is
+Markdown, not ``.mmd``: GitHub, GitLab and editors draw a Mermaid fence inside Markdown, while a bare Mermaid file is drawn
+by some only, and has no place for a legend, for what the picture leaves out, or for a link to the table.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from orderflow.diagrams.describe import digest
-from orderflow.diagrams.markdown import code, markdown, prose
-from orderflow.diagrams.mermaid import legend, mermaid
-from orderflow.diagrams.model import Drawing, draw
+from orderflow.diagrams.formats import EDITION, FORMATS, KEPT, render, stamped
 from orderflow.errors import InvalidInput
 from orderflow.lifecycle.table import Table
 
-_MARK = "<!-- orderflow table sha256:"
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
-
-
-def render(table: Table, kind: str) -> str:
-    """The whole text of one file.
-
-    Raises:
-        InvalidInput: no such format.
-    """
-    if kind not in _BODIES:
-        raise InvalidInput("format", f"{kind!r} is none of {', '.join(FORMATS)}")
-    return f"{_first_line(table)}\n\n{_BODIES[kind](table)}"
+_OURS = tuple(f".{each.suffix}" for each in FORMATS.values() if each.suffix.endswith(".md"))
+_CHANGED = "the lifecycle has changed since it was drawn"
+_EDITED = "edited by hand, or drawn by another version"
 
 
 def write(tables: Iterable[Table], out_dir: Path, formats: Sequence[str] = ()) -> list[Path]:
-    """Write the files of these tables (all formats unless some are named), making the directory; answers with their
-    paths.
+    """Write the files of these tables (those that are kept unless some formats are named), making the directory; answers
+    with their paths. Nothing is written unless all can be drawn.
 
     Raises:
         InvalidInput: no such format, a lifecycle's name that cannot be a file's, or ``out_dir`` is a file.
+        ConfigurationError: a format needs the extra ``diagrams``.
         OSError: the disk says no.
     """
-    texts = _texts(tables, formats)
+    files = {_file_name(table, kind): render(table, kind) for table in tables for kind in formats or KEPT}
     if out_dir.exists() and not out_dir.is_dir():
         raise InvalidInput("out", f"{out_dir} is not a directory")
     out_dir.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        (out_dir / name).write_text(text, encoding="utf-8", newline="\n")
-    return [out_dir / name for name in texts]
+    for name, contents in files.items():
+        (out_dir / name).write_bytes(contents)
+    return [out_dir / name for name in files]
 
 
 def stale(tables: Iterable[Table], directory: Path, formats: Sequence[str] = (), *, complete: bool = True) -> list[str]:
-    """What is not as ``write`` would leave it, one ``name: reason`` each, sorted; empty: all fresh.
+    """What is not as ``write`` would leave it, one ``name: reason`` each, sorted; empty: all fresh. Needs no extra: svg
+    and png are judged by the table and the edition that they say they were drawn from. Without ``formats``: those that
+    are kept, and whatever others are there.
 
     ``complete``: these are all lifecycles there are, so a generated file of any other is named too.
 
@@ -61,81 +52,44 @@ def stale(tables: Iterable[Table], directory: Path, formats: Sequence[str] = (),
     """
     tables = tuple(tables)
     found = []
-    for name, text in _texts(tables, formats).items():
-        path = directory / name
-        if not path.is_file():
-            found.append(f"{name}: missing")
-            continue
-        there = path.read_bytes().replace(b"\r\n", b"\n").decode("utf-8", "replace")
-        if there.partition("\n")[0] != text.partition("\n")[0]:
-            found.append(f"{name}: the lifecycle has changed since it was drawn")
-        elif there != text:
-            found.append(f"{name}: edited by hand, or drawn by another version")
+    for table in tables:
+        for kind in formats or FORMATS:
+            path = directory / _file_name(table, kind)
+            reason = _staleness(table, kind, path)
+            if reason and (formats or kind in KEPT or path.is_file()):
+                found.append(f"{path.name}: {reason}")
     if complete:
-        found += [f"{name}: unknown, no lifecycle draws it" for name in _unknown(directory, set(_texts(tables, ())))]
+        known = {_file_name(table, kind) for table in tables for kind in FORMATS}
+        found += [f"{name}: unknown, no lifecycle draws it" for name in _unknown(directory, known)]
     return sorted(found)
 
 
+def _staleness(table: Table, kind: str, path: Path) -> str:
+    if not path.is_file():
+        return "missing"
+    there = path.read_bytes()
+    if not FORMATS[kind].laid_out:
+        there = there.replace(b"\r\n", b"\n")
+    drawn_from = stamped(there)
+    if drawn_from is None or drawn_from.digest != digest(table):
+        return _CHANGED if drawn_from else _EDITED
+    if FORMATS[kind].laid_out:
+        return "" if drawn_from.edition == str(EDITION) else "drawn by another version"
+    return "" if there == render(table, kind) else _EDITED
+
+
 def _unknown(directory: Path, known: set[str]) -> list[str]:
-    """Files that bear our mark or our suffixes and are nobody's."""
-    suffixes = tuple(f".{suffix}.md" for suffix in _SUFFIXES.values())
+    """Files that bear our stamp or our suffixes and are nobody's."""
     return [
         path.name
         for path in (directory.iterdir() if directory.is_dir() else ())
-        if path.is_file() and path.name not in known and (path.name.endswith(suffixes) or _is_marked(path))
+        if path.is_file() and path.name not in known and (path.name.endswith(_OURS) or stamped(path.read_bytes()))
     ]
-
-
-def _is_marked(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(_MARK)) == _MARK.encode()
-
-
-def _texts(tables: Iterable[Table], formats: Sequence[str]) -> dict[str, str]:
-    return {_file_name(table, kind): render(table, kind) for table in tables for kind in formats or FORMATS}
 
 
 def _file_name(table: Table, kind: str) -> str:
     if not _FILE_NAME.match(table.name):
         raise InvalidInput("lifecycle", f"the name {table.name!r} cannot be a file's")
-    return f"{table.name}.{_SUFFIXES.get(kind, kind)}.md"
-
-
-def _first_line(table: Table) -> str:
-    return f"{_MARK}{digest(table)} generated by `orderflow diagram`, do not edit -->"
-
-
-def _diagram(table: Table) -> str:
-    drawing = draw(table)
-    parts = [
-        f"# {prose(table.name)}: the lifecycle",
-        f"```mermaid\n{mermaid(drawing)}```",
-        "## Legend",
-        f"```mermaid\n{legend(drawing)}```",
-        "\n".join(f"- {line}" for line in _notes(drawing)),
-        f"Every edge with its event, guard, effects and page: [{table.name}.table.md]({table.name}.table.md).",
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _notes(drawing: Drawing) -> list[str]:
-    notes = ["A solid arrow is documented by the provider; a dashed one is inferred from its text or assumed by us."]
-    notes += [
-        f"The dashed box *{group.title}* is {', '.join(map(code, group.members))}. An arrow from it leaves each of them, "
-        "but those its label names and those with an arrow of their own to the same state."
-        for group in drawing.groups
-    ]
-    stays: dict[str, list[str]] = {}
-    for edge in drawing.stays:
-        stays.setdefault(edge.source, []).append(edge.label)
-    notes += [
-        f"Not drawn, since the order stays in {code(state)}: {', '.join(map(prose, dict.fromkeys(labels)))}."
-        for state, labels in stays.items()
-    ]
-    return notes
-
-
-_BODIES: dict[str, Callable[[Table], str]] = {"mermaid": _diagram, "table": markdown}
-_SUFFIXES = {"mermaid": "diagram", "table": "table"}
-FORMATS = tuple(_BODIES)
-"""What a lifecycle can be drawn as."""
+    if kind not in FORMATS:
+        raise InvalidInput("format", f"{kind!r} is none of {', '.join(FORMATS)}")
+    return f"{table.name}.{FORMATS[kind].suffix}"

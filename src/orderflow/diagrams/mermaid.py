@@ -17,9 +17,11 @@ Four things were found by looking at what dagre makes of it:
 from __future__ import annotations
 
 import re
-from hashlib import sha256
 
+from orderflow.diagrams.captions import KINDS, captions, explained, identifier
 from orderflow.diagrams.model import Arrow, Drawing, Group, GroupKind, Node, NodeKind
+from orderflow.diagrams.walk import Walk
+from orderflow.vocabulary import Strength
 
 _INIT = '%%{init: {"flowchart": {"curve": "monotoneY", "nodeSpacing": 24, "rankSpacing": 36, "padding": 10, "wrappingWidth": 170}}}%%'
 _INK = "color:#0f172a"
@@ -35,21 +37,15 @@ _STYLES = {
 _GROUP_STYLE = "fill:none,stroke:#94a3b8,stroke-width:1px,stroke-dasharray:6 4"
 _ANY_STYLE = f"fill:#f8fafc,stroke:#94a3b8,stroke-width:1px,stroke-dasharray:6 4,{_INK}"
 _START_STYLE = "fill:#64748b,stroke:#64748b"
-_MEANINGS = {
-    NodeKind.INITIAL: "start",
-    NodeKind.OPEN: "open",
-    NodeKind.ASSUMED: "open, assumed",
-    NodeKind.PROVEN: "proven, more may come",
-    NodeKind.PROVISIONAL: "provisional end",
-    NodeKind.PROVEN_END: "proven end",
-    NodeKind.END: "end",
-}
+_CURRENT_STYLE = "fill:#4f46e5,stroke:#312e81,stroke-width:4px,color:#ffffff"
+_ASSUMED_LINE = "stroke-dasharray:1.5 4.5"
+_WALKED_LINE, _UNSEEN_LINE = "stroke:#4f46e5,stroke-width:4px", "stroke:#4f46e5,stroke-width:4px,stroke-dasharray:8 5"
 _ROUND = frozenset({NodeKind.PROVISIONAL, NodeKind.PROVEN_END, NodeKind.END})
 _MARKUP = re.compile(r"[^A-Za-z0-9 _.,:()+/'=-]")
 
 
-def mermaid(drawing: Drawing) -> str:
-    """The picture, ending with a newline."""
+def mermaid(drawing: Drawing, walk: Walk | None = None) -> str:
+    """The picture, ending with a newline. ``walk``: an order on this very drawing."""
     nodes = {node.value: node for node in drawing.nodes}
     home = {member: group.kind for group in drawing.groups for member in group.members}
     lines = [_INIT, "flowchart TD", f'  start((" ")) --> {_end(drawing.initial)}']
@@ -61,17 +57,19 @@ def mermaid(drawing: Drawing) -> str:
     lines += [f"  {_arrow(arrow, home)}" for arrow in drawing.arrows]
     for group in drawing.groups:
         lines += [f"  {_end(member)} ~~~ {_end(group.kind)}" for member in _last(group, drawing.arrows)]
-    return "\n".join(lines + _classes(drawing)) + "\n"
+    return "\n".join(lines + _classes(drawing) + _links(drawing, walk)) + "\n"
 
 
 def legend(drawing: Drawing) -> str:
     """What the shapes, colours and lines of this picture mean, as a small picture of its own, ending with a newline."""
     kinds = [kind for kind in NodeKind if any(node.kind is kind for node in drawing.nodes)]
     lines = ["flowchart LR"]
-    lines += [f"  k{n}{_box(_MEANINGS[kind], kind)}:::{_class(kind)}" for n, kind in enumerate(kinds)]
+    lines += [f"  k{n}{_box(KINDS[kind], kind)}:::{_class(kind)}" for n, kind in enumerate(kinds)]
     lines.append("  " + " ~~~ ".join(f"k{n}" for n in range(len(kinds))))
-    lines.append('  a((" ")) -->|"documented"| b((" ")) -.->|"inferred or assumed"| c((" "))')
+    lines.append('  a((" ")) -->|"documented"| b((" ")) -.->|"inferred"| c((" ")) -.->|"assumed"| d((" "))')
+    lines.append(f'  m["{escape(explained(drawing))}"]')
     lines += [f"  classDef {_class(kind)} {_STYLES[kind]}" for kind in kinds]
+    lines += ["  style m fill:none,stroke:none", f"  linkStyle {len(kinds) + 1} {_ASSUMED_LINE}"]
     return "\n".join(lines) + "\n"
 
 
@@ -80,17 +78,6 @@ def escape(text: str) -> str:
     entity.
     """
     return _MARKUP.sub(lambda found: f"#{ord(found[0])};", " ".join(text.split()))
-
-
-def shared(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Labels that begin alike up to a colon share it: ``returned: success``, ``returned: cancel`` give ``returned:
-    success, cancel``.
-    """
-    tails: dict[str, list[str]] = {}
-    for label in labels:
-        head, colon, tail = label.partition(": ")
-        tails.setdefault(head + colon, []).append(tail)
-    return tuple(head + ", ".join(tail) for head, tail in tails.items())
 
 
 def _node(node: Node) -> str:
@@ -105,14 +92,13 @@ def _end(end: str | GroupKind) -> str:
     """An identifier: prefixed, since Mermaid has reserved words; with a digest where the value had to be changed."""
     if isinstance(end, GroupKind):
         return f"any_{end}"
-    plain = re.sub(r"[^A-Za-z0-9_]", "_", end)
-    return f"s_{plain}" if plain == end else f"s_{plain}_{sha256(end.encode()).hexdigest()[:8]}"
+    return f"s_{identifier(end)}"
 
 
 def _arrow(arrow: Arrow, home: dict[str, GroupKind]) -> str:
     inside = _home(arrow.source, home) is _home(arrow.target, home)
     line = ("-->" if inside else "--->") if arrow.solid else ("-.->" if inside else "-..->")
-    label = "<br/>".join(escape(label) for label in shared(arrow.labels))
+    label = "<br/>".join(escape(caption.marked) for caption in captions(arrow))
     return f'{_end(arrow.source)} {line}|"{label}"| {_end(arrow.target)}'
 
 
@@ -135,6 +121,18 @@ def _classes(drawing: Drawing) -> list[str]:
     for group in drawing.groups:
         lines += [f"  style g_{group.kind} {_GROUP_STYLE}", f"  style {_end(group.kind)} {_ANY_STYLE}"]
     return lines
+
+
+def _links(drawing: Drawing, walk: Walk | None) -> list[str]:
+    """Lines are numbered as they were written; the one from the start is 0."""
+    walked = walk.arrows if walk else {}
+    looks = {
+        _ASSUMED_LINE: [n for n, arrow in enumerate(drawing.arrows) if arrow.strength is Strength.ASSUMED and n not in walked],
+        _WALKED_LINE: [n for n, seen in sorted(walked.items()) if seen],
+        _UNSEEN_LINE: [n for n, seen in sorted(walked.items()) if not seen],
+    }
+    lines = [f"  linkStyle {','.join(str(n + 1) for n in links)} {look}" for look, links in looks.items() if links]
+    return [*lines, f"  style {_end(walk.state)} {_CURRENT_STYLE}"] if walk and walk.state in walk.visited else lines
 
 
 def _class(kind: NodeKind) -> str:

@@ -78,6 +78,15 @@ class Arrow:
     solid: bool
     edges: tuple[Edge, ...] = field(repr=False)
 
+    @property
+    def strength(self) -> Strength:
+        """How sure the arrow is: as its weakest edge; a fan: as most of its edges, which are all documented or all not."""
+        order = list(Strength)
+        if not self.edges:  # an order's move outside the table
+            return Strength.ASSUMED
+        ranked = sorted((edge.evidence.strength for edge in self.edges), key=order.index)
+        return ranked[len(ranked) // 2 if isinstance(self.source, GroupKind) else -1]
+
 
 @frozen
 class Drawing:

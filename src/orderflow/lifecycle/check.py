@@ -13,6 +13,9 @@ compile.py, on the table and by other means: a table may also be built by hand, 
     final-edge        an edge out of a final state
     deadline          armed where its event does nothing, or not armed where its event has an edge
     reading           over unknown states, inconsistent with what it proves, or never able to prove it
+
+Beside the rules, every declared property is judged over all paths (paths.py): one that fails, or that is vacuous, is a problem named
+``property-fails`` or ``property-vacuous``. There are no unchecked guards: what is not built of declared facts does not compile.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from orderflow.lifecycle.decide import decide, pollable, settled
 from orderflow.lifecycle.explore import Moves, Pair, leading_to, reachable
 from orderflow.lifecycle.facts import Value, valuations
 from orderflow.lifecycle.observe import observe
+from orderflow.lifecycle.paths import Judged, Verdict, judge
 from orderflow.lifecycle.table import Edge, Table
 from orderflow.vocabulary import Applied, Event, Observation, Origin, Snapshot
 
@@ -56,11 +60,12 @@ class Figures:
 
 @frozen
 class Report:
-    """The outcome for one lifecycle: no problems means sound."""
+    """The outcome for one lifecycle: no problems means sound. ``properties``: what was promised, each with its verdict and path."""
 
     lifecycle: str
     problems: tuple[Problem, ...]
     figures: Figures
+    properties: tuple[Judged, ...] = ()
 
 
 @frozen
@@ -72,9 +77,11 @@ class _Material:
 
 
 def check(table: Table) -> Report:
-    """Check a table against every rule above."""
+    """Check a table against every rule above, and judge its properties."""
     material = _Material(table, reachable(table))
     problems = tuple(Problem(name, where, why) for name, rule in RULES.items() for where, why in rule(material))
+    judged = judge(table, material.moves)
+    problems += tuple(_broken(one) for one in judged if one.verdict is not Verdict.HOLDS)
     figures = Figures(
         states=len(table.states),
         events=len(table.events),
@@ -83,7 +90,14 @@ def check(table: Table) -> Report:
         answers=sum(1 for _ in _answers(table)),
         pairs=len(material.moves),
     )
-    return Report(table.name, problems, figures)
+    return Report(table.name, problems, figures, judged)
+
+
+def _broken(judged: Judged) -> Problem:
+    promised = judged.promised
+    if judged.verdict is Verdict.VACUOUS:
+        return Problem("property-vacuous", promised.name, f"{promised.text}: {judged.missing} never happens, so it says nothing")
+    return Problem("property-fails", promised.name, f"{promised.text}: not so on {', '.join(judged.steps) or 'the very start'}")
 
 
 Found = Iterator[tuple[str, str]]

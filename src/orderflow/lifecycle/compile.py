@@ -23,6 +23,7 @@ Each refusal is a ``DeclarationError`` with a rule name of its own:
     effect-unanswered an effect whose replies are not declared
     deadline-unknown  a deadline for an event that is no clock event here, or a clock event that no deadline brings
     reading-unknown   a reading of no status, over states that are not here, or a proof without an observation edge
+    property-unknown  a property over states, events or facts that are not here
     recovery-misplaced a recovery edge out of a state that is not provisional
     unproven-entry    a command, claim or clock edge into a proven state, or a claim into a provisional one
     graph             what else python-statemachine refuses: unreachable states, traps
@@ -36,6 +37,7 @@ from types import MappingProxyType
 from orderflow.lifecycle.cells import DEFAULTS, Ambiguous, cells_of, union_of_reads
 from orderflow.lifecycle.declared import Declared, EdgeSpec, Refusal
 from orderflow.lifecycle.facts import Choice, Facts, Guard, Value
+from orderflow.lifecycle.properties import Property
 from orderflow.lifecycle.table import Edge, Reading, Reads, StateInfo, Table, frozen_map
 from orderflow.vocabulary import Kind, Origin, Step
 
@@ -78,6 +80,7 @@ def compile_table(declared: Declared) -> Table:
         pollable=MappingProxyType(polls),
         settled=MappingProxyType({s: _negated(facts, choice) for s, choice in moves.items()}),
         legal=MappingProxyType({state: _legal(facts, out[state]) for state in states}),
+        properties=_properties(declared, states, events, refuse),
     )
 
 
@@ -229,6 +232,16 @@ def _readings(declared: Declared, states: Mapping[str, StateInfo], edges: tuple[
             refuse("reading-unknown", f"{status!r} is over states that are not here, or proves one that no read enters")
         readings[status] = Reading(consistent, proves)
     return MappingProxyType(readings)
+
+
+def _properties(declared: Declared, states: Mapping[str, StateInfo], events: Mapping[str, Origin], refuse: Refusal) -> tuple[Property, ...]:
+    known = (states, events, declared.facts)
+    for name, promised in declared.properties.items():
+        if not isinstance(name, str) or not isinstance(promised, Property):
+            refuse("property-unknown", f"{name!r} is no property: name it with text and write it in one of the patterns")
+        if strays := promised.strays(known):
+            refuse("property-unknown", f"{name!r} speaks of {', '.join(map(repr, strays))}, which this lifecycle does not declare")
+    return tuple(promised.named(name) for name, promised in declared.properties.items())
 
 
 def _any(facts: Mapping[str, tuple[Value, ...]], edges: list[Edge]) -> Choice[bool]:

@@ -16,6 +16,7 @@ from statemachine.transition_list import TransitionList
 
 from orderflow.errors import DeclarationError
 from orderflow.lifecycle.facts import Fact, Guard, Value
+from orderflow.lifecycle.properties import Property
 from orderflow.vocabulary import Cause, Effect, Evidence, Origin
 
 # what dir() does not show: names the library fills in as parameters, sets on the class later, or reads from the body
@@ -99,6 +100,7 @@ class Declared:
     facts: dict[str, Fact] = field(factory=dict)
     effects: dict[str, EffectSpec] = field(factory=dict)
     readings: Mapping[str, ReadingSpec] = field(factory=dict)
+    properties: Mapping[str, Property] = field(factory=dict)
 
     @classmethod
     def from_body(cls, name: str, class_name: str, bases: tuple[type, ...], body: Mapping[str, Any]) -> Declared:
@@ -116,6 +118,9 @@ class Declared:
                 continue
             if attribute == "readings":
                 declared.readings = value
+                continue
+            if attribute == "properties":
+                declared.properties = value
                 continue
             refuse.name(attribute)
             declared._sort(attribute, value, refuse)
@@ -136,4 +141,4 @@ class Declared:
         elif hasattr(value, "provisional"):
             self.states[attribute] = value
         elif not isinstance(value, Guard):
-            refuse("foreign-attribute", f"{attribute!r} is no state, edge, fact, guard, effect or reading")
+            refuse("foreign-attribute", f"{attribute!r} is no state, edge, fact, guard, effect, reading or property")

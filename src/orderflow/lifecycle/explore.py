@@ -15,7 +15,7 @@ from orderflow.lifecycle.table import Edge, Table
 from orderflow.vocabulary import Snapshot
 
 
-@frozen
+@frozen(cache_hash=True)
 class Pair:
     """A state under facts; ``values`` are those of the table's facts, in declared order."""
 
@@ -48,21 +48,25 @@ def starts(table: Table) -> Iterator[Pair]:
         yield Pair(table.initial, values)
 
 
+def moves_from(table: Table, pair: Pair) -> tuple[tuple[Edge, Pair], ...]:
+    """The enabled edges of a pair, in declared order, and where each leads."""
+    facts = pair.facts(table)
+    return tuple(
+        (edge, Pair(edge.target, tuple(edge.sets.get(name, value) for name, value in facts.items())))
+        for edge in table.out[pair.state]
+        if edge.holds.pick(facts)
+    )
+
+
 def reachable(table: Table) -> Moves:
     """Every pair that edges of any origin lead to from the starts, with its moves."""
-    order = tuple(table.facts)
     moves: dict[Pair, tuple[tuple[Edge, Pair], ...]] = {}
     todo = list(starts(table))
     while todo:
         pair = todo.pop()
         if pair in moves:
             continue
-        facts = pair.facts(table)
-        moves[pair] = tuple(
-            (edge, Pair(edge.target, tuple(edge.sets.get(name, facts[name]) for name in order)))
-            for edge in table.out[pair.state]
-            if edge.holds.pick(facts)
-        )
+        moves[pair] = moves_from(table, pair)
         todo += [onward for _, onward in moves[pair]]
     return moves
 

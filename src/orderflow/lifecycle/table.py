@@ -11,6 +11,7 @@ from types import MappingProxyType
 from attrs import field, frozen
 
 from orderflow.lifecycle.facts import Choice, Value
+from orderflow.lifecycle.properties import Property
 from orderflow.vocabulary import Cause, Decision, Effect, Evidence, Origin, Step
 
 Reads = tuple[tuple[str, tuple[Value, ...]], ...]
@@ -91,6 +92,7 @@ class Table:
     pollable: Mapping[str, Choice[bool]] = field(repr=False)
     settled: Mapping[str, Choice[bool]] = field(repr=False)
     legal: Mapping[str, Choice[tuple[str, ...]]] = field(repr=False)  # commands and operator events, in declared order
+    properties: tuple[Property, ...] = ()  # promises about every path; no decision depends on them
 
     @property
     def initial(self) -> str:

@@ -2,7 +2,7 @@
 
 A provider's simulator subclasses ``Simulator``, builds a Starlette app of its own and sets
 ``self.asgi = self.guard(app)``; its endpoints call ``mark_executed(request.scope)`` where the provider has acted.
-Everything here knows HTTP and no provider.
+Everything here knows HTTP and no provider. README.md is the guide.
 """
 
 from __future__ import annotations
@@ -10,19 +10,28 @@ from __future__ import annotations
 from orderflow.simkit.clock import SimClock
 from orderflow.simkit.deliveries import Deliveries, Delivery
 from orderflow.simkit.faults import Fault, Faults, matches
-from orderflow.simkit.journal import Received, RequestJournal, mark_executed
+from orderflow.simkit.journal import Near, Received, RequestJournal, mark_executed
+from orderflow.simkit.operations import Answer, Operation
 from orderflow.simkit.serving import serve
 from orderflow.simkit.simulator import Simulator
+from orderflow.simkit.switches import Switch
+from orderflow.simkit.views import Magic, OrderView
 
 __all__ = [
+    "Answer",
     "Deliveries",
     "Delivery",
     "Fault",
     "Faults",
+    "Magic",
+    "Near",
+    "Operation",
+    "OrderView",
     "Received",
     "RequestJournal",
     "SimClock",
     "Simulator",
+    "Switch",
     "mark_executed",
     "matches",
     "serve",

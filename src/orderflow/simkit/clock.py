@@ -38,6 +38,21 @@ class SimClock:
         while self._sleepers and self._sleepers[0][0] <= now:
             _release(heapq.heappop(self._sleepers)[2])
 
+    @property
+    def sleeping(self) -> int:
+        """How many sleep on this clock."""
+        return len(self._sleepers)
+
+    def stand(self, still: bool) -> None:
+        """Let the clock stand still from its present reading, or run on from it. Whoever sleeps, sleeps on."""
+        if still == self.manual:
+            return
+        self._base, self._zero, self.manual = self.now(), time.monotonic(), still
+        sleepers, self._sleepers = self._sleepers, []
+        # each sleeper looks at the clock anew, and sets itself a timer or none
+        for _, _, waiter in sleepers:
+            _release(waiter)
+
     async def sleep(self, seconds: float) -> None:
         """Sleep for so many seconds of this clock."""
         await self.sleep_until(self.now() + seconds)

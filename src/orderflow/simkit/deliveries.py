@@ -64,18 +64,33 @@ class Deliveries:
         """How many matching requests went out and were answered; the pattern is matched against ``METHOD /path``."""
         return sum(row.outcome == "sent" and _meant(match, row.method, row.url) for row in self._rows)
 
-    def arm(
-        self, kind: DeliveryKind, match: str = "", times: int | None = 1, seconds: float = 0.0, chance: float = 1.0
-    ) -> None:
+    def arm(self, kind: DeliveryKind, match: str = "", times: int | None = 1, seconds: float = 0.0, chance: float = 1.0) -> None:
         """Lose, double or hold back (by ``seconds`` of simulator time) the next ``times`` matching deliveries."""
         self._armed.append(_Armed(kind, match, times, seconds, chance))
+
+    @property
+    def under_way(self) -> int:
+        """How many background deliveries have not ended, held-back ones included."""
+        return len(self._tasks)
+
+    @property
+    def armed(self) -> tuple[str, ...]:
+        """What is still to happen, in words."""
+        return tuple(f"{one.kind} {one.match or 'any'} x{'always' if one.times is None else one.times}" for one in self._armed)
 
     def clear(self) -> None:
         """Disarm everything."""
         self._armed.clear()
 
-    async def send(self, method: str, url: str) -> None:
-        """Deliver now and return when the receiver has answered (or has not)."""
+    def forget(self) -> None:
+        """Disarm everything, give up what is under way, forget what was sent."""
+        self._armed.clear()
+        for task in tuple(self._tasks):
+            task.cancel()
+        self._rows.clear()
+
+    async def send(self, method: str, url: str, *, patience: float = TIMEOUT_SECONDS) -> None:
+        """Deliver now and return when the receiver has answered (or has not, for ``patience`` seconds of real time)."""
         armed = self._take(method, url)
         if armed is not None and armed.kind == "drop":
             self._note(method, url, "dropped", None)
@@ -83,11 +98,11 @@ class Deliveries:
         if armed is not None and armed.kind == "delay":
             await self._clock.sleep(armed.seconds)
         for _ in range(2 if armed is not None and armed.kind == "duplicate" else 1):
-            await self._post(method, url)
+            await self._post(method, url, patience)
 
-    def start(self, method: str, url: str) -> None:
+    def start(self, method: str, url: str, *, patience: float = TIMEOUT_SECONDS) -> None:
         """Deliver in the background."""
-        task = asyncio.get_running_loop().create_task(self.send(method, url))
+        task = asyncio.get_running_loop().create_task(self.send(method, url, patience=patience))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -116,9 +131,10 @@ class Deliveries:
             return armed
         return None
 
-    async def _post(self, method: str, url: str) -> None:
+    async def _post(self, method: str, url: str, patience: float) -> None:
         try:
-            answer = await self._client().request(method, url, follow_redirects=False, timeout=TIMEOUT_SECONDS)
+            limits = httpx.Timeout(TIMEOUT_SECONDS, read=patience)
+            answer = await self._client().request(method, url, follow_redirects=False, timeout=limits)
         except (httpx.HTTPError, httpx.InvalidURL):
             self._note(method, url, "failed", None)
         else:

@@ -22,9 +22,11 @@ FaultKind = Literal[
     "html",
     "xml",
     "empty",
+    "hang",
+    "hang_after",
 ]
 KINDS: tuple[str, ...] = get_args(FaultKind)
-ACTS_FIRST = frozenset(KINDS) - {"status", "cut_before"}
+ACTS_FIRST = frozenset(KINDS) - {"status", "cut_before", "hang"}
 """The kinds in which the provider acts on the request although the caller may never learn it."""
 
 
@@ -52,7 +54,8 @@ class Fault:
     ``cut_before``: reset the connection before acting; ``cut_after``: act, then reset without an answer; ``cut_body``:
     act, then half of the body under its full Content-Length. ``delay``: wait ``seconds`` of real time, then act and
     answer; ``slow``: act, then drip the body out over ``seconds``. ``garbage``, ``html``, ``xml``, ``empty``: act, then
-    answer 200 with that (``body``, where given, replaces the stock text).
+    answer 200 with that (``body``, where given, replaces the stock text). ``hang``: never answer, until the caller hangs
+    up; ``hang_after``: act, then the same.
     ``chance`` below 1 is drawn, request by request, from the ``Faults``' seeded randomness.
     """
 
@@ -85,6 +88,11 @@ class Faults:
     def clear(self) -> None:
         """Disarm everything."""
         self._armed.clear()
+
+    def reset(self, seed: int) -> None:
+        """Disarm everything, and draw from the beginning again."""
+        self._armed.clear()
+        self._random.seed(seed)
 
     def take(self, method: str, path: str) -> Fault | None:
         """The fault this request runs into, used up by one; None when all goes well."""

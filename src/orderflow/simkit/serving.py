@@ -3,12 +3,14 @@ when it is called, so that simulators can be described without it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from orderflow.errors import ConfigurationError
 
+T = TypeVar("T")
 ABORT = "orderflow.abort"
 """ASGI extension: a callable that resets the TCP connection at once."""
 CLOSE = "orderflow.close"
@@ -31,3 +33,22 @@ async def serve(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIte
         raise ConfigurationError("simulators need uvicorn: install orderflow[sim]") from missing
     async with uvicorn_server.running(app, host, port) as url:
         yield url
+
+
+async def until(closing: asyncio.Event | None, feed: AsyncGenerator[T, None]) -> AsyncIterator[T]:
+    """What ``feed`` yields, until the server is about to stop: an endless answer would hold it open."""
+    stopped = asyncio.ensure_future((closing or asyncio.Event()).wait())
+    step: asyncio.Future[T] | None = None
+    try:
+        while True:
+            step = asyncio.ensure_future(anext(feed))
+            await asyncio.wait({step, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not step.done():
+                return
+            yield step.result()
+    finally:
+        left = [one for one in (step, stopped) if one is not None and not one.done()]
+        for one in left:
+            one.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await feed.aclose()

@@ -1,60 +1,120 @@
-"""What every provider's simulator is built on. What may live here: the base class and the guard that lets each request
-pass the journal and the faults; no endpoint, no status."""
+"""What every provider's simulator is built on. What may live here: the base class; no endpoint, no status."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, Self
 
 import httpx
-from attrs import define, field
 
-from orderflow.errors import ConfigurationError
 from orderflow.simkit.clock import SimClock
+from orderflow.simkit.control import Control
 from orderflow.simkit.deliveries import Deliveries
-from orderflow.simkit.faults import Fault, Faults
-from orderflow.simkit.journal import JOURNAL, ROW, Received, RequestJournal
-from orderflow.simkit.serving import ABORT, CLOSE, CLOSING
+from orderflow.simkit.events import EventLog
+from orderflow.simkit.faults import Faults
+from orderflow.simkit.guard import Asgi, Guard
+from orderflow.simkit.journal import RequestJournal
+from orderflow.simkit.operations import Operation
+from orderflow.simkit.scenario import HeaderScenarios
+from orderflow.simkit.switches import Switchboard
+from orderflow.simkit.views import Magic, OrderView
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
-
-SLOW_PIECES = 8
-STOCK: Mapping[str, tuple[bytes, bytes]] = {
-    "garbage": (b"application/json", b'{"cut": \x00\xff'),
-    "html": (b"text/html; charset=utf-8", b"<!doctype html><title>Sorry</title><h1>We will be right back</h1>"),
-    "xml": (b"application/xml", b'<?xml version="1.0"?><error><message>internal</message></error>'),
-    "empty": (b"application/json", b""),
-}
+QUIET_SECONDS = 5.0
+POLL_SECONDS = 0.001
 
 
-class Simulator:
-    """Base of the provider simulators: clock, faults, journal, deliveries, background tasks.
+class Simulator(Switchboard):
+    """Base of the provider simulators: clock, faults, journal, deliveries, events, background tasks, control calls, pages.
 
     A subclass builds its app and sets ``self.asgi = self.guard(app)``. Use as ``async with``, or call ``close``.
-    ``seed`` feeds everything that is drawn by chance.
+    ``seed`` feeds everything that is drawn by chance. Below ``/_sim`` the same simulator answers the control calls and shows
+    its pages; what is a method here is a call there.
     """
 
+    NAME = "simulator"
+    MAGIC: tuple[Magic, ...] = ()
     asgi: Asgi
 
-    def __init__(
-        self, *, clock: SimClock | None = None, seed: int = 0, client: httpx.AsyncClient | None = None
-    ) -> None:
+    def __init__(self, *, clock: SimClock | None = None, seed: int = 0, client: httpx.AsyncClient | None = None) -> None:
         self.clock = SimClock() if clock is None else clock
+        self.seed = seed
         self.faults = Faults(seed)
         self.journal = RequestJournal()
         self.deliveries = Deliveries(self.clock, client, seed)
+        self.events = EventLog()
+        self.header = HeaderScenarios(self.refusal, self.knows)
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: list[BaseException] = []
 
+    # ---------------------------------------------------------------- what a provider says of itself
+
+    def knows(self, tag: str) -> bool:
+        """Whether ``tag`` is one of this provider's magic values, without its sign (``cancel``, ``stuck@New``)."""
+        return False
+
+    def refusal(self, status: int) -> tuple[Mapping[str, str], bytes]:
+        """Headers and body with which this provider refuses."""
+        return {}, b""
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Every call this simulator answers, for its OpenAPI description."""
+        return ()
+
+    def schemes(self) -> Mapping[str, dict[str, Any]]:
+        """The OpenAPI security schemes that the operations name."""
+        return {}
+
+    def views(self) -> tuple[OrderView, ...]:
+        """Every order, oldest first."""
+        return ()
+
+    def transition(self, order_id: str, to: str, *, force: bool = False) -> None:
+        """Move one order by hand, as the provider could; with ``force``, as it could not.
+
+        Raises KeyError for an unknown order, ValueError for a move the provider would not make.
+        """
+        raise KeyError(order_id)
+
+    def forget(self) -> None:
+        """Forget every order and everything told about orders."""
+
+    # ---------------------------------------------------------------- for every provider
+
     def guard(self, app: Asgi) -> Asgi:
-        """``app`` behind the journal and the faults."""
-        return _Guard(app, self.clock, self.faults, self.journal)
+        """``app`` behind the control calls, the journal, the scenario header and the faults."""
+        return Guard(app, Control(self).asgi, self.clock, self.faults, self.journal, self.header, self.tell)
+
+    def tell(self, kind: str, **data: object) -> None:
+        """Say in the event feed that something happened."""
+        self.events.add(self.clock.now(), kind, **data)
+
+    def reset(self) -> None:
+        """As new: no orders, requests, faults or deliveries, and ids from the first; time and switches stay."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        self.faults.reset(self.seed)
+        self.deliveries.forget()
+        self.journal.clear()
+        self.header.clear()
+        self.forget()
+        self.tell("reset")
+
+    async def advance(self, seconds: float) -> None:
+        """Push time forward, and return when what fell due has happened and its deliveries are answered."""
+        self.clock.advance(seconds)
+        await self.quiet()
+        self.tell("clock", now=self.clock.now())
+
+    async def quiet(self) -> None:
+        """Wait until all background work sleeps on the clock or is done; after ``QUIET_SECONDS``, wait no longer."""
+        try:
+            async with asyncio.timeout(QUIET_SECONDS):
+                await asyncio.sleep(0)
+                while len(self._tasks) + self.deliveries.under_way > self.clock.sleeping:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            pass
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run ``work`` in the background until it ends or the simulator is closed."""
@@ -81,145 +141,3 @@ class Simulator:
         self._tasks.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
             self._failures.append(failure)
-
-
-@define
-class _Answer:
-    """What the app answered, held back so that a fault can spoil it."""
-
-    status: int = 500
-    headers: Headers = field(factory=list)
-    body: bytes = b""
-
-    async def take(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status, self.headers = message["status"], list(message.get("headers", ()))
-        elif message["type"] == "http.response.body":
-            self.body += message.get("body", b"")
-
-
-@define
-class _Guard:
-    app: Asgi
-    clock: SimClock
-    faults: Faults
-    journal: RequestJournal
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        body = await _read(receive)
-        method, path = scope["method"], scope["path"]
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        query = scope["query_string"].decode("latin-1")
-        n = self.journal.enter(Received(self.clock.now(), method, path, query, headers, body))
-        scope[JOURNAL], scope[ROW] = self.journal, n
-        fault = self.faults.take(method, path)
-        answered = await self._exchange(fault, scope, body, receive, send)
-        self.journal.amend(n, answered=answered)
-
-    async def _exchange(
-        self, fault: Fault | None, scope: Scope, body: bytes, receive: Receive, send: Send
-    ) -> int | None:
-        if fault is None:
-            return await _send(send, await self._act(scope, body, receive))
-        if fault.kind == "status":
-            return await _send(send, _told(fault, fault.status, fault.body))
-        if fault.kind == "cut_before":
-            await _cut(scope, receive, ABORT)
-            return None
-        if fault.kind == "delay":
-            await _pause(scope, fault.seconds)
-        answer = await self._act(scope, body, receive)
-        return await _spoil(fault, answer, scope, receive, send)
-
-    async def _act(self, scope: Scope, body: bytes, receive: Receive) -> _Answer:
-        answer = _Answer()
-        unread = [body]
-
-        async def replay() -> Message:
-            if unread:
-                return {"type": "http.request", "body": unread.pop(), "more_body": False}
-            return await receive()
-
-        await self.app(scope, replay, answer.take)
-        return answer
-
-
-async def _read(receive: Receive) -> bytes:
-    pieces: list[bytes] = []
-    while True:
-        message = await receive()
-        pieces.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(pieces)
-
-
-async def _pause(scope: Scope, seconds: float) -> None:
-    """Real seconds, cut short when the server stops: a caller that hung up must not hold the server open."""
-    closing: asyncio.Event = scope.get("extensions", {}).get(CLOSING) or asyncio.Event()
-    try:
-        async with asyncio.timeout(seconds):
-            await closing.wait()
-    except TimeoutError:
-        pass
-
-
-async def _send(send: Send, answer: _Answer, body: bytes | None = None, *, more: bool = False) -> int:
-    """Send an answer; ``body`` stands in for its body, with Content-Length still that of the whole."""
-    headers = [(name, value) for name, value in answer.headers if name.lower() != b"content-length"]
-    # a 204 or 304 has no body and must not announce one
-    if answer.body or answer.status not in (204, 304):
-        headers.append((b"content-length", b"%d" % len(answer.body)))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body if body is None else body, "more_body": more})
-    return answer.status
-
-
-async def _drip(scope: Scope, send: Send, answer: _Answer, seconds: float) -> int:
-    size = max(1, -(-len(answer.body) // SLOW_PIECES))
-    pieces = [answer.body[start : start + size] for start in range(0, len(answer.body), size)]
-    await _send(send, answer, b"", more=True)
-    for piece in pieces:
-        await _pause(scope, seconds / len(pieces))
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
-    return answer.status
-
-
-async def _cut(scope: Scope, receive: Receive, how: str) -> None:
-    cut = scope.get("extensions", {}).get(how)
-    if cut is None:
-        raise ConfigurationError("a cut connection needs a real socket: run the simulator under simkit.serve")
-    cut()
-    # stay until the server has noticed, else it takes our silence for a crash
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _told(fault: Fault, status: int, body: bytes, media: bytes = b"application/json") -> _Answer:
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fault.headers.items()]
-    if not any(name == b"content-type" for name, _ in headers):
-        headers.append((b"content-type", media))
-    return _Answer(status, headers, body)
-
-
-async def _spoil(fault: Fault, answer: _Answer, scope: Scope, receive: Receive, send: Send) -> int | None:
-    """Answer after the provider has acted, as the fault would have it."""
-    match fault.kind:
-        case "cut_after":
-            await _cut(scope, receive, ABORT)
-            return None
-        case "cut_body":
-            await _send(send, answer, answer.body[: len(answer.body) // 2], more=True)
-            await _cut(scope, receive, CLOSE)
-            return answer.status
-        case "slow":
-            return await _drip(scope, send, answer, fault.seconds)
-        case "status_after":
-            return await _send(send, _told(fault, fault.status, fault.body))
-        case "garbage" | "html" | "xml" | "empty":
-            media, stock = STOCK[fault.kind]
-            return await _send(send, _told(fault, 200, fault.body or stock, media))
-    return await _send(send, answer)

@@ -1,7 +1,8 @@
-"""Where orders are kept. ``open_store`` picks the store that a database URL names."""
+"""Where orders are kept. ``store_at`` picks the store that a database URL names."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from orderflow.errors import ConfigurationError
@@ -9,13 +10,32 @@ from orderflow.ports import Store
 from orderflow.store.sqlite import SqliteStore
 
 
-def store_at(url: str, *, create: bool = True) -> Store:
-    """The store of a database URL: ``sqlite:///orders.db`` (relative) or ``sqlite:////var/lib/orders.db`` (absolute).
+def named(url: str) -> tuple[str, str]:
+    """What a database URL names: ``("sqlite", path)`` or ``("postgresql", url)``.
 
     Raises:
-        ConfigurationError: the URL names no database that orderflow knows.
+        ConfigurationError: no database that orderflow knows, or its driver is not installed.
     """
-    scheme, separator, path = url.partition(":///")
-    if scheme != "sqlite" or not separator or not path:
-        raise ConfigurationError("db: want sqlite:///relative.db or sqlite:////absolute.db")
-    return SqliteStore(Path(path), create=create)
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite" and len(rest) > 1 and rest.startswith("/"):
+        return "sqlite", rest[1:]
+    if scheme in ("postgresql", "postgres") and rest:
+        if find_spec("asyncpg") is None:
+            raise ConfigurationError(f"db: {scheme}:// needs asyncpg: pip install 'orderflow[postgres]'")
+        return "postgresql", url
+    raise ConfigurationError("db: want sqlite:///relative.db, sqlite:////absolute.db or postgresql://host/database")
+
+
+def store_at(url: str, *, create: bool = True) -> Store:
+    """The store of a database URL: ``sqlite:///orders.db`` (relative), ``sqlite:////var/lib/orders.db`` (absolute) or
+    ``postgresql://user:password@host/database`` (extra ``postgres``). Without ``create`` its tables must be there.
+
+    Raises:
+        ConfigurationError: the URL names no database that orderflow knows, or its driver is not installed.
+    """
+    scheme, where = named(url)
+    if scheme == "sqlite":
+        return SqliteStore(Path(where), create=create)
+    from orderflow.store.postgres import PostgresStore  # noqa: PLC0415 - needs the extra
+
+    return PostgresStore(where, create=create)

@@ -13,10 +13,12 @@ ORDER = "id, provider, key, state, version, facts, data, created_at, entered_at"
 JOURNAL = "order_id, version, event, origin, source, target, kind, at, note"
 REFUSAL = "order_id, event, origin, state, reason, detail, version, count, first_at, last_at"
 
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def dump(mapping: Mapping[str, Any]) -> str:
     """A JSON object, compact."""
-    return json.dumps(mapping, separators=(",", ":"))
+    return _ENCODE(mapping)
 
 
 def order(row: tuple[Any, ...], flagged: bool = False) -> Order:

@@ -217,8 +217,8 @@ class SqliteStore:
     async def notice(self, provider: str, now: float, interval: float, limit: int) -> int:
         """See ``Store.notice``."""
         update = (
-            "UPDATE of_reads SET noticed = 1, next_at = min(next_at, max(?, last_at + ?)) WHERE order_id IN"
-            " (SELECT order_id FROM of_reads WHERE provider = ? AND next_at IS NOT NULL ORDER BY last_at LIMIT ?)"
+            "UPDATE of_reads SET noticed = 1, next_at = min(next_at, max(?1, min(last_at, ?1) + ?2)) WHERE order_id IN"
+            " (SELECT order_id FROM of_reads WHERE provider = ?3 AND next_at IS NOT NULL ORDER BY last_at LIMIT ?4)"
         )
         args = (now, interval, provider, limit)
         return await self._writer.submit(lambda connection: connection.execute(update, args).rowcount)

@@ -19,14 +19,15 @@ _REFUSAL = (
     " ON CONFLICT (order_id, event, state, reason) DO UPDATE SET count = count + 1, last_at = excluded.last_at,"
     " version = excluded.version, detail = excluded.detail"
 )
+# a worker whose clock is ahead writes a last_at that is not yet: min() keeps it from silencing the reads
 _READ_AT = (
     "INSERT INTO of_reads (order_id, provider, next_at, tries) VALUES (:order, :provider, :at, :tries)"
     " ON CONFLICT (order_id) DO UPDATE SET tries = :tries,"
-    " next_at = max(CASE noticed WHEN 1 THEN :now ELSE :at END, last_at + :interval)"
+    " next_at = max(CASE noticed WHEN 1 THEN :now ELSE :at END, min(last_at, :now) + :interval)"
 )
 _READ_FORWARD = (
     "INSERT INTO of_reads (order_id, provider, noticed) VALUES (:order, :provider, 1)"
-    " ON CONFLICT (order_id) DO UPDATE SET noticed = 1, next_at = min(next_at, max(:now, last_at + :interval))"
+    " ON CONFLICT (order_id) DO UPDATE SET noticed = 1, next_at = min(next_at, max(:now, min(last_at, :now) + :interval))"
 )
 
 

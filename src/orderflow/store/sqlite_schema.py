@@ -53,6 +53,22 @@ def prepare(connection: sqlite3.Connection, name: str, *, create: bool = True) -
         raise SchemaError(f"{name}: {error}") from None
 
 
+def found_version(connection: sqlite3.Connection, name: str) -> int:
+    """The version of the schema that is there; 0: no table of ours.
+
+    Raises:
+        SchemaError: tables without a version, columns missing, or the file is no database.
+    """
+    known = migrations("sqlite")
+    try:
+        version = _version(connection, name)
+        if 0 < version <= known[-1][0]:
+            _compare(connection, name, version, known)
+    except sqlite3.DatabaseError as error:
+        raise SchemaError(f"{name}: {error}") from None
+    return version
+
+
 def _version(connection: sqlite3.Connection, name: str) -> int:
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if "of_schema" not in tables:

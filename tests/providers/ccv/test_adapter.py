@@ -55,6 +55,7 @@ class Ccv1:
 @pytest.fixture
 async def one() -> AsyncIterator[Ccv1]:
     async with ccv_sim() as sim, serve(sim.asgi) as base:
+        sim.script(None)  # every order stays in Processing
         ccv = ccv_at(base)
         yield Ccv1(sim, base, ccv)
         await ccv.close()
@@ -185,7 +186,7 @@ async def test_read(one: Ccv1, mishap: Mishap) -> None:
 @pytest.mark.parametrize(("effect", "match"), [("configure_order", "PATCH"), ("submit_order", SUBMIT)])
 async def test_an_answer_that_does_not_come_in_time_is_in_doubt(one: Ccv1, effect: str, match: str) -> None:
     order = await one.configured()
-    hasty = ccv_at(one.base, timeout=0.1)
+    hasty = ccv_at(one.base, timeout=0.3)
     one.sim.faults.arm(Fault(match, "delay", seconds=30.0))
     outcome = await hasty.perform(effect, order, LINKS)
     await hasty.close()

@@ -91,7 +91,7 @@ async def world() -> AsyncIterator[World]:
         return Response(status_code=204)
 
     listener = Starlette(routes=[Route("/ccv", take, methods=["GET", "POST"])])
-    sim = CcvSimulator(clock=SimClock(start=1000.0, manual=True), allow_http_notifications=True)
+    sim = CcvSimulator(clock=SimClock(start=1000.0, manual=True), api_key=None, allow_http_notifications=True)
     async with (
         sim,
         serve(sim.asgi) as url,
@@ -422,7 +422,7 @@ async def test_the_notification_may_come_before_the_submit_answer(world: World) 
 
 async def test_on_a_running_clock_orders_live_by_themselves() -> None:
     async with (
-        CcvSimulator(step_seconds=0.005) as sim,
+        CcvSimulator(step_seconds=0.005, api_key=None) as sim,
         serve(sim.asgi) as url,
         httpx.AsyncClient(base_url=url + PREFIX, trust_env=False) as http,
     ):

@@ -160,7 +160,7 @@ async def test_effect(one: One, call: Call, mishap: Mishap) -> None:
 @pytest.mark.parametrize("call", CALLS, **ids)
 async def test_no_answer_in_time_is_in_doubt(one: One, call: Call) -> None:
     order = await one.order(call)
-    hasty = connect_at(one.base, tokens=one.users, timeout=0.1)
+    hasty = connect_at(one.base, tokens=one.users, timeout=0.3)
     one.sim.faults.arm(Fault(exactly(call), "delay", seconds=30.0))
     outcome = await hasty.perform(call.effect, order, LINKS)
     await hasty.close()

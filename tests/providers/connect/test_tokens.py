@@ -153,7 +153,7 @@ async def test_an_unusable_token_is_none(one: One, body: bytes) -> None:
 
 async def test_a_login_server_that_hangs_or_is_away_is_not_executed(one: One) -> None:
     one.sim.faults.arm(Fault(TOKEN, "delay", seconds=30.0))
-    hasty = connect_at(one.base, timeout=0.1)
+    hasty = connect_at(one.base, timeout=0.3)
     assert await hasty.perform("register_order", one.order(), LINKS) == NotExecuted("no token: ReadTimeout")
     await hasty.close()
     async with serve(one.sim.asgi) as gone:

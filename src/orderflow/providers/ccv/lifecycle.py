@@ -13,6 +13,8 @@ Kept by hand as a table. An edge reads: who says so, from -> to, who caused it, 
 
 from orderflow.lifecycle.declare import Flag, Lifecycle, State, assumed, documented, edge, inferred, once, reading, repeatable
 from orderflow.lifecycle.facts import Fact
+from orderflow.lifecycle.properties import (
+    ENTERS_PROVEN, absence, after, at, before, by, can, left, on, precedence, response, under, universality)
 from orderflow.vocabulary import Cause, Origin
 
 command, reply, observation, claim, clock, operator = Origin
@@ -124,3 +126,16 @@ class CcvLifecycle(Lifecycle, name="ccv"):
     readings = {state.value: reading(consistent=[state], proves=state) for state in (
         Processing, Incomplete, AwaitingPayment, Screening, New, ErpInProgress, FulfillmentInProgress, FulfillmentDone,
         Completed, Closed, Canceled, Failed)}
+
+    # ── what every path keeps (`orderflow check` judges it; a jump tells of a path only what was seen of it) ────────────────────
+    properties = {
+        "paid before Completed": precedence(left(AwaitingPayment) & at(Screening, New), at(Completed) & pays_now, before(at(Failed)),
+                                            as_expected=True),
+        "every open state can be cancelled": universality(can("seen_canceled"), where=at(
+            Processing, Incomplete, AwaitingPayment, Screening, New, ErpInProgress, FulfillmentInProgress, FulfillmentDone)),
+        "rejected screening never reaches New": absence(at(New), after(on("seen_closed") & left(Screening))),
+        "nothing at CCV without a submit": precedence(on("order_submitted", "submission_resolved"), at(Processing, Failed)),
+        "proven by a read alone": absence(ENTERS_PROVEN & ~by(observation)),
+        "no recovery once the window is closed": absence(left(Failed), after(under(window.is_("closed")))),
+        "a submit is answered, or openly in doubt": response(at(submitting), at(Processing, refused, submission_in_doubt)),
+    }

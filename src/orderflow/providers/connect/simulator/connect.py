@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -13,12 +15,13 @@ from starlette.routing import Mount, Route
 
 from orderflow.providers.connect.simulator.api import Api
 from orderflow.providers.connect.simulator.browser import Browser, with_status
+from orderflow.providers.connect.simulator.magic import MAGIC, TAGS
+from orderflow.providers.connect.simulator.operations import OPERATIONS, SCHEMES
 from orderflow.providers.connect.simulator.orders import OrderBook, SimulatedOrder
+from orderflow.providers.connect.simulator.switches import ConnectSwitches
 from orderflow.providers.connect.simulator.tokens import Tokens
 from orderflow.providers.connect.wire import CallbackStatus
-from orderflow.simkit import SimClock, Simulator
-
-TOKEN_SECONDS = 12 * 3600.0
+from orderflow.simkit import Operation, OrderView, SimClock, Simulator
 
 
 @define
@@ -57,31 +60,38 @@ class RateLimit:
             self._ends, self._left = self.clock.now() + self.seconds, calls
 
 
-class ConnectSimulator(Simulator):
+class ConnectSimulator(ConnectSwitches, Simulator):
     """Connect on a real socket: ``async with ConnectSimulator() as sim, serve(sim.asgi) as base``.
 
-    ``base + "/capi"`` is the apiServer, ``base + "/user"`` the loginServer. Time is ``sim.clock``'s. ``fulfil_delay``
-    is the seconds from paid (or accepted) to fulfilled; ``xml_unless_asked`` answers API calls in XML unless their
-    Accept names JSON (C2, C3). Orders are scripted with ``script``, mishaps armed on ``faults`` and ``deliveries``.
+    ``base + "/capi"`` is the apiServer, ``base + "/user"`` the loginServer. Time is ``sim.clock``'s. Orders fare as magic
+    values in their data say, or as told by ``script``; mishaps are armed on ``faults`` and ``deliveries``. The switches
+    (``ConnectSwitches``) are arguments of the same name, and attributes that may be changed at any time.
+
+    Raises UnknownName for a switch that is none, InvalidInput for a value that is none of its values.
     """
+
+    NAME = "Connect"
+    MAGIC = MAGIC
 
     def __init__(
         self,
         *,
         client_id: str = "simulated-client",
         client_secret: str = "simulated-secret",  # noqa: S107 - opens nothing but this
-        token_seconds: float = TOKEN_SECONDS,
-        fulfil_delay: float = 0.0,
         first_order_id: int = 14,
-        xml_unless_asked: bool = False,
+        lenient: bool = False,
         clock: SimClock | None = None,
         seed: int = 0,
         client: httpx.AsyncClient | None = None,
+        **switches: Any,
     ) -> None:
         super().__init__(clock=clock, seed=seed, client=client)
-        self.xml_unless_asked = xml_unless_asked
-        self.tokens = Tokens(self.clock, client_id, client_secret, token_seconds)
-        self.book = OrderBook(self.clock, first_order_id, fulfil_delay)
+        if lenient:
+            self.be_lenient()
+        for name, value in switches.items():
+            self.turn(name, value)
+        self.tokens = Tokens(self, client_id, client_secret)
+        self.book = OrderBook(self, first_order_id)
         self.rate = RateLimit(self.clock)
         token = Route("/oauth/token", self.tokens.answer, methods=["POST"])
         login, api = [token, *Browser(self).routes()], Api(self).routes()
@@ -138,9 +148,57 @@ class ConnectSimulator(Simulator):
         if success:
             self.book.pay(order)
         else:
-            self.book.note(order, "payment failed")
+            self.book.stop(order, "payment failed")
         if callback_url is None or outcome.callback == "never":
             return
-        word = CallbackStatus.SUCCESS if success else CallbackStatus.FAILED
-        for _ in range(2 if outcome.callback == "twice" else 1):
-            await self.deliveries.send("GET", with_status(callback_url, word))
+        await self.call_back(callback_url, CallbackStatus.SUCCESS if success else CallbackStatus.FAILED, outcome.callback == "twice")
+
+    async def call_back(self, url: str, word: str, twice: bool = False) -> None:
+        """GET callbackUrl, with its parameter."""
+        told = with_status(url, word) if self.callback_join == "&" else f"{url}?fulfillmentStatus={word}"
+        for _ in range(2 if twice else 1):
+            await self.deliveries.send("GET", told)
+
+    async def paid_later(self, order: SimulatedOrder, seconds: float, return_url: str = "") -> None:
+        """The money comes after all; with ``return_url``, the browser comes back with success then."""
+        await self.clock.sleep(seconds)
+        self.book.pay(order)
+        if return_url:
+            await self.deliveries.send("GET", return_url)
+
+    # ---------------------------------------------------------------- what Simulator asks for
+
+    def knows(self, tag: str) -> bool:
+        """See ``Simulator.knows``."""
+        return tag in TAGS
+
+    def refusal(self, status: int) -> tuple[Mapping[str, str], bytes]:
+        """See ``Simulator.refusal``: the shapes that public client code reads (C1), and A12's headers."""
+        body: dict[str, str] = {"exceptionType": "SimulatedException", "errorMessage": "as the scenario has it"}
+        if status == HTTPStatus.UNAUTHORIZED:
+            body = {"error": "invalid_token"}
+        headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1"} if status == HTTPStatus.TOO_MANY_REQUESTS else {}
+        return {"content-type": "application/json", **headers}, json.dumps(body).encode()
+
+    def operations(self) -> tuple[Operation, ...]:
+        """See ``Simulator.operations``."""
+        return OPERATIONS
+
+    def schemes(self) -> Mapping[str, dict[str, Any]]:
+        """See ``Simulator.schemes``."""
+        return SCHEMES
+
+    def views(self) -> tuple[OrderView, ...]:
+        """See ``Simulator.views``."""
+        return tuple(self.book.view(order) for order in self.book.all())
+
+    def transition(self, order_id: str, to: str, *, force: bool = False) -> None:
+        """See ``Simulator.transition``; by force, a word that is no stage is what status calls say from then on."""
+        if not to:
+            raise ValueError("to: which stage?")
+        self.book.move(self.order(order_id), to, force=force)
+
+    def forget(self) -> None:
+        """See ``Simulator.forget``; tokens go as well."""
+        self.book.forget()
+        self.tokens.expire()

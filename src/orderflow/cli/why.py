@@ -1,0 +1,95 @@
+"""``orderflow why``: what an order may take now and what it may not, and what stands in the way. Reads the database, calls nobody."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from orderflow.cli import finding, show
+from orderflow.cli.exits import Exit
+from orderflow.cli.stored import look
+from orderflow.lifecycle.explain import Missing, Path, Why, to_settled
+from orderflow.lifecycle.explain import why as explained
+
+Db = Annotated[str, Parameter(help="Database URL, e.g. sqlite:///orders.db.", env_var="ORDERFLOW_DB")]
+Json = Annotated[bool, Parameter(name="--json", help="Print one JSON document.", negative="")]
+
+
+def why(order: str, event: str | None = None, /, *, db: Db, as_json: Json = False) -> Exit:
+    """Say of each event whether the order would take it now; else the first guard that fails, the missing fact, and the way there.
+
+    Parameters
+    ----------
+    event:
+        Only this one.
+    """
+    found = look(db, lambda store: store.load(order))
+    table = finding.find(found.provider)
+    answers = [explained(table, found.snapshot, name) for name in ([event] if event else table.events)]
+    way = to_settled(table, found.snapshot)
+    if as_json:
+        where: dict[str, Any] = {"order": found.id, "lifecycle": table.name, "state": found.state, "version": found.version}
+        show.document({**where, "to_settled": _path(way), "events": [_event(one) for one in answers]})
+        return Exit.OK
+    show.line(f"{found.id}: {found.state} (version {found.version})")
+    show.line(f"shortest way to a settled state: {_way(way, 'it is settled: nothing but an operator moves it')}\n")
+    head = ("event", "origin", "answer", "because", "way")
+    rows = [(one.event, str(one.origin), f"legal: -> {one.target}" if one.target else "no", _because(one), _onward(one)) for one in answers]
+    show.table(head, sorted(rows, key=lambda row: row[2] == "no"))
+    return Exit.OK
+
+
+def _because(one: Why) -> str:
+    if one.target:
+        return ""
+    if not one.guard:
+        return f"only from {', '.join(one.sources)}"
+    return f"needs {one.guard}: {'; '.join(_lacks(missing) for missing in one.missing)}"
+
+
+def _lacks(missing: Missing) -> str:
+    setters = dict.fromkeys(f"{edge.event} ({edge.origin})" for edge in missing.setters)
+    source = f"set by {', '.join(setters)}" if setters else "given at create"
+    return f"{missing.fact} is {_said(missing.now)}, not {_said(missing.needed)}, which is {source}"
+
+
+def _said(value: bool | str) -> str:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _onward(one: Why) -> str:
+    return _way(one.path, "") if one.path is not None else "none"
+
+
+def _way(path: Path | None, none_needed: str) -> str:
+    if path is None:
+        return "none"
+    return " > ".join(f"{edge.event} ({edge.origin})" for edge in path) or none_needed
+
+
+def _path(path: Path | None) -> list[dict[str, str]] | None:
+    if path is None:
+        return None
+    return [{"event": edge.event, "origin": str(edge.origin), "source": edge.source, "target": edge.target} for edge in path]
+
+
+def _event(one: Why) -> dict[str, Any]:
+    return {
+        "event": one.event,
+        "origin": str(one.origin),
+        "legal": bool(one.target),
+        "target": one.target or None,
+        "guard": one.guard,
+        "missing": [
+            {
+                "fact": missing.fact,
+                "now": missing.now,
+                "needed": missing.needed,
+                "set_by": [{"event": edge.event, "origin": str(edge.origin), "source": edge.source} for edge in missing.setters],
+            }
+            for missing in one.missing
+        ],
+        "sources": list(one.sources),
+        "path": _path(one.path),
+    }

@@ -1,0 +1,116 @@
+"""What a request must be before CCV acts on it, and how CCV says no. What may live here: these rules; no order, no state."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from orderflow.errors import InvalidInput
+from orderflow.providers.ccv import wire
+from orderflow.providers.ccv.simulator.switches import CcvSwitches
+from orderflow.wirekit import loads, write
+
+_SPELLINGS: Final[Mapping[str, Mapping[str, str]]] = {
+    "": {
+        "cartUrl": "cartURL",
+        "storeUrl": "storeURL",
+        "statusUrl": "statusURL",
+        "oneOffTaxAmount": "oneOffPriceTaxAmount",
+        "oneOffTaxRate": "oneOffPriceTaxRate",
+    },
+    "storeInformation": {"tradingName": "tradeName"},
+    "periodPricingDetails": {"excludingTax": "exludingTax", "singleExcludingTax": "singleExludingTax"},
+}
+"""Where CCV's examples (left) and tables (right) spell a field differently (D3, D4, D5), by the part of the body."""
+
+
+def refused(switches: CcvSwitches, status: int, message: str, name: str | None = None) -> Response:
+    """CCV documents codes and a phrase; the JSON body is modelled on its Payment API."""
+    match switches.error_body:
+        case "text":
+            return Response(message, status, media_type="text/plain")
+        case "html":
+            return Response(f"<!doctype html><title>{status}</title><h1>{status}</h1>", status, media_type="text/html")
+        case "empty":
+            return Response(status_code=status)
+    return JSONResponse({"type": "error", "message": message, **({"field": name} if name else {})}, status)
+
+
+def basic_or_bearer(switches: CcvSwitches, request: Request) -> int | None:
+    """The status to refuse with, or None: 401 for a key that is none, 403 for one that may not (CCV P1, by analogy)."""
+    if switches.api_key is None:
+        return None
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != switches.auth_scheme:
+        return 401
+    key = credentials if switches.auth_scheme == "bearer" else _user_of(credentials)
+    if key in switches.forbidden_keys:
+        return 403
+    return None if key == switches.api_key else 401
+
+
+def _user_of(credentials: str) -> str | None:
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[0]
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+async def body_of(switches: CcvSwitches, request: Request) -> object:
+    """The request's JSON. Raises InvalidInput or MalformedAnswer."""
+    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if switches.content_type == "json" and declared != "application/json":
+        raise InvalidInput("Content-Type", "must be application/json")
+    body = loads(await request.body())
+    if isinstance(body, Mapping):
+        _check_spelling(switches, body)
+    return body
+
+
+def check_strangers(switches: CcvSwitches, request: object) -> None:
+    """Raises InvalidInput for a field that no page names, where the switch says so."""
+    strange = sorted(getattr(request, "extra", {}))
+    if switches.unknown_fields == "refused" and strange:
+        raise InvalidInput(strange[0][:60], "no such field")
+
+
+def _check_spelling(switches: CcvSwitches, body: Mapping[str, Any]) -> None:
+    if switches.spelling == "both":
+        return
+    for part, names in _SPELLINGS.items():
+        inner = body if not part else body.get(part)
+        for row in inner if isinstance(inner, list) else [inner]:
+            for example, table in names.items():
+                right, wrong = (example, table) if switches.spelling == "examples" else (table, example)
+                if isinstance(row, Mapping) and wrong in row:
+                    raise InvalidInput(f"{part}.{right}" if part else right, f"missing ({wrong} is the spelling of CCV's other page)")
+
+
+# ---------------------------------------------------------------- the order that travels by value
+
+
+def content(request: object) -> dict[str, Any]:
+    """A configurator call without the order it carries."""
+    made = write(request)
+    del made["order"]
+    return made
+
+
+def packages(order: wire.Json) -> list[dict[str, Any]]:
+    """The sales packages of an order. Raises InvalidInput where they are no list of objects."""
+    cart = order.get("shoppingCart") or {}
+    found = cart.get("salesPackages") or [] if isinstance(cart, Mapping) else None
+    if not isinstance(found, list) or not all(isinstance(package, dict) for package in found):
+        raise InvalidInput("order.shoppingCart.salesPackages", "expected a list of objects")
+    return found
+
+
+def with_packages(order: wire.Json, found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The order with other packages; whatever else is in it stays, this simulator stores nothing before the submit."""
+    cart = order.get("shoppingCart")
+    return {**order, "shoppingCart": {**(cart if isinstance(cart, Mapping) else {}), "salesPackages": found}}

@@ -1,0 +1,245 @@
+"""The store on PostgreSQL: one statement a decision or batch of decisions, look-ups by key, leases that skip what others hold.
+
+What may live here: the Store protocol's methods. How a commit is written is postgres_commit.py, who shares one postgres_group.py, the
+way to the server postgres_link.py. Every statement is a transaction of its own; none is ever left open, none notifies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from orderflow.errors import KeyReused, UnknownName
+from orderflow.ports import (
+    TELL_HOST,
+    DueDeadline,
+    EffectKey,
+    InboxKey,
+    JournalRow,
+    Judge,
+    LeasedEffect,
+    LeasedRead,
+    Order,
+    ReadAt,
+    ReadForward,
+    ReadPlan,
+    Receipt,
+    RefusalRow,
+    Scope,
+)
+from orderflow.store import rows
+from orderflow.store.postgres_commit import SHOW, carried, read_planned
+from orderflow.store.postgres_group import Group
+from orderflow.store.postgres_link import Boundary, Link, Session
+from orderflow.store.postgres_schema import prepare
+
+_CREATE = (
+    "WITH i AS (INSERT INTO of_inbox (origin, key, order_id, fingerprint, at) VALUES ('create', $1, $2, $3, $4)"
+    " ON CONFLICT DO NOTHING RETURNING order_id),"
+    f" o AS (INSERT INTO of_orders ({rows.ORDER}) SELECT order_id, $5, $6, $7, $8, $9, $10, $4, $11 FROM i) SELECT order_id FROM i"
+)
+_CREATED = "SELECT order_id, fingerprint FROM of_inbox WHERE origin = 'create' AND key = $1"
+_MINE = (
+    "owed AND provider = ANY($2::text[]) AND (name <> $3 OR EXISTS (SELECT FROM unnest($4::text[], $5::text[]) AS h (p, s)"
+    " WHERE h.p = provider AND h.s = about))"
+)
+_LEASES = "(SELECT s.lease FROM unnest($2::text[], $6::double precision[]) AS s (name, lease) WHERE s.name = x.provider)"
+_LEASE_EFFECTS = (
+    "WITH due AS MATERIALIZED (SELECT order_id, version, n, in_flight, run_at FROM of_effects"
+    f" WHERE run_at <= $1 AND {_MINE} ORDER BY run_at LIMIT $7 FOR UPDATE SKIP LOCKED)"
+    f" UPDATE of_effects x SET attempt = x.attempt + 1, in_flight = true, run_at = $1 + {_LEASES} FROM due"
+    " WHERE x.order_id = due.order_id AND x.version = due.version AND x.n = due.n"
+    " RETURNING x.order_id, x.version, x.n, x.name, x.provider, x.attempt, due.in_flight, x.about, due.run_at"
+)
+_LEASE_READS = (
+    "WITH due AS MATERIALIZED (SELECT order_id, next_at FROM of_reads WHERE next_at <= $1 AND provider = ANY($2::text[])"
+    " ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED)"
+    f" UPDATE of_reads x SET next_at = $1 + {_LEASES.replace('$6', '$4')}, last_at = $1, noticed = false FROM due"
+    " WHERE x.order_id = due.order_id RETURNING x.order_id, x.provider, x.tries, due.next_at"
+)
+_NOTICE = (
+    "WITH oldest AS MATERIALIZED (SELECT order_id FROM of_reads WHERE provider = $1 AND next_at IS NOT NULL ORDER BY last_at LIMIT $2),"
+    # by id, as commits do: both queue up instead of locking each other out
+    " held AS MATERIALIZED (SELECT r.order_id FROM of_reads r JOIN oldest USING (order_id) ORDER BY r.order_id FOR UPDATE OF r)"
+    " UPDATE of_reads x SET noticed = true, next_at = least(x.next_at, greatest($3, least(x.last_at, $3) + $4)) FROM held"
+    " WHERE x.order_id = held.order_id AND x.next_at IS NOT NULL RETURNING 1"
+)
+_NEXT_DUE = (
+    "SELECT least("
+    f" (SELECT run_at FROM of_effects WHERE {_MINE.replace('$2', '$1').replace('$3', '$2').replace('$4', '$3').replace('$5', '$4')}"
+    " ORDER BY run_at LIMIT 1),"
+    " (SELECT next_at FROM of_reads WHERE next_at IS NOT NULL AND provider = ANY($1::text[]) ORDER BY next_at LIMIT 1),"
+    " (SELECT due_at FROM of_deadlines WHERE provider = ANY($1::text[]) ORDER BY due_at LIMIT 1))"
+)
+_PLAN = read_planned("SELECT id, provider, $2, $3, $4, $5, $6 FROM of_orders WHERE id = $1") + " RETURNING 1"
+_FOUND = (
+    f"{SHOW} WHERE ($1 = '' OR provider = $1) AND ($2 = '' OR state = $2) AND ($3::double precision IS NULL OR entered_at < $3)"
+    " ORDER BY created_at DESC, id LIMIT $4"
+)
+
+
+class PostgresStore:
+    """A ``Store`` in a PostgreSQL database, shared by any number of processes.
+
+    Args:
+        url: ``postgresql://user:password@host/database``; ``?search_path=...`` chooses another schema than public.
+        connections: the most connections this process opens.
+        patience: for how many seconds a database that is away is waited for, before an OperationalError.
+        width: how many batches of decisions this process has in flight.
+        boundary: awaited before each statement; for tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        create: bool = True,
+        connections: int = 8,
+        patience: float = 10.0,
+        width: int = 2,
+        boundary: Boundary | None = None,
+    ) -> None:
+        self._create = create
+        self._link = Link(url, connections=connections, patience=patience, boundary=boundary)
+        self._group = Group(self._link, width=width)
+
+    async def open(self) -> None:
+        """See ``Store.open``."""
+        await self._link.open()
+        try:
+            await self._link.run(lambda session: prepare(session, self._link.name, create=self._create))
+        except BaseException:
+            await self._link.close()
+            raise
+        self._group.open()
+
+    async def close(self) -> None:
+        """See ``Store.close``."""
+        await self._group.close()
+        await self._link.close()
+
+    # ── orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def create(self, order: Order, fingerprint: str) -> Order:
+        """See ``Store.create``."""
+        identity, provider, key, state, version, facts, data, created_at, entered_at = rows.order_values(order)
+        inbox_key = carried(f"{provider}:{key}")
+        columns = (provider, carried(key), state, version, facts, data, entered_at)
+
+        async def work(session: Session) -> Any:
+            await session.fetch(_CREATE, inbox_key, identity, fingerprint, created_at, *columns)
+            return (await session.fetch(_CREATED, inbox_key))[0]
+
+        made, content = await self._link.run(work)
+        if content != fingerprint:
+            raise KeyReused(order.key)
+        return order if made == order.id else await self.load(made)
+
+    async def commit(self, order_id: str, key: InboxKey | None, judge: Judge, deadline: DueDeadline | None = None) -> Receipt:
+        """See ``Store.commit``."""
+        return await self._group.submit(order_id, key, judge, deadline)
+
+    async def load(self, order_id: str) -> Order:
+        """See ``Store.load``."""
+        found = await self._link.fetch(f"{SHOW} WHERE id = $1", order_id)
+        if not found:
+            raise UnknownName("order", order_id)
+        return _order(found[0])
+
+    async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
+        """See ``Store.orders``."""
+
+        async def work(session: Session) -> list[Any]:
+            async with session.connection.transaction(readonly=True):
+                await session.connection.execute("SET LOCAL enable_seqscan = on")  # the one question that no index answers
+                return await session.fetch(_FOUND, provider, state, entered_before, limit)
+
+        return [_order(row) for row in await self._link.run(work)]
+
+    async def journal(self, order_id: str) -> list[JournalRow]:
+        """See ``Store.journal``."""
+        found = await self._link.fetch(f"SELECT {rows.JOURNAL} FROM of_journal WHERE order_id = $1 ORDER BY version", order_id)
+        return [rows.journal(row) for row in found]
+
+    async def refusals(self, order_id: str) -> list[RefusalRow]:
+        """See ``Store.refusals``."""
+        found = await self._link.fetch(f"SELECT {rows.REFUSAL} FROM of_refusals WHERE order_id = $1 ORDER BY first_at, event", order_id)
+        return [rows.refusal(row) for row in found]
+
+    # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def lease_effects(self, now: float, scope: Scope, limit: int) -> list[LeasedEffect]:
+        """See ``Store.lease_effects``."""
+        found = await self._link.fetch(_LEASE_EFFECTS, now, *_within(scope), list(scope.leases.values()), limit)
+        found.sort(key=lambda row: row[8])
+        return [LeasedEffect(EffectKey(*row[:3]), row[3], row[4], row[5], row[6], row[7]) for row in found]
+
+    async def retry_effect(self, effect: LeasedEffect, at: float, why: str) -> None:
+        """See ``Store.retry_effect``."""
+        await self._answer_effect(effect, "run_at = $5, why = $6", at, carried(why))
+
+    async def finish_effect(self, effect: LeasedEffect, why: str = "") -> None:
+        """See ``Store.finish_effect``."""
+        await self._answer_effect(effect, "owed = false, why = $5", carried(why))
+
+    async def _answer_effect(self, effect: LeasedEffect, change: str, *values: object) -> None:
+        mine = "order_id = $1 AND version = $2 AND n = $3 AND attempt = $4 AND owed"
+        update = f"UPDATE of_effects SET in_flight = false, {change} WHERE {mine}"
+        await self._link.fetch(update, effect.key.order_id, effect.key.version, effect.key.n, effect.attempt, *values)
+
+    # ── reads and deadlines ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def lease_reads(self, now: float, scope: Scope, limit: int) -> list[LeasedRead]:
+        """See ``Store.lease_reads``."""
+        found = await self._link.fetch(_LEASE_READS, now, list(scope.leases), limit, list(scope.leases.values()))
+        found.sort(key=lambda row: row[3])
+        return [LeasedRead(*row[:3]) for row in found]
+
+    async def plan_read(self, order_id: str, now: float, plan: ReadPlan) -> None:
+        """See ``Store.plan_read``."""
+        if isinstance(plan, ReadAt):
+            planned = await self._link.fetch(_PLAN, order_id, plan.at, False, plan.tries, now, plan.interval)
+        elif isinstance(plan, ReadForward):
+            planned = await self._link.fetch(_PLAN, order_id, None, True, 0, now, plan.interval)
+        else:
+            await self._link.fetch("DELETE FROM of_reads WHERE order_id = $1", order_id)
+            return
+        if not planned:
+            raise UnknownName("order", order_id)
+
+    async def notice(self, provider: str, now: float, interval: float, limit: int) -> int:
+        """See ``Store.notice``."""
+        return len(await self._link.fetch(_NOTICE, provider, limit, now, interval))
+
+    async def due_deadlines(self, now: float, scope: Scope, limit: int) -> list[DueDeadline]:
+        """See ``Store.due_deadlines``."""
+        query = (
+            "SELECT order_id, name, provider, version FROM of_deadlines WHERE due_at <= $1 AND provider = ANY($2::text[])"
+            " ORDER BY due_at LIMIT $3"
+        )
+        return [DueDeadline(*row) for row in await self._link.fetch(query, now, list(scope.leases), limit)]
+
+    async def next_due(self, scope: Scope) -> float | None:
+        """See ``Store.next_due``."""
+        found: float | None = (await self._link.fetch(_NEXT_DUE, *_within(scope)))[0][0]
+        return found
+
+    async def listen(self, pairs: Collection[tuple[str, str]]) -> None:
+        """See ``Store.listen``."""
+        insert = "INSERT INTO of_listeners (provider, state) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING"
+        pairs = sorted(pairs)
+        await self._link.fetch(insert, [provider for provider, _ in pairs], [state for _, state in pairs])
+
+    async def listeners(self) -> frozenset[tuple[str, str]]:
+        """See ``Store.listeners``."""
+        return frozenset(tuple(row) for row in await self._link.fetch("SELECT provider, state FROM of_listeners"))
+
+
+def _order(row: Any) -> Order:
+    return rows.order(tuple(row[:-1]), row[-1])
+
+
+def _within(scope: Scope) -> tuple[list[str], str, list[str], list[str]]:
+    """What an effect's scope is tested against: providers, the effect that needs a listener, its providers and states."""
+    heard = sorted(scope.heard)
+    return list(scope.leases), TELL_HOST, [provider for provider, _ in heard], [state for _, state in heard]

@@ -1,0 +1,223 @@
+"""Group commit on PostgreSQL: decisions that arrive while a commit is in flight share the next, as one statement.
+
+At most one an order shares a statement, and no order is in two at once, so that each process judges an order's events in order of
+arrival. Who lost a race against another process is judged again, first of its order. A statement that fails is taken apart: each of
+its events is tried alone. Nothing here knows SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+from attrs import define, field
+
+from orderflow.errors import OperationalError, UnknownName
+from orderflow.ports import DueDeadline, InboxKey, Judge, Receipt
+from orderflow.store import rows
+from orderflow.store.postgres_commit import LOOK, Write, carried, together, write_of
+from orderflow.store.postgres_link import Backoff, Link, Lost, Session, has_collided, is_lost, told
+from orderflow.store.writer import NotOpen
+from orderflow.vocabulary import Applied, Ignored, Reason
+
+_MOST_PER_COMMIT = 256
+_STEP_AT = f"SELECT {rows.JOURNAL} FROM of_journal WHERE order_id = $1 AND version = $2"
+
+
+@define(eq=False)
+class Unit:
+    """An event on its way. ``ghosts``: writes of it whose outcome is unknown, for their connection broke."""
+
+    order_id: str
+    key: InboxKey | None
+    judge: Judge
+    deadline: DueDeadline | None
+    done: asyncio.Future[Receipt]
+    settled: bool = False
+    ghosts: list[Write] = field(factory=list)
+
+    def settle(self, end: Receipt | BaseException) -> None:
+        """Answer the caller, if it still waits: one that gave up does not undo its commit."""
+        self.settled = True
+        if self.done.done():
+            return
+        if isinstance(end, BaseException):
+            self.done.set_exception(end)
+        else:
+            self.done.set_result(end)
+
+
+class Group:
+    """Takes units and commits them in rounds, at most ``width`` at a time."""
+
+    def __init__(self, link: Link, *, width: int) -> None:
+        self._link = link
+        self._width = width
+        self._lanes: dict[str, deque[Unit]] = {}  # order -> what waits, and is being committed
+        self._ready: deque[str] = deque()  # orders of which nothing is being committed
+        self._rounds: set[asyncio.Task[None]] = set()
+        self._closed = True
+
+    def open(self) -> None:
+        """Take units from now on."""
+        self._closed = False
+
+    async def submit(self, order_id: str, key: InboxKey | None, judge: Judge, deadline: DueDeadline | None) -> Receipt:
+        """Judge and commit; returns once it is durable.
+
+        Raises:
+            UnknownName: no such order; OperationalError: not reachable within the patience, or refused.
+        """
+        if self._closed:
+            raise NotOpen
+        unit = Unit(order_id, key, judge, deadline, asyncio.get_running_loop().create_future())
+        lane = self._lanes.get(order_id)
+        if lane is None:
+            self._lanes[order_id] = deque((unit,))
+            self._ready.append(order_id)
+            self._begin()
+        else:
+            lane.append(unit)
+        return await unit.done
+
+    async def close(self) -> None:
+        """Finish what was submitted, take nothing new."""
+        self._closed = True
+        while self._rounds:
+            await asyncio.wait(self._rounds)
+
+    def _begin(self) -> None:
+        if self._ready and len(self._rounds) < self._width:
+            task = asyncio.create_task(self._round())
+            self._rounds.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._rounds.discard(task)
+        self._begin()
+
+    async def _round(self) -> None:
+        """Rounds until nothing waits; the units of one are settled, or first of their order again, when it ends."""
+        while self._ready:
+            count = min(len(self._ready), _MOST_PER_COMMIT)
+            names = [self._ready.popleft() for _ in range(count)]
+            units = [self._lanes[name][0] for name in names]
+            try:
+                await self._settle(units)
+            except BaseException as error:  # a bug of ours, or the loop's end: nobody may wait for ever
+                for unit in units:
+                    unit.settle(error if isinstance(error, Exception) else NotOpen())
+                raise
+            finally:
+                self._release(names)
+            await asyncio.sleep(0)  # who was answered may ask again at once, and share the next
+
+    def _release(self, names: Sequence[str]) -> None:
+        for name in names:
+            lane = self._lanes[name]
+            if lane[0].settled:
+                lane.popleft()
+            if lane:
+                self._ready.append(name)
+            else:
+                del self._lanes[name]
+
+    # ── one round ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _settle(self, units: Sequence[Unit]) -> None:
+        backoff: Backoff | None = None
+        while True:
+            try:
+                await self._link.once(lambda session: _commit(session, units))
+            except (Lost, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                if isinstance(error, Lost) or has_collided(error):
+                    backoff = backoff or Backoff(self._link.patience)
+                    if await backoff.wait():
+                        continue
+                    _give_up(units, error)
+                elif len(units) == 1:
+                    units[0].settle(told(self._link.name, error))
+                else:
+                    for unit in units:
+                        if not unit.settled:
+                            await self._settle([unit])
+            return
+
+
+def _give_up(units: Sequence[Unit], error: Exception) -> None:
+    for unit in (unit for unit in units if not unit.settled):
+        unknown = "; whether it was committed is unknown: ask again, with the same key" if unit.ghosts else ""
+        unit.settle(OperationalError(f"{error}{unknown}"))
+
+
+async def _commit(session: Session, units: Sequence[Unit]) -> None:
+    """Load, judge, write; who is not settled then has lost a race."""
+    for unit in units:
+        if unit.ghosts:
+            await _recognise(session, unit)
+    writes = await _judged(session, [unit for unit in units if not unit.settled])
+    if not writes:
+        return
+    statement, arrays = together([write for _, write in writes])
+    try:
+        won = {row[0] for row in await session.fetch(statement, *arrays)}
+    except Exception as error:
+        if is_lost(error):
+            for unit, write in writes:
+                unit.ghosts.append(write)
+        raise
+    for unit, write in writes:
+        if unit.order_id in won:
+            unit.settle(write.receipt)
+
+
+async def _judged(session: Session, units: Sequence[Unit]) -> list[tuple[Unit, Write]]:
+    """What each unit wants to write; those that want nothing, or cannot, are settled."""
+    asked = [
+        (
+            unit.order_id,
+            *((unit.key.origin, carried(unit.key.key)) if unit.key else (None, None)),
+            *((unit.deadline.name, unit.deadline.version) if unit.deadline else (None, None)),
+        )
+        for unit in units
+    ]
+    found = await session.fetch(LOOK, *map(list, zip(*asked, strict=True))) if asked else []
+    writes: list[tuple[Unit, Write]] = []
+    for unit, row in zip(units, found, strict=True):
+        try:
+            judged = _judge(unit, row)
+        except BaseException as error:  # noqa: BLE001  handed to whoever awaits the unit
+            unit.settle(error)
+            continue
+        if isinstance(judged, Write):
+            writes.append((unit, judged))
+        else:
+            unit.settle(judged)
+    return writes
+
+
+def _judge(unit: Unit, row: Sequence[Any]) -> Write | Receipt:
+    *columns, flagged, heard, armed = row
+    if columns[0] is None:
+        raise UnknownName("order", unit.order_id)
+    order = rows.order(tuple(columns), flagged)
+    if heard:
+        return Receipt(Ignored(Reason.DUPLICATE, order.state), order)
+    if unit.deadline is not None and not armed:
+        return Receipt(Ignored(Reason.STALE, order.state, f"{unit.deadline.name} was disarmed meanwhile"), order)
+    write = write_of(order, unit.key, unit.judge(order), unit.deadline)
+    return write if len(write.values) > 1 else write.receipt
+
+
+async def _recognise(session: Session, unit: Unit) -> None:
+    """Settle a unit one of whose lost writes was committed after all: its step stands in the journal, word for word."""
+    for ghost in unit.ghosts:
+        if isinstance(ghost.commit.decision, Applied):
+            wanted = ghost.lists[0][0]
+            found = await session.fetch(_STEP_AT, *wanted[:2])
+            if found and tuple(found[0]) == wanted:
+                unit.settle(ghost.receipt)
+                return

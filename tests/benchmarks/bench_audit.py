@@ -1,0 +1,111 @@
+"""The audit: sorted ints by numpy, ready tuples in pure Python, a CSV file from disk. Million observations per CPU second.
+
+One thread does all of it, so CPU time is what it takes on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from orderflow.audit import Cases, Judge, Seen, Source, Summary, codes, tally
+from orderflow.providers.ccv.lifecycle import CcvLifecycle
+
+CASES = 40_000
+ROUNDS = 5
+BEGIN = datetime(2026, 11, 21, tzinfo=UTC)
+Result = dict[str, object]
+
+
+def log() -> list[Seen]:
+    """Lives of CCV orders, polled more often than they move, all cases mixed in the order of time; one status in 500 is wrong."""
+    table, rng = CcvLifecycle.table, random.Random(1)
+    words = list(table.readings)
+    onward = {w: [e.target for e in table.edges if e.source == w != e.target and not e.recovery] for w in words}
+    ends = {"Canceled", "Closed", "Failed", "Completed"}
+    rows = []
+    for case in range(CASES):
+        status, at = "Processing", rng.random() * CASES
+        while True:
+            for _ in range(rng.choice((1, 1, 2, 3))):
+                at += 1
+                shown = rng.choice(words) if rng.random() < 0.002 else status
+                rows.append((0, f"order-{case:06}", shown, BEGIN + timedelta(seconds=at)))
+            if not onward[status]:
+                break
+            status = rng.choices(onward[status], [1 if to in ends else 8 for to in onward[status]])[0]
+    return sorted(rows, key=lambda row: row[3])
+
+
+def best(call: Callable[[], object], items: int) -> float:
+    """Million items per CPU second, the best of several rounds."""
+    shortest = float("inf")
+    for _ in range(ROUNDS):
+        begun = time.process_time()
+        call()
+        shortest = min(shortest, time.process_time() - begun)
+    return items / shortest / 1e6
+
+
+def result(name: str, value: float | None, goal: float | None) -> Result:
+    """A row of build/bench.json."""
+    shown = "-" if goal is None else f">= {goal:g} M/s"
+    return {"name": name, "value": value, "unit": "M/CPU s", "ratio": None, "goal": shown, "ok": goal is None or (value or 0) >= goal}
+
+
+def sorted_ints(rows: list[Seen]) -> Result:
+    """Ten million observations as two numpy arrays."""
+    try:
+        import numpy as np
+    except ImportError:
+        return result("audit, sorted ints (not run: numpy is not installed)", None, 50)
+    judge = Judge(CcvLifecycle.table)
+    code = codes(judge)
+    ordered = sorted(rows, key=lambda row: (row[1], row[3]))
+    times = 10_000_000 // len(rows) + 1
+    one = np.array([int(row[1][6:]) for row in ordered])
+    cases = np.concatenate([one + CASES * n for n in range(times)])
+    statuses = np.tile(np.array([code[row[2]] for row in ordered], dtype=np.uint8), times)
+    return result("audit, sorted ints", best(lambda: tally(judge, cases, statuses), len(cases)), 50)
+
+
+def ready_tuples(rows: list[Seen]) -> Result:
+    """Tuples in memory, cases mixed, pure Python: what a caller with a cursor would feed."""
+
+    def run() -> None:
+        with Cases(Judge(CcvLifecycle.table)) as cases:
+            cases.take(rows)
+
+    return result("audit, ready tuples, pure Python", best(run, len(rows)), 1.5)
+
+
+def csv_file(rows: list[Seen]) -> Result:
+    """A file on disk, opened, read, judged and summed up."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "log.csv"
+        with path.open("w") as file:
+            file.write("case,status,time\n")
+            file.writelines(f"{case},{status},{at.isoformat()}\n" for _, case, status, at in rows)
+
+        def run() -> None:
+            with Source(str(path)) as source, Cases(Judge(CcvLifecycle.table)) as cases:
+                cases.take(source.rows())
+                summary = Summary(cases.judge)
+                for case in cases.all():
+                    summary.count(case)
+                assert summary.observations == len(rows)
+
+        return result("audit, CSV file", best(run, len(rows)), 0.5)
+
+
+def run() -> list[Result]:
+    """Every measurement of this area."""
+    rows = log()
+    print(f"  {len(rows):,} observations of {CASES:,} cases", file=sys.stderr)
+    measured = [sorted_ints(rows), ready_tuples(rows), csv_file(rows)]
+    return [*measured, result("audit, pm4py token replay beside it (not run: AGPL, kept out of this environment)", None, None)]

@@ -1,0 +1,132 @@
+"""``check`` and its properties, the seeded definition faults against python-statemachine alone, and the hostile exploration."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from tests.definition_faults import FAULTS, declared, statemachine_refuses
+
+from orderflow.lifecycle.check import check
+from orderflow.lifecycle.decide import decide
+from orderflow.lifecycle.explore import reachable
+from orderflow.lifecycle.facts import Value, valuations
+from orderflow.lifecycle.paths import Verdict, judge
+from orderflow.lifecycle.table import Table
+from orderflow.providers.ccv.lifecycle import CcvLifecycle
+from orderflow.providers.connect.lifecycle import ConnectLifecycle
+from orderflow.testing.hostile import CCV, CONNECT, Outside, explore, valuations_of
+from orderflow.testing.hostile_bugs import BUGS
+from orderflow.vocabulary import Event, Snapshot
+
+TABLES: tuple[Table, ...] = (CcvLifecycle.table, ConnectLifecycle.table)
+OUTSIDES = (CCV, CONNECT)
+
+
+def result(name: str, value: float | None, unit: str, ratio: float | None, goal: str, *, ok: bool) -> dict[str, object]:
+    """A row of build/bench.json."""
+    return {"name": name, "value": value, "unit": unit, "ratio": ratio, "goal": goal, "ok": ok}
+
+
+def best_of(call: Callable[[], object], rounds: int = 7) -> float:
+    """Seconds of CPU, the best of several rounds: others may use this machine."""
+    taken = []
+    for _ in range(rounds):
+        begun = time.process_time()
+        call()
+        taken.append(time.process_time() - begun)
+    return min(taken)
+
+
+def every_cell() -> int:
+    """Decide every cell of both tables under every valuation that it reads."""
+    decided = 0
+    for table in TABLES:
+        for state in table.states:
+            for event, origin in table.events.items():
+                choice = table.cells[state][event].choice
+                for given in valuations(tuple((fact, table.facts[fact]) for fact in choice.reads)):
+                    decide(table, Snapshot(state, {**table.defaults(), **given}, {}, 0), Event(event, origin))
+                    decided += 1
+    return decided
+
+
+def checks() -> list[dict[str, object]]:
+    """How long checking takes, and what was promised and held."""
+    rows = []
+    took = best_of(every_cell)
+    rows.append(result("decide every cell of both lifecycles", took * 1e3, "ms", None, f"< 100 ms ({every_cell()} answers)", ok=took < 0.1))
+    for table in TABLES:
+        took = best_of(lambda table=table: check(table))  # type: ignore[misc]
+        moves = reachable(table)
+        promised = best_of(lambda table=table, moves=moves: judge(table, moves))  # type: ignore[misc]
+        held = [one.verdict is Verdict.HOLDS for one in judge(table, moves)]
+        rows.append(result(f"check {table.name}", took * 1e3, "ms", None, f"< 500 ms ({len(moves)} pairs)", ok=took < 0.5))
+        goal = f"all hold ({sum(held)} of {len(held)})"
+        rows.append(result(f"judge the properties of {table.name}", promised * 1e3, "ms", None, goal, ok=all(held)))
+    return rows
+
+
+def faults() -> list[dict[str, object]]:
+    """The eight definition faults."""
+    ours = sum(rule in declared(shop) for shop, rule in FAULTS.values())
+    theirs = sum(statemachine_refuses(shop) for shop, _ in FAULTS.values())
+    return [
+        result("definition faults found by orderflow", float(ours), "of 8", None, "8 of 8", ok=ours == len(FAULTS)),
+        result("definition faults found by python-statemachine alone", float(theirs), "of 8", None, "(4)", ok=True),
+    ]
+
+
+def exploration() -> list[dict[str, object]]:
+    """Both providers under all facts with two workers, and CCV with four."""
+    rows = []
+    total = 0.0
+    for outside in OUTSIDES:
+        begun, states, transitions, violations = time.process_time(), 0, 0, 0
+        for facts in valuations_of(outside.table):
+            found = explore(outside, facts, workers=2)
+            states, transitions, violations = states + found.states, transitions + found.transitions, violations + bool(found.violation)
+        took = time.process_time() - begun
+        total += took
+        name = f"exploration of {outside.table.name}, W=2, all facts"
+        rows += explored(name, states, transitions, violations, took)
+    rows.append(result("exploration of both, W=2, all facts", total, "s of CPU", None, "< 60 s", ok=total < 60))
+    begun = time.process_time()
+    found = explore(CCV, next(iter(valuations_of(CCV.table))), workers=4)
+    took = time.process_time() - begun
+    rows += explored("exploration of ccv, W=4, one valuation", found.states, found.transitions, int(found.violation is not None), took)
+    return rows
+
+
+def explored(name: str, states: int, transitions: int, violations: int, took: float) -> list[dict[str, object]]:
+    """The rows of one exploration; ``took`` in seconds of CPU."""
+    return [
+        result(f"{name}: worlds", float(states), "worlds", None, "all", ok=True),
+        result(f"{name}: steps", float(transitions), "steps", None, "all", ok=True),
+        result(f"{name}: violations", float(violations), "violations", None, "0", ok=not violations),
+        result(f"{name}: speed", states / took, "worlds/s", None, "shown", ok=True),
+    ]
+
+
+def bugs() -> list[dict[str, object]]:
+    """The seeded engine bugs: found in which world, in how many events."""
+    rows = []
+    for bug, engine in BUGS.items():
+        begun = time.process_time()
+        stories = {outside.table.name: explore(outside, busiest(outside), engine=engine).violation for outside in OUTSIDES}
+        told = [f"{name} in {len(story.events)} events" for name, story in stories.items() if story]
+        took = time.process_time() - begun
+        goal = f"found: {', '.join(told) or 'not'}"
+        rows.append(result(f"seeded engine bug found: {bug}", took, "s of CPU", None, goal, ok=bool(told)))
+    return rows
+
+
+def busiest(outside: Outside) -> Mapping[str, Value]:
+    """Facts under which an order of this provider can do most."""
+    wanted = {"url_allowed", "api_allowed", "needs_user"}
+    return next(f for f in valuations_of(outside.table) if {n for n, v in f.items() if v is True} == wanted & outside.table.facts.keys())
+
+
+def run() -> list[dict[str, object]]:
+    """Every measurement of this area."""
+    return [*checks(), *faults(), *exploration(), *bugs()]

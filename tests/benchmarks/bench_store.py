@@ -1,0 +1,277 @@
+"""Durable transitions per second through the public API, on both stores, against bare loops that make the same writes.
+
+Every transition is the same: look the order and the inbox up, decide, move the order, write one journal row, one effect and one inbox
+key, commit to disk. The bare loops know beforehand what to write and commit one transition each, on 1 connection or on 8. ``raw``
+is the store's own batch of 64 with everything decided and dumped beforehand: what deciding and the API cost is the rest.
+PostgreSQL is the server of tests/postgres.py: on this machine, over a Unix socket, fsync and synchronous_commit on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import structlog
+from tests.benchmarks.bench_decide import result
+from tests.postgres import drop_schema, make_schema
+
+from orderflow.app import Orderflow
+from orderflow.lifecycle.declare import Lifecycle, State, assumed, edge, repeatable
+from orderflow.lifecycle.table import Table
+from orderflow.ports import Commit, Draft, InboxKey, Inlet, JournalRow, Links, Nothing, Order, Outcome, OwedEffect, Seen, Timing, Unread
+from orderflow.store import rows
+from orderflow.store.postgres_commit import LOOK, together, write_of
+from orderflow.store.sqlite import _LOAD
+from orderflow.store.sqlite_commit import apply
+from orderflow.vocabulary import Applied, Cause, Kind, Origin, Snapshot, Step
+
+CALLERS = 64
+SECONDS = 1.5
+ROUNDS = 3
+DATA = {"reference": "x" * 90}
+US = Cause.US, assumed("a benchmark"), "moves"
+
+
+class Bell(Lifecycle, name="bell"):
+    """The smallest life that never ends."""
+
+    silent = State(initial=True)
+    ringing = State()
+    ring = repeatable()
+    press = edge(Origin.COMMAND, silent.to(ringing), *US, effects=[ring])
+    release = edge(Origin.COMMAND, ringing.to(silent), *US, effects=[ring])
+
+
+class BellProvider:
+    """A provider of bells; nothing is carried out."""
+
+    name = "bell"
+    table: Table = Bell.table
+    timing = Timing(durations={})
+    inlets: tuple[Inlet, ...] = ()
+
+    def draft(self, request: Mapping[str, object]) -> Draft:
+        return Draft({}, DATA)
+
+    def command(self, command: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
+        return {}
+
+    async def perform(self, effect: str, order: Order, links: Links) -> Outcome:
+        return Nothing("a benchmark")
+
+    def customer_url(self, order: Order, links: Links) -> str | None:
+        return None
+
+    async def read(self, order: Order) -> Seen | Unread:
+        return Unread("a benchmark")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def moves(order: Order) -> Iterator[Commit]:
+    """What the API writes for ever, decided beforehand."""
+    states = ("silent", "ringing")
+    for version in count(1):
+        source, target = states[(version - 1) % 2], states[version % 2]
+        event = ("release", "press")[version % 2]
+        step = Step(event, Origin.COMMAND, source, target, Kind.STEP)
+        at = 1e9 + version
+        journal = JournalRow(order.id, version, event, Origin.COMMAND, source, target, "step", at)
+        snapshot = Snapshot(target, {}, DATA, version)
+        yield Commit(Applied((step,), snapshot), at, journal=(journal,), effects=(OwedEffect(version, 0, "ring"),))
+
+
+def new_order() -> Order:
+    """An order that no store knows yet."""
+    identity = f"bell-{secrets.token_hex(10)}"
+    return Order(identity, "bell", identity, Snapshot("silent", {}, DATA, 0), 1e9, 1e9)
+
+
+async def rate(step: Callable[[int], Awaitable[int]], workers: int) -> float:
+    """Transitions a second of so many loops side by side; ``step(n)`` makes loop n's next ones and says how many."""
+    for n in range(workers):
+        await step(n)
+    done = 0
+    begun = time.perf_counter()
+
+    async def loop(n: int) -> None:
+        nonlocal done
+        while time.perf_counter() - begun < SECONDS:
+            made = await step(n)  # not ``done += await``: that reads ``done`` before it waits
+            done += made
+
+    await asyncio.gather(*map(loop, range(workers)))
+    return done / (time.perf_counter() - begun)
+
+
+async def api(url: str, callers: int) -> float:
+    """Through ``flow.tell``, each caller on an order of its own."""
+    async with Orderflow(url, [BellProvider()]) as flow:
+        orders = [await flow.create("bell", key=secrets.token_hex(8)) for _ in range(callers)]
+        pressed = [0] * callers
+
+        async def step(n: int) -> int:
+            pressed[n] += 1
+            await flow.tell(orders[n].id, ("release", "press")[pressed[n] % 2], key=f"press {pressed[n]}")
+            return 1
+
+        return await rate(step, callers)
+
+
+# ── SQLite ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def sqlite_loop(url: str, batch: int) -> float:
+    """sqlite3 without anything around it: the store's own statements, ``batch`` transitions a transaction."""
+    async with Orderflow(url, [BellProvider()]) as flow:
+        orders = [await flow._store.create(new_order(), "") for _ in range(batch)]
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, cached_statements=256)) as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        commits = [moves(order) for order in orders]
+
+        async def step(_: int) -> int:
+            connection.execute("BEGIN IMMEDIATE")
+            for n, order in enumerate(orders):
+                commit = next(commits[n])
+                key = InboxKey("command", f"{order.id}:press {commit.at}")
+                connection.execute(_LOAD, (order.id,)).fetchone()
+                connection.execute("SELECT 1 FROM of_inbox WHERE origin = ? AND key = ?", (key.origin, key.key)).fetchone()
+                orders[n] = apply(connection, order, key, commit).order
+            connection.execute("COMMIT")
+            return batch
+
+        return await rate(step, 1)
+
+
+# ── PostgreSQL ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+ONE = f"""WITH l AS (SELECT id FROM of_orders WHERE id = $1 AND version = $2 FOR UPDATE),
+     i AS (INSERT INTO of_inbox (origin, key, order_id, at) SELECT $3, $4, id, $8 FROM l ON CONFLICT DO NOTHING RETURNING 1),
+     u AS (UPDATE of_orders SET state = $5, version = version + 1, facts = $6, data = $7, entered_at = $8
+            WHERE id = $1 AND version = $2 AND EXISTS (SELECT 1 FROM i) RETURNING id, version),
+     h AS (INSERT INTO of_journal ({rows.JOURNAL}) SELECT id, version, $9, $10, $11, $5, $12, $8, $13 FROM u),
+     e AS (INSERT INTO of_effects (order_id, version, n, name, about, provider, run_at) SELECT id, version, 0, $14, '', 'bell', $8 FROM u)
+SELECT version FROM u"""
+LOOK_ONE = f"SELECT {rows.ORDER}, EXISTS (SELECT FROM of_inbox WHERE origin = $2 AND key = $3) FROM of_orders WHERE id = $1"
+
+
+async def postgres_loop(url: str, connections: int) -> float:
+    """asyncpg without anything around it: SELECT and one CTE for each transition, the inbox row included."""
+    async with Orderflow(url, [BellProvider()]) as flow:
+        orders = [await flow._store.create(new_order(), "") for _ in range(connections)]
+    opened = [await asyncpg.connect(url) for _ in orders]
+    commits = [moves(order) for order in orders]
+    facts, data = rows.dump({}), rows.dump(DATA)
+
+    async def step(n: int) -> int:
+        commit = next(commits[n])
+        row, key = commit.journal[0], f"{orders[n].id}:press {commit.at}"
+        await opened[n].fetchrow(LOOK_ONE, row.order_id, "command", key)
+        moved = (row.target, facts, data, commit.at, row.event, row.origin.value, row.source, row.kind, row.note, "ring")
+        assert await opened[n].fetchval(ONE, row.order_id, row.version - 1, "command", key, *moved) == row.version
+        return 1
+
+    try:
+        return await rate(step, connections)
+    finally:
+        for connection in opened:
+            await connection.close()
+
+
+async def postgres_raw(url: str) -> float:
+    """The store's look-up and batch of 64, one after the other on one connection, everything dumped beforehand."""
+    async with Orderflow(url, [BellProvider()]) as flow:
+        orders = [await flow._store.create(new_order(), "") for _ in range(CALLERS)]
+    connection = await asyncpg.connect(url, server_settings={"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"})
+    commits = [moves(order) for order in orders]
+    batches: list[Any] = []
+    for _ in range(int(SECONDS * 30_000) // CALLERS):
+        writes = []
+        for n, order in enumerate(orders):
+            commit = next(commits[n])
+            writes.append(write_of(order, InboxKey("command", f"{order.id}:press {commit.at}"), commit, None))
+            orders[n] = writes[-1].after
+        asked = [(w.order.id, "command", w.key.key, None, None) for w in writes]  # type: ignore[union-attr]
+        batches.append((list(map(list, zip(*asked, strict=True))), *together(writes)))
+    following = iter(batches)
+
+    async def step(_: int) -> int:
+        asked, statement, arrays = next(following, (None, "", []))
+        if asked is None:
+            raise AssertionError("prepare more batches")
+        await connection.fetch(LOOK, *asked)
+        assert len(await connection.fetch(statement, *arrays)) == CALLERS
+        return CALLERS
+
+    try:
+        return await rate(step, 1)
+    finally:
+        await connection.close()
+
+
+# ── in turn ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def in_turn(database: str, samples: Mapping[str, Callable[[str], Awaitable[float]]]) -> dict[str, float]:
+    """The median of several rounds, each sample on an empty database, taken in turn so that none has the quiet half."""
+    found: dict[str, list[float]] = {name: [] for name in samples}
+    for _ in range(ROUNDS):
+        for name, sample in samples.items():
+            found[name].append(asyncio.run(_fresh(database, sample)))
+    return {name: statistics.median(rates) for name, rates in found.items()}
+
+
+async def _fresh(database: str, sample: Callable[[str], Awaitable[float]]) -> float:
+    if database == "sqlite":
+        with tempfile.TemporaryDirectory() as folder:
+            return await sample(f"sqlite:///{Path(folder) / 'bench.db'}")
+    schema, url = await make_schema()
+    try:
+        return await sample(url)
+    finally:
+        await drop_schema(schema)
+
+
+def _rows(database: str, got: Mapping[str, float], floors: tuple[str, str]) -> list[dict[str, object]]:
+    one, many = got["api 1"] / got[floors[0]], got[f"api {CALLERS}"] / got[floors[1]]
+    return [
+        result(f"{database}: API, 1 caller / {floors[0]}", got["api 1"], "transitions/s", one, ">= 0.6x", ok=one >= 0.6),
+        result(f"{database}: API, {CALLERS} callers / {floors[1]}", got[f"api {CALLERS}"], "transitions/s", many, ">= 2x", ok=many >= 2),
+        *(result(f"{database}: {floor}", got[floor], "transitions/s", None, "floor", ok=True) for floor in dict.fromkeys(floors)),
+        result(
+            f"{database}: API, {CALLERS} callers / raw group commit",
+            got["raw"],
+            "transitions/s",
+            got[f"api {CALLERS}"] / got["raw"],
+            "shown",
+            ok=True,
+        ),
+    ]
+
+
+def run() -> list[dict[str, object]]:
+    """Every measurement of this area."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR), cache_logger_on_first_use=True)
+    through_api: dict[str, Callable[[str], Awaitable[float]]] = {
+        "api 1": lambda url: api(url, 1),
+        f"api {CALLERS}": lambda url: api(url, CALLERS),
+    }
+    sqlite = {"bare sqlite3": lambda url: sqlite_loop(url, 1), **through_api, "raw": lambda url: sqlite_loop(url, CALLERS)}
+    bare_1, bare_8 = "bare asyncpg, 1 connection", "bare asyncpg, 8 connections"
+    postgres = {bare_1: lambda url: postgres_loop(url, 1), bare_8: lambda url: postgres_loop(url, 8), **through_api, "raw": postgres_raw}
+    return [
+        *_rows("SQLite FULL", in_turn("sqlite", sqlite), ("bare sqlite3", "bare sqlite3")),
+        *_rows("PostgreSQL", in_turn("postgres", postgres), (bare_1, bare_8)),
+    ]

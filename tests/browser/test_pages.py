@@ -1,0 +1,238 @@
+"""The simulators' pages in a real Chromium: every button, by mouse and keyboard, in light and dark, and what axe says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from attrs import define, field
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+
+from browser.conftest import AXE
+from orderflow.providers.ccv.simulator import CcvSimulator
+from orderflow.providers.connect.simulator import ConnectSimulator
+from orderflow.simkit import Fault, SimClock, serve
+from support import connect_request
+
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
+
+READABLE = 4.5
+CREDENTIALS = {"client_id": "simulated-client", "client_secret": "simulated-secret", "grant_type": "client_credentials"}
+SUBMIT = "/api/ordercompletion/reseller/order"
+CONTRAST = """() => [...document.querySelectorAll('.box, .chip, .alert, button, .quiet, .note, td, th, a')].map(box => {
+    const channels = color => color.match(/[\\d.]+/g).map(Number);
+    const ground = node => { for (; node; node = node.parentElement) {
+        const c = channels(getComputedStyle(node).backgroundColor); if (c.length < 4 || c[3] === 1) return c; } return [255, 255, 255]; };
+    const light = ([r, g, b]) => { const f = v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+        return .2126 * f(r) + .7152 * f(g) + .0722 * f(b); };
+    const [a, b] = [light(channels(getComputedStyle(box).color)), light(ground(box))].sort((x, y) => y - x);
+    return [box.className + ' ' + box.textContent.trim(), (a + .05) / (b + .05)]; })"""
+WIDER = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@define
+class Connects:
+    """Connect with one order at the payment page, and a shop on another origin that sends its customer on to a third."""
+
+    sim: ConnectSimulator
+    base: str
+    shop: str
+    thanks: str
+    returned: list[str] = field(factory=list)
+
+    async def order(self, email: str = "kari@example.org") -> str:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            token = (await http.post(self.base + "/user/oauth/token", data=CREDENTIALS)).json()["access_token"]
+            body = connect_request("creditcardPayex", external_id="cart-17")["order"]
+            body["payer"]["emails"] = [email]
+            answer = await http.post(self.base + "/capi/v1/client/order", json=body, headers={"Authorization": f"Bearer {token}"})
+            return str(answer.json()["orderId"])
+
+    def url(self, order_id: str) -> str:
+        return str(httpx.URL(self.base + "/user/fulfillment", params={"orderId": order_id, "returnUrl": f"{self.shop}/back?cart=17"}))
+
+
+@asynccontextmanager
+async def connects(path: str = "") -> AsyncIterator[Connects]:
+    returned: list[str] = []
+
+    async def back(request: Request) -> Response:
+        returned.append(request.url.query)
+        return RedirectResponse(f"{thanks}/thanks", 303)
+
+    async def thank(_: Request) -> Response:
+        return PlainTextResponse("Thank you")
+
+    async with (
+        ConnectSimulator(clock=SimClock(start=1.8e9, manual=True)) as sim,
+        serve(Starlette(routes=[Mount(path, sim.asgi)]) if path else sim.asgi) as base,
+        serve(Starlette(routes=[Route("/back", back)])) as shop,
+        serve(Starlette(routes=[Route("/thanks", thank), Route("/favicon.ico", thank)])) as thanks,
+    ):
+        yield Connects(sim, base + path, shop, thanks, returned)
+
+
+@asynccontextmanager
+async def ccv(*references: str, path: str = "") -> AsyncIterator[tuple[CcvSimulator, str]]:
+    async with CcvSimulator(clock=SimClock(start=1.8e9, manual=True), api_key=None, step_seconds=60) as sim:
+        app = Starlette(routes=[Mount(path, sim.asgi)]) if path else sim.asgi
+        async with serve(app) as base, httpx.AsyncClient(base_url=base + path, trust_env=False) as http:
+            for reference in references:
+                body = {"notifyCustomerByEmail": True, "order": {"a": 1}, "externalReference": reference}
+                assert (await http.post(SUBMIT, json=body)).status_code == 201
+            yield sim, base + path
+
+
+async def sound(tab: Any) -> None:
+    """Nothing is cut off or wider than the window, every text can be read, and axe finds nothing."""
+    assert await tab.evaluate(WIDER) <= 0
+    faint = [(text, round(ratio, 2)) for text, ratio in await tab.evaluate(CONTRAST) if ratio < READABLE]
+    assert faint == []
+    await tab.evaluate(AXE.read_text())  # by the debugger's door: the pages' own policy lets no script in
+    found = await tab.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
+
+
+# ---------------------------------------------------------------- every page
+
+
+@pytest.mark.parametrize("page", ["/", "/journal", "/magic", "/order/ccv-0-000001", "/order/ccv-0-000002", "/order/nobody"])
+async def test_a_page_of_ccv_is_sound(tab: Any, page: str) -> None:
+    async with ccv("a#pay", "b#unknown-status+what") as (sim, base):
+        await sim.advance(125)
+        sim.faults.arm(Fault("POST /api", "cut_after", times=3))
+        await tab.goto(f"{base}/_sim{page}")
+        await sound(tab)
+
+
+@pytest.mark.parametrize("page", ["/_sim/", "/_sim/order/14", "/user/pay/14", "/user/pay/99", "/_sim/magic"])
+async def test_a_page_of_connect_is_sound(tab: Any, page: str) -> None:
+    async with connects() as connect:
+        await tab.goto(connect.url(await connect.order()))
+        await tab.goto(connect.base + page)
+        await sound(tab)
+
+
+async def test_a_narrow_window_cuts_nothing_off(tab: Any) -> None:
+    async with ccv("a-very-long-reference-that-somebody-thought-was-a-good-idea#pay") as (_, base):
+        await tab.set_viewport_size({"width": 360, "height": 700})
+        for page in ("/", "/order/ccv-0-000001", "/magic", "/journal"):
+            await tab.goto(f"{base}/_sim{page}")
+            assert await tab.evaluate(WIDER) <= 0, page
+
+
+async def test_every_kind_of_state_box_is_told_apart_and_readable(tab: Any) -> None:
+    async with ccv("a#pay") as (sim, base):
+        await sim.advance(125)
+        await tab.goto(f"{base}/_sim/order/ccv-0-000001")
+        look = "box => { const s = getComputedStyle(box); return [s.backgroundColor, s.color, s.borderTopStyle].join(' ') }"
+        looks = {}
+        for kind, word in {"current": "AwaitingPayment", "passed": "Processing", "next": "New", "other": "Completed"}.items():
+            box = tab.locator(f"[data-state={word}]")
+            assert kind in await box.get_attribute("class")
+            looks[kind] = await box.evaluate(look)
+        assert len(set(looks.values())) == 4
+        assert await tab.locator("[aria-current=step]").get_attribute("data-state") == "AwaitingPayment"
+
+
+# ---------------------------------------------------------------- buttons
+
+
+async def test_an_order_is_moved_by_its_buttons_and_forced_by_the_others(tab: Any) -> None:
+    async with ccv("a") as (sim, base):
+        await tab.goto(f"{base}/_sim/")
+        await tab.get_by_role("link", name="ccv-0-000001").click()
+        await tab.get_by_role("button", name="to Screening").click()
+        assert sim.orders[0].status == "Screening"
+        await tab.get_by_role("button", name="to Closed").click()
+        assert await tab.get_by_text("would not move this order any more").is_visible()
+        await tab.get_by_text("Force an illegal move").click()
+        await tab.locator("select[name=to]").select_option("New")
+        await tab.get_by_role("button", name="Force it").click()
+        assert [status for _, status in sim.orders[0].history] == ["Processing", "Screening", "Closed", "New"]
+        assert await tab.locator("[aria-current=step]").inner_text() == "New (now here)"
+
+
+async def test_time_faults_and_a_reset_by_button(tab: Any) -> None:
+    async with ccv("a") as (sim, base):
+        await tab.goto(f"{base}/_sim/")
+        await tab.get_by_role("button", name="+ 1 minute").click()
+        assert await tab.locator("tbody .chip").inner_text() == "Incomplete"
+        await tab.locator("select[name=match]").select_option(f"POST {SUBMIT}")
+        await tab.locator("select[name=scenario]").select_option("reset-after-commit")
+        await tab.locator("input[name=times]").fill("2")
+        await tab.get_by_role("button", name="Arm").click()
+        assert [(fault.match, fault.kind, fault.times) for fault in sim.faults.armed] == [(f"POST {SUBMIT}", "cut_after", 2)]
+        await tab.get_by_role("button", name="Disarm all").click()
+        assert sim.faults.armed == ()
+        await tab.get_by_role("button", name="Let it run").click()
+        assert not sim.clock.manual
+        await tab.get_by_role("button", name="Stop it").click()
+        await tab.get_by_role("button", name="Forget everything").click()
+        assert await tab.get_by_text("No orders yet").is_visible()
+
+
+async def test_everything_is_reached_by_keyboard(tab: Any) -> None:
+    async with connects() as connect:
+        await tab.goto(connect.url(await connect.order()))
+        reached = []
+        for _ in range(6):
+            await tab.keyboard.press("Tab")
+            reached.append(await tab.evaluate("() => document.activeElement.textContent"))
+            assert await tab.evaluate("() => getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        assert reached == ["Skip to the content", "Pay", "Cancel", "Fail", "Lose the result", "Close the tab"]
+        await tab.keyboard.press("Shift+Tab")
+        await tab.keyboard.press("Enter")
+        await tab.wait_for_url(f"{connect.thanks}/thanks")
+        assert connect.returned == ["cart=17&fulfillmentStatus=unknown"]
+
+
+# ---------------------------------------------------------------- the customer
+
+
+@pytest.mark.parametrize(
+    ("button", "word", "paid"),
+    [("Pay", "success", True), ("Cancel", "cancel", False), ("Fail", "error", False), ("Lose the result", "unknown", False)],
+)
+async def test_each_button_brings_the_customer_back_to_the_shop(chromium: Any, button: str, word: str, paid: bool) -> None:
+    """Over two further origins, which a stricter form-action would forbid; without JavaScript."""
+    async with connects() as connect:
+        page = await chromium.new_page(java_script_enabled=False)
+        await page.goto(connect.url(await connect.order()))
+        await page.get_by_role("button", name=button, exact=True).click()
+        await page.wait_for_url(f"{connect.thanks}/thanks")
+        assert connect.returned == [f"cart=17&fulfillmentStatus={word}"]
+        assert connect.sim.order(14).paid == paid
+
+
+async def test_who_closes_the_tab_never_returns(tab: Any) -> None:
+    async with connects() as connect:
+        await tab.goto(connect.url(await connect.order()))
+        await tab.get_by_role("button", name="Close the tab").click()
+        assert await tab.get_by_role("heading").inner_text() == "You may close this window"
+        assert connect.returned == []
+
+
+# ---------------------------------------------------------------- mounted somewhere else
+
+
+async def test_pages_work_below_any_path(tab: Any) -> None:
+    async with ccv("a", path="/deep/ccv") as (sim, base):
+        await tab.goto(f"{base}/_sim/")
+        await tab.get_by_role("link", name="ccv-0-000001").click()
+        await tab.get_by_role("button", name="to New").click()
+        assert sim.orders[0].status == "New"
+        assert await tab.evaluate("() => getComputedStyle(document.querySelector('main')).maxWidth") == "1184px"
+        await tab.get_by_role("link", name="Requests").click()
+        assert await tab.get_by_text(f"POST {SUBMIT}").is_visible()
+    async with connects("/deep/connect") as connect:
+        await tab.goto(connect.url(await connect.order()))
+        await tab.get_by_role("button", name="Pay", exact=True).click()
+        await tab.wait_for_url(f"{connect.thanks}/thanks")
+        assert connect.sim.order(14).paid

@@ -1,0 +1,93 @@
+"""What a provider says that cannot be about our order, or about nothing we know: flagged, never applied, quoted nowhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orderflow.ports import Order
+from orderflow.simkit import Fault
+from orderflow.vocabulary import Reason
+from provider_answers import silent
+from support import EMAIL, PHONE, World, connect_request, eventually, running
+
+pytestmark = pytest.mark.anyio
+
+STATUS = "GET /capi/v1/client/order/status/"
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with running(tmp_path) as made:
+        yield made
+
+
+async def drafted(world: World, method: str = "invoice", **request: Any) -> Order:
+    return await world.flow.create("connect", key=method, **connect_request(method, **request))
+
+
+async def registered(world: World, method: str = "invoice", **request: Any) -> Order:
+    order = await drafted(world, method, **request)
+    await world.flow.tell(order.id, "register")
+    return await world.flow.wait(order.id, "registered", 5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"orderId": 15}, Reason.NOT_OURS),
+        ({"externalOrderId": "another"}, Reason.NOT_OURS),
+        ({"orderAmount": 1}, Reason.NOT_OURS),
+        ({"orderAmount": "a lot"}, Reason.NOT_OURS),
+        ({"orderStatus": "refunded"}, Reason.UNKNOWN_STATUS),
+    ],
+)
+async def test_a_read_about_another_order_flags_ours(world: World, changes: dict[str, Any], reason: Reason) -> None:
+    row = {"orderId": 14, "externalOrderId": "mine", "orderStatus": "fulfilled", "orderAmount": 295, **changes}
+    world.connect.faults.arm(Fault(STATUS, "garbage", body=json.dumps({"orders": [row]}).encode(), times=None))
+    order = await registered(world, external_id="mine")
+    await world.flow.tell(order.id, "complete_by_api")
+    await world.flow.wait(order.id, "confirming", 5)
+    await eventually(lambda: world.connect.journal.executed(STATUS) >= 5)
+    assert not {"paid", "fulfilled"} & set(await world.path(order.id))
+    assert (await world.flow.order(order.id)).flagged
+    assert reason in {refusal.reason for refusal in await world.flow.refusals(order.id)}
+
+
+async def test_without_configured_words_nothing_is_ever_proven(tmp_path: Path) -> None:
+    async with running(tmp_path, connect={"fulfilled_literals": ()}) as world:
+        order = await registered(world)
+        await world.flow.tell(order.id, "complete_by_api")
+        await world.flow.wait(order.id, "confirming", 5)
+        assert world.connect.orders[0].status == "fulfilled"
+        await eventually(lambda: world.connect.journal.executed(STATUS) >= 3)
+        now = await world.flow.order(order.id)
+        assert (now.state, now.flagged) == ("confirming", True)
+
+
+async def test_an_answer_about_another_order_is_an_alarm_that_keeps_the_id(world: World) -> None:
+    order = await registered(world, "sms")
+    told = b'{"fulfillmentStatus": "OK", "orderId": 4711}'
+    world.connect.faults.arm(Fault("POST /capi/v1/client/order/fulfillment", "garbage", body=told))
+    world.connect.script("*", pay_outcome="never")
+    await world.flow.tell(order.id, "complete_by_api")
+    await eventually(lambda: world.connect.journal.executed(STATUS) >= 2)
+    now = await world.flow.order(order.id)
+    assert (now.state, now.flagged, now.provider_id) == ("fulfilling", True, "14")
+    (row,) = [refusal for refusal in await world.flow.refusals(order.id) if refusal.reason is Reason.NOT_OURS]
+    assert "4711" in row.detail
+
+
+async def test_what_a_provider_quotes_is_kept_nowhere_it_could_be_shown(world: World) -> None:
+    loud = json.dumps({"exceptionType": "OrderException", "errorMessage": f"{EMAIL} {PHONE}"}).encode()
+    world.connect.faults.arm(Fault("POST /capi/v1/client/order", "status", status=400, body=loud))
+    order = await drafted(world)
+    await world.flow.tell(order.id, "register")
+    now = await world.flow.wait(order.id, "refused", 5)
+    journal = await world.flow.journal(order.id)
+    assert "400 from the provider (OrderException)" in journal[-1].note
+    silent(now, journal, await world.flow.refusals(order.id), world.flow)

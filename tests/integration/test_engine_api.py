@@ -1,0 +1,140 @@
+"""The public API over the engine: waiting across processes, idempotence by key, and what a caller is told. The provider is the toy."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from engine.toy import FAST, Toy
+from orderflow.app import Orderflow
+from orderflow.errors import InvalidInput, KeyReused, OperationalError, UnknownName, WaitTimeout
+from orderflow.ports import InDoubt, Told
+from orderflow.vocabulary import Applied, Ignored, Kind, Reason, Refused
+
+pytestmark = pytest.mark.anyio
+
+
+def over(folder: Path, toy: Toy | None = None, *, work: bool = False) -> Orderflow:
+    return Orderflow(f"sqlite:///{folder / 'orders.db'}", [toy or Toy(timing=FAST)], work=work, poll=0.02)
+
+
+async def test_waiting_sees_what_another_process_does(tmp_path: Path) -> None:
+    async with over(tmp_path) as shop, over(tmp_path, work=True) as worker:
+        order = await shop.create("toy", key="k")
+        waits = [asyncio.create_task(shop.wait(order.id, ("placed", "refused"), timeout=15)) for _ in range(20)]
+        await worker.tell(order.id, "order_it")
+        assert {reached.state for reached in await asyncio.gather(*waits)} == {"placed"}
+
+
+async def test_waiting_ends_at_once_in_the_process_that_moves_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orderflow.app._LOOK_BENEATH", 60.0)  # nothing but the move itself can end the wait in time
+    async with over(tmp_path) as flow:
+        order = await flow.create("toy", key="k")
+        waiting = asyncio.create_task(flow.wait(order.id, "preparing", timeout=50))
+        while not flow._door._watchers:
+            await asyncio.sleep(0.01)
+        await flow.order(order.id)
+        await flow.tell(order.id, "order_it")
+        async with asyncio.timeout(20):
+            await waiting
+
+
+async def test_waiting_in_vain_says_where_the_order_is(tmp_path: Path) -> None:
+    async with over(tmp_path) as flow:
+        order = await flow.create("toy", key="k")
+        with pytest.raises(WaitTimeout) as vain:
+            await flow.wait(order.id, "placed", timeout=0.05)
+        assert (vain.value.state, vain.value.awaited) == ("drafted", "placed")
+        with pytest.raises(UnknownName, match="nowhere"):
+            await flow.wait(order.id, "nowhere")
+        with pytest.raises(UnknownName):
+            await flow.wait("toy-nobody", "placed")
+
+
+async def test_creating_and_telling_are_idempotent_by_key(tmp_path: Path) -> None:
+    async with over(tmp_path) as flow:
+        made = await asyncio.gather(*(flow.create("toy", key="cart", facts={"paid": True}) for _ in range(10)))
+        assert len({order.id for order in made}) == 1
+        with pytest.raises(KeyReused):
+            await flow.create("toy", key="cart")
+        decisions = await asyncio.gather(*(flow.tell(made[0].id, "order_it", key="go") for _ in range(10)))
+        assert sorted(type(decision).__name__ for decision in decisions) == ["Applied", *["Ignored"] * 9]
+        assert {decision.reason for decision in decisions if isinstance(decision, Ignored)} == {Reason.DUPLICATE}
+
+
+async def test_a_command_out_of_place_is_refused_and_recorded_with_what_is_legal(tmp_path: Path) -> None:
+    async with over(tmp_path) as flow:
+        order = await flow.create("toy", key="k")
+        await flow.tell(order.id, "order_it")
+        refused = await flow.tell(order.id, "order_it")
+        assert isinstance(refused, Refused)
+        assert (refused.reason, refused.state, refused.legal) == (Reason.NOT_LEGAL_HERE, "preparing", ())
+        assert [(row.event, row.count) for row in await flow.refusals(order.id)] == [("order_it", 1)]
+        with pytest.raises(UnknownName, match="order_that"):
+            await flow.tell(order.id, "order_that")
+
+
+async def test_an_operator_is_asked_who_and_why(tmp_path: Path) -> None:
+    toy = Toy(timing=FAST)
+    toy.will("place", InDoubt("reset"))
+    async with over(tmp_path, toy, work=True) as flow:
+        order = await flow.create("toy", key="k")
+        await flow.tell(order.id, "order_it")
+        doubtful = await flow.wait(order.id, "in_doubt", timeout=15)
+        with pytest.raises(InvalidInput, match="reason"):
+            await flow.resolve(order.id, "placement_given_up", by="kim", reason=" ")
+        with pytest.raises(InvalidInput, match="number"):
+            await flow.resolve(order.id, "placement_resolved", by="kim", reason="ticket 7")
+        with pytest.raises(InvalidInput, match="by"):
+            await flow.override(order.id, "placed", by="", reason="ticket 7", version=doubtful.version)
+        assert await flow.refusals(order.id) == []
+        assert set(await flow.legal(order.id)) == {"placement_resolved", "placement_given_up"}
+        decision = await flow.resolve(order.id, "placement_resolved", by="kim", reason="ticket 7", number="T-9")
+        assert isinstance(decision, Applied)
+        assert ((await flow.order(order.id)).provider_id, (await flow.journal(order.id))[-1].note) == ("T-9", "by kim: ticket 7")
+
+
+async def test_an_override_is_marked_in_the_journal(tmp_path: Path) -> None:
+    async with over(tmp_path) as flow:
+        order = await flow.create("toy", key="k")
+        await flow.override(order.id, "placed", by="kim", reason="ticket 7", version=0)
+        (row,) = await flow.journal(order.id)
+        assert (row.kind, row.source, row.target, row.note) == (Kind.OVERRIDE, "drafted", "placed", "by kim: ticket 7")
+
+
+async def test_stuck_orders_are_those_past_their_states_budget(tmp_path: Path) -> None:
+    toy = Toy(timing=FAST)
+    toy.timing.durations["doubt"] = 0.0  # type: ignore[index]
+    toy.will("place", InDoubt("reset"))
+    async with over(tmp_path, toy, work=True) as flow:
+        doubtful, well = [await flow.create("toy", key=key) for key in "ab"]
+        for order, state in ((doubtful, "in_doubt"), (well, "placed")):
+            await flow.tell(order.id, "order_it")
+            await flow.wait(order.id, state, timeout=15)
+        assert [order.id for order in await flow.stuck()] == [doubtful.id]
+
+
+async def test_the_host_is_told_after_a_restart_of_what_was_owed(tmp_path: Path) -> None:
+    told: list[Told] = []
+    async with over(tmp_path) as flow:
+        flow.on("toy", entered="preparing", run=told.append)
+        order = await flow.create("toy", key="k")
+        await flow.tell(order.id, "order_it")
+    assert told == []
+    flow = over(tmp_path, work=True)
+    flow.on("toy", entered="preparing", run=told.append)
+    async with flow:
+        await flow.wait(order.id, "placed", timeout=15)
+        while not told:
+            await asyncio.sleep(0.01)
+    assert [(one.state, one.order.id) for one in told] == [("preparing", order.id)]
+
+
+async def test_a_flow_that_is_closed_says_so(tmp_path: Path) -> None:
+    async with over(tmp_path) as flow:
+        order = await flow.create("toy", key="k")
+    for use in (flow.tell(order.id, "order_it"), flow.order(order.id), flow.create("toy", key="l")):
+        with pytest.raises(OperationalError, match="not open"):
+            await use

@@ -1,0 +1,84 @@
+"""The inbox race: eight processes' worth of writers on five orders, every event delivered at least twice, at once.
+
+With the inbox key inserted before the order's row is locked, a lost race leaves its key behind and the retry takes its own event for a
+duplicate: events vanish without a word. Every unique event must be applied once, or refused for a stated reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+from attrs import evolve
+from tests.postgres import drop_schema, make_schema
+from tests.store.build import NOW, SCOPE, move, new_order, stay
+
+from orderflow.ports import Commit, InboxKey, Judge, Order, Store
+from orderflow.store import store_at
+from orderflow.vocabulary import Applied, Ignored, Reason, Refused
+
+pytestmark = pytest.mark.anyio
+WRITERS, ORDERS, EVENTS, TOLD = 8, 5, 1500, 3
+
+
+@pytest.fixture
+async def stores() -> AsyncIterator[list[Store]]:
+    """One store for each writer, as if each were a process."""
+    name, url = await make_schema()
+    async with AsyncExitStack() as stack:
+        opened = [store_at(url) for _ in range(WRITERS)]
+        for store in opened:
+            stack.push_async_callback(store.close)
+            await store.open()
+        yield opened
+    await drop_schema(name)
+
+
+def judged(event: int) -> Judge:
+    """Two of three events move the order, and say so in its journal; the third is refused."""
+
+    def judge(order: Order) -> Commit:
+        if event % 3 == 0:
+            return stay(Reason.NOT_LEGAL_HERE, event="barred")(order)
+        commit = move("other" if order.state == "one" else "one", effects=["call"])(order)
+        return evolve(commit, journal=(evolve(commit.journal[0], note=str(event)),))
+
+    return judge
+
+
+async def test_every_event_is_applied_once_or_refused_for_a_stated_reason(stores: list[Store]) -> None:
+    orders = [await stores[0].create(new_order(str(n)), "content") for n in range(ORDERS)]
+    dice = random.Random(7)
+    deliveries = [(event, told) for event in range(EVENTS) for told in range(TOLD)]
+    dice.shuffle(deliveries)
+    answers: dict[int, list[object]] = {event: [] for event in range(EVENTS)}
+
+    async def writer(store: Store, mine: list[tuple[int, int]]) -> None:
+        async def tell(event: int) -> None:
+            receipt = await store.commit(orders[event % ORDERS].id, InboxKey("reply", str(event)), judged(event))
+            answers[event].append(receipt.decision)
+
+        for begin in range(0, len(mine), 16):  # a few at a time, so that writers group their commits and still collide
+            await asyncio.gather(*(tell(event) for event, _ in mine[begin : begin + 16]))
+
+    await asyncio.gather(*(writer(store, deliveries[n::WRITERS]) for n, store in enumerate(stores)))
+
+    moving = [event for event in range(EVENTS) if event % 3]
+    for event, decisions in answers.items():
+        first = [decision for decision in decisions if not (isinstance(decision, Ignored) and decision.reason is Reason.DUPLICATE)]
+        assert len(decisions) == TOLD
+        assert [type(decision) for decision in first] == [Applied if event % 3 else Refused], (event, decisions)
+    journals = [await stores[1].journal(order.id) for order in orders]
+    assert Counter(row.note for journal in journals for row in journal) == Counter(map(str, moving))
+    for order, journal in zip(orders, journals, strict=True):
+        assert [row.version for row in journal] == list(range(1, len(journal) + 1))
+        assert [row.source for row in journal[1:]] == [row.target for row in journal[:-1]]
+        assert (await stores[2].load(order.id)).version == len(journal)
+        refused = sum(row.count for row in await stores[3].refusals(order.id))
+        assert refused == sum(event % ORDERS == orders.index(order) for event in range(0, EVENTS, 3))
+    effects = await stores[4].lease_effects(NOW, SCOPE, 10 * EVENTS)
+    assert len({str(effect.key) for effect in effects}) == len(effects) == len(moving)

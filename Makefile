@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench format diagrams clean
+.PHONY: help install demo test test-browser check bench format diagrams clean
 
 help:            ## what there is
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/.installed  ## a .venv with everything for development
 
@@ -22,6 +22,12 @@ demo: install    ## real orders of both providers, over real sockets, their whol
 
 test: install    ## the whole suite
 	$(BIN)/python -m pytest -n auto
+
+test-browser: install  ## the simulators' pages in a real Chromium (from apt; Playwright from PyPI, axe-core from npm)
+	test -x /usr/bin/chromium || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group browser
+	test -f build/axe/node_modules/axe-core/axe.min.js || npm install --silent --no-audit --no-fund --prefix build/axe axe-core@4.14.1
+	$(BIN)/python -m pytest tests/browser
 
 check: install   ## lint, format, types, import contracts, lifecycles, diagrams fresh
 	$(BIN)/ruff check src tests

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+DURABLE = "ORDERFLOW_TEST_DURABLE"
 _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or secrets.token_hex(8)
 
 
@@ -33,8 +34,12 @@ def database_url() -> str:
 
 
 def server(name: str) -> Any:
-    """A server of our own: ``get_uri()``; the same for every process that asks for this name."""
-    return _wheel().get_server(Path(tempfile.gettempdir()) / name, cleanup_mode="delete")
+    """A server of our own: ``get_uri()``; the same for every process that asks for this name. It survives its own crashes and not
+    the machine's, for tests' sake; benchmarks set ``DURABLE``."""
+    own = _wheel().get_server(Path(tempfile.gettempdir()) / name, cleanup_mode="delete")
+    if not os.environ.get(DURABLE):
+        own.psql("ALTER SYSTEM SET fsync = off;\nSELECT pg_reload_conf();")
+    return own
 
 
 def pg_ctl(own: Any, *arguments: str) -> None:

@@ -61,9 +61,7 @@ async def test_without_a_fault_the_app_answers_and_both_counts_rise(sim: Counter
     assert "xyz" not in repr(row)
 
 
-async def test_a_request_the_provider_did_not_act_on_is_received_not_executed(
-    sim: Counter, client: httpx.AsyncClient
-) -> None:
+async def test_a_request_the_provider_did_not_act_on_is_received_not_executed(sim: Counter, client: httpx.AsyncClient) -> None:
     await client.post("/count/nobody")
     assert (sim.journal.received("POST /count"), sim.journal.executed("POST /count")) == (1, 0)
 
@@ -77,9 +75,7 @@ async def test_a_request_the_provider_did_not_act_on_is_received_not_executed(
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else None,
 )
-async def test_a_cut_connection(
-    sim: Counter, client: httpx.AsyncClient, fault: Fault, acted: bool, error: type[Exception]
-) -> None:
+async def test_a_cut_connection(sim: Counter, client: httpx.AsyncClient, fault: Fault, acted: bool, error: type[Exception]) -> None:
     sim.faults.arm(fault)
     with pytest.raises(error):
         await client.post("/count/one", content=b"x")

@@ -11,7 +11,7 @@ import pytest
 from attrs import define, field
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
 from browser.conftest import AXE
@@ -67,13 +67,13 @@ async def connects(path: str = "") -> AsyncIterator[Connects]:
         return RedirectResponse(f"{thanks}/thanks", 303)
 
     async def thank(_: Request) -> Response:
-        return PlainTextResponse("Thank you")
+        return HTMLResponse('<!doctype html><title>Thanks</title><link rel="icon" href="data:,">Thank you')
 
     async with (
         ConnectSimulator(clock=SimClock(start=1.8e9, manual=True)) as sim,
         serve(Starlette(routes=[Mount(path, sim.asgi)]) if path else sim.asgi) as base,
         serve(Starlette(routes=[Route("/back", back)])) as shop,
-        serve(Starlette(routes=[Route("/thanks", thank), Route("/favicon.ico", thank)])) as thanks,
+        serve(Starlette(routes=[Route("/thanks", thank)])) as thanks,
     ):
         yield Connects(sim, base + path, shop, thanks, returned)
 
@@ -156,7 +156,7 @@ async def test_an_order_is_moved_by_its_buttons_and_forced_by_the_others(tab: An
         await tab.locator("select[name=to]").select_option("New")
         await tab.get_by_role("button", name="Force it").click()
         assert [status for _, status in sim.orders[0].history] == ["Processing", "Screening", "Closed", "New"]
-        assert await tab.locator("[aria-current=step]").inner_text() == "New (now here)"
+        assert await tab.locator("[aria-current=step]").text_content() == "New (now here)"
 
 
 async def test_time_faults_and_a_reset_by_button(tab: Any) -> None:

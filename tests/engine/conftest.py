@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from engine.toy import Bench
 from engine.toy import bench as new_bench
+
+
+@pytest.fixture(autouse=True)
+def silence() -> Iterator[None]:
+    """Drawing a traceback takes a tenth of a second: enough to make a loop that spins look patient."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

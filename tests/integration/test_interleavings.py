@@ -21,7 +21,7 @@ from orderflow.engine.accept import Door
 from orderflow.engine.dispatch import Dispatcher
 from orderflow.engine.hosts import Hosts
 from orderflow.engine.read import Deadlines
-from orderflow.ports import InboxKey, Order, Store
+from orderflow.ports import InboxKey, Order
 from orderflow.simkit import SimClock
 from orderflow.store.postgres import PostgresStore
 from orderflow.vocabulary import Event, Observation, Origin, Snapshot
@@ -260,7 +260,7 @@ async def test_a_store_that_reads_and_then_writes_is_caught(table: Table, capsys
         return [naive(connection, worker.gate) for connection, worker in zip(connections, run.workers, strict=True)]
 
     count, caught = 0, 0
-    async for run in every_order(begin):
+    async for _ in every_order(begin):
         count += 1
         versions = [row.version for row in await table.plain.store.journal(ORDER)]
         caught += versions != [1, 2]

@@ -41,6 +41,8 @@ PATTERNS: list[tuple[str, str, str]] = [
     ("p.existence(p.at(b))", "fails", "skip end"),
     ("p.existence(p.at(b), p.before(p.at(c)))", "fails", "skip"),
     ("p.existence(p.at(d), p.after(p.at(b)))", "holds", "go goes_on end"),
+    ("p.existence(p.at(b), p.after(p.on('skip')))", "fails", "skip end"),
+    ("p.absence(p.on('back') & ~p.under(rich), p.between(p.at(b), p.at(c)))", "fails", "go goes_on back"),
     ("p.precedence(p.at(b), p.at(d))", "fails", "skip end"),
     ("p.precedence(p.at(b) | p.under(rich), p.at(d))", "holds", "skip end"),
     ("p.precedence(p.at(c), p.at(d))", "holds", "skip end"),

@@ -185,12 +185,12 @@ async def test_a_refused_event_is_remembered_unless_it_may_come_again(store: Sto
 # ── refusals and the flag ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_ten_thousand_refusals_are_one_row(store: Store) -> None:
+async def test_two_thousand_refusals_are_one_row(store: Store) -> None:
     order = await store.create(new_order(), "content")
     for burst in range(10):
-        await asyncio.gather(*(store.commit(order.id, None, stay(at=NOW + burst)) for _ in range(1000)))
+        await asyncio.gather(*(store.commit(order.id, None, stay(at=NOW + burst)) for _ in range(200)))
     (row,) = await store.refusals(order.id)
-    assert (row.count, row.first_at, row.last_at, row.reason) == (10_000, NOW, NOW + 9, Reason.LATE)
+    assert (row.count, row.first_at, row.last_at, row.reason) == (2_000, NOW, NOW + 9, Reason.LATE)
     assert (await store.load(order.id)).version == 0
 
 

@@ -51,7 +51,9 @@ async def test_a_thousand_commits_at_once_share_few_statements(store: PostgresSt
 async def test_one_commit_takes_two_statements(store: PostgresStore, ran: list[str]) -> None:
     (order_id,) = await _orders(store, 1)
     ran.clear()
-    await store.commit(order_id, InboxKey("reply", "1"), move("sent", effects=["call"], read=ReadAt(NOW, 0, 1.0), deadlines=(("late", NOW),)))
+    await store.commit(
+        order_id, InboxKey("reply", "1"), move("sent", effects=["call"], read=ReadAt(NOW, 0, 1.0), deadlines=(("late", NOW),))
+    )
     assert len(ran) == 2
 
 

@@ -41,7 +41,8 @@ class EngineSubject:
         self._door = flow._door
         self._provider = provider
         self._request = request
-        self._events = flow._provider(provider).table.events
+        self.flow_provider: Any = flow._provider(provider)  # a test may give it another table
+        self._events = self.flow_provider.table.events
         self._count = 0
         self._id = ""
 
@@ -169,7 +170,7 @@ def _where(answer: httpx.Response) -> str:
 @contextmanager
 def ccv_simulator() -> Iterator[CcvSubject]:
     """The simulator with a clock that stands: nothing moves unless it is said."""
-    sim = CcvSimulator(clock=SimClock(start=0.0, manual=True))
+    sim = CcvSimulator(api_key=None, clock=SimClock(start=0.0, manual=True))
     sim.script(None)
     with asyncio.Runner() as runner:
         http = httpx.AsyncClient(transport=httpx.ASGITransport(sim.asgi), base_url="http://ccv.invalid", trust_env=False)

@@ -26,7 +26,9 @@ EQUIVALENT = {
     "fact not set, complete_by_api: registered -> fulfilling [api_allowed and not by_sms]": (
         "without sms only `way = url` is ever asked for, and `none` answers as `api` does"
     ),
-    "fact not set, fulfillment_undelivered: fulfilling -> registered [not by_url]": "the next completion sets `way` anew before it is asked for",
+    "fact not set, fulfillment_undelivered: fulfilling -> registered [not by_url]": (
+        "the next completion sets `way` anew before it is asked for"
+    ),
     "fact not set, returned_bare: fulfilling -> confirming [by_url]": "`claimed` is `none` there already: the edge says so for the reader",
     "fact not set, called_back_success: fulfilling -> confirming [sms_in_flight]": _NEVER_ASKED,
     "fact not set, called_back_success: fulfillment_in_doubt -> confirming": _NEVER_ASKED,

@@ -11,6 +11,7 @@ import structlog
 
 from orderflow.engine import dispatch
 from orderflow.engine.read import Reader
+from orderflow.ports import LeasedRead, ReadAt
 from orderflow.testing.rehearsal import Rehearsed, rehearse
 from orderflow.vocabulary import Kind
 
@@ -88,9 +89,10 @@ def test_an_engine_that_calls_again_after_a_takeover_is_found(monkeypatch: pytes
 
 
 def test_an_engine_without_reads_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def nothing_due(self: Reader, limit: int) -> list[object]:
-        return []
+    async def put_off(self: Reader, leased: LeasedRead) -> None:
+        now = self._door.clock.now()
+        await self._door.store.plan_read(leased.order_id, now, ReadAt(now + 1e6, 0, 1.0))
 
-    monkeypatch.setattr(Reader, "due", nothing_due)
+    monkeypatch.setattr(Reader, "read", put_off)
 
     assert any("says" in problem for problem in rehearse(0).problems)

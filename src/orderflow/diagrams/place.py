@@ -29,7 +29,7 @@ _START = 14.0
 _INCH = 72.0  # of points; a point is our px
 _HEAD = 9.0
 _SPINES = (8, 2, 1)  # how hard the spine is pulled straight
-ARRANGEMENTS = 7
+ARRANGEMENTS = 6
 """How many arrangements are tried."""
 _LATEST: dict[tuple[object, ...], Placed] = {}
 _REMEMBERED = 8

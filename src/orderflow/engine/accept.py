@@ -115,7 +115,8 @@ class Door:
         if event.name not in provider.table.events:
             raise UnknownName(f"event of {provider.table.name}", event.name, tuple(provider.table.events))
         given = self._given(provider, event.name, event.origin, event.note)
-        given = evolve(given, effect_done=effect)
+        if effect is not None:
+            given = evolve(given, effect_done=effect)
 
         def judge(order: Order) -> Commit:
             return commit_of(given, order, _decide(provider, order, event))

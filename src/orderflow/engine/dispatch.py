@@ -30,6 +30,9 @@ from orderflow.ports import (
 from orderflow.vocabulary import Effect, Event, Kind, Origin
 
 _log = structlog.get_logger()
+# an answer is one of a kind by its attempt; that there was none is said once per effect: two workers that both held it
+# through a lost lease must not send the order back twice, the second time out of its next attempt to complete
+_NO_ANSWER = "no answer"
 CALL_SHARE = 0.8
 """A call may take this share of its lease, so that two workers never call at once."""
 
@@ -103,11 +106,11 @@ class Dispatcher:
         )
         if isinstance(outcome, Happened):
             event = Event(outcome.event, Origin.REPLY, outcome.data, outcome.provider_id, outcome.note)
-            await self._reply(effect, event)
+            await self._reply(effect, event, str(effect.attempt))
         elif isinstance(outcome, Declined):
-            await self._reply_of_kind(declared, effect, "refused", outcome.why)
+            await self._reply_of_kind(declared, effect, "refused", outcome.why, str(effect.attempt))
         elif isinstance(outcome, InDoubt) and declared.once:
-            await self._reply_of_kind(declared, effect, "answer_lost", outcome.why)
+            await self._reply_of_kind(declared, effect, "answer_lost", outcome.why, _NO_ANSWER)
         elif effect.attempt < provider.timing.effect_attempts:
             wait = _retry_wait(provider.timing, effect.attempt)
             if isinstance(outcome, NotExecuted) and outcome.retry_after is not None:
@@ -115,16 +118,16 @@ class Dispatcher:
             await self._door.store.retry_effect(effect, self._door.clock.now() + wait, outcome.why)
             self._door.stirred.set()  # the worker sleeps until the lease's end; the retry is due before
         else:
-            await self._reply_of_kind(declared, effect, "undelivered", outcome.why)
+            await self._reply_of_kind(declared, effect, "undelivered", outcome.why, _NO_ANSWER)
 
-    async def _reply_of_kind(self, declared: Effect, effect: LeasedEffect, what: str, why: str) -> None:
+    async def _reply_of_kind(self, declared: Effect, effect: LeasedEffect, what: str, why: str, answer: str) -> None:
         if not declared.kind:
             await self._door.store.finish_effect(effect, why)
             return
-        await self._reply(effect, Event(f"{declared.kind}_{what}", Origin.REPLY, note=why))
+        await self._reply(effect, Event(f"{declared.kind}_{what}", Origin.REPLY, note=why), answer)
 
-    async def _reply(self, effect: LeasedEffect, event: Event) -> None:
-        key = InboxKey(Origin.REPLY.value, f"{effect.key}:{effect.attempt}")
+    async def _reply(self, effect: LeasedEffect, event: Event, answer: str) -> None:
+        key = InboxKey(Origin.REPLY.value, f"{effect.key}:{answer}")
         await self._door.tell(effect.key.order_id, event, key, effect=effect.key)
 
     async def _tell_host(self, provider: Provider, order: Order, effect: LeasedEffect) -> None:

@@ -103,6 +103,7 @@ def mark_executed(scope: Mapping[str, Any]) -> None:
 # ---------------------------------------------------------------- near misses
 
 _FAR = 0.6
+_BEGINS = 0.99
 
 
 def _judged(row: Received, match: str, body: object) -> Near:
@@ -113,6 +114,8 @@ def _judged(row: Received, match: str, body: object) -> Near:
         likeness = SequenceMatcher(None, path, row.path).ratio()
         scores.append(likeness if likeness >= _FAR else 0.0)
         differs.append(f"path: expected {path}, got {row.path}")
+    elif path != row.path:
+        scores.append(_BEGINS)
     if method and method != row.method:
         scores.append(0.7)
         differs.append(f"method: expected {method}, got {row.method}")
@@ -137,7 +140,7 @@ def _missing(expected: object, got: object, path: str) -> list[str]:
     """What of ``expected`` is not in ``got``, path by path. Values received are not quoted: they may be personal."""
     if isinstance(expected, Mapping):
         if not isinstance(got, Mapping):
-            return [f"{path}: expected an object"]
+            return [f"{path}.{name}: missing" for name in expected] or [f"{path}: expected an object"]
         found: list[str] = []
         for name, part in expected.items():
             here = f"{path}.{name}"

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import httpx
 from attrs import define
 
+_TROUBLES = ("refused", "lost", "broken", "busy", "garbage", "slow", "killed")
+
 
 @define
 class Weather:
@@ -20,25 +22,28 @@ class Weather:
     busy: float = 0.0  # 429, not executed
     garbage: float = 0.0  # executed, and the body is no JSON
     slow: float = 0.0  # executed, and answered half a second late
+    killed: float = 0.0  # executed, and the calling process is killed before the answer comes
 
     def calm(self) -> None:
         """No trouble any more."""
-        self.refused = self.lost = self.broken = self.busy = self.garbage = self.slow = 0.0
+        for name in _TROUBLES:
+            setattr(self, name, 0.0)
 
 
 class FaultyTransport(httpx.AsyncBaseTransport):
     """Calls an ASGI app in process. The dice are rolled once per call, whatever the weather, so that weather changes no sequence."""
 
-    def __init__(self, app: Callable[..., object], weather: Weather, dice: random.Random) -> None:
+    def __init__(self, app: Callable[..., object], weather: Weather, dice: random.Random, kill: Callable[[], object]) -> None:
         self._inner = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
         self._weather = weather
         self._dice = dice
+        self._kill = kill
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """One call, through the weather."""
         drawn = self._dice.random()
         trouble = ""
-        for name in ("refused", "lost", "broken", "busy", "garbage", "slow"):
+        for name in _TROUBLES:
             drawn -= getattr(self._weather, name)
             if drawn < 0:
                 trouble = name
@@ -50,6 +55,9 @@ class FaultyTransport(httpx.AsyncBaseTransport):
             return httpx.Response(429, headers={"Retry-After": "30"}, request=request)
         response = await self._inner.handle_async_request(request)
         body = await response.aread()
+        if trouble == "killed":
+            self._kill()
+            await asyncio.sleep(3600.0)  # never returns: the process is gone
         if trouble == "lost":
             raise httpx.ReadError("lost by the weather", request=request)
         if trouble == "broken":

@@ -1,7 +1,8 @@
 """The engine as the exploration drives it: the real decide, observe, commit, lease and report, over the few rules a store keeps.
 
 Every judgement is the real function's; only rows are imitated: one order, its owed effects, armed deadlines, planned read and the keys
-already taken. Time is left out: what is planned may be due at once or never. Answers are remembered, which purity allows.
+already taken. Time is left out: what is planned may be due at once or never. Answers are remembered, which purity
+allows. Left out: telling the host, overrides (they are outside the table), and the budget of attempts (it may end at any attempt).
 ``Engine`` is the real one; hostile_bugs.py breaks it on purpose.
 """
 

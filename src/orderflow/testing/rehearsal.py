@@ -40,7 +40,7 @@ _PRICE = {
 
 def stormy() -> Weather:
     """The default weather: one call in eight is in trouble."""
-    return Weather(refused=0.03, lost=0.03, broken=0.02, busy=0.02, garbage=0.01, slow=0.02)
+    return Weather(refused=0.03, lost=0.03, broken=0.02, busy=0.02, garbage=0.01, slow=0.02, killed=0.01)
 
 
 @frozen
@@ -64,8 +64,8 @@ async def _rehearse(seed: int, days: float, orders: int, weather: Weather) -> Re
     async with stage(seed, weather) as here:
         for kind in ("drop", "duplicate"):
             for deliveries in (here.connect.deliveries, here.ccv.deliveries):
-                deliveries.arm(kind, times=None, chance=0.2)  # type: ignore[arg-type]
-        parts: list[Coroutine[object, object, None]] = [_kill_now_and_then(here)]
+                deliveries.arm(kind, times=None, chance=0.2)
+        parts: list[Coroutine[object, object, None]] = [_kill_now_and_then(here), _restart(here)]
         for n in range(orders):
             parts += [_connect_customer(here, n), _ccv_merchant(here, n)]
         playing = [asyncio.create_task(part) for part in parts]
@@ -91,8 +91,14 @@ async def _kill_now_and_then(here: Stage) -> None:
     while True:
         await here.clock.sleep(dice.expovariate(1 / (DAY / 2)))
         await here.crash()
+
+
+async def _restart(here: Stage) -> None:
+    dice = random.Random(here.dice.randrange(2**32))  # noqa: S311
+    while True:
         await here.clock.sleep(dice.uniform(1.0, 900.0))
-        await here.start()
+        if here.flow is None:
+            await here.start()
 
 
 async def _state(here: Stage, order_id: str) -> Order:

@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from orderflow.app import Orderflow
-from orderflow.ports import Timing
+from orderflow.ports import Provider, Timing
 from orderflow.providers.ccv import ccv
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.ccv.wire import PREFIX
@@ -67,15 +67,17 @@ class Stage:
     crashes: int = 0
     told: list[tuple[str, str]] = field(factory=list)
     _ids: itertools.count[int] = field(factory=itertools.count)
+    _dying: list[asyncio.Task[None]] = field(factory=list)
 
     async def start(self) -> None:
         """Start the shop's process on what was committed."""
         seed = self.dice.randrange(2**32)
 
         def client(app: object) -> httpx.AsyncClient:
-            return httpx.AsyncClient(transport=FaultyTransport(app, self.weather, random.Random(self.dice.randrange(2**32))))  # type: ignore[arg-type]  # noqa: S311
+            rolls = random.Random(self.dice.randrange(2**32))  # noqa: S311
+            return httpx.AsyncClient(transport=FaultyTransport(app, self.weather, rolls, self._kill))  # type: ignore[arg-type]
 
-        providers = [
+        providers: list[Provider] = [
             connect(
                 "http://connect/capi",
                 "http://connect/user",
@@ -108,6 +110,9 @@ class Stage:
 
     async def _hear(self, told: object) -> None:
         self.told.append((told.order.id, told.state))  # type: ignore[attr-defined]
+
+    def _kill(self) -> None:
+        self._dying.append(asyncio.create_task(self.crash()))
 
     async def crash(self) -> None:
         """Kill the shop's process; it is down until ``start``."""

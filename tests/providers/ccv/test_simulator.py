@@ -129,9 +129,7 @@ async def test_the_order_travels_by_value_through_the_configurator(world: World)
         ("addSalesPackage", SALES | {"order": {"shoppingCart": 5}}, "order.shoppingCart.salesPackages"),
     ],
 )
-async def test_a_missing_field_is_400_and_nothing_is_executed(
-    world: World, path: str, body: dict[str, Any], field: str
-) -> None:
+async def test_a_missing_field_is_400_and_nothing_is_executed(world: World, path: str, body: dict[str, Any], field: str) -> None:
     answer = await world.http.patch(f"/orderconfigurator/{path}", json=body)
     assert (answer.status_code, answer.json()["field"]) == (400, field)
     assert world.sim.journal.executed() == 0
@@ -192,9 +190,7 @@ async def test_the_shapes_of_the_submit_answer(world: World, shape: Any, body: b
         ({"notifyOnStatus": ["Completed"]}, False, 201),
     ],
 )
-async def test_notification_urls_are_https_unless_allowed(
-    world: World, notice: dict[str, Any], allowed: bool, status: int
-) -> None:
+async def test_notification_urls_are_https_unless_allowed(world: World, notice: dict[str, Any], allowed: bool, status: int) -> None:
     world.sim.allow_http_notifications = allowed
     body = {"notifyCustomerByEmail": True, "order": ORDER, "statusNotificationInformation": notice}
     assert (await world.http.post("/order", json=body)).status_code == status

@@ -31,9 +31,7 @@ def order(method: str = "invoice", *, name: str = "cart-17", prepaid: bool = Fal
     payer = wire.Person(last_name="Hansen", postal_code="0150", phone_numbers=("+4790000000",))
     line = wire.OrderLine("coupon", "WEB", 7, unit_price=295)
     info = wire.PaymentInfo(transaction_id="t-1") if prepaid else None
-    request = wire.OrderRequest(
-        payer, (line,), name, payment_method=method, order_amount=295, prepaid=prepaid, payment_info=info
-    )
+    request = wire.OrderRequest(payer, (line,), name, payment_method=method, order_amount=295, prepaid=prepaid, payment_info=info)
     return write(request.checked())
 
 
@@ -342,9 +340,7 @@ async def test_a_method_that_needs_a_browser_is_refused_by_the_api() -> None:
         assert await shop.status(order_id) == PRELIMINARY
 
 
-@pytest.mark.parametrize(
-    "path", ["/client/order/fulfillment", "/client/order", "/order/status", "/client/order/14/user"]
-)
+@pytest.mark.parametrize("path", ["/client/order/fulfillment", "/client/order", "/order/status", "/client/order/14/user"])
 @pytest.mark.parametrize("body", [b"{", b"[]", b"{}"], ids=["cut", "list", "bare"])
 async def test_a_wrong_body_is_answered_400_and_nothing_is_done(path: str, body: bytes) -> None:
     async with shopping() as shop:
@@ -522,9 +518,7 @@ async def test_the_error_url_takes_whom_the_fulfillment_url_cannot_serve(method:
         assert shop.here == SHOP + "/oops"
 
 
-@pytest.mark.parametrize(
-    "query", [{"orderId": "99"}, {"returnUrl": "/back"}, {"returnUrl": "http://["}, {"clientId": "x"}], ids=str
-)
+@pytest.mark.parametrize("query", [{"orderId": "99"}, {"returnUrl": "/back"}, {"returnUrl": "http://["}, {"clientId": "x"}], ids=str)
 async def test_without_an_error_url_a_page_says_no(query: dict[str, str]) -> None:
     async with shopping() as shop:
         order_id = await shop.register(order("creditcardPayex"))

@@ -465,8 +465,9 @@ async def test_content_type_unknown_fields_and_xml() -> None:
 
 
 async def test_lenient_takes_what_the_pages_print_against_themselves() -> None:
-    async with connect() as strict, connect(lenient=True) as lenient:
-        for one, expected in ((strict, 400), (lenient, 200)):
+    by_name = {"absolute_urls": False, "search_by_both": True}
+    async with connect() as strict, connect(lenient=True) as lenient, connect(**by_name) as turned:
+        for one, expected in ((strict, 400), (lenient, 200), (turned, 200)):
             order_id = await one.registered("", "invoice")
             assert (await one.complete(order_id, "shop.example/called"))["status"] == expected
             one.http.headers["authorization"] = f"Bearer {one.sim.issue_user_token()}"

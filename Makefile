@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-browser check bench format diagrams clean
+.PHONY: help install demo test test-slow test-browser mutation check bench format diagrams clean
 
 help:            ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,14 +20,22 @@ install: .venv/.installed  ## a .venv with everything for development
 demo: install    ## real orders of both providers, over real sockets, their whole lives
 	$(BIN)/orderflow demo
 
-test: install    ## the whole suite
-	$(BIN)/python -m pytest -n auto
+test: install    ## the suite
+	$(BIN)/python -m pytest -n auto -m "not slow and not browser"
+
+test-slow: install  ## what takes minutes: a thousand rehearsals, every crash point, bigger explorations
+	$(BIN)/python -m pytest -n auto -m slow
 
 test-browser: install  ## the simulators' pages in a real Chromium (from apt; Playwright from PyPI, axe-core from npm)
 	test -x /usr/bin/chromium || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group browser
 	test -f build/axe/node_modules/axe-core/axe.min.js || npm install --silent --no-audit --no-fund --prefix build/axe axe-core@4.14.1
 	$(BIN)/python -m pytest tests/browser
+
+mutation: install  ## faults put into the source on purpose: the ledger's, then mutmut over decide, observe and check (20 minutes)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group mutation
+	$(BIN)/python -m pytest -n auto tests/mutation -m "slow or not slow"
+	$(BIN)/python tests/mutation/run_mutmut.py
 
 check: install   ## lint, format, types, import contracts, lifecycles, diagrams fresh
 	$(BIN)/ruff check src tests

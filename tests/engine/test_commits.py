@@ -117,7 +117,7 @@ def test_no_news_leaves_no_row() -> None:
 @pytest.mark.parametrize(
     ("event", "origin", "remembered"),
     [
-        ("order_it", Origin.COMMAND, True),
+        ("order_it", Origin.COMMAND, False),
         ("order_placed", Origin.REPLY, True),
         ("nobody_came", Origin.CLOCK, True),
         ("came", Origin.CLAIM, False),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MUTATED = [f"src/orderflow/lifecycle/{name}.py" for name in ("decide", "observe", "check")]
-TESTS = ["tests/lifecycle", "tests/property"]
+TESTS = ["tests/lifecycle"]
 SECONDS = 1500
 
 SETTINGS = f"""

@@ -8,9 +8,8 @@ import pytest
 
 from orderflow.lifecycle.check import check
 from orderflow.lifecycle.explore import Pair
-from orderflow.lifecycle.table import Table
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.testing.machine import TableSubject, machine, machines, words_of
+from orderflow.testing.machine import Machine, TableSubject, machine, machines, words_of
 from orderflow.testing.mutants import Mutant, Trial, hidden_state, single_cell
 from orderflow.testing.suites import all_cells
 from orderflow.testing.wmethod import w_method, wp_method
@@ -40,9 +39,9 @@ def name(mutant: Mutant) -> str:
     return f"{mutant.fault}, {mutant.what}"
 
 
-def apart(table: Table, mutant: Mutant) -> Pair | None:
+def apart(ways: list[tuple[Pair, Machine]], mutant: Mutant) -> Pair | None:
     """How an order is created that can tell the mutant from the original, by comparing their machines; None: equal, which is a proof."""
-    return next((pair for pair, found in machines(table) if machine(mutant.table, pair).moves != found.moves), None)
+    return next((pair for pair, found in ways if machine(mutant.table, pair).moves != found.moves), None)
 
 
 def test_every_single_cell_mutant_is_killed_or_proven_equivalent(table, say):
@@ -55,9 +54,9 @@ def test_every_single_cell_mutant_is_killed_or_proven_equivalent(table, say):
             left.append(mutant)
     # a target, an edge too many or too few: the cells alone see each of them
     assert {mutant.fault for mutant in left} <= {"fact not set", "guard forgotten"}
-    alive = []
+    alive, ways = [], list(machines(table))
     for mutant in left:
-        pair = apart(table, mutant)
+        pair = apart(ways, mutant)
         if pair is None:
             alive.append(mutant)
         else:

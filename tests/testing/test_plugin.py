@@ -12,7 +12,7 @@ pytest_plugins = ["pytester"]
 
 CONNECT_ORDER = """
 ORDER = {
-    "payer": {"emails": ["kari@example.org"]},
+    "payer": {"lastName": "Nordmann", "postalCode": "0150", "emails": ["kari@example.org"]},
     "orderLines": [{"productSpecType": "coupon", "productSpecCode": "WEB", "productSpecNo": 7, "unitPrice": 295}],
     "paymentMethod": "creditcardPayex",
     "orderAmount": 295,
@@ -26,7 +26,13 @@ ORDER = {
         "storeInformation": {"cocNumber": "12345678", "cocRegistry": "Kvk"},
         "companyContactPerson": {"lastName": "Jansen", "emailAddress": "j@example.org", "phoneNumber": "+31600000000"},
     },
-    "products": [{"kind": "psp_standalone", "url": SHOP, "paymentMethods": ["ideal"]}],
+    "products": [{
+        "kind": "sales_package", "isPurchased": True, "packageName": "Online Payments", "sku": "op",
+        "periodPricingDetails": [{
+            "period": "OneOff", "excludingTax": 1, "singleExcludingTax": 1, "includingTax": 1.21,
+            "taxAmountsPerTaxRate": [{"taxRate": 21, "taxAmount": 0.21}],
+        }],
+    }],
 }
 """
 
@@ -90,7 +96,7 @@ def test_an_async_user_awaits_the_same(project: pytest.Pytester) -> None:
                 await flow.tell(order.id, "complete_by_url", return_url=orderflow_shop.thanks)
                 await orderflow_connect.visit(await flow.fulfillment_url(order.id))
                 await assert_converges(flow, order, "fulfilled")
-                assert_path(await flow.journal(order.id), ["drafted", ..., "confirming", "paid", "fulfilled"])
+                assert_path(await flow.journal(order.id), ["drafted", ..., "fulfilling", ..., "paid", "fulfilled"])
         """,
     )
     result.assert_outcomes(passed=1)
@@ -114,17 +120,17 @@ def test_the_marker_brings_scenario_faults_switches_and_database(project: pytest
                 assert_converges(flow, order, "Closed")
                 assert_path(flow.journal(order.id), ["drafted", ..., "Screening", "Closed"])
 
-        @pytest.mark.orderflow("ccv", faults=[Fault("POST", "cut_after", times=None)])
+        @pytest.mark.orderflow("ccv", faults=[Fault("* */order", "cut_after")])
         @pytest.mark.orderflow(db="sqlite:///marked.db")
         def test_lost(orderflow_flow, orderflow_store):
             assert orderflow_store == "sqlite:///marked.db"
             with orderflow_flow() as flow:
                 order = flow.create("ccv", key="k", **ORDER)
                 flow.tell(order.id, "submit")
-                assert_converges(flow, order, ["refused", "submission_in_doubt"])
+                assert_converges(flow, order, "submission_in_doubt")
             assert Path("marked.db").exists()
             with orderflow_flow() as again:  # a restart
-                assert again.order(order.id).state == "refused"
+                assert again.order(order.id).state == "submission_in_doubt"
         """,
         order=CCV_ORDER,
     )
@@ -171,7 +177,8 @@ def test_faults_of_a_kind_that_the_marker_does_not_know_are_named(project: pytes
         """,
     )
     result.assert_outcomes(errors=3, failed=1)
-    result.stdout.fnmatch_lines(["*no scenario*no-such-thing*", "*'stripe': want connect or ccv*", "*scenarios: want*", "*orderflow_connect*"])
+    for said in ("no scenario 'no-such-thing'", "stripe*: want connect or ccv", "scenarios: want", "ask for orderflow_connect"):
+        result.stdout.fnmatch_lines([f"*{said}*"])
 
 
 def test_a_wrong_path_fails_with_the_path_in_it(project: pytest.Pytester) -> None:
@@ -208,7 +215,7 @@ COVERED = """
         with orderflow_flow() as flow:
             order = flow.create("ccv", key="k", **ORDER)
             flow.tell(order.id, "submit")
-            flow.wait(order.id, until="Completed")
+            flow.wait(order.id, until="Completed", timeout=10)
 """
 
 
@@ -246,7 +253,8 @@ def test_who_does_not_use_the_plugin_pays_nothing() -> None:
     new = {name for name in set(sys.modules) - before if not name.startswith("orderflow")}
     print(sorted(new - set(sys.stdlib_module_names)))
     print(sorted(name for name in sys.modules if name.startswith("orderflow")))
-    print([name for name in vars(plugin) if type(vars(plugin)[name]).__name__ == "FixtureFunctionDefinition" and not name.startswith("orderflow_")])
+    fixtures = [name for name, one in vars(plugin).items() if type(one).__name__ == "FixtureFunctionDefinition"]
+    print(len(fixtures) > 4, [name for name in fixtures if not name.startswith("orderflow_")])
     """
     said = subprocess.run([sys.executable, "-c", dedent(probe)], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert said == ["[]", "['orderflow', 'orderflow.testing', 'orderflow.testing.plugin']", "[]"]
+    assert said == ["[]", "['orderflow', 'orderflow.testing', 'orderflow.testing.plugin']", "True []"]

@@ -74,8 +74,8 @@ def commit_of(given: Given, order: Order, decision: Decision) -> Commit:
         refusal=refusal if news else None,
         effect_done=given.effect_done,
         read=_read_unmoved(given, order, decision.reason),
-        # an unmoved claim may come again and move the order then; an unmoved read says nothing worth keeping
-        remember=given.origin not in (Origin.OBSERVATION, Origin.CLAIM),
+        # what was not applied may be asked again and be applied then; a reply or deadline is over once judged
+        remember=given.origin in (Origin.REPLY, Origin.CLOCK),
     )
 
 

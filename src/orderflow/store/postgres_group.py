@@ -24,6 +24,7 @@ from orderflow.store.writer import NotOpen
 from orderflow.vocabulary import Applied, Ignored, Reason
 
 _MOST_PER_COMMIT = 256
+_WORTH_SPLITTING = 16
 _STEP_AT = f"SELECT {rows.JOURNAL} FROM of_journal WHERE order_id = $1 AND version = $2"
 
 
@@ -102,8 +103,8 @@ class Group:
     async def _round(self) -> None:
         """Rounds until nothing waits; the units of one are settled, or first of their order again, when it ends."""
         while self._ready:
-            count = min(len(self._ready), _MOST_PER_COMMIT)
-            names = [self._ready.popleft() for _ in range(count)]
+            names = self._share()
+            self._begin()
             units = [self._lanes[name][0] for name in names]
             try:
                 await self._settle(units)
@@ -114,6 +115,14 @@ class Group:
             finally:
                 self._release(names)
             await asyncio.sleep(0)  # who was answered may ask again at once, and share the next
+
+    def _share(self) -> list[str]:
+        """What this round takes: everything, or its share where another round could be deciding while this one is written."""
+        count = len(self._ready)
+        if count >= _WORTH_SPLITTING:
+            idle = self._width - len(self._rounds)
+            count = -(-count // (idle + 1))
+        return [self._ready.popleft() for _ in range(min(count, _MOST_PER_COMMIT))]
 
     def _release(self, names: Sequence[str]) -> None:
         for name in names:

@@ -71,6 +71,8 @@ def told(name: str, error: BaseException) -> OperationalError:
         return OperationalError(f"{name}: a value does not fit its column ({type(error).__name__})")
     if isinstance(error, asyncpg.PostgresError):
         return OperationalError(f"{name}: {error.args[0] if error.args else type(error).__name__}")
+    if isinstance(error, ValueError):  # asyncpg's word for a URL or a setting that it cannot use
+        return ConfigurationError("db: the URL is malformed")
     if isinstance(error, OSError | TimeoutError):
         return OperationalError(f"{name}: the database is not reachable ({type(error).__name__})")
     return OperationalError(f"{name}: {type(error).__name__}")
@@ -133,13 +135,13 @@ class Link:
                 min_size=0,  # a floor would be restored in the background, aloud, while the server is away
                 max_size=self._connections,
                 command_timeout=_STATEMENT_SECONDS,
-                timeout=_STATEMENT_SECONDS,
+                timeout=max(1.0, self.patience),  # of one attempt to connect
                 reset=_nothing_to_reset,
                 server_settings=_SETTINGS,
             )
             await self.fetch("SELECT 1")
-        except ValueError:
-            raise ConfigurationError("db: the URL is malformed") from None
+        except ValueError as error:
+            raise told(self.name, error) from None
         except BaseException:
             await self.close()
             raise

@@ -14,6 +14,7 @@ JOURNAL = "order_id, version, event, origin, source, target, kind, at, note"
 REFUSAL = "order_id, event, origin, state, reason, detail, version, count, first_at, last_at"
 
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+_DECODE = json.JSONDecoder().raw_decode  # what we dumped has nothing around it
 
 
 def dump(mapping: Mapping[str, Any]) -> str:
@@ -24,7 +25,7 @@ def dump(mapping: Mapping[str, Any]) -> str:
 def order(row: tuple[Any, ...], flagged: bool = False) -> Order:
     """From the columns ``ORDER``."""
     identity, provider, key, state, version, facts, data, created_at, entered_at = row
-    snapshot = Snapshot(state, json.loads(facts), json.loads(data), version)
+    snapshot = Snapshot(state, _DECODE(facts)[0], _DECODE(data)[0], version)
     return Order(identity, provider, key, snapshot, created_at, entered_at, flagged)
 
 

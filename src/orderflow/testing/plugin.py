@@ -91,7 +91,7 @@ def orderflow_flow(request: pytest.FixtureRequest, orderflow_store: str, orderfl
     def flow(*providers: Provider, **settings: Any) -> Opening:
         wanted = providers or tuple(request.getfixturevalue(f"orderflow_{name}").provider() for name in _asked(request))
         if not wanted:
-            raise pytest.UsageError("orderflow_flow: ask for orderflow_connect or orderflow_ccv, mark the test, or give it providers")
+            pytest.fail("orderflow_flow: ask for orderflow_connect or orderflow_ccv, mark the test, or give it providers", pytrace=False)
         settings.setdefault("clock", _clock(request))
         return Opening(orderflow_shop, settings.pop("db", orderflow_store), wanted, **settings)
 
@@ -120,9 +120,8 @@ def _marks(request: pytest.FixtureRequest) -> list[pytest.Mark]:
         strange = sorted(mark.kwargs.keys() - _KNOWN)
         if strange or len(mark.args) > 1 or (mark.args and mark.args[0] not in PROVIDERS):
             wrong = ", ".join([*map(repr, mark.args), *strange])
-            raise pytest.UsageError(
-                f"@pytest.mark.orderflow: {wrong}: want one of {', '.join(PROVIDERS)}, then {', '.join(sorted(_KNOWN))}"
-            )
+            wanted = f"want {' or '.join(PROVIDERS)}, then {', '.join(sorted(_KNOWN))}"
+            pytest.fail(f"@pytest.mark.orderflow: {wrong}: {wanted}", pytrace=False)
     return marks
 
 
@@ -130,10 +129,12 @@ def _simulated(make: Callable[..., Simulated], request: pytest.FixtureRequest, n
     told: dict[str, Any] = {}
     for mark in reversed([mark for mark in _marks(request) if mark.args == (name,)]):
         told |= {key: value for key, value in mark.kwargs.items() if key in ("scenario", "faults")} | dict(mark.kwargs.get("switches", {}))
+    wrong = ""
     try:
         return make(**told)
     except ValueError as error:
-        raise pytest.UsageError(f"@pytest.mark.orderflow: {error}") from None
+        wrong = str(error)
+    pytest.fail(f"@pytest.mark.orderflow: {wrong}", pytrace=False)
 
 
 # ── coverage ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -210,7 +210,7 @@ class OrderBook:
     def stop(self, order: SimulatedOrder, why: str) -> None:
         """The payment came to nothing; processing stops (A1, G4)."""
         self.note(order, why)
-        if not order.paid:
+        if not order.paid and order.fulfil_at is None:  # what was accepted without a payment is not taken back by a button
             order.stopped = True
             order.status = self._sim.stopped_word
 

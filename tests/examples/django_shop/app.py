@@ -1,0 +1,65 @@
+"""A shop on Django, in one file, that sells access through Connect. Run it: ``python app.py``.
+
+Under a server that forks, open the flow in each worker (gunicorn: ``post_fork``): it has a thread of its own.
+"""
+
+import os
+from contextlib import suppress
+from wsgiref.simple_server import make_server
+
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+import orderflow
+
+SHOP, CONNECT = os.environ["SHOP_URL"], os.environ["CONNECT_URL"]
+ACCESS: set[str] = set()  # a real shop writes this to its database
+
+connect = orderflow.connect(
+    api=f"{CONNECT}/capi",
+    login=f"{CONNECT}/user",
+    client_id=os.environ["CONNECT_ID"],
+    client_secret=os.environ["CONNECT_SECRET"],
+    fulfilled_literals=["fulfilled"],
+    return_pages=[f"{SHOP}/thanks"],
+)
+flow = orderflow.sync(
+    os.environ["DATABASE_URL"], [connect], public_url=f"{SHOP}/orders", link_keys={"k1": os.environ["LINK_KEY"]}, work=True
+)
+flow.on("connect", entered="fulfilled", run=lambda told: ACCESS.add(told.order.key))
+
+
+@csrf_exempt  # what comes in is signed by its path, and believed no further than that
+def orders(request: HttpRequest, path: str) -> HttpResponse:
+    """Redirects, callbacks and notifications."""
+    reply = flow.hear(request.method or "", path, request.META["QUERY_STRING"].encode())
+    return HttpResponse(reply.body, status=reply.status, headers=dict(reply.headers))
+
+
+@require_POST
+def buy(request: HttpRequest, cart: str) -> HttpResponse:
+    payer = {"lastName": "Nordmann", "postalCode": "0150", "emails": ["kari@example.org"]}
+    line = {"productSpecType": "coupon", "productSpecCode": "WEB", "productSpecNo": 7, "unitPrice": 295}
+    body = {"payer": payer, "orderLines": [line], "paymentMethod": "creditcardPayex", "orderAmount": 295}
+    order = flow.create("connect", key=cart, order=body)
+    flow.tell(order.id, "register", key="register")
+    flow.wait(order.id, until=["registered", "fulfilling"], timeout=10)  # fulfilling: they pressed the button twice
+    flow.tell(order.id, "complete_by_url", key="complete", return_url=f"{SHOP}/thanks")
+    return HttpResponseRedirect(flow.fulfillment_url(order.id))
+
+
+urlpatterns = [
+    path("orders/<path:path>", orders),
+    path("buy/<str:cart>", buy),
+    path("thanks", lambda _request: JsonResponse({"thanks": "we will tell you as soon as your order is through"})),
+    path("access/<str:cart>", lambda _request, cart: JsonResponse({"granted": cart in ACCESS})),
+]
+
+if __name__ == "__main__":
+    settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["127.0.0.1"], SECRET_KEY=os.environ["LINK_KEY"])
+    with flow, suppress(KeyboardInterrupt), make_server("127.0.0.1", int(os.environ["PORT"]), get_wsgi_application()) as server:
+        server.serve_forever()

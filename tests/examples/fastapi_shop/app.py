@@ -1,0 +1,63 @@
+"""A shop on FastAPI that sells access through Connect. Run it: ``uvicorn app:app``, one process or many on one database."""
+
+import os
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+
+import orderflow
+
+SHOP, CONNECT = os.environ["SHOP_URL"], os.environ["CONNECT_URL"]
+ACCESS: set[str] = set()  # a real shop writes this to its database
+
+connect = orderflow.connect(
+    api=f"{CONNECT}/capi",
+    login=f"{CONNECT}/user",
+    client_id=os.environ["CONNECT_ID"],
+    client_secret=os.environ["CONNECT_SECRET"],
+    fulfilled_literals=["fulfilled"],
+    return_pages=[f"{SHOP}/thanks"],
+)
+flow = orderflow.Orderflow(
+    os.environ["DATABASE_URL"], [connect], public_url=f"{SHOP}/orders", link_keys={"k1": os.environ["LINK_KEY"]}, work=True
+)
+
+
+async def grant(told: orderflow.Told) -> None:
+    ACCESS.add(told.order.key)  # told at least once: adding twice is adding once
+
+
+flow.on("connect", entered="fulfilled", run=grant)
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI):
+    async with flow:  # what is mounted has no lifespan of its own and needs none
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+app.mount("/orders", flow.receiver())
+
+
+@app.post("/buy/{cart}")
+async def buy(cart: str) -> RedirectResponse:
+    payer = {"lastName": "Nordmann", "postalCode": "0150", "emails": ["kari@example.org"]}
+    line = {"productSpecType": "coupon", "productSpecCode": "WEB", "productSpecNo": 7, "unitPrice": 295}
+    body = {"payer": payer, "orderLines": [line], "paymentMethod": "creditcardPayex", "orderAmount": 295}
+    order = await flow.create("connect", key=cart, order=body)
+    await flow.tell(order.id, "register", key="register")
+    await flow.wait(order.id, until=["registered", "fulfilling"], timeout=10)  # fulfilling: they pressed the button twice
+    await flow.tell(order.id, "complete_by_url", key="complete", return_url=f"{SHOP}/thanks")
+    return RedirectResponse(await flow.fulfillment_url(order.id), 303)
+
+
+@app.get("/thanks")
+async def thanks() -> dict[str, str]:
+    return {"thanks": "we will tell you as soon as your order is through"}
+
+
+@app.get("/access/{cart}")
+async def access(cart: str) -> dict[str, bool]:
+    return {"granted": cart in ACCESS}

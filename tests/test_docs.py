@@ -1,0 +1,180 @@
+"""The guides are true: every python block of README.md and of each room's README runs, every command they name exists.
+
+A block that cannot run says so, and why, in its info string: ```` ```python illustrative: needs your account ````.
+Blocks of one file share their names, in order; ``WORLD`` gives what a reader would have at hand. A block of tests is run by pytest.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from attrs import frozen
+from starlette.applications import Starlette
+
+from orderflow.cli.main import COMMANDS, build
+from orderflow.lifecycle.explore import Pair
+from orderflow.providers.ccv.lifecycle import CcvLifecycle
+from orderflow.testing.machine import TableSubject
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parent.parent
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "src").rglob("README.md"))]
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+_FENCE = re.compile(r"^```(\S+)[ \t]*([^\n]*)\n(.*?)^```$", re.S | re.M)
+
+
+@frozen
+class Block:
+    """A fenced block and where it begins."""
+
+    guide: Path
+    line: int
+    language: str
+    info: str
+    text: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.guide.relative_to(ROOT)}:{self.line}"
+
+    @property
+    def is_tests(self) -> bool:
+        return bool(re.search(r"^(async )?def test_|\.TestCase$", self.text, re.M))
+
+
+def blocks(guide: Path) -> list[Block]:
+    text = guide.read_text()
+    found = [Block(guide, text.count("\n", 0, m.start()) + 1, m[1], m[2].strip(), m[3]) for m in _FENCE.finditer(text)]
+    assert len(found) == sum(line.startswith("```") and len(line) > 3 for line in text.splitlines()), f"{guide}: a fence is not closed"
+    return found
+
+
+ALL = [block for guide in GUIDES for block in blocks(guide)]
+PYTHON = [block for block in ALL if block.language == "python" and not block.info.startswith("illustrative")]
+TESTS = [block for block in PYTHON if block.is_tests]
+PLAIN = sorted({block.guide for block in PYTHON if not block.is_tests})
+
+
+def test_whatever_does_not_run_says_why() -> None:
+    for block in ALL:
+        if block.info:
+            assert re.fullmatch(r"illustrative: \S.{10,}", block.info), f"{block.name}: {block.info!r} gives no reason"
+        assert block.language != "py", f"{block.name}: say python, or it is not run"
+
+
+@pytest.mark.parametrize("guide", PLAIN, ids=lambda guide: str(guide.relative_to(ROOT)))
+def test_python_blocks_run(
+    guide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orderflow_connect: Any, orderflow_shop: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    known: dict[str, Any] = {
+        "api_key": "a-key",
+        "client_id": "simulated-client",
+        "client_secret": "simulated-secret",
+        "link_key": "a-link-key-of-tests-only",
+        "grant_access": lambda told: None,
+        "app": Starlette(),
+        "payload": {
+            "payer": {"lastName": "Nordmann", "postalCode": "0150", "emails": ["kari@example.org"]},
+            "orderLines": [{"productSpecType": "coupon", "productSpecCode": "WEB", "productSpecNo": 7, "unitPrice": 295}],
+            "paymentMethod": "creditcardPayex",
+            "orderAmount": 295,
+        },
+        "MyLifecycle": CcvLifecycle,
+        "MyService": lambda pair: TableSubject(CcvLifecycle.table, pair),
+        "Pair": Pair,
+    }
+    there = {
+        "https://api-test.mediaconnect.no/capi": f"{orderflow_connect.url}/capi",
+        "https://api-test.mediaconnect.no/login": f"{orderflow_connect.url}/user",
+        "https://shop.example": orderflow_shop.url,
+        "<host>": "ccv.example",
+    }
+    for block in PYTHON:
+        if block.guide == guide and not block.is_tests:
+            text = block.text
+            for said, meant in there.items():
+                text = text.replace(said, meant)
+            _run(block, text, known)
+    if guide == ROOT / "README.md":
+        assert known["url"].startswith(f"{orderflow_connect.url}/user/fulfillment?")
+        assert [order.stage for order in orderflow_connect.orders] == ["registered"]
+
+
+def _run(block: Block, text: str, known: dict[str, Any]) -> None:
+    code = compile("\n" * block.line + text, str(block.guide), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    ran = eval(code, known)
+    if inspect.iscoroutine(ran):
+        asyncio.run(ran)
+
+
+@pytest.mark.parametrize("block", TESTS, ids=lambda block: block.name)
+def test_blocks_of_tests_pass_in_a_strict_project(block: Block, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nstrict = true\nfilterwarnings = error\nanyio_mode = auto\n")
+    # the blocks show defaults; a hundred examples are tried in tests/testing/test_stateful.py
+    pytester.makeconftest(
+        dedent(
+            """
+            import pytest
+            from hypothesis import HealthCheck, settings
+
+            settings.register_profile("guides", max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+            settings.load_profile("guides")
+
+            @pytest.fixture
+            def anyio_backend():
+                return "asyncio"
+            """
+        )
+    )
+    pytester.makepyfile(block.text)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    assert result.ret == 0
+    assert result.parseoutcomes().keys() == {"passed"}
+
+
+def test_the_first_test_of_a_new_user_is_short() -> None:
+    first = next(block for block in TESTS if block.guide == ROOT / "README.md")
+    lines = [line for line in first.text.splitlines() if line.strip()]
+    assert len(lines) <= 15
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 85, "one screen"
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """Every command line of a shell block, and of inline code that begins with one of our programs."""
+    for block in ALL:
+        if block.language in ("sh", "bash", "shell", "console"):
+            for n, line in enumerate(block.text.splitlines(), 1):
+                said = line.removeprefix("$ ").partition(" | ")[0]
+                words = shlex.split(said, comments=True)
+                if words and (block.language != "console" or line.startswith("$ ")):
+                    yield f"{block.guide.relative_to(ROOT)}:{block.line + n}", words
+    for guide in GUIDES:
+        prose = _FENCE.sub("", guide.read_text())
+        for said in re.findall(r"`((?:orderflow|make) [a-z][^`]*)`", prose):
+            yield f"{guide.relative_to(ROOT)}: `{said}`", said.split()[:2]
+
+
+def test_every_command_that_is_named_exists() -> None:
+    known = {command.name for command in COMMANDS}
+    seen = 0
+    for where, (program, *words) in commands():
+        seen += 1
+        if program == "make":
+            assert words, where
+            assert words[0] in TARGETS, where
+        elif program == "orderflow":
+            assert words[0] in known or words[0].startswith("--"), where
+            if "`" not in where:
+                build().parse_args(words)  # raises for an option or argument that is none
+    assert seen > 5

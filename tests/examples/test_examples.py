@@ -44,9 +44,19 @@ class Shop:
 
     def stop(self, how: signal.Signals) -> str:
         """End the process; what it said."""
-        assert self.process is not None
-        self.process.send_signal(how)
-        said, _ = self.process.communicate(timeout=PATIENCE)
+        process, said = self.process, ""
+        assert process is not None
+        for patience in (3.0, 3.0, PATIENCE):
+            process.send_signal(how)
+            try:
+                said, _ = process.communicate(timeout=patience)
+                break
+            except subprocess.TimeoutExpired:
+                continue  # wsgiref swallows an interrupt that comes while it answers a request: press Ctrl-C again
+        else:
+            process.kill()
+            process.communicate()
+            raise AssertionError(f"{how.name} does not end it")
         self.process = None
         return said
 

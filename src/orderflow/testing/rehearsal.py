@@ -101,6 +101,10 @@ async def _restart(here: Stage) -> None:
             await here.start()
 
 
+def _chance(dice: random.Random, share: float) -> bool:
+    return dice.random() < share
+
+
 async def _state(here: Stage, order_id: str) -> Order:
     return await (await here.up()).order(order_id)
 
@@ -123,7 +127,7 @@ async def _connect_customer(here: Stage, n: int) -> None:
         pay_delay=dice.expovariate(1 / 300.0),
         callback=dice.choice(["send", "send", "never", "twice", "early"]),
         fulfil_delay=dice.expovariate(1 / 3600.0),
-        lost_is_paid=dice.random() < 0.5,
+        lost_is_paid=_chance(dice, 0.5),
     )
     request = {
         "externalOrderId": reference,
@@ -146,7 +150,7 @@ async def _connect_customer(here: Stage, n: int) -> None:
 
 
 async def _browse(here: Stage, dice: random.Random, url: str) -> None:
-    if dice.random() < 0.3:  # somebody types a word behind our return URL
+    if _chance(dice, 0.3):  # somebody types a word behind our return URL
         word = dice.choice(["success", "cancel", "error", "nonsense"])
         await _get(here, httpx.URL(url).params["returnUrl"] + f"?fulfillmentStatus={word}")
     await here.clock.sleep(dice.expovariate(1 / 600.0))
@@ -157,7 +161,7 @@ async def _browse(here: Stage, dice: random.Random, url: str) -> None:
             await here.browser.post(str(page.url), data={"action": button})
         except httpx.HTTPError:
             return
-        if dice.random() < 0.2:  # back again: the old URL can still be paid
+        if _chance(dice, 0.2):  # back again: the old URL can still be paid
             await here.clock.sleep(dice.expovariate(1 / 7200.0))
             await here.browser.post(str(page.url), data={"action": "pay"})
 

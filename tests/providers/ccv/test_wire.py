@@ -250,9 +250,7 @@ def test_the_reference_may_be_absent_or_null(body: bytes) -> None:
     assert wire.read_status_answer(body).external_reference is None
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{}", b'{"orderStatus":null}', b'{"orderStatus":""}', b'{"orderStatus":1}', b"[]"]
-)
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"orderStatus":null}', b'{"orderStatus":""}', b'{"orderStatus":1}', b"[]"])
 def test_a_status_answer_without_a_status_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedAnswer):
         wire.read_status_answer(body)

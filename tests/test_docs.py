@@ -147,7 +147,7 @@ def test_the_first_test_of_a_new_user_is_short() -> None:
     first = next(block for block in TESTS if block.guide == ROOT / "README.md")
     lines = [line for line in first.text.splitlines() if line.strip()]
     assert len(lines) <= 15
-    assert len((ROOT / "README.md").read_text().splitlines()) <= 85, "one screen"
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120, "the README grows: move it to a guide"
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
@@ -155,7 +155,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
     for block in ALL:
         if block.language in ("sh", "bash", "shell", "console"):
             for n, line in enumerate(block.text.splitlines(), 1):
-                said = line.removeprefix("$ ").partition(" | ")[0]
+                said = line.removeprefix("$ ").partition(" | ")[0].partition(" > ")[0]
                 words = shlex.split(said, comments=True)
                 if words and (block.language != "console" or line.startswith("$ ")):
                     yield f"{block.guide.relative_to(ROOT)}:{block.line + n}", words

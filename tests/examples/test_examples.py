@@ -38,25 +38,26 @@ class Shop:
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            self.command, cwd=self.folder, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            self.command,
+            cwd=self.folder,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         self.until(lambda: self.browser.get("/thanks").status_code == 200)
 
     def stop(self, how: signal.Signals) -> str:
         """End the process; what it said."""
-        process, said = self.process, ""
-        assert process is not None
-        for patience in (3.0, 3.0, PATIENCE):
-            process.send_signal(how)
-            try:
-                said, _ = process.communicate(timeout=patience)
-                break
-            except subprocess.TimeoutExpired:
-                continue  # wsgiref swallows an interrupt that comes while it answers a request: press Ctrl-C again
-        else:
-            process.kill()
-            process.communicate()
-            raise AssertionError(f"{how.name} does not end it")
+        assert self.process is not None
+        self.process.send_signal(how)
+        try:
+            said, _ = self.process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            raise
         self.process = None
         return said
 
@@ -105,8 +106,8 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, orderflow_connect: Any)
     command = [*command, str(port)] if command[-1] == "--port" else command
     with httpx.Client(base_url=url, follow_redirects=True, trust_env=False, timeout=PATIENCE) as browser:
         running = Shop(url, browser, command, HERE / request.param, env)
-        running.start()
         try:
+            running.start()
             yield running
         finally:
             if running.process is not None:

@@ -1,4 +1,6 @@
-"""The pytest plugin as its users meet it: projects of their own, run by pytester, strict, with warnings as errors."""
+"""The pytest plugin as its users meet it: projects of their own, run by pytester, strict, with warnings as errors.
+
+Each in a process of its own: pytester's in-process runs leave modules behind that were imported twice."""
 
 from __future__ import annotations
 
@@ -46,7 +48,7 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 
 def run(project: pytest.Pytester, source: str, *args: str, order: str = CONNECT_ORDER) -> pytest.RunResult:
     project.makepyfile(dedent(order) + dedent(source))
-    return project.runpytest_inprocess(*args)
+    return project.runpytest_subprocess(*args)
 
 
 def test_a_sync_user_sees_a_payment_through(project: pytest.Pytester) -> None:
@@ -222,7 +224,7 @@ COVERED = """
 @pytest.mark.parametrize("args", [(), ("-n2",)], ids=["one process", "xdist"])
 def test_coverage_of_the_users_own_run_is_printed_and_can_be_required(project: pytest.Pytester, args: tuple[str, ...]) -> None:
     project.makepyfile(dedent(CCV_ORDER) + dedent(COVERED.format(scenario="happy")))
-    run_it = project.runpytest_subprocess if args else project.runpytest_inprocess
+    run_it = project.runpytest_subprocess
 
     fine = run_it("--orderflow-cov-require=states=20,edges=5", *args)
     assert fine.ret == 0
@@ -236,11 +238,11 @@ def test_coverage_of_the_users_own_run_is_printed_and_can_be_required(project: p
 
 def test_a_requirement_that_nothing_was_measured_for_fails_and_a_misspelt_one_says_so(project: pytest.Pytester) -> None:
     project.makepyfile("def test_nothing(): ...")
-    nothing = project.runpytest_inprocess("--orderflow-cov-require=edges=1")
+    nothing = project.runpytest_subprocess("--orderflow-cov-require=edges=1")
     assert nothing.ret == pytest.ExitCode.TESTS_FAILED
     nothing.stdout.fnmatch_lines(["too little: no order of any lifecycle was seen"])
 
-    misspelt = project.runpytest_inprocess("--orderflow-cov-require=edge=1")
+    misspelt = project.runpytest_subprocess("--orderflow-cov-require=edge=1")
     assert misspelt.ret == pytest.ExitCode.USAGE_ERROR
     misspelt.stderr.fnmatch_lines(["*--orderflow-cov-require: 'edge=1': want states=PERCENT*"])
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from orderflow.errors import InvalidInput
+from orderflow.lifecycle.facts import Choice
 from orderflow.lifecycle.table import Table
 from orderflow.testing.stateful import Order, stateful
 from orderflow.vocabulary import Applied, Decision, Origin
@@ -77,6 +78,13 @@ def test_a_table_that_a_clock_proves_by_is_found(table: Table) -> None:
     out = {state: tuple(edge for edge in edges if edge.source == state) for state in table.states}
     with pytest.raises(AssertionError, match="clock proved"):
         run_state_machine_as_test(stateful(evolve(table, edges=edges, out=out)), settings=settings(HUNDRED, phases=[Phase.generate]))
+
+
+def test_a_table_whose_refusals_name_what_is_not_legal_is_found(table: Table) -> None:
+    command = next(name for name, origin in table.events.items() if origin is Origin.COMMAND)
+    liar = evolve(table, legal={state: Choice((), lambda _facts: (command,)) for state in table.states})
+    with pytest.raises(AssertionError, match=f"{command} was called legal in"):
+        run_state_machine_as_test(stateful(liar), settings=FEW)
 
 
 def test_what_has_no_table_is_named() -> None:

@@ -15,7 +15,7 @@ from attrs import define, field
 
 from orderflow.lifecycle.table import Edge, Table
 from orderflow.testing.machine import READ, STRANGE, words_of
-from orderflow.vocabulary import Applied, Decision, Event, Kind, Observation, Snapshot
+from orderflow.vocabulary import Applied, Decision, Event, Observation, Snapshot
 
 KINDS = ("states", "edges", "cells")
 
@@ -124,11 +124,9 @@ def named(edge: Edge) -> str:
 
 
 def walked(table: Table, snapshot: Snapshot, decision: Applied) -> list[Edge]:
-    """The edges behind a decision's steps; a jump has none, since nobody knows which way it was."""
+    """The edges behind a decision's steps; a jump has none (nobody knows which way it was), nor has an override."""
     facts, found = dict(snapshot.facts), list[Edge]()
     for step in decision.steps:
-        if step.kind in (Kind.JUMP, Kind.OVERRIDE):
-            break
         edge = next(
             (edge for edge in table.out[step.source] if (edge.event, edge.target) == (step.event, step.target) and edge.holds.pick(facts)),
             None,

@@ -5,9 +5,9 @@ Under a server that forks, open the flow in each worker (gunicorn: ``post_fork``
 
 import os
 from contextlib import suppress
-from wsgiref.simple_server import make_server
 
 from django.conf import settings
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import path
@@ -61,5 +61,6 @@ urlpatterns = [
 
 if __name__ == "__main__":
     settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["127.0.0.1"], SECRET_KEY=os.environ["LINK_KEY"])
-    with flow, suppress(KeyboardInterrupt), make_server("127.0.0.1", int(os.environ["PORT"]), get_wsgi_application()) as server:
+    with flow, suppress(KeyboardInterrupt), ThreadedWSGIServer(("127.0.0.1", int(os.environ["PORT"])), WSGIRequestHandler) as server:
+        server.set_app(get_wsgi_application())
         server.serve_forever()

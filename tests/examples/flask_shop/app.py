@@ -4,10 +4,9 @@ Under a server that forks, open the flow in each worker (gunicorn: ``post_fork``
 """
 
 import os
-from contextlib import suppress
-from wsgiref.simple_server import make_server
 
 from flask import Flask, Response, redirect, request
+from werkzeug.serving import make_server
 
 import orderflow
 
@@ -59,5 +58,5 @@ def access(cart: str) -> dict[str, bool]:
 
 
 if __name__ == "__main__":
-    with flow, suppress(KeyboardInterrupt), make_server("127.0.0.1", int(os.environ["PORT"]), app) as server:
-        server.serve_forever()
+    with flow:
+        make_server("127.0.0.1", int(os.environ["PORT"]), app, threaded=True).serve_forever()

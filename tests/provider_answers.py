@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from orderflow.ports import Declined, InDoubt, NotExecuted
+from orderflow.records import Declined, InDoubt, NotExecuted
 from orderflow.simkit import Fault
 from support import CANARIES, EMAIL, NAME, PHONE
 

@@ -20,13 +20,13 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from orderflow.app import Orderflow
-from orderflow.ports import PROVIDER_ID, Order, Timing
 from orderflow.providers.ccv import TIMING as CCV_TIMING
 from orderflow.providers.ccv import Ccv
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.connect import TIMING as CONNECT_TIMING
 from orderflow.providers.connect import Connect
 from orderflow.providers.connect.simulator import FULFILLED, ConnectSimulator
+from orderflow.records import PROVIDER_ID, Order, Timing
 from orderflow.simkit import serve
 from orderflow.vocabulary import Snapshot
 

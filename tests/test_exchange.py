@@ -12,7 +12,7 @@ import pytest
 
 from orderflow.errors import ConfigurationError, MalformedAnswer
 from orderflow.exchange import MOST_BYTES, Answer, Cut, NeverSent, base_url, exchange, new_client, outcome_of, retry_after, unread_of
-from orderflow.ports import Declined, Happened, InDoubt, NotExecuted, Unread
+from orderflow.records import Declined, Happened, InDoubt, NotExecuted, Unread
 
 pytestmark = pytest.mark.anyio
 

@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orderflow.app import Orderflow
     from orderflow.blocking import SyncOrderflow, sync
-    from orderflow.ports import JournalRow, Order, RefusalRow, Timing, Told
     from orderflow.providers.ccv import ccv
     from orderflow.providers.connect import connect
+    from orderflow.records import JournalRow, Order, RefusalRow, Timing, Told
     from orderflow.vocabulary import Applied, Ignored, Reason, Refused
 
 _HOMES = {
     "Applied": "orderflow.vocabulary",
     "Ignored": "orderflow.vocabulary",
-    "JournalRow": "orderflow.ports",
-    "Order": "orderflow.ports",
+    "JournalRow": "orderflow.records",
+    "Order": "orderflow.records",
     "Orderflow": "orderflow.app",
     "Reason": "orderflow.vocabulary",
-    "RefusalRow": "orderflow.ports",
+    "RefusalRow": "orderflow.records",
     "Refused": "orderflow.vocabulary",
     "SyncOrderflow": "orderflow.blocking",
-    "Timing": "orderflow.ports",
-    "Told": "orderflow.ports",
+    "Timing": "orderflow.records",
+    "Told": "orderflow.records",
     "ccv": "orderflow.providers.ccv",
     "connect": "orderflow.providers.connect",
     "sync": "orderflow.blocking",

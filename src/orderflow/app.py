@@ -21,10 +21,11 @@ from orderflow.engine.hosts import Hosts, Run
 from orderflow.engine.work import Worker
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName, WaitTimeout
 from orderflow.lifecycle.decide import legal
-from orderflow.ports import PROVIDER_ID, Clock, InboxKey, JournalRow, Order, Provider, RefusalRow, Store
+from orderflow.ports import Clock, Provider, Store
 from orderflow.receiver import receiver
 from orderflow.receiver.hear import Ears, Reply
 from orderflow.receiver.links import SignedLinks
+from orderflow.records import PROVIDER_ID, InboxKey, JournalRow, Order, RefusalRow
 from orderflow.store import store_at
 from orderflow.vocabulary import Decision, Event, Origin, Snapshot
 from orderflow.wirekit import check_json

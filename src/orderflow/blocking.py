@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from orderflow.app import Orderflow
 from orderflow.engine.hosts import Run
-from orderflow.ports import JournalRow, Order, Provider, RefusalRow, Store
+from orderflow.ports import Provider, Store
 from orderflow.receiver.hear import Reply
+from orderflow.records import JournalRow, Order, RefusalRow
 from orderflow.vocabulary import Decision
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import httpx
 from attrs import field, frozen
 
 from orderflow.errors import ConfigurationError, MalformedAnswer
-from orderflow.ports import Declined, InDoubt, NotExecuted, Outcome, Unread
+from orderflow.records import Declined, InDoubt, NotExecuted, Outcome, Unread
 from orderflow.wirekit import loads
 
 MOST_BYTES = 2 * 1024 * 1024

@@ -29,7 +29,8 @@ from tests.postgres import DURABLE, drop_schema, make_schema
 from orderflow.app import Orderflow
 from orderflow.lifecycle.declare import Lifecycle, State, assumed, edge, repeatable
 from orderflow.lifecycle.table import Table
-from orderflow.ports import Commit, Draft, InboxKey, Inlet, JournalRow, Links, Nothing, Order, Outcome, OwedEffect, Seen, Timing, Unread
+from orderflow.ports import Links
+from orderflow.records import Commit, Draft, InboxKey, Inlet, JournalRow, Nothing, Order, Outcome, OwedEffect, Seen, Timing, Unread
 from orderflow.store import rows
 from orderflow.store.postgres_commit import LOOK, together, write_of
 from orderflow.store.sqlite import _LOAD

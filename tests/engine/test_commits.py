@@ -9,7 +9,7 @@ from engine.toy import TIMING, ToyLifecycle
 from orderflow.engine.commits import Given, commit_of, read_wait
 from orderflow.lifecycle.decide import decide
 from orderflow.lifecycle.observe import observe
-from orderflow.ports import PROVIDER_ID, TELL_HOST, Commit, Order, ReadAt, ReadForward, ReadStop
+from orderflow.records import PROVIDER_ID, TELL_HOST, Commit, Order, ReadAt, ReadForward, ReadStop
 from orderflow.vocabulary import Applied, Event, Observation, Origin, Reason, Snapshot
 
 TABLE = ToyLifecycle.table

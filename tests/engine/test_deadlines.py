@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.toy import Bench
-from orderflow.ports import DueDeadline
+from orderflow.records import DueDeadline
 from orderflow.vocabulary import Kind, Origin
 
 pytestmark = pytest.mark.anyio

@@ -9,17 +9,7 @@ from attrs import evolve
 
 from engine.toy import Bench, number
 from orderflow.engine.dispatch import AnswerLost, Call, lease
-from orderflow.ports import (
-    Declined,
-    EffectKey,
-    Happened,
-    InDoubt,
-    LeasedEffect,
-    NotExecuted,
-    Nothing,
-    Order,
-    Outcome,
-)
+from orderflow.records import Declined, EffectKey, Happened, InDoubt, LeasedEffect, NotExecuted, Nothing, Order, Outcome
 from orderflow.vocabulary import Effect, Origin, Reason
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ import pytest
 from engine.toy import Bench
 from engine.toy import bench as new_bench
 from orderflow.engine.hosts import Hosts
-from orderflow.ports import Order, Told
+from orderflow.records import Order, Told
 from orderflow.vocabulary import Origin, Snapshot
 
 pytestmark = pytest.mark.anyio

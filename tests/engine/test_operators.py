@@ -6,7 +6,7 @@ import pytest
 
 from engine.toy import Bench, ToyLifecycle
 from orderflow.errors import UnknownName
-from orderflow.ports import PROVIDER_ID
+from orderflow.records import PROVIDER_ID
 from orderflow.vocabulary import Applied, Kind, Origin, Reason, Refused
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from engine.toy import Bench, number
-from orderflow.ports import PROVIDER_ID, InboxKey, Order, Seen, Unread
+from orderflow.records import PROVIDER_ID, InboxKey, Order, Seen, Unread
 from orderflow.vocabulary import Ignored, Kind, Observation, Origin, Reason, Refused
 
 pytestmark = pytest.mark.anyio

@@ -18,7 +18,7 @@ from orderflow.engine.accept import Door
 from orderflow.engine.hosts import Hosts
 from orderflow.engine.work import Worker
 from orderflow.errors import OperationalError
-from orderflow.ports import DueDeadline, Happened, NotExecuted, Order, Outcome, Scope
+from orderflow.records import DueDeadline, Happened, NotExecuted, Order, Outcome, Scope
 from orderflow.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.anyio

@@ -23,7 +23,8 @@ from orderflow.errors import InvalidInput
 from orderflow.lifecycle.declare import Fact, Flag, Lifecycle, State, assumed, once, reading, repeatable
 from orderflow.lifecycle.declare import edge as declared_edge
 from orderflow.lifecycle.table import Table
-from orderflow.ports import (
+from orderflow.ports import Links, Store
+from orderflow.records import (
     PROVIDER_ID,
     Claimed,
     Draft,
@@ -34,12 +35,10 @@ from orderflow.ports import (
     Inlet,
     LeasedEffect,
     LeasedRead,
-    Links,
     Nothing,
     Order,
     Outcome,
     Seen,
-    Store,
     Timing,
     Told,
     Unread,

@@ -24,8 +24,8 @@ from attrs import evolve
 
 from orderflow.app import Orderflow
 from orderflow.exchange import new_client
-from orderflow.ports import Told
 from orderflow.providers.ccv import Ccv
+from orderflow.records import Told
 from orderflow.store.sqlite import SqliteStore
 from support import CCV_FAST, CCV_KEY, ccv_request
 

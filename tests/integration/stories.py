@@ -20,9 +20,10 @@ from starlette.routing import Mount
 
 from orderflow.app import Orderflow
 from orderflow.lifecycle.table import Edge, Table
-from orderflow.ports import JournalRow, Order, Provider
+from orderflow.ports import Provider
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.connect.simulator import ConnectSimulator
+from orderflow.records import JournalRow, Order
 from orderflow.simkit import matches, serve
 from orderflow.vocabulary import Kind
 from support import LINK_KEYS, MOUNT

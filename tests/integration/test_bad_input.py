@@ -23,7 +23,7 @@ from orderflow.errors import (
     UnknownName,
     WaitTimeout,
 )
-from orderflow.ports import Order
+from orderflow.records import Order
 from orderflow.vocabulary import Applied, Decision, Ignored, Reason, Refused
 from provider_answers import silent
 from support import CCV_KEY, EMAIL, SHOP, World, ccv_at, ccv_request, connect_at, connect_request, running

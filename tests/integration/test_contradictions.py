@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orderflow.ports import Order
+from orderflow.records import Order
 from orderflow.simkit import Fault
 from orderflow.vocabulary import Reason
 from provider_answers import silent

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-from orderflow.ports import JournalRow, Order
 from orderflow.providers.ccv.simulator import CcvSimulator
+from orderflow.records import JournalRow, Order
 from orderflow.simkit import serve
 from orderflow.store import store_at
 from support import ccv_sim

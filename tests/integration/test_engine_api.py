@@ -10,7 +10,7 @@ import pytest
 from engine.toy import FAST, Toy
 from orderflow.app import Orderflow
 from orderflow.errors import InvalidInput, KeyReused, OperationalError, UnknownName, WaitTimeout
-from orderflow.ports import InDoubt, Told
+from orderflow.records import InDoubt, Told
 from orderflow.vocabulary import Applied, Ignored, Kind, Reason, Refused
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from orderflow.ports import Order
+from orderflow.records import Order
 from orderflow.simkit import Fault
 from orderflow.vocabulary import Reason
 from support import CCV_FAST, World, ccv_request, running

@@ -18,7 +18,7 @@ from starlette.routing import Mount
 from orderflow.app import Orderflow, provider_factories
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.lifecycle.check import check
-from orderflow.ports import Told
+from orderflow.records import Told
 from orderflow.simkit import Fault, serve
 from orderflow.vocabulary import Applied
 from support import LINK_KEYS

@@ -17,7 +17,8 @@ from attrs import evolve
 from tests.postgres import drop_schema, make_schema
 from tests.store.build import NOW, SCOPE, move, new_order, stay
 
-from orderflow.ports import Commit, InboxKey, Judge, Order, Store
+from orderflow.ports import Store
+from orderflow.records import Commit, InboxKey, Judge, Order
 from orderflow.store import store_at
 from orderflow.vocabulary import Applied, Ignored, Reason, Refused
 

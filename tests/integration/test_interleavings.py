@@ -21,7 +21,7 @@ from orderflow.engine.accept import Door
 from orderflow.engine.dispatch import Dispatcher
 from orderflow.engine.hosts import Hosts
 from orderflow.engine.read import Deadlines
-from orderflow.ports import InboxKey, Order
+from orderflow.records import InboxKey, Order
 from orderflow.simkit import SimClock
 from orderflow.store.postgres import PostgresStore
 from orderflow.vocabulary import Event, Observation, Origin, Snapshot

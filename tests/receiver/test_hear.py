@@ -15,8 +15,8 @@ from attrs import define, evolve
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from orderflow.ports import Order
 from orderflow.receiver.links import SignedLinks
+from orderflow.records import Order
 from orderflow.simkit import serve
 from support import CCV_FAST, CONNECT_FAST, LINK_KEYS, SHOP, World, ccv_request, connect_request, eventually, running
 

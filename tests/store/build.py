@@ -7,7 +7,8 @@ from typing import Any
 
 from attrs import evolve
 
-from orderflow.ports import Commit, JournalRow, Judge, Order, OwedEffect, ReadPlan, RefusalRow, Scope, Store
+from orderflow.ports import Store
+from orderflow.records import Commit, JournalRow, Judge, Order, OwedEffect, ReadPlan, RefusalRow, Scope
 from orderflow.vocabulary import Applied, Decision, Ignored, Kind, Origin, Reason, Refused, Snapshot, Step
 
 NOW = 1_000_000.0

@@ -8,7 +8,8 @@ import pytest
 from attrs import evolve
 
 from orderflow.errors import KeyReused, UnknownName
-from orderflow.ports import Commit, InboxKey, Order, Store
+from orderflow.ports import Store
+from orderflow.records import Commit, InboxKey, Order
 from orderflow.vocabulary import Applied, Ignored, Reason
 from store.build import NOW, Another, move, new_order, stay
 

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from orderflow.ports import TELL_HOST, InboxKey, LeasedEffect, ReadAt, ReadForward, ReadStop, Store
+from orderflow.ports import Store
+from orderflow.records import TELL_HOST, InboxKey, LeasedEffect, ReadAt, ReadForward, ReadStop
 from orderflow.vocabulary import Applied, Ignored, Reason
 from store.build import LEASE, NOW, SCOPE, Another, move, new_order, scope, stay
 

@@ -11,7 +11,7 @@ from attrs import evolve
 from tests.store.build import NOW, SCOPE, move, new_order, stay
 
 from orderflow.errors import OperationalError
-from orderflow.ports import Commit, InboxKey, Judge, Order, ReadAt
+from orderflow.records import Commit, InboxKey, Judge, Order, ReadAt
 from orderflow.store.postgres import PostgresStore
 from orderflow.vocabulary import Applied, Reason
 

@@ -15,7 +15,7 @@ from tests.postgres import pg_ctl, server
 from tests.store.build import move, new_order
 
 from orderflow.errors import OperationalError
-from orderflow.ports import InboxKey
+from orderflow.records import InboxKey
 from orderflow.store.postgres import PostgresStore
 from orderflow.vocabulary import Applied
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from orderflow.lifecycle.table import Table
-from orderflow.ports import JournalRow
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
+from orderflow.records import JournalRow
 from orderflow.testing.asserts import assert_converges, assert_path
 from orderflow.testing.coverage import Coverage, required, walked
 from orderflow.testing.machine import judge, words_of

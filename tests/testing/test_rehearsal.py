@@ -11,7 +11,7 @@ import structlog
 
 from orderflow.engine import dispatch
 from orderflow.engine.read import Reader
-from orderflow.ports import LeasedRead, ReadAt
+from orderflow.records import LeasedRead, ReadAt
 from orderflow.testing.rehearsal import Rehearsed, rehearse
 from orderflow.vocabulary import Kind
 

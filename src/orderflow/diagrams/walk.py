@@ -12,7 +12,7 @@ from orderflow.vocabulary import Kind
 
 
 class Row(Protocol):
-    """A row of a journal (``ports.JournalRow``). ``kind``: a ``vocabulary.Kind``."""
+    """A row of a journal (``records.JournalRow``). ``kind``: a ``vocabulary.Kind``."""
 
     @property
     def event(self) -> str: ...

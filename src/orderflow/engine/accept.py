@@ -19,21 +19,8 @@ from orderflow.engine.hosts import Hosts
 from orderflow.errors import UnknownName
 from orderflow.lifecycle.decide import decide, legal, settled
 from orderflow.lifecycle.observe import observe
-from orderflow.ports import (
-    PROVIDER_ID,
-    Clock,
-    Commit,
-    DueDeadline,
-    EffectKey,
-    InboxKey,
-    Judge,
-    Order,
-    Provider,
-    ReadForward,
-    Receipt,
-    Scope,
-    Store,
-)
+from orderflow.ports import Clock, Provider, Store
+from orderflow.records import PROVIDER_ID, Commit, DueDeadline, EffectKey, InboxKey, Judge, Order, ReadForward, Receipt, Scope
 from orderflow.vocabulary import (
     Applied,
     Decision,

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from orderflow.lifecycle.decide import pollable, settled
 from orderflow.lifecycle.table import Table
-from orderflow.ports import (
+from orderflow.records import (
     PROVIDER_ID,
     TELL_HOST,
     Commit,

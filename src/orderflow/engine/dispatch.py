@@ -12,21 +12,8 @@ import structlog
 from attrs import frozen
 
 from orderflow.engine.accept import Door
-from orderflow.ports import (
-    TELL_HOST,
-    Declined,
-    Happened,
-    InboxKey,
-    InDoubt,
-    LeasedEffect,
-    Links,
-    NotExecuted,
-    Order,
-    Outcome,
-    Provider,
-    Timing,
-    Told,
-)
+from orderflow.ports import Links, Provider
+from orderflow.records import TELL_HOST, Declined, Happened, InboxKey, InDoubt, LeasedEffect, NotExecuted, Order, Outcome, Timing, Told
 from orderflow.vocabulary import Effect, Event, Kind, Origin
 
 _log = structlog.get_logger()

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 
-from orderflow.ports import Told
+from orderflow.records import Told
 
 Run = Callable[[Told], Awaitable[None] | None]
 

@@ -11,7 +11,8 @@ from orderflow.engine.accept import Door
 from orderflow.engine.commits import read_wait
 from orderflow.engine.dispatch import CALL_SHARE
 from orderflow.lifecycle.decide import pollable
-from orderflow.ports import DueDeadline, InboxKey, LeasedRead, Provider, ReadAt, ReadStop, Seen, Unread
+from orderflow.ports import Provider
+from orderflow.records import DueDeadline, InboxKey, LeasedRead, ReadAt, ReadStop, Seen, Unread
 from orderflow.vocabulary import Event, Observation, Origin
 
 _log = structlog.get_logger()

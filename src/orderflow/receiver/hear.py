@@ -12,8 +12,9 @@ from attrs import frozen
 
 from orderflow.engine.accept import Door
 from orderflow.errors import UnknownName
-from orderflow.ports import InboxKey, Inlet, Provider
+from orderflow.ports import Provider
 from orderflow.receiver.links import SignedLinks
+from orderflow.records import InboxKey, Inlet
 from orderflow.vocabulary import Event, Ignored, Origin, Reason
 
 _LONGEST_QUERY = 8192

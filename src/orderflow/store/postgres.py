@@ -10,7 +10,7 @@ from collections.abc import Collection
 from typing import Any
 
 from orderflow.errors import KeyReused, UnknownName
-from orderflow.ports import (
+from orderflow.records import (
     TELL_HOST,
     DueDeadline,
     EffectKey,

@@ -16,7 +16,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from orderflow.ports import TELL_HOST, Commit, DueDeadline, InboxKey, Order, ReadAt, ReadForward, ReadPlan, Receipt
+from orderflow.records import TELL_HOST, Commit, DueDeadline, InboxKey, Order, ReadAt, ReadForward, ReadPlan, Receipt
 from orderflow.store import rows
 from orderflow.vocabulary import FLAGGED, Applied
 

@@ -16,7 +16,7 @@ import asyncpg
 from attrs import define, field
 
 from orderflow.errors import OperationalError, UnknownName
-from orderflow.ports import DueDeadline, InboxKey, Judge, Receipt
+from orderflow.records import DueDeadline, InboxKey, Judge, Receipt
 from orderflow.store import rows
 from orderflow.store.postgres_commit import LOOK, Write, carried, together, write_of
 from orderflow.store.postgres_link import Backoff, Link, Lost, Session, has_collided, is_lost, told

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from orderflow.ports import JournalRow, Order, RefusalRow
+from orderflow.records import JournalRow, Order, RefusalRow
 from orderflow.vocabulary import Origin, Reason, Snapshot
 
 ORDER = "id, provider, key, state, version, facts, data, created_at, entered_at"

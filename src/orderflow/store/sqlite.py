@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from orderflow.errors import KeyReused, OperationalError, UnknownName
-from orderflow.ports import (
+from orderflow.records import (
     TELL_HOST,
     DueDeadline,
     EffectKey,

@@ -6,7 +6,7 @@ import sqlite3
 
 from attrs import evolve
 
-from orderflow.ports import TELL_HOST, Commit, InboxKey, Order, ReadAt, ReadForward, ReadPlan, Receipt, RefusalRow
+from orderflow.records import TELL_HOST, Commit, InboxKey, Order, ReadAt, ReadForward, ReadPlan, Receipt, RefusalRow
 from orderflow.store import rows
 from orderflow.vocabulary import FLAGGED, Applied
 
@@ -90,7 +90,7 @@ def _record(connection: sqlite3.Connection, refusal: RefusalRow) -> None:
 
 
 def plan_read(connection: sqlite3.Connection, order: Order, now: float, plan: ReadPlan) -> None:
-    """Write a read plan; see the records in ports.py for what each means."""
+    """Write a read plan; see the records in records.py for what each means."""
     values = {"order": order.id, "provider": order.provider, "now": now}
     if isinstance(plan, ReadAt):
         values |= {"at": plan.at, "tries": plan.tries, "interval": plan.interval}

@@ -13,7 +13,7 @@ from typing import overload
 from orderflow.app import Orderflow
 from orderflow.blocking import SyncOrderflow
 from orderflow.errors import WaitTimeout
-from orderflow.ports import JournalRow, Order, RefusalRow
+from orderflow.records import JournalRow, Order, RefusalRow
 from orderflow.simkit import SimClock
 
 _TRY = 0.1  # seconds of real time between two pushes of a standing clock

@@ -24,8 +24,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orderflow.app import Orderflow
 from orderflow.blocking import SyncOrderflow
-from orderflow.ports import Provider, Store, Timing
+from orderflow.ports import Provider, Store
 from orderflow.receiver.hear import Reply
+from orderflow.records import Timing
 from orderflow.simkit import Fault, SimClock, Simulator, serve
 from orderflow.simkit.scenario import HEADER, UnknownScenario
 

@@ -9,7 +9,7 @@ from attrs import evolve
 from orderflow.engine.commits import STATUS_READ, commit_of
 from orderflow.lifecycle.decide import settled
 from orderflow.lifecycle.observe import observe
-from orderflow.ports import Commit, ReadStop
+from orderflow.records import Commit, ReadStop
 from orderflow.testing.hostile_engine import VERSION, Core, Engine, Moved
 from orderflow.vocabulary import Observation, Origin
 

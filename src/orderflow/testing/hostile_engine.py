@@ -21,7 +21,8 @@ from orderflow.engine.commits import STATUS_READ, Given, commit_of
 from orderflow.lifecycle.decide import pollable, settled
 from orderflow.lifecycle.facts import Value
 from orderflow.lifecycle.observe import observe
-from orderflow.ports import (
+from orderflow.ports import Provider
+from orderflow.records import (
     PROVIDER_ID,
     Commit,
     Declined,
@@ -33,7 +34,6 @@ from orderflow.ports import (
     Nothing,
     Order,
     Outcome,
-    Provider,
     ReadAt,
     ReadStop,
     Timing,

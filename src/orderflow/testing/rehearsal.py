@@ -16,10 +16,10 @@ from attrs import field, frozen
 
 from orderflow.errors import OrderflowError
 from orderflow.lifecycle.table import Table
-from orderflow.ports import JournalRow, Order
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.providers.ccv.simulator import ENDS, MOVES
 from orderflow.providers.connect.lifecycle import ConnectLifecycle
+from orderflow.records import JournalRow, Order
 from orderflow.testing.faulty import Weather
 from orderflow.testing.stage import DAY, LATEST, Stage, stage
 from orderflow.testing.virtual import run_virtually

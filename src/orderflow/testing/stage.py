@@ -18,12 +18,13 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from orderflow.app import Orderflow
-from orderflow.ports import Provider, Timing
+from orderflow.ports import Provider
 from orderflow.providers.ccv import ccv
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.ccv.wire import PREFIX
 from orderflow.providers.connect import connect
 from orderflow.providers.connect.simulator import FULFILLED, ConnectSimulator
+from orderflow.records import Timing
 from orderflow.testing.faulty import FaultyTransport, Weather
 from orderflow.testing.inline import InlineStore
 from orderflow.testing.virtual import VirtualClock

@@ -19,7 +19,8 @@ from orderflow.errors import InvalidInput, MalformedAnswer, UnknownName
 from orderflow.exchange import Answer, base_url, exchange, new_client, outcome_of, unread_of
 from orderflow.lifecycle.declare import Flag, Lifecycle, State, assumed, documented, edge, reading, repeatable
 from orderflow.lifecycle.table import Table
-from orderflow.ports import Claimed, Draft, Happened, Inlet, Links, Order, Outcome, Seen, Timing, Unread
+from orderflow.ports import Links
+from orderflow.records import Claimed, Draft, Happened, Inlet, Order, Outcome, Seen, Timing, Unread
 from orderflow.simkit import Simulator, mark_executed
 from orderflow.vocabulary import Cause, Origin
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from attrs import define
 
-from orderflow.ports import Declined, Happened, InDoubt, NotExecuted, Order, Outcome, Seen, Unread
 from orderflow.providers.ccv import Ccv
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.receiver.links import SignedLinks
+from orderflow.records import Declined, Happened, InDoubt, NotExecuted, Order, Outcome, Seen, Unread
 from orderflow.simkit import Fault, serve
 from provider_answers import MISHAPS, Mishap, silent
 from support import CCV_KEY, LINK_KEYS, SHOP, ccv_at, ccv_request, ccv_sim, order_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orderflow.ports import Claimed
 from orderflow.providers.ccv.receiver import INLETS
+from orderflow.records import Claimed
 
 
 @pytest.mark.parametrize("inlet", INLETS, ids=lambda inlet: inlet.purpose)

@@ -11,10 +11,10 @@ import pytest
 from attrs import define, evolve, frozen
 
 from orderflow.lifecycle.observe import observe
-from orderflow.ports import Declined, Happened, InDoubt, NotExecuted, Nothing, Order, Outcome, Seen, Unread
 from orderflow.providers.connect import Connect
 from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.receiver.links import SignedLinks
+from orderflow.records import Declined, Happened, InDoubt, NotExecuted, Nothing, Order, Outcome, Seen, Unread
 from orderflow.simkit import Fault, serve
 from orderflow.vocabulary import Observation, Reason, Refused, Snapshot
 from provider_answers import LOUD, MISHAPS, Mishap, silent

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orderflow.ports import Inlet
 from orderflow.providers.connect import Connect
 from orderflow.providers.connect.receiver import INLETS
+from orderflow.records import Inlet
 
 RETURN, ERROR, CALLBACK = INLETS
 P = "fulfillmentStatus"

@@ -11,11 +11,11 @@ import pytest
 from attrs import define
 
 from orderflow.exchange import new_client
-from orderflow.ports import Happened, NotExecuted, Order, Outcome, Seen, Unread
 from orderflow.providers.connect import Connect
 from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.providers.connect.tokens import Tokens
 from orderflow.receiver.links import SignedLinks
+from orderflow.records import Happened, NotExecuted, Order, Outcome, Seen, Unread
 from orderflow.simkit import Fault, SimClock, serve
 from provider_answers import LOUD, MISHAPS, silent
 from support import CONNECT_ID, CONNECT_SECRET, LINK_KEYS, connect_at, connect_request, connect_sim, order_of

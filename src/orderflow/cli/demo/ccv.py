@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from orderflow.cli.demo.world import Case, Scenario, Unmet
-from orderflow.ports import Order
+from orderflow.records import Order
 from orderflow.simkit import Fault
 
 _SUBMIT = "POST /api/ordercompletion/reseller/order"

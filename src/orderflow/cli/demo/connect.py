@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from orderflow.cli.demo.world import Button, Case, Scenario, Unmet
-from orderflow.ports import Order
+from orderflow.records import Order
 from orderflow.simkit import Fault
 from orderflow.vocabulary import Applied
 

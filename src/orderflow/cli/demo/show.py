@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from orderflow.cli import show
 from orderflow.cli.demo.world import Told
-from orderflow.ports import JournalRow
+from orderflow.records import JournalRow
 
 _HEAD = ("version", "at", "event", "origin", "source", "target", "kind", "note")
 

@@ -18,12 +18,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from orderflow.app import Orderflow
-from orderflow.ports import JournalRow, Order, Provider, RefusalRow, Timing
+from orderflow.ports import Provider
 from orderflow.providers.ccv import ccv
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.ccv.wire import PREFIX
 from orderflow.providers.connect import Ways, connect
 from orderflow.providers.connect.simulator import FULFILLED, ConnectSimulator
+from orderflow.records import JournalRow, Order, RefusalRow, Timing
 from orderflow.simkit import serve
 
 Button = Literal["pay", "cancel", "fail", "lose", "close"]

@@ -11,12 +11,13 @@ from orderflow.errors import InvalidInput, UnknownName
 from orderflow.exchange import HttpClient, new_client
 from orderflow.exchange import base_url as checked_base
 from orderflow.lifecycle.table import Table
-from orderflow.ports import PROVIDER_ID, Draft, Inlet, Links, Order, Outcome, Seen, Timing, Unread
+from orderflow.ports import Links
 from orderflow.providers.arguments import json_object, only, optional_flag, required_text
 from orderflow.providers.ccv import wire
 from orderflow.providers.ccv.adapter import PRODUCTS, Adapter, basic
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.providers.ccv.receiver import INLETS, PER_ORDER, SHARED
+from orderflow.records import PROVIDER_ID, Draft, Inlet, Order, Outcome, Seen, Timing, Unread
 from orderflow.wirekit import write
 
 DAY = 86400.0

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from orderflow.errors import MalformedAnswer
 from orderflow.exchange import Answer, Cut, HttpClient, NeverSent, exchange, outcome_of, unread_of
-from orderflow.ports import Happened, Order, Outcome, Seen, Unread
 from orderflow.providers.ccv import wire
+from orderflow.records import Happened, Order, Outcome, Seen, Unread
 from orderflow.wirekit import write
 
 Product = wire.AddSalesPackage | wire.AddTerminalPackage | wire.AddPspStandalone

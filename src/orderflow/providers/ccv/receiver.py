@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orderflow.ports import Claimed, Inlet
+from orderflow.records import Claimed, Inlet
 
 PER_ORDER = "notification"
 SHARED = "notifications"

@@ -12,7 +12,7 @@ from attrs import evolve
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.exchange import HttpClient, base_url, new_client
 from orderflow.lifecycle.table import Table
-from orderflow.ports import PROVIDER_ID, Clock, Draft, Inlet, Links, Order, Outcome, Seen, Timing, TokenSource, Unread
+from orderflow.ports import Clock, Links, TokenSource
 from orderflow.providers.arguments import json_object, only, optional_flag, required_text
 from orderflow.providers.connect import wire
 from orderflow.providers.connect.adapter import Adapter
@@ -20,6 +20,7 @@ from orderflow.providers.connect.lifecycle import ConnectLifecycle
 from orderflow.providers.connect.methods import Ways, ways
 from orderflow.providers.connect.receiver import CALLBACK, ERROR, INLETS, RETURN
 from orderflow.providers.connect.tokens import CredentialsIn, Tokens
+from orderflow.records import PROVIDER_ID, Draft, Inlet, Order, Outcome, Seen, Timing, Unread
 from orderflow.wirekit import read_input, write
 
 DAY = 86400.0

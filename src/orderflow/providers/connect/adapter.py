@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 
 from orderflow.errors import MalformedAnswer
 from orderflow.exchange import Answer, Cut, HttpClient, NeverSent, exchange, outcome_of, unread_of
-from orderflow.ports import Declined, Happened, NotExecuted, Nothing, Order, Outcome, Seen, TokenSource, Unread
+from orderflow.ports import TokenSource
 from orderflow.providers.connect import wire
 from orderflow.providers.connect.tokens import Tokens
+from orderflow.records import Declined, Happened, NotExecuted, Nothing, Order, Outcome, Seen, Unread
 from orderflow.wirekit import read, write
 
 _PROOF = "fulfilled"  # the lifecycle's reading

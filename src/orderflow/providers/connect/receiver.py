@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from orderflow.ports import Claimed, Inlet
 from orderflow.providers.connect.wire import CallbackStatus, ReturnStatus
+from orderflow.records import Claimed, Inlet
 
 PARAMETER: Final = "fulfillmentStatus"
 _MOST_PARAMETERS = 20

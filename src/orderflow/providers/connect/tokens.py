@@ -13,8 +13,9 @@ from urllib.parse import urlencode
 
 from orderflow.errors import MalformedAnswer
 from orderflow.exchange import Answer, HttpClient, exchange, retry_after
-from orderflow.ports import Clock, NotExecuted
+from orderflow.ports import Clock
 from orderflow.providers.connect.wire import TokenAnswer
+from orderflow.records import NotExecuted
 from orderflow.wirekit import read
 
 CredentialsIn = Literal["basic", "body", "query"]

@@ -1,0 +1,326 @@
+"""The frozen records that cross the seams between providers, engine, store and host. No behaviour lives here.
+
+All times are epoch seconds (float), all durations seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import field, frozen
+
+from orderflow.vocabulary import Decision, Origin, Reason, Snapshot
+
+PROVIDER_ID = "provider_id"
+"""The key in an order's data under which the provider's id of the order stands."""
+
+TELL_HOST = "tell_host"
+"""The effect by which the host is told of an entered state; owed by the engine, not declared by lifecycles."""
+
+
+@frozen
+class Order:
+    """An order as it stands. ``key`` is the caller's idempotency key, ``entered_at`` when it entered its state."""
+
+    id: str
+    provider: str
+    key: str
+    snapshot: Snapshot
+    created_at: float
+    entered_at: float
+    flagged: bool = False  # the provider said something since the last transition that a person should look at
+
+    @property
+    def state(self) -> str:
+        """The state it is in."""
+        return self.snapshot.state
+
+    @property
+    def version(self) -> int:
+        """How many steps it has taken."""
+        return self.snapshot.version
+
+    @property
+    def provider_id(self) -> str | None:
+        """The provider's id of this order, once known."""
+        found = self.snapshot.data.get(PROVIDER_ID)
+        return str(found) if found is not None else None
+
+
+@frozen
+class Draft:
+    """What a provider makes of a create request: the facts that guards will read, the data that only it understands."""
+
+    facts: Mapping[str, bool | str]
+    data: Mapping[str, object] = field(repr=False)
+
+
+@frozen
+class Happened:
+    """An effect's answer: the event it amounts to. ``provider_id`` where the answer names the order."""
+
+    event: str
+    data: Mapping[str, object] = field(factory=dict, repr=False)
+    provider_id: str | None = None
+    note: str = ""
+
+
+@frozen
+class NotExecuted:
+    """The provider certainly did not act (connect failure, 401 after a refresh, 429). Sent again until the budget is spent."""
+
+    why: str
+    retry_after: float | None = None
+
+
+@frozen
+class Declined:
+    """The provider answered no (400, 403, 404, 200 with ERROR)."""
+
+    why: str
+
+
+@frozen
+class InDoubt:
+    """Nobody knows whether the provider acted (read timeout, reset, 5xx, an unusable 2xx)."""
+
+    why: str
+
+
+@frozen
+class Nothing:
+    """Asked and answered, with nothing to report (a search without a hit). Asked again until the budget is spent."""
+
+    why: str
+
+
+Outcome = Happened | NotExecuted | Declined | InDoubt | Nothing
+
+
+@frozen
+class Seen:
+    """A status read: the provider's word. ``mismatch`` names a field of the answer that is not our order's;
+    ``note`` is kept in the journal if the order moves."""
+
+    status: str
+    data: Mapping[str, object] = field(factory=dict, repr=False)
+    mismatch: str = ""
+    note: str = ""
+
+
+@frozen
+class Unread:
+    """A status read that brought no word."""
+
+    why: str
+    retry_after: float | None = None
+
+
+@frozen
+class Told:
+    """What the host is told when an order enters a state: at least once, with a stable ``key``.
+
+    ``provisional``: proof may still overrule this end. ``inferred``: passed on the way to what was observed, or reached by a jump.
+    """
+
+    key: str
+    order: Order
+    state: str
+    version: int
+    provisional: bool
+    inferred: bool
+
+
+@frozen
+class Claimed:
+    """What an inlet understood of a request: the claim event (None: only bring the read forward) and the value that,
+    with the token, makes it one of a kind."""
+
+    event: str | None
+    value: str = ""
+
+
+@frozen
+class Inlet:
+    """A place where redirects, callbacks or notifications come in.
+
+    ``purpose`` is its path segment and part of the token's signature; ``understand`` gets the raw query pairs.
+    ``page`` is the key in the order's data of the shop's page that a browser is sent on to ("": no browser here).
+    ``shared``: the URL names no order; one notice brings forward the oldest-read orders of the provider.
+    """
+
+    purpose: str
+    methods: tuple[str, ...]
+    understand: Callable[[Sequence[tuple[str, str]]], Claimed]
+    page: str = ""
+    shared: bool = False
+
+
+@frozen
+class Timing:
+    """Configuration of one provider's clockwork. ``durations`` holds what the lifecycle's deadlines and budgets name."""
+
+    durations: Mapping[str, float]
+    read_first: float = 2.0  # from a transition to the next read
+    read_growth: float = 2.0  # each read without news multiplies the wait
+    read_cap: float = 3600.0
+    read_jitter: float = 0.2  # share of the wait that is drawn at random
+    read_interval: float = 1.0  # at most one read per order in this time
+    effect_attempts: int = 6  # how often a not-executed effect is sent before it counts as undelivered
+    effect_first: float = 1.0
+    effect_cap: float = 300.0
+    lease: float = 60.0  # silence after which another worker takes an effect or read over
+    notice_fanout: int = 20  # how many orders one shared notice brings forward
+
+
+@frozen
+class JournalRow:
+    """One step of an order's path."""
+
+    order_id: str
+    version: int
+    event: str
+    origin: Origin
+    source: str
+    target: str
+    kind: str  # vocabulary.Kind
+    at: float
+    note: str = ""
+
+
+@frozen
+class RefusalRow:
+    """What was ignored or refused: one row per (order, event, state, reason), counted."""
+
+    order_id: str
+    event: str
+    origin: Origin
+    state: str
+    reason: Reason
+    detail: str
+    version: int  # the order's when it last happened
+    count: int
+    first_at: float
+    last_at: float
+
+
+@frozen
+class EffectKey:
+    """The idempotency key of an effect: order, version, n."""
+
+    order_id: str
+    version: int
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.order_id}:{self.version}:{self.n}"
+
+
+@frozen
+class LeasedEffect:
+    """An effect in our hands until the lease ends. ``unanswered``: an earlier attempt was begun and never answered."""
+
+    key: EffectKey
+    name: str
+    provider: str
+    attempt: int
+    unanswered: bool
+    about: str = ""  # the state that the host is to be told of
+
+
+@frozen
+class LeasedRead:
+    """A status read in our hands; ``tries`` reads in a row brought no news."""
+
+    order_id: str
+    provider: str
+    tries: int
+
+
+@frozen
+class DueDeadline:
+    """A deadline that has come: the event it brings, and the version that armed it."""
+
+    order_id: str
+    name: str
+    provider: str
+    version: int
+
+
+@frozen
+class OwedEffect:
+    """An effect to be written with a commit."""
+
+    version: int
+    n: int
+    name: str
+    about: str = ""
+
+
+@frozen
+class Scope:
+    """What a worker can do: the providers it has, each with its lease in seconds, and the (provider, state) pairs it can tell
+    the host of. Nothing outside its scope is taken: another process will."""
+
+    leases: Mapping[str, float]
+    heard: frozenset[tuple[str, str]]
+
+
+@frozen
+class ReadAt:
+    """Plan the next read: at ``at``, or at once if one was asked for meanwhile; never within ``interval`` of the last."""
+
+    at: float
+    tries: int
+    interval: float
+
+
+@frozen
+class ReadForward:
+    """Bring the next read forward to now, within the interval; remembered where none is planned yet."""
+
+    interval: float
+
+
+@frozen
+class ReadStop:
+    """No read can move this order any more."""
+
+
+ReadPlan = ReadAt | ReadForward | ReadStop
+
+
+@frozen
+class Commit:
+    """Everything that one decision writes; whole or not at all."""
+
+    decision: Decision
+    at: float
+    journal: tuple[JournalRow, ...] = ()
+    effects: tuple[OwedEffect, ...] = ()
+    refusal: RefusalRow | None = None
+    deadlines: tuple[tuple[str, float], ...] | None = None  # None: leave as they are; else these replace all
+    effect_done: EffectKey | None = None
+    drop_effects: bool = False  # what lifecycles still owe for this order is not wanted any more
+    read: ReadPlan | None = None
+    remember: bool = True  # whether the inbox key is kept
+
+
+@frozen
+class InboxKey:
+    """What makes an event one of a kind."""
+
+    origin: str
+    key: str
+
+
+@frozen
+class Receipt:
+    """What became of an event: the decision, and the order after it."""
+
+    decision: Decision
+    order: Order
+
+
+Judge = Callable[[Order], Commit]
+"""Pure: called with the order as it stands, again after a lost race."""

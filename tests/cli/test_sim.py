@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,13 +26,15 @@ def running(*arguments: str, lines: int = 1) -> Iterator[tuple[list[dict[str, An
         [str(SCRIPT), "sim", *arguments, "--port", "0", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
+    # a timer and no select: two lines may come at once, and the second then waits in the reader's buffer, unseen by select
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.start()
     try:
-        told = []
-        for _ in range(lines):
-            assert select.select([process.stdout], [], [], PATIENCE)[0], "said nothing"
-            told.append(json.loads(process.stdout.readline()))
+        told = [json.loads(process.stdout.readline() or '"said nothing"') for _ in range(lines)]
+        watchdog.cancel()
         yield told, process
     finally:
+        watchdog.cancel()
         process.terminate()
         process.communicate(timeout=PATIENCE)
 

@@ -12,10 +12,14 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cyclopts import App, CycloptsError
-
 from orderflow.cli.exits import HELP, Exit, exit_for
 from orderflow.errors import OrderflowError
+
+try:
+    from cyclopts import App, CycloptsError
+except ModuleNotFoundError:  # the script is installed with the library, the command line's own needs only with its extra
+    print("orderflow: the command line needs its extra: pip install 'orderflow[cli]'", file=sys.stderr)
+    sys.exit(Exit.OURS)
 
 
 class Command(NamedTuple):

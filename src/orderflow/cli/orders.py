@@ -46,6 +46,8 @@ def list_(*, db: Db, provider: str = "", state: str = "", stuck: bool = False, l
             return [one for one in await flow.stuck(limit=limit) if provider in ("", one.provider) and state in ("", one.state)]
         return await flow.orders(provider=provider, state=state, limit=limit)
 
+    if state:
+        _known_state(state)
     found = _with_flow(db, look)
     if json:
         show.document([_order_json(one) for one in found])
@@ -189,6 +191,15 @@ def _with_flow(db: str, ask: Callable[[Any], Awaitable[T]]) -> T:
             return await ask(flow)
 
     return asyncio.run(asked())
+
+
+def _known_state(state: str) -> None:
+    from orderflow.app import provider_factories  # noqa: PLC0415
+    from orderflow.errors import UnknownName  # noqa: PLC0415
+
+    known = [one for factory in provider_factories().values() for one in getattr(factory, "table").states]  # noqa: B009
+    if state not in known:
+        raise UnknownName("state", state, tuple(dict.fromkeys(known)))
 
 
 def _decided(decision: Any, json: bool) -> int:

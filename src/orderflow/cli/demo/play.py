@@ -14,6 +14,7 @@ SCENARIOS: tuple[Scenario, ...] = (*connect.SCENARIOS, *ccv.SCENARIOS)
 
 async def play_all(db: str, scenarios: tuple[Scenario, ...] = SCENARIOS, *, progress: bool = False) -> list[Told]:
     """Every scenario, in the order given, however they were played."""
+    progress = progress and sys.stderr.isatty()
     ended: dict[str, Told] = {}
 
     async def one(here: World, scenario: Scenario) -> None:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 _GROUP = "orderflow.providers"
 _LONGEST_KEY = 200
+_MEET = 10.0  # seconds between looks at whom other processes tell
 _LOOK_BENEATH = 0.5  # seconds between looks while waiting: another process may move the order
 
 
@@ -118,8 +119,7 @@ class Orderflow:
                 _log.warning("provider.limited", provider=provider.name, warning=warning)
         try:
             await self._store.open()
-            self._hosts.know(await self._store.listeners())
-            await self._save_listeners()
+            await self._door.meet_listeners()
         except BaseException:
             await self._close()
             raise
@@ -138,15 +138,11 @@ class Orderflow:
             await self._worker.abandon()
 
     async def _close(self) -> None:
-        await self._store.close()
-        for provider in self._providers.values():
-            await provider.close()
-
-    async def _save_listeners(self) -> None:
-        """So that a process which moves orders but serves no host (the command line) knows whom to tell."""
-        if self._hosts.unsaved:
-            pairs, self._hosts.unsaved = self._hosts.unsaved, set()
-            await self._store.listen(pairs)
+        try:
+            await self._store.close()
+        finally:
+            for provider in self._providers.values():
+                await provider.close()
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -158,7 +154,7 @@ class Orderflow:
             InvalidInput: names field and reason; nothing was stored.
             KeyReused: the key made an order from another request.
         """
-        await self._save_listeners()
+        await self._door.meet_listeners(_MEET)
         found = self._provider(provider)
         _check_key(key)
         for name, value in request.items():
@@ -167,7 +163,10 @@ class Orderflow:
         canonical = json.dumps(request, sort_keys=True, default=lambda value: dict(value) if isinstance(value, Mapping) else str(value))
         now = self._clock.now()
         snapshot = Snapshot(found.table.initial, draft.facts, draft.data, 0)
-        order = Order(f"{provider}-{self._new_id()}", provider, key, snapshot, now, now)
+        identity = self._new_id()
+        if "-" in identity:  # ids are taken apart at their last hyphen
+            raise ConfigurationError("new_id: an id must not contain a hyphen")
+        order = Order(f"{provider}-{identity}", provider, key, snapshot, now, now)
         return await self._store.create(order, hashlib.sha256(canonical.encode()).hexdigest())
 
     async def tell(self, order_id: str, command: Command, /, *, key: str | None = None, **arguments: object) -> Decision:
@@ -194,6 +193,7 @@ class Orderflow:
         Raises:
             UnknownName: no such order or state.
         """
+        await self._door.meet_listeners()
         receipt = await self._door.override(order_id, target, by=_said("by", by), reason=_said("reason", reason), version=version)
         return receipt.decision
 
@@ -218,7 +218,7 @@ class Orderflow:
         data = dict(provider.command(name, arguments))
         named = data.pop(PROVIDER_ID, None)
         event = Event(name, origin, data, None if named is None else str(named), note)
-        inbox = InboxKey(origin.value, f"{order_id}:{key}") if key is not None else None
+        inbox = InboxKey(origin.value, f"{order_id}:{name}:{key}") if key is not None else None
         return (await self._door.tell(order_id, event, inbox)).decision
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────

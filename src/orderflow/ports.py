@@ -139,7 +139,7 @@ class Store(Protocol):
         """
 
     async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
-        """Orders, the latest created first; ``entered_before`` keeps those in their state since before that moment."""
+        """Orders, the latest created first; with ``entered_before`` those in their state since before that moment, the longest first."""
 
     async def journal(self, order_id: str) -> list[JournalRow]:
         """The path, oldest first."""

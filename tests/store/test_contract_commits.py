@@ -239,5 +239,5 @@ async def test_orders_are_found_by_provider_state_and_age(store: Store) -> None:
         await store.commit(order.id, None, move(state, at=NOW + 10 * n))
     assert [order.id for order in await store.orders()] == ["toy-3", "other-2", "toy-1", "toy-0"]
     assert [order.id for order in await store.orders(provider="toy", state="sent")] == ["toy-3", "toy-0"]
-    assert [order.id for order in await store.orders(state="sent", entered_before=NOW + 21)] == ["other-2", "toy-0"]
+    assert [order.id for order in await store.orders(state="sent", entered_before=NOW + 21)] == ["toy-0", "other-2"]
     assert [order.id for order in await store.orders(limit=2)] == ["toy-3", "other-2"]

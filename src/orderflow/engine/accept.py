@@ -55,11 +55,23 @@ class Door:
         self._dice = dice
         self.stirred = asyncio.Event()
         self._watchers: dict[str, set[asyncio.Event]] = {}
+        self._met_at = float("-inf")
 
     @property
     def scope(self) -> Scope:
         """What this process can carry out."""
         return Scope({name: provider.timing.lease for name, provider in self.providers.items()}, self.hosts.heard())
+
+    async def meet_listeners(self, every: float = 0.0) -> None:
+        """Save whom this process tells, and learn whom others tell: at most once in ``every`` seconds, at once for new ones."""
+        now = self.clock.now()
+        if self.hosts.unsaved:
+            pairs, self.hosts.unsaved = self.hosts.unsaved, set()
+            await self.store.listen(pairs)
+        elif now < self._met_at + every:
+            return
+        self.hosts.know(await self.store.listeners())
+        self._met_at = now
 
     def provider_of(self, order_id: str) -> Provider:
         """The provider whose name an order's id begins with.

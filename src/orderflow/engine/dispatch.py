@@ -12,6 +12,7 @@ import structlog
 from attrs import frozen
 
 from orderflow.engine.accept import Door
+from orderflow.engine.trouble import trouble
 from orderflow.ports import Links, Provider
 from orderflow.records import TELL_HOST, Declined, Happened, InboxKey, InDoubt, LeasedEffect, NotExecuted, Order, Outcome, Timing, Told
 from orderflow.vocabulary import Effect, Event, Kind, Origin
@@ -62,9 +63,11 @@ class Dispatcher:
         declared = provider.table.effects.get(effect.name)
         if declared is None:
             _log.error("effect.undeclared", order_id=order.id, effect=effect.name)
-            later = self._door.clock.now() + provider.timing.lease
-            # nothing was called: a process whose lifecycle knows the effect may still carry it out
-            await self._door.store.retry_effect(effect, later, "not declared in this version")
+            # nothing was called here: a process whose lifecycle knows the effect may still carry it out. But where another
+            # began and never answered, that mark must stay, and the lease just runs out
+            if not effect.unanswered:
+                later = self._door.clock.now() + provider.timing.lease
+                await self._door.store.retry_effect(effect, later, "not declared in this version")
             return
         if isinstance(lease(effect, declared), AnswerLost):
             outcome: Outcome = InDoubt("an earlier attempt was begun and never answered")
@@ -79,7 +82,7 @@ class Dispatcher:
         except TimeoutError:
             return InDoubt("no answer within the lease")
         except Exception as error:  # noqa: BLE001  an adapter's bug must not leave a call unanswered
-            _log.exception("effect.adapter_raised", order_id=order.id, effect=declared.name)
+            _log.error("effect.adapter_raised", order_id=order.id, effect=declared.name, **trouble(error))
             return InDoubt(f"the adapter raised {type(error).__name__}")
 
     async def _report(self, provider: Provider, declared: Effect, effect: LeasedEffect, outcome: Outcome) -> None:
@@ -130,9 +133,10 @@ class Dispatcher:
         )
         retry = self._door.clock.now() + _retry_wait(provider.timing, effect.attempt)
         try:
-            await self._door.hosts.tell(told)
+            async with asyncio.timeout(provider.timing.lease * CALL_SHARE):
+                await self._door.hosts.tell(told)
         except Exception as error:  # noqa: BLE001  the host's code may raise anything; it is told again
-            _log.exception("host.raised", order_id=order.id, state=effect.about)
+            _log.error("host.raised", order_id=order.id, state=effect.about, **trouble(error))
             await self._door.store.retry_effect(effect, retry, f"the host raised {type(error).__name__}")
             self._door.stirred.set()
             return

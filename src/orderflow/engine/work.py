@@ -15,6 +15,7 @@ import structlog
 from orderflow.engine.accept import Door
 from orderflow.engine.dispatch import Dispatcher
 from orderflow.engine.read import Deadlines, Reader
+from orderflow.engine.trouble import trouble
 from orderflow.ports import Links
 
 T = TypeVar("T")
@@ -65,9 +66,10 @@ class Worker:
         while not self._stopping:
             self._door.stirred.clear()
             try:
+                await self._door.meet_listeners(self._poll)
                 taken = await self._look()
-            except Exception:  # noqa: BLE001  a database away for a moment must not end the worker
-                _log.exception("worker.look_failed")
+            except Exception as error:  # noqa: BLE001  a database away for a moment must not end the worker
+                _log.error("worker.look_failed", **trouble(error))
                 taken, self._hurry = 0, False
             if not taken and not self._stopping:
                 await self._wait()
@@ -81,7 +83,8 @@ class Worker:
         if free <= 0:
             return brought
         begun = self._begin(await self._dispatcher.due(free), self._dispatcher.carry_out)
-        return brought + begun + self._begin(await self._reader.due(free), self._reader.read)
+        free -= begun
+        return brought + begun + (self._begin(await self._reader.due(free), self._reader.read) if free else 0)
 
     def _begin(self, found: Sequence[T], run: Callable[[T], Awaitable[None]]) -> int:
         for item in found:
@@ -98,16 +101,16 @@ class Worker:
     async def _guarded(self, run: Callable[[T], Awaitable[None]], item: T) -> bool:
         try:
             await run(item)
-        except Exception:  # noqa: BLE001  one order's trouble stays with it: its lease ends and it is taken again
-            _log.exception("worker.item_failed")
+        except Exception as error:  # noqa: BLE001  one order's trouble stays with it: its lease ends and it is taken again
+            _log.error("worker.item_failed", **trouble(error))
             return False
         return True
 
     async def _wait(self) -> None:
         try:
             due = await self._door.store.next_due(self._door.scope)
-        except Exception:  # noqa: BLE001  as above
-            _log.exception("worker.look_failed")
+        except Exception as error:  # noqa: BLE001  as above
+            _log.error("worker.look_failed", **trouble(error))
             due = None
         wait = self._poll
         if due is not None and self._hurry:

@@ -74,7 +74,7 @@ _NEXT_DUE = (
 _PLAN = read_planned("SELECT id, provider, $2, $3, $4, $5, $6 FROM of_orders WHERE id = $1") + " RETURNING 1"
 _FOUND = (
     f"{SHOW} WHERE ($1 = '' OR provider = $1) AND ($2 = '' OR state = $2) AND ($3::double precision IS NULL OR entered_at < $3)"
-    " ORDER BY created_at DESC, id LIMIT $4"
+    " ORDER BY CASE WHEN $3::float8 IS NULL THEN -created_at ELSE entered_at END, id LIMIT $4"
 )
 
 

@@ -139,7 +139,8 @@ class SqliteStore:
         """See ``Store.orders``."""
         query = (
             f"{_SHOW} WHERE (:provider = '' OR provider = :provider) AND (:state = '' OR state = :state)"
-            " AND (:before IS NULL OR entered_at < :before) ORDER BY created_at DESC, id LIMIT :limit"
+            " AND (:before IS NULL OR entered_at < :before)"
+            " ORDER BY CASE WHEN :before IS NULL THEN -created_at ELSE entered_at END, id LIMIT :limit"
         )
         values = {"provider": provider, "state": state, "before": entered_before, "limit": limit}
         found = await self._read(lambda connection: connection.execute(query, values).fetchall())

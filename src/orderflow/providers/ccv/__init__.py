@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 
 from attrs import evolve
 
-from orderflow.errors import InvalidInput, UnknownName
+from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
 from orderflow.exchange import HttpClient, new_client
 from orderflow.exchange import base_url as checked_base
 from orderflow.lifecycle.table import Table
@@ -79,6 +79,8 @@ class Ccv:
         allow_http: bool = False,
     ) -> None:
         self.timing = evolve(timing, durations={**TIMING.durations, **timing.durations, **(durations or {})})
+        if notifications not in ("order", "shared", "off"):
+            raise ConfigurationError("notifications: must be order, shared or off")
         self._notifications = notifications
         self._allow_http = allow_http
         header = authorization or basic(api_key)

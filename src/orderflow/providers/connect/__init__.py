@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlencode, urlsplit
 
 from attrs import evolve
 
-from orderflow.errors import InvalidInput, UnknownName
+from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
 from orderflow.exchange import HttpClient, base_url, new_client
 from orderflow.lifecycle.table import Table
 from orderflow.ports import Clock, Links, TokenSource
@@ -89,6 +89,11 @@ class Connect:
         clock: Clock | None = None,
     ) -> None:
         self.timing = evolve(timing, durations={**TIMING.durations, **timing.durations, **(durations or {})})
+        for name, given in (("fulfilled_literals", fulfilled_literals), ("return_pages", return_pages)):
+            if isinstance(given, str):
+                raise ConfigurationError(f"{name}: must be a list, not one text")
+        if "preliminary" in fulfilled_literals:
+            raise ConfigurationError("fulfilled_literals: 'preliminary' is what an unpaid order is (A4)")
         self.fulfilled_literals = tuple(fulfilled_literals)
         self._login = base_url("login", login)
         self._client_id = client_id

@@ -317,7 +317,8 @@ class Orderflow:
 
     def on(self, provider: str, *, entered: State, run: Run) -> None:
         """Tell ``run`` of every order that enters the state from now on: at least once, with a stable key.
-        Register it in every process that works.
+        Register it in every process that works. It should return within 0.8 of the provider's lease (48 s unless configured):
+        one that raises or takes longer is told again, with the same key.
 
         Raises:
             UnknownName: no such provider or state.

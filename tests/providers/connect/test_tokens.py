@@ -189,7 +189,7 @@ async def test_a_read_refreshes_too(one: One) -> None:
 async def test_a_cancelled_fetch_does_not_block_the_next(one: One) -> None:
     one.sim.faults.arm(Fault(TOKEN, "delay", seconds=30.0))
     client = new_client(30.0)
-    tokens = Tokens(client, f"{one.base}/user", CONNECT_ID, CONNECT_SECRET, one.sim.clock)
+    tokens = Tokens(client, f"{one.base}/user", CONNECT_ID, CONNECT_SECRET, one.sim.clock.now)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
             await tokens.token()

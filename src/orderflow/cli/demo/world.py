@@ -5,6 +5,7 @@ Deadlines, read intervals and retries are scaled down by configuration; nothing 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -25,7 +26,7 @@ from orderflow.providers.ccv.wire import PREFIX
 from orderflow.providers.connect import Ways, connect
 from orderflow.providers.connect.simulator import FULFILLED, ConnectSimulator
 from orderflow.records import JournalRow, Order, RefusalRow, Timing
-from orderflow.simkit import serve
+from orderflow.simkit import RequestJournal, serve
 
 Button = Literal["pay", "cancel", "fail", "lose", "close"]
 
@@ -88,6 +89,21 @@ class Case:
         return self.name.replace(" ", "-").replace(",", "")[:20] + "-" + self.number
 
     number: str = field(factory=lambda: secrets.token_hex(4))
+
+
+@asynccontextmanager
+async def once(journal: RequestJournal, call: str) -> AsyncIterator[None]:
+    """Whatever happens inside, the simulator must have executed the call once, and not again soon after.
+
+    Raises:
+        Unmet: it executed it another number of times.
+    """
+    before = journal.executed(call)
+    yield
+    await asyncio.sleep(0.3)  # long enough for a blind retry, if there were one
+    executed = journal.executed(call) - before
+    if executed != 1:
+        raise Unmet(f"the simulator executed {executed} times what may happen once")
 
 
 Play = Callable[[Case], Awaitable[Order]]

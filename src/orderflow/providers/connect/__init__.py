@@ -49,14 +49,6 @@ _NOTHING_TO_PAY = ("invoice", "free")
 _ASSIGN = ("credential", "is_send_message", "override_client_id", "return_url", "error_url", "link_lifetime")
 
 
-class _SystemClock:
-    def now(self) -> float:
-        return time.time()
-
-    async def sleep(self, seconds: float) -> None:
-        raise NotImplementedError
-
-
 class Connect:
     """The provider ``connect``.
 
@@ -101,7 +93,8 @@ class Connect:
         self._users = tokens
         self._ways = ways
         http = client or new_client(timeout)
-        grants = Tokens(http, self._login, client_id, client_secret, clock or _SystemClock(), credentials_in=credentials_in)
+        now = clock.now if clock is not None else time.time
+        grants = Tokens(http, self._login, client_id, client_secret, now, credentials_in=credentials_in)
         self._adapter = Adapter(http, base_url("api", api), grants, tokens, self.fulfilled_literals)
 
     @classmethod

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
+from collections.abc import Callable
 from typing import Literal
 from urllib.parse import urlencode
 
 from orderflow.errors import MalformedAnswer
 from orderflow.exchange import Answer, HttpClient, exchange, retry_after
-from orderflow.ports import Clock
 from orderflow.providers.connect.wire import TokenAnswer
 from orderflow.records import NotExecuted
 from orderflow.wirekit import read
@@ -32,7 +32,7 @@ class Tokens:
         login: str,
         client_id: str,
         client_secret: str,
-        clock: Clock,
+        now: Callable[[], float],
         *,
         credentials_in: CredentialsIn = "basic",
     ) -> None:
@@ -40,7 +40,7 @@ class Tokens:
         self._url = f"{login}/oauth/token"
         self._id = client_id
         self._secret = client_secret
-        self._clock = clock
+        self._now = now
         self._in = credentials_in
         self._lock = asyncio.Lock()
         self._token = ""
@@ -55,7 +55,7 @@ class Tokens:
         """The token, or why there is none: then nothing was sent."""
         asked_after = self._fetches
         async with self._lock:
-            if self._token and self._clock.now() < self._until:
+            if self._token and self._now() < self._until:
                 return self._token
             if self._refusal is not None and self._fetches > asked_after:
                 return self._refusal  # a fetch failed while we waited: fifty calls must not wait for fifty timeouts in a row
@@ -94,5 +94,5 @@ class Tokens:
             return NotExecuted("no token: TokenAnswer: access_token: empty")
         life = float(granted.expires_in) if granted.expires_in is not None else _DEFAULT_LIFE
         self._token = granted.access_token
-        self._until = self._clock.now() + life * (1 - _EARLY)
+        self._until = self._now() + life * (1 - _EARLY)
         return self._token

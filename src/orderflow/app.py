@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
+from orderflow.dispatch import dispatcher_of
 from orderflow.engine.accept import Door
 from orderflow.engine.hosts import Hosts, Run
 from orderflow.engine.work import Worker
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName, WaitTimeout
 from orderflow.lifecycle.decide import legal
-from orderflow.ports import Clock, Provider, Store
+from orderflow.ports import Clock, Dispatcher, Provider, Store
 from orderflow.receiver import receiver
 from orderflow.receiver.hear import Ears, Reply
 from orderflow.receiver.links import SignedLinks
@@ -80,6 +81,7 @@ class Orderflow:
         public_url: where ``receiver()`` is reachable from outside; None: no redirects, callbacks or notifications, reads alone.
         link_keys: key id -> secret, for signing our public URLs; the first signs, all verify.
         work: carry out effects, reads and deadlines in this process.
+        dispatch: what brings effects to the worker: ``local``, ``pgqueuer`` (PostgreSQL, many machines), or a ``Dispatcher``.
         poll: the longest silence between two looks at the database, in seconds.
         clock, dice, new_id: time, randomness and order ids, for tests that must repeat.
 
@@ -96,6 +98,7 @@ class Orderflow:
         public_url: str | None = None,
         link_keys: Mapping[str, str | bytes] | None = None,
         work: bool = False,
+        dispatch: str | Dispatcher = "local",
         poll: float = 1.0,
         clock: Clock | None = None,
         dice: random.Random | None = None,
@@ -110,7 +113,8 @@ class Orderflow:
         self._hosts = Hosts()
         self._door = Door(self._store, self._providers, self._hosts, self._clock, dice)
         self._ears = Ears(self._door, self._links)
-        self._worker = Worker(self._door, self._links, dice, poll=poll) if work else None
+        dispatcher = dispatcher_of(dispatch, self._store) if isinstance(dispatch, str) else dispatch
+        self._worker = Worker(self._door, self._links, dispatcher, dice, poll=poll) if work else None
 
     async def __aenter__(self) -> Self:
         for provider in self._providers.values():
@@ -124,7 +128,7 @@ class Orderflow:
             await self._close()
             raise
         if self._worker is not None:
-            self._worker.start()
+            await self._worker.start()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

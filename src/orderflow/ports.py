@@ -5,13 +5,14 @@ The records that cross them are in records.py.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from orderflow.lifecycle.table import Table
 from orderflow.records import (
     Draft,
     DueDeadline,
+    EffectKey,
     InboxKey,
     Inlet,
     JournalRow,
@@ -147,8 +148,8 @@ class Store(Protocol):
     async def refusals(self, order_id: str) -> list[RefusalRow]:
         """What was refused or ignored, oldest first."""
 
-    async def lease_effects(self, now: float, scope: Scope, limit: int) -> list[LeasedEffect]:
-        """Take due effects within the scope; the attempt is committed before this returns."""
+    async def lease_effects(self, now: float, scope: Scope, limit: int, among: Collection[EffectKey] | None = None) -> list[LeasedEffect]:
+        """Take due effects within the scope, of these keys only where some are given; the attempt is committed before this returns."""
 
     async def retry_effect(self, effect: LeasedEffect, at: float, why: str) -> None:
         """The attempt was answered "not executed": owed again at ``at``. A superseded attempt changes nothing."""
@@ -158,6 +159,12 @@ class Store(Protocol):
 
     async def lease_reads(self, now: float, scope: Scope, limit: int) -> list[LeasedRead]:
         """Take due reads within the scope."""
+
+    async def block(self, provider: str, until: float) -> None:
+        """The provider asked all of us to wait: none of our processes calls it before then. An earlier moment changes nothing."""
+
+    async def blocked(self) -> Mapping[str, float]:
+        """Until when each provider is not to be called; moments that have passed may be among them."""
 
     async def plan_read(self, order_id: str, now: float, plan: ReadPlan) -> None:
         """Plan a read outside a decision (a failed read, a notice without an event)."""
@@ -176,3 +183,27 @@ class Store(Protocol):
 
     async def listeners(self) -> frozenset[tuple[str, str]]:
         """What any process ever wanted to be told of."""
+
+
+class Dispatcher(Protocol):
+    """Brings owed effects to the worker of this process. One contract suite for every implementation.
+
+    The effect's row stays the truth: its attempt is committed before the call, it alone schedules retries, it ends with its result.
+    Whatever else a dispatcher keeps only points at the row; where that is lost, the row is found again within the lease.
+    """
+
+    async def open(self, stir: Callable[[], None]) -> None:
+        """Begin; the store is open. ``stir`` may be called whenever there may be something to take.
+
+        Raises:
+            ConfigurationError: the store cannot serve it; OperationalError: its part of the database cannot be reached.
+        """
+
+    async def close(self) -> None:
+        """Let go; what was taken has ended, or is left to its lease."""
+
+    async def take(self, now: float, scope: Scope, limit: int) -> list[LeasedEffect]:
+        """Effects to be carried out by this process now, leased: at most ``limit``."""
+
+    async def ended(self, effect: LeasedEffect, again_at: float | None = None) -> None:
+        """It was carried out and its row written: done, or (``again_at``) owed again from that moment on."""

@@ -71,6 +71,7 @@ class NotExecuted:
 
     why: str
     retry_after: float | None = None
+    throttled: bool = False  # the provider asked all of us to slow down (429)
 
 
 @frozen
@@ -114,6 +115,7 @@ class Unread:
 
     why: str
     retry_after: float | None = None
+    throttled: bool = False  # as NotExecuted's
 
 
 @frozen
@@ -260,10 +262,12 @@ class OwedEffect:
 @frozen
 class Scope:
     """What a worker can do: the providers it has, each with its lease in seconds, and the (provider, state) pairs it can tell
-    the host of. Nothing outside its scope is taken: another process will."""
+    the host of. Nothing outside its scope is taken: another process will. ``silent``: providers that are not to be called now;
+    their deadlines come and the host is told all the same."""
 
     leases: Mapping[str, float]
     heard: frozenset[tuple[str, str]]
+    silent: frozenset[str] = frozenset()
 
 
 @frozen

@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from engine.toy import Bench, number
-from orderflow.engine.dispatch import AnswerLost, Call, lease
+from orderflow.engine.effects import AnswerLost, Call, lease
 from orderflow.records import Declined, EffectKey, Happened, InDoubt, LeasedEffect, NotExecuted, Nothing, Order, Outcome
 from orderflow.vocabulary import Effect, Origin, Reason
 
@@ -179,7 +179,7 @@ async def test_a_late_reply_leaves_doubt_by_its_edge(bench: Bench) -> None:
         return Happened("order_placed", provider_id="T-late")
 
     bench.toy.will("place", answered_late)
-    await bench.dispatcher.carry_out(slow)
+    await bench.effects.carry_out(slow)
     found = await bench.store.load(order.id)
     assert (found.state, found.provider_id, found.flagged) == ("placed", "T-late", False)
     assert (await bench.path(order.id))[2:] == ["placement_answer_lost", "order_placed"]
@@ -216,7 +216,7 @@ async def test_a_reply_delivered_twice_is_heard_once(bench: Bench) -> None:
     order = await bench.new(state="sending")
     effect = await bench.lease()
     for _ in range(2):
-        await bench.dispatcher.carry_out(effect)
+        await bench.effects.carry_out(effect)
     assert await bench.state(order.id) == "placed"
     assert (await bench.path(order.id)).count("order_placed") == 1
     assert await bench.reasons(order.id) == {}
@@ -226,7 +226,7 @@ async def test_a_second_answer_to_a_repeatable_effect_is_late(bench: Bench) -> N
     order = await bench.new(state="preparing")
     slow = await bench.lease()
     await bench.after(bench.toy.timing.lease)
-    await bench.dispatcher.carry_out(slow)
+    await bench.effects.carry_out(slow)
     assert await bench.state(order.id) == "placed"
     assert await bench.reasons(order.id) == {("prepared", "late"): 1}
     assert bench.toy.called("place") == 1

@@ -104,7 +104,7 @@ async def test_a_host_that_raises_is_told_again_with_the_same_key(bench: Bench) 
 async def test_a_host_that_was_interrupted_is_told_again(bench: Bench) -> None:
     bench.listen("placed")
     order = await bench.new(state="sending")
-    await bench.dispatcher.carry_out(await bench.lease())
+    await bench.effects.carry_out(await bench.lease())
     await bench.lease()  # the worker ends before it has told
     assert bench.told == []
     await bench.after(bench.toy.timing.lease)

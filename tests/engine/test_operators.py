@@ -58,7 +58,7 @@ async def test_the_answer_of_a_call_under_way_is_judged_where_the_override_led(b
     order = await bench.new(state="sending")
     effect = await bench.lease()
     await _override(bench, order.id, "in_doubt")
-    await bench.dispatcher.carry_out(effect)
+    await bench.effects.carry_out(effect)
     assert await bench.state(order.id) == "placed"
     await bench.after(3600)
     assert bench.toy.called("place") == 1

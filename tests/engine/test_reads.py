@@ -306,7 +306,7 @@ async def test_a_callback_before_the_reply_is_not_lost(bench: Bench) -> None:
     order = await bench.new(state="sending")
     effect = await bench.lease()  # the call is under way
     await bench.tell(order.id, "came", CLAIM, InboxKey("claim", "token:me"))
-    await bench.dispatcher.carry_out(effect)
+    await bench.effects.carry_out(effect)
     bench.toy.shows("packed")
     await bench.work()
     found = await bench.store.load(order.id)

@@ -14,6 +14,7 @@ from attrs import evolve
 
 from engine.toy import FAST, NoLinks, Toy
 from orderflow.app import Orderflow, SystemClock
+from orderflow.dispatch.local import LocalDispatcher
 from orderflow.engine.accept import Door
 from orderflow.engine.hosts import Hosts
 from orderflow.engine.work import Worker
@@ -111,8 +112,8 @@ async def _worker(folder: Path, toy: Toy, **more: int) -> AsyncIterator[tuple[Wo
     store, dice = SqliteStore(folder / "orders.db"), random.Random(1)
     door = Door(store, {"toy": toy}, Hosts(), SystemClock(), dice)
     await store.open()
-    worker = Worker(door, NoLinks(), dice, poll=0.05, **more)
-    worker.start()
+    worker = Worker(door, NoLinks(), LocalDispatcher(store), dice, poll=0.05, **more)
+    await worker.start()
     try:
         yield worker, door
     finally:

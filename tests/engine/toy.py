@@ -15,8 +15,9 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from orderflow.dispatch.local import LocalDispatcher
 from orderflow.engine.accept import Door
-from orderflow.engine.dispatch import Dispatcher
+from orderflow.engine.effects import Effects
 from orderflow.engine.hosts import Hosts
 from orderflow.engine.read import Deadlines, Reader
 from orderflow.errors import InvalidInput
@@ -236,7 +237,7 @@ class Bench:
     clock: SimClock
     hosts: Hosts
     door: Door
-    dispatcher: Dispatcher
+    effects: Effects
     reader: Reader
     deadlines: Deadlines
     told: list[Told]
@@ -249,8 +250,8 @@ class Bench:
             for due in await self.deadlines.due(10):
                 await self.deadlines.bring(due)
                 busy = True
-            for effect in await self.dispatcher.due(10) if effects else ():
-                await self.dispatcher.carry_out(effect)
+            for effect in await self.effects.due(10) if effects else ():
+                await self.effects.carry_out(effect)
                 busy = True
             for read in await self.reader.due(10) if reads else ():
                 await self.reader.read(read)
@@ -263,7 +264,7 @@ class Bench:
 
     async def lease(self) -> LeasedEffect:
         """Take the one effect that is due, as a worker would."""
-        (effect,) = await self.dispatcher.due(10)
+        (effect,) = await self.effects.due(10)
         return effect
 
     async def lease_read(self) -> LeasedRead:
@@ -288,7 +289,7 @@ class Bench:
         if state == "preparing":
             return await self.store.load(order.id)
         if state == "sending":
-            await self.dispatcher.carry_out(await self.lease())
+            await self.effects.carry_out(await self.lease())
             return await self.store.load(order.id)
         if state == "in_doubt":
             self.toy.will("place", InDoubt("reset"))
@@ -329,6 +330,8 @@ async def bench(folder: Path, toy: Toy | None = None, **timing: Any) -> AsyncIte
     door = Door(store, {toy.name: toy}, hosts, clock, dice)
     await store.open()
     try:
-        yield Bench(store, toy, clock, hosts, door, Dispatcher(door, NoLinks()), Reader(door, dice), Deadlines(door), [])
+        yield Bench(
+            store, toy, clock, hosts, door, Effects(door, NoLinks(), LocalDispatcher(store)), Reader(door, dice), Deadlines(door), []
+        )
     finally:
         await store.close()

@@ -17,8 +17,9 @@ from tests.engine.toy import FAST, NoLinks, Toy, command
 from tests.interleaving import Run, Work, every_order
 from tests.postgres import drop_schema, make_schema
 
+from orderflow.dispatch.local import LocalDispatcher
 from orderflow.engine.accept import Door
-from orderflow.engine.dispatch import Dispatcher
+from orderflow.engine.effects import Effects
 from orderflow.engine.hosts import Hosts
 from orderflow.engine.read import Deadlines
 from orderflow.records import InboxKey, Order
@@ -37,7 +38,7 @@ class Side:
 
     store: PostgresStore
     door: Door
-    dispatcher: Dispatcher
+    effects: Effects
     deadlines: Deadlines
     hand: dict[str, Callable[[str], Awaitable[None]]]  # its gate while it is watched
 
@@ -46,8 +47,8 @@ class Side:
         return type(receipt.decision).__name__
 
     async def carry_out_what_is_due(self) -> object:
-        for effect in await self.dispatcher.due(10):
-            await self.dispatcher.carry_out(effect)
+        for effect in await self.effects.due(10):
+            await self.effects.carry_out(effect)
         return None
 
 
@@ -104,7 +105,7 @@ async def table() -> AsyncIterator[Table]:
             stack.push_async_callback(store.close)
             await store.open()
             door = Door(store, {"toy": toy}, Hosts(), clock, random.Random(1))
-            return Side(store, door, Dispatcher(door, NoLinks()), Deadlines(door), hand)
+            return Side(store, door, Effects(door, NoLinks(), LocalDispatcher(store)), Deadlines(door), hand)
 
         yield Table(url, [await side(), await side()], toy, clock, await side())
     await drop_schema(name)
@@ -138,7 +139,7 @@ async def test_one_command_from_two_callers_moves_the_order_once(table: Table, k
         count += 1
         assert sorted(map(str, run.outcomes)) == ["Applied", "Ignored" if key else "Refused"], run.order
         assert (await table.counted())[0] == ["order_it"], run.order
-        owed = await table.plain.dispatcher.due(10)
+        owed = await table.plain.effects.due(10)
         assert [effect.name for effect in owed] == ["make_ready"], run.order
     assert count >= 6
     say(count, f"one command twice, {'one key' if key else 'without a key'}", capsys)
@@ -161,11 +162,11 @@ async def test_a_worker_that_is_late_and_the_one_that_takes_over_call_once(table
 
     async def prepare() -> None:
         await table.fresh(until="sending")
-        leased[:] = await late.dispatcher.due(10)
+        leased[:] = await late.effects.due(10)
         table.clock.advance(61.0)
 
     def works() -> Sequence[Work]:
-        return [lambda: late.dispatcher.carry_out(leased[0]), other.carry_out_what_is_due]
+        return [lambda: late.effects.carry_out(leased[0]), other.carry_out_what_is_due]
 
     count, doubtful = 0, 0
     async for run in explore(table, prepare, works):

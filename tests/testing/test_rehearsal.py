@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from orderflow.engine import dispatch
+from orderflow.engine import effects
 from orderflow.engine.read import Reader
 from orderflow.records import LeasedRead, ReadAt
 from orderflow.testing.rehearsal import Rehearsed, rehearse
@@ -83,7 +83,7 @@ def test_the_same_seed_gives_the_same_journals_in_another_process_with_other_has
 
 
 def test_an_engine_that_calls_again_after_a_takeover_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "lease", lambda effect, declared: dispatch.Call())
+    monkeypatch.setattr(effects, "lease", lambda effect, declared: effects.Call())
 
     assert any("times" in problem for seed in range(40) for problem in rehearse(seed).problems)
 

@@ -9,7 +9,7 @@ import structlog
 
 from orderflow.engine.accept import Door
 from orderflow.engine.commits import read_wait
-from orderflow.engine.dispatch import CALL_SHARE
+from orderflow.engine.effects import CALL_SHARE
 from orderflow.engine.trouble import trouble
 from orderflow.lifecycle.decide import pollable
 from orderflow.ports import Provider

@@ -13,10 +13,10 @@ from typing import TypeVar
 import structlog
 
 from orderflow.engine.accept import Door
-from orderflow.engine.dispatch import Dispatcher
+from orderflow.engine.effects import Effects
 from orderflow.engine.read import Deadlines, Reader
 from orderflow.engine.trouble import trouble
-from orderflow.ports import Links
+from orderflow.ports import Dispatcher, Links
 
 T = TypeVar("T")
 _log = structlog.get_logger()
@@ -26,20 +26,25 @@ _SHORTEST_WAIT = 0.005
 class Worker:
     """Runs what is owed until stopped. ``poll`` is the longest silence between two looks, in seconds."""
 
-    def __init__(self, door: Door, links: Links, dice: random.Random, *, poll: float = 1.0, width: int = 32) -> None:
+    def __init__(
+        self, door: Door, links: Links, dispatcher: Dispatcher, dice: random.Random, *, poll: float = 1.0, width: int = 32
+    ) -> None:
         self._door = door
         self._poll = poll
         self._width = width
-        self._dispatcher = Dispatcher(door, links)
+        self._dispatcher = dispatcher
+        self._effects = Effects(door, links, dispatcher)
         self._reader = Reader(door, dice)
         self._deadlines = Deadlines(door)
         self._in_flight: set[asyncio.Task[bool]] = set()
         self._hurry = True
+        self._vain = 0  # looks in a row that took nothing although something was due
         self._stopping = False
         self._loop: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to work in the background."""
+        await self._dispatcher.open(self._door.stirred.set)
         self._loop = asyncio.create_task(self._run(), name="orderflow-worker")
 
     async def stop(self, grace: float = 10.0) -> None:
@@ -53,6 +58,7 @@ class Worker:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self._dispatcher.close()
 
     async def abandon(self) -> None:
         """As a kill would end it: at once, answering nothing, its leases left to run out. For rehearsals."""
@@ -61,6 +67,7 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._dispatcher.close()
 
     async def _run(self) -> None:
         while not self._stopping:
@@ -71,7 +78,9 @@ class Worker:
             except Exception as error:  # noqa: BLE001  a database away for a moment must not end the worker
                 _log.error("worker.look_failed", **trouble(error))
                 taken, self._hurry = 0, False
-            if not taken and not self._stopping:
+            if taken:
+                self._vain = 0
+            elif not self._stopping:
                 await self._wait()
 
     async def _look(self) -> int:
@@ -82,7 +91,7 @@ class Worker:
         self._hurry = free > 0 and brought == len(deadlines)
         if free <= 0:
             return brought
-        begun = self._begin(await self._dispatcher.due(free), self._dispatcher.carry_out)
+        begun = self._begin(await self._effects.due(free), self._effects.carry_out)
         free -= begun
         return brought + begun + (self._begin(await self._reader.due(free), self._reader.read) if free else 0)
 
@@ -114,7 +123,9 @@ class Worker:
             due = None
         wait = self._poll
         if due is not None and self._hurry:
-            wait = min(wait, max(_SHORTEST_WAIT, due - self._door.clock.now()))
+            left = due - self._door.clock.now()
+            self._vain = self._vain + 1 if left <= 0 else 0  # another worker holds it, or it has to wait: look ever more seldom
+            wait = min(wait, max(left, _SHORTEST_WAIT * 2 ** min(self._vain, 20)))
         waiting = {asyncio.ensure_future(self._door.stirred.wait()), asyncio.ensure_future(self._door.clock.sleep(wait))}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

@@ -39,22 +39,32 @@ _CREATE = (
     f" o AS (INSERT INTO of_orders ({rows.ORDER}) SELECT order_id, $5, $6, $7, $8, $9, $10, $4, $11 FROM i) SELECT order_id FROM i"
 )
 _CREATED = "SELECT order_id, fingerprint FROM of_inbox WHERE origin = 'create' AND key = $1"
-_MINE = (
-    "owed AND provider = ANY($2::text[]) AND (name <> $3 OR EXISTS (SELECT FROM unnest($4::text[], $5::text[]) AS h (p, s)"
-    " WHERE h.p = provider AND h.s = about))"
+_MINE = (  # $1: providers that may be called, $2: all of this process's, $3: the effect that needs a listener, $4, $5: its pairs
+    "owed AND ((name <> $3 AND provider = ANY($1::text[])) OR (name = $3 AND provider = ANY($2::text[])"
+    " AND EXISTS (SELECT FROM unnest($4::text[], $5::text[]) AS h (p, s) WHERE h.p = provider AND h.s = about)))"
 )
-_LEASES = "(SELECT s.lease FROM unnest($2::text[], $6::double precision[]) AS s (name, lease) WHERE s.name = x.provider)"
-_LEASE_EFFECTS = (
-    "WITH due AS MATERIALIZED (SELECT order_id, version, n, in_flight, run_at FROM of_effects"
-    f" WHERE run_at <= $1 AND {_MINE} ORDER BY run_at LIMIT $7 FOR UPDATE SKIP LOCKED)"
-    f" UPDATE of_effects x SET attempt = x.attempt + 1, in_flight = true, run_at = $1 + {_LEASES} FROM due"
+_LEASE = (
+    "UPDATE of_effects x SET attempt = x.attempt + 1, in_flight = true,"
+    " run_at = $6 + (SELECT s.lease FROM unnest($2::text[], $7::double precision[]) AS s (name, lease) WHERE s.name = x.provider) FROM due"
     " WHERE x.order_id = due.order_id AND x.version = due.version AND x.n = due.n"
     " RETURNING x.order_id, x.version, x.n, x.name, x.provider, x.attempt, due.in_flight, x.about, due.run_at"
+)
+_LEASE_EFFECTS = (
+    "WITH due AS MATERIALIZED (SELECT order_id, version, n, in_flight, run_at FROM of_effects"
+    f" WHERE run_at <= $6 AND {_MINE} ORDER BY run_at LIMIT $8 FOR UPDATE SKIP LOCKED) {_LEASE}"
+)
+_LEASE_AMONG = (
+    "WITH due AS MATERIALIZED (SELECT e.order_id, e.version, e.n, e.in_flight, e.run_at"
+    " FROM (SELECT * FROM unnest($9::text[], $10::integer[], $11::integer[]) AS a (order_id, version, n) ORDER BY 1, 2, 3) a,"
+    " LATERAL (SELECT * FROM of_effects e WHERE e.order_id = a.order_id AND e.version = a.version AND e.n = a.n"
+    f" AND run_at <= $6 AND {_MINE} FOR UPDATE SKIP LOCKED) e LIMIT $8) {_LEASE}"
 )
 _LEASE_READS = (
     "WITH due AS MATERIALIZED (SELECT order_id, next_at FROM of_reads WHERE next_at <= $1 AND provider = ANY($2::text[])"
     " ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED)"
-    f" UPDATE of_reads x SET next_at = $1 + {_LEASES.replace('$6', '$4')}, last_at = $1, noticed = false FROM due"
+    " UPDATE of_reads x SET next_at = $1 +"
+    " (SELECT s.lease FROM unnest($2::text[], $4::double precision[]) AS s (name, lease) WHERE s.name = x.provider),"
+    " last_at = $1, noticed = false FROM due"
     " WHERE x.order_id = due.order_id RETURNING x.order_id, x.provider, x.tries, due.next_at"
 )
 _NOTICE = (
@@ -66,10 +76,9 @@ _NOTICE = (
 )
 _NEXT_DUE = (
     "SELECT least("
-    f" (SELECT run_at FROM of_effects WHERE {_MINE.replace('$2', '$1').replace('$3', '$2').replace('$4', '$3').replace('$5', '$4')}"
-    " ORDER BY run_at LIMIT 1),"
+    f" (SELECT run_at FROM of_effects WHERE {_MINE} ORDER BY run_at LIMIT 1),"
     " (SELECT next_at FROM of_reads WHERE next_at IS NOT NULL AND provider = ANY($1::text[]) ORDER BY next_at LIMIT 1),"
-    " (SELECT due_at FROM of_deadlines WHERE provider = ANY($1::text[]) ORDER BY due_at LIMIT 1))"
+    " (SELECT due_at FROM of_deadlines WHERE provider = ANY($2::text[]) ORDER BY due_at LIMIT 1))"
 )
 _PLAN = read_planned("SELECT id, provider, $2, $3, $4, $5, $6 FROM of_orders WHERE id = $1") + " RETURNING 1"
 _FOUND = (
@@ -168,9 +177,14 @@ class PostgresStore:
 
     # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def lease_effects(self, now: float, scope: Scope, limit: int) -> list[LeasedEffect]:
+    async def lease_effects(self, now: float, scope: Scope, limit: int, among: Collection[EffectKey] | None = None) -> list[LeasedEffect]:
         """See ``Store.lease_effects``."""
-        found = await self._link.fetch(_LEASE_EFFECTS, now, *_within(scope), list(scope.leases.values()), limit)
+        values = (*_within(scope), now, list(scope.leases.values()), limit)
+        if among is None:
+            found = await self._link.fetch(_LEASE_EFFECTS, *values)
+        else:
+            keys = [key.order_id for key in among], [key.version for key in among], [key.n for key in among]
+            found = await self._link.fetch(_LEASE_AMONG, *values, *keys)
         found.sort(key=lambda row: row[8])
         return [LeasedEffect(EffectKey(*row[:3]), row[3], row[4], row[5], row[6], row[7]) for row in found]
 
@@ -191,9 +205,22 @@ class PostgresStore:
 
     async def lease_reads(self, now: float, scope: Scope, limit: int) -> list[LeasedRead]:
         """See ``Store.lease_reads``."""
-        found = await self._link.fetch(_LEASE_READS, now, list(scope.leases), limit, list(scope.leases.values()))
+        leases = {name: lease for name, lease in scope.leases.items() if name not in scope.silent}
+        found = await self._link.fetch(_LEASE_READS, now, list(leases), limit, list(leases.values()))
         found.sort(key=lambda row: row[3])
         return [LeasedRead(*row[:3]) for row in found]
+
+    async def block(self, provider: str, until: float) -> None:
+        """See ``Store.block``."""
+        insert = (
+            "INSERT INTO of_providers AS p (provider, blocked_until) VALUES ($1, $2) ON CONFLICT (provider) DO UPDATE"
+            " SET blocked_until = greatest(p.blocked_until, excluded.blocked_until)"
+        )
+        await self._link.fetch(insert, provider, until)
+
+    async def blocked(self) -> dict[str, float]:
+        """See ``Store.blocked``."""
+        return {row[0]: row[1] for row in await self._link.fetch("SELECT provider, blocked_until FROM of_providers")}
 
     async def plan_read(self, order_id: str, now: float, plan: ReadPlan) -> None:
         """See ``Store.plan_read``."""
@@ -239,7 +266,8 @@ def _order(row: Any) -> Order:
     return rows.order(tuple(row[:-1]), row[-1])
 
 
-def _within(scope: Scope) -> tuple[list[str], str, list[str], list[str]]:
-    """What an effect's scope is tested against: providers, the effect that needs a listener, its providers and states."""
+def _within(scope: Scope) -> tuple[list[str], list[str], str, list[str], list[str]]:
+    """What an effect's scope is tested against: see ``_MINE``."""
     heard = sorted(scope.heard)
-    return list(scope.leases), TELL_HOST, [provider for provider, _ in heard], [state for _, state in heard]
+    spoken = [name for name in scope.leases if name not in scope.silent]
+    return spoken, list(scope.leases), TELL_HOST, [provider for provider, _ in heard], [state for _, state in heard]

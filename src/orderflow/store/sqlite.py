@@ -160,9 +160,12 @@ class SqliteStore:
 
     # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def lease_effects(self, now: float, scope: Scope, limit: int) -> list[LeasedEffect]:
+    async def lease_effects(self, now: float, scope: Scope, limit: int, among: Collection[EffectKey] | None = None) -> list[LeasedEffect]:
         """See ``Store.lease_effects``."""
         mine, values = _within(scope)
+        if among is not None:
+            mine += f" AND (order_id, version, n) IN (VALUES {', '.join(['(?, ?, ?)'] * len(among)) or '(NULL, NULL, NULL)'})"
+            values += tuple(part for key in among for part in (key.order_id, key.version, key.n))
         query = (  # placeholders only
             "SELECT order_id, version, n, name, provider, attempt, in_flight, about FROM of_effects"
             f" WHERE owed = 1 AND run_at <= ? AND {mine} ORDER BY run_at LIMIT ?"
@@ -194,18 +197,31 @@ class SqliteStore:
 
     async def lease_reads(self, now: float, scope: Scope, limit: int) -> list[LeasedRead]:
         """See ``Store.lease_reads``."""
+        spoken = _spoken(scope)
         query = (
-            "SELECT order_id, provider, tries FROM of_reads WHERE next_at <= ?"
-            f" AND provider IN ({_marks(scope.leases)}) ORDER BY next_at LIMIT ?"
+            f"SELECT order_id, provider, tries FROM of_reads WHERE next_at <= ? AND provider IN ({_marks(spoken)}) ORDER BY next_at LIMIT ?"
         )
         take = "UPDATE of_reads SET next_at = ?, last_at = ?, noticed = 0 WHERE order_id = ?"
 
         def work(connection: sqlite3.Connection) -> list[LeasedRead]:
-            due = connection.execute(query, (now, *scope.leases, limit)).fetchall()
+            due = connection.execute(query, (now, *spoken, limit)).fetchall()
             connection.executemany(take, [(now + scope.leases[row[1]], now, row[0]) for row in due])
             return [LeasedRead(*row) for row in due]
 
         return await self._writer.submit(work)
+
+    async def block(self, provider: str, until: float) -> None:
+        """See ``Store.block``."""
+        insert = (
+            "INSERT INTO of_providers (provider, blocked_until) VALUES (?, ?) ON CONFLICT (provider) DO UPDATE"
+            " SET blocked_until = max(blocked_until, excluded.blocked_until)"
+        )
+        await self._writer.submit(lambda connection: connection.execute(insert, (provider, until)))
+
+    async def blocked(self) -> dict[str, float]:
+        """See ``Store.blocked``."""
+        query = "SELECT provider, blocked_until FROM of_providers"
+        return dict(await self._read(lambda connection: connection.execute(query).fetchall()))
 
     async def plan_read(self, order_id: str, now: float, plan: ReadPlan) -> None:
         """See ``Store.plan_read``."""
@@ -237,13 +253,13 @@ class SqliteStore:
     async def next_due(self, scope: Scope) -> float | None:
         """See ``Store.next_due``."""
         mine, values = _within(scope)
-        marks = _marks(scope.leases)
+        spoken, marks = _spoken(scope), _marks(scope.leases)
         query = (
             f"SELECT min(at) FROM (SELECT min(run_at) AS at FROM of_effects WHERE owed = 1 AND {mine}"
-            f" UNION ALL SELECT min(next_at) FROM of_reads WHERE provider IN ({marks})"
+            f" UNION ALL SELECT min(next_at) FROM of_reads WHERE provider IN ({_marks(spoken)})"
             f" UNION ALL SELECT min(due_at) FROM of_deadlines WHERE provider IN ({marks}))"
         )
-        args = (*values, *scope.leases, *scope.leases)
+        args = (*values, *spoken, *scope.leases)
         found = await self._read(lambda connection: connection.execute(query, args).fetchone())
         return None if found[0] is None else float(found[0])
 
@@ -262,12 +278,19 @@ def _marks(values: Collection[object]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _within(scope: Scope) -> tuple[str, tuple[str, ...]]:
+def _within(scope: Scope) -> tuple[str, tuple[Any, ...]]:
     """The condition that an effect is within the scope, and its values."""
+    spoken = _spoken(scope)
     told = "".join(" OR (provider = ? AND about = ?)" for _ in scope.heard)
-    condition = f"provider IN ({_marks(scope.leases)}) AND (name <> ?{told})"
+    called = f"name <> ? AND provider IN ({_marks(spoken)})"
+    condition = f"(({called}) OR (name = ? AND provider IN ({_marks(scope.leases)}) AND (0{told})))"
     heard = tuple(value for pair in sorted(scope.heard) for value in pair)
-    return condition, (*scope.leases, TELL_HOST, *heard)
+    return condition, (TELL_HOST, *spoken, TELL_HOST, *scope.leases, *heard)
+
+
+def _spoken(scope: Scope) -> list[str]:
+    """The providers that may be called now."""
+    return [name for name in scope.leases if name not in scope.silent]
 
 
 def _load(connection: sqlite3.Connection, order_id: str) -> Order:

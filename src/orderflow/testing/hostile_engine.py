@@ -16,7 +16,7 @@ from typing import Any, cast
 from attrs import evolve, frozen
 from structlog.testing import capture_logs
 
-from orderflow.engine import accept, dispatch
+from orderflow.engine import accept, effects
 from orderflow.engine.commits import STATUS_READ, Given, commit_of
 from orderflow.lifecycle.decide import pollable, settled
 from orderflow.lifecycle.facts import Value
@@ -166,7 +166,7 @@ class Engine:
     def lease(self, effect: str, unanswered: bool) -> bool:
         """Whether a worker that takes the effect over may call."""
         taken = LeasedEffect(EffectKey("0", VERSION, 0), effect, self.table.name, 1, unanswered)
-        return isinstance(dispatch.lease(taken, self.table.effects[effect]), dispatch.Call)
+        return isinstance(effects.lease(taken, self.table.effects[effect]), effects.Call)
 
     def token(self, _number: int) -> int:
         """What a reading worker keeps of the order it loaded, beside its version."""
@@ -305,7 +305,7 @@ class Engine:
 
 
 def _reports(provider: Provider, outside: Outside) -> dict[tuple[str, str], tuple[Event | str, ...]]:
-    """What the real dispatcher asks of door and store at each end of each call, with attempts left and without."""
+    """What the engine asks of door and store at each end of each call, with attempts left and without."""
     asked: list[Event | str] = []
 
     async def tell(_order: str, event: Event, _key: object = None, **_more: object) -> None:
@@ -319,7 +319,7 @@ def _reports(provider: Provider, outside: Outside) -> dict[tuple[str, str], tupl
 
     store = SimpleNamespace(retry_effect=retry_effect, finish_effect=finish_effect)
     door: Any = SimpleNamespace(tell=tell, store=store, clock=SimpleNamespace(now=lambda: 0.0), stirred=SimpleNamespace(set=lambda: None))
-    dispatcher = dispatch.Dispatcher(door, cast(Any, None))
+    carrier = effects.Effects(door, cast(Any, None), cast(Any, None))
     found: dict[tuple[str, str], tuple[Event | str, ...]] = {}
     with capture_logs():
         for name, call in outside.calls.items():
@@ -328,7 +328,7 @@ def _reports(provider: Provider, outside: Outside) -> dict[tuple[str, str], tupl
                 asked.clear()
                 for attempt in (1, provider.timing.effect_attempts):
                     leased = LeasedEffect(EffectKey("0", VERSION, 0), name, outside.table.name, attempt, unanswered=False)
-                    _run(dispatcher._report(provider, outside.table.effects[name], leased, outcome))
+                    _run(carrier._report(provider, outside.table.effects[name], leased, outcome))
                 found[name, word] = tuple(one for n, one in enumerate(asked) if one not in asked[:n])
     return found
 

@@ -1,4 +1,4 @@
-"""Carrying out owed effects: lease, call, report. The effect row is the job; it alone schedules retries.
+"""Carrying out owed effects: take, call, report. Which ones come when is a Dispatcher's; the effect row alone schedules retries.
 
 A once-effect whose earlier attempt was begun and never answered is not called again: it is reported lost. A result is never fenced:
 it is an event, and the door judges it.
@@ -13,7 +13,7 @@ from attrs import frozen
 
 from orderflow.engine.accept import Door
 from orderflow.engine.trouble import trouble
-from orderflow.ports import Links, Provider
+from orderflow.ports import Dispatcher, Links, Provider
 from orderflow.records import TELL_HOST, Declined, Happened, InboxKey, InDoubt, LeasedEffect, NotExecuted, Order, Outcome, Timing, Told
 from orderflow.vocabulary import Effect, Event, Kind, Origin
 
@@ -42,38 +42,41 @@ def lease(effect: LeasedEffect, declared: Effect | None) -> Call | AnswerLost:
     return Call()
 
 
-class Dispatcher:
+class Effects:
     """Carries out effects of all providers."""
 
-    def __init__(self, door: Door, links: Links) -> None:
+    def __init__(self, door: Door, links: Links, dispatcher: Dispatcher) -> None:
         self._door = door
         self._links = links
+        self._dispatcher = dispatcher
 
     async def due(self, limit: int) -> list[LeasedEffect]:
         """Take what is due."""
-        return await self._door.store.lease_effects(self._door.clock.now(), self._door.scope, limit)
+        return await self._dispatcher.take(self._door.clock.now(), self._door.scope, limit)
 
     async def carry_out(self, effect: LeasedEffect) -> None:
         """Carry out one leased effect and report what became of it."""
+        await self._dispatcher.ended(effect, await self._carried_out(effect))
+
+    async def _carried_out(self, effect: LeasedEffect) -> float | None:
+        """Carry it out; when it is owed again, if it is."""
         provider = self._door.providers[effect.provider]
         order = await self._door.store.load(effect.key.order_id)
         if effect.name == TELL_HOST:
-            await self._tell_host(provider, order, effect)
-            return
+            return await self._tell_host(provider, order, effect)
         declared = provider.table.effects.get(effect.name)
         if declared is None:
             _log.error("effect.undeclared", order_id=order.id, effect=effect.name)
             # nothing was called here: a process whose lifecycle knows the effect may still carry it out. But where another
             # began and never answered, that mark must stay, and the lease just runs out
-            if not effect.unanswered:
-                later = self._door.clock.now() + provider.timing.lease
-                await self._door.store.retry_effect(effect, later, "not declared in this version")
-            return
+            if effect.unanswered:
+                return None
+            return await self._retry(effect, provider.timing.lease, "not declared in this version")
         if isinstance(lease(effect, declared), AnswerLost):
             outcome: Outcome = InDoubt("an earlier attempt was begun and never answered")
         else:
             outcome = await self._perform(provider, declared, order)
-        await self._report(provider, declared, effect, outcome)
+        return await self._report(provider, declared, effect, outcome)
 
     async def _perform(self, provider: Provider, declared: Effect, order: Order) -> Outcome:
         try:
@@ -85,7 +88,7 @@ class Dispatcher:
             _log.error("effect.adapter_raised", order_id=order.id, effect=declared.name, **trouble(error))
             return InDoubt(f"the adapter raised {type(error).__name__}")
 
-    async def _report(self, provider: Provider, declared: Effect, effect: LeasedEffect, outcome: Outcome) -> None:
+    async def _report(self, provider: Provider, declared: Effect, effect: LeasedEffect, outcome: Outcome) -> float | None:
         _log.info(
             "effect.answered",
             order_id=effect.key.order_id,
@@ -105,10 +108,16 @@ class Dispatcher:
             wait = _retry_wait(provider.timing, effect.attempt)
             if isinstance(outcome, NotExecuted) and outcome.retry_after is not None:
                 wait = max(wait, outcome.retry_after)
-            await self._door.store.retry_effect(effect, self._door.clock.now() + wait, outcome.why)
-            self._door.stirred.set()  # the worker sleeps until the lease's end; the retry is due before
+            return await self._retry(effect, wait, outcome.why)
         else:
             await self._reply_of_kind(declared, effect, "undelivered", outcome.why, _NO_ANSWER)
+        return None
+
+    async def _retry(self, effect: LeasedEffect, wait: float, why: str) -> float:
+        at = self._door.clock.now() + wait
+        await self._door.store.retry_effect(effect, at, why)
+        self._door.stirred.set()  # the worker sleeps until the lease's end; the retry is due before
+        return at
 
     async def _reply_of_kind(self, declared: Effect, effect: LeasedEffect, what: str, why: str, answer: str) -> None:
         if not declared.kind:
@@ -120,7 +129,7 @@ class Dispatcher:
         key = InboxKey(Origin.REPLY.value, f"{effect.key}:{answer}")
         await self._door.tell(effect.key.order_id, event, key, effect=effect.key)
 
-    async def _tell_host(self, provider: Provider, order: Order, effect: LeasedEffect) -> None:
+    async def _tell_host(self, provider: Provider, order: Order, effect: LeasedEffect) -> float | None:
         journal = await self._door.store.journal(order.id)
         row = next(row for row in journal if row.version == effect.key.version)
         told = Told(
@@ -131,16 +140,14 @@ class Dispatcher:
             provisional=provider.table.states[effect.about].provisional,
             inferred=row.kind in (Kind.INFERRED, Kind.JUMP),
         )
-        retry = self._door.clock.now() + _retry_wait(provider.timing, effect.attempt)
         try:
             async with asyncio.timeout(provider.timing.lease * CALL_SHARE):
                 await self._door.hosts.tell(told)
         except Exception as error:  # noqa: BLE001  the host's code may raise anything; it is told again
             _log.error("host.raised", order_id=order.id, state=effect.about, **trouble(error))
-            await self._door.store.retry_effect(effect, retry, f"the host raised {type(error).__name__}")
-            self._door.stirred.set()
-            return
+            return await self._retry(effect, _retry_wait(provider.timing, effect.attempt), f"the host raised {type(error).__name__}")
         await self._door.store.finish_effect(effect)
+        return None
 
 
 def _retry_wait(timing: Timing, attempt: int) -> float:

@@ -1,0 +1,28 @@
+"""The dispatcher without an engine: the effect's row is the job, leased from the store. Right on both stores; refuses features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orderflow.ports import Store
+from orderflow.records import LeasedEffect, Scope
+
+
+class LocalDispatcher:
+    """Leases due rows."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def open(self, stir: Callable[[], None]) -> None:
+        """Nothing to prepare: commits of this process stir its worker, and the poll sees those of others."""
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    async def take(self, now: float, scope: Scope, limit: int) -> list[LeasedEffect]:
+        """See ``Dispatcher.take``."""
+        return await self._store.lease_effects(now, scope, limit)
+
+    async def ended(self, effect: LeasedEffect, again_at: float | None = None) -> None:
+        """The row says it all."""

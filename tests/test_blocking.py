@@ -3,13 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
 from tests.support import CCV_FAST, CCV_KEY, ccv_request
 
 import orderflow
-from orderflow.errors import InvalidInput, SchemaError, UnknownName
+from orderflow.errors import InvalidInput, OperationalError, SchemaError, UnknownName
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.simkit import serve
 
@@ -51,6 +52,45 @@ def test_a_whole_life_without_await(ccv_url: str, tmp_path: Path) -> None:
         with pytest.raises(InvalidInput):
             flow.fulfillment_url(order.id)
     assert [order.id] == told
+
+
+def test_old_orders_go_and_personal_data_goes_without_await(tmp_path: Path) -> None:
+    with orderflow.sync(f"sqlite:///{tmp_path / 'orders.db'}", [orderflow.ccv("http://x")]) as flow:
+        made = [flow.create("ccv", key=str(n), **ccv_request()).id for n in range(5)]
+        for order in made:
+            assert [name for name, _ in flow.pending(order).deadlines] == []
+            assert isinstance(flow.redact(order, by="kim", reason="asked"), orderflow.Refused)
+            flow.override(order, "Closed", by="kim", reason="a test", version=0)
+        assert isinstance(flow.redact(made[0], by="kim", reason="asked"), orderflow.Applied)
+        for _ in flow.prune(older_than=0, batch=2):
+            break  # a host may stop after any batch
+        left = {order.id for order in flow.orders()}
+        assert len(left) == 3
+        exported: list[str] = []
+        rest = list(flow.prune(older_than=0, export=lambda orders: exported.extend(one.order.id for one in orders)))
+        assert {name for batch in rest for name in batch} == set(exported) == left
+        with pytest.raises(InvalidInput):
+            next(flow.prune(older_than=-1))
+
+
+def test_a_thread_that_still_asks_when_the_flow_ends_does_not_wait_for_ever(tmp_path: Path) -> None:
+    ended: list[BaseException] = []
+    with orderflow.sync(f"sqlite:///{tmp_path / 'orders.db'}", [orderflow.ccv("http://x")]) as flow:
+        order = flow.create("ccv", key="cart-1", **ccv_request())
+
+        def wait() -> None:
+            try:
+                flow.wait(order.id, until="Completed", timeout=60)
+            except (CancelledError, OperationalError) as error:
+                ended.append(error)
+
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        while not asyncio.all_tasks(flow._loop):
+            pass
+    thread.join(10)
+    assert not thread.is_alive()
+    assert isinstance(ended[0], CancelledError | OperationalError)
 
 
 def test_errors_come_out_as_they_are_and_the_thread_ends(tmp_path: Path) -> None:

@@ -200,6 +200,16 @@ def test_what_each_status_proves_of_an_effect(status: int, expected: type) -> No
     assert type(outcome_of(Answer(status, {}, b""), lambda _: Happened("done"))) is expected
 
 
+def test_every_end_says_whether_the_provider_was_there_and_whether_it_had_enough() -> None:
+    for answer in (*(Answer(status, {}, b"{}") for status in range(100, 1000)), NeverSent("ConnectError"), Cut("ReadTimeout")):
+        status = answer.status if isinstance(answer, Answer) else 0
+        outcome, unread = outcome_of(answer, lambda _: Happened("done")), unread_of(answer)
+        if isinstance(outcome, NotExecuted):
+            assert (outcome.throttled, outcome.unreachable) == (status == 429, status == 0)
+        if isinstance(unread, Unread):
+            assert (unread.throttled, unread.unreachable) == (status == 429, status == 0 or status >= 500)
+
+
 @pytest.mark.parametrize("status", [201, 204, 301, 400, 401, 403, 404, 429, 500])
 def test_a_read_takes_200_and_nothing_else(status: int) -> None:
     assert isinstance(unread_of(Answer(status, {}, b"{}")), Unread)
@@ -219,7 +229,7 @@ def test_a_read_takes_200_and_nothing_else(status: int) -> None:
 )
 def test_how_long_to_wait(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(Answer(429, headers, b"")) == seconds
-    assert outcome_of(Answer(429, headers, b""), lambda _: Happened("x")) == NotExecuted("429 from the provider", seconds)
+    assert outcome_of(Answer(429, headers, b""), lambda _: Happened("x")) == NotExecuted("429 from the provider", seconds, throttled=True)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080/capi", "https://connect.example", "https://[::1]:443/user/"])

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import inspect
 import json
 import random
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from importlib.metadata import entry_points
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
+from orderflow.discovery import check_durations, named
 from orderflow.dispatch import dispatcher_of
 from orderflow.engine.accept import Door
 from orderflow.engine.hosts import Hosts, Run
-from orderflow.engine.work import Worker
+from orderflow.engine.retention import Export, Retention
+from orderflow.engine.work import Health, Worker
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName, WaitTimeout
 from orderflow.lifecycle.decide import legal
-from orderflow.ports import Clock, Dispatcher, Provider, Store
+from orderflow.ports import Clock, Dispatcher, Provider, Store, Telemetry
 from orderflow.receiver import receiver
 from orderflow.receiver.hear import Ears, Reply
 from orderflow.receiver.links import SignedLinks
-from orderflow.records import PROVIDER_ID, InboxKey, JournalRow, Order, RefusalRow
+from orderflow.records import PROVIDER_ID, InboxKey, JournalRow, Order, Pending, RefusalRow
 from orderflow.store import store_at
 from orderflow.vocabulary import Decision, Event, Origin, Snapshot
 from orderflow.wirekit import check_json
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     State = ccv.State | connect.State | str
 
 _log = structlog.get_logger()
-_GROUP = "orderflow.providers"
 _LONGEST_KEY = 200
 _MEET = 10.0  # seconds between looks at whom other processes tell
 _LOOK_BENEATH = 0.5  # seconds between looks while waiting: another process may move the order
@@ -61,17 +61,6 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
-def provider_factories() -> dict[str, Callable[..., Provider]]:
-    """Every provider found by entry point (group ``orderflow.providers``), by name. One that cannot be imported is left out, aloud."""
-    found: dict[str, Callable[..., Provider]] = {}
-    for entry in sorted(entry_points(group=_GROUP), key=lambda entry: entry.name):
-        try:
-            found[entry.name] = entry.load()
-        except Exception as error:  # noqa: BLE001  a stranger's package may raise anything; the others are not to suffer
-            _log.warning("provider.broken", provider=entry.name, error=f"{type(error).__name__}: {error}")
-    return found
-
-
 class Orderflow:
     """Orders whose lives outside providers run.
 
@@ -80,9 +69,11 @@ class Orderflow:
         providers: configured providers; a name is looked up by entry point and called without arguments.
         public_url: where ``receiver()`` is reachable from outside; None: no redirects, callbacks or notifications, reads alone.
         link_keys: key id -> secret, for signing our public URLs; the first signs, all verify.
-        work: carry out effects, reads and deadlines in this process.
+        work: carry out effects, reads and deadlines in this process (else ``orderflow work`` does in another).
+        grace: for how many seconds, at the end, calls under way may go on; what is not answered then is cut and given back.
         dispatch: what brings effects to the worker: ``local``, ``pgqueuer`` (PostgreSQL, many machines), or a ``Dispatcher``.
         poll: the longest silence between two looks at the database, in seconds.
+        telemetry: who watches, such as ``orderflow.otel.OpenTelemetry()`` (extra ``otel``).
         clock, dice, new_id: time, randomness and order ids, for tests that must repeat.
 
     Raises (on ``async with``):
@@ -98,48 +89,63 @@ class Orderflow:
         public_url: str | None = None,
         link_keys: Mapping[str, str | bytes] | None = None,
         work: bool = False,
+        grace: float = 20.0,
         dispatch: str | Dispatcher = "local",
         poll: float = 1.0,
+        telemetry: Telemetry | None = None,
         clock: Clock | None = None,
         dice: random.Random | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
-        self._providers = _named(providers)
+        self._providers = named(providers)
         self._store = store_at(db) if isinstance(db, str) else db
         self._links = SignedLinks(public_url, link_keys or {})
         self._clock = clock or SystemClock()
         self._new_id = new_id or (lambda: secrets.token_hex(10))
         dice = dice or random.Random()  # noqa: S311  spreads reads, keeps no secret
         self._hosts = Hosts()
-        self._door = Door(self._store, self._providers, self._hosts, self._clock, dice)
+        self._door = Door(self._store, self._providers, self._hosts, self._clock, dice, telemetry=telemetry)
         self._ears = Ears(self._door, self._links)
+        self._retention = Retention(self._door)
         dispatcher = dispatcher_of(dispatch, self._store) if isinstance(dispatch, str) else dispatch
-        self._worker = Worker(self._door, self._links, dispatcher, dice, poll=poll) if work else None
+        self._worker = Worker(self._door, self._links, dispatcher, dice, poll=poll)
+        self._works = work
+        self._grace = grace
 
     async def __aenter__(self) -> Self:
         for provider in self._providers.values():
-            _check_durations(provider)
+            check_durations(provider)
             for warning in getattr(provider, "warnings", ()):
                 _log.warning("provider.limited", provider=provider.name, warning=warning)
         try:
             await self._store.open()
             await self._door.meet_listeners()
+            if self._works:
+                await self._worker.start()
         except BaseException:
             await self._close()
             raise
-        if self._worker is not None:
-            await self._worker.start()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._worker is not None:
-            await self._worker.stop()
+        if self._works:
+            await self._worker.stop(self._grace)
         await self._close()
 
     async def abandon(self) -> None:
         """End as a killed process would: what is in flight is never answered. For rehearsals; services use ``async with``."""
-        if self._worker is not None:
+        if self._works:
             await self._worker.abandon()
+
+    def working(self, *, grace: float | None = None) -> Self:
+        """This flow with ``work=True`` (and this ``grace``), whatever it was made with: ``async with flow.working(): ...``."""
+        self._works, self._grace = True, self._grace if grace is None else grace
+        return self
+
+    @property
+    def health(self) -> Health | None:
+        """How the worker of this process is; None where it has none."""
+        return self._worker.health if self._works else None
 
     async def _close(self) -> None:
         try:
@@ -260,6 +266,11 @@ class Orderflow:
         await self._store.load(order_id)
         return await self._store.refusals(order_id)
 
+    async def pending(self, order_id: str) -> Pending:
+        """What is still to come for an order: effects owed, the next read, armed deadlines."""
+        await self._store.load(order_id)
+        return await self._store.pending(order_id)
+
     def states(self, provider: str) -> tuple[str, ...]:
         """The states of a provider's lifecycle.
 
@@ -317,6 +328,32 @@ class Orderflow:
                 except TimeoutError:
                     continue
 
+    # ── old orders ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def prune(
+        self, *, older_than: float, provider: str = "", batch: int = 500, export: Path | Export | None = None, dry_run: bool = False
+    ) -> AsyncGenerator[list[str], None]:
+        """Delete settled orders to which nothing has happened for ``older_than`` seconds and for which nothing is owed, with all that
+        is kept of them. Yields the ids of each batch, one short transaction each, so that the host can pace it; workers may run.
+        ``export`` gets each batch whole and durably before it is deleted: a file that JSON Lines are appended to, or a function. A
+        crash in between exports twice, and loses nothing. With ``dry_run`` nothing is exported or deleted. A create with a deleted
+        order's key makes a new order.
+
+        Raises:
+            InvalidInput: a number is out of range; UnknownName: no such provider.
+        """
+        return self._retention.prune(older_than, provider, batch, export, dry_run)
+
+    async def redact(self, order_id: str, *, by: str, reason: str) -> Decision:
+        """Remove the personal data of a settled order: its data but for the provider's id, every note, detail and error kept beside
+        its path. The path, the caller's key and the facts stay; who did it and why is a journal row. Name no person in the reason.
+        Refused as long as the order may still move, or the host is still to be told.
+
+        Raises:
+            UnknownName: no such order; InvalidInput: ``by`` or ``reason`` is empty.
+        """
+        return await self._retention.redact(order_id, by=_said("by", by), reason=_said("reason", reason))
+
     # ── being told, hearing ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def on(self, provider: str, *, entered: State, run: Run) -> None:
@@ -344,34 +381,6 @@ class Orderflow:
         if name not in self._providers:
             raise UnknownName("provider", name, tuple(self._providers))
         return self._providers[name]
-
-
-def _named(providers: Sequence[Provider | str]) -> dict[str, Provider]:
-    named: dict[str, Provider] = {}
-    for given in providers:
-        provider = _found(given) if isinstance(given, str) else given
-        if provider.name in named:
-            raise ConfigurationError(f"providers: {provider.name} is given twice")
-        named[provider.name] = provider
-    return named
-
-
-def _found(name: str) -> Provider:
-    factories = provider_factories()
-    if name not in factories:
-        raise UnknownName("provider", name, tuple(factories))
-    try:
-        inspect.signature(factories[name]).bind()
-    except TypeError as error:
-        raise ConfigurationError(f"providers: {name} needs to be configured, give an instance: {error}") from None
-    return factories[name]()
-
-
-def _check_durations(provider: Provider) -> None:
-    for info in provider.table.states.values():
-        for key in (*(key for _, key in info.deadlines), *([info.budget] if info.budget else [])):
-            if provider.timing.durations.get(key, -1.0) < 0:
-                raise ConfigurationError(f"{provider.name}: timing has no duration {key!r}")
 
 
 def _check_key(key: object) -> None:

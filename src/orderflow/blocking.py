@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from orderflow.app import Orderflow
 from orderflow.engine.hosts import Run
+from orderflow.engine.work import Health
 from orderflow.ports import Provider, Store
 from orderflow.receiver.hear import Reply
-from orderflow.records import JournalRow, Order, RefusalRow
+from orderflow.records import JournalRow, Order, Pending, RefusalRow
 from orderflow.vocabulary import Decision
 
 if TYPE_CHECKING:
@@ -50,8 +51,19 @@ class SyncOrderflow:
     def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.run_until_complete(_cancel_rest())  # else threads that still ask would wait for ever
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
+
+    @property
+    def beneath(self) -> Orderflow:
+        """The flow that this one runs: for ``orderflow work``, which has a loop of its own. Not to be entered twice."""
+        return self._flow
+
+    @property
+    def health(self) -> Health | None:
+        """See ``Orderflow.health``."""
+        return self._flow.health
 
     def create(self, provider: str, /, *, key: str, **request: object) -> Order:
         """See ``Orderflow.create``."""
@@ -89,6 +101,27 @@ class SyncOrderflow:
         """See ``Orderflow.refusals``."""
         return self._run(self._flow.refusals(order_id))
 
+    def pending(self, order_id: str) -> Pending:
+        """See ``Orderflow.pending``."""
+        return self._run(self._flow.pending(order_id))
+
+    def prune(self, **asked: Any) -> Iterator[list[str]]:
+        """See ``Orderflow.prune``."""
+        batches = self._flow.prune(**asked)
+
+        async def following() -> list[str] | None:
+            return await anext(batches, None)
+
+        try:
+            while (batch := self._run(following())) is not None:
+                yield batch
+        finally:
+            self._run(batches.aclose())
+
+    def redact(self, order_id: str, *, by: str, reason: str) -> Decision:
+        """See ``Orderflow.redact``."""
+        return self._run(self._flow.redact(order_id, by=by, reason=reason))
+
     def legal(self, order_id: str) -> tuple[str, ...]:
         """See ``Orderflow.legal``."""
         return self._run(self._flow.legal(order_id))
@@ -116,6 +149,14 @@ class SyncOrderflow:
     def hear(self, method: str, path: str, query: bytes = b"") -> Reply:
         """See ``Orderflow.hear``: for the view that receives redirects, callbacks and notifications."""
         return self._run(self._flow.hear(method, path, query))
+
+
+async def _cancel_rest() -> None:
+    await asyncio.sleep(0)  # what was handed over while the loop stopped is a task only now
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
 
 
 def sync(db: str | Store, providers: Sequence[Provider | str], **options: Any) -> SyncOrderflow:

@@ -20,6 +20,8 @@ No message carries a secret or a personal datum: errors name fields, never quote
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class OrderflowError(Exception):
     """Base of all errors raised by orderflow."""
@@ -60,14 +62,16 @@ class KeyReused(CallerError):
 class DeclarationError(CallerError):
     """A lifecycle's declaration breaks a rule.
 
-    ``rule`` is the rule's short name, stable for programs; the message explains it.
+    ``rule`` is the rule's short name, stable for programs; the message explains it. ``sketches``, for a guard that is no function of
+    the facts: the table with it always saying no, and with it always saying yes; for ``check`` to look at, never to run.
     """
 
-    def __init__(self, lifecycle: str, rule: str, explanation: str) -> None:
+    def __init__(self, lifecycle: str, rule: str, explanation: str, sketches: tuple[Any, ...] = ()) -> None:
         super().__init__(f"{lifecycle}: {rule}: {explanation}")
         self.lifecycle = lifecycle
         self.rule = rule
         self.explanation = explanation
+        self.sketches = sketches
 
 
 class WaitTimeout(CallerError):

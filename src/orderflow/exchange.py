@@ -135,7 +135,7 @@ async def exchange(
 def outcome_of(answer: Answer | NeverSent | Cut, accept: Callable[[Answer], Outcome]) -> Outcome:
     """DESIGN rule 7: not executed, refused, or in doubt. ``accept`` judges a 2xx; its MalformedAnswer means in doubt."""
     if isinstance(answer, NeverSent):
-        return NotExecuted(f"never sent: {answer.why}")
+        return NotExecuted(f"never sent: {answer.why}", unreachable=True)
     if isinstance(answer, Cut):
         return InDoubt(f"sent, no usable answer: {answer.why}")
     if 200 <= answer.status < 300:
@@ -144,7 +144,7 @@ def outcome_of(answer: Answer | NeverSent | Cut, accept: Callable[[Answer], Outc
         except MalformedAnswer as error:
             return InDoubt(f"{answer.status} with an unusable body: {error}")
     if answer.status == 429:
-        return NotExecuted("429 from the provider", retry_after(answer))
+        return NotExecuted("429 from the provider", retry_after(answer), throttled=True)
     if answer.status == 401:
         return NotExecuted("401 from the provider")
     if 400 <= answer.status < 500 and answer.status != 408:
@@ -155,9 +155,11 @@ def outcome_of(answer: Answer | NeverSent | Cut, accept: Callable[[Answer], Outc
 def unread_of(answer: Answer | NeverSent | Cut) -> Unread | Answer:
     """A read's answer where it is a 200, else why there is none."""
     if isinstance(answer, NeverSent | Cut):
-        return Unread(answer.why)
+        return Unread(answer.why, unreachable=True)
+    if answer.status == 429:
+        return Unread("429 from the provider", retry_after(answer), throttled=True)
     if answer.status != 200:
-        return Unread(f"{answer.status} from the provider", retry_after(answer) if answer.status == 429 else None)
+        return Unread(f"{answer.status} from the provider", unreachable=answer.status >= 500)
     return answer
 
 

@@ -5,7 +5,8 @@ The records that cross them are in records.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from orderflow.lifecycle.table import Table
@@ -21,6 +22,7 @@ from orderflow.records import (
     LeasedRead,
     Order,
     Outcome,
+    Pending,
     ReadPlan,
     Receipt,
     RefusalRow,
@@ -119,7 +121,7 @@ class Store(Protocol):
         """Store a new order, or answer with the one that this provider and key already made.
 
         Raises:
-            KeyReused: the key made an order with another fingerprint.
+            KeyReused: the key made an order with another fingerprint (a redacted order has none).
         """
 
     async def commit(self, order_id: str, key: InboxKey | None, judge: Judge, deadline: DueDeadline | None = None) -> Receipt:
@@ -148,11 +150,32 @@ class Store(Protocol):
     async def refusals(self, order_id: str) -> list[RefusalRow]:
         """What was refused or ignored, oldest first."""
 
+    async def pending(self, order_id: str) -> Pending:
+        """What is still owed, read and awaited for an order."""
+
+    async def aged(self, before: float, after: str, limit: int, provider: str = "") -> tuple[list[Order], str]:
+        """Walk the next ``limit`` ids behind ``after``. Answers with the orders among them to which nothing has happened since
+        ``before``, nothing applied, refused, owed or under way, and with the last id walked ("": there are no more)."""
+
+    async def delete(self, orders: Sequence[Order], before: float) -> list[str]:
+        """Delete, in one transaction, those that have not moved and are still aged, with all their rows: journal, refusals, effects,
+        deadlines, reads, the key that created them. Answers with the ids that are gone."""
+
+    async def sweep_inbox(self, after: tuple[str, str], limit: int) -> tuple[str, str] | None:
+        """Walk the next ``limit`` inbox rows behind ``after`` (origin, key) and delete those whose order is gone; the last one walked
+        (None: there are no more)."""
+
+    async def redact(self, order: Order, row: JournalRow) -> bool:
+        """Store the order as given, with this journal row, and empty what may be personal beside it: notes, refusals' details, why
+        effects ended as they did, the create fingerprint. False, and nothing is written, where it is not at the version before the
+        row's, or something is owed."""
+
     async def lease_effects(self, now: float, scope: Scope, limit: int, among: Collection[EffectKey] | None = None) -> list[LeasedEffect]:
         """Take due effects within the scope, of these keys only where some are given; the attempt is committed before this returns."""
 
-    async def retry_effect(self, effect: LeasedEffect, at: float, why: str) -> None:
-        """The attempt was answered "not executed": owed again at ``at``. A superseded attempt changes nothing."""
+    async def retry_effect(self, effect: LeasedEffect, at: float, why: str, spare: bool = False) -> None:
+        """The attempt was answered "not executed": owed again at ``at``. A superseded attempt changes nothing. ``spare``: it does
+        not count against the budget."""
 
     async def finish_effect(self, effect: LeasedEffect, why: str = "") -> None:
         """Done without an event (the host was told, or the budget of an effect without replies is spent)."""
@@ -207,3 +230,25 @@ class Dispatcher(Protocol):
 
     async def ended(self, effect: LeasedEffect, again_at: float | None = None) -> None:
         """It was carried out and its row written: done, or (``again_at``) owed again from that moment on."""
+
+
+class Span(Protocol):
+    """Something that is going on, watched."""
+
+    @property
+    def trace(self) -> str:
+        """Its W3C traceparent, by which a later span can link to it; "" where nobody watches."""
+
+    def note(self, **about: str | int) -> None:
+        """Say more about it. Never an order's data, never an exception's message."""
+
+
+class Telemetry(Protocol):
+    """Who watches the engine at work."""
+
+    def span(self, name: str, about: Mapping[str, str | int], cause: str | None = None) -> AbstractContextManager[Span]:
+        """Watch a ``decision``, ``effect``, ``read`` or ``deadline``: part of what is going on here, or (``cause``: the traceparent
+        of what led to it, "" where that is unknown) a trace of its own that links to it."""
+
+    def stepped(self, lifecycle: str, source: str, target: str, origin: str, kind: str) -> None:
+        """An order took a step."""

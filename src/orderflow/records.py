@@ -6,6 +6,7 @@ All times are epoch seconds (float), all durations seconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 
 from attrs import field, frozen
 
@@ -72,6 +73,7 @@ class NotExecuted:
     why: str
     retry_after: float | None = None
     throttled: bool = False  # the provider asked all of us to slow down (429)
+    unreachable: bool = False  # no connection, or nobody there who could answer (5xx)
 
 
 @frozen
@@ -116,6 +118,7 @@ class Unread:
     why: str
     retry_after: float | None = None
     throttled: bool = False  # as NotExecuted's
+    unreachable: bool = False  # no connection, no whole answer, or a 5xx
 
 
 @frozen
@@ -173,6 +176,11 @@ class Timing:
     effect_cap: float = 300.0
     lease: float = 60.0  # silence after which another worker takes an effect or read over
     notice_fanout: int = 20  # how many orders one shared notice brings forward
+    calls_per_second: float = inf  # what one process may begin, an effect or a read counting as one call; never less than one
+    calls_per_minute: float = inf
+    throttle: float = 30.0  # no process calls for so long after a 429 that does not say how long
+    outage_after: int = 5  # calls in a row without a usable answer, after which this process makes a pause
+    outage_pause: float = 10.0  # and this long it is; then one call at a time until one is answered
 
 
 @frozen
@@ -207,6 +215,15 @@ class RefusalRow:
 
 
 @frozen
+class WholeOrder:
+    """All that is told of an order: what retention exports."""
+
+    order: Order
+    journal: tuple[JournalRow, ...]
+    refusals: tuple[RefusalRow, ...]
+
+
+@frozen
 class EffectKey:
     """The idempotency key of an effect: order, version, n."""
 
@@ -219,6 +236,30 @@ class EffectKey:
 
 
 @frozen
+class EffectRow:
+    """An effect that is still owed. ``in_flight``: an attempt was begun and has no answer yet; ``run_at`` is then when its lease
+    ends, else when it is due. ``why``: how the last attempt ended."""
+
+    key: EffectKey
+    name: str
+    about: str  # the state that the host is to be told of
+    attempt: int
+    in_flight: bool
+    run_at: float
+    why: str
+
+
+@frozen
+class Pending:
+    """What is still to come for an order. ``read_at``: when it is read next (None: no read is planned); ``deadlines``: each event
+    and when it comes, the soonest first."""
+
+    effects: tuple[EffectRow, ...]
+    read_at: float | None
+    deadlines: tuple[tuple[str, float], ...]
+
+
+@frozen
 class LeasedEffect:
     """An effect in our hands until the lease ends. ``unanswered``: an earlier attempt was begun and never answered."""
 
@@ -228,6 +269,8 @@ class LeasedEffect:
     attempt: int
     unanswered: bool
     about: str = ""  # the state that the host is to be told of
+    spared: int = 0  # attempts that do not count against the budget: the provider had asked us to wait
+    trace: str = ""  # as OwedEffect's
 
 
 @frozen
@@ -257,6 +300,7 @@ class OwedEffect:
     n: int
     name: str
     about: str = ""
+    trace: str = ""  # W3C traceparent of the decision that owes it; "" where nobody watches
 
 
 @frozen

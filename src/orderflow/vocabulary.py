@@ -44,6 +44,7 @@ class Kind(StrEnum):
     INFERRED = "inferred"  # an edge passed on the only way to what was observed; not itself seen
     JUMP = "jump"  # an observation several edges ahead, by more than one possible way
     OVERRIDE = "override"  # an operator's move outside the table
+    REDACTION = "redaction"  # no move: an operator had the personal data removed
 
 
 class Reason(StrEnum):

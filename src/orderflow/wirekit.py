@@ -121,7 +121,7 @@ def _leaf_problem(value: object) -> str:
 
 def _carried(text: str) -> bool:
     """Whether text is without NUL (PostgreSQL stores none) and lone surrogates (UTF-8 has none)."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    return "\0" not in text and (text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text))
 
 
 def write(obj: object) -> dict[str, Any]:

@@ -34,6 +34,11 @@ CONTRAST = """() => [...document.querySelectorAll('.box, .chip, .alert, button, 
     const [a, b] = [light(channels(getComputedStyle(box).color)), light(ground(box))].sort((x, y) => y - x);
     return [box.className + ' ' + box.textContent.trim(), (a + .05) / (b + .05)]; })"""
 WIDER = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+OUTSIDE = """() => [...document.querySelectorAll('body *')].filter(it => {
+    const box = it.getBoundingClientRect(), look = getComputedStyle(it);
+    const hidden = it.closest('.skip, .unseen, thead, option') || look.display === 'inline';
+    return !hidden && (box.left < -0.5 || box.right > innerWidth + 0.5 || it.scrollWidth > it.clientWidth + 1 && look.overflowX !== 'auto');
+}).map(it => it.tagName + ' ' + it.textContent.trim().slice(0, 40))"""
 
 
 @define
@@ -119,12 +124,39 @@ async def test_a_page_of_connect_is_sound(tab: Any, page: str) -> None:
         await sound(tab)
 
 
-async def test_a_narrow_window_cuts_nothing_off(tab: Any) -> None:
-    async with ccv("a-very-long-reference-that-somebody-thought-was-a-good-idea#pay") as (_, base):
-        await tab.set_viewport_size({"width": 360, "height": 700})
-        for page in ("/", "/order/ccv-0-000001", "/magic", "/journal"):
-            await tab.goto(f"{base}/_sim{page}")
-            assert await tab.evaluate(WIDER) <= 0, page
+LONG = "a-very-long-reference-that-somebody-thought-was-a-good-idea"
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_no_window_cuts_anything_off(tab: Any, width: int) -> None:
+    """Nothing overflows the window or its own box; on a narrow one nothing has to be scrolled sideways, tables neither."""
+    await tab.set_viewport_size({"width": width, "height": 700})
+    async with ccv(f"{LONG}#pay", "b#unknown-status+what") as (sim, base), connects() as connect:
+        await sim.advance(125)
+        sim.faults.arm(Fault("POST /api", "cut_after", times=3))
+        payment = connect.url(await connect.order(f"{LONG}@example.org"))
+        urls = [base + page for page in ("/_sim/", "/_sim/order/ccv-0-000001", "/_sim/order/ccv-0-000002", "/_sim/magic", "/_sim/journal")]
+        urls += [payment, *(connect.base + page for page in ("/_sim/", "/_sim/order/14", "/_sim/magic", "/_sim/journal", "/user/pay/99"))]
+        for url in urls:
+            await tab.goto(url)
+            await tab.evaluate("() => document.querySelectorAll('details').forEach(it => it.open = true)")
+            assert await tab.evaluate(WIDER) <= 0, url
+            assert await tab.evaluate(OUTSIDE) == [], url
+
+
+async def test_a_narrow_table_names_every_cell(tab: Any) -> None:
+    """A row is a block: each cell stands behind its own head, and what is heard is still a table."""
+    await tab.set_viewport_size({"width": 360, "height": 700})
+    async with ccv("a#pay") as (_, base):
+        await tab.goto(f"{base}/_sim/")
+        heads = "() => [...document.querySelectorAll('tbody tr > *')].map(it => getComputedStyle(it, '::before').content)"
+        assert await tab.evaluate(heads) == [
+            f'"{head}"' for head in ("Order", "Reference", "Where it is", "What a status call says", "Since (UTC)")
+        ]
+        assert await tab.get_by_role("table").get_by_role("row").count() == 2
+        assert await tab.get_by_role("rowheader").text_content() == "ccv-0-000001"
+        await tab.set_viewport_size({"width": 1280, "height": 700})
+        assert set(await tab.evaluate(heads)) == {"none"}
 
 
 async def test_every_kind_of_state_box_is_told_apart_and_readable(tab: Any) -> None:

@@ -112,6 +112,8 @@ def test_connect_is_judged_by_its_readings(orderflow, log):
     assert {case["case"]: case["verdict"] for case in ran.json["cases"]} == {"1": "legal", "2": "unknown"}
     ran = orderflow("audit", "connect", "log.csv", "--json", "--means", "DONE=fulfilled")
     assert {case["case"]: case["verdict"] for case in ran.json["cases"]} == {"1": "legal", "2": "illegal"}
+    words = orderflow("audit", "connect", "log.csv", "--means", "DONE=fulfilled").out
+    assert "preliminary cannot come after fulfilled: nothing can" in words
 
 
 def test_a_lifecycle_of_ones_own(orderflow, log):

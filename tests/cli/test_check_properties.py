@@ -76,8 +76,28 @@ def test_a_guard_that_cannot_be_enumerated_is_never_passed(orderflow, tmp_path) 
     shortcut = ' | edge(command, ordered.to(sent), Cause.US, inferred("P4"), "rich", cond=lambda order: order.rich)'
     ran = orderflow("check", seed(tmp_path, shortcut), "--json")
     assert ran.code == 1
-    assert [problem["rule"] for problem in ran.json[0]["problems"]] == ["guard-unresolved"]
-    assert ran.json[0]["properties"] == []
+    guard, hangs = ran.json[0]["problems"]
+    assert (guard["rule"], guard["where"]) == ("guard-unresolved", "ship: ordered -> sent")
+    assert guard["explanation"].endswith(": it raises AttributeError")
+    assert (hangs["rule"], hangs["where"]) == ("property-unchecked", "picked before sent")
+    first, second = ran.json[0]["properties"]
+    assert (first["verdict"], first["path"]) == ("unchecked", [])
+    assert (second["verdict"], second["path"]) == ("holds", ["pick: ordered -> picked", "scrap: picked -> scrapped"])
+    words = orderflow("check", "warehouse.py:Warehouse")
+    assert words.code == 1
+    assert ["warehouse", "picked", "before", "sent", "unchecked"] in [line.split() for line in words.out.splitlines()]
+
+
+def test_a_guard_that_is_a_function_of_the_facts_is_enumerated(orderflow, tmp_path) -> None:
+    def with_guard(text: str) -> list[tuple[str, str]]:
+        shortcut = f' | edge(command, ordered.to(sent), Cause.US, inferred("P4"), "rich", cond={text})\n    vip = Flag()'
+        ran = orderflow("check", seed(tmp_path, shortcut), "--json")
+        return [(problem["rule"], problem["explanation"][-30:]) for problem in ran.json[0]["problems"]]
+
+    ((rule, path),) = with_guard('lambda facts: facts["vip"]')
+    assert rule == "property-fails"
+    assert path.endswith("ship: ordered -> sent")
+    assert [rule for rule, _ in with_guard('lambda facts: facts["vip"] and not facts["vip"]')] == ["never-enabled"]
 
 
 def test_every_installed_lifecycle_promises_something_and_keeps_it(orderflow) -> None:

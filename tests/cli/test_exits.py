@@ -77,6 +77,13 @@ def test_nothing_asked_is_help(orderflow) -> None:
         (["check", "no.such.module:Class"], 3, "no.such.module"),
         (["check", "nosuch.py:Class"], 3, "nosuch.py"),
         (["check", "orderflow.errors:NoSuch"], 3, "NoSuch"),
+        (["check", "orderflow.providers.ccv:NoSuch"], 3, "(known: CcvLifecycle, Ccv, ccv)"),
+        (["check", "parcel.py"], 2, "parcel.py:Class"),
+        (["check", "parcel"], 3, "unknown lifecycle (or module:Class, or file.py:Class): 'parcel' (known: ccv, connect)"),
+        (["diff", "module:Old", "module:New"], 2, "OLD: module:Old is no file; to write one: orderflow lifecycles NAME --json > FILE"),
+        (["orders", "list", "--db", "sqlite:///nope.db"], 7, "nope.db: there is no such file; to make one: orderflow db upgrade"),
+        (["db", "upgrade", "--db", "sqlite:///no/nope.db"], 7, "nope.db: its folder does not exist"),
+        (["sim", "ccv", "--host", "nohost.invalid"], 7, "cannot listen on nohost.invalid:8001"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -1,14 +1,18 @@
 """``orderflow orders``: what an operator sees and does, with the database of a service that is not running."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support import CANARIES, ccv_request
 
+from cli_stored_orders import stored
 from orderflow.app import Orderflow as Flow
 from orderflow.providers.ccv import Ccv
+from orderflow.providers.connect import Connect
 from orderflow.vocabulary import Applied
 
 pytestmark = pytest.mark.usefixtures("orderflow")
@@ -61,10 +65,80 @@ def test_resolve_names_the_providers_order_and_is_kept_with_who_and_why(orderflo
     missing = orderflow("orders", "resolve", in_doubt, "submission_resolved", *words)
     ran = orderflow("orders", "resolve", in_doubt, "submission_resolved", *words, "--order-id", "77", "--json")
 
-    assert (missing.code, "order_id" in missing.err) == (2, True)
+    assert (missing.code, missing.err) == (2, "orderflow: --order-id: required, as non-empty text\n")
     assert (ran.code, ran.json) == (0, {"applied": True, "state": "Processing", "version": 3})
     shown = orderflow("orders", "show", in_doubt, "--db", db, "--json").json
     assert (shown["provider_id"], shown["journal"][-1]["note"]) == ("77", "by anna: CCV found it")
+
+
+@pytest.mark.parametrize("order_id", [(), ("--order-id", "77")])
+def test_resolve_asks_for_no_arguments_where_the_event_is_not_legal(orderflow: Any, tmp_path: Path, order_id: tuple[str, ...]) -> None:
+    db, (order,) = stored(tmp_path, ("connect", "k", "registered", {}))
+
+    ran = orderflow("orders", "resolve", order, "registration_resolved", "--db", db, "--by", "anna", "--reason", "b", *order_id)
+
+    assert (ran.code, ran.err) == (4, "")
+    assert ran.out == "not applied: not legal here; the order is registered, legal now: complete_by_api\n"
+
+
+def test_what_takes_no_arguments_says_so_by_the_options_name(orderflow: Any, db: str, in_doubt: str) -> None:
+    words = ("--db", db, "--by", "anna", "--reason", "b", "--order-id", "77")
+    ran = orderflow("orders", "resolve", in_doubt, "submission_given_up", *words)
+    assert (ran.code, ran.err) == (2, "orderflow: --order-id: unknown argument (none is taken)\n")
+
+
+@pytest.mark.parametrize("limit", ["-1", "0", "99999999999999999999"])
+def test_a_limit_that_is_none_is_refused(orderflow: Any, db: str, in_doubt: str, limit: str) -> None:
+    for stuck in ((), ("--stuck",)):
+        ran = orderflow("orders", "list", "--db", db, "--limit", limit, *stuck)
+        assert (ran.code, ran.err) == (2, "orderflow: --limit: must be between 1 and 1000000\n")
+
+
+def test_show_says_what_is_still_to_come(orderflow: Any, tmp_path: Path) -> None:
+    db, (order,) = stored(tmp_path, ("connect", "k", "", {}))
+
+    async def work() -> None:
+        """One call, that cannot be made."""
+        provider = Connect("http://127.0.0.1:9/capi", "http://127.0.0.1:9/user", "id", "secret", timeout=2.0)
+        async with Flow(db, [provider], work=True, poll=0.01) as flow:
+            await flow.tell(order, "register")
+            async with asyncio.timeout(10):
+                while not (await flow.pending(order)).effects[0].why:
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(work())
+
+    ran = orderflow("orders", "show", order, "--db", db)
+    as_json = orderflow("orders", "show", order, "--db", db, "--json").json
+
+    assert "legal now: no command and no operator event\n" in ran.out
+    (owed,) = [line for line in ran.out.splitlines() if line.startswith("owed: ")]
+    assert owed.startswith("owed: register_order, attempt 1 ended, due 20")
+    assert owed.endswith(f"({as_json['pending']['effects'][0]['why']})")
+    (effect,) = as_json["pending"]["effects"]
+    assert (effect["key"], effect["name"], effect["attempt"], effect["in_flight"]) == (f"{order}:1:0", "register_order", 1, False)
+    registered = orderflow("orders", "override", order, "confirming", "--db", db, "--by", "a", "--reason", "b", "--version", "1")
+    assert registered.code == 0
+    shown = orderflow("orders", "show", order, "--db", db).out
+    assert "\nowed: " not in shown
+    assert "\ndeadline: no_proof at 20" in shown
+    assert [one["event"] for one in orderflow("orders", "show", order, "--db", db, "--json").json["pending"]["deadlines"]]
+    assert max(len(line) for line in shown.splitlines()[:6]) <= 100
+
+
+def test_an_order_in_a_state_that_is_gone_is_shown_all_the_same(orderflow: Any, db: str, in_doubt: str, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "orders.db")) as connection, connection:
+        connection.execute("UPDATE of_orders SET state = 'gone'")
+
+    ran = orderflow("orders", "show", in_doubt, "--db", db)
+
+    assert (ran.code, "legal now: not known: its state" in ran.out) == (0, True)
+    assert orderflow("orders", "show", in_doubt, "--db", db, "--json").json["legal"] is None
+
+
+def test_an_operator_event_is_no_command(orderflow: Any, db: str, in_doubt: str) -> None:
+    ran = orderflow("orders", "resolve", in_doubt, "submit", "--db", db, "--by", "a", "--reason", "b")
+    assert (ran.code, "(not an operator: submit has origin command)" in ran.out) == (4, True)
 
 
 def test_what_is_not_legal_is_refused_with_code_4_and_recorded(orderflow: Any, db: str, in_doubt: str) -> None:
@@ -124,8 +198,6 @@ def test_a_missing_database_is_not_made(orderflow: Any, tmp_path: Path) -> None:
 
 
 def test_stuck_lists_who_outstayed_the_budget_of_a_state(orderflow: Any, db: str, in_doubt: str, tmp_path: Path) -> None:
-    import sqlite3
-
     assert in_doubt not in orderflow("orders", "list", "--db", db, "--stuck").out
     with sqlite3.connect(tmp_path / "orders.db") as connection:
         connection.execute("UPDATE of_orders SET entered_at = entered_at - 90000")  # a day and an hour

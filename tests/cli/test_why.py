@@ -87,6 +87,21 @@ def test_in_words(orderflow, invoice) -> None:
     assert "canary" not in ran.out
 
 
+def test_the_table_fits_a_hundred_columns_and_one_event_is_told_in_full(orderflow, tmp_path) -> None:
+    places = [("ccv", "Processing"), ("connect", "registered"), ("connect", "confirming"), ("connect", "fulfillment_in_doubt")]
+    db, orders = stored(tmp_path, *((provider, str(n), state, {}) for n, (provider, state) in enumerate(places)))
+    for order in orders:
+        ran = orderflow("why", order, "--db", db)
+        assert max(map(len, ran.out.splitlines())) <= 100
+        assert ran.out.endswith(f"\nwhat is missing for one of them, and the way there: orderflow why {order} EVENT\n")
+    full = orderflow("why", orders[1], "called_back_success", "--db", db).out
+    assert full.endswith(
+        "\ncalled_back_success (claim): no\nbecause: only from awaiting_payment, fulfillment_in_doubt, fulfilling, confirming\nway: none\n"
+    )
+    legal = orderflow("why", orders[1], "never_completed", "--db", db).out
+    assert "\nnever_completed (clock): legal: -> cancelled\nway: never_completed (clock) > " in legal
+
+
 def test_what_is_not_there(orderflow, invoice) -> None:
     db, order = invoice
     assert orderflow("why", "connect-nobody", "--db", db).code == 3

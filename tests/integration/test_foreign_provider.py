@@ -15,7 +15,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from orderflow.app import Orderflow, provider_factories
+from orderflow.app import Orderflow
+from orderflow.discovery import provider_factories
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.lifecycle.check import check
 from orderflow.records import Told

@@ -14,17 +14,17 @@ import asyncpg
 import pytest
 from attrs import define, evolve
 from tests.engine.toy import FAST, NoLinks, Toy, command
-from tests.interleaving import Run, Work, every_order
 from tests.postgres import drop_schema, make_schema
 
 from orderflow.dispatch.local import LocalDispatcher
 from orderflow.engine.accept import Door
 from orderflow.engine.effects import Effects
 from orderflow.engine.hosts import Hosts
-from orderflow.engine.read import Deadlines
-from orderflow.records import InboxKey, Order
+from orderflow.engine.read import Deadlines, Reader
+from orderflow.records import InboxKey, NotExecuted, Order
 from orderflow.simkit import SimClock
 from orderflow.store.postgres import PostgresStore
+from orderflow.testing.interleave import Run, Work, every_order
 from orderflow.vocabulary import Event, Observation, Origin, Snapshot
 
 pytestmark = pytest.mark.anyio
@@ -40,6 +40,7 @@ class Side:
     door: Door
     effects: Effects
     deadlines: Deadlines
+    reader: Reader
     hand: dict[str, Callable[[str], Awaitable[None]]]  # its gate while it is watched
 
     async def tell(self, name: str, origin: Origin = command, key: str = "") -> object:
@@ -49,6 +50,11 @@ class Side:
     async def carry_out_what_is_due(self) -> object:
         for effect in await self.effects.due(10):
             await self.effects.carry_out(effect)
+        return None
+
+    async def read_what_is_due(self) -> object:
+        for read in await self.reader.due(10):
+            await self.reader.read(read)
         return None
 
 
@@ -70,6 +76,7 @@ class Table:
         finally:
             await connection.close()
         self.toy.calls.clear()
+        self.toy.reads.clear()
         now = self.clock.now()
         await self.plain.store.create(Order(ORDER, "toy", "k", Snapshot("drafted", self.toy.table.defaults(), {}, 0), now, now), "content")
         if until != "drafted":
@@ -105,7 +112,9 @@ async def table() -> AsyncIterator[Table]:
             stack.push_async_callback(store.close)
             await store.open()
             door = Door(store, {"toy": toy}, Hosts(), clock, random.Random(1))
-            return Side(store, door, Effects(door, NoLinks(), LocalDispatcher(store)), Deadlines(door), hand)
+            return Side(
+                store, door, Effects(door, NoLinks(), LocalDispatcher(store)), Deadlines(door), Reader(door, random.Random(1)), hand
+            )
 
         yield Table(url, [await side(), await side()], toy, clock, await side())
     await drop_schema(name)
@@ -181,6 +190,37 @@ async def test_a_worker_that_is_late_and_the_one_that_takes_over_call_once(table
     say(count, f"a late answer against a take-over ({doubtful} through doubt)", capsys)
 
 
+async def test_a_late_answer_that_says_not_executed_loses_nothing(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its lease ends before the answer is stored. Either it is owed again, or the one that took over has said that it is in doubt."""
+    late, other = table.sides
+    leased = []
+
+    async def prepare() -> None:
+        await table.fresh(until="sending")
+        leased[:] = await late.effects.due(10)
+        table.toy.will("place", NotExecuted("refused"))
+        table.clock.advance(61.0)
+
+    def works() -> Sequence[Work]:
+        return [lambda: late.effects.carry_out(leased[0]), other.carry_out_what_is_due]
+
+    count, doubtful = 0, 0
+    async for run in explore(table, prepare, works):
+        count += 1
+        events, calls = await table.counted()
+        state = (await table.plain.store.load(ORDER)).state
+        assert calls["place"] == 1, run.order
+        assert events[2:] == (["placement_answer_lost"] if state == "in_doubt" else []), run.order
+        if state == "in_doubt":
+            doubtful += 1
+            continue
+        table.clock.advance(61.0)
+        await table.plain.carry_out_what_is_due()
+        assert (await table.plain.store.load(ORDER)).state == "placed", run.order
+    assert 0 < doubtful < count
+    say(count, f'a late "not executed" against a take-over ({doubtful} in doubt, the others owed again)', capsys)
+
+
 @pytest.mark.slow
 async def test_two_workers_that_tell_and_carry_out_do_each_thing_once(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
     """Both are told the same command, and both carry out whatever is due then."""
@@ -234,6 +274,21 @@ async def test_two_reads_of_one_status_move_the_order_once(table: Table, capsys:
         assert (await table.counted())[0][3:] == ["seen_packed"], run.order
     assert count >= 6
     say(count, "two reads of one status", capsys)
+
+
+async def test_a_due_read_is_made_once(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    async def prepare() -> None:
+        await table.fresh(until="placed")
+        table.clock.advance(1.0)
+        table.toy.word = "packed"
+
+    count = 0
+    async for run in explore(table, prepare, lambda: [side.read_what_is_due for side in table.sides]):
+        count += 1
+        assert (await table.counted())[0][3:] == ["seen_packed"], run.order
+        assert len(table.toy.reads) == 1, run.order
+    assert count >= 5
+    say(count, "two workers, one due read", capsys)
 
 
 async def test_a_store_that_reads_and_then_writes_is_caught(table: Table, capsys: pytest.CaptureFixture[str]) -> None:

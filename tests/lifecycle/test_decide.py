@@ -110,6 +110,14 @@ def test_the_wrong_origin_is_refused_whatever_the_state():
         assert decision == Refused(Reason.WRONG_ORIGIN, state, "not a claim: seen_delivered has origin observation", commands)
 
 
+def test_the_wrong_origin_is_named_in_plain_english():
+    told = {
+        origin: say("packed", "seen_delivered", origin).detail.partition(":")[0] for origin in Origin if origin is not Origin.OBSERVATION
+    }
+    assert set(told.values()) == {"not a command", "not a reply", "not a claim", "not a clock", "not an operator"}
+    assert say("packed", "post", Origin.OBSERVATION).detail.startswith("not an observation: ")
+
+
 def test_unknown_events_and_states_are_errors_that_name_what_is_known():
     with pytest.raises(UnknownName, match="unknown event of parcel: 'fly'") as event:
         decide(TABLE, at("sent"), Event("fly", Origin.COMMAND))

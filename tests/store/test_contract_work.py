@@ -56,6 +56,14 @@ async def test_an_answered_attempt_is_owed_again_only_when_its_time_has_come(sto
     assert (again.attempt, again.unanswered) == (2, False)
 
 
+async def test_a_spared_attempt_is_counted_beside(store: Store) -> None:
+    await _owing(store, "call")
+    for attempt, spare, spared in ((1, True, 0), (2, False, 1), (3, True, 1), (4, True, 2)):
+        (effect,) = await _leased(store)
+        assert (effect.attempt, effect.spared) == (attempt, spared)
+        await store.retry_effect(effect, NOW, "429", spare)
+
+
 async def test_a_superseded_attempt_changes_nothing(store: Store) -> None:
     await _owing(store, "call")
     (first,) = await _leased(store)

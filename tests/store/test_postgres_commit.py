@@ -11,7 +11,7 @@ from attrs import evolve
 from tests.store.build import NOW, SCOPE, move, new_order, stay
 
 from orderflow.errors import OperationalError
-from orderflow.records import Commit, InboxKey, Judge, Order, ReadAt
+from orderflow.records import Commit, DueDeadline, EffectKey, InboxKey, Judge, Order, ReadAt, ReadForward, ReadStop
 from orderflow.store.postgres import PostgresStore
 from orderflow.vocabulary import Applied, Reason
 
@@ -62,6 +62,108 @@ async def test_a_decision_that_writes_nothing_takes_one(store: PostgresStore, ra
     ran.clear()
     await store.commit(order_id, None, stay(Reason.NO_NEWS, recorded=False))
     assert len(ran) == 1
+
+
+JUDGES: tuple[tuple[Judge, str, DueDeadline | None], ...] = (  # everything that a commit can write, in several mixtures
+    (move("sent", "back", effects=["call", "tell"], facts={"paid": True}, data={"n": 1}), "1", None),
+    (move("sent", deadlines=(("late", NOW + 1), ("later", NOW + 2)), read=ReadAt(NOW + 3, 1, 1.0)), "2", None),
+    (move("sent", deadlines=(), read=ReadForward(1.0)), "", DueDeadline("", "armed", "toy", 0)),
+    (stay(Reason.ANOMALY, read=ReadStop()), "4", None),
+    (stay(Reason.LATE, remember=False, effect_done=EffectKey("", 0, 0)), "5", None),
+    (move("sent", drop_effects=True), "", None),
+    (move("sent"), "", DueDeadline("", "never armed", "toy", 0)),
+    (stay(Reason.NO_NEWS, recorded=False), "8", None),
+)
+TABLES = {"of_orders": "id", "of_journal": "order_id", "of_refusals": "order_id", "of_effects": "order_id"} | {
+    "of_deadlines": "order_id",
+    "of_reads": "order_id",
+    "of_inbox": "order_id",
+}
+
+
+async def _written(url: str, prefix: str) -> dict[str, list[str]]:
+    """Every row of the orders whose names begin so, the names' beginning left out."""
+    connection = await asyncpg.connect(url)
+    try:
+        return {
+            table: sorted(
+                str(list(row.values())).replace(prefix, "")
+                for row in await connection.fetch(f"SELECT * FROM {table} WHERE {column} LIKE 'toy-{prefix}%'")
+            )
+            for table, column in TABLES.items()
+        }
+    finally:
+        await connection.close()
+
+
+async def test_one_by_one_or_in_one_statement_the_same_is_written(store: PostgresStore, postgres_url: str, ran: list[str]) -> None:
+    """One commit goes as plain values, many as arrays: two statements that must write the same rows."""
+
+    async def play(prefix: str, *, at_once: bool) -> None:
+        ids = [(await store.create(new_order(f"{prefix}{n}"), "content")).id for n in range(len(JUDGES))]
+        for order_id in ids:
+            await store._link.fetch(
+                "INSERT INTO of_effects (order_id, version, n, name, provider, run_at) VALUES ($1, 0, 0, 'old', 'toy', 0)", order_id
+            )
+            await store._link.fetch("INSERT INTO of_deadlines VALUES ($1, 'armed', 'toy', 0, 0)", order_id)
+        ran.clear()
+        commits = []
+        for order_id, (judge, key, deadline) in zip(ids, JUDGES, strict=True):
+            commits.append(
+                store.commit(
+                    order_id,
+                    InboxKey("reply", f"{order_id} {key}") if key else None,
+                    _of(order_id, judge),
+                    evolve(deadline, order_id=order_id) if deadline else None,
+                )
+            )
+        if at_once:
+            await asyncio.gather(*commits)
+        else:
+            for commit in commits:
+                await commit
+
+    await play("alone", at_once=False)
+    assert len(ran) > len(JUDGES)
+    await play("joint", at_once=True)
+    assert len(ran) == 2
+    alone, joint = await _written(postgres_url, "alone"), await _written(postgres_url, "joint")
+    assert alone == joint
+    assert all(alone.values())  # no table is left out
+
+
+def _of(order_id: str, judge: Judge) -> Judge:
+    """The judge's commit, ending this order's own effect where it ends one."""
+
+    def judged(order: Order) -> Commit:
+        commit = judge(order)
+        return evolve(commit, effect_done=EffectKey(order_id, 0, 0)) if commit.effect_done else commit
+
+    return judged
+
+
+async def test_who_asks_without_a_pause_lets_others_have_the_connection(postgres_url: str) -> None:
+    """Rounds keep their connection; with only one, a look must get its turn between them."""
+    store = PostgresStore(postgres_url, connections=1, width=1)
+    await store.open()
+    try:
+        (order_id,) = await _orders(store, 1)
+        done = 0
+
+        async def ask() -> None:
+            nonlocal done
+            for n in range(500):
+                await store.commit(order_id, None, move(f"state {n}"))
+                done += 1
+
+        asking = asyncio.create_task(ask())
+        while not done:
+            await asyncio.sleep(0)
+        await store.load(order_id)
+        assert done < 100
+        await asking
+    finally:
+        await store.close()
 
 
 async def test_nothing_is_told_to_listeners_inside_the_transaction(store: PostgresStore, ran: list[str]) -> None:

@@ -104,7 +104,7 @@ async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
 
 
 async def test_without_create_a_missing_file_stays_missing(path: Path) -> None:
-    assert "unable to open" in await _refused(path, create=False)
+    assert "there is no such file" in await _refused(path, create=False)
 
 
 async def test_without_create_a_foreign_database_stays_foreign(path: Path) -> None:
@@ -115,7 +115,7 @@ async def test_without_create_a_foreign_database_stays_foreign(path: Path) -> No
 
 
 async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    assert "orders.db: unable to open" in await _refused(tmp_path / "nowhere" / "orders.db")
+    assert "orders.db: its folder does not exist" in await _refused(tmp_path / "nowhere" / "orders.db")
 
 
 @pytest.mark.parametrize("url", ["orders.db", "sqlite://orders.db", "sqlite:///", "mysql://host/orders", "postgresql://", ""])

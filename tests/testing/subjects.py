@@ -1,4 +1,4 @@
-"""What is learned back: the engine on SQLite, and both simulators, each as a ``Subject`` that answers one word at a time. No test here.
+"""Both simulators, each as a ``Subject`` that answers one word at a time, to be learned back. No test here.
 
 All of it runs in this process, on an event loop that turns only while a word is being said.
 """
@@ -6,88 +6,16 @@ All of it runs in this process, on an event loop that turns only while a word is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import httpx
 
-from orderflow.app import Orderflow
-from orderflow.lifecycle.explore import Pair
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.ccv.wire import PREFIX, SUBMIT
 from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.simkit import SimClock
-from orderflow.testing.machine import READ, answer
-from orderflow.vocabulary import Applied, Event, Observation, Origin
-from support import CONNECT_ID, CONNECT_SECRET, LINK_KEYS, SHOP, ccv_at, ccv_request, connect_at, connect_request
-
-ARGUMENTS: Mapping[str, Mapping[str, object]] = {
-    "submission_resolved": {"order_id": "7"},
-    "registration_resolved": {"order_id": "7"},
-    "complete_by_url": {"return_url": f"{SHOP}/thanks"},
-    "assign_user": {"credential": "kari@example.org"},
-}
-
-
-class EngineSubject:
-    """Orders of an ``Orderflow``: commands and operators by its public API, everything else by the door that its worker and its
-    receiver use. No worker runs, so nobody but the learner says anything."""
-
-    def __init__(self, runner: asyncio.Runner, flow: Orderflow, provider: str, request: Mapping[str, Any]) -> None:
-        self._run = runner.run
-        self._flow = flow
-        self._door = flow._door
-        self._provider = provider
-        self._request = request
-        self.flow_provider: Any = flow._provider(provider)  # a test may give it another table
-        self._events = self.flow_provider.table.events
-        self._count = 0
-        self._id = ""
-
-    def start(self) -> None:
-        self._count += 1
-        self._id = self._run(self._flow.create(self._provider, key=str(self._count), **self._request)).id
-
-    def say(self, word: str) -> str:
-        return self._run(self._say(word))
-
-    async def _say(self, word: str) -> str:
-        origin = self._events.get(word, Origin.OBSERVATION)
-        if word.startswith(READ):
-            order = await self._flow.order(self._id)
-            seen = Observation(word.removeprefix(READ), order.version)
-            self._count += 1
-            decision = (await self._door.observe(self._id, seen, 0, f"{self._id}:{self._count}")).decision
-        elif origin is Origin.COMMAND:
-            decision = await self._flow.tell(self._id, word, **ARGUMENTS.get(word, {}))
-        elif origin is Origin.OPERATOR:
-            decision = await self._flow.resolve(self._id, word, by="kari", reason="learning", **ARGUMENTS.get(word, {}))
-        else:
-            decision = (await self._door.tell(self._id, Event(word, origin))).decision
-        decided = decision.snapshot.state if isinstance(decision, Applied) else decision.state
-        stored = (await self._flow.order(self._id)).state
-        return answer(decision) if stored == decided else f"{answer(decision)}, but {stored} is stored"
-
-
-@contextmanager
-def engine(where: Path, provider: str, **request: Any) -> Iterator[tuple[EngineSubject, Pair]]:
-    """An engine on a database of its own, and the pair that its orders are created as."""
-    configured = {"ccv": ccv_at, "connect": connect_at}[provider]("http://nobody.invalid")
-    wanted = {"ccv": ccv_request, "connect": connect_request}[provider](**request)
-    with asyncio.Runner() as runner:
-        flow = Orderflow(f"sqlite:///{where / 'orders.db'}", [configured], public_url=SHOP, link_keys=LINK_KEYS)
-        runner.run(flow.__aenter__())
-        try:
-            facts = runner.run(flow.create(provider, key="facts", **wanted)).snapshot.facts
-            table = flow._provider(provider).table
-            yield EngineSubject(runner, flow, provider, wanted), Pair(table.initial, tuple(facts[name] for name in table.facts))
-        finally:
-            runner.run(flow.__aexit__(None, None, None))
-
-
-# ── simulators ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+from support import CONNECT_ID, CONNECT_SECRET, SHOP, ccv_request, connect_request
 
 
 class CcvSubject:

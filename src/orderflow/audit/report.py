@@ -101,7 +101,8 @@ def _why_not(judged: Judged, judge: Judge) -> str:
     follows = judge.follows(judged.after)
     if judged.status in follows:
         return f"after {judged.after} here: what was seen before rules it out"
-    return f"after {judged.after}: only {', '.join(follows) or 'nothing'} can"
+    only = f"only {', '.join(follows)}" if follows else "nothing"
+    return f"after {judged.after}: {only} can"
 
 
 def _missed(judged: Judged) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -1,19 +1,26 @@
-"""``orderflow db``: which schema a database has, and bringing it up to date. Forward only; no order is looked at."""
+"""``orderflow db``: which schema a database has, bringing it up to date, and pruning old orders. Calls no provider."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from orderflow.cli import show
 from orderflow.cli.exits import Exit
+from orderflow.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from orderflow.app import Orderflow
 
 Db = Annotated[str, Parameter(help="Database URL: sqlite:///orders.db or postgresql://host/database.", env_var="ORDERFLOW_DB")]
 Json = Annotated[bool, Parameter(help="Print one JSON document.", negative="")]
 
-db = App(name="db", help="Say which schema a database has; bring it up to date.", help_format="plaintext")
+db = App(name="db", help="Bring a database up to date; prune old orders.", help_format="plaintext")
 
 
 @db.command
@@ -46,4 +53,59 @@ def upgrade(*, db: Db, json: Json = False) -> int:
         show.line(f"already up to date: schema version {before.known}")
     else:
         show.line(f"upgraded: from schema version {before.found} to {before.known}")
+    return Exit.OK
+
+
+@db.command
+def prune(
+    *,
+    db: Db,
+    older_than: timedelta,
+    provider: str = "",
+    export: Path | None = None,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    batch: int = 500,
+    json: Json = False,
+) -> int:
+    """Delete settled orders, with all that is kept of them, while workers run. There is no way back.
+
+    An order that may still move, a provisional end whose window is open, one that the host is still to be told of: these stay,
+    however old.
+
+    Parameters
+    ----------
+    older_than:
+        Only those to which nothing has happened for so long: 90d, 12h, 30m.
+    provider:
+        Only this provider's.
+    export:
+        Append them to this file first, whole, as JSON Lines. It holds personal data.
+    dry_run:
+        Say how many would go; export and delete nothing.
+    batch:
+        How many share a transaction.
+    """
+    from orderflow.cli.stored import with_flow  # noqa: PLC0415 - needs the engine
+
+    if export is not None and not export.absolute().parent.is_dir():
+        raise InvalidInput("--export", f"the folder of {export} does not exist")
+
+    async def run(flow: Orderflow) -> int:
+        count = 0
+        seconds = older_than.total_seconds()
+        async for gone in flow.prune(older_than=seconds, provider=provider, batch=batch, export=export, dry_run=dry_run):
+            count += len(gone)
+            if sys.stderr.isatty():
+                print(f"\r{count} orders", end="", file=sys.stderr, flush=True)
+        if count and sys.stderr.isatty():
+            print(file=sys.stderr)
+        return count
+
+    count = with_flow(db, run)
+    if json:
+        show.document({"orders": count, "deleted": not dry_run, "export": str(export) if export and not dry_run else None})
+    else:
+        orders = f"{count} order{'' if count == 1 else 's'}"
+        kept = f", exported to {export}" if export and count else ""
+        show.line(f"would be deleted: {orders}" if dry_run else f"deleted: {orders}{kept}")
     return Exit.OK

@@ -54,8 +54,10 @@ def _snapshot(argument: str, path: Path) -> dict[str, _Machine]:
     """Every lifecycle of a file, by name.
 
     Raises:
-        InvalidInput: it is not what ``orderflow lifecycles --json`` prints.
+        InvalidInput: there is no such file, or it is not what ``orderflow lifecycles --json`` prints.
     """
+    if not path.is_file():
+        raise InvalidInput(argument, f"{path} is no file; to write one: orderflow lifecycles NAME --json > FILE")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {one["lifecycle"]: _Machine(one) for one in (found if isinstance(found, list) else [found])}

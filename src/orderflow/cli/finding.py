@@ -39,7 +39,9 @@ def find(name: str) -> Table:
         return _table(name, _imported(name))
     registered = _registered()
     if name not in registered:
-        raise UnknownName("lifecycle", name, tuple(sorted(registered)))
+        if name.endswith(".py"):
+            raise InvalidInput("NAME", f"a file needs its class named, too: {name}:Class")
+        raise UnknownName("lifecycle (or module:Class, or file.py:Class)", name, tuple(sorted(registered)))
     return _table(name, _guarded(name, registered[name].load))
 
 
@@ -48,10 +50,15 @@ def _registered() -> dict[str, EntryPoint]:
 
 
 def _table(name: str, found: object) -> Table:
-    table = getattr(found, "table", None)
-    if not isinstance(table, Table):
+    table = _table_of(found)
+    if table is None:
         raise InvalidInput("NAME", f"{name!r} is neither a lifecycle nor has it a table")
     return table
+
+
+def _table_of(found: object) -> Table | None:
+    table = getattr(found, "table", None)
+    return table if isinstance(table, Table) else None
 
 
 def _imported(name: str) -> object:
@@ -62,7 +69,7 @@ def _imported(name: str) -> object:
         sys.path.insert(0, str(Path.cwd()))
     module = _file(name, Path(where)) if where.endswith(".py") else _module(name, where)
     if not hasattr(module, attribute):
-        raise UnknownName(f"name in {where}", attribute)
+        raise UnknownName(f"name in {where}", attribute, tuple(one for one, found in vars(module).items() if _table_of(found)))
     return getattr(module, attribute)
 
 
@@ -78,7 +85,7 @@ def _module(name: str, where: str) -> ModuleType:
 
 def _file(name: str, path: Path) -> ModuleType:
     if not path.is_file():
-        raise UnknownName("file", str(path))
+        raise UnknownName("file (there is none)", str(path))
     spec = spec_from_file_location(f"orderflow_named_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise InvalidInput("NAME", f"{path} cannot be imported")

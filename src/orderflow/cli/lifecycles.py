@@ -12,6 +12,7 @@ from orderflow.cli import finding, show
 from orderflow.cli.exits import Exit
 from orderflow.diagrams import describe, stale, write
 from orderflow.errors import DeclarationError
+from orderflow.lifecycle.check import Report, check_sketches
 from orderflow.lifecycle.check import check as checked
 from orderflow.lifecycle.paths import Judged
 
@@ -23,7 +24,9 @@ def check(name: Name = None, /, *, as_json: Json = False) -> Exit:
     """Check lifecycles: every rule of the declaration, what only a walk over all states and facts can show, and every property.
 
     A property that holds is shown with a path on which it matters, and with the weakest
-    evidence that it needs. A declaration that cannot even be imported is a problem like any other. Exit code 1 if there are problems.
+    evidence that it needs. A guard that is no function of the declared facts cannot be enumerated: what
+    hangs on it is unchecked, never passed. A declaration that cannot even be imported is a problem like
+    any other. Exit code 1 if there are problems, or anything is unchecked.
     """
     reports = [_report(each) for each in _names(name)]
     if as_json:
@@ -41,8 +44,14 @@ def _report(name: str) -> dict[str, Any]:
     try:
         report = checked(finding.find(name))
     except DeclarationError as error:
-        problem = {"rule": error.rule, "where": name, "explanation": error.explanation}
-        return {"lifecycle": error.lifecycle, "problems": [problem], "figures": {}, "properties": []}
+        if not error.sketches:
+            problem = {"rule": error.rule, "where": name, "explanation": error.explanation}
+            return {"lifecycle": error.lifecycle, "problems": [problem], "figures": {}, "properties": []}
+        report = check_sketches(*error.sketches)
+    return _told(report)
+
+
+def _told(report: Report) -> dict[str, Any]:
     problems = [asdict(problem) for problem in report.problems]
     properties = [_property(judged) for judged in report.properties]
     return {"lifecycle": report.lifecycle, "problems": problems, "figures": asdict(report.figures), "properties": properties}

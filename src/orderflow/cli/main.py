@@ -33,10 +33,11 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("demo", "orderflow.cli.demo:demo", "Play real orders of both providers, over real sockets."),
     Command("sim", "orderflow.cli.sim:sim", "Stand in for Connect or CCV over HTTP, with pages to click."),
+    Command("work", "orderflow.cli.work:work", "Run a worker process: effects, reads, deadlines."),
     Command("check", "orderflow.cli.lifecycles:check", "Check lifecycles: rules, properties over every path."),
     Command("diagram", "orderflow.cli.lifecycles:diagram", "Draw lifecycles, or say which drawings are stale."),
-    Command("orders", "orderflow.cli.orders:orders", "Look at stored orders; resolve or override them, audited."),
-    Command("db", "orderflow.cli.db:db", "Say which schema a database has; bring it up to date."),
+    Command("orders", "orderflow.cli.orders:orders", "Look at stored orders; resolve, override or redact them, audited."),
+    Command("db", "orderflow.cli.db:db", "Bring a database up to date; prune old orders."),
     Command("lifecycles", "orderflow.cli.lifecycles:lifecycles", "Print lifecycles: states, edges, facts, readings."),
     Command("diff", "orderflow.cli.diff:diff", "Compare two printed lifecycles; name the stored orders that break."),
     Command("why", "orderflow.cli.why:why", "Say why an order may or may not take an event now."),

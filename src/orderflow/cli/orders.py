@@ -1,28 +1,34 @@
 """``orderflow orders``: look at stored orders, resolve what is in doubt, override as a last resort. Calls no provider.
 
-An order's data (payloads, personal data) is never printed; its state, facts, path and refusals are.
+An order's data (payloads, personal data) is never printed; its state, facts, path, refusals and what is still to come are.
 """
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from textwrap import wrap
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from orderflow.cli import finding, show
 from orderflow.cli.exits import Exit
+from orderflow.cli.stored import with_flow
 from orderflow.errors import InvalidInput
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from orderflow.app import Orderflow
+    from orderflow.records import Order, Pending, RefusalRow
+    from orderflow.vocabulary import Decision
+
+_MOST = 1_000_000
+_WIDTH = 100
 Db = Annotated[str, Parameter(help="Database URL, e.g. sqlite:///orders.db.", env_var="ORDERFLOW_DB")]
 Json = Annotated[bool, Parameter(help="Print one JSON document.", negative="")]
 
-orders = App(name="orders", help="Look at stored orders; resolve or override them, audited.", help_format="plaintext")
+orders = App(name="orders", help="Look at stored orders; resolve, override or redact them, audited.", help_format="plaintext")
 
 
 @orders.command(name="list")
@@ -38,17 +44,19 @@ def list_(*, db: Db, provider: str = "", state: str = "", stuck: bool = False, l
     stuck:
         Only those that outstayed their state's time budget, the longest first.
     limit:
-        At most so many.
+        At most so many, 1 or more.
     """
+    if not 1 <= limit <= _MOST:
+        raise InvalidInput("--limit", f"must be between 1 and {_MOST}")
 
-    async def look(flow: Any) -> Any:
+    async def look(flow: Orderflow) -> list[Order]:
         if stuck:
             return [one for one in await flow.stuck(limit=limit) if provider in ("", one.provider) and state in ("", one.state)]
         return await flow.orders(provider=provider, state=state, limit=limit)
 
     if state:
         _known_state(state)
-    found = _with_flow(db, look)
+    found = with_flow(db, look)
     if json:
         show.document([_order_json(one) for one in found])
         return Exit.OK
@@ -59,21 +67,22 @@ def list_(*, db: Db, provider: str = "", state: str = "", stuck: bool = False, l
 
 @orders.command(name="show")
 def show_(order: str, /, *, db: Db, json: Json = False) -> int:
-    """Show one order: where it stands, its path, what was refused, what may be done."""
+    """Show one order: where it stands, its path, what was refused, what is still to come, what may be done."""
 
-    async def look(flow: Any) -> Any:
+    async def look(flow: Orderflow) -> Any:
         found = await flow.order(order)
-        return found, await flow.journal(order), await flow.refusals(order), await flow.legal(order)
+        return found, await flow.journal(order), await flow.refusals(order), await _legal(flow, order), await flow.pending(order)
 
     from orderflow.cli.demo.show import journal_json, journal_rows  # noqa: PLC0415 - needs the engine
 
-    found, journal, refusals, legal = _with_flow(db, look)
+    found, journal, refusals, legal, pending = with_flow(db, look)
     if json:
         show.document(
             {
                 **_order_json(found),
                 "facts": dict(found.snapshot.facts),
-                "legal": list(legal),
+                "legal": None if legal is None else list(legal),
+                "pending": _pending_json(pending),
                 "journal": journal_json(journal),
                 "refusals": [_refusal_json(row) for row in refusals],
             }
@@ -82,8 +91,13 @@ def show_(order: str, /, *, db: Db, json: Json = False) -> int:
     flag = ", flagged" if found.flagged else ""
     show.line(f"{found.id}: {found.state} (version {found.version}{flag}) since {_moment(found.entered_at)} UTC")
     show.line(f"key {found.key}, provider's id {found.provider_id or 'not known'}")
-    show.line("facts: " + ", ".join(f"{name} = {str(value).lower()}" for name, value in found.snapshot.facts.items()))
-    show.line(f"legal now: {', '.join(legal) or 'nothing'}\n")
+    facts = "facts: " + ", ".join(f"{name} = {str(value).lower()}" for name, value in found.snapshot.facts.items())
+    show.line("\n".join(wrap(facts, _WIDTH, subsequent_indent="  ")))
+    unknown = "not known: its state or facts are of another version of the lifecycle, see orderflow diff"
+    show.line(f"legal now: {unknown if legal is None else _may(legal)}")
+    for line in _coming(pending):
+        show.line(line)
+    show.line("")
     show.table(("version", "at", "event", "origin", "source", "target", "kind", "note"), journal_rows(journal))
     if refusals:
         rows = [
@@ -118,11 +132,11 @@ def draw(
 
     kind = format or (kind_of(out.name) if out else "svg")
 
-    async def look(flow: Any) -> Any:
+    async def look(flow: Orderflow) -> Any:
         found = await flow.order(order)
         return found, await flow.journal(order)
 
-    found, journal = _with_flow(db, look)
+    found, journal = with_flow(db, look)
     table = finding.find(found.provider)
     picture = render(table, kind, walk=walk(drawn(table), found.id, found.state, journal), layout=either)
     if out:
@@ -151,9 +165,20 @@ def resolve(order: str, event: str, /, *, db: Db, by: str, reason: str, order_id
     order_id:
         The provider's id of the order, where the event names one.
     """
+    from orderflow.vocabulary import Reason, Refused  # noqa: PLC0415 - imported when a command runs
+
     arguments = {"order_id": order_id} if order_id else {}
-    decision = _with_flow(db, lambda flow: flow.resolve(order, event, by=by, reason=reason, **arguments))
-    return _decided(decision, json)
+
+    async def tell(flow: Orderflow) -> Decision:
+        try:
+            return await flow.resolve(order, event, by=by, reason=reason, **arguments)
+        except InvalidInput as error:
+            found, may = await flow.order(order), await flow.legal(order)
+            if error.field in ("by", "reason") or event in may:
+                raise InvalidInput(f"--{error.field.replace('_', '-')}", error.reason) from None
+            return Refused(Reason.NOT_LEGAL_HERE, found.state, legal=may)  # asking for arguments would lead nowhere
+
+    return _decided(with_flow(db, tell), json)
 
 
 @orders.command
@@ -171,30 +196,26 @@ def override(order: str, target: str, /, *, db: Db, by: str, reason: str, versio
     version:
         The version that was looked at; refused if the order has moved since.
     """
-    decision = _with_flow(db, lambda flow: flow.override(order, target, by=by, reason=reason, version=version))
+    decision = with_flow(db, lambda flow: flow.override(order, target, by=by, reason=reason, version=version))
     return _decided(decision, json)
 
 
-def _with_flow(db: str, ask: Callable[[Any], Awaitable[T]]) -> T:
-    import logging  # noqa: PLC0415 - the engine is imported when a command runs
+@orders.command
+def redact(order: str, /, *, db: Db, by: str, reason: str, json: Json = False) -> int:
+    """Remove the personal data of a settled order; its path, key and provider's id stay. There is no way back.
 
-    import structlog  # noqa: PLC0415
-
-    from orderflow.app import Orderflow, provider_factories  # noqa: PLC0415
-    from orderflow.store import store_at  # noqa: PLC0415
-
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-
-    async def asked() -> T:
-        offline = [factory.offline() for factory in provider_factories().values() if hasattr(factory, "offline")]
-        async with Orderflow(store_at(db, create=False), offline) as flow:
-            return await ask(flow)
-
-    return asyncio.run(asked())
+    Parameters
+    ----------
+    by:
+        Who asks for it; kept in the journal.
+    reason:
+        Why, e.g. a ticket's number; kept in the journal. Name no person.
+    """
+    return _decided(with_flow(db, lambda flow: flow.redact(order, by=by, reason=reason)), json)
 
 
 def _known_state(state: str) -> None:
-    from orderflow.app import provider_factories  # noqa: PLC0415
+    from orderflow.discovery import provider_factories  # noqa: PLC0415 - imported when a command runs
     from orderflow.errors import UnknownName  # noqa: PLC0415
 
     known = [one for factory in provider_factories().values() for one in getattr(factory, "table").states]  # noqa: B009
@@ -202,15 +223,52 @@ def _known_state(state: str) -> None:
         raise UnknownName("state", state, tuple(dict.fromkeys(known)))
 
 
-def _decided(decision: Any, json: bool) -> int:
+async def _legal(flow: Orderflow, order: str) -> tuple[str, ...] | None:
+    try:
+        return await flow.legal(order)
+    except KeyError:  # in a state, or without a fact, that this version of its lifecycle wants
+        return None
+
+
+def _may(legal: tuple[str, ...]) -> str:
+    return ", ".join(legal) or "no command and no operator event"
+
+
+def _coming(pending: Pending) -> list[str]:
+    """What is owed, read and awaited, a line each."""
+    lines = []
+    for one in pending.effects:
+        what = f"{one.name} of {one.about}" if one.about else one.name
+        if one.in_flight:
+            tried = f"attempt {one.attempt} under way, or lost at {_moment(one.run_at)}"
+        else:
+            tried = f"{'attempt ' + str(one.attempt) + ' ended, ' if one.attempt else ''}due {_moment(one.run_at)}"
+        lines.append(f"owed: {what}, {tried}" + (f" ({one.why})" if one.why else ""))
+    if pending.read_at is not None:
+        lines.append(f"next read: {_moment(pending.read_at)}")
+    return lines + [f"deadline: {name} at {_moment(at)}" for name, at in pending.deadlines]
+
+
+def _pending_json(pending: Pending) -> dict[str, object]:
+    from attrs import asdict  # noqa: PLC0415 - imported when a command runs
+
+    effects = [{**asdict(one, recurse=False), "key": str(one.key)} for one in pending.effects]
+    return {"effects": effects, "read_at": pending.read_at, "deadlines": [{"event": name, "at": at} for name, at in pending.deadlines]}
+
+
+def _decided(decision: Decision, json: bool) -> int:
     from orderflow.vocabulary import Applied  # noqa: PLC0415
 
-    applied = isinstance(decision, Applied)
+    if isinstance(decision, Applied):
+        now = decision.snapshot
+        if json:
+            show.document({"applied": True, "state": now.state, "version": now.version})
+        else:
+            show.line(f"applied: now {now.state} (version {now.version})")
+        return Exit.OK
     if json:
         show.document(
-            {"applied": True, "state": decision.snapshot.state, "version": decision.snapshot.version}
-            if applied
-            else {
+            {
                 "applied": False,
                 "state": decision.state,
                 "reason": decision.reason.value,
@@ -218,16 +276,14 @@ def _decided(decision: Any, json: bool) -> int:
                 "legal": list(getattr(decision, "legal", ())),
             }
         )
-    elif applied:
-        show.line(f"applied: now {decision.snapshot.state} (version {decision.snapshot.version})")
     else:
-        legal = ", ".join(getattr(decision, "legal", ())) or "nothing"
         detail = f" ({decision.detail})" if decision.detail else ""
+        legal = _may(getattr(decision, "legal", ()))
         show.line(f"not applied: {decision.reason.value}{detail}; the order is {decision.state}, legal now: {legal}")
-    return Exit.OK if applied else Exit.REFUSED
+    return Exit.REFUSED
 
 
-def _order_json(order: Any) -> dict[str, object]:
+def _order_json(order: Order) -> dict[str, object]:
     return {
         "id": order.id,
         "provider": order.provider,
@@ -241,7 +297,7 @@ def _order_json(order: Any) -> dict[str, object]:
     }
 
 
-def _refusal_json(row: Any) -> dict[str, object]:
+def _refusal_json(row: RefusalRow) -> dict[str, object]:
     return {
         "event": row.event,
         "origin": row.origin.value,

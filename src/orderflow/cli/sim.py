@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from errno import EADDRINUSE
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from attrs import field, frozen
@@ -12,7 +14,7 @@ from cyclopts import Parameter
 
 from orderflow.cli.exits import Exit
 from orderflow.cli.show import document, line, table
-from orderflow.errors import InvalidInput, UnknownName
+from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
 
 if TYPE_CHECKING:
     from orderflow.simkit import Simulator
@@ -115,8 +117,6 @@ async def _made(asked: _Asked) -> dict[str, Simulator]:
 
 
 async def _serve(asked: _Asked, host: str, port: int) -> None:
-    from orderflow.simkit import serve  # noqa: PLC0415
-
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for wanted in (signal.SIGINT, signal.SIGTERM):
@@ -124,11 +124,29 @@ async def _serve(asked: _Asked, host: str, port: int) -> None:
     async with AsyncExitStack() as stack:
         for n, (name, simulator) in enumerate((await _made(asked)).items()):
             await stack.enter_async_context(simulator)
-            base = await stack.enter_async_context(serve(simulator.asgi, host=host, port=port + n if port else 0))
+            base = await stack.enter_async_context(_listening(simulator, host, port + n if port else 0))
             _announce(name, simulator, base, as_json=asked.as_json)
         if not asked.as_json:
             line("Ctrl-C stops.")
         await stop.wait()
+
+
+@asynccontextmanager
+async def _listening(simulator: Simulator, host: str, port: int) -> AsyncIterator[str]:
+    """A simulator on its port.
+
+    Raises:
+        ConfigurationError: nobody can listen there.
+    """
+    from orderflow.simkit import serve  # noqa: PLC0415 - uvicorn, only when asked
+
+    async with AsyncExitStack() as stack:
+        try:
+            base = await stack.enter_async_context(serve(simulator.asgi, host=host, port=port))
+        except OSError as error:
+            hint = ": another program does; choose a --port, 0 for any free one" if error.errno == EADDRINUSE else f" ({error.strerror})"
+            raise ConfigurationError(f"cannot listen on {host}:{port}{hint}") from None
+        yield base
 
 
 def _announce(name: str, simulator: Simulator, base: str, *, as_json: bool) -> None:

@@ -1,19 +1,23 @@
-"""Looking at a database from the command line, without an engine: it is opened, asked, closed, never created."""
+"""Looking at a database from the command line: it is opened, asked, closed, never created; no provider is called."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from orderflow.ports import Store
 from orderflow.store import store_at
+
+if TYPE_CHECKING:
+    from orderflow.app import Orderflow
 
 T = TypeVar("T")
 
 
 def look(db: str, ask: Callable[[Store], Awaitable[T]]) -> T:
-    """What ``ask`` answers.
+    """What ``ask`` answers, asked of the store alone.
 
     Raises:
         ConfigurationError, SchemaError, OperationalError: there is no such database, or it is not ours.
@@ -26,5 +30,26 @@ def look(db: str, ask: Callable[[Store], Awaitable[T]]) -> T:
             return await ask(store)
         finally:
             await store.close()
+
+    return asyncio.run(asked())
+
+
+def with_flow(db: str, ask: Callable[[Orderflow], Awaitable[T]]) -> T:
+    """What ``ask`` answers, asked of an engine that carries nothing out, with every provider found that can be made offline.
+
+    Raises:
+        As ``look``, and whatever the engine raises.
+    """
+    import structlog  # noqa: PLC0415 - the engine is imported when a command asks it
+
+    from orderflow.app import Orderflow  # noqa: PLC0415
+    from orderflow.discovery import provider_factories  # noqa: PLC0415
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+
+    async def asked() -> T:
+        offline = [factory.offline() for factory in provider_factories().values() if hasattr(factory, "offline")]
+        async with Orderflow(store_at(db, create=False), offline) as flow:
+            return await ask(flow)
 
     return asyncio.run(asked())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -12,17 +13,18 @@ from orderflow.cli.stored import look
 from orderflow.lifecycle.explain import Missing, Path, Why, to_settled
 from orderflow.lifecycle.explain import why as explained
 
+_CELL = 56  # beside event and origin: a table of 100 columns
 Db = Annotated[str, Parameter(help="Database URL, e.g. sqlite:///orders.db.", env_var="ORDERFLOW_DB")]
 Json = Annotated[bool, Parameter(name="--json", help="Print one JSON document.", negative="")]
 
 
 def why(order: str, event: str | None = None, /, *, db: Db, as_json: Json = False) -> Exit:
-    """Say of each event whether the order would take it now; else the first guard that fails, the missing fact, and the way there.
+    """Say of each event whether the order would take it now; of one event also what is missing, and the way there.
 
     Parameters
     ----------
     event:
-        Only this one.
+        Only this one, in full.
     """
     found = look(db, lambda store: store.load(order))
     table = finding.find(found.provider)
@@ -34,15 +36,39 @@ def why(order: str, event: str | None = None, /, *, db: Db, as_json: Json = Fals
         return Exit.OK
     show.line(f"{found.id}: {found.state} (version {found.version})")
     show.line(f"shortest way to a settled state: {_way(way, 'it is settled: nothing but an operator moves it')}\n")
-    head = ("event", "origin", "answer", "because", "way")
-    rows = [(one.event, str(one.origin), f"legal: -> {one.target}" if one.target else "no", _because(one), _onward(one)) for one in answers]
-    show.table(head, sorted(rows, key=lambda row: row[2] == "no"))
+    if event:
+        _print(answers[0])
+        return Exit.OK
+    rows = [(one.event, str(one.origin), _answer(one)) for one in sorted(answers, key=lambda one: not one.target)]
+    show.table(("event", "origin", "now"), rows)
+    show.line(f"\nwhat is missing for one of them, and the way there: orderflow why {found.id} EVENT")
     return Exit.OK
 
 
-def _because(one: Why) -> str:
+def _print(one: Why) -> None:
+    """One event in full."""
+    show.line(f"{one.event} ({one.origin}): {f'legal: -> {one.target}' if one.target else 'no'}")
+    if not one.target:
+        show.line(f"because: {_because(one)}")
+    show.line(f"way: {_onward(one)}")
+
+
+def _answer(one: Why) -> str:
+    """In one cell of a table."""
     if one.target:
-        return ""
+        return f"legal: -> {one.target}"
+    if one.guard:
+        return shorten(f"no: needs {one.guard}", _CELL, placeholder=" ...")
+    told = f"no: only from {one.sources[0]}"
+    for n, state in enumerate(one.sources[1:], 2):
+        rest = f" and {len(one.sources) - n} more" if n < len(one.sources) else ""
+        if len(told) + len(state) + 2 + len(rest or " and 9 more") > _CELL:
+            return f"{told} and {len(one.sources) - n + 1} more"
+        told += f", {state}"
+    return told
+
+
+def _because(one: Why) -> str:
     if not one.guard:
         return f"only from {', '.join(one.sources)}"
     return f"needs {one.guard}: {'; '.join(_lacks(missing) for missing in one.missing)}"

@@ -31,7 +31,7 @@ from orderflow.diagrams.xstate import xstate
 from orderflow.errors import InvalidInput
 from orderflow.lifecycle.table import Table
 
-EDITION = 1
+EDITION = 2
 _STAMP = re.compile(rb"orderflow table sha256:([0-9a-f]{64})(?: edition (\d+))?")
 _BEGINNING = 2048
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations, pairwise
-from math import dist
+from math import atan2, dist, remainder, tau
 
 from attrs import frozen
 
@@ -12,8 +12,11 @@ from orderflow.diagrams.captions import Caption
 from orderflow.diagrams.model import GroupKind
 
 Point = tuple[float, float]
+Path = Sequence[tuple[Point, Point]]
+"""A line as straight pieces."""
 
-_SAMPLES, _STEPS = 200, 3
+_SAMPLES, _STEPS, _FINE = 200, 5, 12
+_CLOSE, _GRAZING = 7.0, 2.5
 
 
 @frozen
@@ -42,9 +45,11 @@ class Label:
 
 @frozen
 class Line:
-    """An arrow: cubic Bézier points (1 + 3n), the tip it points at last. ``index``: its place in the drawing's arrows."""
+    """An arrow: cubic Bézier points (1 + 3n), the tip it points at last. ``index``: its place in the drawing's arrows;
+    ``ends``: the states or groups it leads between."""
 
     index: int
+    ends: tuple[str, ...]
     points: tuple[Point, ...]
     tip: Point
     label: Label | None
@@ -87,6 +92,15 @@ def within(point: Point, box: Box, margin: float) -> bool:
     return box.x - margin <= x <= box.x + box.width + margin and box.y - margin <= y <= box.y + box.height + margin
 
 
+def away(point: Point, box: Box, radius: float) -> tuple[float, Point]:
+    """How far a point is from a box with rounded corners (negative: inside), and the box's point that is nearest to it."""
+    x = min(max(point[0], box.x + radius), box.x + box.width - radius)
+    y = min(max(point[1], box.y + radius), box.y + box.height - radius)
+    far = dist(point, (x, y))
+    share = min(1.0, radius / far) if far else 0.0
+    return far - radius, (x + (point[0] - x) * share, y + (point[1] - y) * share)
+
+
 def halves(piece: Sequence[Point], at: float) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
     """De Casteljau: a cubic Bézier split in two."""
     rows = [tuple(piece)]
@@ -103,52 +117,93 @@ def along(piece: Sequence[Point], at: float) -> Point:
     return a * ax + b * bx + c * cx + d * dx, a * ay + b * by + c * cy + d * dy
 
 
-def polyline(line: Line, steps: int = _STEPS) -> list[Point]:
-    """Points along an arrow, ``steps`` for each of its curves, its tip last."""
+def polyline(line: Line, steps: int = _STEPS) -> Path:
+    """An arrow as straight pieces, ``steps`` for each of its curves and one for its head."""
     points = [along(line.points[n : n + 4], step / steps) for n in range(0, len(line.points) - 1, 3) for step in range(steps)]
-    return [*points, line.points[-1], line.tip]
+    return list(pairwise((*points, line.points[-1], line.tip)))
 
 
-def cost(placed: Placed) -> float:
-    """How bad a picture is: wide, high, long arrows; arrows that cross, run through another's words or a box."""
-    paths = [polyline(line) for line in placed.lines]
-    bounds = [bounding(path) for path in paths]
-    long = sum(dist(a, b) for path in paths for a, b in pairwise(path))
+def hits(path: Path, box: Box, margin: float) -> bool:
+    """Whether a line comes closer to a box than ``margin``."""
+    left, top, right, bottom = box.x - margin, box.y - margin, box.x + box.width + margin, box.y + box.height + margin
+    for (ax, ay), (bx, by) in path:
+        if (ax <= left and bx <= left) or (ax >= right and bx >= right) or (ay <= top and by <= top) or (ay >= bottom and by >= bottom):
+            continue
+        if (left < ax < right and top < ay < bottom) or (left < bx < right and top < by < bottom):
+            return True
+        across, down = bx - ax, by - ay
+        sides = [across * (y - ay) - down * (x - ax) for x, y in ((left, top), (right, top), (left, bottom), (right, bottom))]
+        if min(sides) < 0 < max(sides):
+            return True
+    return False
+
+
+def faults(placed: Placed, words: Callable[[Box], Box]) -> int:
+    """What makes a picture wrong: arrows through words or along a box that is not theirs, words on words, on a box, across a
+    group's frame, beyond the paper. ``words``: the part of a label's box that they fill."""
+    said = [words(line.label.box) for line in placed.lines if line.label]
+    found = sum(touching(one, other) for one, other in combinations(said, 2))
+    found += sum(not contains(Box(0, 0, placed.width, placed.height), box) for box in said)
+    found += sum(touching(one, state) for one in said for state in placed.states.values())
+    found += sum(straddles(box, group) for box in said for group in placed.groups.values())
+    for n, line in enumerate(placed.lines):
+        path = polyline(line, _FINE)
+        bounds = _bounds(path)
+        found += sum(hits(path, box, 0) for box in said if touching(bounds, box))
+        found += sum(hits(path, box, _GRAZING) for box in _foreign(placed, n) if touching(bounds, box))
+    return found
+
+
+def cost(placed: Placed, words: Callable[[Box], Box]) -> float:
+    """How bad a picture is: wide, high; long, winding arrows; arrows that cross or come close to what is not theirs; and far
+    worse, its faults."""
+    paths = [polyline(line, _STEPS) for line in placed.lines]
+    bounds = [_bounds(path) for path in paths]
+    long = sum(dist(a, b) for path in paths for a, b in path)
     crossings = sum(touching(bounds[i], bounds[j]) and _cross(paths[i], paths[j]) for i, j in combinations(range(len(paths)), 2))
-    hidden = sum(
-        any(within(point, line.label.box, -2) for point in path)
-        for n, line in enumerate(placed.lines)
-        for m, path in enumerate(paths)
-        if n != m and line.label is not None and touching(bounds[m], line.label.box)
-    )
-    blocked = sum(
-        touching(bounds[n], box) and any(within(point, box, 4) for point in path) and not (_near(path[0], box) or _near(path[-1], box))
-        for n, path in enumerate(paths)
-        for box in placed.states.values()
-    )
-    torn = sum(straddles(line.label.box, box) for line in placed.lines if line.label for box in placed.groups.values())
-    return 1.3 * placed.width + 0.4 * placed.height + 0.02 * long + 30.0 * crossings + 80.0 * (hidden + blocked) + 50.0 * torn
+    said = {n: words(line.label.box) for n, line in enumerate(placed.lines) if line.label}
+    near = [(box, paths[m]) for n, box in said.items() for m in range(len(paths)) if m != n and touching(bounds[m], box)]
+    near += [(box, path) for n, path in enumerate(paths) for box in _foreign(placed, n) if touching(bounds[n], box)]
+    close = sum(hits(path, box, _CLOSE) for box, path in near)
+    ways = 0.02 * long + 20.0 * sum(map(_winding, paths)) + 30.0 * crossings + 25.0 * close
+    return 1.3 * placed.width + 0.4 * placed.height + ways + 400.0 * faults(placed, words)
 
 
-def _near(point: Point, box: Box) -> bool:
-    return within(point, box, 12)
+def _bounds(path: Path) -> Box:
+    return bounding((point for piece in path for point in piece), _CLOSE)
 
 
-def bounding(points: Iterable[Point]) -> Box:
-    """The smallest box around points."""
+def _foreign(placed: Placed, n: int) -> Iterable[Box]:
+    """The states that an arrow has nothing to do with."""
+    return (box for value, box in placed.states.items() if value not in placed.lines[n].ends)
+
+
+def _winding(path: Path) -> float:
+    """By how many radians a line turns, all in all."""
+    angles = [atan2(by - ay, bx - ax) for (ax, ay), (bx, by) in path if (ax, ay) != (bx, by)]
+    return sum(abs(remainder(b - a, tau)) for a, b in pairwise(angles))
+
+
+def bounding(points: Iterable[Point], margin: float = 0.1) -> Box:
+    """The smallest box around points with a margin."""
     xs, ys = zip(*points, strict=True)
-    return Box(min(xs), min(ys), max(xs) - min(xs) + 0.1, max(ys) - min(ys) + 0.1)
+    return Box(min(xs) - margin, min(ys) - margin, max(xs) - min(xs) + 2 * margin, max(ys) - min(ys) + 2 * margin)
 
 
 def straddles(label: Box, box: Box) -> bool:
     """Whether a label lies across the border of a box."""
-    corners = ((label.x, label.y), (label.x + label.width, label.y + label.height))
     wider = Box(box.x - 3, box.y - 3, box.width + 6, box.height + 6)
-    return touching(label, wider) and not all(within(corner, box, -3) for corner in corners)
+    return touching(label, wider) and not contains(Box(box.x + 3, box.y + 3, box.width - 6, box.height - 6), label)
 
 
-def _cross(one: Sequence[Point], other: Sequence[Point]) -> bool:
-    return any(_meet(a, b, c, d) for a, b in pairwise(one) for c, d in pairwise(other))
+def contains(outer: Box, inner: Box) -> bool:
+    """Whether all of a box is inside another."""
+    across = outer.x <= inner.x and inner.x + inner.width <= outer.x + outer.width
+    return across and outer.y <= inner.y and inner.y + inner.height <= outer.y + outer.height
+
+
+def _cross(one: Path, other: Path) -> bool:
+    return any(_meet(a, b, c, d) for a, b in one for c, d in other)
 
 
 def _meet(a: Point, b: Point, c: Point, d: Point) -> bool:

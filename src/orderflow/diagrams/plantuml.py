@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
-from orderflow.diagrams.captions import KINDS, captions, explained, identifier, kinds
+from orderflow.diagrams.captions import captions, explained, identifier, kinds
 from orderflow.diagrams.model import Arrow, Drawing, GroupKind, Node, NodeKind
 from orderflow.diagrams.palette import LIGHT
 from orderflow.diagrams.walk import Walk
 from orderflow.vocabulary import Strength
 
 _LINES = {Strength.DOCUMENTED: "", Strength.INFERRED: "dashed", Strength.ASSUMED: "dotted"}
+_UNREADABLE = "$\\"  # as &#36; and &#92; they make PlantUML fail
 _MARKUP = re.compile(r"[^A-Za-z0-9 _.,:()+'=-]")  # what Creole, HTML or a line's end could take for markup
 
 
@@ -32,13 +33,24 @@ def plantuml(drawing: Drawing, walk: Walk | None = None) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that PlantUML prints as it is: anything else becomes a character entity."""
-    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
+    """Text that PlantUML prints as it is: anything else becomes a character reference, of the kind that it reads for it."""
+    return _MARKUP.sub(lambda found: _reference(found[0]), " ".join(text.split()))
+
+
+def _reference(character: str) -> str:
+    return f"<U+{ord(character):04X}>" if character in _UNREADABLE else f"&#{ord(character)};"
 
 
 def _style(kind: NodeKind) -> str:
     ink = LIGHT.states[kind]
-    return f"skinparam state<<{KINDS[kind]}>> {{\n  BackgroundColor {ink.fill}\n  BorderColor {ink.stroke}\n  FontColor {ink.text}\n}}"
+    return (
+        f"skinparam state<<{_stereotype(kind)}>> {{\n  BackgroundColor {ink.fill}\n  BorderColor {ink.stroke}\n  FontColor {ink.text}\n}}"
+    )
+
+
+def _stereotype(kind: NodeKind) -> str:
+    """Not the bare words: PlantUML draws <<start>> and <<end>> as dots without a name."""
+    return f"{kind} state"
 
 
 def _end(end: str | GroupKind) -> str:
@@ -47,8 +59,9 @@ def _end(end: str | GroupKind) -> str:
 
 def _node(node: Node, walk: Walk | None) -> str:
     ink = LIGHT.current
-    here = f" {ink.fill};line:{ink.stroke};line.bold;text:{ink.text}" if walk and walk.state == node.value else ""
-    return f'state "{escape(node.value)}" as {_end(node.value)} <<{KINDS[node.kind]}>>{here}'
+    line, words = ink.stroke.removeprefix("#"), ink.text.removeprefix("#")  # a second # is a syntax error
+    here = f" {ink.fill};line:{line};line.bold;text:{words}" if walk and walk.state == node.value else ""
+    return f'state "{escape(node.value)}" as {_end(node.value)} <<{_stereotype(node.kind)}>>{here}'
 
 
 def _arrow(n: int, arrow: Arrow, walk: Walk | None) -> str:

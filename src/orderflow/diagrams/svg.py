@@ -1,7 +1,8 @@
 """A placed drawing as SVG. Pure text; the only place that knows what a state, an arrow and a group look like.
 
-The drawing paints its own ground, so that it reads on any page. ``data-state`` on a state's group, and titles on states and
-arrows (shown on hovering), are for pages that build on it.
+The drawing paints its own ground, so that it reads on any page. ``data-state`` on a state's group, ``data-arrow`` and
+``data-label`` (an arrow's number) on those of lines and words, and titles on states and arrows (shown on hovering), are for pages
+that build on it.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ from html import escape
 from orderflow.diagrams import metrics
 from orderflow.diagrams.captions import KINDS, Caption
 from orderflow.diagrams.geometry import Box, Line, Placed, Point
+from orderflow.diagrams.graph import STATE_SIZE, roundness
+from orderflow.diagrams.labels import LABEL_GAP, LABEL_LINE, LABEL_SIZE, MARK_WIDTH, indent
 from orderflow.diagrams.legend import legend, mark
 from orderflow.diagrams.model import Arrow, Drawing, Node, NodeKind
 from orderflow.diagrams.palette import Palette
 from orderflow.diagrams.paper import Paper, text
-from orderflow.diagrams.place import LABEL_GAP, LABEL_LINE, LABEL_SIZE, MARK_WIDTH, STATE_SIZE, indent
 from orderflow.diagrams.walk import Walk
 
 MARGIN = 24.0
 _FONTS = "Inter,'Segoe UI',system-ui,-apple-system,Roboto,sans-serif"
-_HEADING = 30.0
+_HEADING, _HEADING_SIZE = 30.0, 15.0
+_LEAST = 460.0  # the width of a legend that reads well
 _DOUBLE = frozenset({NodeKind.PROVEN_END, NodeKind.END})
 
 
@@ -29,7 +32,9 @@ def svg(drawing: Drawing, placed: Placed, palette: Palette | None = None, walk: 
     the reader's setting. ``walk``: an order on this very drawing."""
     paper = Paper(palette)
     top = MARGIN + (_HEADING if walk else 0.0)
-    paper.open(transform=f"translate({text(MARGIN)} {text(top)})")
+    heading = _heading(walk) if walk else ""
+    width = max(placed.width, _LEAST, metrics.width(heading, _HEADING_SIZE, metrics.SEMIBOLD))
+    paper.open(transform=f"translate({text(MARGIN + (width - placed.width) / 2)} {text(top)})")
     _groups(paper, drawing, placed)
     order = sorted(range(len(placed.lines)), key=lambda n: bool(walk and n in walk.arrows))  # what was walked lies on top
     _first(paper, placed)
@@ -40,12 +45,11 @@ def svg(drawing: Drawing, placed: Placed, palette: Palette | None = None, walk: 
     for n in order:
         _said(paper, placed.lines[n], walk)
     paper.close()
-    width = max(placed.width, 460.0)
     paper.open(transform=f"translate({text(MARGIN)} {text(top + placed.height + 22)})")
     legend_height = legend(paper, drawing, width, walk)
     paper.close()
     if walk:
-        paper.words("strong", _heading(walk), (MARGIN, MARGIN + 8), 15.0, weight=metrics.SEMIBOLD)
+        paper.words("strong", heading, (MARGIN, MARGIN + 8), _HEADING_SIZE, weight=metrics.SEMIBOLD)
     return _document(paper, drawing, width + 2 * MARGIN, top + placed.height + 22 + legend_height + MARGIN, walk)
 
 
@@ -95,7 +99,7 @@ def _state(paper: Paper, node: Node, box: Box, walk: Walk | None) -> None:
     looks = f"k-{kind}" + (" current" if here else " visited" if walk and node.value in walk.visited else "")
     paper.open(data_state=node.value)
     paper.parts.append(f"<title>{escape(f'{node.value}: {KINDS[node.kind]}')}</title>")
-    radius = box.height / 2 if node.kind in _DOUBLE or node.kind is NodeKind.PROVISIONAL else 10.0
+    radius = roundness(node.kind)
     paper.element("rect", looks, x=box.x, y=box.y, width=box.width, height=box.height, rx=radius)
     if node.kind in _DOUBLE:
         paper.element("rect", f"{looks} inner", x=box.x + 4, y=box.y + 4, width=box.width - 8, height=box.height - 8, rx=radius - 4)
@@ -112,7 +116,8 @@ def _first(paper: Paper, placed: Placed) -> None:
 
 
 def _arrow(paper: Paper, arrow: Arrow, line: Line, walk: Walk | None) -> None:
-    paper.parts.append(f"<g><title>{escape(_tip(arrow))}</title>")
+    paper.open(data_arrow=line.index)
+    paper.parts.append(f"<title>{escape(_tip(arrow))}</title>")
     if walk is not None and line.index in walk.arrows:
         _curve(paper, line, "walked" if walk.arrows[line.index] else "walked unseen", "walked-head")
     else:
@@ -145,7 +150,7 @@ def _said(paper: Paper, line: Line, walk: Walk | None) -> None:
     box, lines = line.label.box, line.label.lines
     for n, said in enumerate(lines):
         on_path = walk is not None and walk.holds(line.index, said.labels)
-        paper.open(**({"opacity": 0.6} if walk and not on_path else {}))
+        paper.open(data_label=line.index, **({"opacity": 0.75} if walk and not on_path else {}))
         _label_line(paper, said, (box.x, box.y + 1 + LABEL_LINE * n), indent(lines), "said strong" if on_path else "said")
         paper.close()
 

@@ -6,19 +6,28 @@ What may live here: implementations of ``ports.Dispatcher``, one a module, and t
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from orderflow.dispatch.local import LocalDispatcher
-from orderflow.errors import UnknownName
+from orderflow.errors import ConfigurationError, UnknownName
 from orderflow.ports import Dispatcher, Store
 
-NAMES = ("local",)
+NAMES = ("local", "pgqueuer")
 
 
 def dispatcher_of(name: str, store: Store) -> Dispatcher:
-    """The dispatcher of a name.
+    """The dispatcher of a name, made before the store is opened.
 
     Raises:
         UnknownName: no such dispatcher.
+        ConfigurationError: what it needs is not installed, or this store cannot serve it.
     """
     if name == "local":
         return LocalDispatcher(store)
-    raise UnknownName("dispatcher", name, NAMES)
+    if name != "pgqueuer":
+        raise UnknownName("dispatcher", name, NAMES)
+    if find_spec("pgqueuer") is None or find_spec("asyncpg") is None:
+        raise ConfigurationError("dispatch: pgqueuer is not installed: pip install 'orderflow[postgres]'")
+    from orderflow.dispatch.pgqueuer import PgqueuerDispatcher  # noqa: PLC0415 - needs the extra
+
+    return PgqueuerDispatcher(store)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import structlog
@@ -16,11 +16,13 @@ from attrs import evolve
 
 from orderflow.engine.commits import STATUS_READ, Given, commit_of
 from orderflow.engine.hosts import Hosts
+from orderflow.engine.manners import Manners
+from orderflow.engine.telemetry import Unwatched
 from orderflow.errors import UnknownName
 from orderflow.lifecycle.decide import decide, legal, settled
 from orderflow.lifecycle.observe import observe
-from orderflow.ports import Clock, Provider, Store
-from orderflow.records import PROVIDER_ID, Commit, DueDeadline, EffectKey, InboxKey, Judge, Order, ReadForward, Receipt, Scope
+from orderflow.ports import Clock, Provider, Store, Telemetry
+from orderflow.records import PROVIDER_ID, DueDeadline, EffectKey, InboxKey, Order, ReadForward, Receipt, Scope
 from orderflow.vocabulary import (
     Applied,
     Decision,
@@ -47,20 +49,37 @@ class Door:
         hosts: Hosts,
         clock: Clock,
         dice: random.Random,
+        *,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.store = store
         self.providers = providers
         self.hosts = hosts
         self.clock = clock
+        self.telemetry: Telemetry = telemetry or Unwatched()
         self._dice = dice
         self.stirred = asyncio.Event()
+        self.manners = Manners({name: provider.timing for name, provider in providers.items()}, self.stirred.set)
         self._watchers: dict[str, set[asyncio.Event]] = {}
         self._met_at = float("-inf")
+        self._heeded_at = float("-inf")
 
     @property
     def scope(self) -> Scope:
-        """What this process can carry out."""
-        return Scope({name: provider.timing.lease for name, provider in self.providers.items()}, self.hosts.heard())
+        """What this process can carry out now."""
+        return self.scope_at(self.clock.now())
+
+    def scope_at(self, now: float) -> Scope:
+        """What this process can carry out at a moment."""
+        leases = {name: provider.timing.lease for name, provider in self.providers.items()}
+        return Scope(leases, self.hosts.heard(), self.manners.silent(now))
+
+    async def heed(self, every: float) -> None:
+        """Learn which providers asked all of us to wait: at most once in ``every`` seconds."""
+        now = self.clock.now()
+        if now >= self._heeded_at + every:
+            self.manners.heed(await self.store.blocked(), now)
+            self._heeded_at = now
 
     async def meet_listeners(self, every: float = 0.0) -> None:
         """Save whom this process tells, and learn whom others tell: at most once in ``every`` seconds, at once for new ones."""
@@ -116,22 +135,14 @@ class Door:
         given = self._given(provider, event.name, event.origin, event.note)
         if effect is not None:
             given = evolve(given, effect_done=effect)
-
-        def judge(order: Order) -> Commit:
-            return commit_of(given, order, _decide(provider, order, event))
-
-        return await self._commit(provider, order_id, key, judge, trigger=event.name, deadline=deadline)
+        return await self._commit(order_id, key, given, lambda order: _decide(provider, order, event), deadline)
 
     async def observe(self, order_id: str, observation: Observation, tries: int, read_id: str) -> Receipt:
         """Judge what a status read brought; ``tries`` reads before it brought no news."""
         provider = self.provider_of(order_id)
         given = evolve(self._given(provider, STATUS_READ, Origin.OBSERVATION, observation.note), tries=tries)
-
-        def judge(order: Order) -> Commit:
-            return commit_of(given, order, observe(provider.table, order.snapshot, observation))
-
         key = InboxKey(Origin.OBSERVATION.value, read_id)
-        return await self._commit(provider, order_id, key, judge, trigger=STATUS_READ)
+        return await self._commit(order_id, key, given, lambda order: observe(provider.table, order.snapshot, observation))
 
     async def notice(self, order_id: str) -> None:
         """Somebody says that there is news: bring the next read forward, believe nothing."""
@@ -151,11 +162,7 @@ class Door:
         if target not in provider.table.states:
             raise UnknownName(f"state of {provider.table.name}", target, tuple(provider.table.states))
         given = self._given(provider, "override", Origin.OPERATOR, f"by {by}: {reason}")
-
-        def judge(order: Order) -> Commit:
-            return commit_of(given, order, _override(provider, order, target, version))
-
-        return await self._commit(provider, order_id, None, judge, trigger="override")
+        return await self._commit(order_id, None, given, lambda order: _override(provider, order, target, version))
 
     def _given(self, provider: Provider, event: str, origin: Origin, note: str = "") -> Given:
         return Given(
@@ -171,34 +178,42 @@ class Door:
 
     async def _commit(
         self,
-        provider: Provider,
         order_id: str,
         key: InboxKey | None,
-        judge: Judge,
-        *,
-        trigger: str,
+        given: Given,
+        decide_on: Callable[[Order], Decision],
         deadline: DueDeadline | None = None,
     ) -> Receipt:
-        receipt = await self.store.commit(order_id, key, judge, deadline)
-        decision = receipt.decision
+        about = {"order_id": order_id, "lifecycle": given.table.name, "trigger": given.event, "origin": given.origin.value}
+        with self.telemetry.span("decision", about) as span:
+            traced = evolve(given, trace=span.trace) if span.trace else given
+            receipt = await self.store.commit(order_id, key, lambda order: commit_of(traced, order, decide_on(order)), deadline)
+            span.note(decision=type(receipt.decision).__name__, state=receipt.order.state)
+            if not isinstance(receipt.decision, Applied):
+                span.note(reason=receipt.decision.reason.value)
+        self._told(order_id, given, receipt.decision)
+        return receipt
+
+    def _told(self, order_id: str, given: Given, decision: Decision) -> None:
+        """Say what was decided: to the log, to who watches, to who waits for the order, to the worker."""
         if isinstance(decision, Applied):
             for step in decision.steps:
                 _log.info(
                     "order.transitioned",
                     order_id=order_id,
-                    lifecycle=provider.table.name,
+                    lifecycle=given.table.name,
                     trigger=step.event,
                     origin=step.origin.value,
                     source=step.source,
                     target=step.target,
                     kind=step.kind.value,
                 )
+                self.telemetry.stepped(given.table.name, step.source, step.target, step.origin.value, step.kind.value)
             for moved in self._watchers.get(order_id, ()):
                 moved.set()
         elif decision.reason is not Reason.NO_NEWS:
-            _log.info("order.unmoved", order_id=order_id, trigger=trigger, state=decision.state, reason=decision.reason.value)
+            _log.info("order.unmoved", order_id=order_id, trigger=given.event, state=decision.state, reason=decision.reason.value)
         self.stirred.set()
-        return receipt
 
 
 def _decide(provider: Provider, order: Order, event: Event) -> Decision:

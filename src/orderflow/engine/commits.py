@@ -43,6 +43,7 @@ class Given:
     note: str = ""
     effect_done: EffectKey | None = None
     tries: int = 0  # reads in a row without news, before this observation
+    trace: str = ""  # of the span that watches the decision
 
 
 def read_wait(timing: Timing, tries: int, jitter: float) -> float:
@@ -88,7 +89,7 @@ def _moved(given: Given, order: Order, applied: Applied) -> Commit:
         wanted = [(effect.name, "") for effect in step.effects]
         if step.source != step.target and given.listens(step.target):
             wanted.append((TELL_HOST, step.target))
-        effects += [OwedEffect(version, n, name, about) for n, (name, about) in enumerate(wanted)]
+        effects += [OwedEffect(version, n, name, about, given.trace) for n, (name, about) in enumerate(wanted)]
     overridden = applied.steps[0].kind is Kind.OVERRIDE
     return Commit(
         applied,

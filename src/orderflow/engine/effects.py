@@ -6,12 +6,12 @@ it is an event, and the door judges it.
 
 from __future__ import annotations
 
-import asyncio
-
 import structlog
 from attrs import frozen
 
 from orderflow.engine.accept import Door
+from orderflow.engine.calls import CUT, CallCut, Calls
+from orderflow.engine.manners import asked_to_wait
 from orderflow.engine.trouble import trouble
 from orderflow.ports import Dispatcher, Links, Provider
 from orderflow.records import TELL_HOST, Declined, Happened, InboxKey, InDoubt, LeasedEffect, NotExecuted, Order, Outcome, Timing, Told
@@ -21,8 +21,7 @@ _log = structlog.get_logger()
 # an answer is one of a kind by its attempt; that there was none is said once per effect: two workers that both held it
 # through a lost lease must not send the order back twice, the second time out of its next attempt to complete
 _NO_ANSWER = "no answer"
-CALL_SHARE = 0.8
-"""A call may take this share of its lease, so that two workers never call at once."""
+_CUT = InDoubt(CUT)
 
 
 @frozen
@@ -45,18 +44,32 @@ def lease(effect: LeasedEffect, declared: Effect | None) -> Call | AnswerLost:
 class Effects:
     """Carries out effects of all providers."""
 
-    def __init__(self, door: Door, links: Links, dispatcher: Dispatcher) -> None:
+    def __init__(self, door: Door, links: Links, dispatcher: Dispatcher, calls: Calls | None = None) -> None:
+        self._calls = calls or Calls()
         self._door = door
         self._links = links
         self._dispatcher = dispatcher
 
     async def due(self, limit: int) -> list[LeasedEffect]:
-        """Take what is due."""
-        return await self._dispatcher.take(self._door.clock.now(), self._door.scope, limit)
+        """Take what is due and may be called."""
+        now, manners = self._door.clock.now(), self._door.manners
+        found = await self._dispatcher.take(now, self._door.scope_at(now), manners.room(now, limit))
+        for effect in found:
+            if effect.name != TELL_HOST:
+                manners.begun(effect.provider, now)
+        return found
 
     async def carry_out(self, effect: LeasedEffect) -> None:
         """Carry out one leased effect and report what became of it."""
-        await self._dispatcher.ended(effect, await self._carried_out(effect))
+        about = {"order_id": effect.key.order_id, "effect": effect.name, "provider": effect.provider}
+        try:
+            with self._door.telemetry.span("effect", about, effect.trace) as span:
+                again_at = await self._carried_out(effect)
+                span.note(attempt=effect.attempt, ended="done" if again_at is None else "owed again")
+        finally:
+            if effect.name != TELL_HOST:
+                self._door.manners.ended(effect.provider)
+        await self._dispatcher.ended(effect, again_at)
 
     async def _carried_out(self, effect: LeasedEffect) -> float | None:
         """Carry it out; when it is owed again, if it is."""
@@ -74,14 +87,21 @@ class Effects:
             return await self._retry(effect, provider.timing.lease, "not declared in this version")
         if isinstance(lease(effect, declared), AnswerLost):
             outcome: Outcome = InDoubt("an earlier attempt was begun and never answered")
+        elif self._calls.over:  # leased and not begun: whoever takes it next may call
+            return await self._retry(effect, 0.0, CUT, spare=True)
         else:
             outcome = await self._perform(provider, declared, order)
+            self._door.manners.answered(provider.name, outcome, self._door.clock.now())
+            if outcome is _CUT and not declared.once:
+                return await self._retry(effect, 0.0, CUT, spare=True)
         return await self._report(provider, declared, effect, outcome)
 
     async def _perform(self, provider: Provider, declared: Effect, order: Order) -> Outcome:
         try:
-            async with asyncio.timeout(provider.timing.lease * CALL_SHARE):
+            async with self._calls.within(provider.timing.lease):
                 return await provider.perform(declared.name, order, self._links)
+        except CallCut:
+            return _CUT
         except TimeoutError:
             return InDoubt("no answer within the lease")
         except Exception as error:  # noqa: BLE001  an adapter's bug must not leave a call unanswered
@@ -104,8 +124,12 @@ class Effects:
             await self._reply_of_kind(declared, effect, "refused", outcome.why, str(effect.attempt))
         elif isinstance(outcome, InDoubt) and declared.once:
             await self._reply_of_kind(declared, effect, "answer_lost", outcome.why, _NO_ANSWER)
-        elif effect.attempt < provider.timing.effect_attempts:
-            wait = _retry_wait(provider.timing, effect.attempt)
+        elif isinstance(outcome, NotExecuted) and outcome.throttled:
+            again_at = await self._retry(effect, asked_to_wait(provider.timing, outcome.retry_after), outcome.why, spare=True)
+            await self._door.store.block(provider.name, again_at)
+            return again_at
+        elif (tried := effect.attempt - effect.spared) < provider.timing.effect_attempts:
+            wait = _retry_wait(provider.timing, tried)
             if isinstance(outcome, NotExecuted) and outcome.retry_after is not None:
                 wait = max(wait, outcome.retry_after)
             return await self._retry(effect, wait, outcome.why)
@@ -113,9 +137,9 @@ class Effects:
             await self._reply_of_kind(declared, effect, "undelivered", outcome.why, _NO_ANSWER)
         return None
 
-    async def _retry(self, effect: LeasedEffect, wait: float, why: str) -> float:
+    async def _retry(self, effect: LeasedEffect, wait: float, why: str, *, spare: bool = False) -> float:
         at = self._door.clock.now() + wait
-        await self._door.store.retry_effect(effect, at, why)
+        await self._door.store.retry_effect(effect, at, why, spare)
         self._door.stirred.set()  # the worker sleeps until the lease's end; the retry is due before
         return at
 
@@ -141,8 +165,10 @@ class Effects:
             inferred=row.kind in (Kind.INFERRED, Kind.JUMP),
         )
         try:
-            async with asyncio.timeout(provider.timing.lease * CALL_SHARE):
+            async with self._calls.within(provider.timing.lease):
                 await self._door.hosts.tell(told)
+        except CallCut:
+            return await self._retry(effect, 0.0, CUT, spare=True)
         except Exception as error:  # noqa: BLE001  the host's code may raise anything; it is told again
             _log.error("host.raised", order_id=order.id, state=effect.about, **trouble(error))
             return await self._retry(effect, _retry_wait(provider.timing, effect.attempt), f"the host raised {type(error).__name__}")

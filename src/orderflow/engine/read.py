@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 
 import structlog
 
 from orderflow.engine.accept import Door
+from orderflow.engine.calls import CUT, CallCut, Calls
 from orderflow.engine.commits import read_wait
-from orderflow.engine.effects import CALL_SHARE
+from orderflow.engine.manners import asked_to_wait
 from orderflow.engine.trouble import trouble
 from orderflow.lifecycle.decide import pollable
 from orderflow.ports import Provider
-from orderflow.records import DueDeadline, InboxKey, LeasedRead, ReadAt, ReadForward, ReadStop, Seen, Unread
+from orderflow.records import DueDeadline, InboxKey, LeasedRead, Order, ReadAt, ReadForward, ReadStop, Seen, Unread
 from orderflow.vocabulary import Event, Observation, Origin
 
 _log = structlog.get_logger()
@@ -22,32 +22,56 @@ _log = structlog.get_logger()
 class Reader:
     """Reads the status of orders that are due."""
 
-    def __init__(self, door: Door, dice: random.Random) -> None:
+    def __init__(self, door: Door, dice: random.Random, calls: Calls | None = None) -> None:
+        self._calls = calls or Calls()
         self._door = door
         self._dice = dice
 
     async def due(self, limit: int) -> list[LeasedRead]:
-        """Take what is due."""
-        return await self._door.store.lease_reads(self._door.clock.now(), self._door.scope, limit)
+        """Take what is due and may be called."""
+        now, manners = self._door.clock.now(), self._door.manners
+        found = await self._door.store.lease_reads(now, self._door.scope_at(now), manners.room(now, limit))
+        for leased in found:
+            manners.begun(leased.provider, now)
+        return found
 
     async def read(self, leased: LeasedRead) -> None:
         """Read one order and let the door judge what was seen."""
+        about = {"order_id": leased.order_id, "provider": leased.provider}
+        try:
+            with self._door.telemetry.span("read", about, "") as span:
+                span.note(outcome=await self._read(leased))
+        finally:
+            self._door.manners.ended(leased.provider)
+
+    async def _read(self, leased: LeasedRead) -> str:
+        """Read, and say how it ended."""
         provider = self._door.providers[leased.provider]
         started = self._door.clock.now()
         order = await self._door.store.load(leased.order_id)
-        try:
-            async with asyncio.timeout(provider.timing.lease * CALL_SHARE):
-                seen = await provider.read(order)
-        except TimeoutError:
-            seen = Unread("no answer within the lease")
-        except Exception as error:  # noqa: BLE001  an adapter's bug must not stop the reads of other orders
-            _log.error("read.adapter_raised", order_id=order.id, **trouble(error))
-            seen = Unread(f"the adapter raised {type(error).__name__}")
+        seen = await self._seen(provider, order)
+        self._door.manners.answered(provider.name, seen, self._door.clock.now())
         if isinstance(seen, Seen):
             observation = Observation(seen.status, order.version, seen.data, seen.mismatch, seen.note)
             await self._door.observe(order.id, observation, leased.tries, f"{order.id}:{started!r}")
         else:
             await self._put_off(provider, leased, order.version, seen)
+            if seen.throttled:
+                until = self._door.clock.now() + asked_to_wait(provider.timing, seen.retry_after)
+                await self._door.store.block(provider.name, until)
+        return type(seen).__name__
+
+    async def _seen(self, provider: Provider, order: Order) -> Seen | Unread:
+        try:
+            async with self._calls.within(provider.timing.lease):
+                return await provider.read(order)
+        except CallCut:
+            return Unread(CUT)
+        except TimeoutError:
+            return Unread("no answer within the lease", unreachable=True)
+        except Exception as error:  # noqa: BLE001  an adapter's bug must not stop the reads of other orders
+            _log.error("read.adapter_raised", order_id=order.id, **trouble(error))
+            return Unread(f"the adapter raised {type(error).__name__}")
 
     async def _put_off(self, provider: Provider, leased: LeasedRead, version: int, unread: Unread) -> None:
         _log.info("read.failed", order_id=leased.order_id, why=unread.why)
@@ -56,7 +80,8 @@ class Reader:
         if not pollable(provider.table, order.snapshot):  # it moved while we failed to read
             await self._door.store.plan_read(order.id, now, ReadStop())
             return
-        if order.version != version:  # as a stale read: the move planned a read, which this failure must not put off
+        # as a stale read: the move planned a read, which this failure must not put off. Nor must our own stopping put one off
+        if order.version != version or self._calls.over:
             await self._door.store.plan_read(order.id, now, ReadForward(provider.timing.read_interval))
         else:
             wait = read_wait(provider.timing, leased.tries + 1, self._dice.uniform(-1, 1))
@@ -79,4 +104,6 @@ class Deadlines:
         """Let the door judge one clock event; whatever it decides, the deadline is gone with it."""
         key = InboxKey(Origin.CLOCK.value, f"{deadline.order_id}:{deadline.name}:{deadline.version}")
         event = Event(deadline.name, Origin.CLOCK)
-        await self._door.tell(deadline.order_id, event, key, deadline=deadline)
+        about = {"order_id": deadline.order_id, "provider": deadline.provider, "trigger": deadline.name}
+        with self._door.telemetry.span("deadline", about, ""):
+            await self._door.tell(deadline.order_id, event, key, deadline=deadline)

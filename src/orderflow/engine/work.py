@@ -1,6 +1,7 @@
 """The loops of a worker: effects, reads, deadlines; woken by commits in this process, by what is due, and by a poll beneath.
 
-Stopping drains: nothing new is taken, what is in flight may finish within the grace.
+Stopping drains: nothing new is taken, what is in flight may finish within the grace. What is not finished then is cut and given back:
+owed or planned again now, or reported lost where nobody can know whether a once-effect's call arrived. Nothing stays leased.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
+from attrs import frozen
 
 from orderflow.engine.accept import Door
+from orderflow.engine.calls import Calls
 from orderflow.engine.effects import Effects
 from orderflow.engine.read import Deadlines, Reader
 from orderflow.engine.trouble import trouble
@@ -21,6 +24,23 @@ from orderflow.ports import Dispatcher, Links
 T = TypeVar("T")
 _log = structlog.get_logger()
 _SHORTEST_WAIT = 0.005
+_GIVING_BACK = 5.0  # seconds beyond the grace for writing what became of what was cut: a database that is away must not hold us longer
+
+
+@frozen
+class Health:
+    """How a worker is.
+
+    ``age``: seconds since it last looked at the database (or began); ``reached``: whether that look was answered (None: there was
+    none yet); ``poll``: the longest silence between two looks, in seconds, when all is well; ``in_hand``: effects and reads that it
+    holds leased, after its end those that it could not give back; ``draining``: it takes nothing new.
+    """
+
+    age: float
+    reached: bool | None
+    poll: float
+    in_hand: int
+    draining: bool
 
 
 class Worker:
@@ -33,32 +53,55 @@ class Worker:
         self._poll = poll
         self._width = width
         self._dispatcher = dispatcher
-        self._effects = Effects(door, links, dispatcher)
-        self._reader = Reader(door, dice)
+        self._calls = Calls()
+        self._effects = Effects(door, links, dispatcher, self._calls)
+        self._reader = Reader(door, dice, self._calls)
         self._deadlines = Deadlines(door)
         self._in_flight: set[asyncio.Task[bool]] = set()
         self._hurry = True
         self._vain = 0  # looks in a row that took nothing although something was due
         self._stopping = False
         self._loop: asyncio.Task[None] | None = None
+        self._looked = 0.0  # when, by the event loop's clock
+        self._reached: bool | None = None
+        self._left = 0  # given back by nobody
+
+    @property
+    def health(self) -> Health:
+        """How it is now; may be asked from any thread."""
+        age = self._loop.get_loop().time() - self._looked if self._loop is not None else 0.0
+        return Health(age, self._reached, self._poll, len(self._in_flight) + self._left, self._stopping)
 
     async def start(self) -> None:
         """Begin to work in the background."""
         await self._dispatcher.open(self._door.stirred.set)
+        self._looked = asyncio.get_running_loop().time()
         self._loop = asyncio.create_task(self._run(), name="orderflow-worker")
 
-    async def stop(self, grace: float = 10.0) -> None:
-        """Take nothing new, let what is in flight finish within the grace."""
+    async def stop(self, grace: float = 20.0) -> None:
+        """Take nothing new; let what is in flight finish within ``grace`` seconds; cut the rest and give it back."""
         self._stopping = True
         self._door.stirred.set()
-        if self._loop is not None:
-            await self._loop
-        if self._in_flight:
-            _, late = await asyncio.wait(self._in_flight, timeout=grace)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await self._settled(grace)
+        self._calls.cut()
+        late = await self._settled(_GIVING_BACK)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        self._left += self._loop in late  # nobody knows what it was about to take
+        if self._left:  # the database did not take it: another worker takes over when the leases have run out
+            _log.error("worker.leases_left", count=self._left)
         await self._dispatcher.close()
+
+    async def _settled(self, within: float) -> set[asyncio.Task[Any]]:
+        """Wait so many seconds for the loop to end and for all that it took; what has not ended by then."""
+        now = asyncio.get_running_loop().time
+        end = now() + within
+        if self._loop is not None:
+            await asyncio.wait({self._loop}, timeout=within)
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=max(0.0, end - now()))
+        return {task for task in (self._loop, *self._in_flight) if task is not None and not task.done()}
 
     async def abandon(self) -> None:
         """As a kill would end it: at once, answering nothing, its leases left to run out. For rehearsals."""
@@ -74,10 +117,13 @@ class Worker:
             self._door.stirred.clear()
             try:
                 await self._door.meet_listeners(self._poll)
+                await self._door.heed(self._poll)
                 taken = await self._look()
+                self._reached = True
             except Exception as error:  # noqa: BLE001  a database away for a moment must not end the worker
                 _log.error("worker.look_failed", **trouble(error))
-                taken, self._hurry = 0, False
+                taken, self._hurry, self._reached = 0, False, False
+            self._looked = asyncio.get_running_loop().time()
             if taken:
                 self._vain = 0
             elif not self._stopping:
@@ -89,11 +135,11 @@ class Worker:
         free = self._width - len(self._in_flight)
         # what cannot be taken, or not be brought, is due all the same: looking again at once would spin
         self._hurry = free > 0 and brought == len(deadlines)
-        if free <= 0:
+        if free <= 0 or self._stopping:
             return brought
         begun = self._begin(await self._effects.due(free), self._effects.carry_out)
         free -= begun
-        return brought + begun + (self._begin(await self._reader.due(free), self._reader.read) if free else 0)
+        return brought + begun + (self._begin(await self._reader.due(free), self._reader.read) if free and not self._stopping else 0)
 
     def _begin(self, found: Sequence[T], run: Callable[[T], Awaitable[None]]) -> int:
         for item in found:
@@ -104,6 +150,8 @@ class Worker:
 
     def _ended(self, task: asyncio.Task[bool]) -> None:
         self._in_flight.discard(task)
+        if self._stopping and (task.cancelled() or not task.result()):
+            self._left += 1
         if not self._hurry:
             self._door.stirred.set()
 
@@ -116,14 +164,16 @@ class Worker:
         return True
 
     async def _wait(self) -> None:
+        now = self._door.clock.now()
+        spoken_again = self._door.manners.until(now)
         try:
-            due = await self._door.store.next_due(self._door.scope)
+            due = await self._door.store.next_due(self._door.scope_at(now))
         except Exception as error:  # noqa: BLE001  as above
             _log.error("worker.look_failed", **trouble(error))
             due = None
         wait = self._poll
-        if due is not None and self._hurry:
-            left = due - self._door.clock.now()
+        if self._hurry and (soon := [at for at in (due, spoken_again) if at is not None]):
+            left = min(soon) - self._door.clock.now()
             self._vain = self._vain + 1 if left <= 0 else 0  # another worker holds it, or it has to wait: look ever more seldom
             wait = min(wait, max(left, _SHORTEST_WAIT * 2 ** min(self._vain, 20)))
         waiting = {asyncio.ensure_future(self._door.stirred.wait()), asyncio.ensure_future(self._door.clock.sleep(wait))}

@@ -36,7 +36,7 @@ def cells_of(
             mine = [edge for edge in edges if edge.source == state and edge.event == event]
             reads = union_of_reads(facts, mine)
             for given in valuations(reads):
-                enabled = [edge for edge in mine if edge.holds.pick(given)]
+                enabled = [edge for edge in mine if edge.holds.pick(given) and not edge.unchecked]
                 if len(enabled) > 1:
                     targets = " and ".join(edge.target for edge in enabled)
                     raise Ambiguous(f"{event} in {state}: edges to {targets} are enabled at once for {given or 'any facts'}")
@@ -45,7 +45,7 @@ def cells_of(
             row[event] = Cell(
                 origin=origin,
                 edges=tuple(mine),
-                only=mine[0] if len(mine) == 1 and not reads else None,
+                only=mine[0] if len(mine) == 1 and not reads and not mine[0].unchecked else None,
                 choice=Choice(reads, lambda given, mine=mine: next((e for e in mine if e.holds.pick(given)), None)),  # type: ignore[misc]
                 default=DEFAULTS[origin](state, mine, late),
             )

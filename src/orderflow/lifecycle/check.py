@@ -15,7 +15,10 @@ compile.py, on the table and by other means: a table may also be built by hand, 
     reading           over unknown states, inconsistent with what it proves, or never able to prove it
 
 Beside the rules, every declared property is judged over all paths (paths.py): one that fails, or that is vacuous, is a problem named
-``property-fails`` or ``property-vacuous``. There are no unchecked guards: what is not built of declared facts does not compile.
+``property-fails`` or ``property-vacuous``.
+
+A guard that cannot be enumerated does not compile, for what was not checked does not run. ``check_sketches`` judges what is left: such a
+guard is a problem named ``guard-unresolved``, and whatever hangs on what it says is ``unchecked`` or ``property-unchecked``: never passed.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from orderflow.lifecycle.decide import decide, pollable, settled
 from orderflow.lifecycle.explore import Moves, Pair, leading_to, reachable
 from orderflow.lifecycle.facts import Value, valuations
 from orderflow.lifecycle.observe import observe
-from orderflow.lifecycle.paths import Judged, Verdict, judge
+from orderflow.lifecycle.paths import Judged, Verdict, agreed, judge
 from orderflow.lifecycle.table import Edge, Table
 from orderflow.vocabulary import Applied, Event, Observation, Origin, Snapshot
 
@@ -79,25 +82,52 @@ class _Material:
 def check(table: Table) -> Report:
     """Check a table against every rule above, and judge its properties."""
     material = _Material(table, reachable(table))
-    problems = tuple(Problem(name, where, why) for name, rule in RULES.items() for where, why in rule(material))
     judged = judge(table, material.moves)
-    problems += tuple(_broken(one) for one in judged if one.verdict is not Verdict.HOLDS)
-    figures = Figures(
+    return Report(table.name, (*_problems(material), *_broken(judged)), _figures(material), judged)
+
+
+def check_sketches(never: Table, always: Table) -> Report:
+    """Check what can be said in spite of opaque guards: ``never`` has them say no, ``always`` yes (``DeclarationError.sketches``)."""
+    no, yes = _Material(never, reachable(never)), _Material(always, reachable(always))
+    sure = {pair: tuple(move for move in out if not move[0].unchecked) for pair, out in yes.moves.items()}
+    worlds = {"no": no, "yes": yes, "now yes, now no": _Material(never, sure)}
+    found = {said: {(one.rule, one.where): one for one in _problems(material)} for said, material in worlds.items()}
+    opaque = [edge for edge in never.edges if edge.unchecked]
+    guards = " and ".join(dict.fromkeys(edge.guard for edge in opaque))
+    problems = {("", _name(edge)): Problem("guard-unresolved", _name(edge), f"{edge.guard}: {edge.unchecked}") for edge in opaque}
+    for said, mine in found.items():
+        for key, one in mine.items():
+            unsure = Problem("unchecked", one.where, f"{one.rule}, were {guards} to say {said}: {one.explanation}")
+            problems.setdefault(key, one if key in found["no"] and key in found["yes"] else unsure)
+    judged = agreed(judge(never, no.moves), judge(always, yes.moves))
+    return Report(never.name, (*problems.values(), *_broken(judged, guards)), _figures(yes), judged)
+
+
+def _problems(material: _Material) -> list[Problem]:
+    return [Problem(name, where, why) for name, rule in RULES.items() for where, why in rule(material)]
+
+
+def _figures(m: _Material) -> Figures:
+    table = m.table
+    return Figures(
         states=len(table.states),
         events=len(table.events),
         edges=len(table.edges),
         cells=len(table.states) * len(table.events),
         answers=sum(1 for _ in _answers(table)),
-        pairs=len(material.moves),
+        pairs=len(m.moves),
     )
-    return Report(table.name, problems, figures, judged)
 
 
-def _broken(judged: Judged) -> Problem:
-    promised = judged.promised
-    if judged.verdict is Verdict.VACUOUS:
-        return Problem("property-vacuous", promised.name, f"{promised.text}: {judged.missing} never happens, so it says nothing")
-    return Problem("property-fails", promised.name, f"{promised.text}: not so on {', '.join(judged.steps) or 'the very start'}")
+def _broken(judged: tuple[Judged, ...], guards: str = "") -> Iterator[Problem]:
+    for one in judged:
+        name, text = one.promised.name, one.promised.text
+        if one.verdict is Verdict.VACUOUS:
+            yield Problem("property-vacuous", name, f"{text}: {one.missing} never happens, so it says nothing")
+        elif one.verdict is Verdict.FAILS:
+            yield Problem("property-fails", name, f"{text}: not so on {', '.join(one.steps) or 'the very start'}")
+        elif one.verdict is Verdict.UNCHECKED:
+            yield Problem("property-unchecked", name, f"{text}: hangs on {guards}")
 
 
 Found = Iterator[tuple[str, str]]
@@ -130,7 +160,7 @@ def _unreachable(m: _Material) -> Found:
 def _never_enabled(m: _Material) -> Found:
     used = {id(edge) for out in m.moves.values() for edge, _ in out}
     for edge in m.table.edges:
-        if id(edge) not in used:
+        if id(edge) not in used and not edge.unchecked:
             yield _name(edge), f"no order ever stands in {edge.source} with {edge.guard or 'any facts'}"
 
 

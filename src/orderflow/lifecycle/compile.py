@@ -16,7 +16,7 @@ Each refusal is a ``DeclarationError`` with a rule name of its own:
     origin-default    an origin for which no default answer is defined
     final-edge        an edge that leaves a final state
     dead-end          a state that is not final and that no edge leaves
-    guard-unresolved  a guard that is not built of this lifecycle's facts
+    guard-unresolved  a guard that is no function of this lifecycle's facts (raised last: check looks at what is left)
     fact-unknown      an edge sets, or a guard asks for, a fact or a value that was not declared
     ambiguous         two edges of one (state, event) that can both be enabled
     once-unasked      a once-effect on an edge of a clock, claim, observation or operator
@@ -34,9 +34,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from attrs import evolve
+
+from orderflow.errors import DeclarationError
 from orderflow.lifecycle.cells import DEFAULTS, Ambiguous, cells_of, union_of_reads
 from orderflow.lifecycle.declared import Declared, EdgeSpec, Refusal
-from orderflow.lifecycle.facts import Choice, Facts, Guard, Value
+from orderflow.lifecycle.facts import Choice, Facts, Function, Guard, Opaque, Value
 from orderflow.lifecycle.properties import Property
 from orderflow.lifecycle.table import Edge, Reading, Reads, StateInfo, Table, frozen_map
 from orderflow.vocabulary import Kind, Origin, Step
@@ -55,6 +58,23 @@ def compile_table(declared: Declared) -> Table:
     states = _states(declared, refuse)
     facts = {name: fact.values for name, fact in declared.facts.items()}
     edges = _edges(declared, facts, refuse)
+    table = _table(declared, states, facts, edges, refuse)
+    opaque = [edge for edge in edges if edge.unchecked]
+    if opaque:
+        said_yes = tuple(evolve(edge, holds=Choice((), _always)) if edge.unchecked else edge for edge in edges)
+        always = _table(declared, states, facts, said_yes, refuse)
+        why = "; ".join(f"{edge.event}: {edge.source} -> {edge.target} has the guard {edge.guard}: {edge.unchecked}" for edge in opaque)
+        raise DeclarationError(declared.class_name, "guard-unresolved", why, sketches=(table, always))
+    return table
+
+
+def _table(
+    declared: Declared,
+    states: Mapping[str, StateInfo],
+    facts: Mapping[str, tuple[Value, ...]],
+    edges: tuple[Edge, ...],
+    refuse: Refusal,
+) -> Table:
     events = _events(edges, refuse)
     out = {state: tuple(e for e in edges if e.source == state) for state in states}
     _check_edges(edges, states, refuse)
@@ -131,28 +151,42 @@ def _check_spec(declared: Declared, spec: EdgeSpec, where: str, facts: Mapping[s
     for fact, value in spec.sets.items():
         if value not in facts.get(fact, ()):
             refuse("fact-unknown", f"{where} sets {fact} = {value!r}, which is not declared")
+    if unresolved := _unresolved(declared, spec.expects):
+        refuse("guard-unresolved", f"{where} has an expectation: {unresolved}")
     for guard in (spec.cond, spec.expects):
-        if guard is None:
-            continue
-        if not isinstance(guard, Guard) or any(declared.facts.get(fact.name) is not fact for fact in guard.facts()):
-            refuse("guard-unresolved", f"{where} has a guard that is not built of this lifecycle's facts")
-        if guard.strays():
+        if isinstance(guard, Guard) and guard.strays():
             refuse("fact-unknown", f"{where} asks for {sorted(map(str, guard.strays()))}, which no fact can be")
     if any(declared.effects.get(effect.name) is not effect for effect in spec.effects):
         refuse("effect-unanswered", f"{where} has an effect that is not declared in the class body")
 
 
+def _unresolved(declared: Declared, guard: object) -> str:
+    """Why a guard is no function of this lifecycle's facts; "" where it is one, or there is none."""
+    if isinstance(guard, Function):
+        try:
+            guard.enumerate(declared.facts)
+        except Opaque as opaque:
+            return str(opaque)
+    if guard is not None and not isinstance(guard, Guard):
+        return "it is neither built of facts nor a function of them"
+    strange = guard is not None and any(declared.facts.get(fact.name) is not fact for fact in guard.facts())
+    return "it reads facts that are not declared here" if strange else ""
+
+
 def _edge(declared: Declared, event: str, spec: EdgeSpec, source: str, target: str) -> Edge:
     effects = tuple(effect.freeze() for effect in spec.effects)
-    reads = _reads(declared, spec.cond)
+    unresolved = _unresolved(declared, spec.cond)
+    cond = None if unresolved else spec.cond
+    reads = _reads(declared, cond)
+    holds = Choice(reads, cond.holds if cond else _never if unresolved else _always)
     return Edge(
         event=event,
         origin=spec.origin,
         source=source,
         target=target,
-        guard=spec.cond.text if spec.cond else "",
+        guard="" if spec.cond is None else str(getattr(spec.cond, "text", spec.cond)) or "a nameless guard",
         reads=reads,
-        holds=Choice(reads, spec.cond.holds if spec.cond else _always),
+        holds=holds,
         sets=frozen_map(spec.sets),
         effects=effects,
         cause=spec.cause,
@@ -162,11 +196,16 @@ def _edge(declared: Declared, event: str, spec: EdgeSpec, source: str, target: s
         expects=spec.expects.text if spec.expects else "",
         expected=Choice(_reads(declared, spec.expects), spec.expects.holds if spec.expects else _always),
         step=Step(event, spec.origin, source, target, Kind.STEP, effects),
+        unchecked=unresolved,
     )
 
 
 def _always(_facts: Facts) -> bool:
     return True
+
+
+def _never(_facts: Facts) -> bool:
+    return False
 
 
 def _reads(declared: Declared, guard: Guard | None) -> Reads:

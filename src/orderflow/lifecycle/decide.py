@@ -21,7 +21,8 @@ def decide(table: Table, snapshot: Snapshot, event: Event) -> Decision:
     except KeyError:
         raise _unknown(table, snapshot, event) from None
     if event.origin is not cell.origin:
-        detail = f"not a {event.origin}: {event.name} has origin {cell.origin}"
+        article = "an" if event.origin[0] in "aeiou" else "a"
+        detail = f"not {article} {event.origin}: {event.name} has origin {cell.origin}"
         return Refused(Reason.WRONG_ORIGIN, snapshot.state, detail, legal(table, snapshot))
     edge = cell.only
     if edge is None and cell.edges:

@@ -6,7 +6,7 @@ into an immutable ``Table``; see compile.py for what is refused. Nothing here ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import statemachine
@@ -19,7 +19,7 @@ from statemachine.transition_list import TransitionList
 from orderflow.errors import DeclarationError
 from orderflow.lifecycle.compile import compile_table
 from orderflow.lifecycle.declared import Declared, EdgeSpec, EffectSpec, ReadingSpec
-from orderflow.lifecycle.facts import Fact, Flag, Guard, Value
+from orderflow.lifecycle.facts import Fact, Facts, Flag, Function, Guard, Value
 from orderflow.lifecycle.table import Table
 from orderflow.vocabulary import Cause, Evidence, Origin, Strength
 
@@ -104,18 +104,21 @@ def edge(
     evidence: Evidence,
     label: str,
     *,
-    cond: Guard | None = None,
+    cond: Guard | Callable[[Facts], bool] | None = None,
     sets: Mapping[str, Value] | None = None,
     effects: Iterable[EffectSpec] = (),
     recovery: bool = False,
-    expects: Guard | None = None,
+    expects: Guard | Callable[[Facts], bool] | None = None,
 ) -> TransitionList:
     """One line of the table: who says so, from where to where, who caused it, on what evidence, what a drawing calls it;
     then under which guard, what facts it sets, and what is owed to the outside.
 
-    Several edges of one event are joined with ``|``. ``expects`` is a guard that should hold here if the order's facts
-    were derived rightly: breaking it warns, never refuses. ``recovery`` marks an edge out of a provisional state.
+    Several edges of one event are joined with ``|``. A guard is an expression over facts or a function of them
+    (``def ready(facts): return facts["paid"]``), which is asked here and now for all of its answers. ``expects`` is a guard
+    that should hold here if the order's facts were derived rightly: breaking it warns, never refuses. ``recovery`` marks an
+    edge out of a provisional state.
     """
+    cond, expects = _guard(cond), _guard(expects)
     spec = EdgeSpec(origin, cond, dict(sets or {}), tuple(effects), cause, evidence, label, recovery, expects)
     for transition in transitions:
         # anything the library was told beside source and target would run outside the table
@@ -125,6 +128,10 @@ def edge(
         if isinstance(cond, Guard):
             transition.cond.add(_oracle_guard(cond), priority=CallbackPriority.INLINE, expected_value=True)
     return transitions
+
+
+def _guard(given: Guard | Callable[[Facts], bool] | None) -> Guard | None:
+    return Function(given) if callable(given) else given
 
 
 def _oracle_guard(guard: Guard) -> Any:

@@ -1,14 +1,15 @@
 """Facts and the guards over them: finite, declared, enumerable. Pure.
 
-A guard is a small expression over declared facts (``url_allowed & ~by_sms``, ``claimed.is_("cancel")``), so every guard
-can be read aloud, enumerated over all valuations, and proven exclusive with its neighbours. There are no opaque guards.
+A guard is a small expression over declared facts (``url_allowed & ~by_sms``, ``claimed.is_("cancel")``), or a Python function of
+them; either way it is enumerated over all valuations of the facts it reads, and the table keeps the answers: what ``check`` judges is
+what ``decide`` decides. A guard that cannot be enumerated is opaque, and no lifecycle runs on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 Value = bool | str
 T = TypeVar("T")
@@ -86,6 +87,9 @@ class Fact:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
+    def __str__(self) -> str:
+        return self.name
+
     def facts(self) -> frozenset[Fact]:
         """Itself: so that guards and facts can both be asked what they read."""
         return frozenset({self})
@@ -134,6 +138,81 @@ def valuations(facts: tuple[tuple[str, tuple[Value, ...]], ...]) -> Iterator[dic
     names = [name for name, _ in facts]
     for values in product(*(values for _, values in facts)):
         yield dict(zip(names, values, strict=True))
+
+
+class Opaque(Exception):
+    """A guard that is no function of the declared facts; says why."""
+
+
+class Function(Guard):
+    """A Python function of the facts, as a guard. It is asked while the lifecycle is made, and never again."""
+
+    def __init__(self, function: Callable[[Facts], bool]) -> None:
+        self._function = function
+        self._choice: Choice[bool] | None = None
+        super().__init__(self._answer, (), self._called)
+
+    def enumerate(self, declared: Mapping[str, Fact]) -> None:
+        """Ask it under every valuation of the facts that it reads, twice.
+
+        Raises:
+            Opaque: it reads what is no fact, or no fact at all, raises, or answers otherwise than with one True or False.
+        """
+        seen: set[str] = set()
+        asked = -1
+        while asked < len(seen):  # what it reads may hang on what it has read
+            asked = len(seen)
+            reads = tuple((name, fact.values) for name, fact in declared.items() if name in seen)
+            self._choice = Choice(reads, lambda given: self._asked(declared, given, seen))
+        if not seen:
+            raise Opaque("it reads no fact, so its answer hangs on something else")
+        self._parts = tuple(fact for name, fact in declared.items() if name in seen)
+
+    def _asked(self, declared: Mapping[str, Fact], given: Facts, seen: set[str]) -> bool:
+        facts = _Watched({name: given.get(name, fact.values[0]) for name, fact in declared.items()}, seen)
+        try:
+            answers: set[object] = {self._function(facts), self._function(facts)}
+        except Exception as error:  # noqa: BLE001  anybody's code; its message may quote anything
+            raise Opaque(facts.stray or f"it raises {type(error).__name__}") from None
+        if facts.stray:
+            raise Opaque(facts.stray)
+        answer = answers.pop()
+        if answers:
+            raise Opaque("it answers the same facts in two ways")
+        if not isinstance(answer, bool):
+            raise Opaque("it answers neither True nor False")
+        return answer
+
+    def _answer(self, facts: Facts) -> bool:
+        return cast("Choice[bool]", self._choice).pick(facts)
+
+    def _called(self) -> str:
+        name: str = getattr(self._function, "__name__", "a callable")
+        if name != "<lambda>":
+            return name
+        reads = ", ".join(str(part) for part in self._parts)
+        return f"a function of {reads}" if reads else f"the lambda of line {self._function.__code__.co_firstlineno}"
+
+
+class _Watched(Mapping[str, Value]):
+    """Facts that note which of them were read."""
+
+    def __init__(self, facts: Facts, seen: set[str]) -> None:
+        self._facts, self._seen = facts, seen
+        self.stray = ""
+
+    def __getitem__(self, name: str) -> Value:
+        if name not in self._facts:
+            self.stray = f"it asks for {name!r}, which is no fact here"
+        else:
+            self._seen.add(name)
+        return self._facts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._facts)
+
+    def __len__(self) -> int:
+        return len(self._facts)
 
 
 class Choice(Generic[T]):

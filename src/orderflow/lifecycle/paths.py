@@ -4,7 +4,7 @@ Paths are of edges: what the provider did. A jump tells only what was seen of on
 
 A property holds, fails (with a shortest counterexample) or is vacuous: nothing that it speaks of can happen, so it says nothing. One
 that holds carries a shortest path on which what it speaks of happens. ``leans_on`` is the weakest evidence without whose edges it no
-longer holds.
+longer holds. A guard that could not be enumerated may say anything at any time: what hangs on it is unchecked, and never holds.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from orderflow.lifecycle.explore import Moves, Pair, starts
-from orderflow.lifecycle.properties import Bound, Pattern, Property, Where
+from orderflow.lifecycle.properties import Bound, Pattern, Property, Unsure, Where
 from orderflow.lifecycle.table import Edge, Table
 from orderflow.vocabulary import Strength
 
@@ -31,12 +31,13 @@ class Verdict(StrEnum):
     HOLDS = "holds"
     FAILS = "fails"
     VACUOUS = "vacuous"
+    UNCHECKED = "unchecked"
 
 
 @frozen
 class Judged:
-    """A property's verdict. ``path``: the edges of the witness, or of the counterexample; empty where it is vacuous, ``missing`` then
-    names what never happens. ``leans_on``: "", ``inferred`` or ``assumed``."""
+    """A property's verdict. ``path``: the edges of the witness, or of the counterexample; empty where it is unchecked, or vacuous:
+    ``missing`` then names what never happens. ``leans_on``: "", ``inferred`` or ``assumed``."""
 
     promised: Property
     verdict: Verdict
@@ -62,6 +63,22 @@ def judge(table: Table, moves: Moves) -> tuple[Judged, ...]:
     return tuple(_judge(table, moves, promised, weaker) for promised in table.properties)
 
 
+def agreed(never: tuple[Judged, ...], always: tuple[Judged, ...]) -> tuple[Judged, ...]:
+    """The verdicts that stand whatever the unchecked guards say: judged with them saying always no, and always yes.
+
+    What holds in both holds on every path between, for the walk counts on no unchecked edge to bring an answer. What fails in both
+    fails, unless it waits for something: then an unchecked edge might have brought it.
+    """
+    return tuple(_agreed(no, yes) for no, yes in zip(never, always, strict=True))
+
+
+def _agreed(no: Judged, yes: Judged) -> Judged:
+    waits = no.promised.pattern in (Pattern.EXISTENCE, Pattern.RESPONSE)
+    if no.verdict is not yes.verdict or (waits and no.verdict is Verdict.FAILS):
+        return Judged(no.promised, Verdict.UNCHECKED, ())
+    return no if no.leans_on == Strength.ASSUMED else evolve(no, leans_on=yes.leans_on or no.leans_on)
+
+
 def _judge(table: Table, moves: Moves, promised: Property, weaker: list[tuple[Strength, Moves]]) -> Judged:
     first = _verdict(table, moves, promised)
     if first.verdict is not Verdict.HOLDS:
@@ -85,7 +102,10 @@ def _without(table: Table, moves: Moves, dropped: tuple[Strength, ...]) -> Moves
 
 def _verdict(table: Table, moves: Moves, promised: Property) -> Judged:
     walk = _Walk(table, moves, promised)
-    broken = walk.run() or walk.unanswered()
+    try:
+        broken = walk.run() or walk.unanswered()
+    except Unsure:
+        return Judged(promised, Verdict.UNCHECKED, ())
     if broken is not None:
         return Judged(promised, Verdict.FAILS, walk.path_to(*broken))
     missing = [text for text, met in walk.premises.items() if met is None]
@@ -241,7 +261,7 @@ class _Walk:
     def _onward(self, node: Node) -> Iterator[Node]:
         pair, scope, bit = node
         for edge, onward in self.moves[pair]:
-            if self._taken(edge, pair):
+            if self._taken(edge, pair) and not edge.unchecked:
                 yield self._enter(node, edge, onward, scope, bit)[0]
 
     def path_to(self, came: Node | None, edge: Edge | None) -> tuple[Edge, ...]:

@@ -29,6 +29,10 @@ Known = tuple[Mapping[str, object], Mapping[str, object], Mapping[str, object]]
 """What a lifecycle declares: states and events by name, facts by name."""
 
 
+class Unsure(Exception):
+    """What is asked hangs on a guard that could not be enumerated."""
+
+
 class What:
     """A yes/no about a position. Combine with ``&``, ``|``, ``~``; a guard over facts may stand on the right."""
 
@@ -156,8 +160,16 @@ def by(*origins: Origin) -> What:
 def can(*events: str) -> What:
     """An edge of one of the events is enabled here."""
 
-    def bind(_table: Table, moves: Moves) -> Bound:
-        return lambda _edge, pair: any(edge.event in events for edge, _ in moves[pair])
+    def bind(table: Table, moves: Moves) -> Bound:
+        unsure = {edge.source for edge in table.edges if edge.unchecked and edge.event in events}
+
+        def can_now(_edge: Edge | None, pair: Pair) -> bool:
+            sure = any(edge.event in events and not edge.unchecked for edge, _ in moves[pair])
+            if not sure and pair.state in unsure:
+                raise Unsure
+            return sure
+
+        return can_now
 
     return What(
         bind,

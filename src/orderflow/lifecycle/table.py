@@ -54,6 +54,7 @@ class Edge:
     expects: str
     expected: Choice[bool] = field(repr=False, eq=False)
     step: Step = field(repr=False)
+    unchecked: str = ""  # why its guard is no function of the facts: only in what check looks at, never in a table that runs
 
 
 @frozen

@@ -13,12 +13,14 @@ from attrs import frozen
 from orderflow.engine.accept import Door
 from orderflow.errors import UnknownName
 from orderflow.ports import Provider
+from orderflow.receiver.crowd import Crowd
 from orderflow.receiver.links import SignedLinks
-from orderflow.records import InboxKey, Inlet
+from orderflow.records import Claimed, InboxKey, Inlet
 from orderflow.vocabulary import Event, Ignored, Origin, Reason
 
 _LONGEST_QUERY = 8192
 _MOST_FIELDS = 100
+_LONGEST_BEAT = 0.25  # seconds between two hearings of the same words; who says them meanwhile waits
 _MANNERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _THANKS = b"Thank you. You can close this page."
 
@@ -42,6 +44,7 @@ class Ears:
     def __init__(self, door: Door, links: SignedLinks) -> None:
         self._door = door
         self._links = links
+        self._crowd: Crowd[Reply] = Crowd()
 
     async def hear(self, method: str, path: str, query: bytes) -> Reply:
         """One request; ``path`` is relative to where the receiver is mounted."""
@@ -53,19 +56,22 @@ class Ears:
             return NOT_FOUND
         if method not in inlet.methods:
             return Reply(405, {**_MANNERS, "Allow": ", ".join(inlet.methods)})
+        beat = min(provider.timing.read_interval, _LONGEST_BEAT)
         if inlet.shared:
-            timing = provider.timing
-            now = self._door.clock.now()
-            await self._door.store.notice(provider.name, now, timing.read_interval, timing.notice_fanout)
-            self._door.stirred.set()
-            return DONE
-        order_id = self._links.order_of(provider.name, purpose, token)
+            return await self._crowd.join((provider_name, purpose), beat, lambda: self._hear_of_some(provider))
+        order_id = self._links.order_of(provider_name, purpose, token)
         if order_id is None:
             return NOT_FOUND
-        return await self._hear_order(provider, inlet, order_id, token, query)
-
-    async def _hear_order(self, provider: Provider, inlet: Inlet, order_id: str, token: str, query: bytes) -> Reply:
         claimed = inlet.understand(_parameters(query))
+        return await self._crowd.join((token, claimed), beat, lambda: self._hear_order(provider, inlet, order_id, token, claimed))
+
+    async def _hear_of_some(self, provider: Provider) -> Reply:
+        timing = provider.timing
+        await self._door.store.notice(provider.name, self._door.clock.now(), timing.read_interval, timing.notice_fanout)
+        self._door.stirred.set()
+        return DONE
+
+    async def _hear_order(self, provider: Provider, inlet: Inlet, order_id: str, token: str, claimed: Claimed) -> Reply:
         try:
             if claimed.event is None:
                 await self._door.notice(order_id)

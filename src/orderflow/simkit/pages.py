@@ -6,7 +6,7 @@ Every address is made from where the simulator is mounted, so that it may live b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote
@@ -74,13 +74,12 @@ class Pages:
             return el("p", "No orders yet. Send the first one, then reload this page.", class_="quiet")
         root = request.scope[ROOT]
         rows = [
-            el(
-                "tr",
-                el("th", el("a", view.id, href=f"{root}/_sim/order/{quote(view.id, safe='')}"), scope="row"),
-                el("td", view.reference or NONE),
-                el("td", el("span", view.stage, class_="chip")),
-                el("td", el("code", view.status)),
-                el("td", _time(view.since)),
+            (
+                el("a", view.id, href=f"{root}/_sim/order/{quote(view.id, safe='')}", class_="whole"),
+                view.reference or NONE,
+                el("span", view.stage, class_="chip"),
+                el("code", view.status),
+                _when(view.since),
             )
             for view in reversed(views[-SHOWN:])
         ]
@@ -184,19 +183,18 @@ class Pages:
 
     async def _journal(self, request: Request) -> Response:
         rows = [
-            el(
-                "tr",
-                el("td", _time(row.at)),
-                el("td", el("code", f"{row.method} {row.path}")),
-                el("td", NONE if row.answered is None else row.answered, class_="bad" if (row.answered or 999) >= WENT_WRONG else None),
-                el("td", "yes" if row.executed else "no"),
-                el("td", row.played or NONE),
+            (
+                _when(row.at),
+                el("code", f"{row.method} {row.path}"),
+                el("span", row.answered or NONE, class_="bad" if (row.answered or 999) >= WENT_WRONG else None),
+                "yes" if row.executed else "no",
+                row.played or NONE,
             )
             for row in reversed(self._sim.journal.rows[-SHOWN:])
         ]
         heads = ("At (UTC)", "Request", "Answered", "Acted on", "Told to")
         sent = [
-            el("tr", el("td", _time(row.at)), el("td", el("code", row.method)), el("td", row.outcome), el("td", row.answered or NONE))
+            (_when(row.at), el("code", row.method), row.outcome, row.answered or NONE)
             for row in reversed(self._sim.deliveries.rows[-SHOWN:])
         ]
         body = [
@@ -210,9 +208,9 @@ class Pages:
         return self._page(request, "Requests", body)
 
     async def _magic(self, request: Request) -> Response:
-        values = [_row(el("code", magic.value), magic.carrier, magic.forces, magic.proves) for magic in self._sim.MAGIC]
-        items = [_row(el("code", name), meaning) for name, meaning in HTTP_SCENARIOS.items()]
-        turned = [_row(el("code", row["name"]), el("code", row["now"]), row["question"], row["source"]) for row in self._sim.switches()]
+        values = [(el("code", magic.value), magic.carrier, magic.forces, magic.proves) for magic in self._sim.MAGIC]
+        items = [(el("code", name), meaning) for name, meaning in HTTP_SCENARIOS.items()]
+        turned = [(el("code", row["name"]), el("code", row["now"]), row["question"], row["source"]) for row in self._sim.switches()]
         body = [
             el("h1", "Magic values and switches"),
             el("h2", "In the data of a request"),
@@ -249,14 +247,16 @@ def _button(label: str, name: str, value: str) -> Html:
     return el("form", el("button", label, name=name, value=value), method="post")
 
 
-def _table(heads: tuple[str, ...], rows: object, caption: str) -> Html:
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[object, ...]], caption: str) -> Html:
+    """The first cell of a row is its head. A narrow window shows a row as a block, each cell behind its own head."""
     head = el("thead", el("tr", [el("th", head, scope="col") for head in heads]))
-    whole = el("table", el("caption", caption), head, el("tbody", rows))
+    whole = el("table", el("caption", caption), head, el("tbody", [_row(heads, row) for row in rows]))
     return el("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
-def _row(head: object, *cells: object) -> Html:
-    return el("tr", el("th", head, scope="row"), [el("td", cell) for cell in cells])
+def _row(heads: tuple[str, ...], cells: tuple[object, ...]) -> Html:
+    first, *rest = zip(heads, cells, strict=True)
+    return el("tr", el("th", first[1], scope="row", data_head=first[0]), [el("td", cell, data_head=head) for head, cell in rest])
 
 
 def _flow(view: OrderView) -> Html:
@@ -290,6 +290,10 @@ def _moves(view: OrderView) -> list[Html]:
 
 def _history(view: OrderView) -> Html:
     return el("ol", [el("li", el("time", _time(at)), " ", what) for at, what in view.history], class_="history")
+
+
+def _when(at: float) -> Html:
+    return el("time", _time(at), class_="whole")
 
 
 def _time(at: float) -> str:

@@ -6,7 +6,7 @@ way to the server postgres_link.py. Every statement is a transaction of its own;
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from orderflow.errors import KeyReused, UnknownName
@@ -20,6 +20,7 @@ from orderflow.records import (
     LeasedEffect,
     LeasedRead,
     Order,
+    Pending,
     ReadAt,
     ReadForward,
     ReadPlan,
@@ -27,9 +28,10 @@ from orderflow.records import (
     RefusalRow,
     Scope,
 )
+from orderflow.store import postgres_retention as retention
 from orderflow.store import rows
 from orderflow.store.postgres_commit import SHOW, carried, read_planned
-from orderflow.store.postgres_group import Group
+from orderflow.store.postgres_group import Enlister, Group
 from orderflow.store.postgres_link import Boundary, Link, Session
 from orderflow.store.postgres_schema import prepare
 
@@ -47,7 +49,7 @@ _LEASE = (
     "UPDATE of_effects x SET attempt = x.attempt + 1, in_flight = true,"
     " run_at = $6 + (SELECT s.lease FROM unnest($2::text[], $7::double precision[]) AS s (name, lease) WHERE s.name = x.provider) FROM due"
     " WHERE x.order_id = due.order_id AND x.version = due.version AND x.n = due.n"
-    " RETURNING x.order_id, x.version, x.n, x.name, x.provider, x.attempt, due.in_flight, x.about, due.run_at"
+    " RETURNING x.order_id, x.version, x.n, x.name, x.provider, x.attempt, due.in_flight, x.about, x.spared, x.trace, due.run_at"
 )
 _LEASE_EFFECTS = (
     "WITH due AS MATERIALIZED (SELECT order_id, version, n, in_flight, run_at FROM of_effects"
@@ -58,6 +60,11 @@ _LEASE_AMONG = (
     " FROM (SELECT * FROM unnest($9::text[], $10::integer[], $11::integer[]) AS a (order_id, version, n) ORDER BY 1, 2, 3) a,"
     " LATERAL (SELECT * FROM of_effects e WHERE e.order_id = a.order_id AND e.version = a.version AND e.n = a.n"
     f" AND run_at <= $6 AND {_MINE} FOR UPDATE SKIP LOCKED) e LIMIT $8) {_LEASE}"
+)
+_OVERDUE = f"SELECT order_id, version, n, attempt, provider, about FROM of_effects WHERE run_at <= $6 AND {_MINE} ORDER BY run_at LIMIT $7"
+_WAITING = (
+    "SELECT order_id, version, n, attempt, run_at FROM unnest($1::text[], $2::integer[], $3::integer[]) AS a (order_id, version, n)"
+    " JOIN of_effects USING (order_id, version, n) WHERE owed AND NOT in_flight"
 )
 _LEASE_READS = (
     "WITH due AS MATERIALIZED (SELECT order_id, next_at FROM of_reads WHERE next_at <= $1 AND provider = ANY($2::text[])"
@@ -109,7 +116,7 @@ class PostgresStore:
         boundary: Boundary | None = None,
     ) -> None:
         self._create = create
-        self._link = Link(url, connections=connections, patience=patience, boundary=boundary)
+        self.link = self._link = Link(url, connections=connections, patience=patience, boundary=boundary)
         self._group = Group(self._link, width=width)
 
     async def open(self) -> None:
@@ -117,6 +124,8 @@ class PostgresStore:
         await self._link.open()
         try:
             await self._link.run(lambda session: prepare(session, self._link.name, create=self._create))
+            if self._group.enlister is not None:
+                await self._link.run(self._group.enlister.prepare)
         except BaseException:
             await self._link.close()
             raise
@@ -136,11 +145,14 @@ class PostgresStore:
         columns = (provider, carried(key), state, version, facts, data, entered_at)
 
         async def work(session: Session) -> Any:
-            await session.fetch(_CREATE, inbox_key, identity, fingerprint, created_at, *columns)
-            return (await session.fetch(_CREATED, inbox_key))[0]
+            found: list[Any] = []
+            while not found:  # between the two, retention may delete the order that held the key
+                await session.fetch(_CREATE, inbox_key, identity, fingerprint, created_at, *columns)
+                found = await session.fetch(_CREATED, inbox_key)
+            return found[0]
 
         made, content = await self._link.run(work)
-        if content != fingerprint:
+        if content not in ("", fingerprint):
             raise KeyReused(order.key)
         return order if made == order.id else await self.load(made)
 
@@ -175,6 +187,33 @@ class PostgresStore:
         found = await self._link.fetch(f"SELECT {rows.REFUSAL} FROM of_refusals WHERE order_id = $1 ORDER BY first_at, event", order_id)
         return [rows.refusal(row) for row in found]
 
+    async def pending(self, order_id: str) -> Pending:
+        """See ``Store.pending``."""
+        effects = f"SELECT {rows.EFFECT} FROM of_effects WHERE order_id = $1 AND owed ORDER BY version, n"
+        owed = tuple(rows.effect(row) for row in await self._link.fetch(effects, order_id))
+        read = await self._link.fetch("SELECT next_at FROM of_reads WHERE order_id = $1", order_id)
+        deadlines = await self._link.fetch("SELECT name, due_at FROM of_deadlines WHERE order_id = $1 ORDER BY due_at, name", order_id)
+        return Pending(owed, read[0][0] if read else None, tuple((row[0], row[1]) for row in deadlines))
+
+    # ── retention ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def aged(self, before: float, after: str, limit: int, provider: str = "") -> tuple[list[Order], str]:
+        """See ``Store.aged``."""
+        found, last = await self._link.run(lambda session: retention.aged(session, before, after, limit, provider))
+        return [_order(row) for row in found], last
+
+    async def delete(self, orders: Sequence[Order], before: float) -> list[str]:
+        """See ``Store.delete``."""
+        return await self._link.run(lambda session: retention.delete(session, orders, before))
+
+    async def sweep_inbox(self, after: tuple[str, str], limit: int) -> tuple[str, str] | None:
+        """See ``Store.sweep_inbox``."""
+        return await self._link.run(lambda session: retention.sweep_inbox(session, after, limit))
+
+    async def redact(self, order: Order, row: JournalRow) -> bool:
+        """See ``Store.redact``."""
+        return await self._link.run(lambda session: retention.redact(session, order, row))
+
     # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def lease_effects(self, now: float, scope: Scope, limit: int, among: Collection[EffectKey] | None = None) -> list[LeasedEffect]:
@@ -185,12 +224,26 @@ class PostgresStore:
         else:
             keys = [key.order_id for key in among], [key.version for key in among], [key.n for key in among]
             found = await self._link.fetch(_LEASE_AMONG, *values, *keys)
-        found.sort(key=lambda row: row[8])
-        return [LeasedEffect(EffectKey(*row[:3]), row[3], row[4], row[5], row[6], row[7]) for row in found]
+        found.sort(key=lambda row: row[-1])
+        return [LeasedEffect(EffectKey(*row[:3]), *row[3:-1]) for row in found]
 
-    async def retry_effect(self, effect: LeasedEffect, at: float, why: str) -> None:
+    def enlist(self, enlister: Enlister) -> None:
+        """Before ``open``: from now on nothing that is owed is committed here without what the enlister writes along."""
+        self._group.enlister = enlister
+
+    async def overdue(self, before: float, scope: Scope, limit: int) -> list[tuple[EffectKey, int, str, str]]:
+        """Effects within the scope that are due since before that moment, the longest first: key, attempts, provider and ``about``."""
+        found = await self._link.fetch(_OVERDUE, *_within(scope), before, limit)
+        return [(EffectKey(*row[:3]), *row[3:]) for row in found]
+
+    async def waiting(self, keys: Collection[EffectKey]) -> dict[EffectKey, tuple[int, float]]:
+        """Those of these effects that are owed and in nobody's hands: attempts, and when they are due."""
+        columns = [key.order_id for key in keys], [key.version for key in keys], [key.n for key in keys]
+        return {EffectKey(*row[:3]): (row[3], row[4]) for row in await self._link.fetch(_WAITING, *columns)}
+
+    async def retry_effect(self, effect: LeasedEffect, at: float, why: str, spare: bool = False) -> None:
         """See ``Store.retry_effect``."""
-        await self._answer_effect(effect, "run_at = $5, why = $6", at, carried(why))
+        await self._answer_effect(effect, "run_at = $5, why = $6, spared = spared + $7", at, carried(why), int(spare))
 
     async def finish_effect(self, effect: LeasedEffect, why: str = "") -> None:
         """See ``Store.finish_effect``."""

@@ -26,6 +26,11 @@ _IS_FLAGGED = (
     f"(SELECT true FROM of_refusals r WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ({_FLAGGED}) LIMIT 1) IS NOT NULL"
 )
 SHOW = f"SELECT {rows.ORDER}, {_IS_FLAGGED} FROM of_orders o"
+LOOK_ONE = (
+    f"SELECT {rows.ORDER}, {_IS_FLAGGED}, EXISTS (SELECT FROM of_inbox i WHERE i.origin = $2 AND i.key = $3),"
+    " EXISTS (SELECT FROM of_deadlines d WHERE d.order_id = $1 AND d.name = $4 AND d.version = $5) FROM of_orders o WHERE id = $1"
+)
+"""An order, whether the event was heard before, whether its deadline is still armed; no row: no such order."""
 LOOK = (
     f"SELECT {', '.join(f'o.{name}' for name in rows.ORDER.split(', '))}, {_IS_FLAGGED},"
     " (SELECT true FROM of_inbox i WHERE i.origin = a.origin AND i.key = a.key) IS NOT NULL,"
@@ -33,7 +38,7 @@ LOOK = (
     " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[]) WITH ORDINALITY AS a (id, origin, key, deadline, armed, n)"
     " LEFT JOIN of_orders o ON o.id = a.id ORDER BY a.n"
 )
-"""Orders, whether each event was heard before, whether its deadline is still armed: one row an event, in their order."""
+"""The same of many: one row an event, in their order; of NULLs, where there is no such order."""
 
 MOVED, KEYED, REFUSED, ARMED, EFFECTS, READ = "moved", "keyed", "refused", "armed", "effects", "read"
 PARTS = (MOVED, KEYED, REFUSED, ARMED, EFFECTS, READ)
@@ -54,13 +59,23 @@ _COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {  # one value a commit; NULL
     EFFECTS: (("done_version", "integer"), ("done_n", "integer"), ("drop_to", "integer")),
     READ: (("plan", "text"), ("next_at", "double precision"), ("tries", "integer"), ("spacing", "double precision"), ("provider", "text")),
 }
-_LISTS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {  # any number of rows a commit: (table's columns, their types)
-    MOVED: (
-        (rows.JOURNAL, ("text", "integer", "text", "text", "text", "text", "text", "double precision", "text")),
-        ("order_id, version, n, name, about, provider, run_at", ("text", "integer", "integer", "text", "text", "text", "double precision")),
+_LISTS: tuple[tuple[str, str, str, tuple[str, ...], str], ...] = (  # any number of rows a commit: part, table, columns, their types, end
+    (MOVED, "of_journal", rows.JOURNAL, ("text", "integer", "text", "text", "text", "text", "text", "double precision", "text"), ""),
+    (
+        MOVED,
+        "of_effects",
+        "order_id, version, n, name, about, provider, run_at, trace",
+        ("text", "integer", "integer", "text", "text", "text", "double precision", "text"),
+        "",
     ),
-    ARMED: (("order_id, name, provider, version, due_at", ("text", "text", "text", "integer", "double precision")),),
-}
+    (
+        ARMED,
+        "of_deadlines",
+        "order_id, name, provider, version, due_at",
+        ("text", "text", "text", "integer", "double precision"),
+        " ON CONFLICT (order_id, name) DO UPDATE SET provider = excluded.provider, version = excluded.version, due_at = excluded.due_at",
+    ),
+)
 _MINE = "(x.order_id IN (SELECT id FROM k)) IS TRUE"  # so spelt it is one hash look-up a row, never a join of two lists
 
 _ALLOWED = "least(r.last_at, excluded.planned_at) + excluded.spacing"  # a clock that was ahead must not silence the reads
@@ -107,7 +122,7 @@ def write_of(order: Order, key: InboxKey | None, commit: Commit, deadline: DueDe
         after = Order(order.id, order.provider, order.key, snapshot, order.created_at, entered)
         values[MOVED] = (snapshot.state, snapshot.version, rows.dump(snapshot.facts), rows.dump(snapshot.data), entered)
         journal = [(*row[:-1], carried(row[-1])) for row in map(rows.journal_values, commit.journal)]  # a note may quote the provider
-        effects = [(order.id, owed.version, owed.n, owed.name, owed.about, order.provider, commit.at) for owed in commit.effects]
+        effects = [(order.id, one.version, one.n, one.name, one.about, order.provider, commit.at, one.trace) for one in commit.effects]
     if commit.refusal is not None:
         said = commit.refusal
         values[REFUSED] = (carried(said.event), said.origin.value, said.state, said.reason.value, carried(said.detail))
@@ -140,18 +155,25 @@ def carried(value: Any) -> Any:
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
-def together(writes: Sequence[Write]) -> tuple[str, list[list[Any]]]:
-    """The one statement that commits these, at most one an order, and its arrays. It answers with the ids of those that won."""
+def together(writes: Sequence[Write]) -> tuple[str, list[Any]]:
+    """The one statement that commits these, at most one an order, and its values. It answers with the ids of those that won.
+
+    One write goes as plain values, several as an array a column: for one, arrays would cost more than all that it writes.
+    """
     needed = set().union(*(write.values for write in writes))
     parts = tuple(part for part in PARTS if part in needed)
-    arrays: list[list[Any]] = []
+    if len(writes) == 1:
+        (write,) = writes
+        values = [value for part in ("", *parts) for value in write.values[part]]
+        values += [value for listed in write.lists for row in listed for value in row]
+        return statement(parts, tuple(map(len, write.lists))), values
+    arrays: list[Any] = []
     for part in ("", *parts):
         blank = (None,) * len(_COLUMNS[part])
         arrays += _turned((write.values.get(part, blank) for write in writes), len(blank))
-    for part, chosen in ((MOVED, (0, 1)), (ARMED, (2,))):
+    for which, (part, _, _, types, _) in enumerate(_LISTS):
         if part in needed:
-            for (_, types), which in zip(_LISTS[part], chosen, strict=True):
-                arrays += _turned((row for write in writes for row in write.lists[which]), len(types))
+            arrays += _turned((row for write in writes for row in write.lists[which]), len(types))
     return statement(parts), arrays
 
 
@@ -161,27 +183,47 @@ def _turned(found: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
 
 
 @lru_cache
-def statement(parts: tuple[str, ...]) -> str:
-    """The statement with these parts (see the module's docstring for their order)."""
+def statement(parts: tuple[str, ...], counts: tuple[int, ...] | None = None) -> str:
+    """The statement with these parts (see the module's docstring for their order), fed with an array a column; or, where it is told
+    how many rows each list has, with plain values of one commit."""
     given = [column for part in ("", *parts) for column in _COLUMNS[part]]
-    arrays = ", ".join(f"${n}::{kind}[]" for n, (_, kind) in enumerate(given, 1))
     names = ", ".join(name for name, _ in given)
+    if counts is None:
+        fed = f"SELECT * FROM unnest({_marks([kind for _, kind in given], 1, '[]')}) AS c ({names})"
+    else:
+        fed = f"SELECT * FROM (VALUES ({_marks([kind for _, kind in given], 1)})) AS c ({names})"
     steps = [
-        f"c AS (SELECT * FROM unnest({arrays}) AS c ({names}))",
+        f"c AS ({fed})",
         # by id: two batches that share orders queue up instead of locking each other out
         "l AS MATERIALIZED (SELECT c.* FROM (SELECT * FROM c ORDER BY id) c,"
         " LATERAL (SELECT FROM of_orders o WHERE o.id = c.id AND o.version = c.version FOR UPDATE) o)",
         *_taken(parts),
     ]
-    after = len(given) + 1
     for part in parts:
-        lists = []
-        for columns, types in _LISTS.get(part, ()):
-            marks = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(types, after))
-            lists.append((columns, f"SELECT {columns} FROM unnest({marks}) AS x ({columns}) WHERE {_MINE}"))
-            after += len(types)
-        steps += _written(part, lists)
+        steps += _written(part)
+    steps += _listed(parts, counts, len(given) + 1)
     return f"WITH {', '.join(steps)} SELECT id FROM k"
+
+
+def _listed(parts: tuple[str, ...], counts: tuple[int, ...] | None, after: int) -> list[str]:
+    """The lists that have rows, their values numbered from ``after``."""
+    steps: list[str] = []
+    for which, (part, table, columns, types, end) in enumerate(_LISTS):
+        if part not in parts or (counts is not None and not counts[which]):
+            continue
+        if counts is None:
+            fed = f"unnest({_marks(types, after, '[]')})"
+            after += len(types)
+        else:
+            fed = f"(VALUES {', '.join(f'({_marks(types, after + n * len(types))})' for n in range(counts[which]))})"
+            after += counts[which] * len(types)
+        chosen = f"SELECT {columns} FROM {fed} AS x ({columns}) WHERE {_MINE}"
+        steps.append(f"x{which} AS (INSERT INTO {table} ({columns}) {chosen}{end})")
+    return steps
+
+
+def _marks(types: Sequence[str], first: int, suffix: str = "") -> str:
+    return ", ".join(f"${n}::{kind}{suffix}" for n, kind in enumerate(types, first))
 
 
 def _taken(parts: tuple[str, ...]) -> list[str]:
@@ -205,15 +247,12 @@ def _taken(parts: tuple[str, ...]) -> list[str]:
     return steps
 
 
-def _written(part: str, lists: list[tuple[str, str]]) -> list[str]:
-    """What a part writes for the rows in k."""
+def _written(part: str) -> list[str]:
+    """What a part writes for the rows in k, beside its lists."""
     if part == MOVED:
-        (journal, journal_rows), (effects, effect_rows) = lists
         return [
             "u AS (UPDATE of_orders o SET state = k.state, version = k.new_version, facts = k.facts, data = k.data,"
             " entered_at = k.entered_at FROM k WHERE o.id = k.id AND k.state IS NOT NULL)",
-            f"j AS (INSERT INTO of_journal ({journal}) {journal_rows})",
-            f"e AS (INSERT INTO of_effects ({effects}) {effect_rows})",
         ]
     if part == REFUSED:
         return [
@@ -222,12 +261,7 @@ def _written(part: str, lists: list[tuple[str, str]]) -> list[str]:
             " last_at = excluded.last_at, version = excluded.version, detail = excluded.detail)"
         ]
     if part == ARMED:
-        ((deadlines, deadline_rows),) = lists
-        return [
-            "f AS (DELETE FROM of_deadlines x USING k WHERE k.rearm AND x.order_id = k.id)",
-            f"a AS (INSERT INTO of_deadlines ({deadlines}) {deadline_rows} ON CONFLICT (order_id, name) DO UPDATE SET"
-            " provider = excluded.provider, version = excluded.version, due_at = excluded.due_at)",
-        ]
+        return ["f AS (DELETE FROM of_deadlines x USING k WHERE k.rearm AND x.order_id = k.id)"]
     if part == EFFECTS:
         return [
             "n AS (UPDATE of_effects x SET owed = false, in_flight = false FROM k"

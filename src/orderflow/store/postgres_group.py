@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 from attrs import define, field
@@ -18,13 +18,15 @@ from attrs import define, field
 from orderflow.errors import OperationalError, UnknownName
 from orderflow.records import DueDeadline, InboxKey, Judge, Receipt
 from orderflow.store import rows
-from orderflow.store.postgres_commit import LOOK, Write, carried, together, write_of
-from orderflow.store.postgres_link import Backoff, Link, Lost, Session, has_collided, is_lost, told
+from orderflow.store.postgres_commit import LOOK, LOOK_ONE, Write, carried, together, write_of
+from orderflow.store.postgres_link import Backoff, Kept, Link, Lost, Session, has_collided, is_lost, told
 from orderflow.store.writer import NotOpen
 from orderflow.vocabulary import Applied, Ignored, Reason
 
 _MOST_PER_COMMIT = 256
 _WORTH_SPLITTING = 16
+_MOST_ON_END = 32  # rounds on one borrowed connection
+_NOT_FOUND = (None,) * (len(rows.ORDER.split(", ")) + 3)
 _STEP_AT = f"SELECT {rows.JOURNAL} FROM of_journal WHERE order_id = $1 AND version = $2"
 
 
@@ -51,10 +53,24 @@ class Unit:
             self.done.set_result(end)
 
 
+class Enlister(Protocol):
+    """Who writes something of its own along with each commit that owes effects."""
+
+    async def prepare(self, session: Session) -> None:
+        """The store is being opened: make the tables that it needs."""
+
+    async def enlist(self, session: Session, writes: Sequence[Write]) -> None:
+        """Inside the transaction of these commits, which have won their races."""
+
+    async def enlisted(self, session: Session) -> None:
+        """Once they are durable and their callers answered."""
+
+
 class Group:
     """Takes units and commits them in rounds, at most ``width`` at a time."""
 
     def __init__(self, link: Link, *, width: int) -> None:
+        self.enlister: Enlister | None = None
         self._link = link
         self._width = width
         self._lanes: dict[str, deque[Unit]] = {}  # order -> what waits, and is being committed
@@ -102,19 +118,30 @@ class Group:
 
     async def _round(self) -> None:
         """Rounds until nothing waits; the units of one are settled, or first of their order again, when it ends."""
-        while self._ready:
-            names = self._share()
-            self._begin()
-            units = [self._lanes[name][0] for name in names]
-            try:
-                await self._settle(units)
-            except BaseException as error:  # a bug of ours, or the loop's end: nobody may wait for ever
-                for unit in units:
-                    unit.settle(error if isinstance(error, Exception) else NotOpen())
-                raise
-            finally:
-                self._release(names)
-            await asyncio.sleep(0)  # who was answered may ask again at once, and share the next
+        kept = self._link.kept()
+        try:
+            rounds = 0
+            while self._ready:
+                await self._one(kept)
+                rounds += 1
+                if rounds % _MOST_ON_END == 0:
+                    await kept.give_back()  # others wait for a connection too
+                await asyncio.sleep(0)  # who was answered may ask again at once, and share the next
+        finally:
+            await kept.give_back()
+
+    async def _one(self, kept: Kept) -> None:
+        names = self._share()
+        self._begin()
+        units = [self._lanes[name][0] for name in names]
+        try:
+            await self._settle(units, kept)
+        except BaseException as error:  # a bug of ours, or the loop's end: nobody may wait for ever
+            for unit in units:
+                unit.settle(error if isinstance(error, Exception) else NotOpen())
+            raise
+        finally:
+            self._release(names)
 
     def _share(self) -> list[str]:
         """What this round takes: everything, or its share where another round could be deciding while this one is written."""
@@ -136,11 +163,11 @@ class Group:
 
     # ── one round ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _settle(self, units: Sequence[Unit]) -> None:
+    async def _settle(self, units: Sequence[Unit], kept: Kept) -> None:
         backoff: Backoff | None = None
         while True:
             try:
-                await self._link.once(lambda session: _commit(session, units))
+                await kept.once(lambda session: _commit(session, units, self.enlister))
             except (Lost, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 if isinstance(error, Lost) or has_collided(error):
                     backoff = backoff or Backoff(self._link.patience)
@@ -152,7 +179,7 @@ class Group:
                 else:
                     for unit in units:
                         if not unit.settled:
-                            await self._settle([unit])
+                            await self._settle([unit], kept)
             return
 
 
@@ -162,7 +189,7 @@ def _give_up(units: Sequence[Unit], error: Exception) -> None:
         unit.settle(OperationalError(f"{error}{unknown}"))
 
 
-async def _commit(session: Session, units: Sequence[Unit]) -> None:
+async def _commit(session: Session, units: Sequence[Unit], enlister: Enlister | None) -> None:
     """Load, judge, write; who is not settled then has lost a race."""
     for unit in units:
         if unit.ghosts:
@@ -170,9 +197,9 @@ async def _commit(session: Session, units: Sequence[Unit]) -> None:
     writes = await _judged(session, [unit for unit in units if not unit.settled])
     if not writes:
         return
-    statement, arrays = together([write for _, write in writes])
+    owing = enlister is not None and any(write.commit.effects for _, write in writes)
     try:
-        won = {row[0] for row in await session.fetch(statement, *arrays)}
+        won = await _written(session, [write for _, write in writes], enlister if owing else None)
     except Exception as error:
         if is_lost(error):
             for unit, write in writes:
@@ -181,6 +208,19 @@ async def _commit(session: Session, units: Sequence[Unit]) -> None:
     for unit, write in writes:
         if unit.order_id in won:
             unit.settle(write.receipt)
+    if enlister is not None and owing:
+        await enlister.enlisted(session)
+
+
+async def _written(session: Session, writes: Sequence[Write], enlister: Enlister | None) -> set[str]:
+    """Write these; the ids of those that won. One statement, a transaction of its own, unless somebody writes along."""
+    statement, values = together(writes)
+    if enlister is None:
+        return {row[0] for row in await session.fetch(statement, *values)}
+    async with session.connection.transaction():
+        won = {row[0] for row in await session.fetch(statement, *values)}
+        await enlister.enlist(session, [write for write in writes if write.order.id in won])
+    return won
 
 
 async def _judged(session: Session, units: Sequence[Unit]) -> list[tuple[Unit, Write]]:
@@ -193,7 +233,10 @@ async def _judged(session: Session, units: Sequence[Unit]) -> list[tuple[Unit, W
         )
         for unit in units
     ]
-    found = await session.fetch(LOOK, *map(list, zip(*asked, strict=True))) if asked else []
+    if len(asked) == 1:
+        found = await session.fetch(LOOK_ONE, *asked[0]) or [_NOT_FOUND]
+    else:
+        found = await session.fetch(LOOK, *map(list, zip(*asked, strict=True))) if asked else []
     writes: list[tuple[Unit, Write]] = []
     for unit, row in zip(units, found, strict=True):
         try:

@@ -156,21 +156,47 @@ class Link:
             except Exception:  # noqa: BLE001  what does not close in order is dropped
                 pool.terminate()
 
+    async def hold(self) -> Any:
+        """A connection of the pool to keep, until it is ``let_go``.
+
+        Raises:
+            asyncpg.PostgresError, OSError: not reachable.
+        """
+        if self._pool is None:
+            raise NotOpen
+        return await self._pool.acquire()
+
+    async def let_go(self, connection: Any) -> None:
+        """Give back what ``hold`` gave; it may be broken."""
+        if self._pool is not None:
+            await self._pool.release(connection)
+
+    async def listener(self) -> Any:
+        """A connection beside the pool, to LISTEN on; whoever asked for it closes it.
+
+        Raises:
+            OperationalError: not reachable.
+        """
+        try:
+            return await asyncpg.connect(self._url, timeout=max(1.0, self.patience), server_settings=_SETTINGS)
+        except (*_LOST, asyncpg.PostgresError) as error:
+            raise told(self.name, error) from None
+
     async def once(self, work: Callable[[Session], Awaitable[T]]) -> T:
         """Run ``work`` on a connection.
 
         Raises:
             Lost: the connection broke; asyncpg.PostgresError: the database refused.
         """
-        if self._pool is None:
-            raise NotOpen
+        kept = self.kept()
         try:
-            async with self._pool.acquire() as connection:
-                return await work(Session(connection, self._boundary))
-        except Exception as error:
-            if is_lost(error):
-                raise Lost(str(told(self.name, error))) from error
-            raise
+            return await kept.once(work)
+        finally:
+            await kept.give_back()
+
+    def kept(self) -> Kept:
+        """A connection, borrowed when it is first needed."""
+        return Kept(self, self._boundary)
 
     async def run(self, work: Callable[[Session], Awaitable[T]]) -> T:
         """Run idempotent ``work``, again where the connection broke or another statement was preferred.
@@ -192,6 +218,34 @@ class Link:
     async def fetch(self, statement: str, *values: object) -> list[Any]:
         """One idempotent statement; its rows."""
         return await self.run(lambda session: session.fetch(statement, *values))
+
+
+class Kept:
+    """A connection kept from one piece of work to the next, until it breaks or is given back: to borrow one from the pool for each
+    costs as much as a short statement."""
+
+    def __init__(self, link: Link, boundary: Boundary | None) -> None:
+        self._link = link
+        self._boundary = boundary
+        self._session: Session | None = None
+
+    async def once(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """As ``Link.once``."""
+        try:
+            if self._session is None:
+                self._session = Session(await self._link.hold(), self._boundary)
+            return await work(self._session)
+        except Exception as error:
+            if is_lost(error):
+                await self.give_back()
+                raise Lost(str(told(self._link.name, error))) from error
+            raise
+
+    async def give_back(self) -> None:
+        """Let others have the connection."""
+        session, self._session = self._session, None
+        if session is not None:
+            await self._link.let_go(session.connection)
 
 
 async def _nothing_to_reset(_connection: object) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orderflow.records import JournalRow, Order, RefusalRow
+from orderflow.records import EffectKey, EffectRow, JournalRow, Order, RefusalRow
 from orderflow.vocabulary import Origin, Reason, Snapshot
 
 ORDER = "id, provider, key, state, version, facts, data, created_at, entered_at"
 JOURNAL = "order_id, version, event, origin, source, target, kind, at, note"
+EFFECT = "order_id, version, n, name, about, attempt, in_flight, run_at, why"
 REFUSAL = "order_id, event, origin, state, reason, detail, version, count, first_at, last_at"
 
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
@@ -22,7 +23,7 @@ def dump(mapping: Mapping[str, Any]) -> str:
     return _ENCODE(mapping)
 
 
-def order(row: tuple[Any, ...], flagged: bool = False) -> Order:
+def order(row: Sequence[Any], flagged: bool = False) -> Order:
     """From the columns ``ORDER``."""
     identity, provider, key, state, version, facts, data, created_at, entered_at = row
     snapshot = Snapshot(state, _DECODE(facts)[0], _DECODE(data)[0], version)
@@ -64,6 +65,12 @@ def journal_values(row: JournalRow) -> tuple[Any, ...]:
         row.at,
         row.note,
     )
+
+
+def effect(row: tuple[Any, ...]) -> EffectRow:
+    """From the columns ``EFFECT``."""
+    order_id, version, n, name, about, attempt, in_flight, run_at, why = row
+    return EffectRow(EffectKey(order_id, version, n), name, about, attempt, bool(in_flight), run_at, why)
 
 
 def refusal(row: tuple[Any, ...]) -> RefusalRow:

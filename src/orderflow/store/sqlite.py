@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,12 +23,14 @@ from orderflow.records import (
     LeasedEffect,
     LeasedRead,
     Order,
+    Pending,
     ReadPlan,
     Receipt,
     RefusalRow,
     Scope,
 )
 from orderflow.store import rows
+from orderflow.store import sqlite_retention as retention
 from orderflow.store.sqlite_commit import apply, plan_read
 from orderflow.store.sqlite_schema import connect, prepare
 from orderflow.store.writer import NotOpen, Writer
@@ -39,14 +41,21 @@ _FLAGGED = ", ".join(f"'{reason.value}'" for reason in sorted(FLAGGED))
 _IS_FLAGGED = f"EXISTS (SELECT 1 FROM of_refusals r WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ({_FLAGGED}))"
 _SHOW = f"SELECT {rows.ORDER}, {_IS_FLAGGED} FROM of_orders o"
 _LOAD = f"{_SHOW} WHERE id = ?"
+_HEARD = "EXISTS (SELECT 1 FROM of_inbox i WHERE i.origin = ? AND i.key = ?)"
+_ARMED = "EXISTS (SELECT 1 FROM of_deadlines d WHERE d.order_id = o.id AND d.name = ? AND d.version = ?)"
+_LOOK = f"SELECT {rows.ORDER}, {_IS_FLAGGED}, {_HEARD}, {_ARMED} FROM of_orders o WHERE id = ?"
 
 
 class SqliteStore:
-    """A ``Store`` in one SQLite file. Several processes may share the file; group commit is per process."""
+    """A ``Store`` in one SQLite file. Several processes may share the file; group commit is per process.
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
+    ``boundary`` is called in the writer's thread before each statement, with it; for tests.
+    """
+
+    def __init__(self, path: Path, *, create: bool = True, boundary: Callable[[str], None] | None = None) -> None:
         self._path = path
         self._create = create
+        self._boundary = boundary
         self._writer = Writer(lambda: self._connect(create=False))
         self._readers = ThreadPoolExecutor(1, "orderflow-reader")
         self._reader: sqlite3.Connection | None = None
@@ -54,6 +63,7 @@ class SqliteStore:
     def _connect(self, *, create: bool) -> sqlite3.Connection:
         connection = connect(self._path, create=create)
         connection.execute("PRAGMA synchronous = FULL")
+        connection.set_trace_callback(self._boundary)
         return connection
 
     async def open(self) -> None:
@@ -108,7 +118,7 @@ class SqliteStore:
                 columns = f"INSERT INTO of_orders ({rows.ORDER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 connection.execute(columns, rows.order_values(order))
                 return order
-            if found[1] != fingerprint:
+            if found[1] not in ("", fingerprint):
                 raise KeyReused(order.key)
             return _load(connection, found[0])
 
@@ -117,16 +127,19 @@ class SqliteStore:
     async def commit(self, order_id: str, key: InboxKey | None, judge: Judge, deadline: DueDeadline | None = None) -> Receipt:
         """See ``Store.commit``."""
 
+        heard = (key.origin, key.key) if key else (None, None)
+        armed = (deadline.name, deadline.version) if deadline else (None, None)
+
         def work(connection: sqlite3.Connection) -> Receipt:
-            order = _load(connection, order_id)
-            if key is not None:
-                query = "SELECT 1 FROM of_inbox WHERE origin = ? AND key = ?"
-                if connection.execute(query, (key.origin, key.key)).fetchone():
-                    return Receipt(Ignored(Reason.DUPLICATE, order.state), order)
-            if deadline is not None:
-                query = "SELECT 1 FROM of_deadlines WHERE order_id = ? AND name = ? AND version = ?"
-                if not connection.execute(query, (order_id, deadline.name, deadline.version)).fetchone():
-                    return Receipt(Ignored(Reason.STALE, order.state, f"{deadline.name} was disarmed meanwhile"), order)
+            found = connection.execute(_LOOK, (*heard, *armed, order_id)).fetchone()
+            if found is None:
+                raise UnknownName("order", order_id)
+            *columns, flagged, is_heard, is_armed = found
+            order = rows.order(columns, bool(flagged))
+            if is_heard:
+                return Receipt(Ignored(Reason.DUPLICATE, order.state), order)
+            if deadline is not None and not is_armed:
+                return Receipt(Ignored(Reason.STALE, order.state, f"{deadline.name} was disarmed meanwhile"), order)
             return apply(connection, order, key, judge(order), deadline.name if deadline else "")
 
         return await self._writer.submit(work, order_id)
@@ -158,6 +171,49 @@ class SqliteStore:
         found = await self._read(lambda connection: connection.execute(query, (order_id,)).fetchall())
         return [rows.refusal(row) for row in found]
 
+    async def pending(self, order_id: str) -> Pending:
+        """See ``Store.pending``."""
+        effects = f"SELECT {rows.EFFECT} FROM of_effects WHERE order_id = ? AND owed = 1 ORDER BY version, n"
+        deadlines = "SELECT name, due_at FROM of_deadlines WHERE order_id = ? ORDER BY due_at, name"
+
+        def look(connection: sqlite3.Connection) -> Pending:
+            def ask(query: str) -> list[Any]:
+                return connection.execute(query, (order_id,)).fetchall()
+
+            read = ask("SELECT next_at FROM of_reads WHERE order_id = ?")
+            return Pending(tuple(map(rows.effect, ask(effects))), read[0][0] if read else None, tuple(ask(deadlines)))
+
+        return await self._read(look)
+
+    # ── retention ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def aged(self, before: float, after: str, limit: int, provider: str = "") -> tuple[list[Order], str]:
+        """See ``Store.aged``."""
+        walk = "SELECT id FROM of_orders WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?"
+        query = (
+            f"{_SHOW} WHERE o.id > :after AND (:last = '' OR o.id <= :last) AND (:provider = '' OR o.provider = :provider)"
+            f" AND {retention.AGED} ORDER BY o.id"
+        )
+
+        def look(connection: sqlite3.Connection) -> tuple[list[Order], str]:
+            ((last,),) = connection.execute(walk, (after, limit - 1)).fetchall() or [("",)]
+            values = {"after": after, "last": last, "provider": provider, "before": before}
+            return [rows.order(row[:-1], bool(row[-1])) for row in connection.execute(query, values)], last
+
+        return await self._read(look)
+
+    async def delete(self, orders: Sequence[Order], before: float) -> list[str]:
+        """See ``Store.delete``."""
+        return await self._writer.submit(lambda connection: retention.delete(connection, orders, before))
+
+    async def sweep_inbox(self, after: tuple[str, str], limit: int) -> tuple[str, str] | None:
+        """See ``Store.sweep_inbox``."""
+        return await self._writer.submit(lambda connection: retention.sweep_inbox(connection, after, limit))
+
+    async def redact(self, order: Order, row: JournalRow) -> bool:
+        """See ``Store.redact``."""
+        return await self._writer.submit(lambda connection: retention.redact(connection, order, row), order.id)
+
     # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def lease_effects(self, now: float, scope: Scope, limit: int, among: Collection[EffectKey] | None = None) -> list[LeasedEffect]:
@@ -167,7 +223,7 @@ class SqliteStore:
             mine += f" AND (order_id, version, n) IN (VALUES {', '.join(['(?, ?, ?)'] * len(among)) or '(NULL, NULL, NULL)'})"
             values += tuple(part for key in among for part in (key.order_id, key.version, key.n))
         query = (  # placeholders only
-            "SELECT order_id, version, n, name, provider, attempt, in_flight, about FROM of_effects"
+            "SELECT order_id, version, n, name, provider, attempt, in_flight, about, spared, trace FROM of_effects"
             f" WHERE owed = 1 AND run_at <= ? AND {mine} ORDER BY run_at LIMIT ?"
         )
         take = "UPDATE of_effects SET attempt = attempt + 1, in_flight = 1, run_at = ? WHERE order_id = ? AND version = ? AND n = ?"
@@ -175,13 +231,13 @@ class SqliteStore:
         def work(connection: sqlite3.Connection) -> list[LeasedEffect]:
             due = connection.execute(query, (now, *values, limit)).fetchall()
             connection.executemany(take, [(now + scope.leases[row[4]], *row[:3]) for row in due])
-            return [LeasedEffect(EffectKey(*row[:3]), row[3], row[4], row[5] + 1, bool(row[6]), row[7]) for row in due]
+            return [LeasedEffect(EffectKey(*row[:3]), row[3], row[4], row[5] + 1, bool(row[6]), *row[7:]) for row in due]
 
         return await self._writer.submit(work)
 
-    async def retry_effect(self, effect: LeasedEffect, at: float, why: str) -> None:
+    async def retry_effect(self, effect: LeasedEffect, at: float, why: str, spare: bool = False) -> None:
         """See ``Store.retry_effect``."""
-        await self._answer_effect(effect, "in_flight = 0, run_at = ?, why = ?", (at, why))
+        await self._answer_effect(effect, "in_flight = 0, run_at = ?, why = ?, spared = spared + ?", (at, why, int(spare)))
 
     async def finish_effect(self, effect: LeasedEffect, why: str = "") -> None:
         """See ``Store.finish_effect``."""

@@ -12,7 +12,7 @@ from orderflow.vocabulary import FLAGGED, Applied
 
 _MOVE = "UPDATE of_orders SET state = ?, version = ?, facts = ?, data = ?, entered_at = ? WHERE id = ? AND version = ?"
 _JOURNAL = f"INSERT INTO of_journal ({rows.JOURNAL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_EFFECT = "INSERT INTO of_effects (order_id, version, n, name, about, provider, run_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_EFFECT = "INSERT INTO of_effects (order_id, version, n, name, about, provider, run_at, trace) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _DEADLINE = "INSERT OR REPLACE INTO of_deadlines (order_id, name, provider, version, due_at) VALUES (?, ?, ?, ?, ?)"
 _REFUSAL = (
     f"INSERT INTO of_refusals ({rows.REFUSAL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -80,9 +80,9 @@ def _move(connection: sqlite3.Connection, order: Order, commit: Commit) -> Order
     if connection.execute(_MOVE, values).rowcount != 1:
         raise LostRace
     connection.executemany(_JOURNAL, [rows.journal_values(row) for row in commit.journal])
-    owed = [(order.id, effect.version, effect.n, effect.name, effect.about, order.provider, commit.at) for effect in commit.effects]
+    owed = [(order.id, one.version, one.n, one.name, one.about, order.provider, commit.at, one.trace) for one in commit.effects]
     connection.executemany(_EFFECT, owed)
-    return evolve(order, snapshot=snapshot, entered_at=entered, flagged=False)
+    return Order(order.id, order.provider, order.key, snapshot, order.created_at, entered)
 
 
 def _record(connection: sqlite3.Connection, refusal: RefusalRow) -> None:

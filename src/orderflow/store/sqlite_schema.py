@@ -28,6 +28,10 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
             cached_statements=256,
         )
     except sqlite3.OperationalError as error:
+        if not path.absolute().parent.is_dir():
+            raise SchemaError(f"{path.name}: its folder does not exist") from None
+        if not (create or path.exists()):
+            raise SchemaError(f"{path.name}: there is no such file; to make one: orderflow db upgrade") from None
         raise SchemaError(f"{path.name}: {error}") from None
 
 

@@ -47,6 +47,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumping = _Jumping()
         super().__init__(self._jumping)
+        self._clock_resolution = _TICK  # asyncio's: at 1e-9, lost in the float, a timer due this very moment would never be
 
     def time(self) -> float:
         """Virtual epoch seconds."""

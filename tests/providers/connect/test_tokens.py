@@ -75,7 +75,7 @@ async def test_fifty_calls_whose_token_ended_fetch_one_more(one: One) -> None:
 async def test_fifty_calls_share_one_failure_and_the_next_asks_again(one: One) -> None:
     one.sim.faults.arm(Fault(TOKEN, "status", status=503))
     outcomes = await asyncio.gather(*(one.register() for _ in range(50)))
-    assert set(outcomes) == {NotExecuted("no token: 503 from the login server")}
+    assert set(outcomes) == {NotExecuted("no token: 503 from the login server", unreachable=True)}
     assert (one.sim.journal.received(TOKEN), one.sim.journal.received(REGISTER)) == (1, 0)
     assert isinstance(await one.register(), Happened)
 
@@ -154,11 +154,11 @@ async def test_an_unusable_token_is_none(one: One, body: bytes) -> None:
 async def test_a_login_server_that_hangs_or_is_away_is_not_executed(one: One) -> None:
     one.sim.faults.arm(Fault(TOKEN, "delay", seconds=30.0))
     hasty = connect_at(one.base, timeout=0.3)
-    assert await hasty.perform("register_order", one.order(), LINKS) == NotExecuted("no token: ReadTimeout")
+    assert await hasty.perform("register_order", one.order(), LINKS) == NotExecuted("no token: ReadTimeout", unreachable=True)
     await hasty.close()
     async with serve(one.sim.asgi) as gone:
         away = Connect(one.base + "/capi", gone + "/user", CONNECT_ID, CONNECT_SECRET)
-    assert await away.perform("register_order", one.order(), LINKS) == NotExecuted("no token: ConnectError")
+    assert await away.perform("register_order", one.order(), LINKS) == NotExecuted("no token: ConnectError", unreachable=True)
     await away.close()
     assert one.sim.journal.received("/capi") == 0
 

@@ -12,7 +12,7 @@ from orderflow.errors import OrderflowError
 SCENARIOS: tuple[Scenario, ...] = (*connect.SCENARIOS, *ccv.SCENARIOS)
 
 
-async def play_all(db: str, scenarios: tuple[Scenario, ...] = SCENARIOS, *, progress: bool = False) -> list[Told]:
+async def play_all(db: str, scenarios: tuple[Scenario, ...] = SCENARIOS, *, dispatch: str = "local", progress: bool = False) -> list[Told]:
     """Every scenario, in the order given, however they were played."""
     progress = progress and sys.stderr.isatty()
     ended: dict[str, Told] = {}
@@ -22,7 +22,7 @@ async def play_all(db: str, scenarios: tuple[Scenario, ...] = SCENARIOS, *, prog
         if progress:
             print(f"\r{len(ended)}/{len(scenarios)} scenarios", end="", file=sys.stderr, flush=True)
 
-    async with world(db) as here:
+    async with world(db, dispatch) as here:
         for scenario in scenarios:
             if scenario.alone:
                 await one(here, scenario)

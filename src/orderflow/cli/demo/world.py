@@ -144,7 +144,7 @@ class UserTokens:
 
 
 @asynccontextmanager
-async def world(db: str) -> AsyncIterator[World]:
+async def world(db: str, dispatch: str = "local") -> AsyncIterator[World]:
     """Open the world on a database."""
     shop = Starlette(routes=[Route("/thanks", _thanks), Route("/sorry", _thanks)])
     async with (
@@ -172,7 +172,8 @@ async def world(db: str) -> AsyncIterator[World]:
             ccv(ccv_url + PREFIX, "demo", timing=_FAST, allow_http=True),
         ]
         keys = {"demo": secrets.token_bytes(32)}
-        async with Orderflow(db, providers, public_url=f"{shop_url}/orders", link_keys=keys, work=True, poll=0.2) as flow:
+        flow = Orderflow(db, providers, public_url=f"{shop_url}/orders", link_keys=keys, work=True, dispatch=dispatch, poll=0.2)
+        async with flow:
             shop.mount("/orders", flow.receiver())
             told: list[tuple[str, str]] = []
             for provider in providers:

@@ -44,6 +44,9 @@ TIMING = Timing(
 )
 """Ours: Connect documents no expiry of an order."""
 
+CALLS_PER_SECOND, CALLS_PER_MINUTE = 100.0, 2000.0
+"""What Connect allows a client, all its processes together (A12)."""
+
 _LONGEST_ID = 20
 _NOTHING_TO_PAY = ("invoice", "free")
 _ASSIGN = ("credential", "is_send_message", "override_client_id", "return_url", "error_url", "link_lifetime")
@@ -56,6 +59,7 @@ class Connect:
     token request carries client id and secret. ``fulfilled_literals``: the orderStatus words that prove fulfilment; none is
     documented, and with none nothing is ever proven. ``return_pages``: the shop's pages a browser may be sent on to (exact scheme
     and host, path by prefix). ``tokens``: the host's source of users' tokens, for orders in user mode. ``ways``: overrides of methods.py.
+    ``rate_share``: how much of what Connect allows a client this process may use; with four worker processes, a quarter.
     """
 
     name: ClassVar[str] = "connect"
@@ -76,11 +80,19 @@ class Connect:
         ways: Mapping[tuple[str, bool], Ways] | None = None,
         timing: Timing = TIMING,
         durations: Mapping[str, float] | None = None,
+        rate_share: float = 1.0,
         client: HttpClient | None = None,
         timeout: float = 20.0,
         clock: Clock | None = None,
     ) -> None:
-        self.timing = evolve(timing, durations={**TIMING.durations, **timing.durations, **(durations or {})})
+        if not rate_share > 0:
+            raise ConfigurationError("rate_share: must be more than nothing; 1 is all that Connect allows a client")
+        self.timing = evolve(
+            timing,
+            durations={**TIMING.durations, **timing.durations, **(durations or {})},
+            calls_per_second=min(timing.calls_per_second, rate_share * CALLS_PER_SECOND),
+            calls_per_minute=min(timing.calls_per_minute, rate_share * CALLS_PER_MINUTE),
+        )
         for name, given in (("fulfilled_literals", fulfilled_literals), ("return_pages", return_pages)):
             if isinstance(given, str):
                 raise ConfigurationError(f"{name}: must be a list, not one text")

@@ -92,7 +92,7 @@ class Adapter:
         """List order status, client mode (A4): one element in practice, which must be ours."""
         answer = await self._as_client("GET", f"/v1/client/order/status/{order.provider_id}", None)
         if isinstance(answer, NotExecuted):
-            return Unread(answer.why, answer.retry_after)
+            return Unread(answer.why, answer.retry_after, answer.throttled, answer.unreachable)
         if isinstance(answer, Declined):
             return Unread(answer.why)
         whole = unread_of(answer)

@@ -83,9 +83,11 @@ class Tokens:
         content = urlencode(form).encode()
         answer = await exchange(self._client, "POST", self._url, headers=headers, content=content, params=params)
         if not isinstance(answer, Answer):
-            return NotExecuted(f"no token: {answer.why}")
+            return NotExecuted(f"no token: {answer.why}", unreachable=True)
+        if answer.status == 429:
+            return NotExecuted("no token: 429 from the login server", retry_after(answer), throttled=True)
         if answer.status != 200:
-            return NotExecuted(f"no token: {answer.status} from the login server", retry_after(answer))
+            return NotExecuted(f"no token: {answer.status} from the login server", unreachable=answer.status >= 500)
         try:
             granted = read(TokenAnswer, answer.json())
         except MalformedAnswer as error:

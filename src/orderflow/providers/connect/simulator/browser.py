@@ -132,7 +132,7 @@ class Browser:
             )
             for action, (label, about) in ACTIONS.items()
         ]
-        amount = el("p", f"{order.amount:g}", class_="sum") if order.amount is not None else None
+        amount = el("p", f"{order.amount:,.2f}", class_="sum") if order.amount is not None else None
         told = el("p", "This order is paid already.", role="status", class_="alert") if order.paid else None
         body = [
             el("h1", "Pay your order"),

@@ -3,4 +3,5 @@ CREATE TABLE of_providers (
     provider      TEXT PRIMARY KEY,
     blocked_until REAL NOT NULL  -- the provider asked all of us to wait until then
 ) WITHOUT ROWID;
+ALTER TABLE of_effects ADD COLUMN spared INTEGER NOT NULL DEFAULT 0;  -- attempts that do not count against the budget
 ALTER TABLE of_effects ADD COLUMN trace TEXT NOT NULL DEFAULT '';  -- W3C traceparent of the transition that owes it

@@ -1,0 +1,274 @@
+"""The dispatcher by pgqueuer, for many machines on one PostgreSQL: a job in its queue points at an effect's row.
+
+What may live here: how jobs come (in the commit that owes the effect, or by the sweep), are taken, and go. What pgqueuer offers is used
+through its public ``Queries``, pulled by our worker, whose width, drain and clock so hold for both dispatchers. Its tables, all named
+``of_pgqueuer...``, stand in the orders' schema, made as ``_ALTERED`` says.
+
+A job is worth nothing by itself. Whether an effect is carried out, and by whom, the row's lease alone decides. A job whose row cannot be
+leased is dropped, unless the row still waits for its time: whoever has the row answers for it. A row that is due without a job is found
+by the sweep. So a job may be lost at any moment, and none needs a heartbeat: one that was picked longer ago than the lease belongs to no
+living worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+import asyncpg
+import structlog
+from attrs import frozen
+from pgqueuer.adapters.persistence.qb import DBSettings, QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
+from pgqueuer.db import AsyncpgDriver
+from pgqueuer.domain.settings import Durability
+from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
+from pgqueuer.models import Job
+from pgqueuer.ports.repository import EntrypointExecutionParameter
+from pgqueuer.queries import Queries
+
+from orderflow.engine.trouble import trouble
+from orderflow.errors import ConfigurationError, OperationalError
+from orderflow.ports import Store
+from orderflow.records import EffectKey, LeasedEffect, Scope
+from orderflow.store.postgres import PostgresStore
+from orderflow.store.postgres_commit import Write
+from orderflow.store.postgres_link import Session
+
+GRACE = 1.0
+"""Seconds that a row may be due before the sweep gives it another job."""
+SWEEP = 1.0
+"""Seconds between two sweeps."""
+_SWEPT = 500  # rows a sweep: the longest due come first, so what is left over has its turn
+_GATHER = 0.02  # seconds in which notices of other processes count as one
+_AWAY = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError)
+_UNLIMITED = EntrypointExecutionParameter(0)
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('orderflow jobs ' || current_schema()))"
+_CHANNEL = "'orderflow_' || md5(current_schema())"  # channels belong to the whole database
+_ALTERED = """
+-- pgqueuer would notify inside our commits, which then queue up behind one lock: we notify after them
+ALTER TABLE of_pgqueuer DISABLE TRIGGER of_tg_pgqueuer_changed;
+-- its log says again what journal and effects say, three rows a job, and nothing would ever delete them
+CREATE FUNCTION of_fn_pgqueuer_no_log() RETURNS TRIGGER AS 'BEGIN RETURN NULL; END' LANGUAGE plpgsql;
+CREATE TRIGGER of_tg_pgqueuer_no_log BEFORE INSERT ON of_pgqueuer_log FOR EACH ROW EXECUTE FUNCTION of_fn_pgqueuer_no_log();
+"""
+
+# constructed, not called: nothing comes from the environment, for all processes must agree. Volatile: jobs are spared the server's
+# write-ahead log; where it crashes, their table is empty afterwards, and the sweep fills it again
+_NAMES = DBSettings.model_construct(prefix="of_", durability=Durability.volatile)
+_BUILDERS = QueryBuilderEnvironment(_NAMES), QueryQueueBuilder(_NAMES), QuerySchedulerBuilder(_NAMES)
+
+
+class _Driver(AsyncpgDriver):
+    """One of the store's connections as pgqueuer wants it; each statement passes the store's boundary."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session.connection)
+        self._session = session
+
+    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
+        return [dict(row) for row in await self._session.fetch(query, *args)]
+
+
+def _queries(session: Session) -> Queries:
+    return Queries(_Driver(session), *_BUILDERS)
+
+
+@frozen
+class _Pointer:
+    """A job to be: the effect, how many attempts it had, where it queues, when it is due (0: at once)."""
+
+    key: EffectKey
+    attempt: int
+    queue: str
+    at: float = 0.0
+
+
+def _queue(provider: str, about: str) -> str:
+    """The name under which an effect's job queues: as a worker's scope tells effects apart, so that nobody picks what it cannot do."""
+    return f"{provider}:{about}" if about else provider
+
+
+def _queues(scope: Scope) -> dict[QueueEntrypoint, EntrypointExecutionParameter]:
+    names = [provider for provider in scope.leases if provider not in scope.silent]
+    names += [_queue(provider, state) for provider, state in scope.heard if provider in scope.leases]
+    return dict.fromkeys(map(QueueEntrypoint, names), _UNLIMITED)
+
+
+class PgqueuerDispatcher:
+    """Takes jobs from pgqueuer's queue in the orders' own database and schema.
+
+    From the moment it is made, every commit of this store enqueues what it owes in its own transaction, in a process that works and in
+    one that does not. An effect owed by a process without it is enqueued by the sweep.
+
+    An effect whose worker was killed is carried out by another within lease + ``GRACE`` + ``SWEEP`` + poll.
+
+    Raises:
+        ConfigurationError: the store is not PostgreSQL.
+    """
+
+    def __init__(self, store: Store) -> None:
+        if not isinstance(store, PostgresStore):
+            raise ConfigurationError("dispatch: pgqueuer needs a postgresql:// database")
+        self._store = store
+        self._id = QueueManagerId(uuid4())
+        self._picked: list[Job] = []  # whose rows are to be leased
+        self._refused: list[Job] = []  # whose rows could not be
+        self._in_hand: WeakKeyDictionary[LeasedEffect, list[Job]] = WeakKeyDictionary()
+        self._ended: list[tuple[list[Job], _Pointer | None]] = []  # jobs to go, and the one to come
+        self._swept_at = float("-inf")
+        self._channel = ""
+        self._ear: Any = None
+        self._stir: Callable[[], None] = lambda: None
+        self._stirring: asyncio.TimerHandle | None = None
+        store.enlist(self)
+
+    # ── the store's commits ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def prepare(self, session: Session) -> None:
+        """Make pgqueuer's tables if they are not there."""
+        queries, connection = _queries(session), session.connection
+        async with connection.transaction():
+            await session.fetch(_LOCK)
+            if not await queries.has_table(_NAMES.queue_table):
+                await queries.install(create_schema=False)
+                await queries.optimize_autovacuum()
+                await connection.execute(_ALTERED)
+            self._channel = (await session.fetch(f"SELECT {_CHANNEL}"))[0][0]
+
+    async def enlist(self, session: Session, writes: Sequence[Write]) -> None:
+        """Enqueue what these commits owe, in their transaction."""
+        pointers = [
+            _Pointer(EffectKey(write.order.id, owed.version, owed.n), 0, _queue(write.order.provider, owed.about))
+            for write in writes
+            for owed in write.commit.effects
+        ]
+        await _enqueue(session, pointers)
+
+    async def enlisted(self, session: Session) -> None:
+        """Wake the other processes' workers; the commit is durable, and its callers are answered."""
+        await session.fetch("SELECT pg_notify($1, $2)", self._channel, str(self._id))
+
+    # ── the worker ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def open(self, stir: Callable[[], None]) -> None:
+        """See ``Dispatcher.open``."""
+        self._stir = stir
+
+    async def close(self) -> None:
+        """See ``Dispatcher.close``."""
+        left = [*self._refused, *(job for jobs, _ in self._ended for job in jobs)]
+        try:
+            if left:
+                await self._store.link.once(lambda session: _forget(session, left))
+        except Exception as error:  # noqa: BLE001  the database may be away; jobs left behind are dropped by who finds them
+            structlog.get_logger().warning("dispatch.jobs_left", **trouble(error))
+        if self._stirring is not None:
+            self._stirring.cancel()
+        await self._stop_listening()
+
+    async def take(self, now: float, scope: Scope, limit: int) -> list[LeasedEffect]:
+        """See ``Dispatcher.take``."""
+        await self._settle(now)
+        if not 0 <= now - self._swept_at < SWEEP:
+            await self._sweep(now, scope)
+            self._swept_at = now
+        queues = _queues(scope)
+        stale = timedelta(seconds=max(scope.leases.values(), default=0.0) + GRACE)
+        if queues and len(self._picked) < limit:
+            want = limit - len(self._picked)
+            self._picked += await self._store.link.run(lambda session: _queries(session).dequeue(want, queues, self._id, None, stale))
+        if not self._picked or limit < 1:
+            return []
+        jobs: dict[EffectKey, list[Job]] = {}
+        for job in self._picked:
+            jobs.setdefault(_key(job), []).append(job)
+        leased = await self._store.lease_effects(now, scope, limit, among=jobs)
+        for effect in leased:
+            self._in_hand[effect] = jobs.pop(effect.key)
+        self._refused += [job for refused in jobs.values() for job in refused]
+        self._picked.clear()
+        return leased
+
+    async def ended(self, effect: LeasedEffect, again_at: float | None = None) -> None:
+        """See ``Dispatcher.ended``. The job goes, and the next one comes, with the next ``take``."""
+        again = None if again_at is None else _Pointer(effect.key, effect.attempt, _queue(effect.provider, effect.about), again_at)
+        self._ended.append((self._in_hand.pop(effect, []), again))
+
+    async def _settle(self, now: float) -> None:
+        if self._refused:  # most are done, or in other hands; but a row may be due a moment later than its job
+            waiting = await self._store.waiting([_key(job) for job in self._refused])
+            self._ended += [([job], _again(job, *waiting.get(_key(job), (0, None)))) for job in self._refused]
+            self._refused.clear()
+        if not self._ended:
+            return
+        settled = list(self._ended)
+
+        async def work(session: Session) -> None:
+            await _forget(session, [job for jobs, _ in settled for job in jobs])
+            await _enqueue(session, [again for _, again in settled if again is not None], now)
+
+        await self._store.link.run(work)
+        del self._ended[: len(settled)]
+
+    async def _sweep(self, now: float, scope: Scope) -> None:
+        """Give every row that is due for longer than the grace a job; one that has it already keeps it."""
+        overdue = await self._store.overdue(now - GRACE, scope, _SWEPT)
+        pointers = [_Pointer(key, attempt, _queue(provider, about)) for key, attempt, provider, about in overdue]
+        await self._store.link.run(lambda session: _enqueue(session, pointers))
+        if self._ear is None or self._ear.is_closed():
+            await self._listen()
+
+    # ── what other processes commit ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def _listen(self) -> None:
+        try:
+            self._ear = await self._store.link.listener()
+            await self._ear.add_listener(self._channel, self._hear)
+        except (OperationalError, *_AWAY):
+            await self._stop_listening()  # the poll does, until the next sweep
+
+    def _hear(self, _connection: object, _pid: int, _channel: str, sender: str) -> None:
+        if sender != str(self._id) and self._stirring is None:
+            self._stirring = asyncio.get_running_loop().call_later(_GATHER, self._heard)
+
+    def _heard(self) -> None:
+        self._stirring = None
+        self._stir()
+
+    async def _stop_listening(self) -> None:
+        ear, self._ear = self._ear, None
+        if ear is not None:
+            with suppress(*_AWAY):
+                await ear.close(timeout=1.0)
+
+
+def _key(job: Job) -> EffectKey:
+    order_id, version, n = (job.payload or b"").decode().rsplit(":", 2)
+    return EffectKey(order_id, int(version), int(n))
+
+
+def _again(job: Job, attempt: int, at: float | None) -> _Pointer | None:
+    return None if at is None else _Pointer(_key(job), attempt, job.entrypoint, at)
+
+
+async def _enqueue(session: Session, pointers: Sequence[_Pointer], now: float = 0.0) -> None:
+    """Enqueue those that have no job yet. Waits are told in seconds, so that our clock and the database's may differ."""
+    if pointers:
+        await _queries(session).enqueue(
+            [pointer.queue for pointer in pointers],
+            [str(pointer.key).encode() for pointer in pointers],
+            [0] * len(pointers),
+            [timedelta(seconds=max(0.0, pointer.at - now)) for pointer in pointers],
+            [f"{pointer.key}:{pointer.attempt}" for pointer in pointers],
+            on_conflict="skip",
+        )
+
+
+async def _forget(session: Session, jobs: Sequence[Job]) -> None:
+    if jobs:
+        await _queries(session).log_jobs([(job, "successful", None) for job in jobs])

@@ -1,0 +1,131 @@
+"""How this process behaves towards providers: its share of their limits, a pause where nobody answers, silence where one asks for it.
+
+What may live here: when a provider may be called, and how many calls may be begun. Pure: every moment is passed in, nothing waits.
+What is not to be called is not taken: an effect or read that waited in this process would use up its lease.
+
+A provider is *silent* for one of three reasons. Its share is used up: the calls begun within the last second or minute are counted,
+not smoothed, so that no second and no minute holds more. It does not answer: after ``Timing.outage_after`` calls in a row without a
+usable answer calls pause, or once-effects would be sent into doubt by the hundred. It asked all of us to wait (429): the store tells
+every process until when. After either of the last two *one* call is under way at a time, until one is answered.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from math import inf, isfinite
+
+from attrs import define
+
+from orderflow.records import InDoubt, NotExecuted, Outcome, Seen, Timing, Unread
+
+_NEVER = -inf
+
+
+def asked_to_wait(timing: Timing, retry_after: float | None) -> float:
+    """Seconds of silence after a 429."""
+    return timing.throttle if retry_after is None else max(retry_after, timing.effect_first)
+
+
+class _Window:
+    """At most ``most`` calls begun in any ``seconds``."""
+
+    def __init__(self, most: float, seconds: float) -> None:
+        self._most = max(1, int(most))
+        self._seconds = seconds
+        self._begun: deque[float] = deque()
+
+    def room(self, now: float) -> int:
+        while self._begun and self._begun[0] + self._seconds <= now:
+            self._begun.popleft()
+        return self._most - len(self._begun)
+
+    def opens_at(self, now: float) -> float:
+        return now if self.room(now) > 0 else self._begun[-self._most] + self._seconds
+
+    def begun(self, now: float) -> None:
+        self._begun.append(now)
+
+
+@define
+class _Standing:
+    """How we stand with one provider. ``careful``: one call at a time, until one is answered."""
+
+    timing: Timing
+    windows: tuple[_Window, ...]
+    under_way: int = 0
+    failures: int = 0  # in a row
+    paused_until: float = _NEVER  # by this process: nobody answered
+    blocked_until: float = _NEVER  # by all: it asked us to wait
+    careful: bool = False
+
+    def silent_until(self, now: float) -> float:
+        """``now`` where it may be called; infinity where only the end of a call that is under way can tell."""
+        if self.careful and self.under_way:
+            return inf
+        return max(now, self.paused_until, self.blocked_until, *(window.opens_at(now) for window in self.windows))
+
+    def room(self, now: float, most: int) -> int:
+        return 1 if self.careful else min([most, *(window.room(now) for window in self.windows)])
+
+
+def _standing(timing: Timing) -> _Standing:
+    shares = ((timing.calls_per_second, 1.0), (timing.calls_per_minute, 60.0))
+    return _Standing(timing, tuple(_Window(most, seconds) for most, seconds in shares if isfinite(most)))
+
+
+class Manners:
+    """Those of one process, towards all its providers. ``stir`` is called where a silence may have ended for another reason than time."""
+
+    def __init__(self, timings: Mapping[str, Timing], stir: Callable[[], None]) -> None:
+        self._standings = {name: _standing(timing) for name, timing in timings.items()}
+        self._stir = stir
+
+    def silent(self, now: float) -> frozenset[str]:
+        """The providers that are not to be called now."""
+        return frozenset(name for name, standing in self._standings.items() if standing.silent_until(now) > now)
+
+    def room(self, now: float, most: int) -> int:
+        """How many calls may be begun now, whomever they are to: at most ``most``, at least one."""
+        spoken = [standing for standing in self._standings.values() if standing.silent_until(now) <= now]
+        return min((standing.room(now, most) for standing in spoken), default=most)
+
+    def until(self, now: float) -> float | None:
+        """When the next silence ends by itself; None where none will."""
+        ends = [end for standing in self._standings.values() if now < (end := standing.silent_until(now)) < inf]
+        return min(ends, default=None)
+
+    def begun(self, provider: str, now: float) -> None:
+        """An effect or a read was taken, and its call begins at once."""
+        standing = self._standings[provider]
+        standing.under_way += 1
+        for window in standing.windows:
+            window.begun(now)
+
+    def ended(self, provider: str) -> None:
+        """What was taken is over, called or not, answered or not: that may end a silence."""
+        self._standings[provider].under_way -= 1
+        self._stir()
+
+    def answered(self, provider: str, outcome: Outcome | Seen | Unread, now: float) -> None:
+        """What a call came to."""
+        standing = self._standings[provider]
+        if isinstance(outcome, NotExecuted | Unread) and outcome.throttled:
+            standing.blocked_until = max(standing.blocked_until, now + asked_to_wait(standing.timing, outcome.retry_after))
+            standing.careful, standing.failures = True, 0
+        elif isinstance(outcome, InDoubt) or (isinstance(outcome, NotExecuted | Unread) and outcome.unreachable):
+            standing.failures += 1
+            if standing.failures >= standing.timing.outage_after:
+                standing.paused_until = now + standing.timing.outage_pause
+                standing.careful = True
+        else:
+            standing.failures, standing.paused_until = 0, _NEVER
+            if standing.careful and standing.blocked_until <= now:  # an answer from before we were asked to wait does not end the wait
+                standing.careful = False
+
+    def heed(self, blocked: Mapping[str, float], now: float) -> None:
+        """What the store says of all processes: until when each provider is not to be called."""
+        for name, standing in self._standings.items():
+            until = blocked.get(name, _NEVER)
+            if until > max(now, standing.blocked_until):
+                standing.blocked_until, standing.careful = until, True

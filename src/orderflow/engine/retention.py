@@ -1,0 +1,141 @@
+"""Old orders: which may go or be redacted, and in which order that is done. Only settled ones to whom nothing is owed; the store checks
+again, in its transaction, that nothing has happened to them meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from pathlib import Path
+
+import structlog
+from attrs import evolve
+
+from orderflow.engine.accept import Door
+from orderflow.engine.export import JsonLines
+from orderflow.errors import InvalidInput, UnknownName
+from orderflow.lifecycle.decide import legal, settled
+from orderflow.ports import Provider
+from orderflow.records import PROVIDER_ID, Commit, JournalRow, Order, RefusalRow, WholeOrder
+from orderflow.vocabulary import Applied, Decision, Kind, Origin, Reason, Refused, Snapshot, Step
+
+Export = Callable[[Sequence[WholeOrder]], Awaitable[None] | None]
+"""Keeps orders elsewhere; they are deleted when it has returned. A plain function runs in a thread."""
+
+_log = structlog.get_logger()
+_MOST_PER_BATCH = 5000
+_REDACT = "redact"
+
+
+class Retention:
+    """Deletes and redacts, through the door's store and clock."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def prune(
+        self, older_than: float, provider: str, batch: int, export: Path | Export | None, dry_run: bool
+    ) -> AsyncGenerator[list[str], None]:
+        """See ``Orderflow.prune``."""
+        if provider and provider not in self._door.providers:
+            raise UnknownName("provider", provider, tuple(self._door.providers))
+        if not (math.isfinite(older_than) and older_than >= 0):
+            raise InvalidInput("older_than", "must be a number of seconds, 0 or more")
+        if not 1 <= batch <= _MOST_PER_BATCH:
+            raise InvalidInput("batch", f"must be between 1 and {_MOST_PER_BATCH}")
+        keep = JsonLines(export) if isinstance(export, Path) else export
+        return self._prune(self._door.clock.now() - older_than, provider, batch, keep, dry_run)
+
+    async def _prune(
+        self, before: float, provider: str, batch: int, export: Export | None, dry_run: bool
+    ) -> AsyncGenerator[list[str], None]:
+        store = self._door.store
+        walked, deleted, more = "", 0, True
+        while more:
+            aged, walked = await store.aged(before, walked, batch, provider)
+            more = bool(walked)
+            found = [order for order in aged if self._is_settled(order)]
+            if not found:
+                continue
+            if dry_run:
+                yield [order.id for order in found]
+                continue
+            if export is not None:
+                await _kept(export, [await self._whole(order) for order in found])
+            gone = await store.delete(found, before)
+            deleted += len(gone)
+            _log.info("orders.pruned", count=len(gone))
+            yield gone
+        if deleted:
+            await self._sweep(batch)
+
+    async def _sweep(self, batch: int) -> None:
+        """The keys of events that deleted orders took: no index leads to them."""
+        last: tuple[str, str] | None = ("", "")
+        while last is not None:
+            last = await self._door.store.sweep_inbox(last, batch)
+
+    async def _whole(self, order: Order) -> WholeOrder:
+        store = self._door.store
+        return WholeOrder(order, tuple(await store.journal(order.id)), tuple(await store.refusals(order.id)))
+
+    def _is_settled(self, order: Order) -> bool:
+        """Whether it is; an order of a provider or in a state that this process does not know is none of ours to judge."""
+        provider = self._door.providers.get(order.provider)
+        return provider is not None and order.state in provider.table.states and settled(provider.table, _with_defaults(provider, order))
+
+    # ── redaction ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def redact(self, order_id: str, *, by: str, reason: str) -> Decision:
+        """See ``Orderflow.redact``."""
+        provider, store = self._door.provider_of(order_id), self._door.store
+        while True:
+            order = await store.load(order_id)
+            why = await self._why_not(order)
+            if why:
+                return await self._refused(provider, order, why)
+            step = Step("redacted", Origin.OPERATOR, order.state, order.state, Kind.REDACTION)
+            row = _row(order, step, self._door.clock.now(), f"by {by}: {reason}")
+            after = _without_data(order)
+            if await store.redact(after, row):
+                _log.info("order.redacted", order_id=order_id)
+                return Applied((step,), after.snapshot)
+
+    async def _why_not(self, order: Order) -> str:
+        if not self._is_settled(order):
+            return "it is not settled: what is still to come needs its data"
+        owed = (await self._door.store.pending(order.id)).effects
+        return f"{owed[0].name} is still owed, and needs its data" if owed else ""
+
+    async def _refused(self, provider: Provider, order: Order, why: str) -> Decision:
+        now = self._door.clock.now()
+
+        def judge(order: Order) -> Commit:
+            may = legal(provider.table, _with_defaults(provider, order)) if order.state in provider.table.states else ()
+            refused = Refused(Reason.NOT_LEGAL_HERE, order.state, why, may)
+            row = RefusalRow(order.id, _REDACT, Origin.OPERATOR, order.state, refused.reason, why, order.version, 1, now, now)
+            return Commit(refused, now, refusal=row, remember=False)
+
+        return (await self._door.store.commit(order.id, None, judge)).decision
+
+
+def _with_defaults(provider: Provider, order: Order) -> Snapshot:
+    """Facts that it was created without count as their first value, as everywhere in looking at old orders."""
+    return evolve(order.snapshot, facts={**provider.table.defaults(), **order.snapshot.facts})
+
+
+def _without_data(order: Order) -> Order:
+    data = {PROVIDER_ID: order.provider_id} if order.provider_id is not None else {}
+    return evolve(order, snapshot=evolve(order.snapshot, data=data, version=order.version + 1), flagged=False)
+
+
+def _row(order: Order, step: Step, at: float, note: str) -> JournalRow:
+    return JournalRow(order.id, order.version + 1, step.event, step.origin, step.source, step.target, step.kind.value, at, note)
+
+
+async def _kept(export: Export, orders: Sequence[WholeOrder]) -> None:
+    answer = export(orders) if inspect.iscoroutinefunction(export) else await asyncio.to_thread(export, orders)
+    if answer is not None:
+        await answer

@@ -1,0 +1,379 @@
+"""Manners towards providers: shares of their limits, a pause where nobody answers, silence where one asks for it.
+
+The rules alone first, then the engine that keeps them, under a clock that jumps: a minute of limits takes no minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from attrs import define, evolve, field
+
+from engine.toy import TIMING, Toy, bench
+from orderflow.app import Orderflow
+from orderflow.engine.manners import Manners
+from orderflow.ports import Links
+from orderflow.records import (
+    Declined,
+    DueDeadline,
+    Happened,
+    InDoubt,
+    NotExecuted,
+    Nothing,
+    Order,
+    Outcome,
+    Scope,
+    Seen,
+    Timing,
+    Told,
+    Unread,
+)
+from orderflow.testing.inline import InlineStore
+from orderflow.testing.virtual import VirtualClock, run_virtually
+
+T = TypeVar("T")
+ANSWERS: Mapping[str, Outcome | Seen | Unread] = {
+    "happened": Happened("x"),
+    "declined": Declined("400"),
+    "no hit": Nothing("none"),
+    "seen": Seen("new"),
+    "not ready": Unread("404"),
+    "401": NotExecuted("401"),
+}
+SILENCES: Mapping[str, Outcome | Unread] = {
+    "in doubt": InDoubt("reset"),
+    "not sent": NotExecuted("refused", unreachable=True),
+    "unread": Unread("502", unreachable=True),
+}
+BUSY = (NotExecuted("429", 50.0, throttled=True), Unread("429", 50.0, throttled=True))
+
+
+def manners(**timing: float | int) -> Manners:
+    return Manners({"toy": evolve(TIMING, **timing)}, lambda: None)
+
+
+def called(polite: Manners, outcome: Outcome | Seen | Unread, now: float) -> None:
+    polite.begun("toy", now)
+    polite.answered("toy", outcome, now)
+    polite.ended("toy")
+
+
+# ── shares ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_second_and_no_minute_holds_more_than_its_share_and_nothing_is_wasted(seed: int) -> None:
+    """Held against all calls ever begun, at moments drawn so that windows open and shut between and upon them."""
+    dice = random.Random(seed)
+    per_second, per_minute = dice.randint(1, 5), dice.randint(3, 40)
+    polite, now, begun = manners(calls_per_second=per_second, calls_per_minute=per_minute), 1e9, list[float]()
+    for _ in range(600):
+        free = min(most - sum(at + seconds > now for at in begun) for most, seconds in ((per_second, 1), (per_minute, 60)))
+        assert ("toy" in polite.silent(now)) == (free <= 0)
+        assert polite.room(now, 32) == (min(free, 32) if free > 0 else 32)  # a silent provider does not narrow the others
+        if free > 0 and dice.random() < 0.8:
+            begun.append(now)
+            called(polite, Happened("x"), now)
+        elif free <= 0:
+            opens = polite.until(now)
+            assert opens is not None
+            assert "toy" in polite.silent((now + opens) / 2)
+            assert "toy" not in polite.silent(opens)
+            now = opens
+        now += dice.choice([0.0, 0.0, 0.125, 0.25, 1.0])
+
+
+@pytest.mark.parametrize("share", [0.2, 0.999, 1e-9])
+def test_the_smallest_share_is_one_call(share: float) -> None:
+    polite = manners(calls_per_minute=share)
+    assert polite.room(0.0, 32) == 1
+    called(polite, Happened("x"), 0.0)
+    assert (polite.silent(59.9), polite.silent(60.0)) == ({"toy"}, frozenset())
+
+
+def test_without_limits_nothing_is_counted() -> None:
+    polite = manners()
+    for _ in range(10_000):
+        called(polite, Happened("x"), 0.0)
+    assert (polite.silent(0.0), polite.room(0.0, 32), polite.until(0.0)) == (frozenset(), 32, None)
+
+
+# ── outages ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("silence", SILENCES.values(), ids=SILENCES)
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_so_many_calls_in_a_row_without_an_answer_make_a_pause_and_one_answer_ends_it(
+    silence: Outcome | Unread, answer: Outcome | Seen | Unread
+) -> None:
+    polite = manners(outage_after=3, outage_pause=10.0)
+    for outcome in (silence, silence, answer, silence, silence):  # never three in a row
+        called(polite, outcome, 0.0)
+    assert (polite.silent(0.0), polite.room(0.0, 32)) == (frozenset(), 32)
+    called(polite, silence, 0.0)
+    assert (polite.silent(9.9), polite.until(0.0)) == ({"toy"}, 10.0)
+    assert (polite.silent(10.0), polite.room(10.0, 32)) == (frozenset(), 1)
+    polite.begun("toy", 10.0)
+    assert (polite.silent(99.0), polite.until(99.0)) == ({"toy"}, None)  # one at a time, however long it takes
+    polite.answered("toy", silence, 99.0)
+    polite.ended("toy")
+    assert (polite.silent(108.9), polite.silent(109.0), polite.room(109.0, 32)) == ({"toy"}, frozenset(), 1)
+    called(polite, answer, 109.0)
+    assert (polite.silent(109.0), polite.room(109.0, 32)) == (frozenset(), 32)
+
+
+def test_every_short_story_of_calls_keeps_one_call_at_a_time_until_an_answer() -> None:
+    """Every sequence of eight ends, of calls made whenever they may be."""
+    for story in itertools.product("ASB", repeat=8):  # answered, silence, busy
+        polite, now, in_a_row, careful = manners(outage_after=3, outage_pause=10.0), 0.0, 0, False
+        for word in story:
+            now = polite.until(now) or now
+            assert polite.room(now, 32) == (1 if careful else 32), story
+            polite.begun("toy", now)
+            assert ("toy" in polite.silent(now)) == careful, story
+            polite.answered("toy", {"A": Happened("x"), "S": InDoubt("cut"), "B": BUSY[0]}[word], now)
+            polite.ended("toy")
+            in_a_row = in_a_row + 1 if word == "S" else 0
+            careful = word == "B" or in_a_row >= 3 or (careful and word != "A")
+            assert polite.until(now) == (now + (50.0 if word == "B" else 10.0) if word == "B" or in_a_row >= 3 else None), story
+
+
+@pytest.mark.anyio
+async def test_an_outage_neither_stops_deadlines_nor_deafens_the_host(tmp_path: Path) -> None:
+    async with bench(tmp_path, outage_after=1, outage_pause=1e6) as made:
+        made.listen("lapsed", "placed")
+        order = await made.new()
+        made.toy.shows(Unread("502", unreachable=True))
+        await made.after(10)
+        await made.after(1000)
+        assert [told.state for told in made.told] == ["placed", "lapsed"]
+        assert (await made.state(order.id), len(made.toy.reads)) == ("lapsed", 1)
+
+
+# ── 429 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("by", ["effect", "read"])
+@pytest.mark.parametrize(("said", "silence"), [(50.0, 50.0), (0.0, 1.0), (None, 30.0)], ids=["said", "at once", "not said"])
+async def test_a_429_silences_every_process_until_the_moment(tmp_path: Path, by: str, said: float | None, silence: float) -> None:
+    async with bench(tmp_path, throttle=30.0, read_cap=10.0) as here, bench(tmp_path) as there:
+        order = await here.new("first")
+        if by == "effect":
+            here.toy.will("place", NotExecuted("429", said, throttled=True))
+            order = await here.new("second")
+        else:
+            here.clock.advance(10)
+            here.toy.shows(Unread("429", said, throttled=True), "new")
+            await here.work()
+        until = here.clock.now() + silence
+        there.clock.advance(here.clock.now() - there.clock.now() + silence - 0.5)
+        await there.door.heed(1.0)
+        other = await there.new("third")
+        assert (there.toy.calls, there.toy.reads, there.door.manners.until(there.clock.now())) == ([], [], until)
+        before = len(here.toy.calls) + len(here.toy.reads)
+        await here.after(silence - 0.5)
+        assert len(here.toy.calls) + len(here.toy.reads) == before
+        for made in (there, here):
+            await made.after(0.5)
+            await made.after(10)
+        assert [await there.state(one) for one in (order.id, other.id)] == ["placed", "placed"]
+
+
+def test_an_answer_from_before_a_429_does_not_end_the_wait() -> None:
+    polite = manners()
+    for _ in range(2):
+        polite.begun("toy", 0.0)
+    for outcome in (BUSY[1], Happened("x")):
+        polite.answered("toy", outcome, 1.0)
+        polite.ended("toy")
+    assert (polite.silent(50.9), polite.silent(51.0), polite.room(51.0, 32)) == ({"toy"}, frozenset(), 1)
+
+
+@pytest.mark.anyio
+async def test_another_process_is_asked_about_once_a_poll_and_no_more(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        await made.door.heed(5.0)
+        await made.store.block("toy", made.clock.now() + 100)
+        made.clock.advance(4.9)
+        await made.door.heed(5.0)
+        assert made.door.scope.silent == frozenset()
+        made.clock.advance(0.1)
+        await made.door.heed(5.0)
+        assert made.door.scope.silent == {"toy"}
+
+
+@pytest.mark.anyio
+async def test_an_hour_of_429_costs_no_attempt_of_the_budget(tmp_path: Path) -> None:
+    """Three attempts are the budget. Sixty throttled ones later all three are still there."""
+    busy, gone = NotExecuted("429", 60.0, throttled=True), NotExecuted("refused")
+    async with bench(tmp_path) as made:
+        made.toy.will("place", *[busy] * 30, gone, *[busy] * 30, gone)
+        order = await made.new()
+        for _ in range(62):
+            assert await made.state(order.id) == "sending"
+            await made.after(60)
+        assert (await made.state(order.id), made.toy.called("place")) == ("placed", 63)
+        made.toy.will("place", *[busy] * 9, *[gone] * 3)
+        order = await made.new("spent")
+        for _ in range(20):
+            await made.after(60)
+        assert (await made.state(order.id), made.toy.called("place")) == ("refused", 63 + 12)
+
+
+@pytest.mark.anyio
+async def test_after_a_429_one_call_asks_whether_it_is_over(tmp_path: Path) -> None:
+    async with bench(tmp_path, read_first=1e6, effect_cap=1.0) as made:
+        made.toy.will("place", *[NotExecuted("429", 60.0, throttled=True)] * 3)
+        for n in range(20):
+            await made.new(str(n), state="preparing")
+        await made.work()
+        first = made.toy.called("place")
+        for again in range(1, 3):
+            await made.after(60)
+            if first + again < 3:
+                assert made.toy.called("place") == first + again
+        await made.after(60)
+        assert {order.state for order in await made.store.orders()} == {"placed"}
+
+
+# ── the worker ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class CountingStore(InlineStore):
+    """Says how often the worker looked."""
+
+    looks = 0
+
+    async def due_deadlines(self, now: float, scope: Scope, limit: int) -> list[DueDeadline]:
+        self.looks += 1
+        return await super().due_deadlines(now, scope, limit)
+
+    async def block(self, provider: str, until: float) -> None:
+        await asyncio.sleep(0.01)  # others go on meanwhile, as with a real database
+        await super().block(provider, until)
+
+
+@define(eq=False)
+class Timed(Toy):
+    """Keeps when each call began, and takes its time. Virtual time knows no threads: who listens is async."""
+
+    clock: VirtualClock = field(factory=VirtualClock)
+    begun: list[float] = field(factory=list)
+    longest: int = 0
+    _under_way: int = 0
+
+    async def perform(self, effect: str, order: Order, links: Links) -> Outcome:
+        return await self._take_time(super().perform(effect, order, links))
+
+    async def read(self, order: Order) -> Seen | Unread:
+        return await self._take_time(super().read(order))
+
+    async def _take_time(self, answer: Awaitable[T]) -> T:
+        self.begun.append(self.clock.now())
+        self._under_way += 1
+        self.longest = max(self.longest, self._under_way)
+        await self.clock.sleep(0.05)
+        self._under_way -= 1
+        return await answer
+
+
+def at_work(timing: Timing, story: Callable[[Orderflow, Timed, CountingStore], Awaitable[None]]) -> None:
+    """A story with a worker whose poll is a day: only what wakes it moves anything."""
+
+    async def main() -> None:
+        store, toy = CountingStore(), Timed(timing=timing)
+        toy.now = toy.clock.now
+        dice = random.Random(1)
+        async with Orderflow(store, [toy], work=True, poll=86400.0, clock=toy.clock, dice=dice) as flow:
+            await story(flow, toy, store)
+        store.connection.close()
+
+    run_virtually(main())
+
+
+async def order_all(flow: Orderflow, count: int) -> list[Order]:
+    orders = [await flow.create("toy", key=str(n)) for n in range(count)]
+    for order in orders:
+        await flow.tell(order.id, "order_it")
+    return orders
+
+
+def test_a_worker_begins_no_more_than_its_share_in_any_second_or_minute_and_does_not_spin() -> None:
+    timing = evolve(TIMING, calls_per_second=10, calls_per_minute=150, read_first=1e6)
+
+    async def story(flow: Orderflow, toy: Timed, store: CountingStore) -> None:
+        began = toy.clock.now()
+        for order in await order_all(flow, 200):
+            await flow.wait(order.id, "placed", 1000)
+        assert len(toy.begun) == 400
+        assert 120 <= toy.clock.now() - began < 136  # 150 in each of two minutes, the rest at ten a second
+        for order in await flow.orders(limit=200):
+            await flow.refresh(order.id)  # so that two hundred reads are due at once
+        while len(toy.begun) < 600:
+            await toy.clock.sleep(1.0)
+        at = toy.begun
+        for most, seconds in ((10, 1.0), (150, 60.0)):
+            assert max(sum(one <= other < one + seconds for other in at) for one in at) == most
+        assert store.looks < 3 * len(at)
+
+    at_work(timing, story)
+
+
+def test_the_host_is_told_while_the_share_is_used_up() -> None:
+    timing = evolve(TIMING, calls_per_minute=20, read_first=1e6)
+
+    async def story(flow: Orderflow, toy: Timed, store: CountingStore) -> None:
+        told: list[Told] = []
+
+        async def hear(one: Told) -> None:
+            told.append(one)
+
+        flow.on("toy", entered="preparing", run=hear)
+        began = toy.clock.now()
+        await order_all(flow, 50)
+        while len(told) < 50:
+            await toy.clock.sleep(0.1)
+        assert (len(toy.begun), toy.clock.now() - began < 2) == (20, True)  # telling is no call
+
+    at_work(timing, story)
+
+
+@pytest.mark.parametrize("trouble", [NotExecuted("429", 50.0, throttled=True), InDoubt("cut")], ids=["busy", "outage"])
+def test_a_worker_neither_sleeps_past_the_end_of_a_silence_nor_looks_while_it_lasts(trouble: Outcome) -> None:
+    timing = evolve(TIMING, outage_after=1, outage_pause=50.0, read_first=1e6)
+
+    async def story(flow: Orderflow, toy: Timed, store: CountingStore) -> None:
+        toy.will("make_ready", trouble)
+        (order,) = await order_all(flow, 1)
+        await toy.clock.sleep(1)
+        looks, began = store.looks, toy.clock.now()
+        await toy.clock.sleep(48)
+        assert store.looks - looks <= 2  # a repeatable effect's own retry falls due meanwhile
+        await flow.wait(order.id, "placed", 1000)
+        assert 49 <= toy.clock.now() - began < 52
+
+    at_work(timing, story)
+
+
+def test_after_an_outage_one_call_at_a_time_is_under_way_until_one_is_answered() -> None:
+    timing = evolve(TIMING, outage_after=1, outage_pause=50.0, read_first=1e6, effect_attempts=99)
+
+    async def story(flow: Orderflow, toy: Timed, store: CountingStore) -> None:
+        toy.will("make_ready", *[InDoubt("cut")] * 35)
+        orders = await order_all(flow, 100)
+        await toy.clock.sleep(49)
+        first, toy.longest = len(toy.begun), 0
+        assert first <= 32
+        await toy.clock.sleep(50 * (35 - first))
+        assert (len(toy.begun), toy.longest) == (35, 1)
+        await asyncio.gather(*(flow.wait(order.id, "placed", 5000) for order in orders))
+        assert toy.longest > 10
+
+    at_work(timing, story)

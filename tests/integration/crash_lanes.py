@@ -1,0 +1,368 @@
+"""Playing the demo's scenarios against a shop that is killed. No test lives here.
+
+A lane holds both simulators and the shop's public side, on sockets of this process, which outlives every crash; the shop itself is a
+forked child. When it dies, another one is started on the same database, whoever was calling calls again with the same key, and
+everything said before is said again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import pickle
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+from attrs import define, evolve, field, frozen
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from tests.integration import crash_shop
+from tests.integration.crash_shop import TROUBLE, Raised, Settings
+from tests.support import EMAIL, NAME, PHONE
+
+from orderflow.cli.demo.world import Case, Scenario, Unmet, World
+from orderflow.lifecycle.table import Table
+from orderflow.providers.ccv.lifecycle import CcvLifecycle
+from orderflow.providers.ccv.simulator import CcvSimulator
+from orderflow.providers.connect.lifecycle import ConnectLifecycle
+from orderflow.providers.connect.simulator import ConnectSimulator
+from orderflow.records import JournalRow, Order, RefusalRow
+from orderflow.simkit import serve
+from orderflow.testing.forked import PRELOAD
+from orderflow.vocabulary import Applied, Ignored, Kind, Reason
+
+TABLES: dict[str, Table] = {"connect": ConnectLifecycle.table, "ccv": CcvLifecycle.table}
+ONCE = {
+    "register_order": ("POST /capi/v1/client/orde[r]", "POST /capi/v1/orde[r]"),
+    "assign_to_user": ("POST /capi/v1/client/order/*/user",),
+    "submit_order": ("POST /api/ordercompletion/reseller/orde[r]",),
+    "fulfill_by_sms": ("POST /capi/v1/client/order/fulfillment",),
+}
+"""The once-effects, and the calls by which the simulators know them."""
+_HURRY = {"return_timeout": 1.0, "proof_timeout": 1.0}
+_HURRIED = {"unknown that a later read proves", "success forged while unpaid", "user never returns"}
+_DURATIONS = {"completion_timeout": 60.0, "return_timeout": 60.0, "cancel_grace": 0.1, "proof_timeout": 60.0, "recovery_window": 90.0}
+_PATIENCE = 30.0
+_AMPLE = 20.0
+Fresh = Callable[[Path], Awaitable[str]]
+
+
+class Doubt(Exception):
+    """The order is in doubt, and stays so."""
+
+
+@frozen
+class End:
+    """What became of one order."""
+
+    scenario: Scenario
+    crash_at: str | None
+    killed: bool
+    why: str  # the story stopped early
+    orders: list[Order]
+    journal: list[JournalRow]
+    refusals: list[RefusalRow]
+    told: list[tuple[str, str]]  # key and state, as often as the host was told
+    executed: dict[str, int]  # once-effect -> how often its provider acted on it
+    known: int  # orders that the providers have
+    passed: list[str]
+    db: str
+
+    @property
+    def order(self) -> Order:
+        (order,) = self.orders
+        return order
+
+
+class Remote:
+    """The flow in the shop's process. Whoever is cut off asks again."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.said: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(*args: Any, **named: Any) -> Any:
+            return (await self.ask(name, *args, **named))[0]
+
+        return call
+
+    async def ask(self, name: str, *args: Any, **named: Any) -> tuple[Any, int]:
+        """The answer, and how often it was asked for.
+
+        Raises:
+            Raised: what the flow raised; a trouble of the shop's own is asked about again.
+        """
+        tries = 0
+        async with asyncio.timeout(_PATIENCE):
+            while True:
+                tries += 1
+                answer = await self._once(pickle.dumps((name, args, named)))
+                answered = pickle.loads(answer) if answer else TROUBLE
+                if answered == TROUBLE:
+                    await asyncio.sleep(0.02)
+                elif isinstance(answered, Raised):
+                    raise answered
+                else:
+                    return answered, tries
+
+    async def _once(self, asked: bytes) -> bytes:
+        """The answer; nothing, where the shop is down or goes down."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(self.settings.socket)
+        except OSError:
+            return b""
+        try:
+            writer.write(asked)
+            writer.write_eof()
+            return await reader.read()
+        except OSError:
+            return b""
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    def states(self, provider: str) -> tuple[str, ...]:
+        return tuple(TABLES[provider].states)
+
+    async def tell(self, order_id: str, command: str, **arguments: Any) -> object:
+        """A command with a key of its own: asked twice because the first answer was cut, "heard already" means done."""
+        arguments = {"key": f"{command}-{len(self.said)}", **arguments}
+        self.said.append(("tell", (order_id, command), arguments))
+        decision, tries = await self.ask("tell", order_id, command, **arguments)
+        if tries > 1 and isinstance(decision, Ignored) and decision.reason is Reason.DUPLICATE:
+            return Applied((), (await self.order(order_id)).snapshot)
+        return decision
+
+    async def create(self, provider: str, **request: Any) -> Order:
+        """With somebody's data in it."""
+        if provider == "ccv":
+            request["order"]["companyContactPerson"] = {"lastName": NAME, "emailAddress": EMAIL, "phoneNumber": PHONE}
+        else:
+            request["order"]["payer"] = {"lastName": NAME, "postalCode": "0150", "emails": [EMAIL], "phoneNumbers": [PHONE]}
+        self.said.append(("create", (provider,), request))
+        return (await self.ask("create", provider, **request))[0]
+
+    async def hear(self, *request: Any) -> Any:
+        self.said.append(("hear", request, {}))
+        return (await self.ask("hear", *request))[0]
+
+    async def wait(self, order_id: str, until: Any, timeout: float = 30.0) -> Order:
+        wanted = {until} if isinstance(until, str) else set(until)
+        doubts = {state for state in TABLES[order_id.rpartition("-")[0]].states if state.endswith("_in_doubt")}
+        order: Order = (await self.ask("wait", order_id, wanted | doubts, timeout + 5))[0]
+        if order.state not in doubts or wanted == {order.state}:
+            return order
+        try:  # a search, a callback or a read may still tell
+            return (await self.ask("wait", order_id, wanted - doubts, self.settings.lease))[0]
+        except Raised as error:
+            raise Doubt(str(error)) from None
+
+
+class FileTokens:
+    """Who is logged in, where the shop's process finds it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "current":
+            self._path.write_text(value)
+        else:
+            super().__setattr__(name, value)
+
+
+@define
+class Lane:
+    """Everything that outlives the shop's process. ``settings`` are those of the present life; ``lease`` is how long a restarted
+    shop lets a dead one's work lie."""
+
+    fresh: Fresh
+    lease: float
+    settings: Settings
+    connect: ConnectSimulator
+    ccv: CcvSimulator
+    remote: Remote | None = None
+    child: Any = None
+    killed: bool = False
+    logs: list[str] = field(factory=list)
+
+    async def play(self, scenario: Scenario, crash_at: str | None = None, **more: Any) -> End:
+        """One scenario on an empty database, killed at ``crash_at``, started again, looked at; ``more`` are settings."""
+        self.connect.reset()
+        self.ccv.reset()
+        folder = Path(tempfile.mkdtemp(prefix="of-"))
+        durations = {**_DURATIONS, **(_HURRY if scenario.name in _HURRIED else {})}
+        db = await self.fresh(folder)
+        lease = self.lease if crash_at or more else _AMPLE  # where nobody dies nobody waits for it, and a busy machine loses no answer
+        self.settings = evolve(self.settings, folder=folder, db=db, durations=durations, lease=lease, canaries=(), only=())
+        self.settings = evolve(self.settings, **more)
+        self.settings.log.touch()
+        self.remote = Remote(self.settings)
+        self.killed = False
+        keeping = asyncio.create_task(self._keep(crash_at))
+        telling = asyncio.create_task(self._told(scenario, crash_at))
+        try:
+            await asyncio.wait({keeping, telling}, return_when=asyncio.FIRST_COMPLETED)
+            assert not keeping.done(), f"the shop ended: {self.settings.log.read_text()}"
+            return await telling
+        finally:
+            keeping.cancel()
+            telling.cancel()
+            await asyncio.gather(keeping, telling, return_exceptions=True)
+            self.child.kill()
+            self.child.join()
+            self.logs.append(self.settings.log.read_text())
+            shutil.rmtree(folder)
+
+    async def _told(self, scenario: Scenario, crash_at: str | None) -> End:
+        remote, why = self.remote, ""
+        assert remote is not None
+        tokens: Any = FileTokens(self.settings.token)
+        flow: Any = remote
+        cut = Exception if self.settings.canaries else (Unmet, Raised, Doubt, TimeoutError)  # with canaries no story holds
+        async with httpx.AsyncClient(follow_redirects=True, trust_env=False, timeout=_PATIENCE) as browser:
+            world = World(flow, self.connect, self.ccv, browser, self.settings.shop, [], tokens)
+            try:
+                await scenario.play(Case(world, scenario.name))
+            except cut as error:
+                why = f"{type(error).__name__} {error}"
+        await self._settle(crash_at)
+        orders = await remote.orders()
+        journal = [row for order in orders for row in await remote.journal(order.id)]
+        refusals = [row for order in orders for row in await remote.refusals(order.id)]
+        executed = {effect: sum(self.journal(call) for call in calls) for effect, calls in ONCE.items()}
+        known = len(self.connect.orders) + len(self.ccv.orders)
+        passed = await remote.passed()
+        return End(scenario, crash_at, self.killed, why, orders, journal, refusals, self.told(), executed, known, passed, self.settings.db)
+
+    def journal(self, call: str) -> int:
+        sim = self.ccv if "reseller" in call else self.connect
+        return sim.journal.executed(call)
+
+    def told(self) -> list[tuple[str, str]]:
+        path = self.settings.told
+        return [(key, state) for key, state in (line.split() for line in path.read_text().splitlines())] if path.exists() else []
+
+    async def _settle(self, crash_at: str | None) -> None:
+        """Until the host knows everything, and the last boundaries were passed."""
+        assert self.remote is not None
+        end = asyncio.get_running_loop().time() + _PATIENCE / 2
+        while asyncio.get_running_loop().time() < end:
+            orders = await self.remote.orders()
+            entered = {row.target for order in orders for row in await self.remote.journal(order.id) if row.source != row.target}
+            if entered <= {state for _, state in self.told()}:
+                break
+            await asyncio.sleep(0.05)
+        waits = 5 if crash_at is None else 40
+        for _ in range(waits):
+            if self.killed:
+                await self.remote.orders()
+                return
+            await asyncio.sleep(0.05)
+
+    async def _keep(self, crash_at: str | None) -> None:
+        """Start the shop; start it again when it is dead, and say everything again."""
+        assert self.remote is not None
+        if await self._die(crash_at) != -signal.SIGKILL:
+            return
+        self.killed = True
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._die(None))
+            group.create_task(self._again(list(self.remote.said)))
+
+    async def _die(self, crash_at: str | None) -> int | None:
+        processes = multiprocessing.get_context("forkserver")
+        processes.set_forkserver_preload([*PRELOAD, "tests.integration.crash_shop"])
+        self.child = processes.Process(target=crash_shop.run, args=(self.settings, crash_at), daemon=True)
+        self.child.start()
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.child.sentinel, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(self.child.sentinel)
+        self.child.join()
+        return self.child.exitcode
+
+    async def _again(self, said: Sequence[Any]) -> None:
+        assert self.remote is not None
+        for name, args, named in said:
+            await self.remote.ask(name, *args, **named)
+
+    async def orders_app(self, scope: Any, receive: Any, send: Any) -> None:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        assert self.remote is not None
+        reply = await self.remote.hear(scope["method"], path, scope["query_string"])
+        await Response(reply.body, reply.status, dict(reply.headers))(scope, receive, send)
+
+
+@asynccontextmanager
+async def lane(fresh: Fresh, lease: float = 2.5) -> AsyncIterator[Lane]:
+    """One lane, on sockets; ``fresh`` makes an empty database."""
+
+    async def thanks(_request: Request) -> Response:
+        return PlainTextResponse("Thank you for your order.")
+
+    shop = Starlette(routes=[Route("/thanks", thanks), Route("/sorry", thanks)])
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        client = {"client_id": crash_shop.CLIENT_ID, "client_secret": crash_shop.CLIENT_SECRET}
+        connect_sim = await enter(ConnectSimulator(**client))
+        ccv_sim = await enter(CcvSimulator(api_key=crash_shop.CCV_KEY, allow_http_notifications=True))
+        urls = [await enter(serve(app)) for app in (connect_sim.asgi, ccv_sim.asgi, shop)]
+        made = Lane(fresh, lease, Settings("", *urls, Path(), {}, lease), connect_sim, ccv_sim)
+        shop.router.routes.append(Mount("/orders", made.orders_app))
+        yield made
+
+
+def problems(end: End) -> list[str]:
+    """What is wrong with an end; nothing, if all is well."""
+    found: list[str] = []
+
+    def want(holds: object, what: str) -> None:
+        if not holds:
+            found.append(what)
+
+    want(len(end.orders) == 1, f"{len(end.orders)} orders")
+    want(end.known <= 1, f"{end.known} orders at the provider")
+    if not end.orders:
+        return found
+    order, journal, table = end.order, end.journal, TABLES[end.order.provider]
+    sms = order.snapshot.facts.get("by_sms")
+    for effect, count in end.executed.items():
+        want(count <= 1 or (effect == "fulfill_by_sms" and not sms), f"{effect} executed {count} times")
+    edges = {(edge.event, edge.origin, edge.source, edge.target) for edge in table.edges}
+    want([row.version for row in journal] == list(range(1, order.version + 1)), "the journal has gaps")
+    want([row.source for row in journal] == [table.initial, *(row.target for row in journal[:-1])], "the path is not joined")
+    for row in journal:
+        want(row.kind == Kind.JUMP.value or (row.event, row.origin, row.source, row.target) in edges, f"illegal: {row.event}")
+    if order.state.endswith("_in_doubt"):
+        want(journal[-1].event.endswith("_answer_lost") and journal[-1].note, "in doubt, and no lost call is named")
+        want(end.scenario.expected == order.state or _died_during_the_call(end), "in doubt without a reason")
+    else:
+        want(order.state == end.scenario.expected, f"ended {order.state}, not {end.scenario.expected}: {end.why}")
+        want(end.known == 1, "lost at the provider")
+    entered = [f"{order.id}:{row.version} {row.target}" for row in journal if row.source != row.target]
+    told = {f"{key.rpartition(':')[0]} {state}" for key, state in end.told}
+    want(told == set(entered), f"the host was told {sorted(told ^ set(entered))}")
+    want(len(set(end.told)) == len(entered), "a key that is not stable")
+    return found
+
+
+def _died_during_the_call(end: End) -> bool:
+    """Whether the shop died in the state in which the call whose answer is lost was owed; a call that outlives its lease on a busy
+    machine says so, and is as good a reason."""
+    lost = end.journal[-1]
+    died = end.killed and end.crash_at is not None and end.crash_at.startswith(f"{lost.source} | ")
+    return died or "within the lease" in lost.note

@@ -1,0 +1,164 @@
+"""A shop's process that can be killed: a flow on watched boundaries, asked over a unix socket. Forked by crash_lanes.py; no test here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+from orderflow.app import Orderflow
+from orderflow.errors import OrderflowError
+from orderflow.providers.ccv import ccv
+from orderflow.providers.ccv.wire import PREFIX
+from orderflow.providers.connect import Ways, connect
+from orderflow.providers.connect.simulator import FULFILLED
+from orderflow.records import Timing, Told
+from orderflow.testing.boundaries import Boundaries, kill
+
+CLIENT_ID, CLIENT_SECRET, CCV_KEY = "simulated-client", "client-secret-canary", "api-key-canary"
+LINK_KEY = "link-key-canary-of-tests"
+LINK_KEY_ID = "canary"
+TROUBLE = "trouble"
+"""What a caller is answered who had no luck, and may ask again."""
+
+
+@frozen
+class Settings:
+    """What the shop is configured with. ``folder`` is where it listens, and where it leaves what the host was told and its log."""
+
+    db: str
+    connect: str
+    ccv: str
+    shop: str
+    folder: Path
+    durations: Mapping[str, float]
+    lease: float
+    canaries: tuple[str, ...] = field(default=(), repr=False)
+    only: tuple[str, ...] = ()  # at whose boundaries alone a canary is raised; at all if empty
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "s"
+
+    @property
+    def told(self) -> Path:
+        return self.folder / "told"
+
+    @property
+    def token(self) -> Path:
+        return self.folder / "token"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+
+class Raised(Exception):
+    """What the flow raised, in words."""
+
+
+class Canary(RuntimeError):
+    """Somebody else's exception; its message shows every secret there is."""
+
+
+class Angry(Boundaries):
+    """At each boundary, the first time: a ``Canary``."""
+
+    def __init__(self, canaries: tuple[str, ...], only: tuple[str, ...]) -> None:
+        super().__init__()
+        self._canaries = canaries
+        self._only = only
+
+    def at(self, doing: str, where: str, state: str = "") -> None:
+        known = set(self.passed)
+        super().at(doing, where, state)
+        # what is leased with others is lost with them: a call among them would leave the order in doubt
+        meant = doing in self._only and where != "leased" if self._only else doing != "listen"
+        if meant and self.passed[-1] not in known:
+            raise Canary(" ".join(self._canaries))
+
+
+class FileTokens:
+    """Users' tokens, as a file has them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def token(self, order_id: str) -> str | None:
+        return self._path.read_text() if self._path.exists() else None
+
+
+def run(settings: Settings, crash_at: str | None) -> None:
+    """In the forked child: live until killed."""
+    log = os.open(settings.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    asyncio.run(_main(settings, crash_at))
+
+
+def _flow(settings: Settings, boundaries: Boundaries) -> Orderflow:
+    timing = Timing(
+        durations=settings.durations,
+        read_first=0.03,
+        read_growth=1.3,
+        read_cap=0.15,
+        read_interval=0.01,
+        effect_first=0.05,
+        effect_cap=0.5,
+        lease=settings.lease,
+    )
+    providers = [
+        connect(
+            f"{settings.connect}/capi",
+            f"{settings.connect}/user",
+            CLIENT_ID,
+            CLIENT_SECRET,
+            fulfilled_literals=[FULFILLED],
+            return_pages=[f"{settings.shop}/thanks", f"{settings.shop}/sorry"],
+            tokens=FileTokens(settings.token),
+            ways={("creditcardPayex", True): Ways(url=True, api=True, source="Connect A1, A3", evidence="assumed")},
+            timing=timing,
+            client=boundaries.client(timeout=5.0),
+        ),
+        ccv(settings.ccv + PREFIX, CCV_KEY, timing=timing, allow_http=True, client=boundaries.client(timeout=5.0)),
+    ]
+    watched = [boundaries.provider(provider) for provider in providers]
+    store = boundaries.store(settings.db, statements=not settings.canaries)
+    flow = Orderflow(store, watched, public_url=f"{settings.shop}/orders", link_keys={LINK_KEY_ID: LINK_KEY}, work=True, poll=0.1)
+
+    def tell(told: Told) -> None:
+        with settings.told.open("a") as lines:
+            lines.write(f"{told.key} {told.state}\n")
+
+    for provider in providers:
+        for state in provider.table.states:
+            flow.on(provider.name, entered=state, run=boundaries.host(tell))
+    return flow
+
+
+async def _main(settings: Settings, crash_at: str | None) -> None:
+    boundaries = Angry(settings.canaries, settings.only) if settings.canaries else Boundaries(crash_at, kill)
+    flow = _flow(settings, boundaries)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        name, args, named = pickle.loads(await reader.read())
+        try:
+            answered: Any = boundaries.passed if name == "passed" else await getattr(flow, name)(*args, **named)
+        except Canary:
+            answered = TROUBLE
+        except OrderflowError as error:
+            answered = Raised(f"{type(error).__name__}: {error}")
+        writer.write(pickle.dumps(answered))
+        writer.close()
+
+    async with flow:
+        coming = settings.socket.with_suffix("." + secrets.token_hex(2))
+        server = await asyncio.start_unix_server(answer, coming)
+        coming.rename(settings.socket)  # over the dead one's
+        await server.serve_forever()

@@ -1,0 +1,221 @@
+"""Nothing secret and nothing personal gets out: canaries go down every path, and none is met in what can be read.
+
+Every scenario of the demo is lived with canaries as secrets and as the customer's data, once in peace, and once with an exception of
+others, full of canaries, at each boundary to store, provider and host. Then logs, printouts, drawings, journals and reprs are searched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64encode
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+import structlog
+from attrs import frozen
+from tests.integration import crash_shop
+from tests.integration.crash_lanes import End, Lane, lane, problems
+from tests.support import CCV_FAST, EMAIL, NAME, PHONE, ccv_request
+
+from orderflow.app import Orderflow
+from orderflow.cli.demo.play import SCENARIOS
+from orderflow.cli.demo.world import Scenario
+from orderflow.cli.main import main
+from orderflow.errors import OperationalError
+from orderflow.exchange import Answer
+from orderflow.providers.ccv import Ccv
+from orderflow.providers.connect import Connect
+from orderflow.records import Draft, Happened, JournalRow, Seen, Told
+from orderflow.store import store_at
+from orderflow.store.postgres import PostgresStore
+from orderflow.vocabulary import Event, Observation, Origin
+
+LANES = 6
+ANGRY = (
+    "logged-in user by URL",
+    "card by URL, new user without password",
+    "sms with callback success",
+    "cancel",
+    "plain",
+    "regress from New",
+)
+DB_PASSWORD = "db-password-canary"
+CANARIES = (
+    crash_shop.CLIENT_SECRET,
+    crash_shop.CCV_KEY,
+    b64encode(f"{crash_shop.CCV_KEY}:".encode()).decode(),
+    b64encode(f"{crash_shop.CLIENT_ID}:{crash_shop.CLIENT_SECRET}".encode()).decode(),
+    crash_shop.LINK_KEY,
+    f"{crash_shop.LINK_KEY_ID}.connect-",  # tokens in our own URLs
+    f"{crash_shop.LINK_KEY_ID}.ccv-",
+    "simulated-client-token",
+    "simulated-user-token",
+    DB_PASSWORD,
+    EMAIL,
+    PHONE,
+    PHONE.removeprefix("+"),
+    NAME,
+    "ola@example.invalid",  # to whom the demo assigns an order
+)
+
+
+def met(text: str) -> list[str]:
+    """The canaries in a text."""
+    return [canary for canary in CANARIES if canary in text]
+
+
+@frozen
+class Lives:
+    """What the lived scenarios left behind."""
+
+    ends: list[End]
+    folder: Path  # of their databases
+    log: str
+    simulators: str  # repr of their journals
+
+
+async def _lived(folder: Path, scenarios: Sequence[Scenario] = SCENARIOS, **more: object) -> Lives:
+    todo, ends, reprs = list(scenarios), [], []
+
+    async def fresh(mine: Path) -> str:
+        return f"sqlite:///{folder / mine.name}.db"
+
+    async def work(mine: Lane) -> None:
+        while todo:
+            scenario = todo.pop(0)
+            ends.append(await mine.play(scenario, **more))
+            reprs.extend(map(repr, (*mine.connect.journal.rows, *mine.ccv.journal.rows)))
+
+    async with AsyncExitStack() as stack:
+        lanes = [await stack.enter_async_context(lane(fresh)) for _ in range(LANES)]
+        async with asyncio.TaskGroup() as group:
+            for one in lanes:
+                group.create_task(work(one))
+    return Lives(ends, folder, "".join(log for one in lanes for log in one.logs), "\n".join(reprs))
+
+
+@pytest.fixture(scope="module")
+def lives(tmp_path_factory: pytest.TempPathFactory) -> Lives:
+    """Every scenario in peace."""
+    return asyncio.run(_lived(tmp_path_factory.mktemp("lives")))
+
+
+def test_the_canaries_were_there(lives: Lives) -> None:
+    """Or nothing below would mean anything."""
+    assert [problem for end in lives.ends for problem in problems(end)] == []
+    assert len(lives.ends) == len(SCENARIOS)
+    stored = b"".join(path.read_bytes() for path in lives.folder.iterdir())
+    assert all(canary.encode() in stored for canary in (EMAIL, NAME, PHONE, "ola@example.invalid"))
+
+
+def test_no_canary_is_logged(lives: Lives) -> None:
+    assert "order.transitioned" in lives.log
+    assert met(lives.log) == []
+    assert met(lives.simulators) == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("only", [("read", "tell_host"), ()], ids=["reading and telling", "whatever is done"])
+async def test_no_canary_is_logged_when_everything_fails_once(tmp_path: Path, only: tuple[str, ...]) -> None:
+    """Each boundary raises, the first time, what shows every canary. The shop logs as one that configured nothing: with rich installed,
+    frames would be printed with their locals. Orders whose calls fail end early, so some are spared that."""
+    some = [scenario for scenario in SCENARIOS if scenario.name in ANGRY]
+    angry = await _lived(tmp_path, some, canaries=CANARIES, only=only)
+    seen = ("read.adapter_raised",) if only else ("effect.adapter_raised", "worker.look_failed")
+    for event in (*seen, "host.raised", "worker.item_failed"):
+        assert event in angry.log, event
+    assert angry.log.count("Canary") > 50
+    assert met(angry.log) == []
+    for end in angry.ends:
+        assert met(_dump(end.journal) + repr(end)) == [], end.scenario.name
+
+
+def test_no_canary_is_in_a_journal_or_a_repr(lives: Lives) -> None:
+    for end in lives.ends:
+        order = end.order
+        assert met(_dump(end.journal) + repr(end.journal) + repr(end.refusals)) == []
+        assert met(repr(order) + str(order)) == []
+        about = {"data": order.snapshot.data}
+        assert met(repr(Told("key", order, order.state, 1, provisional=False, inferred=False))) == []
+        for record in (Draft({}, **about), Happened("e", **about), Seen("s", **about), Event("e", Origin.REPLY, **about)):
+            assert met(repr(record)) == []
+        assert met(repr(Observation("s", 1, **about))) == []
+
+
+def _dump(journal: Sequence[JournalRow]) -> str:
+    return json.dumps([[row.event, row.source, row.target, row.kind, row.note] for row in journal])
+
+
+@pytest.mark.anyio
+async def test_no_canary_is_in_the_repr_of_what_holds_secrets(tmp_path: Path) -> None:
+    ccv = Ccv("http://ccv.invalid", crash_shop.CCV_KEY)
+    connect = Connect("http://c.invalid/capi", "http://c.invalid/user", crash_shop.CLIENT_ID, crash_shop.CLIENT_SECRET)
+    flow = Orderflow(f"sqlite:///{tmp_path / 'o.db'}", [ccv, connect], public_url="https://s.example", link_keys={"k": crash_shop.LINK_KEY})
+    answer = Answer(200, {"Authorization": crash_shop.CCV_KEY}, EMAIL.encode())
+    async with flow:
+        seen = [repr(one) for one in (ccv, connect, flow, flow.receiver(), answer, *vars(flow).values(), *vars(ccv).values())]
+    assert met("\n".join(seen)) == []
+
+
+@pytest.mark.anyio
+async def test_a_database_that_is_away_does_not_tell_its_password() -> None:
+    url = f"postgresql://shop:{DB_PASSWORD}@127.0.0.1:1/orders"
+    store = PostgresStore(url, patience=0.05)
+    with pytest.raises(OperationalError) as raised:
+        await store.open()
+    assert met(f"{raised.value!r} {raised.value} {store!r} {store_at(url)!r}") == []
+
+
+def test_no_canary_is_printed_or_drawn(lives: Lives, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The command line on every order: tables, JSON, drawings, explanations, and the audit of its journal."""
+    for end in lives.ends:
+        order, db = end.order, end.db
+        log = tmp_path / f"{order.id}.jsonl"
+        states = [{"case": order.id, "status": row.target, "time": row.at} for row in end.journal]
+        log.write_text("\n".join(map(json.dumps, states)))
+        for command in (
+            *(("orders", "list", "--db", db, *more) for more in ((), ("--json",), ("--stuck",))),
+            *(("orders", "show", order.id, "--db", db, *more) for more in ((), ("--json",))),
+            *(("orders", "draw", order.id, "--db", db, "--format", kind) for kind in ("mermaid", "dot", "plantuml")),
+            *(("why", order.id, "--db", db, *more) for more in ((), ("--json",))),
+            *(("audit", order.provider, str(log), "--states", *more) for more in ((), ("--json",))),
+            ("db", "status", "--db", db),
+        ):
+            main(command)
+        printed = "".join(capfd.readouterr())
+        assert order.id in printed
+        assert met(printed) == [], end.scenario.name
+
+
+class Broken:
+    """An HTTP client with a bug of its own."""
+
+    def stream(self, *args: object, **options: object) -> object:
+        raise RuntimeError(f"could not send {options} with {CANARIES}")
+
+    async def aclose(self) -> None: ...
+
+
+@pytest.mark.anyio
+async def test_an_exception_of_others_leaves_no_canary_in_this_processs_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    structlog.reset_defaults()
+    told = asyncio.Event()
+
+    async def raising(news: Told) -> None:
+        told.set()
+        raise RuntimeError(str(news.order.snapshot.data))
+
+    provider = Ccv("http://ccv.invalid", crash_shop.CCV_KEY, timing=CCV_FAST, client=Broken())
+    async with Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [provider], work=True, poll=0.02) as flow:
+        flow.on("ccv", entered="configuring", run=raising)
+        order = await flow.create("ccv", key="k", **ccv_request())
+        await flow.tell(order.id, "submit")
+        await flow.wait(order.id, "refused", 10)
+        await asyncio.wait_for(told.wait(), 10)
+    shown = "".join(capsys.readouterr())
+    assert "effect.adapter_raised" in shown
+    assert "host.raised" in shown
+    assert met(shown) == []

@@ -17,7 +17,7 @@ import structlog
 
 from orderflow.discovery import check_durations, named
 from orderflow.dispatch import dispatcher_of
-from orderflow.engine.accept import Door
+from orderflow.engine.accept import MEET, Door
 from orderflow.engine.hosts import Hosts, Run
 from orderflow.engine.retention import Export, Retention
 from orderflow.engine.work import Health, Worker
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 _LONGEST_KEY = 200
-_MEET = 10.0  # seconds between looks at whom other processes tell
 _LOOK_BENEATH = 0.5  # seconds between looks while waiting: another process may move the order
 
 
@@ -128,9 +127,11 @@ class Orderflow:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._works:
-            await self._worker.stop(self._grace)
-        await self._close()
+        try:
+            if self._works:
+                await self._worker.stop(self._grace)
+        finally:  # who is cancelled a second time does not wait, but lets go
+            await self._close()
 
     async def abandon(self) -> None:
         """End as a killed process would: what is in flight is never answered. For rehearsals; services use ``async with``."""
@@ -164,7 +165,7 @@ class Orderflow:
             InvalidInput: names field and reason; nothing was stored.
             KeyReused: the key made an order from another request.
         """
-        await self._door.meet_listeners(_MEET)
+        await self._door.meet_listeners(MEET)
         found = self._provider(provider)
         _check_key(key)
         for name, value in request.items():
@@ -229,6 +230,7 @@ class Orderflow:
         named = data.pop(PROVIDER_ID, None)
         event = Event(name, origin, data, None if named is None else str(named), note)
         inbox = InboxKey(origin.value, f"{order_id}:{name}:{key}") if key is not None else None
+        await self._door.meet_listeners(MEET)
         return (await self._door.tell(order_id, event, inbox)).decision
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────

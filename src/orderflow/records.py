@@ -271,15 +271,17 @@ class LeasedEffect:
     about: str = ""  # the state that the host is to be told of
     spared: int = 0  # attempts that do not count against the budget: the provider had asked us to wait
     trace: str = ""  # as OwedEffect's
+    until: float = inf  # when the lease ends
 
 
 @frozen
 class LeasedRead:
-    """A status read in our hands; ``tries`` reads in a row brought no news."""
+    """A status read in our hands until the lease ends; ``tries`` reads in a row brought no news."""
 
     order_id: str
     provider: str
     tries: int
+    until: float = inf  # when the lease ends
 
 
 @frozen

@@ -225,7 +225,12 @@ async def test_a_reply_delivered_twice_is_heard_once(bench: Bench) -> None:
 async def test_a_second_answer_to_a_repeatable_effect_is_late(bench: Bench) -> None:
     order = await bench.new(state="preparing")
     slow = await bench.lease()
-    await bench.after(bench.toy.timing.lease)
+
+    async def answered_late(order: Order) -> Outcome:
+        await bench.after(bench.toy.timing.lease)  # meanwhile another worker takes over, and is answered
+        return Happened("prepared")
+
+    bench.toy.will("make_ready", answered_late)
     await bench.effects.carry_out(slow)
     assert await bench.state(order.id) == "placed"
     assert await bench.reasons(order.id) == {("prepared", "late"): 1}

@@ -11,6 +11,7 @@ from engine.toy import Toy, bench
 from orderflow.app import Orderflow
 from orderflow.errors import OperationalError
 from orderflow.records import Told
+from orderflow.simkit import SimClock
 from orderflow.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.anyio
@@ -41,15 +42,24 @@ async def test_a_listener_that_the_database_did_not_take_is_saved_later(tmp_path
         await away.close()
 
 
-async def test_a_process_that_only_hears_or_commands_learns_whom_others_tell(tmp_path: Path) -> None:
-    """It began before anybody listened, and creates nothing."""
-    url, told = f"sqlite:///{tmp_path / 'orders.db'}", list[Told]()
-    async with Orderflow(url, [Toy()]) as desk:
+@pytest.mark.parametrize("by", ["command", "claim"])
+async def test_a_process_that_creates_nothing_learns_whom_others_tell(tmp_path: Path, by: str) -> None:
+    """It began before anybody listened; all that it does is passing on commands, and hearing claims."""
+    url, clock, told = f"sqlite:///{tmp_path / 'orders.db'}", SimClock(start=1e6, manual=True), list[Told]()
+    settings = {"clock": clock, "public_url": "https://shop.example/orders", "link_keys": {"k": "a key of sixteen bytes"}}
+    async with Orderflow(url, [Toy()], **settings) as desk, Orderflow(url, [Toy()], **settings) as listener:
         order = await desk.create("toy", key="k")
-        desk._clock.now  # noqa: B018
-        async with Orderflow(url, [Toy()]) as listener:
-            listener.on("toy", entered="preparing", run=told.append)
-            await listener._door.meet_listeners()
-            desk._door._met_at -= 60  # a minute passes
+        state = "preparing" if by == "command" else "waiting"
+        listener.on("toy", entered=state, run=told.append)
+        await listener._door.meet_listeners()
+        if by == "claim":
+            await listener.override(order.id, "placed", by="a test", reason="to be claimed", version=0)
+        clock.advance(10.0)
+        if by == "command":
             await desk.tell(order.id, "order_it")
-            assert [row.about for row in (await listener.pending(order.id)).effects if row.about] == ["preparing"]
+        else:
+            url_of_order = desk._links.url("toy", "came", order.id)
+            assert url_of_order is not None
+            await desk.hear("GET", url_of_order.removeprefix("https://shop.example/orders"))
+        assert (await desk.order(order.id)).state == state
+        assert [row.about for row in (await listener.pending(order.id)).effects if row.about] == [state]

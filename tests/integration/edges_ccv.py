@@ -53,7 +53,7 @@ async def _(case: Ccv) -> None:
 
 @story("configuration never gets through", "configuring -configuration_undelivered-> refused")
 async def _(case: Ccv) -> None:
-    case.sim.faults.arm(Fault(_CONFIGURE, "status", status=429, times=None))
+    case.sim.faults.arm(Fault(_CONFIGURE, "status", status=401, times=None))
     await case.tell("submit")
 
 
@@ -65,7 +65,7 @@ async def _(case: Ccv) -> None:
 
 @story("submit never gets through", "submitting -submission_undelivered-> refused")
 async def _(case: Ccv) -> None:
-    case.sim.faults.arm(Fault(_SUBMIT, "status", status=429, times=None))
+    case.sim.faults.arm(Fault(_SUBMIT, "status", status=401, times=None))
     await case.tell("submit")
 
 

@@ -89,7 +89,7 @@ async def _(case: Connect) -> None:
 
 @story("register never gets through", "registering -registration_undelivered-> refused")
 async def _(case: Connect) -> None:
-    case.sim.faults.arm(Fault(_REGISTER, "status", status=429, times=None))
+    case.sim.faults.arm(Fault(_REGISTER, "status", status=401, times=None))
     await register(case, until="")
 
 
@@ -154,7 +154,7 @@ async def _(case: Connect) -> None:
 
 @story("assignment never gets through", "assigning -assignment_undelivered-> fulfilled")
 async def _(case: Connect) -> None:
-    case.sim.faults.arm(Fault(_ASSIGN, "status", status=429, times=None))
+    case.sim.faults.arm(Fault(_ASSIGN, "status", status=401, times=None))
     await _fulfilled(case)
     await case.tell("assign_user", **_USER)
 

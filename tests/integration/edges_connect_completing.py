@@ -90,7 +90,7 @@ async def _(case: Connect) -> None:
 
 @story("fulfilment never gets through", "fulfilling -fulfillment_undelivered-> registered")
 async def _(case: Connect) -> None:
-    case.sim.faults.arm(Fault(FULFILL, "status", status=429, times=None))
+    case.sim.faults.arm(Fault(FULFILL, "status", status=401, times=None))
     await register(case)
     await case.tell("complete_by_api")
 

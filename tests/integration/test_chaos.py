@@ -71,6 +71,7 @@ class World:
     dice: random.Random = field(factory=lambda: random.Random(7))
     workers: list[asyncio.subprocess.Process] = field(factory=list)
     kills: int = 0
+    stops: int = 0
 
     async def employ(self) -> None:
         """One more worker process."""
@@ -156,15 +157,13 @@ def _arm(world: World, storm: Storm) -> None:
 
 async def _rage(world: World, storm: Storm, server: Any) -> None:
     """Kill and stop, on and on; cancelled when all orders have been placed."""
-    stops = [3.0 + 9.0 * n for n in range(storm.stops)]
-    began = time.monotonic()
     while storm.kill_every is not None:
         await asyncio.sleep(storm.kill_every)
         await world.kill_one()
-        if stops and time.monotonic() - began > stops[0]:
-            stops.pop(0)
+        if world.stops < storm.stops and world.kills >= 1 + 8 * world.stops:
             await asyncio.to_thread(postgres.pg_ctl, server, "stop", "-m", "immediate")
             await asyncio.to_thread(server.ensure_postgres_running)
+            world.stops += 1
     await asyncio.Event().wait()
 
 
@@ -182,8 +181,8 @@ async def _weather(world: World, storm: Storm, server: Any) -> list[Order]:
 
     async with asyncio.TaskGroup() as group:
         placed = [group.create_task(in_turn(n)) for n in range(storm.orders)]
-    while len(await _open(world, storm)) > storm.orders // 20 and not raging.done():  # the storm goes on while there is work
-        await asyncio.sleep(0.5)
+    while (world.stops < storm.stops or len(await _open(world, storm)) > storm.orders // 20) and not raging.done():
+        await asyncio.sleep(0.5)  # the storm goes on while there is work
     raging.cancel()
     with suppress(asyncio.CancelledError):
         await raging
@@ -226,8 +225,26 @@ def _executed(world: World) -> tuple[Counter[str], Counter[str], Counter[str]]:
     )
 
 
+def _cut(world: World) -> set[str]:
+    """Whose once-call was cut by the storm: by our reference, and by Connect's order id for a call that is about one."""
+    found: set[str] = set()
+    for row in (*world.connect.journal.rows, *world.ccv.journal.rows):
+        if "cut" in row.played and row.body.startswith(b"{"):
+            body = json.loads(row.body)
+            found |= {str(body[name]) for name in ("externalOrderId", "externalReference", "orderId") if name in body}
+    return found
+
+
+def _may_be_in_doubt(world: World, order: Order, note: str, cut: set[str]) -> bool:
+    """Its answer was cut, or its worker was killed with the call in hand."""
+    if "never answered" in note:
+        return world.kills > 0
+    return "no usable answer" in note and not cut.isdisjoint({order.key, order.provider_id})
+
+
 async def _judge(world: World, orders: list[Order]) -> Counter[str]:
-    """Every order where the provider has it, or in doubt with the lost call named; nothing executed twice."""
+    """Every order where the provider has it, or in doubt with the lost call named, and for no other reason; nothing executed twice."""
+    cut = _cut(world)
     for executed in _executed(world):
         assert all(times <= 1 for times in executed.values()), executed.most_common(3)
     registered, submitted, _ = _executed(world)
@@ -236,7 +253,7 @@ async def _judge(world: World, orders: list[Order]) -> Counter[str]:
         if order.state in LOST_CALL:
             journal = await world.flow.journal(order.id)
             assert journal[-1].event == LOST_CALL[order.state], (order.id, journal[-1])
-            assert journal[-1].note, order.id
+            assert _may_be_in_doubt(world, order, journal[-1].note, cut), (order.id, journal[-1])
         else:
             assert order.state == _true_state(world, order), (order.id, order.state)
             assert registered[reference] + submitted[reference] == 1, order.id
@@ -256,7 +273,7 @@ async def _run(folder: Path, storm: Storm, dispatch: str = "pgqueuer") -> Counte
             began = time.monotonic()
             found = await _judge(world, await _weather(world, storm, server))
             took = time.monotonic() - began
-            print(f"\nchaos: {dict(found)}; {world.kills} workers killed, PostgreSQL stopped {storm.stops} times, {took:.0f} s")
+            print(f"\nchaos: {dict(found)}; {world.kills} workers killed, PostgreSQL stopped {world.stops} times, {took:.0f} s")
             return found
     finally:
         if server is not None:
@@ -269,9 +286,9 @@ async def test_in_calm_weather_two_workers_bring_every_order_home_and_none_into_
 
 
 async def test_in_a_small_storm_every_order_ends_where_the_provider_has_it_or_openly_in_doubt(tmp_path: Path) -> None:
-    storm = Storm(orders=60, workers=2, notices_lost=0.2, notices_doubled=0.1, answers_lost=0.05, kill_every=2.0, stops=1)
+    storm = Storm(orders=100, workers=2, notices_lost=0.2, notices_doubled=0.1, answers_lost=0.05, kill_every=0.7, stops=1)
     found = await _run(tmp_path, storm)
-    assert sum(found.values()) == 60
+    assert sum(found.values()) == 100
 
 
 @pytest.mark.slow
@@ -279,7 +296,7 @@ async def test_two_thousand_orders_four_workers_and_everything_that_can_go_wrong
     storm = Storm(orders=2000, workers=4, notices_lost=0.2, notices_doubled=0.1, answers_lost=0.05, kill_every=1.0, stops=2, patience=300.0)
     found = await _run(tmp_path, storm)
     assert sum(found.values()) == 2000
-    assert found["fulfilled"] + found["Completed"] > 1800, "most orders come home"
+    assert found["fulfilled"] + found["Completed"] > 1500, "most orders come home"
 
 
 assert LEASE > 2.0, "a call that is not answered for its 2 s is no dead worker's"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from math import inf
 
 import asyncpg
 import pytest
@@ -171,7 +172,7 @@ async def test_a_worker_that_is_late_and_the_one_that_takes_over_call_once(table
 
     async def prepare() -> None:
         await table.fresh(until="sending")
-        leased[:] = await late.effects.due(10)
+        leased[:] = [evolve(effect, until=inf) for effect in await late.effects.due(10)]  # it began in time: nothing tells it to stop
         table.clock.advance(61.0)
 
     def works() -> Sequence[Work]:
@@ -197,7 +198,7 @@ async def test_a_late_answer_that_says_not_executed_loses_nothing(table: Table, 
 
     async def prepare() -> None:
         await table.fresh(until="sending")
-        leased[:] = await late.effects.due(10)
+        leased[:] = [evolve(effect, until=inf) for effect in await late.effects.due(10)]  # it began in time: nothing tells it to stop
         table.toy.will("place", NotExecuted("refused"))
         table.clock.advance(61.0)
 

@@ -20,13 +20,15 @@ class Ear:
     def __init__(self, takes: float = 0.01) -> None:
         self.crowd: Crowd[int] = Crowd()
         self.began: list[float] = []
+        self.sizes: list[int] = []
         self._takes = takes
 
     async def hear(self, key: str = "k") -> int:
         return await self.crowd.join(key, BEAT, self._run)
 
-    async def _run(self) -> int:
+    async def _run(self, heard: int) -> int:
         self.began.append(now())
+        self.sizes.append(heard)
         number = len(self.began)
         await asyncio.sleep(self._takes)
         return number
@@ -49,6 +51,7 @@ async def test_those_who_come_together_are_heard_together_and_at_once() -> None:
     ear, start = Ear(), now()
     assert await asyncio.gather(*(ear.hear() for _ in range(1000))) == [1] * 1000
     assert ear.began == pytest.approx([start], abs=1e-3)
+    assert ear.sizes == [1000], "a run knows for how many it is"
 
 
 @virtually
@@ -89,13 +92,13 @@ async def test_one_that_hangs_up_takes_nobody_along() -> None:
 async def test_trouble_is_told_to_all_and_the_next_may_fare_better() -> None:
     crowd: Crowd[str] = Crowd()
 
-    async def fail() -> str:
+    async def fail(_heard: int) -> str:
         raise LookupError("away")
 
-    async def fare_well() -> str:
+    async def fare_well(_heard: int) -> str:
         return "well"
 
-    async def all_of(run: Callable[[], Awaitable[str]]) -> list[str | BaseException]:
+    async def all_of(run: Callable[[int], Awaitable[str]]) -> list[str | BaseException]:
         return await asyncio.gather(*(crowd.join("k", BEAT, run) for _ in range(3)), return_exceptions=True)
 
     assert {type(outcome) for outcome in await all_of(fail)} == {LookupError}
@@ -108,4 +111,4 @@ async def test_a_key_is_kept_for_a_beat_and_no_longer() -> None:
     for n in range(2000):
         await ear.hear(str(n))
     assert len(vars(ear.crowd)["_rest"]) <= BEAT / 0.01 + 1
-    assert vars(ear.crowd)["_next"] == {}
+    assert vars(ear.crowd)["_next"] == vars(ear.crowd)["_size"] == {}

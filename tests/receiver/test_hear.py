@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -205,6 +206,15 @@ async def test_a_shared_notification_brings_forward_the_longest_unread_few(world
     for seen in (2, 4, 6):
         assert (await world.http.post(f"{world.public}/ccv/notifications")).status_code == 204
         await eventually(lambda seen=seen: sold[0].reads == seen)
+    for one in sold:
+        await world.flow.wait(one.order.id, "Incomplete", 5)
+
+
+async def test_shared_notifications_that_come_together_bring_forward_as_many_times_that_few(world: World) -> None:
+    sold = [await submitted(world, f"ccv-{n}") for n in range(5)]
+    for one in sold:
+        world.ccv.move(str(one.order.provider_id), "Incomplete")
+    await asyncio.gather(*(world.http.post(f"{world.public}/ccv/notifications") for _ in range(3)))
     for one in sold:
         await world.flow.wait(one.order.id, "Incomplete", 5)
 

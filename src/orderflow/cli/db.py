@@ -101,11 +101,14 @@ def prune(
             print(file=sys.stderr)
         return count
 
-    count = with_flow(db, run)
+    _say(with_flow(db, run), export, dry_run=dry_run, json=json)
+    return Exit.OK
+
+
+def _say(count: int, export: Path | None, *, dry_run: bool, json: bool) -> None:
     if json:
         show.document({"orders": count, "deleted": not dry_run, "export": str(export) if export and not dry_run else None})
-    else:
-        orders = f"{count} order{'' if count == 1 else 's'}"
-        kept = f", exported to {export}" if export and count else ""
-        show.line(f"would be deleted: {orders}" if dry_run else f"deleted: {orders}{kept}")
-    return Exit.OK
+        return
+    orders = f"{count} order{'' if count == 1 else 's'}"
+    kept = f", exported to {export}" if export and count else ""
+    show.line(f"would be deleted: {orders}" if dry_run else f"deleted: {orders}{kept}")

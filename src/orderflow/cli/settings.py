@@ -25,7 +25,8 @@ from environ.exceptions import MissingEnvValueError
 
 from orderflow.app import Orderflow
 from orderflow.discovery import provider_factories
-from orderflow.errors import ConfigurationError, UnknownName
+from orderflow.dispatch import NAMES
+from orderflow.errors import ConfigurationError
 from orderflow.ports import Provider, Telemetry
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ def flow_of(environment: Mapping[str, str], **given: str | None) -> Orderflow:
     """The flow that these variables describe; what is ``given`` (``db``, ``dispatch``) goes before them.
 
     Raises:
-        ConfigurationError: a variable is missing, unknown, malformed or not readable; UnknownName: no such provider or dispatcher.
+        ConfigurationError: a variable is missing, unknown, malformed or not readable.
     """
     variables = _variables(environment) | {f"{_ALL}{name.upper()}": value for name, value in given.items() if value}
     settings = _filled(_Settings, variables)
@@ -49,9 +50,10 @@ def flow_of(environment: Mapping[str, str], **given: str | None) -> Orderflow:
     names = settings.providers or tuple(name for name in factories if any(v.startswith(_prefix(name)) for v in variables))
     if not names:
         raise ConfigurationError(f"no provider is configured: set {_ALL}PROVIDERS, or the variables of {', '.join(factories)}")
-    for name in names:
-        if name not in factories:
-            raise UnknownName("provider", name, tuple(factories))
+    if not factories.keys() >= set(names):
+        raise ConfigurationError(f"{_ALL}PROVIDERS: names one that is not installed (known: {', '.join(factories)})")
+    if settings.dispatch not in NAMES:
+        raise ConfigurationError(f"{_ALL}DISPATCH: must be one of {', '.join(NAMES)}")
     providers = [_provider(name, factories[name], variables) for name in names]
 
     def make() -> Orderflow:

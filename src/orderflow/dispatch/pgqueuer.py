@@ -161,7 +161,7 @@ class PgqueuerDispatcher:
 
     async def close(self) -> None:
         """See ``Dispatcher.close``."""
-        left = [*self._refused, *(job for jobs, _ in self._ended for job in jobs)]
+        left = [*self._picked, *self._refused, *(job for jobs, _ in self._ended for job in jobs)]
         try:
             if left:
                 await self._store.link.once(lambda session: _forget(session, left))

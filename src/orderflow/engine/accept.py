@@ -36,6 +36,9 @@ from orderflow.vocabulary import (
     Step,
 )
 
+MEET = 10.0
+"""Seconds between looks at whom other processes tell, in one that does not work."""
+
 _log = structlog.get_logger()
 
 
@@ -77,17 +80,17 @@ class Door:
     async def heed(self, every: float) -> None:
         """Learn which providers asked all of us to wait: at most once in ``every`` seconds."""
         now = self.clock.now()
-        if now >= self._heeded_at + every:
+        if not 0 <= now - self._heeded_at < every:
             self.manners.heed(await self.store.blocked(), now)
             self._heeded_at = now
 
     async def meet_listeners(self, every: float = 0.0) -> None:
         """Save whom this process tells, and learn whom others tell: at most once in ``every`` seconds, at once for new ones."""
         now = self.clock.now()
-        if self.hosts.unsaved:
-            pairs, self.hosts.unsaved = self.hosts.unsaved, set()
-            await self.store.listen(pairs)
-        elif now < self._met_at + every:
+        if unsaved := set(self.hosts.unsaved):
+            await self.store.listen(unsaved)
+            self.hosts.unsaved -= unsaved
+        elif 0 <= now - self._met_at < every:
             return
         self.hosts.know(await self.store.listeners())
         self._met_at = now

@@ -13,11 +13,20 @@ CALL_SHARE = 0.8
 """A call may take this share of its lease, so that two workers never call at once."""
 
 CUT = "the worker stopped before the answer came"
+LATE = "the lease ran out before the call was begun"
 """Why there is no answer, in notes and logs."""
 
 
 class CallCut(Exception):
-    """The worker stopped before the answer came, or before the call was begun."""
+    """The worker stopped before the answer came, or it or the lease was over before the call was begun; its text says which."""
+
+
+def seconds_left(until: float, lease: float, now: float) -> float:
+    """How long a call may take that is begun now, under a lease of ``lease`` seconds that ends at ``until``; 0 or less: do not begin.
+
+    The way here may have been long: a database that was away, a machine that slept. Another worker takes over when the lease ends.
+    """
+    return min(lease * CALL_SHARE, until - lease * (1 - CALL_SHARE) - now)
 
 
 class Calls:
@@ -28,16 +37,16 @@ class Calls:
         self._under_way: set[asyncio.Timeout] = set()
 
     @asynccontextmanager
-    async def within(self, lease: float) -> AsyncIterator[None]:
-        """Around one call; ``lease`` in seconds.
+    async def within(self, seconds: float) -> AsyncIterator[None]:
+        """Around one call, which may take so long: see ``seconds_left``.
 
         Raises:
-            TimeoutError: it took longer than its share of the lease; CallCut: it was cut, or would have begun after that.
+            TimeoutError: it took longer; CallCut: it was cut, or would have begun too late.
         """
-        if self.over:
-            raise CallCut(CUT)
+        if self.over or seconds <= 0:
+            raise CallCut(CUT if self.over else LATE)
         try:
-            async with asyncio.timeout(lease * CALL_SHARE) as limit:
+            async with asyncio.timeout(seconds) as limit:
                 self._under_way.add(limit)
                 try:
                     yield

@@ -10,9 +10,10 @@ import structlog
 from attrs import frozen
 
 from orderflow.engine.accept import Door
-from orderflow.engine.calls import CUT, CallCut, Calls
+from orderflow.engine.calls import CUT, LATE, CallCut, Calls, seconds_left
 from orderflow.engine.manners import asked_to_wait
 from orderflow.engine.trouble import trouble
+from orderflow.errors import OperationalError
 from orderflow.ports import Dispatcher, Links, Provider
 from orderflow.records import TELL_HOST, Declined, Happened, InboxKey, InDoubt, LeasedEffect, NotExecuted, Order, Outcome, Timing, Told
 from orderflow.vocabulary import Effect, Event, Kind, Origin
@@ -22,6 +23,7 @@ _log = structlog.get_logger()
 # through a lost lease must not send the order back twice, the second time out of its next attempt to complete
 _NO_ANSWER = "no answer"
 _CUT = InDoubt(CUT)
+_TRY_AGAIN = 1.0  # seconds between two tries to write an answer
 
 
 @frozen
@@ -56,7 +58,7 @@ class Effects:
         found = await self._dispatcher.take(now, self._door.scope_at(now), manners.room(now, limit))
         for effect in found:
             if effect.name != TELL_HOST:
-                manners.begun(effect.provider, now)
+                manners.begun(effect.provider, self._door.clock.now())  # taking it may have lasted
         return found
 
     async def carry_out(self, effect: LeasedEffect) -> None:
@@ -84,21 +86,25 @@ class Effects:
             # began and never answered, that mark must stay, and the lease just runs out
             if effect.unanswered:
                 return None
-            return await self._retry(effect, provider.timing.lease, "not declared in this version")
+            return await self._retry(effect, provider.timing.lease, "not declared in this version", spare=True)
+        seconds = self._seconds_left(provider, effect)
         if isinstance(lease(effect, declared), AnswerLost):
             outcome: Outcome = InDoubt("an earlier attempt was begun and never answered")
-        elif self._calls.over:  # leased and not begun: whoever takes it next may call
-            return await self._retry(effect, 0.0, CUT, spare=True)
+        elif self._calls.over or seconds <= 0:  # leased and not begun: whoever takes it next may call
+            return await self._retry(effect, 0.0, CUT if self._calls.over else LATE, spare=True)
         else:
-            outcome = await self._perform(provider, declared, order)
+            outcome = await self._perform(provider, declared, order, seconds)
             self._door.manners.answered(provider.name, outcome, self._door.clock.now())
             if outcome is _CUT and not declared.once:
                 return await self._retry(effect, 0.0, CUT, spare=True)
         return await self._report(provider, declared, effect, outcome)
 
-    async def _perform(self, provider: Provider, declared: Effect, order: Order) -> Outcome:
+    def _seconds_left(self, provider: Provider, effect: LeasedEffect) -> float:
+        return seconds_left(effect.until, provider.timing.lease, self._door.clock.now())
+
+    async def _perform(self, provider: Provider, declared: Effect, order: Order, seconds: float) -> Outcome:
         try:
-            async with self._calls.within(provider.timing.lease):
+            async with self._calls.within(seconds):
                 return await provider.perform(declared.name, order, self._links)
         except CallCut:
             return _CUT
@@ -117,6 +123,17 @@ class Effects:
             outcome=type(outcome).__name__,
             why=getattr(outcome, "why", ""),
         )
+        while True:  # a database that is away for a moment must not make an answer in our hands a lost one
+            try:
+                return await self._written(provider, declared, effect, outcome)
+            except OperationalError as error:
+                if self._door.clock.now() + _TRY_AGAIN >= effect.until:
+                    raise
+                _log.warning("effect.answer_kept", order_id=effect.key.order_id, effect=effect.name, **trouble(error))
+            await self._door.clock.sleep(_TRY_AGAIN)
+
+    async def _written(self, provider: Provider, declared: Effect, effect: LeasedEffect, outcome: Outcome) -> float | None:
+        """Write what it came to: again, if need be, for whoever says it twice is heard once."""
         if isinstance(outcome, Happened):
             event = Event(outcome.event, Origin.REPLY, outcome.data, outcome.provider_id, outcome.note)
             await self._reply(effect, event, str(effect.attempt))
@@ -165,10 +182,10 @@ class Effects:
             inferred=row.kind in (Kind.INFERRED, Kind.JUMP),
         )
         try:
-            async with self._calls.within(provider.timing.lease):
+            async with self._calls.within(self._seconds_left(provider, effect)):
                 await self._door.hosts.tell(told)
-        except CallCut:
-            return await self._retry(effect, 0.0, CUT, spare=True)
+        except CallCut as cut:
+            return await self._retry(effect, 0.0, str(cut), spare=True)
         except Exception as error:  # noqa: BLE001  the host's code may raise anything; it is told again
             _log.error("host.raised", order_id=order.id, state=effect.about, **trouble(error))
             return await self._retry(effect, _retry_wait(provider.timing, effect.attempt), f"the host raised {type(error).__name__}")

@@ -1,4 +1,4 @@
-"""Who in the host wants to be told of which entered state. Only registration and calling; when to call is dispatch.py."""
+"""Who in the host wants to be told of which entered state. Only registration and calling; when to call is effects.py."""
 
 from __future__ import annotations
 

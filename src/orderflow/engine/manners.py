@@ -20,11 +20,12 @@ from attrs import define
 from orderflow.records import InDoubt, NotExecuted, Outcome, Seen, Timing, Unread
 
 _NEVER = -inf
+_LONGEST_WAIT = 3600.0
 
 
 def asked_to_wait(timing: Timing, retry_after: float | None) -> float:
-    """Seconds of silence after a 429."""
-    return timing.throttle if retry_after is None else max(retry_after, timing.effect_first)
+    """Seconds of silence after a 429, an hour at most: every process heeds it, and nobody takes it back."""
+    return timing.throttle if retry_after is None else min(max(retry_after, timing.effect_first), _LONGEST_WAIT)
 
 
 class _Window:
@@ -36,7 +37,7 @@ class _Window:
         self._begun: deque[float] = deque()
 
     def room(self, now: float) -> int:
-        while self._begun and self._begun[0] + self._seconds <= now:
+        while self._begun and not self._begun[0] <= now < self._begun[0] + self._seconds:  # older, or by a clock that was ahead
             self._begun.popleft()
         return self._most - len(self._begun)
 

@@ -7,7 +7,7 @@ import random
 import structlog
 
 from orderflow.engine.accept import Door
-from orderflow.engine.calls import CUT, CallCut, Calls
+from orderflow.engine.calls import CUT, LATE, CallCut, Calls, seconds_left
 from orderflow.engine.commits import read_wait
 from orderflow.engine.manners import asked_to_wait
 from orderflow.engine.trouble import trouble
@@ -32,7 +32,7 @@ class Reader:
         now, manners = self._door.clock.now(), self._door.manners
         found = await self._door.store.lease_reads(now, self._door.scope_at(now), manners.room(now, limit))
         for leased in found:
-            manners.begun(leased.provider, now)
+            manners.begun(leased.provider, self._door.clock.now())  # taking it may have lasted
         return found
 
     async def read(self, leased: LeasedRead) -> None:
@@ -49,7 +49,10 @@ class Reader:
         provider = self._door.providers[leased.provider]
         started = self._door.clock.now()
         order = await self._door.store.load(leased.order_id)
-        seen = await self._seen(provider, order)
+        seconds = seconds_left(leased.until, provider.timing.lease, self._door.clock.now())
+        if seconds <= 0:  # whoever takes it over reads; what we planned would be news of ours about nothing
+            return LATE
+        seen = await self._seen(provider, order, seconds)
         self._door.manners.answered(provider.name, seen, self._door.clock.now())
         if isinstance(seen, Seen):
             observation = Observation(seen.status, order.version, seen.data, seen.mismatch, seen.note)
@@ -61,9 +64,9 @@ class Reader:
                 await self._door.store.block(provider.name, until)
         return type(seen).__name__
 
-    async def _seen(self, provider: Provider, order: Order) -> Seen | Unread:
+    async def _seen(self, provider: Provider, order: Order, seconds: float) -> Seen | Unread:
         try:
-            async with self._calls.within(provider.timing.lease):
+            async with self._calls.within(seconds):
                 return await provider.read(order)
         except CallCut:
             return Unread(CUT)

@@ -24,6 +24,7 @@ from orderflow.ports import Dispatcher, Links
 T = TypeVar("T")
 _log = structlog.get_logger()
 _SHORTEST_WAIT = 0.005
+_MOST_ASIDE = 1000  # deadlines looked past in one look
 _GIVING_BACK = 5.0  # seconds beyond the grace for writing what became of what was cut: a database that is away must not hold us longer
 
 
@@ -59,6 +60,7 @@ class Worker:
         self._deadlines = Deadlines(door)
         self._in_flight: set[asyncio.Task[bool]] = set()
         self._hurry = True
+        self._aside = 0  # deadlines that could not be brought the last time: those behind them must have their turn
         self._vain = 0  # looks in a row that took nothing although something was due
         self._stopping = False
         self._loop: asyncio.Task[None] | None = None
@@ -130,8 +132,9 @@ class Worker:
                 await self._wait()
 
     async def _look(self) -> int:
-        deadlines = await self._deadlines.due(self._width)
+        deadlines = await self._deadlines.due(self._width + self._aside)
         brought = sum(await asyncio.gather(*(self._guarded(self._deadlines.bring, deadline) for deadline in deadlines)))
+        self._aside = min(len(deadlines) - brought, _MOST_ASIDE)
         free = self._width - len(self._in_flight)
         # what cannot be taken, or not be brought, is due all the same: looking again at once would spin
         self._hurry = free > 0 and brought == len(deadlines)

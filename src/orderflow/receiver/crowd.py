@@ -19,16 +19,18 @@ class Crowd(Generic[T]):
 
     def __init__(self) -> None:
         self._next: dict[Hashable, asyncio.Task[T]] = {}
+        self._size: dict[Hashable, int] = {}  # how many share the run to come
         self._rest: dict[Hashable, float] = {}  # until when no other run of a key begins; the oldest first
 
-    async def join(self, key: Hashable, beat: float, run: Callable[[], Awaitable[T]]) -> T:
-        """The result of the next ``run`` for this key; ``beat`` in seconds."""
+    async def join(self, key: Hashable, beat: float, run: Callable[[int], Awaitable[T]]) -> T:
+        """The result of the next ``run`` for this key, which is told how many share it; ``beat`` in seconds."""
+        self._size[key] = self._size.get(key, 0) + 1
         coming = self._next.get(key)
         if coming is None:
             coming = self._next[key] = asyncio.create_task(self._run(key, beat, run))
         return await asyncio.shield(coming)  # one that hangs up must not take the others' answer along
 
-    async def _run(self, key: Hashable, beat: float, run: Callable[[], Awaitable[T]]) -> T:
+    async def _run(self, key: Hashable, beat: float, run: Callable[[int], Awaitable[T]]) -> T:
         now = asyncio.get_running_loop().time
         if key in self._rest:
             await asyncio.sleep(max(0.0, self._rest[key] - now()))
@@ -37,4 +39,4 @@ class Crowd(Generic[T]):
             del self._rest[oldest[0]]
         self._rest.pop(key, None)
         self._rest[key] = now() + beat
-        return await run()
+        return await run(self._size.pop(key))

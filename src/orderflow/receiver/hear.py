@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from attrs import frozen
 
-from orderflow.engine.accept import Door
+from orderflow.engine.accept import MEET, Door
 from orderflow.errors import UnknownName
 from orderflow.ports import Provider
 from orderflow.receiver.crowd import Crowd
@@ -21,6 +21,7 @@ from orderflow.vocabulary import Event, Ignored, Origin, Reason
 _LONGEST_QUERY = 8192
 _MOST_FIELDS = 100
 _LONGEST_BEAT = 0.25  # seconds between two hearings of the same words; who says them meanwhile waits
+_MOST_AT_ONCE = 500  # orders that shared notices of one beat bring forward, however many they are
 _MANNERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _THANKS = b"Thank you. You can close this page."
 
@@ -58,16 +59,17 @@ class Ears:
             return Reply(405, {**_MANNERS, "Allow": ", ".join(inlet.methods)})
         beat = min(provider.timing.read_interval, _LONGEST_BEAT)
         if inlet.shared:
-            return await self._crowd.join((provider_name, purpose), beat, lambda: self._hear_of_some(provider))
+            return await self._crowd.join((provider_name, purpose), beat, lambda heard: self._hear_of_some(provider, heard))
         order_id = self._links.order_of(provider_name, purpose, token)
         if order_id is None:
             return NOT_FOUND
         claimed = inlet.understand(_parameters(query))
-        return await self._crowd.join((token, claimed), beat, lambda: self._hear_order(provider, inlet, order_id, token, claimed))
+        return await self._crowd.join((token, claimed), beat, lambda _heard: self._hear_order(provider, inlet, order_id, token, claimed))
 
-    async def _hear_of_some(self, provider: Provider) -> Reply:
+    async def _hear_of_some(self, provider: Provider, heard: int) -> Reply:
         timing = provider.timing
-        await self._door.store.notice(provider.name, self._door.clock.now(), timing.read_interval, timing.notice_fanout)
+        most = min(timing.notice_fanout * heard, _MOST_AT_ONCE)
+        await self._door.store.notice(provider.name, self._door.clock.now(), timing.read_interval, most)
         self._door.stirred.set()
         return DONE
 
@@ -76,6 +78,7 @@ class Ears:
             if claimed.event is None:
                 await self._door.notice(order_id)
             else:
+                await self._door.meet_listeners(MEET)
                 key = InboxKey(Origin.CLAIM.value, f"{token}:{claimed.value}")
                 receipt = await self._door.tell(order_id, Event(claimed.event, Origin.CLAIM), key)
                 if isinstance(receipt.decision, Ignored) and receipt.decision.reason is Reason.DUPLICATE:

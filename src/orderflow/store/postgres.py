@@ -1,7 +1,7 @@
 """The store on PostgreSQL: one statement a decision or batch of decisions, look-ups by key, leases that skip what others hold.
 
 What may live here: the Store protocol's methods. How a commit is written is postgres_commit.py, who shares one postgres_group.py, the
-way to the server postgres_link.py. Every statement is a transaction of its own; none is ever left open, none notifies.
+way to the server postgres_link.py. Every statement is a transaction of its own, but for what an ``Enlister`` writes along; none notifies.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from orderflow.store.postgres_commit import SHOW, carried, read_planned
 from orderflow.store.postgres_group import Enlister, Group
 from orderflow.store.postgres_link import Boundary, Link, Session
 from orderflow.store.postgres_schema import prepare
+from orderflow.store.shared import Shared
 
 _CREATE = (
     "WITH i AS (INSERT INTO of_inbox (origin, key, order_id, fingerprint, at) VALUES ('create', $1, $2, $3, $4)"
@@ -49,7 +50,7 @@ _LEASE = (
     "UPDATE of_effects x SET attempt = x.attempt + 1, in_flight = true,"
     " run_at = $6 + (SELECT s.lease FROM unnest($2::text[], $7::double precision[]) AS s (name, lease) WHERE s.name = x.provider) FROM due"
     " WHERE x.order_id = due.order_id AND x.version = due.version AND x.n = due.n"
-    " RETURNING x.order_id, x.version, x.n, x.name, x.provider, x.attempt, due.in_flight, x.about, x.spared, x.trace, due.run_at"
+    " RETURNING x.order_id, x.version, x.n, x.name, x.provider, x.attempt, due.in_flight, x.about, x.spared, x.trace, x.run_at, due.run_at"
 )
 _LEASE_EFFECTS = (
     "WITH due AS MATERIALIZED (SELECT order_id, version, n, in_flight, run_at FROM of_effects"
@@ -72,7 +73,7 @@ _LEASE_READS = (
     " UPDATE of_reads x SET next_at = $1 +"
     " (SELECT s.lease FROM unnest($2::text[], $4::double precision[]) AS s (name, lease) WHERE s.name = x.provider),"
     " last_at = $1, noticed = false FROM due"
-    " WHERE x.order_id = due.order_id RETURNING x.order_id, x.provider, x.tries, due.next_at"
+    " WHERE x.order_id = due.order_id RETURNING x.order_id, x.provider, x.tries, x.next_at, due.next_at"
 )
 _NOTICE = (
     "WITH oldest AS MATERIALIZED (SELECT order_id FROM of_reads WHERE provider = $1 AND next_at IS NOT NULL ORDER BY last_at LIMIT $2),"
@@ -117,6 +118,7 @@ class PostgresStore:
     ) -> None:
         self._create = create
         self.link = self._link = Link(url, connections=connections, patience=patience, boundary=boundary)
+        self._loads = Shared(self._load)
         self._group = Group(self._link, width=width)
 
     async def open(self) -> None:
@@ -162,10 +164,13 @@ class PostgresStore:
 
     async def load(self, order_id: str) -> Order:
         """See ``Store.load``."""
-        found = await self._link.fetch(f"{SHOW} WHERE id = $1", order_id)
-        if not found:
+        row = await self._loads.get(order_id)
+        if row is None:
             raise UnknownName("order", order_id)
-        return _order(found[0])
+        return _order(row)
+
+    async def _load(self, order_ids: Sequence[str]) -> dict[str, Any]:
+        return {row[0]: row for row in await self._link.fetch(f"{SHOW} WHERE id = ANY($1)", order_ids)}
 
     async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
         """See ``Store.orders``."""
@@ -260,8 +265,8 @@ class PostgresStore:
         """See ``Store.lease_reads``."""
         leases = {name: lease for name, lease in scope.leases.items() if name not in scope.silent}
         found = await self._link.fetch(_LEASE_READS, now, list(leases), limit, list(leases.values()))
-        found.sort(key=lambda row: row[3])
-        return [LeasedRead(*row[:3]) for row in found]
+        found.sort(key=lambda row: row[-1])
+        return [LeasedRead(*row[:-1]) for row in found]
 
     async def block(self, provider: str, until: float) -> None:
         """See ``Store.block``."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextvars import Context
 from typing import Any, Protocol
 
 import asyncpg
@@ -108,7 +109,7 @@ class Group:
 
     def _begin(self) -> None:
         if self._ready and len(self._rounds) < self._width:
-            task = asyncio.create_task(self._round())
+            task = asyncio.create_task(self._round(), context=Context())  # it works for many: no caller's trace is its own
             self._rounds.add(task)
             task.add_done_callback(self._ended)
 

@@ -229,8 +229,8 @@ class SqliteStore:
         take = "UPDATE of_effects SET attempt = attempt + 1, in_flight = 1, run_at = ? WHERE order_id = ? AND version = ? AND n = ?"
 
         def work(connection: sqlite3.Connection) -> list[LeasedEffect]:
-            due = connection.execute(query, (now, *values, limit)).fetchall()
-            connection.executemany(take, [(now + scope.leases[row[4]], *row[:3]) for row in due])
+            due = [(*row, now + scope.leases[row[4]]) for row in connection.execute(query, (now, *values, limit)).fetchall()]
+            connection.executemany(take, [(row[-1], *row[:3]) for row in due])
             return [LeasedEffect(EffectKey(*row[:3]), row[3], row[4], row[5] + 1, bool(row[6]), *row[7:]) for row in due]
 
         return await self._writer.submit(work)
@@ -255,13 +255,14 @@ class SqliteStore:
         """See ``Store.lease_reads``."""
         spoken = _spoken(scope)
         query = (
-            f"SELECT order_id, provider, tries FROM of_reads WHERE next_at <= ? AND provider IN ({_marks(spoken)}) ORDER BY next_at LIMIT ?"
+            "SELECT order_id, provider, tries FROM of_reads"  # +provider: by next_at, or all of a provider's reads would be looked at
+            f" WHERE next_at <= ? AND +provider IN ({_marks(spoken)}) ORDER BY next_at, last_at LIMIT ?"
         )
         take = "UPDATE of_reads SET next_at = ?, last_at = ?, noticed = 0 WHERE order_id = ?"
 
         def work(connection: sqlite3.Connection) -> list[LeasedRead]:
-            due = connection.execute(query, (now, *spoken, limit)).fetchall()
-            connection.executemany(take, [(now + scope.leases[row[1]], now, row[0]) for row in due])
+            due = [(*row, now + scope.leases[row[1]]) for row in connection.execute(query, (now, *spoken, limit)).fetchall()]
+            connection.executemany(take, [(row[-1], now, row[0]) for row in due])
             return [LeasedRead(*row) for row in due]
 
         return await self._writer.submit(work)
@@ -312,7 +313,7 @@ class SqliteStore:
         spoken, marks = _spoken(scope), _marks(scope.leases)
         query = (
             f"SELECT min(at) FROM (SELECT min(run_at) AS at FROM of_effects WHERE owed = 1 AND {mine}"
-            f" UNION ALL SELECT min(next_at) FROM of_reads WHERE provider IN ({_marks(spoken)})"
+            f" UNION ALL SELECT min(next_at) FROM of_reads WHERE +provider IN ({_marks(spoken)})"
             f" UNION ALL SELECT min(due_at) FROM of_deadlines WHERE provider IN ({marks}))"
         )
         args = (*values, *spoken, *scope.leases)

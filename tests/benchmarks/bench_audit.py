@@ -1,5 +1,5 @@
-"""The audit: sorted ints by numpy, ready tuples in pure Python, a CSV file from disk, and pm4py beside it. Million observations per
-CPU second.
+"""The audit: sorted ints by numpy, ready tuples in pure Python, a CSV file from disk, and pm4py beside it, in million observations per
+CPU second; what it never says wrongly, and never lets pass.
 
 One thread does all of it, so CPU time is what it takes on a machine that does nothing else.
 """
@@ -14,10 +14,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
-from orderflow.audit import Cases, Judge, Seen, Source, Summary, codes, tally
+from tests.audit.lives import Lives, dropped
+
+from orderflow.audit import LEGAL, Cases, Judge, Seen, Source, Summary, codes, tally
+from orderflow.lifecycle.table import Table
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
+from orderflow.providers.connect.lifecycle import ConnectLifecycle
 
 CASES = 40_000
 ROUNDS = 5
@@ -149,8 +154,35 @@ def pm4py_replay(rows: list[Seen]) -> Result:
     return {**result(name, theirs, None), "ratio": ours / theirs, "goal": f"orderflow is {ours / theirs:.0f} x as fast"}
 
 
+def false_alarms(table: Table, lives: int = 5_000) -> Result:
+    """Real lives of which 30 % was not observed: none may be called illegal."""
+    dice, judge, alarms = random.Random(7), Judge(table), 0
+    alive = Lives(table, dice)
+    for _ in range(lives):
+        seen = dropped(alive.life(), 0.3, dice, keep_recovered=True)
+        alarms += judge.verdict(judge.history(seen)) != LEGAL
+    name = f"audit, false alarms with 30 % of observations dropped, {table.name} ({lives} lives)"
+    return {"name": name, "value": 100 * alarms / lives, "unit": "%", "ratio": None, "goal": "0 %", "ok": not alarms}
+
+
+def swaps_caught(table: Table, lives: int = 2_000) -> Result:
+    """Neighbours swapped, where the swapped pair is one that can be refused: each must be called illegal."""
+    dice, judge, caught, swaps = random.Random(11), Judge(table), 0, 0
+    alive = Lives(table, dice)
+    for _ in range(lives):
+        log = [status for status, _ in alive.life()]
+        for at, (first, second) in enumerate(pairwise(log)):
+            if first != second and first not in judge.follows(second):
+                swaps += 1
+                caught += judge.verdict(judge.history([*log[:at], second, first, *log[at + 2 :]])) != LEGAL
+    name = f"audit, swapped neighbours caught, {table.name} ({swaps} refusable)"
+    return {"name": name, "value": 100 * caught / swaps, "unit": "%", "ratio": None, "goal": "100 %", "ok": caught == swaps}
+
+
 def run() -> list[Result]:
     """Every measurement of this area."""
     rows = log()
     print(f"  {len(rows):,} observations of {CASES:,} cases", file=sys.stderr)
-    return [sorted_ints(rows), ready_tuples(rows), csv_file(rows), pm4py_replay(rows)]
+    tables = (CcvLifecycle.table, ConnectLifecycle.table)
+    judged = [measure(table) for measure in (false_alarms, swaps_caught) for table in tables]
+    return [sorted_ints(rows), ready_tuples(rows), csv_file(rows), pm4py_replay(rows), *judged]

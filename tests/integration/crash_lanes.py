@@ -364,5 +364,8 @@ def _died_during_the_call(end: End) -> bool:
     """Whether the shop died in the state in which the call whose answer is lost was owed; a call that outlives its lease on a busy
     machine says so, and is as good a reason."""
     lost = end.journal[-1]
-    died = end.killed and end.crash_at is not None and end.crash_at.startswith(f"{lost.source} | ")
-    return died or "within the lease" in lost.note
+    said = end.crash_at or ""
+    there = said.startswith(f"{lost.source} | ")
+    # the commit that owed the call names the state before; its worker may have taken the effect before the shop was dead
+    just_there = len(end.journal) > 1 and said.startswith(f"{end.journal[-2].source} | ") and said.endswith("after commit")
+    return (end.killed and (there or just_there)) or "within the lease" in lost.note

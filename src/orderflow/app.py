@@ -7,7 +7,6 @@ import hashlib
 import json
 import random
 import secrets
-import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
+from orderflow.clock import SystemClock
 from orderflow.discovery import check_durations, named
 from orderflow.dispatch import dispatcher_of
 from orderflow.engine.accept import MEET, Door
@@ -46,18 +46,6 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 _LONGEST_KEY = 200
 _LOOK_BENEATH = 0.5  # seconds between looks while waiting: another process may move the order
-
-
-class SystemClock:
-    """Wall-clock time."""
-
-    def now(self) -> float:
-        """Epoch seconds."""
-        return time.time()
-
-    async def sleep(self, seconds: float) -> None:
-        """As asyncio's."""
-        await asyncio.sleep(seconds)
 
 
 class Orderflow:
@@ -108,10 +96,13 @@ class Orderflow:
         self._retention = Retention(self._door)
         dispatcher = dispatcher_of(dispatch, self._store) if isinstance(dispatch, str) else dispatch
         self._worker = Worker(self._door, self._links, dispatcher, dice, poll=poll)
-        self._works = work
+        self._works, self._entered = work, False
         self._grace = grace
 
     async def __aenter__(self) -> Self:
+        if self._entered:
+            raise ConfigurationError("an Orderflow is entered once: make another one")
+        self._entered = True
         for provider in self._providers.values():
             check_durations(provider)
             for warning in getattr(provider, "warnings", ()):
@@ -226,6 +217,8 @@ class Orderflow:
             _check_key(key)
         for argument, value in arguments.items():
             check_json(argument, value)
+        if name in getattr(provider, "returning", ()) and self._links.url(provider.name, name) is None:
+            raise InvalidInput("public_url", f"is not configured: nobody could come back from {name}")
         data = dict(provider.command(name, arguments))
         named = data.pop(PROVIDER_ID, None)
         event = Event(name, origin, data, None if named is None else str(named), note)
@@ -290,12 +283,12 @@ class Orderflow:
         """Where to send the customer's browser; asking twice gives the same.
 
         Raises:
-            InvalidInput: this order is not being completed by a URL, or there is no public URL to come back to.
+            InvalidInput: this order is not being completed by a URL.
         """
         order = await self._store.load(order_id)
         url = self._door.provider_of(order_id).customer_url(order, self._links)
         if url is None:
-            raise InvalidInput("order", f"is {order.state} and not being completed by a URL, or public_url is not set")
+            raise InvalidInput("order", f"is {order.state} and not being completed by a URL")
         return url
 
     async def refresh(self, order_id: str) -> None:

@@ -13,7 +13,8 @@ import pytest
 from attrs import evolve
 
 from engine.toy import FAST, NoLinks, Toy
-from orderflow.app import Orderflow, SystemClock
+from orderflow.app import Orderflow
+from orderflow.clock import SystemClock
 from orderflow.dispatch.local import LocalDispatcher
 from orderflow.engine.accept import Door
 from orderflow.engine.hosts import Hosts

@@ -9,9 +9,10 @@ import pytest
 
 from engine.toy import FAST, Toy
 from orderflow.app import Orderflow
-from orderflow.errors import InvalidInput, KeyReused, OperationalError, UnknownName, WaitTimeout
+from orderflow.errors import ConfigurationError, InvalidInput, KeyReused, OperationalError, UnknownName, WaitTimeout
 from orderflow.records import InDoubt, Told
 from orderflow.vocabulary import Applied, Ignored, Kind, Reason, Refused
+from support import SHOP, ccv_at, connect_request, running
 
 pytestmark = pytest.mark.anyio
 
@@ -138,3 +139,24 @@ async def test_a_flow_that_is_closed_says_so(tmp_path: Path) -> None:
     for use in (flow.tell(order.id, "order_it"), flow.order(order.id), flow.create("toy", key="l")):
         with pytest.raises(OperationalError, match="not open"):
             await use
+
+
+async def test_a_flow_is_entered_once(tmp_path: Path) -> None:
+    flow = Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [ccv_at("http://ccv.invalid")])
+    async with flow:
+        with pytest.raises(ConfigurationError, match="entered once"):
+            await flow.__aenter__()
+        assert await flow.orders() == []
+    with pytest.raises(ConfigurationError, match="entered once"):
+        async with flow:
+            pass
+
+
+async def test_nobody_is_sent_to_a_url_from_which_nobody_could_come_back(tmp_path: Path) -> None:
+    async with running(tmp_path, public_url=None) as world:
+        order = await world.flow.create("connect", key="k", **connect_request("creditcardPayex"))
+        await world.flow.tell(order.id, "register")
+        await world.flow.wait(order.id, "registered", 5)
+        with pytest.raises(InvalidInput, match="public_url"):
+            await world.flow.tell(order.id, "complete_by_url", return_url=f"{SHOP}/thanks")
+        assert (await world.flow.order(order.id)).state == "registered"

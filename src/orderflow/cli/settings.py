@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import attrs
 import environ
+import structlog
 from environ.exceptions import MissingEnvValueError
 
 from orderflow.app import Orderflow
@@ -30,6 +31,7 @@ from orderflow.errors import ConfigurationError
 from orderflow.ports import Provider, Telemetry
 
 T = TypeVar("T")
+_log = structlog.get_logger()
 Read = Callable[[str], object]
 """From text to a value; raises ValueError, whose message says what it must be."""
 _ALL, _FILE = "ORDERFLOW_", "_FILE"
@@ -47,6 +49,7 @@ def flow_of(environment: Mapping[str, str], **given: str | None) -> Orderflow:
     variables = _variables(environment) | {f"{_ALL}{name.upper()}": value for name, value in given.items() if value}
     settings = _filled(_Settings, variables)
     factories = provider_factories()
+    _warn_of_unknown(variables, factories)
     names = settings.providers or tuple(name for name in factories if any(v.startswith(_prefix(name)) for v in variables))
     if not names:
         raise ConfigurationError(f"no provider is configured: set {_ALL}PROVIDERS, or the variables of {', '.join(factories)}")
@@ -67,6 +70,14 @@ def flow_of(environment: Mapping[str, str], **given: str | None) -> Orderflow:
         )
 
     return _made(_ALL, ("link_keys",), make)
+
+
+def _warn_of_unknown(variables: Collection[str], factories: Collection[str]) -> None:
+    """Said, not refused: an orchestrator makes variables of its own, such as ORDERFLOW_PORT for a service of that name."""
+    known = {f"{_ALL}{name}" for name in ("DB", "DISPATCH", "PUBLIC_URL", "LINK_KEYS", "PROVIDERS", "HEALTH", "GRACE", "LOG_LEVEL")}
+    for variable in sorted(variables):
+        if variable not in known and not any(variable.startswith(_prefix(name)) for name in factories):
+            _log.warning("setting.unknown", variable=variable)
 
 
 def _telemetry() -> Telemetry | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import os
 import pkgutil
@@ -94,6 +95,10 @@ def _named(name: str, more: str | None) -> Orderflow:
         raise InvalidInput("--db, --dispatch", f"are settings of {name}, which has its own")
     found = _imported(name)
     if callable(found):
+        try:
+            inspect.signature(found).bind()
+        except TypeError:
+            raise InvalidInput("FLOW", f"{name} takes arguments; what makes a flow takes none") from None
         found = _guarded(name, found)
     if isinstance(found, SyncOrderflow):
         found = found.beneath

@@ -7,7 +7,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -37,7 +37,8 @@ def _protocol(closing: asyncio.Event) -> type[H11Protocol]:
 
         def reset(self) -> None:
             # without SO_LINGER the kernel would say goodbye politely (FIN), and the client could tell the difference
-            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            with suppress(OSError):  # whoever hung up before us has closed it
+                self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             self.transport.abort()
 
     return Protocol

@@ -65,6 +65,8 @@ class Connect:
     name: ClassVar[str] = "connect"
     table: ClassVar[Table] = ConnectLifecycle.table
     inlets: ClassVar[tuple[Inlet, ...]] = INLETS
+    returning: ClassVar[tuple[str, ...]] = ("complete_by_url",)
+    """Commands after which the customer's browser comes back to us: they need a public URL of ours (A1 step 6)."""
 
     def __init__(
         self,

@@ -1,0 +1,18 @@
+"""The wall's time, for whoever passes no other clock. Nothing else lives here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+
+class SystemClock:
+    """Wall-clock time."""
+
+    def now(self) -> float:
+        """Epoch seconds."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """As asyncio's."""
+        await asyncio.sleep(seconds)

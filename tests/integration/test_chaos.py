@@ -260,7 +260,7 @@ async def _judge(world: World, orders: list[Order]) -> Counter[str]:
     return Counter(order.state for order in orders)
 
 
-async def _run(folder: Path, storm: Storm, dispatch: str = "pgqueuer") -> Counter[str]:
+async def _run(folder: Path, storm: Storm, capsys: pytest.CaptureFixture[str], dispatch: str = "pgqueuer") -> Counter[str]:
     server = None
     name = f"orderflow-pg-chaos-{os.getpid()}-{random.randrange(10**6)}"
     if storm.stops or not os.environ.get("DATABASE_URL"):
@@ -273,28 +273,36 @@ async def _run(folder: Path, storm: Storm, dispatch: str = "pgqueuer") -> Counte
             began = time.monotonic()
             found = await _judge(world, await _weather(world, storm, server))
             took = time.monotonic() - began
-            print(f"\nchaos: {dict(found)}; {world.kills} workers killed, PostgreSQL stopped {world.stops} times, {took:.0f} s")
+            with capsys.disabled():
+                told = f"{dict(found)}; {world.kills} workers killed, PostgreSQL stopped {world.stops} times, {took:.0f} s"
+                print(f"\nchaos: {told}", file=sys.stderr)
             return found
     finally:
         if server is not None:
             server.cleanup()
 
 
-async def test_in_calm_weather_two_workers_bring_every_order_home_and_none_into_doubt(tmp_path: Path) -> None:
-    found = await _run(tmp_path, Storm(orders=40, workers=2))
+async def test_in_calm_weather_two_workers_bring_every_order_home_and_none_into_doubt(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = await _run(tmp_path, Storm(orders=40, workers=2), capsys)
     assert found == {"fulfilled": 24, "Completed": 16}
 
 
-async def test_in_a_small_storm_every_order_ends_where_the_provider_has_it_or_openly_in_doubt(tmp_path: Path) -> None:
+async def test_in_a_small_storm_every_order_ends_where_the_provider_has_it_or_openly_in_doubt(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     storm = Storm(orders=100, workers=2, notices_lost=0.2, notices_doubled=0.1, answers_lost=0.05, kill_every=0.7, stops=1)
-    found = await _run(tmp_path, storm)
+    found = await _run(tmp_path, storm, capsys)
     assert sum(found.values()) == 100
 
 
 @pytest.mark.slow
-async def test_two_thousand_orders_four_workers_and_everything_that_can_go_wrong(tmp_path: Path) -> None:
+async def test_two_thousand_orders_four_workers_and_everything_that_can_go_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     storm = Storm(orders=2000, workers=4, notices_lost=0.2, notices_doubled=0.1, answers_lost=0.05, kill_every=1.0, stops=2, patience=300.0)
-    found = await _run(tmp_path, storm)
+    found = await _run(tmp_path, storm, capsys)
     assert sum(found.values()) == 2000
     assert found["fulfilled"] + found["Completed"] > 1500, "most orders come home"
 

@@ -7,6 +7,7 @@ order has converged, or is in doubt and its journal names the lost call.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -106,9 +107,10 @@ def say(ends: Sequence[End], points: Mapping[str, object], missed: Sequence[str]
     killed = [end for end in ends if end.killed]
     doubts = sum(end.order.state.endswith("_in_doubt") for end in killed)
     with capsys.disabled():
-        print(f"\n{len(points)} points, {len(killed)} kills, {len(missed)} not passed again; {doubts} in doubt, the others converged")
+        found = f"{len(points)} points, {len(killed)} kills, {len(missed)} not passed again; {doubts} in doubt, the others converged"
+        print(f"\n{found}", file=sys.stderr)  # which test processes share with the terminal
         for label in missed:
-            print(f"  not passed again: {label}")
+            print(f"  not passed again: {label}", file=sys.stderr)
 
 
 def check(ends: Sequence[End]) -> None:

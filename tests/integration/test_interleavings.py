@@ -7,6 +7,7 @@ twice, no version skipped. The harness is shown to bite on a store that reads an
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from math import inf
@@ -138,7 +139,7 @@ async def explore(table: Table, prepare: Callable[[], Awaitable[object]], works:
 
 def say(count: int, what: str, capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
-        print(f"\n{count} interleavings: {what}")
+        print(f"\n{count} interleavings: {what}", file=sys.stderr)  # which test processes share with the terminal
 
 
 @pytest.mark.parametrize("key", ["once", ""], ids=["one key", "no key"])

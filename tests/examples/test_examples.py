@@ -37,6 +37,8 @@ class Shop:
     process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
+        # whoever runs the suite in the background has it ignore Ctrl-C, and what is ignored is inherited
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(
             self.command,
             cwd=self.folder,

@@ -58,7 +58,11 @@ class Links(Protocol):
 
 
 class Provider(Protocol):
-    """A provider's manifest and adapter: one folder, or a package outside with an entry point in ``orderflow.providers``."""
+    """A provider's manifest and adapter: one folder, or a package outside with an entry point in ``orderflow.providers``.
+
+    It may have three things more: ``warnings`` (what its configuration cannot do, said at start-up), ``returning`` (commands after which
+    a browser comes back to us: refused without a public URL) and ``offline()`` (itself, unable to call, for the command line).
+    """
 
     @property
     def name(self) -> str:

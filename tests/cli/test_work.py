@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 from tests.cli.conftest import Orderflow as Run
 from tests.support import CCV_KEY, CONNECT_ID, CONNECT_SECRET, LINK_KEYS
 
@@ -173,6 +174,13 @@ def test_another_packages_provider_is_configured_by_its_arguments(monkeypatch: p
         flow_of({**BASE, "ORDERFLOW_PROVIDERS": "rich"})
 
 
+def test_a_setting_that_nobody_knows_is_said_aloud_and_its_value_is_not() -> None:
+    with capture_logs() as said:
+        flow_of({**BASE, **CCV, "ORDERFLOW_PUBLICURL": SECRET, "ORDERFLOW_GRACE": "5"})
+    assert [(line["event"], line["variable"]) for line in said] == [("setting.unknown", "ORDERFLOW_PUBLICURL")]
+    assert SECRET not in repr(said)
+
+
 def test_no_setting_shows_its_value() -> None:
     flow = flow_of({**BASE, **CCV, **CONNECT})
     assert [canary for canary in (CCV_KEY, CONNECT_SECRET) if canary in repr([flow, providers_of(flow)])] == []
@@ -188,6 +196,7 @@ def broken(): raise RuntimeError("{SECRET}")
 def needy(): import os; return os.environ["SHOP_URL"]
 def nothing(): return None
 def wrong(): return orderflow.ccv("{SECRET}")
+def told(news): return news
 """
 
 MISTAKES: list[tuple[list[str], int, str]] = [
@@ -198,6 +207,7 @@ MISTAKES: list[tuple[list[str], int, str]] = [
     (["shop:flow"], 3, "unknown name in shop: 'flow'"),
     (["shop:number"], 2, "FLOW: shop:number is no Orderflow, nor does it return one"),
     (["shop:nothing"], 2, "FLOW: shop:nothing is no Orderflow"),
+    (["shop:told"], 2, "FLOW: shop:told takes arguments; what makes a flow takes none"),
     (["shop:broken"], 7, "shop:broken: RuntimeError at shop.py:5"),
     (["shop:needy"], 7, "shop:needy: KeyError 'SHOP_URL' at"),
     (["shop:wrong"], 7, "base_url: must be an absolute http or https URL"),

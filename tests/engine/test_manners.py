@@ -17,7 +17,7 @@ from attrs import define, evolve, field
 
 from engine.toy import TIMING, Toy, bench
 from orderflow.app import Orderflow
-from orderflow.engine.manners import Manners
+from orderflow.engine.manners import Manners, asked_to_wait
 from orderflow.ports import Links
 from orderflow.records import (
     Declined,
@@ -377,3 +377,8 @@ def test_after_an_outage_one_call_at_a_time_is_under_way_until_one_is_answered()
         assert toy.longest > 10
 
     at_work(timing, story)
+
+
+@pytest.mark.parametrize(("said", "waited"), [(None, 30.0), (0.0, 1.0), (50.0, 50.0), (1e9, 3600.0)])
+def test_nobody_is_silenced_for_longer_than_an_hour(said: float | None, waited: float) -> None:
+    assert asked_to_wait(Timing(durations={}), said) == waited

@@ -23,7 +23,7 @@ from orderflow.engine.accept import Door
 from orderflow.engine.effects import Effects
 from orderflow.engine.hosts import Hosts
 from orderflow.engine.read import Deadlines, Reader
-from orderflow.records import InboxKey, NotExecuted, Order
+from orderflow.records import InboxKey, LeasedEffect, NotExecuted, Order, Outcome
 from orderflow.simkit import SimClock
 from orderflow.store.postgres import PostgresStore
 from orderflow.testing.interleave import Run, Work, every_order
@@ -166,21 +166,28 @@ async def test_a_due_effect_is_called_once(table: Table, capsys: pytest.CaptureF
     say(count, "two workers, one once-effect", capsys)
 
 
-async def test_a_worker_that_is_late_and_the_one_that_takes_over_call_once(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
-    """The late one has called; its lease ends before its answer is stored. Whoever comes first, the order ends placed."""
+def taken_over(
+    table: Table, *, began_in_time: bool, answer: Outcome | None = None
+) -> tuple[Callable[[], Awaitable[None]], Callable[[], Sequence[Work]]]:
+    """The one side has leased the once-effect, and the lease is over: it goes on while the other takes over."""
     late, other = table.sides
-    leased = []
+    leased: list[LeasedEffect] = []
 
     async def prepare() -> None:
         await table.fresh(until="sending")
-        leased[:] = [evolve(effect, until=inf) for effect in await late.effects.due(10)]  # it began in time: nothing tells it to stop
+        found = await late.effects.due(10)
+        leased[:] = [evolve(effect, until=inf) for effect in found] if began_in_time else found  # then nothing tells it to stop
+        if answer is not None:
+            table.toy.will("place", answer)
         table.clock.advance(61.0)
 
-    def works() -> Sequence[Work]:
-        return [lambda: late.effects.carry_out(leased[0]), other.carry_out_what_is_due]
+    return prepare, lambda: [lambda: late.effects.carry_out(leased[0]), other.carry_out_what_is_due]
 
+
+async def test_a_worker_that_is_late_and_the_one_that_takes_over_call_once(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    """The late one has called; its lease ends before its answer is stored. Whoever comes first, the order ends placed."""
     count, doubtful = 0, 0
-    async for run in explore(table, prepare, works):
+    async for run in explore(table, *taken_over(table, began_in_time=True)):
         count += 1
         events, calls = await table.counted()
         assert calls["place"] == 1, run.order
@@ -192,22 +199,27 @@ async def test_a_worker_that_is_late_and_the_one_that_takes_over_call_once(table
     say(count, f"a late answer against a take-over ({doubtful} through doubt)", capsys)
 
 
+async def test_a_worker_that_slept_through_its_lease_calls_nobody(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    count, doubtful = 0, 0
+    async for run in explore(table, *taken_over(table, began_in_time=False)):
+        count += 1
+        events, calls = await table.counted()
+        if (await table.plain.store.load(ORDER)).state == "in_doubt":
+            assert (events[2:], calls["place"]) == (["placement_answer_lost"], 0), run.order
+            doubtful += 1
+            continue
+        await table.plain.carry_out_what_is_due()  # it was given back
+        events, calls = await table.counted()
+        assert (events[2:], calls["place"]) == (["order_placed"], 1), run.order
+    assert 0 < doubtful < count
+    say(count, f"a worker that slept through its lease ({doubtful} in doubt, the others given back)", capsys)
+
+
 async def test_a_late_answer_that_says_not_executed_loses_nothing(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
     """Its lease ends before the answer is stored. Either it is owed again, or the one that took over has said that it is in doubt."""
-    late, other = table.sides
-    leased = []
-
-    async def prepare() -> None:
-        await table.fresh(until="sending")
-        leased[:] = [evolve(effect, until=inf) for effect in await late.effects.due(10)]  # it began in time: nothing tells it to stop
-        table.toy.will("place", NotExecuted("refused"))
-        table.clock.advance(61.0)
-
-    def works() -> Sequence[Work]:
-        return [lambda: late.effects.carry_out(leased[0]), other.carry_out_what_is_due]
-
     count, doubtful = 0, 0
-    async for run in explore(table, prepare, works):
+    refused = NotExecuted("refused")
+    async for run in explore(table, *taken_over(table, began_in_time=True, answer=refused)):
         count += 1
         events, calls = await table.counted()
         state = (await table.plain.store.load(ORDER)).state

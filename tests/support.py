@@ -56,6 +56,7 @@ def _fast(timing: Timing) -> Timing:
     )
 
 
+PATIENCE = 3.0  # seconds without a byte, after which a call is given up; a lease outlasts it
 CCV_FAST = _fast(CCV_TIMING)
 CONNECT_FAST = _fast(CONNECT_TIMING)
 
@@ -158,13 +159,13 @@ def connect_sim(**switches: Any) -> ConnectSimulator:
 
 def ccv_at(base: str, **settings: Any) -> Ccv:
     """The provider ``ccv`` against a simulator served at ``base``."""
-    settings = {"timing": CCV_FAST, "timeout": 5.0, "allow_http": True, **settings}
+    settings = {"timing": CCV_FAST, "timeout": PATIENCE, "allow_http": True, **settings}
     return Ccv(f"{base}/api/ordercompletion/reseller", settings.pop("api_key", CCV_KEY), **settings)
 
 
 def connect_at(base: str, **settings: Any) -> Connect:
     """The provider ``connect`` against a simulator served at ``base``."""
-    settings = {"timing": CONNECT_FAST, "timeout": 5.0, "fulfilled_literals": (FULFILLED,), "return_pages": (SHOP,), **settings}
+    settings = {"timing": CONNECT_FAST, "timeout": PATIENCE, "fulfilled_literals": (FULFILLED,), "return_pages": (SHOP,), **settings}
     api, login = f"{base}/capi", f"{base}/user"
     return Connect(api, login, settings.pop("client_id", CONNECT_ID), settings.pop("client_secret", CONNECT_SECRET), **settings)
 

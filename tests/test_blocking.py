@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
-from tests.support import CCV_FAST, CCV_KEY, ccv_request
+from tests.support import CCV_FAST, CCV_KEY, PATIENCE, ccv_request
 
 import orderflow
 from orderflow.errors import InvalidInput, OperationalError, SchemaError, UnknownName
@@ -37,7 +37,7 @@ def ccv_url() -> Iterator[str]:
 
 def test_a_whole_life_without_await(ccv_url: str, tmp_path: Path) -> None:
     told: list[str] = []
-    provider = orderflow.ccv(ccv_url, CCV_KEY, timing=CCV_FAST)
+    provider = orderflow.ccv(ccv_url, CCV_KEY, timing=CCV_FAST, timeout=PATIENCE)
     with orderflow.sync(f"sqlite:///{tmp_path / 'orders.db'}", [provider], work=True, poll=0.05) as flow:
         flow.on("ccv", entered="Completed", run=lambda news: told.append(news.order.id))
         order = flow.create("ccv", key="cart-1", **ccv_request())

@@ -124,7 +124,7 @@ async def test_a_caller_that_gives_up_waiting_does_not_stop_the_provider(sim: Co
 
 
 async def test_a_request_that_never_ends_is_cut_off_when_the_server_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orderflow.simkit.uvicorn_server.GRACE_SECONDS", 0.05)
+    monkeypatch.setattr("orderflow.serving.uvicorn_server.GRACE_SECONDS", 0.05)
     arrived = asyncio.Event()
 
     async def hang(_: Request) -> Response:

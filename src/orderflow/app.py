@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 
@@ -19,15 +19,17 @@ from orderflow.discovery import check_durations, named
 from orderflow.dispatch import dispatcher_of
 from orderflow.engine.accept import MEET, Door
 from orderflow.engine.hosts import Hosts, Run
+from orderflow.engine.operators import forget, listeners, said
 from orderflow.engine.retention import Export, Retention
 from orderflow.engine.work import Health, Worker
-from orderflow.errors import ConfigurationError, InvalidInput, UnknownName, WaitTimeout
+from orderflow.errors import ConfigurationError, InvalidInput, OutOfReach, UnknownName, WaitTimeout
 from orderflow.lifecycle.decide import legal
+from orderflow.lifecycle.explore import within_reach
 from orderflow.ports import Clock, Dispatcher, Provider, Store, Telemetry
 from orderflow.receiver import receiver
 from orderflow.receiver.hear import Ears, Reply
 from orderflow.receiver.links import SignedLinks
-from orderflow.records import PROVIDER_ID, InboxKey, JournalRow, Order, Pending, RefusalRow
+from orderflow.records import PROVIDER_ID, InboxKey, JournalRow, Listener, Order, Pending, RefusalRow
 from orderflow.store import store_at
 from orderflow.vocabulary import Decision, Event, Origin, Snapshot
 from orderflow.wirekit import check_json
@@ -186,7 +188,7 @@ class Orderflow:
         Raises:
             UnknownName, InvalidInput: as ``tell``.
         """
-        note = f"by {_said('by', by)}: {_said('reason', reason)}"
+        note = f"by {said('by', by)}: {said('reason', reason)}"
         return await self._ask(order_id, event, Origin.OPERATOR, arguments, note=note)
 
     async def override(self, order_id: str, target: State, *, by: str, reason: str, version: int) -> Decision:
@@ -196,8 +198,7 @@ class Orderflow:
             UnknownName: no such order or state.
         """
         await self._door.meet_listeners()
-        receipt = await self._door.override(order_id, target, by=_said("by", by), reason=_said("reason", reason), version=version)
-        return receipt.decision
+        return (await self._door.override(order_id, target, by=said("by", by), reason=said("reason", reason), version=version)).decision
 
     async def _ask(
         self,
@@ -300,7 +301,7 @@ class Orderflow:
 
         Raises:
             UnknownName: no such order or state.
-            WaitTimeout: it was not reached in ``timeout`` seconds.
+            WaitTimeout: it was not reached in ``timeout`` seconds; OutOfReach, at once: no event leads there any more.
         """
         wanted = {until} if isinstance(until, str) else set(until)
         table = self._door.provider_of(order_id).table
@@ -314,6 +315,8 @@ class Orderflow:
                 order = await self._store.load(order_id)
                 if order.state in wanted:
                     return order
+                if not within_reach(table, order.snapshot, wanted):
+                    raise OutOfReach(order_id, " or ".join(sorted(wanted)), order.state)
                 left = end - loop.time()
                 if left <= 0:
                     raise WaitTimeout(order_id, " or ".join(sorted(wanted)), order.state, timeout)
@@ -342,12 +345,12 @@ class Orderflow:
     async def redact(self, order_id: str, *, by: str, reason: str) -> Decision:
         """Remove the personal data of a settled order: its data but for the provider's id, every note, detail and error kept beside
         its path. The path, the caller's key and the facts stay; who did it and why is a journal row. Name no person in the reason.
-        Refused as long as the order may still move, or the host is still to be told.
+        Refused as long as the order may still move, something is owed, or one of its calls is under way.
 
         Raises:
             UnknownName: no such order; InvalidInput: ``by`` or ``reason`` is empty.
         """
-        return await self._retention.redact(order_id, by=_said("by", by), reason=_said("reason", reason))
+        return await self._retention.redact(order_id, by=said("by", by), reason=said("reason", reason))
 
     # ── being told, hearing ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -363,6 +366,18 @@ class Orderflow:
         if entered not in table.states:
             raise UnknownName(f"state of {table.name}", entered, tuple(table.states))
         self._hosts.on(provider, entered, run)
+
+    async def listeners(self) -> list[Listener]:
+        """Of which states any process ever wanted to be told, and how many tellings are owed."""
+        return await listeners(self._store)
+
+    async def forget(self, provider: str, state: str, *, by: str, reason: str) -> int:
+        """Forget a listener that is gone from the code, and end what it is owed: so many tellings. A process that has it brings it back.
+
+        Raises:
+            UnknownName: nobody listens, nor did; InvalidInput: ``by`` or ``reason`` is empty.
+        """
+        return await forget(self._door, provider, state, by=by, reason=reason)
 
     def receiver(self) -> ASGIApp:
         """The ASGI app to mount at ``public_url``."""
@@ -382,10 +397,3 @@ def _check_key(key: object) -> None:
     if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY:
         raise InvalidInput("key", f"required, as text of 1 to {_LONGEST_KEY} characters")
     check_json("key", key)
-
-
-def _said(field: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidInput(field, "required, as non-empty text")
-    check_json(field, value)
-    return value.strip()

@@ -13,7 +13,7 @@ from orderflow.engine.hosts import Run
 from orderflow.engine.work import Health
 from orderflow.ports import Provider, Store
 from orderflow.receiver.hear import Reply
-from orderflow.records import JournalRow, Order, Pending, RefusalRow
+from orderflow.records import JournalRow, Listener, Order, Pending, RefusalRow
 from orderflow.vocabulary import Decision
 
 if TYPE_CHECKING:
@@ -141,6 +141,14 @@ class SyncOrderflow:
     def wait(self, order_id: str, until: State | Collection[str], timeout: float = 30.0) -> Order:
         """See ``Orderflow.wait``."""
         return self._run(self._flow.wait(order_id, until, timeout))
+
+    def listeners(self) -> list[Listener]:
+        """See ``Orderflow.listeners``."""
+        return self._run(self._flow.listeners())
+
+    def forget(self, provider: str, state: str, *, by: str, reason: str) -> int:
+        """See ``Orderflow.forget``."""
+        return self._run(self._flow.forget(provider, state, by=by, reason=reason))
 
     def on(self, provider: str, *, entered: State, run: Run) -> None:
         """See ``Orderflow.on``; a plain function runs in a thread of its own."""

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 
 import structlog
 
+from orderflow.engine.calls import CALL_SHARE
 from orderflow.errors import ConfigurationError, UnknownName
 from orderflow.ports import Provider
 
@@ -53,12 +54,17 @@ def _found(name: str) -> Provider:
 
 
 def check_durations(provider: Provider) -> None:
-    """Compare what the lifecycle's deadlines and budgets name with what is configured.
+    """Compare what the lifecycle's deadlines and budgets name, and how long its calls wait, with what is configured.
 
     Raises:
-        ConfigurationError: a duration is missing.
+        ConfigurationError: a duration is missing, or a call would be cut with its lease before it could end by its own timeout: then
+            even a call that never reached the provider would be in doubt.
     """
     for info in provider.table.states.values():
         for key in (*(key for _, key in info.deadlines), *([info.budget] if info.budget else [])):
             if provider.timing.durations.get(key, -1.0) < 0:
                 raise ConfigurationError(f"{provider.name}: timing has no duration {key!r}")
+    timeout, lease = getattr(provider, "timeout", None), provider.timing.lease
+    if timeout is not None and not 0 < timeout < CALL_SHARE * lease:
+        bound = f"less than {CALL_SHARE:g} of its lease ({lease:g} s)"
+        raise ConfigurationError(f"{provider.name}: timeout ({timeout:g} s) must be more than nothing and {bound}")

@@ -7,6 +7,7 @@
     │   ├── KeyReused              the same key was given with different content
     │   ├── DeclarationError       a lifecycle's declaration breaks a rule; names the rule
     │   └── WaitTimeout            the awaited state was not reached in time
+    │       └── OutOfReach         nor can it be any more
     ├── ProviderError              the provider, or the way to it
     │   └── MalformedAnswer        an answer does not have the documented shape
     └── OperationalError           ours: database, configuration
@@ -15,16 +16,21 @@
 
 A well-formed command that is not legal now is no error: it is a ``Refused`` decision.
 No message carries a secret or a personal datum: errors name fields, never quote their values
-(identifiers and declared names excepted).
+(identifiers and declared names excepted). Every error can be copied and pickled: pools of processes carry them.
 """
 
 from __future__ import annotations
 
+import copyreg
 from typing import Any
 
 
 class OrderflowError(Exception):
     """Base of all errors raised by orderflow."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # by default the constructor would be called with the message alone
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class CallerError(OrderflowError):
@@ -63,7 +69,8 @@ class DeclarationError(CallerError):
     """A lifecycle's declaration breaks a rule.
 
     ``rule`` is the rule's short name, stable for programs; the message explains it. ``sketches``, for a guard that is no function of
-    the facts: the table with it always saying no, and with it always saying yes; for ``check`` to look at, never to run.
+    the facts: the table with it always saying no, and with it always saying yes; for ``check`` to look at, never to run. A copy
+    has none.
     """
 
     def __init__(self, lifecycle: str, rule: str, explanation: str, sketches: tuple[Any, ...] = ()) -> None:
@@ -72,6 +79,10 @@ class DeclarationError(CallerError):
         self.rule = rule
         self.explanation = explanation
         self.sketches = sketches
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make, args, state = super().__reduce__()
+        return make, args, {**state, "sketches": ()}  # a table holds functions of the declaration, which cannot be pickled
 
 
 class WaitTimeout(CallerError):
@@ -82,6 +93,14 @@ class WaitTimeout(CallerError):
         self.order_id = order_id
         self.awaited = awaited
         self.state = state
+
+
+class OutOfReach(WaitTimeout):
+    """The awaited state can no longer be reached from where the order stands, by any event: raised at once, not in time."""
+
+    def __init__(self, order_id: str, awaited: str, state: str) -> None:
+        super().__init__(order_id, awaited, state, 0.0)
+        self.args = (f"order {order_id} is {state!r} and can no longer become {awaited!r}",)
 
 
 class ProviderError(OrderflowError):

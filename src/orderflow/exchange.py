@@ -5,6 +5,7 @@ Foreign exceptions are mapped here and nowhere else. They are told apart by name
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
@@ -71,12 +72,14 @@ class Cut:
     why: str
 
 
-def base_url(name: str, url: str) -> str:
+def base_url(name: str, url: object) -> str:
     """A configured base URL, without its trailing slash.
 
     Raises:
         ConfigurationError: it is no absolute http or https URL of a host, or carries what would be lost or leak (user, query).
     """
+    if not isinstance(url, str):  # of a variable that is not set, most likely
+        raise ConfigurationError(f"{name}: must be text")
     try:
         parts = urlsplit(url)
         port = parts.port  # raises where it is out of range
@@ -85,9 +88,30 @@ def base_url(name: str, url: str) -> str:
     plain = url.isascii() and url.isprintable() and " " not in url and port != 0
     if not plain or parts.scheme not in ("http", "https") or not parts.hostname or "xn--." in f"{parts.hostname}.":
         raise ConfigurationError(f"{name}: must be an absolute http or https URL in ASCII")
-    if "@" in parts.netloc or parts.query or parts.fragment:
+    if "@" in parts.netloc or "?" in url or "#" in url:
         raise ConfigurationError(f"{name}: must carry no user, query or fragment")
     return url.rstrip("/")
+
+
+def secret(name: str, given: object) -> str:
+    """A configured key, secret or header, as it is.
+
+    Raises:
+        ConfigurationError: it is no text, or has white space at an end or something unprintable: most likely the end of a file's line.
+    """
+    if not isinstance(given, str):
+        raise ConfigurationError(f"{name}: must be text")
+    if given != given.strip() or not given.isprintable():
+        raise ConfigurationError(f"{name}: must have no white space at its ends and nothing unprintable, such as a line's end")
+    return given
+
+
+def longest_silence(client: HttpClient) -> float | None:
+    """For how many seconds a call of this client waits for its connection, or for the next bytes, at most; None where it does not tell."""
+    timeout = getattr(client, "timeout", None)
+    if not isinstance(timeout, httpx.Timeout):
+        return None
+    return max(math.inf if seconds is None else seconds for seconds in timeout.as_dict().values())
 
 
 def new_client(timeout: float) -> httpx.AsyncClient:
@@ -146,7 +170,7 @@ def outcome_of(answer: Answer | NeverSent | Cut, accept: Callable[[Answer], Outc
     if answer.status == 429:
         return NotExecuted("429 from the provider", retry_after(answer), throttled=True)
     if answer.status == 401:
-        return NotExecuted("401 from the provider")
+        return NotExecuted("401 from the provider", denied=True)
     if 400 <= answer.status < 500 and answer.status != 408:
         return Declined(f"{answer.status} from the provider")
     return InDoubt(f"{answer.status} from the provider")
@@ -159,7 +183,7 @@ def unread_of(answer: Answer | NeverSent | Cut) -> Unread | Answer:
     if answer.status == 429:
         return Unread("429 from the provider", retry_after(answer), throttled=True)
     if answer.status != 200:
-        return Unread(f"{answer.status} from the provider", unreachable=answer.status >= 500)
+        return Unread(f"{answer.status} from the provider", unreachable=answer.status >= 500, denied=answer.status == 401)
     return answer
 
 

@@ -60,8 +60,9 @@ class Links(Protocol):
 class Provider(Protocol):
     """A provider's manifest and adapter: one folder, or a package outside with an entry point in ``orderflow.providers``.
 
-    It may have three things more: ``warnings`` (what its configuration cannot do, said at start-up), ``returning`` (commands after which
-    a browser comes back to us: refused without a public URL) and ``offline()`` (itself, unable to call, for the command line).
+    It may have four things more: ``warnings`` (what its configuration cannot do, said at start-up), ``returning`` (commands after which
+    a browser comes back to us: refused without a public URL), ``timeout`` (seconds of silence after which it gives a call up: refused
+    where a lease would not outlast them) and ``offline()`` (itself, unable to call, for the command line).
     """
 
     @property
@@ -169,10 +170,11 @@ class Store(Protocol):
         """Walk the next ``limit`` inbox rows behind ``after`` (origin, key) and delete those whose order is gone; the last one walked
         (None: there are no more)."""
 
-    async def redact(self, order: Order, row: JournalRow) -> bool:
+    async def redact(self, order: Order, row: JournalRow) -> str | None:
         """Store the order as given, with this journal row, and empty what may be personal beside it: notes, refusals' details, why
-        effects ended as they did, the create fingerprint. False, and nothing is written, where it is not at the version before the
-        row's, or something is owed."""
+        effects ended as they did, the create fingerprint. None once that is done. Else nothing is written, and the answer says why: the
+        name of an effect that is owed, or whose call is under way (wanted or not, until its lease has ended, by the row's clock); ""
+        where the order is not at the version before the row's."""
 
     async def lease_effects(self, now: float, scope: Scope, limit: int, among: Collection[EffectKey] | None = None) -> list[LeasedEffect]:
         """Take due effects within the scope, of these keys only where some are given; the attempt is committed before this returns."""
@@ -209,7 +211,14 @@ class Store(Protocol):
         """Remember that some process wants to be told of these (provider, state) pairs."""
 
     async def listeners(self) -> frozenset[tuple[str, str]]:
-        """What any process ever wanted to be told of."""
+        """What any process ever wanted to be told of, and nobody forgot."""
+
+    async def tellings(self) -> Mapping[tuple[str, str], int]:
+        """How often the host is still to be told, by (provider, state)."""
+
+    async def forget(self, provider: str, state: str, why: str, limit: int) -> int:
+        """Nobody is to be told of this pair any more: it is no listener, and at most ``limit`` of its owed tellings end, with
+        ``why``, in one transaction. Answers with how many; a telling that is under way goes on, and is not made again."""
 
 
 class Dispatcher(Protocol):
@@ -230,7 +239,7 @@ class Dispatcher(Protocol):
         """Let go; what was taken has ended, or is left to its lease."""
 
     async def take(self, now: float, scope: Scope, limit: int) -> list[LeasedEffect]:
-        """Effects to be carried out by this process now, leased: at most ``limit``."""
+        """Effects to be carried out by this process now, leased: at most ``limit``, of each provider at most its room."""
 
     async def ended(self, effect: LeasedEffect, again_at: float | None = None) -> None:
         """It was carried out and its row written: done, or (``again_at``) owed again from that moment on."""

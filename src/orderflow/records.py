@@ -1,5 +1,7 @@
-"""The frozen records that cross the seams between providers, engine, store and host. No behaviour lives here.
+"""The records that cross the seams between providers, engine, store and host. No behaviour lives here.
 
+They are frozen, but for what each decision makes anew to pass it on once (OwedEffect, Commit, Receipt): to make a frozen one costs four
+times as much.
 All times are epoch seconds (float), all durations seconds.
 """
 
@@ -8,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from orderflow.vocabulary import Decision, Origin, Reason, Snapshot
 
 PROVIDER_ID = "provider_id"
 """The key in an order's data under which the provider's id of the order stands."""
+
+REDACTED = "redacted"
+"""The key in an order's data that says that its personal data was removed: nothing personal is written to it any more."""
 
 TELL_HOST = "tell_host"
 """The effect by which the host is told of an entered state; owed by the engine, not declared by lifecycles."""
@@ -74,6 +79,7 @@ class NotExecuted:
     retry_after: float | None = None
     throttled: bool = False  # the provider asked all of us to slow down (429)
     unreachable: bool = False  # no connection, or nobody there who could answer (5xx)
+    denied: bool = False  # our credentials were not taken (401)
 
 
 @frozen
@@ -119,6 +125,7 @@ class Unread:
     retry_after: float | None = None
     throttled: bool = False  # as NotExecuted's
     unreachable: bool = False  # no connection, no whole answer, or a 5xx
+    denied: bool = False  # as NotExecuted's
 
 
 @frozen
@@ -134,6 +141,15 @@ class Told:
     version: int
     provisional: bool
     inferred: bool
+
+
+@frozen
+class Listener:
+    """A state that some process wants to be told of, or wanted; ``owed``: how many tellings are not carried out yet."""
+
+    provider: str
+    state: str
+    owed: int
 
 
 @frozen
@@ -294,7 +310,7 @@ class DueDeadline:
     version: int
 
 
-@frozen
+@define
 class OwedEffect:
     """An effect to be written with a commit."""
 
@@ -309,11 +325,13 @@ class OwedEffect:
 class Scope:
     """What a worker can do: the providers it has, each with its lease in seconds, and the (provider, state) pairs it can tell
     the host of. Nothing outside its scope is taken: another process will. ``silent``: providers that are not to be called now;
-    their deadlines come and the host is told all the same."""
+    their deadlines come and the host is told all the same. ``rooms``: how often those may be called now that are not silent, where
+    that is limited; whoever takes for a worker keeps to it (``engine.shares``), the store does not count."""
 
     leases: Mapping[str, float]
     heard: frozenset[tuple[str, str]]
     silent: frozenset[str] = frozenset()
+    rooms: Mapping[str, int] = field(factory=dict)
 
 
 @frozen
@@ -340,7 +358,7 @@ class ReadStop:
 ReadPlan = ReadAt | ReadForward | ReadStop
 
 
-@frozen
+@define
 class Commit:
     """Everything that one decision writes; whole or not at all."""
 
@@ -364,7 +382,7 @@ class InboxKey:
     key: str
 
 
-@frozen
+@define
 class Receipt:
     """What became of an event: the decision, and the order after it."""
 

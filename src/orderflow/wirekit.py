@@ -99,7 +99,7 @@ def check_json(name: str, value: object, depth: int = 0) -> None:
     """
     if depth > _DEEPEST:
         raise InvalidInput(name[:_NAME_SHOWN], f"nested more than {_DEEPEST} deep")
-    if isinstance(value, Mapping):
+    if not isinstance(value, str) and isinstance(value, Mapping):
         for key, part in value.items():
             if not isinstance(key, str) or not _carried(key):
                 raise InvalidInput(name, "has a name that is no text")

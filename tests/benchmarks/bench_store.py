@@ -36,7 +36,7 @@ from orderflow.lifecycle.table import Table
 from orderflow.ports import Links
 from orderflow.records import Commit, Draft, InboxKey, Inlet, JournalRow, Nothing, Order, Outcome, OwedEffect, Seen, Timing, Unread
 from orderflow.store import rows
-from orderflow.store.postgres_commit import LOOK, together, write_of
+from orderflow.store.postgres_commit import look, together, write_of
 from orderflow.store.sqlite import _LOOK
 from orderflow.store.sqlite_commit import apply
 from orderflow.vocabulary import Applied, Cause, Kind, Origin, Snapshot, Step
@@ -187,7 +187,7 @@ async def sqlite_raw(url: str) -> float:
             connection.execute("BEGIN IMMEDIATE")
             for order, decided in zip(orders, commits, strict=True):
                 key = InboxKey("command", f"{order.id}:press {n}")
-                *columns, _, _, _ = connection.execute(_LOOK, (key.origin, key.key, None, None, order.id)).fetchone()
+                *columns, _ = connection.execute(_LOOK, (key.origin, key.key, order.id)).fetchone()
                 apply(connection, rows.order(columns), key, decided[n])
             connection.execute("COMMIT")
             return CALLERS
@@ -238,21 +238,22 @@ async def postgres_raw(url: str) -> float:
     commits = [moves(order) for order in orders]
     batches: list[Any] = []
     for _ in range(MOST // CALLERS):
-        writes = []
+        asked, writes = [], []
         for n, order in enumerate(orders):
             commit = next(commits[n])
-            writes.append(write_of(order, InboxKey("command", f"{order.id}:press {commit.at}"), commit, None))
+            key = InboxKey("command", f"{order.id}:press {commit.at}")
+            asked.append((order.id, key.origin, key.key))
+            writes.append(write_of(order, key, commit, None))
             orders[n] = writes[-1].after
-        asked = [(w.order.id, "command", w.key.key, None, None) for w in writes]  # type: ignore[union-attr]
         batches.append((list(map(list, zip(*asked, strict=True))), *together(writes)))
     following = iter(batches)
 
     async def step(_: int) -> int:
-        asked, statement, arrays = next(following, (None, "", []))
+        asked, statement, values = next(following, (None, "", ()))
         if asked is None:
             raise AssertionError("prepare more batches")
-        await connection.fetch(LOOK, *asked)
-        assert len(await connection.fetch(statement, *arrays)) == CALLERS
+        await connection.fetch(look(alone=False, armed=False), *asked)
+        assert len(await connection.fetch(statement, *values)) == CALLERS
         return CALLERS
 
     try:

@@ -55,7 +55,7 @@ def test_a_newer_schema_is_told_and_not_touched(orderflow: Orderflow, tmp_path: 
 
 def test_a_url_that_names_no_database_is_ours_to_mend(orderflow: Orderflow) -> None:
     ran = orderflow("db", "status", "--db", "mysql://host/orders")
-    assert (ran.code, ran.err.startswith("orderflow: db: want sqlite:///")) == (7, True)
+    assert (ran.code, ran.err.startswith("orderflow: --db: want sqlite:///")) == (7, True)
 
 
 def test_a_password_is_never_shown(orderflow: Orderflow) -> None:

@@ -16,6 +16,7 @@ ERRORS: list[tuple[errors.OrderflowError | OSError, Exit]] = [
     (errors.KeyReused("key"), Exit.USAGE),
     (errors.DeclarationError("ccv", "rule", "why"), Exit.FAILED),
     (errors.WaitTimeout("o", "paid", "registered", 1.0), Exit.FAILED),
+    (errors.OutOfReach("o", "paid", "refused"), Exit.FAILED),
     (errors.CallerError("x"), Exit.USAGE),
     (errors.ProviderError("x"), Exit.PROVIDER),
     (errors.MalformedAnswer("x"), Exit.PROVIDER),
@@ -94,6 +95,28 @@ def test_errors_are_one_line_and_their_code(orderflow, arguments: list[str], cod
     assert ran.err.startswith("orderflow: ")
     assert ran.err.count("\n") == 1
     assert said in ran.err
+
+
+DATABASE_COMMANDS = [
+    ("orders", "list"),
+    ("orders", "show", "ccv-1"),
+    ("why", "ccv-1"),
+    ("db", "status"),
+    ("db", "upgrade"),
+    ("db", "prune", "--older-than", "90d"),
+]
+
+
+@pytest.mark.parametrize("words", DATABASE_COMMANDS, ids=" ".join)
+def test_a_bad_database_is_named_as_it_was_given(orderflow, words: tuple[str, ...]) -> None:
+    secret = "mysql://anna:secret-canary@host/orders"
+    said = "want sqlite:///relative.db, sqlite:////absolute.db or postgresql://host/database\n"
+    by_variable = orderflow(*words, ORDERFLOW_DB=secret)
+    assert (by_variable.code, by_variable.err) == (7, f"orderflow: ORDERFLOW_DB: {said}")
+    by_option = orderflow(*words, "--db", secret, ORDERFLOW_DB="sqlite:///orders.db")
+    assert (by_option.code, by_option.err) == (7, f"orderflow: --db: {said}")
+    malformed = orderflow(*words, ORDERFLOW_DB="postgresql://anna:secret-canary@host:port/orders")
+    assert (malformed.code, malformed.err) == (7, "orderflow: ORDERFLOW_DB: the URL is malformed\n")
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:

@@ -1,7 +1,10 @@
 """``orderflow orders``: what an operator sees and does, with the database of a service that is not running."""
 
 import asyncio
+import json
+import os
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -63,15 +66,15 @@ def test_resolve_names_the_providers_order_and_is_kept_with_who_and_why(orderflo
     words = ("--db", db, "--by", "anna", "--reason", "CCV found it")
 
     missing = orderflow("orders", "resolve", in_doubt, "submission_resolved", *words)
-    ran = orderflow("orders", "resolve", in_doubt, "submission_resolved", *words, "--order-id", "77", "--json")
+    ran = orderflow("orders", "resolve", in_doubt, "submission_resolved", *words, "--set", "order_id=77", "--json")
 
-    assert (missing.code, missing.err) == (2, "orderflow: --order-id: required, as non-empty text\n")
+    assert (missing.code, missing.err) == (2, "orderflow: --set order_id: required, as non-empty text\n")
     assert (ran.code, ran.json) == (0, {"applied": True, "state": "Processing", "version": 3})
     shown = orderflow("orders", "show", in_doubt, "--db", db, "--json").json
     assert (shown["provider_id"], shown["journal"][-1]["note"]) == ("77", "by anna: CCV found it")
 
 
-@pytest.mark.parametrize("order_id", [(), ("--order-id", "77")])
+@pytest.mark.parametrize("order_id", [(), ("--set", "order_id=77")])
 def test_resolve_asks_for_no_arguments_where_the_event_is_not_legal(orderflow: Any, tmp_path: Path, order_id: tuple[str, ...]) -> None:
     db, (order,) = stored(tmp_path, ("connect", "k", "registered", {}))
 
@@ -82,9 +85,107 @@ def test_resolve_asks_for_no_arguments_where_the_event_is_not_legal(orderflow: A
 
 
 def test_what_takes_no_arguments_says_so_by_the_options_name(orderflow: Any, db: str, in_doubt: str) -> None:
-    words = ("--db", db, "--by", "anna", "--reason", "b", "--order-id", "77")
+    words = ("--db", db, "--by", "anna", "--reason", "b", "--set", "order_id=77")
     ran = orderflow("orders", "resolve", in_doubt, "submission_given_up", *words)
-    assert (ran.code, ran.err) == (2, "orderflow: --order-id: unknown argument (none is taken)\n")
+    assert (ran.code, ran.err) == (2, "orderflow: --set order_id: unknown argument (none is taken)\n")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["order_id"], "--set: must be NAME=TEXT or NAME:=JSON; who and why are --by and --reason"),
+        (["=77"], "--set: must be NAME=TEXT"),
+        ([":=77"], "--set: must be NAME=TEXT"),
+        (["by=carla"], "--set: must be NAME=TEXT"),
+        (["reason:=1"], "--set: must be NAME=TEXT"),
+        (["order_id=77", "order_id=78"], "--set order_id: is given twice"),
+        (["order_id=77", "order_id:=78"], "--set order_id: is given twice"),
+        (["order_id:=seventy"], "--set order_id: is no JSON"),
+        (["order_id:=77"], "--set order_id: required, as non-empty text"),  # a number is no text: as in the library
+        (["order_id=77", "order=7"], "--set order: unknown argument (known: order_id)"),
+        (["event=77"], "--set event: unknown argument (known: order_id)"),
+        (['order_id:="\\ud800"'], "--set order_id: holds characters"),
+    ],
+)
+def test_an_argument_that_is_none_is_refused_and_changes_nothing(
+    orderflow: Any, db: str, in_doubt: str, settings: list[str], said: str
+) -> None:
+    options = [word for setting in settings for word in ("--set", setting)]
+    ran = orderflow("orders", "resolve", in_doubt, "submission_resolved", "--db", db, "--by", "anna", "--reason", "b", *options)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert ran.err.startswith(f"orderflow: {said}")
+    assert orderflow("orders", "show", in_doubt, "--db", db, "--json").json["state"] == "submission_in_doubt"
+
+
+CLINIC = """
+from __future__ import annotations
+import json
+import os
+from warehouse import Warehouse
+from orderflow.lifecycle.declare import Lifecycle, State, assumed, edge
+from orderflow.records import Timing
+from orderflow.vocabulary import Cause, Origin
+
+class ClinicLifecycle(Lifecycle, name="clinic"):
+    open = State(initial=True)
+    closed = State(final=True)
+    found = edge(Origin.OPERATOR, open.to(closed), Cause.EMPLOYEE, assumed("a test"), "found")
+
+class Clinic(Warehouse):
+    name = "clinic"
+    table = ClinicLifecycle.table
+    timing = Timing({})
+    inlets = ()
+    def __init__(self): pass
+    @classmethod
+    def offline(cls): return cls()
+    def draft(self, request): return super().draft({"items": [1]})
+    def command(self, command, arguments): return {"heard": json.dumps(arguments, sort_keys=True)}
+    async def close(self): pass
+"""
+
+
+def test_an_operators_event_of_any_provider_gets_every_argument(
+    orderflow: Any, db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "clinic-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: clinic\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[orderflow.providers]\nclinic = clinic:Clinic\n")
+    (tmp_path / "clinic.py").write_text(CLINIC)
+    outside = Path(__file__).parents[1] / "integration" / "outside"
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{outside}", prepend=os.pathsep)
+    monkeypatch.syspath_prepend(str(outside))
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    async def made() -> str:
+        async with Flow(db, ["clinic"]) as flow:
+            return (await flow.create("clinic", key="k")).id
+
+    async def heard(order_id: str) -> object:
+        async with Flow(db, ["clinic"]) as flow:
+            return (await flow.order(order_id)).snapshot.data["heard"]
+
+    order = asyncio.run(made())
+    given = (
+        "--set",
+        "order_id=077",
+        "--set",
+        "note=a=b := c",
+        "--set",
+        "empty=",
+        "--set",
+        "sure:=true",
+        "--set",
+        'parts:=[1, {"a": null}]',
+    )
+    ran = orderflow("orders", "resolve", order, "found", "--db", db, "--by", "anna", "--reason", "b", *given, "--json")
+    assert (ran.code, ran.json["state"]) == (0, "closed"), ran.err
+    assert asyncio.run(heard(order)) == json.dumps(
+        {"empty": "", "note": "a=b := c", "order_id": "077", "parts": [1, {"a": None}], "sure": True}, sort_keys=True
+    )
+    for name in ("clinic", "warehouse"):
+        sys.modules.pop(name, None)
 
 
 @pytest.mark.parametrize("limit", ["-1", "0", "99999999999999999999"])

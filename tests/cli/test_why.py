@@ -76,6 +76,17 @@ def test_a_legal_event_is_followed_to_a_settled_state(orderflow, tmp_path) -> No
     assert [step["event"] for step in one["path"]] == ["seen_failed", "seen_completed"]
 
 
+def test_no_way_needs_an_answer_to_what_was_not_asked(orderflow, tmp_path) -> None:
+    """Who is sent to Connect's page pays there: nobody can refuse a call that was not made, though the table has an answer to that."""
+    db, (by_url, by_api) = stored(
+        tmp_path, ("connect", "url", "registered", {"method": "creditcardPayex"}), ("connect", "api", "registered", {"method": "invoice"})
+    )
+    for order, enters in ((by_url, None), (by_api, ["complete_by_api", "fulfillment_refused"])):
+        (one,) = orderflow("why", order, "fulfillment_refused", "--db", db, "--json").json["events"]
+        assert one["sources"] == ["fulfilling", "fulfillment_in_doubt", "confirming"]
+        assert (one["path"] and [step["event"] for step in one["path"]]) == enters
+
+
 def test_in_words(orderflow, invoice) -> None:
     db, order = invoice
     ran = orderflow("why", order, "--db", db)

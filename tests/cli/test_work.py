@@ -41,6 +41,7 @@ CONNECT = {
 }
 CCV = {"ORDERFLOW_CCV_BASE_URL": "https://ccv.example/api", "ORDERFLOW_CCV_API_KEY": CCV_KEY}
 BASE = {"ORDERFLOW_DB": "sqlite:///orders.db"}
+KEYS = {"ORDERFLOW_LINK_KEYS": f"k1={LINK_KEYS['k1']}"}
 OUTSIDE = Path(__file__).parents[1] / "integration" / "outside"
 SECRET = "a-secret-canary-of-settings"
 
@@ -97,7 +98,14 @@ def test_anything_may_stand_in_a_file(tmp_path: Path, name: str) -> None:
 
 WRONG: list[tuple[dict[str, str], str]] = [
     ({}, "not set, nor as ..._FILE: ORDERFLOW_DB"),
-    ({**CCV, "ORDERFLOW_DB": SECRET}, "db: want sqlite:///"),
+    ({**CCV, "ORDERFLOW_DB": SECRET}, "ORDERFLOW_DB: want sqlite:///"),
+    ({**BASE, **CCV, "ORDERFLOW_PROVIDERS": "ccv,ccv"}, "ORDERFLOW_PROVIDERS: ccv is given twice"),
+    ({**BASE, **CCV, "ORDERFLOW_LINK_KEYS": f"k1= {SECRET}"}, "ORDERFLOW_LINK_KEYS: must have no white space"),
+    ({**BASE, **CCV, "ORDERFLOW_CCV_API_KEY": f" {SECRET}"}, "ORDERFLOW_CCV_API_KEY: must have no white space at its ends"),
+    ({**BASE, **CONNECT, "ORDERFLOW_CONNECT_CLIENT_SECRET": f"{SECRET}\t"}, "ORDERFLOW_CONNECT_CLIENT_SECRET: must have no white space"),
+    ({**BASE, **CONNECT, "ORDERFLOW_CONNECT_CLIENT_ID": f"{SECRET}\n"}, "ORDERFLOW_CONNECT_CLIENT_ID: must have no white space"),
+    ({**BASE, **CCV, **KEYS, "ORDERFLOW_PUBLIC_URL": SECRET}, "ORDERFLOW_PUBLIC_URL: must be an absolute http or https URL"),
+    ({**BASE, **CCV, **KEYS, "ORDERFLOW_PUBLIC_URL": f"https://anna:{SECRET}@s.example"}, "ORDERFLOW_PUBLIC_URL: must carry no user"),
     ({**BASE}, "no provider is configured: set ORDERFLOW_PROVIDERS"),
     ({**BASE, **CCV, "ORDERFLOW_PROVIDERS": "paypal"}, "ORDERFLOW_PROVIDERS: names one that is not installed"),
     ({**BASE, **CCV, "ORDERFLOW_DISPATCH": "carrier-pigeon"}, "ORDERFLOW_DISPATCH: must be one of local, pgqueuer"),
@@ -172,6 +180,114 @@ def test_another_packages_provider_is_configured_by_its_arguments(monkeypatch: p
     assert list(providers_of(flow_of({**BASE, "ORDERFLOW_PROVIDERS": "warehouse"}))) == ["warehouse"]
     with pytest.raises(ConfigurationError, match=r"^rich takes more than variables can say \(made\): give orderflow work a module:name$"):
         flow_of({**BASE, "ORDERFLOW_PROVIDERS": "rich"})
+
+
+def test_what_is_wrong_is_named_as_it_was_given(tmp_path: Path) -> None:
+    (tmp_path / "db").write_text(f"{SECRET}\n")
+    (tmp_path / "url").write_text("shop.example")
+    in_file = {**CCV, "ORDERFLOW_DB_FILE": str(tmp_path / "db")}
+    with pytest.raises(ConfigurationError, match=r"^ORDERFLOW_DB_FILE: want sqlite"):
+        flow_of(in_file)
+    with pytest.raises(ConfigurationError, match=r"^--db: want sqlite"):
+        flow_of(in_file, db=SECRET)
+    with pytest.raises(ConfigurationError, match=r"^ORDERFLOW_PUBLIC_URL_FILE: must be an absolute"):
+        flow_of({**BASE, **CCV, **KEYS, "ORDERFLOW_PUBLIC_URL_FILE": str(tmp_path / "url")})
+
+
+def test_what_only_shows_when_it_is_opened_is_named_as_it_was_given(orderflow: Run) -> None:
+    malformed = "postgresql://host:port/orders"
+    assert orderflow("work", **CCV, ORDERFLOW_DB=malformed).err.endswith("orderflow: ORDERFLOW_DB: the URL is malformed\n")
+    assert orderflow("work", "--db", malformed, **CCV).err.endswith("orderflow: --db: the URL is malformed\n")
+    lonely = orderflow("work", **BASE, **CCV, ORDERFLOW_DISPATCH="pgqueuer")
+    assert (lonely.code, lonely.err.splitlines()[-1]) == (7, "orderflow: ORDERFLOW_DISPATCH: pgqueuer needs a postgresql:// database")
+
+
+OVERLAPPING = """
+from warehouse import Warehouse
+
+class One(Warehouse):
+    name = "one"
+    def __init__(self, api: str, eu: str = "", eu_api: str = ""):
+        self.given = (api, eu, eu_api)
+
+class OneEu(One):
+    name = "one-eu"
+    def __init__(self, api: str = "", url: str = ""):
+        self.given = (api, url)
+
+class Public(One):
+    name = "public"
+    def __init__(self, url: str = "", key: str = ""):
+        self.given = (url, key)
+
+class Twin(One):
+    name = "tw_in"
+    def __init__(self, api: str = ""):
+        self.given = (api,)
+
+class OtherTwin(Twin):
+    name = "tw-in"
+"""
+
+
+@pytest.fixture
+def overlapping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Providers of another package whose names make one prefix the beginning of another's, of one of ours, or the same."""
+    info = tmp_path / "overlap-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: overlap\nVersion: 1.0\n")
+    names = {"one": "One", "one-eu": "OneEu", "public": "Public", "tw_in": "Twin", "tw-in": "OtherTwin"}
+    (info / "entry_points.txt").write_text("[orderflow.providers]\n" + "".join(f"{name} = overlap:{of}\n" for name, of in names.items()))
+    (tmp_path / "overlap.py").write_text(OVERLAPPING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(OUTSIDE))
+    yield
+    for name in ("overlap", "warehouse"):
+        sys.modules.pop(name, None)
+
+
+OF_BOTH = {"ORDERFLOW_ONE_API": "a", "ORDERFLOW_ONE_EU": "b", "ORDERFLOW_ONE_EU_API": "c"}
+
+
+@pytest.mark.usefixtures("overlapping")
+@pytest.mark.parametrize(
+    ("environment", "given"),
+    [
+        (OF_BOTH, {"one": ("a", "b", ""), "one-eu": ("c", "")}),
+        ({**OF_BOTH, "ORDERFLOW_PROVIDERS": "one"}, {"one": ("a", "b", "")}),
+        ({**OF_BOTH, "ORDERFLOW_PROVIDERS": "one-eu"}, {"one-eu": ("c", "")}),
+        ({"ORDERFLOW_ONE_EU_API": "c", "ORDERFLOW_ONE_EU_URL": "d"}, {"one-eu": ("c", "d")}),
+        ({"ORDERFLOW_PUBLIC_URL": "https://s.example", "ORDERFLOW_PUBLIC_KEY": "e", **KEYS}, {"public": ("", "e")}),
+        ({"ORDERFLOW_TW_IN_API": "f", "ORDERFLOW_PROVIDERS": "tw-in"}, {"tw-in": ("f",)}),
+        ({"ORDERFLOW_TW_IN_API": "f", "ORDERFLOW_PROVIDERS": "tw_in"}, {"tw_in": ("f",)}),
+    ],
+)
+def test_a_setting_is_never_read_as_another_providers(environment: dict[str, str], given: dict[str, tuple[str, ...]]) -> None:
+    with capture_logs() as said:
+        found = providers_of(flow_of({**BASE, **environment}))
+    assert {name: one.given for name, one in found.items()} == given
+    assert said == []
+
+
+@pytest.mark.usefixtures("overlapping")
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        (
+            {**OF_BOTH, "ORDERFLOW_ONE_EU_APY": SECRET},
+            r"^ORDERFLOW_ONE_EU_APY: there is no such setting \(known: ORDERFLOW_ONE_EU_API, ORD",
+        ),
+        ({**OF_BOTH, "ORDERFLOW_ONE_EUAPI": SECRET}, r"^ORDERFLOW_ONE_EUAPI: there is no such setting \(known: ORDERFLOW_ONE_API, ORD"),
+        ({"ORDERFLOW_ONE_EU_API": SECRET, "ORDERFLOW_PROVIDERS": "one"}, r"^not set, nor as \.\.\._FILE: ORDERFLOW_ONE_API$"),
+        ({"ORDERFLOW_PUBLIC_KEYS": SECRET}, r"^ORDERFLOW_PUBLIC_KEYS: there is no such setting"),
+        ({"ORDERFLOW_TW_IN_API": SECRET}, r"^ORDERFLOW_TW_IN_\.\.\.: of tw-in or of tw_in\? ORDERFLOW_PROVIDERS must name one of them$"),
+        ({"ORDERFLOW_PROVIDERS": "tw-in,tw_in"}, r"^ORDERFLOW_TW_IN_\.\.\.: of tw-in or of tw_in\? ORDERFLOW_PROVIDERS must name one of"),
+    ],
+)
+def test_a_misspelt_setting_is_said_whosever_it_is(environment: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said) as raised:
+        flow_of({**BASE, **environment})
+    assert SECRET not in str(raised.value)
 
 
 def test_a_setting_that_nobody_knows_is_said_aloud_and_its_value_is_not() -> None:
@@ -403,7 +519,7 @@ async def test_a_worker_that_is_stuck_is_not_alive(tmp_path: Path, monkeypatch: 
             await _until(http, "/ready", (503, "the database is away"))
             assert await _asked(http, "/live") == (200, "")
             await _until(http, "/live", (503, "stuck"))
-            assert (await http.get("/live")).json().keys() == {"why", "age", "reached", "poll", "in_hand", "draining"}
+            assert (await http.get("/live")).json().keys() == {"why", "age", "reached", "poll", "in_hand", "draining", "troubles"}
         assert await _asked(http, "/ready") == (503, "draining")
         assert (await http.post("/live")).status_code == 405
 

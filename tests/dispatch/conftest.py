@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.postgres import drop_schema, make_schema
 
 from dispatch.lines import LINES, Line, Process, line_of
 
@@ -28,3 +29,11 @@ async def pgqueuer(tmp_path: Path) -> AsyncIterator[Line]:
 async def process(line: Line) -> Process:
     """A worker on an empty database."""
     return await line.process()
+
+
+@pytest.fixture
+async def postgres_url() -> AsyncIterator[str]:
+    """An empty PostgreSQL database."""
+    name, url = await make_schema()
+    yield url
+    await drop_schema(name)

@@ -51,6 +51,18 @@ async def test_no_more_is_taken_than_asked(process: Process) -> None:
     assert [len(await process.take(limit=limit)) for limit in (0, 2, 2, 2)] == [0, 2, 2, 1]
 
 
+async def test_of_a_provider_no_more_is_taken_than_its_room_and_of_the_others_no_less(process: Process) -> None:
+    for n in range(6):
+        await process.owe("register", name=f"n{n}")
+        await process.owe("register", name=f"n{n}", provider="other")
+        await process.owe(TELL_HOST, name=f"told{n}", about="sent")
+    limited = evolve(scope("toy", "other", heard=[("toy", "sent")]), rooms={"toy": 2})
+    for most, wanted in ((20, {"toy": 2, "other": 6, TELL_HOST: 6}), (20, {"toy": 2}), (1, {"toy": 1})):
+        found = await process.take(scope=limited, limit=most)
+        taken = [effect.name if effect.name == TELL_HOST else effect.provider for effect in found]
+        assert {name: taken.count(name) for name in taken} == wanted
+
+
 async def test_a_commit_that_is_rolled_back_owes_nothing(process: Process, line: Line) -> None:
     order = await process.store.create(new_order(), "content")
     await process.store.commit(order.id, None, move("sent"))

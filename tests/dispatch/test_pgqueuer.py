@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
+from pathlib import Path
 
+import asyncpg
 import pytest
 from attrs import evolve
 
-from dispatch.lines import Line
+from dispatch.lines import Line, Process
 from engine.toy import FAST, Toy
 from orderflow.app import Orderflow
+from orderflow.cli.main import main
 from orderflow.dispatch.pgqueuer import GRACE, SWEEP
-from orderflow.errors import ConfigurationError, OperationalError, UnknownName
+from orderflow.dispatch.pgqueuer_tables import drop_dead
+from orderflow.errors import ConfigurationError, OperationalError, SchemaError, UnknownName
 from orderflow.records import TELL_HOST
 from orderflow.store.postgres import PostgresStore
 from store.build import LEASE, NOW, SCOPE, move, new_order, scope
@@ -209,6 +214,154 @@ async def test_its_log_stays_empty_and_no_transaction_of_ours_notifies(pgqueuer:
     assert await pgqueuer.sql("SELECT 1 FROM of_pgqueuer_log") == await pgqueuer.sql("SELECT 1 FROM of_pgqueuer") == []
     trigger = "SELECT tgenabled FROM pg_trigger WHERE tgname = 'of_tg_pgqueuer_changed' AND tgrelid = 'of_pgqueuer'::regclass"
     assert await pgqueuer.sql(trigger) == [(b"D",)]
+
+
+# ── its tables ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("waiting", [0, 700])
+async def test_where_all_workers_are_local_the_table_stays_small(pgqueuer: Line, waiting: int) -> None:
+    """Jobs that nobody takes are cleared away by who enqueues them; those of effects still owed, at the head of the walk, stay."""
+    caller = await pgqueuer.process(works=False)
+    kept = [await caller.owe(*["announce"] * 100, name=f"kept{n}") for n in range(waiting // 100)]
+    most = 0
+    for n in range(50):
+        order = await caller.owe(*["register"] * 100, name=f"n{n}")
+        await pgqueuer.sql("UPDATE of_effects SET owed = false WHERE order_id = $1", order)  # as a local worker ends them
+        await caller.owe(name=f"m{n}")  # the round that follows has seen it
+        most = max(most, (await pgqueuer.sql("SELECT count(*) FROM of_pgqueuer"))[0][0])
+    assert most <= 1200 + 2 * waiting
+    left = {key.partition(":")[0] for key in await pgqueuer.jobs()}
+    assert left >= set(kept)
+    assert await pgqueuer.sql("SELECT count(*) FROM of_pgqueuer WHERE dedupe_key LIKE 'toy-kept%'") == [(waiting,)]
+
+
+async def test_what_is_due_much_later_waits_without_a_job_and_comes_all_the_same(pgqueuer: Line) -> None:
+    process = await pgqueuer.process()
+    await process.owe("register", "announce")
+    soon, later = await process.take()
+    await process.retry(soon, NOW + 3)
+    await process.retry(later, NOW + 300)
+    assert await process.take(NOW + 2) == []
+    assert await pgqueuer.jobs() == [f"{soon.key}:1"]
+    assert later.name in await process.names(NOW + 300 + GRACE + SWEEP)
+
+
+async def test_taking_does_not_slow_down_with_100_000_waiting_jobs(pgqueuer: Line) -> None:
+    process = await pgqueuer.process()
+    for n in range(8):
+        await process.owe("register", name=f"n{n}")
+        assert len(await process.take()) == 1
+    backlog = (
+        "INSERT INTO of_pgqueuer (priority, entrypoint, payload, status, created, execute_after, dedupe_key)"
+        " SELECT 0, 'toy', convert_to('toy-x' || n || ':1:0', 'UTF8'), 'queued', now(), now(), 'toy-x' || n || ':1:0:0'"
+        " FROM generate_series(1, 100000) n"
+    )
+    await pgqueuer.sql(backlog)
+    await pgqueuer.sql("ANALYZE of_pgqueuer")  # as autovacuum does
+    before = await _looked_at(process, "of_pgqueuer")
+    await process.take(limit=32)
+    assert len(process.dispatcher._refused) == 32  # their rows are not there: dropped with the next look
+    assert 32 <= await _looked_at(process, "of_pgqueuer") - before < 1000
+
+
+async def _looked_at(process: Process, table: str) -> int:
+    """How many of a table's rows or index entries were ever looked at."""
+    await process.store.link.fetch("SELECT pg_stat_force_next_flush()")
+    found = await process.store.link.fetch(
+        "SELECT t.seq_tup_read + sum(i.idx_tup_read)::int FROM pg_stat_user_tables t JOIN pg_stat_user_indexes i USING (relid)"
+        " WHERE t.relname = $1 AND t.schemaname = current_schema() GROUP BY t.seq_tup_read",
+        table,
+    )
+    return int(found[0][0])
+
+
+async def test_clearing_away_looks_at_no_more_than_its_page(pgqueuer: Line) -> None:
+    process = await pgqueuer.process()
+    await pgqueuer.sql(
+        "INSERT INTO of_effects (order_id, version, n, name, provider, owed, run_at)"
+        " SELECT 'toy-' || n, 1, 0, 'call', 'toy', n % 2 = 0, 0 FROM generate_series(1, 10000) n"
+    )
+    await pgqueuer.sql(
+        "INSERT INTO of_pgqueuer (priority, entrypoint, payload, status, dedupe_key)"
+        " SELECT 0, 'toy', convert_to('toy-' || n || ':1:0', 'UTF8'), 'queued', n FROM generate_series(1, 10000) n"
+    )
+    at, walked = 0, []
+    before = [await _looked_at(process, table) for table in ("of_effects", "of_pgqueuer")]
+    while not walked or at:
+        at, gone = await process.store.link.run(lambda session, at=at: drop_dead(session, at, 1000))
+        walked.append(gone)
+    assert walked == [*[500] * 10, 0]
+    after = [await _looked_at(process, table) for table in ("of_effects", "of_pgqueuer")]
+    assert [now < then + 50_000 for now, then in zip(after, before, strict=True)] == [True, True]
+    assert await pgqueuer.sql("SELECT count(*) FROM of_pgqueuer") == [(5000,)]
+
+
+async def _as_made_by(pgqueuer: Line, release: str, *changes: str) -> None:
+    """Tables as another pgqueuer left them behind."""
+    opened = await pgqueuer.process(works=False)
+    await opened.owe("register")
+    for change in (*changes, f"COMMENT ON TABLE of_pgqueuer IS '{release}'"):
+        await pgqueuer.sql(change)
+
+
+OLDER = (
+    "DROP INDEX of_pgqueuer_ep_prio_id_idx",
+    "ALTER TABLE of_pgqueuer DROP COLUMN slot",
+    "ALTER TABLE of_pgqueuer ENABLE TRIGGER of_tg_pgqueuer_changed",
+)
+LIKE_NEW = (
+    "SELECT (SELECT count(*) FROM pg_indexes WHERE tablename = 'of_pgqueuer' AND schemaname = current_schema()),"
+    " (SELECT count(*) FROM information_schema.columns WHERE table_name = 'of_pgqueuer' AND table_schema = current_schema()),"
+    " (SELECT tgenabled FROM pg_trigger WHERE tgrelid = 'of_pgqueuer'::regclass AND tgname = 'of_tg_pgqueuer_changed'),"
+    " obj_description('of_pgqueuer'::regclass)"
+)
+
+
+@pytest.mark.parametrize("by", ["a process that opens", "orderflow db upgrade"])
+async def test_tables_of_an_older_pgqueuer_are_brought_up_to_date(pgqueuer: Line, by: str, capsys: pytest.CaptureFixture[str]) -> None:
+    await (await pgqueuer.process(works=False)).store.close()
+    new = await pgqueuer.sql(LIKE_NEW)
+    await _as_made_by(pgqueuer, "1.5.9", *OLDER)
+    assert await pgqueuer.sql(LIKE_NEW) != new
+    if by == "orderflow db upgrade":
+        assert await asyncio.to_thread(main, ["db", "upgrade", "--db", pgqueuer.url, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["now"] >= 2
+        assert await pgqueuer.sql(LIKE_NEW) == new
+    processes = await asyncio.gather(*(pgqueuer.process() for _ in range(3)))
+    assert await pgqueuer.sql(LIKE_NEW) == new
+    assert [name for process in processes for name in await process.names()] == ["register"]
+
+
+async def test_db_upgrade_makes_no_queue_where_there_is_none(postgres_url: str) -> None:
+    assert await asyncio.to_thread(main, ["db", "upgrade", "--db", postgres_url]) == 0
+    connection = await asyncpg.connect(postgres_url)
+    try:
+        assert await connection.fetchval("SELECT to_regclass('of_orders') IS NOT NULL AND to_regclass('of_pgqueuer') IS NULL")
+    finally:
+        await connection.close()
+
+
+async def test_tables_of_a_newer_pgqueuer_are_refused_unless_they_are_the_same(pgqueuer: Line) -> None:
+    await _as_made_by(pgqueuer, "99.0.1")
+    await pgqueuer.process(works=False)
+    await _as_made_by(pgqueuer, "99.0.1", *OLDER)
+    with pytest.raises(SchemaError, match=r"of pgqueuer 99\.0\.1.*pip install 'pgqueuer>=99\.0\.1'"):
+        await pgqueuer.process(works=False)
+    assert (await pgqueuer.sql(LIKE_NEW))[0][3] == "99.0.1"
+
+
+async def test_tables_that_cannot_be_converted_are_said_to_be_with_the_command_that_helps(pgqueuer: Line) -> None:
+    await _as_made_by(pgqueuer, "0.1", "DROP INDEX of_pgqueuer_priority_id_id1_idx", "ALTER TABLE of_pgqueuer ALTER priority TYPE text")
+    with pytest.raises(SchemaError, match="PGQUEUER_PREFIX=of_ pgq uninstall") as raised:
+        await pgqueuer.process(works=False)
+    assert "priority" in str(raised.value)
+    environment = {**os.environ, "PGQUEUER_PREFIX": "of_", "PGDSN": pgqueuer.url}
+    pgq = Path(sys.executable).with_name("pgq")
+    removing = await asyncio.create_subprocess_exec(pgq, "uninstall", env=environment, stderr=asyncio.subprocess.DEVNULL)
+    assert await removing.wait() == 0
+    process = await pgqueuer.process()
+    assert await process.names(SWEPT) == ["register"]
 
 
 def test_it_needs_postgresql() -> None:

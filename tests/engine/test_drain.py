@@ -17,7 +17,20 @@ from attrs import evolve
 from engine.toy import TIMING, Toy, number
 from orderflow.app import Orderflow
 from orderflow.engine import work
-from orderflow.records import DueDeadline, Happened, InboxKey, Judge, NotExecuted, Order, Outcome, Receipt, Seen, Told
+from orderflow.errors import OperationalError
+from orderflow.records import (
+    DueDeadline,
+    Happened,
+    InboxKey,
+    Judge,
+    LeasedEffect,
+    NotExecuted,
+    Order,
+    Outcome,
+    Receipt,
+    Seen,
+    Told,
+)
 from orderflow.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +60,7 @@ class Gate:
 
 
 class SlowStore(SqliteStore):
-    """Keeps whoever loads an order that is being sent, or commits, waiting where a gate stands in the way."""
+    """Keeps whoever loads an order that is being sent, or writes, waiting where a gate stands in the way."""
 
     loading: Gate | None = None
     committing: Gate | None = None
@@ -62,6 +75,35 @@ class SlowStore(SqliteStore):
         if self.committing is not None:
             await self.committing.pass_through()
         return await super().commit(order_id, key, judge, deadline)
+
+    async def retry_effect(self, effect: LeasedEffect, at: float, why: str, spare: bool = False) -> None:
+        if self.committing is not None:
+            await self.committing.pass_through()
+        await super().retry_effect(effect, at, why, spare)
+
+
+class TroubledStore(SqliteStore):
+    """Refuses these methods for orders in these states."""
+
+    refuses: tuple[str, str] | None = None
+    refused: asyncio.Event
+
+    async def load(self, order_id: str) -> Order:
+        await self._look("load", order_id)
+        return await super().load(order_id)
+
+    async def commit(self, order_id: str, key: InboxKey | None, judge: Judge, deadline: DueDeadline | None = None) -> Receipt:
+        await self._look("commit", order_id)
+        return await super().commit(order_id, key, judge, deadline)
+
+    async def finish_effect(self, effect: LeasedEffect, why: str = "") -> None:
+        await self._look("finish_effect", effect.key.order_id)
+        await super().finish_effect(effect, why)
+
+    async def _look(self, method: str, order_id: str) -> None:
+        if self.refuses == (method, (await super().load(order_id)).state):
+            self.refused.set()
+            raise OperationalError("orders.db: away")
 
 
 @pytest.fixture
@@ -273,6 +315,152 @@ async def test_a_worker_that_is_full_gives_everything_back(tmp_path: Path, toy: 
     async with worker(tmp_path, toy):
         await asyncio.gather(*(desk.wait(order.id, "placed", SOON) for order in orders))
     assert _twice(toy.calls, "place") == []
+
+
+# ── what had failed before ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@asynccontextmanager
+async def troubled(folder: Path, toy: Toy, *refuses: str, run: Any = None) -> AsyncIterator[tuple[Orderflow, TroubledStore]]:
+    """A worker whose store refuses (method, state)."""
+    store = TroubledStore(folder / "orders.db")
+    store.refused, store.refuses = asyncio.Event(), (refuses[0], refuses[1]) if refuses else None
+    flow = Orderflow(store, [toy], poll=0.05, grace=0.0)
+    if run is not None:
+        flow.on("toy", entered="placed", run=run)
+    async with flow.working():
+        yield flow, store
+
+
+async def failed(flow: Orderflow) -> None:
+    """Nothing is under way any more, and something is leased."""
+    async with asyncio.timeout(SOON):
+        while flow._worker._in_flight or not flow._worker._unwritten:
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize(("state", "effect"), [("preparing", "make_ready"), ("sending", "place")])
+async def test_a_call_that_failed_before_it_began_is_owed_again_and_sent_once(
+    tmp_path: Path, toy: Toy, desk: Orderflow, state: str, effect: str
+) -> None:
+    order = await ordered(desk)
+    async with troubled(tmp_path, toy, "load", state) as (flow, store):
+        await failed(flow)
+        assert leased(tmp_path, time.time()) == [(effect,)]
+        store.refuses = None
+    assert flow.health is not None
+    assert (leased(tmp_path, time.time()), flow.health.in_hand, toy.called(effect)) == ([], 0, 0)
+    async with worker(tmp_path, toy):
+        await desk.wait(order.id, "placed", SOON)
+    assert toy.calls == [("make_ready", order.id), ("place", order.id)]
+
+
+async def test_a_once_call_that_began_and_could_not_be_written_about_is_reported_lost(tmp_path: Path, toy: Toy, desk: Orderflow) -> None:
+    """The adapter names an event that does not exist. Owed again, the call would be made twice."""
+    toy.will("place", Happened("nonsense"))
+    toy.will("look_up", NotExecuted("later"))
+    order = await ordered(desk)
+    async with troubled(tmp_path, toy) as (flow, _):
+        await failed(flow)
+        assert leased(tmp_path, time.time()) == [("place",)]
+    last = (await desk.journal(order.id))[-1]
+    assert (last.event, last.note) == ("placement_answer_lost", "the worker stopped before the answer was written")
+    assert leased(tmp_path, time.time()) == []
+    async with worker(tmp_path, toy):
+        await asyncio.sleep(0.3)
+    assert toy.called("place") == 1
+
+
+async def test_a_once_call_of_another_worker_is_reported_lost_though_its_take_over_failed(
+    tmp_path: Path, toy: Toy, desk: Orderflow
+) -> None:
+    gate = Gate()
+    toy.will("place", gate.call)
+    toy.will("look_up", NotExecuted("later"))
+    order = await ordered(desk)
+    async with worker(tmp_path, toy) as flow:
+        await gate.reached.wait()
+        await flow.abandon()
+    with closing(sqlite3.connect(tmp_path / "orders.db", timeout=15)) as connection, connection:
+        connection.execute("UPDATE of_effects SET run_at = 0 WHERE name = 'place'")  # the lease has run out
+    async with troubled(tmp_path, toy, "load", "sending") as (flow, store):
+        await failed(flow)
+        store.refuses = None
+    assert ((await desk.order(order.id)).state, toy.called("place")) == ("in_doubt", 1)
+
+
+async def test_a_call_of_another_worker_that_we_cannot_judge_is_left_to_its_lease_and_counted(
+    tmp_path: Path, toy: Toy, desk: Orderflow
+) -> None:
+    """This version of the lifecycle does not know the effect; whoever does must learn that it was begun."""
+    gate = Gate()
+    toy.will("place", gate.call)
+    await ordered(desk)
+    async with worker(tmp_path, toy) as flow:
+        await gate.reached.wait()
+        await flow.abandon()
+    with closing(sqlite3.connect(tmp_path / "orders.db", timeout=15)) as connection, connection:
+        connection.execute("UPDATE of_effects SET run_at = 0 WHERE name = 'place'")  # the lease has run out
+    known = {name: effect for name, effect in toy.table.effects.items() if name != "place"}
+    async with troubled(tmp_path, Toy(timing=PATIENT, table=evolve(toy.table, effects=known))) as (flow, _):
+        await failed(flow)
+    assert flow.health is not None
+    assert (flow.health.in_hand, leased(tmp_path, time.time())) == (1, [("place",)])
+
+
+async def test_a_host_that_was_told_and_not_written_about_is_told_again(tmp_path: Path, toy: Toy, desk: Orderflow) -> None:
+    keys: list[str] = []
+    again = asyncio.Event()
+
+    async def hear(told: Told) -> None:
+        keys.append(told.key)
+        if len(keys) == 2:
+            again.set()
+
+    async with troubled(tmp_path, toy, "finish_effect", "placed", run=hear) as (flow, store):
+        order = await ordered(desk)
+        await failed(flow)
+        store.refuses = None
+    assert leased(tmp_path, time.time()) == []
+    async with troubled(tmp_path, toy, run=hear):
+        await asyncio.wait_for(again.wait(), SOON)
+    assert keys == [f"{order.id}:3:0"] * 2
+
+
+@pytest.mark.parametrize("method", ["load", "commit"])
+async def test_a_read_that_failed_is_planned_again_now(tmp_path: Path, toy: Toy, desk: Orderflow, method: str) -> None:
+    order = await ordered(desk)
+    async with troubled(tmp_path, toy) as (flow, store):
+        await desk.wait(order.id, "placed", SOON)
+        toy.word, store.refuses = "packed", (method, "placed")
+        await flow.refresh(order.id) if method == "commit" else await desk.refresh(order.id)
+        await failed(flow)
+        assert leased(tmp_path, time.time() + 1.0) == [("read",)]
+        store.refuses = None
+    assert leased(tmp_path, time.time() + 1.0) == []
+    async with worker(tmp_path, toy):
+        await desk.wait(order.id, "packed", SOON)
+
+
+async def test_what_failed_and_cannot_be_given_back_is_said_until_its_lease_ends(
+    tmp_path: Path, desk: Orderflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "_GIVING_BACK", 0.1)
+    monkeypatch.setattr(work, "_LAST_TRY", 0.1)
+    brief = Toy(timing=evolve(PATIENT, lease=2.0))
+    brief.will("place", Happened("nonsense"))
+    await ordered(desk)
+    async with troubled(tmp_path, brief) as (flow, store):
+        await failed(flow)
+        store.refuses = ("commit", "sending")
+        assert flow.health is not None
+        assert flow.health.in_hand == 1
+    assert (flow.health.in_hand, leased(tmp_path, time.time())) == (1, [("place",)])
+    async with asyncio.timeout(SOON):
+        while flow.health.in_hand:
+            await asyncio.sleep(0.02)
+    with closing(sqlite3.connect(tmp_path / "orders.db", timeout=15)) as connection:
+        assert connection.execute("SELECT run_at <= ? FROM of_effects WHERE name = 'place'", (time.time(),)).fetchone() == (1,)
 
 
 def _twice(calls: Collection[tuple[str, str]], effect: str) -> list[str]:

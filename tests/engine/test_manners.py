@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import structlog
 from attrs import define, evolve, field
+from structlog.testing import capture_logs
 
 from engine.toy import TIMING, Toy, bench
 from orderflow.app import Orderflow
@@ -58,6 +61,11 @@ def manners(**timing: float | int) -> Manners:
     return Manners({"toy": evolve(TIMING, **timing)}, lambda: None)
 
 
+def room(polite: Manners, now: float) -> int:
+    """How many of 32 calls may be begun to a provider that is not silent."""
+    return min(32, polite.rooms(now).get("toy", 32))
+
+
 def called(polite: Manners, outcome: Outcome | Seen | Unread, now: float) -> None:
     polite.begun("toy", now)
     polite.answered("toy", outcome, now)
@@ -76,7 +84,7 @@ def test_no_second_and_no_minute_holds_more_than_its_share_and_nothing_is_wasted
     for _ in range(600):
         free = min(most - sum(at + seconds > now for at in begun) for most, seconds in ((per_second, 1), (per_minute, 60)))
         assert ("toy" in polite.silent(now)) == (free <= 0)
-        assert polite.room(now, 32) == (min(free, 32) if free > 0 else 32)  # a silent provider does not narrow the others
+        assert room(polite, now) == (min(free, 32) if free > 0 else 32)
         if free > 0 and dice.random() < 0.8:
             begun.append(now)
             called(polite, Happened("x"), now)
@@ -92,7 +100,7 @@ def test_no_second_and_no_minute_holds_more_than_its_share_and_nothing_is_wasted
 @pytest.mark.parametrize("share", [0.2, 0.999, 1e-9])
 def test_the_smallest_share_is_one_call(share: float) -> None:
     polite = manners(calls_per_minute=share)
-    assert polite.room(0.0, 32) == 1
+    assert room(polite, 0.0) == 1
     called(polite, Happened("x"), 0.0)
     assert (polite.silent(59.9), polite.silent(60.0)) == ({"toy"}, frozenset())
 
@@ -101,7 +109,7 @@ def test_without_limits_nothing_is_counted() -> None:
     polite = manners()
     for _ in range(10_000):
         called(polite, Happened("x"), 0.0)
-    assert (polite.silent(0.0), polite.room(0.0, 32), polite.until(0.0)) == (frozenset(), 32, None)
+    assert (polite.silent(0.0), room(polite, 0.0), polite.until(0.0)) == (frozenset(), 32, None)
 
 
 # ── outages ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -115,17 +123,17 @@ def test_so_many_calls_in_a_row_without_an_answer_make_a_pause_and_one_answer_en
     polite = manners(outage_after=3, outage_pause=10.0)
     for outcome in (silence, silence, answer, silence, silence):  # never three in a row
         called(polite, outcome, 0.0)
-    assert (polite.silent(0.0), polite.room(0.0, 32)) == (frozenset(), 32)
+    assert (polite.silent(0.0), room(polite, 0.0)) == (frozenset(), 32)
     called(polite, silence, 0.0)
     assert (polite.silent(9.9), polite.until(0.0)) == ({"toy"}, 10.0)
-    assert (polite.silent(10.0), polite.room(10.0, 32)) == (frozenset(), 1)
+    assert (polite.silent(10.0), room(polite, 10.0)) == (frozenset(), 1)
     polite.begun("toy", 10.0)
     assert (polite.silent(99.0), polite.until(99.0)) == ({"toy"}, None)  # one at a time, however long it takes
     polite.answered("toy", silence, 99.0)
     polite.ended("toy")
-    assert (polite.silent(108.9), polite.silent(109.0), polite.room(109.0, 32)) == ({"toy"}, frozenset(), 1)
+    assert (polite.silent(108.9), polite.silent(109.0), room(polite, 109.0)) == ({"toy"}, frozenset(), 1)
     called(polite, answer, 109.0)
-    assert (polite.silent(109.0), polite.room(109.0, 32)) == (frozenset(), 32)
+    assert (polite.silent(109.0), room(polite, 109.0)) == (frozenset(), 32)
 
 
 def test_every_short_story_of_calls_keeps_one_call_at_a_time_until_an_answer() -> None:
@@ -134,7 +142,7 @@ def test_every_short_story_of_calls_keeps_one_call_at_a_time_until_an_answer() -
         polite, now, in_a_row, careful = manners(outage_after=3, outage_pause=10.0), 0.0, 0, False
         for word in story:
             now = polite.until(now) or now
-            assert polite.room(now, 32) == (1 if careful else 32), story
+            assert room(polite, now) == (1 if careful else 32), story
             polite.begun("toy", now)
             assert ("toy" in polite.silent(now)) == careful, story
             polite.answered("toy", {"A": Happened("x"), "S": InDoubt("cut"), "B": BUSY[0]}[word], now)
@@ -154,6 +162,26 @@ async def test_an_outage_neither_stops_deadlines_nor_deafens_the_host(tmp_path: 
         await made.after(1000)
         assert [told.state for told in made.told] == ["placed", "lapsed"]
         assert (await made.state(order.id), len(made.toy.reads)) == ("lapsed", 1)
+
+
+def test_trouble_is_said_once_an_outage_whatever_the_story() -> None:
+    """Every sequence of six ends, of calls made whenever they may be: answered, denied (401), silent, busy (429)."""
+    ends = {"A": Happened("x"), "D": NotExecuted("401", denied=True), "S": InDoubt("cut"), "B": BUSY[0]}
+    structlog.reset_defaults()
+    for story in itertools.product(ends, repeat=6):
+        polite, now, in_a_row, denied, said = manners(outage_after=2, outage_pause=10.0), 0.0, 0, 0, list[str]()
+        with capture_logs() as logs:
+            for word in story:
+                now = polite.until(now) or now
+                called(polite, ends[word], now)
+                in_a_row = in_a_row + 1 if word == "S" else 0
+                denied = {"A": 0, "D": denied + 1}.get(word, denied)
+                trouble = "refuses our credentials" if denied >= 2 else "does not answer" if in_a_row >= 2 else ""
+                assert polite.troubles == ({"toy": trouble} if trouble else {}), story
+                said += [trouble] if trouble != (said or [""])[-1] else []
+        assert [line.get("why", "") for line in logs] == said, story
+        assert {line["log_level"] for line in logs if "why" in line} <= {"warning"}
+        assert {line["event"] for line in logs} <= {"provider.in_trouble", "provider.well_again"}
 
 
 # ── 429 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -193,7 +221,7 @@ def test_an_answer_from_before_a_429_does_not_end_the_wait() -> None:
     for outcome in (BUSY[1], Happened("x")):
         polite.answered("toy", outcome, 1.0)
         polite.ended("toy")
-    assert (polite.silent(50.9), polite.silent(51.0), polite.room(51.0, 32)) == ({"toy"}, frozenset(), 1)
+    assert (polite.silent(50.9), polite.silent(51.0), room(polite, 51.0)) == ({"toy"}, frozenset(), 1)
 
 
 @pytest.mark.anyio
@@ -298,8 +326,8 @@ def at_work(timing: Timing, story: Callable[[Orderflow, Timed, CountingStore], A
     run_virtually(main())
 
 
-async def order_all(flow: Orderflow, count: int) -> list[Order]:
-    orders = [await flow.create("toy", key=str(n)) for n in range(count)]
+async def order_all(flow: Orderflow, count: int, provider: str = "toy") -> list[Order]:
+    orders = [await flow.create(provider, key=str(n)) for n in range(count)]
     for order in orders:
         await flow.tell(order.id, "order_it")
     return orders
@@ -324,6 +352,52 @@ def test_a_worker_begins_no_more_than_its_share_in_any_second_or_minute_and_does
         assert store.looks < 3 * len(at)
 
     at_work(timing, story)
+
+
+@pytest.mark.parametrize("first", ["toy", "slow"])
+@pytest.mark.parametrize("kind", ["effects", "reads"])
+def test_a_careful_provider_neither_narrows_the_others_nor_waits_for_them(first: str, kind: str) -> None:
+    """Hundreds of orders of each are due, those of one for longer; one of the two may be called once a second."""
+    unlimited = evolve(TIMING, read_first=1e6)
+    toy, slow, store = Timed(timing=unlimited), Timed(name="slow", timing=unlimited), CountingStore()
+    clock = slow.clock = toy.clock
+    toy.now = slow.now = clock.now
+
+    def flow(*, work: bool) -> Orderflow:
+        return Orderflow(store, [toy, slow], work=work, poll=86400.0, clock=clock, dice=random.Random(1))
+
+    async def all_due(desk: Orderflow) -> None:
+        count = {"toy": 800, "slow": 200}
+        due = []
+        for name in sorted(count, key=lambda name: name != first):
+            due.append(await order_all(desk, count[name], name))
+            await clock.sleep(1.0)
+        if kind == "reads":
+            async with flow(work=True) as worker:
+                await asyncio.gather(*(worker.wait(order.id, "placed", 1000) for order in itertools.chain(*due)))
+            for orders in due:
+                await clock.sleep(10.0)
+                for order in orders:
+                    await desk.refresh(order.id)
+
+    async def main() -> None:
+        async with flow(work=False) as desk:
+            await all_due(desk)
+        slow.timing = evolve(unlimited, calls_per_second=1)
+        began, looks, calls = clock.now(), store.looks, 1600 if kind == "effects" else 800
+        toy.begun, slow.begun, toy.longest = [], [], 0
+        async with flow(work=True):
+            while len(toy.begun) < calls:
+                await clock.sleep(0.05)
+            lasted = clock.now() - began
+            assert (toy.longest, len(slow.begun)) == (32, math.ceil(lasted)), lasted  # one each second all the while
+            assert lasted < calls * 0.05 / 32 + 0.5
+            assert store.looks - looks < calls / 8
+            await clock.sleep(10.0)
+        assert max(sum(one <= other < one + 1.0 for other in slow.begun) for one in slow.begun) == 1
+        store.connection.close()
+
+    run_virtually(main())
 
 
 def test_the_host_is_told_while_the_share_is_used_up() -> None:

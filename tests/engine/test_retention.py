@@ -18,14 +18,16 @@ import pytest
 from attrs import evolve
 from tests.postgres import drop_schema, make_schema
 
-from engine.toy import FAST, TIMING, Toy, ToyLifecycle
+from engine.toy import FAST, TIMING, NoLinks, Toy, ToyLifecycle
 from orderflow.app import Orderflow
+from orderflow.dispatch.local import LocalDispatcher
+from orderflow.engine.effects import Effects
 from orderflow.engine.export import JsonLines
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.lifecycle.decide import settled
-from orderflow.records import InDoubt, NotExecuted, Order, Timing, WholeOrder
+from orderflow.records import Declined, Happened, InDoubt, NotExecuted, Order, Outcome, Timing, WholeOrder
 from orderflow.simkit import SimClock
-from orderflow.vocabulary import Applied, Kind, Reason, Refused, Snapshot
+from orderflow.vocabulary import Applied, Decision, Event, Kind, Observation, Origin, Reason, Refused, Snapshot
 
 pytestmark = pytest.mark.anyio
 STATES = tuple(ToyLifecycle.table.states)
@@ -413,7 +415,123 @@ async def test_nothing_is_redacted_before_the_host_was_told(url: str) -> None:
         order = await put(flow, "shipped")
         decision = await flow.redact(order.id, by="kim", reason="ticket 7")
         assert isinstance(decision, Refused)
-        assert decision.detail == "tell_host is still owed, and needs its data"
+        assert decision.detail == "tell_host is still owed, or its call is under way, and needs its data"
+
+
+class Held:
+    """A call that lasts until it is let go; what it brings is full of personal data."""
+
+    def __init__(self, flow: Orderflow, toy: Toy) -> None:
+        self._effects = Effects(flow._door, NoLinks(), LocalDispatcher(flow._store))
+        self._begun, self._let_go = asyncio.Event(), asyncio.Event()
+        self._toy = toy
+
+    async def begin(self, effect: str, outcome: Outcome) -> asyncio.Task[None]:
+        """Lease the effect that is due and call."""
+
+        async def called(order: Order) -> Outcome:
+            self._begun.set()
+            await self._let_go.wait()
+            return outcome
+
+        self._toy.will(effect, called)
+        (leased,) = await self._effects.due(10)
+        call = asyncio.create_task(self._effects.carry_out(leased))
+        await self._begun.wait()
+        return call
+
+    def let_go(self) -> None:
+        self._let_go.set()
+
+
+SECRET = "kari.canary@example.org"
+LATE_ANSWERS = {
+    "it went well": Happened("order_placed", {"email": SECRET}, "T-77", f"{SECRET} has ordered"),
+    "refused": Declined(f"{SECRET} is unknown"),
+    "not executed": NotExecuted(f"{SECRET} is busy"),
+    "in doubt": InDoubt(f"{SECRET} was cut off"),
+}
+
+
+@asynccontextmanager
+async def overridden_in_a_call(url: str, answer: Outcome) -> AsyncIterator[tuple[Orderflow, SimClock, Order, Held, asyncio.Task[None]]]:
+    """An operator has ended the order while the provider is being called."""
+    clock, toy = SimClock(start=1_000_000.0, manual=True), Toy()
+    async with Orderflow(url, [toy], clock=clock) as flow:
+        held = Held(flow, toy)
+        order = await flow.create("toy", key="k", email=SECRET)
+        await flow.tell(order.id, "order_it", email=SECRET)
+        (ready,) = await held._effects.due(10)
+        await held._effects.carry_out(ready)
+        call = await held.begin("place", answer)
+        decision = await flow.override(order.id, "abandoned", by="kim", reason=f"{SECRET} called", version=2)
+        assert isinstance(decision, Applied)
+        yield flow, clock, await flow.order(order.id), held, call
+
+
+@pytest.mark.parametrize("answer", LATE_ANSWERS)
+async def test_nothing_is_redacted_while_a_call_is_under_way(url: str, answer: str) -> None:
+    """Wanted or not: its answer would bring back what was removed."""
+    async with overridden_in_a_call(url, LATE_ANSWERS[answer]) as (flow, clock, order, held, call):
+        assert (await flow.pending(order.id)).effects == ()  # it is not owed any more
+        decision = await flow.redact(order.id, by="kim", reason="ticket 7")
+        assert isinstance(decision, Refused)
+        assert decision.detail == "place is still owed, or its call is under way, and needs its data"
+        assert await flow.order(order.id) == order
+        held.let_go()
+        await call
+        clock.advance(0 if answer in ("it went well", "refused", "in doubt") else 61)  # what was not executed ends with its lease
+        assert isinstance(await flow.redact(order.id, by="kim", reason="ticket 7"), Applied)
+        assert SECRET not in await everything(url)
+
+
+@pytest.mark.parametrize("answer", LATE_ANSWERS)
+async def test_an_answer_that_comes_after_the_redaction_writes_nothing_personal(url: str, answer: str) -> None:
+    async with overridden_in_a_call(url, LATE_ANSWERS[answer]) as (flow, clock, order, held, call):
+        clock.advance(61)  # the lease is over, the worker and its call are not
+        assert isinstance(await flow.redact(order.id, by="kim", reason="ticket 7"), Applied)
+        redacted = await flow.order(order.id)
+        held.let_go()
+        await call
+        assert SECRET not in await everything(url)
+        assert (await flow.order(order.id)).snapshot == redacted.snapshot
+        if answer == "it went well":  # by its id it can be erased there too
+            found = [row.detail for row in await flow.refusals(order.id) if row.reason is Reason.ANOMALY]
+            assert found == ["order_placed names the provider's order T-77, and this order is abandoned"]
+
+
+async def test_an_order_stays_redacted_whatever_is_made_of_it_afterwards(url: str) -> None:
+    """Brought back to life by an operator, it takes commands, replies, claims and reads, and keeps of them nothing personal."""
+    toy, clock = Toy(), SimClock(start=1_000_000.0, manual=True)
+    async with Orderflow(url, [toy], clock=clock) as flow:
+        order = await put(flow, "shipped")
+        assert isinstance(await flow.redact(order.id, by="kim", reason="ticket 7"), Applied)
+
+        async def moved(target: str) -> None:
+            version = (await flow.order(order.id)).version
+            assert isinstance(await flow.override(order.id, target, by="kim", reason="ticket 8", version=version), Applied)
+
+        async def heard(name: str, origin: Origin, **more: Any) -> Decision:
+            event = Event(name, origin, {"email": SECRET}, note=f"{SECRET} said so", **more)
+            return (await flow._door.tell(order.id, event)).decision
+
+        await moved("drafted")
+        assert isinstance(await flow.tell(order.id, "order_it", email=SECRET), Applied)
+        assert isinstance(await heard("prepared", Origin.REPLY), Applied)
+        assert isinstance(await heard("order_placed", Origin.REPLY, provider_id="T-77"), Applied)
+        assert isinstance(await heard("came", Origin.CLAIM), Applied)
+        for status in ("packed", f"word of {SECRET}", "new"):
+            seen = Observation(status, (await flow.order(order.id)).version, {"email": SECRET}, note=f"{SECRET} is seen")
+            await flow._door.observe(order.id, seen, 0, f"read of {status[:4]}")
+        await moved("in_doubt")
+        assert isinstance(await flow.resolve(order.id, "placement_given_up", by="kim", reason="ticket 9"), Applied)
+        assert SECRET not in await everything(url)
+        found = await flow.order(order.id)
+        assert (found.provider_id, dict(found.snapshot.data)) == ("T-77", {"provider_id": "T-77", "redacted": True})
+        events = [(row.event, row.note) for row in await flow.journal(order.id)]
+        assert ("seen_packed", "") in events
+        assert ("placement_given_up", "by kim: ticket 9") in events
+        assert {row.reason for row in await flow.refusals(order.id)} >= {Reason.UNKNOWN_STATUS, Reason.ANOMALY}
 
 
 async def test_a_redaction_needs_who_and_why(tmp_path: Path) -> None:

@@ -51,4 +51,4 @@ def test_a_clock_that_was_ahead_does_not_silence_a_provider() -> None:
         polite.answered("toy", Happened("x"), 1e6)
         polite.ended("toy")
     assert polite.silent(1e6) == {"toy"}
-    assert (polite.silent(1e6 - 3600), polite.until(1e6 - 3600), polite.room(1e6 - 3600, 32)) == (frozenset(), None, 2)
+    assert (polite.silent(1e6 - 3600), polite.until(1e6 - 3600), polite.rooms(1e6 - 3600)) == (frozenset(), None, {"toy": 2})

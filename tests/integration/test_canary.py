@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+import struct
+import sys
+import time
 from base64 import b64encode
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
 import structlog
 from attrs import frozen
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, PeriodicExportingMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 from tests.integration import crash_shop
 from tests.integration.crash_lanes import End, Lane, lane, problems
 from tests.support import CCV_FAST, EMAIL, NAME, PHONE, ccv_request
@@ -26,9 +34,11 @@ from orderflow.cli.demo.world import Scenario
 from orderflow.cli.main import main
 from orderflow.errors import OperationalError
 from orderflow.exchange import Answer
+from orderflow.otel import OpenTelemetry
 from orderflow.providers.ccv import Ccv
 from orderflow.providers.connect import Connect
 from orderflow.records import Draft, Happened, JournalRow, Seen, Told
+from orderflow.simkit import SimClock
 from orderflow.store import store_at
 from orderflow.store.postgres import PostgresStore
 from orderflow.vocabulary import Event, Observation, Origin
@@ -190,6 +200,64 @@ def test_no_canary_is_printed_or_drawn(lives: Lives, tmp_path: Path, capfd: pyte
         assert met(printed) == [], end.scenario.name
 
 
+def test_no_canary_is_in_a_picture(lives: Lives, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Pixels cannot be searched: a png is drawn from what the svg says, and what it carries beside its pixels is read."""
+    for end in _of_each_kind(lives):
+        for kind in ("svg", "png"):
+            main(("orders", "draw", end.order.id, "--db", end.db, "--format", kind))
+        printed = b"".join(capfdbinary.readouterr())
+        svg, mark, png = printed.partition(b"\x89PNG\r\n\x1a\n")
+        assert end.order.id.encode() in svg
+        assert met(svg.decode()) == [], end.scenario.name
+        assert mark
+        beside = [body.decode("latin-1") for kind, body in _chunks(png) if kind != b"IDAT"]  # "zTXt" would be no text to search
+        assert met("".join(beside)) == []
+        assert {kind for kind, _ in _chunks(png)} <= {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"pHYs", b"sRGB", b"gAMA", b"tEXt"}
+
+
+def _of_each_kind(lives: Lives) -> list[End]:
+    """One life for each state that lives ended in."""
+    found = {(end.order.provider, end.order.state): end for end in lives.ends}
+    assert len(found) > 6
+    return list(found.values())
+
+
+def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks of a png behind its signature: types and bodies."""
+    at = 0
+    while at < len(png):
+        (length,) = struct.unpack_from(">I", png, at)
+        yield png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
+        at += 12 + length
+    assert at == len(png)
+
+
+@pytest.mark.anyio
+async def test_what_prune_exports_is_in_the_file_alone(lives: Lives, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    structlog.reset_defaults()
+    exports = tmp_path / "commands.jsonl", tmp_path / "api.jsonl"
+    offline, later = [Ccv.offline(), Connect.offline()], SimClock(start=time.time() + 60, manual=True)
+    for source in {Path(end.db.removeprefix("sqlite:///")) for end in _of_each_kind(lives)}:
+        databases = [f"sqlite:///{tmp_path / kind}-{source.name}" for kind in ("commands", "api")]
+        for url in databases:
+            with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as copy:
+                old.backup(copy)
+        async with Orderflow(databases[1], offline, clock=later) as flow:  # one that configured no log
+            async for _ in flow.prune(older_than=0.0, export=exports[1]):
+                pass
+        asked = ("db", "prune", "--db", databases[0], "--older-than", "0s", "--export", str(exports[0]))
+        for more in (("--dry-run",), ("--json",), ()):
+            await asyncio.to_thread(main, (*asked, *more))
+        structlog.reset_defaults()
+    shown = "".join(capfd.readouterr())
+    assert "orders.pruned" in shown
+    assert "deleted: " in shown
+    assert met(shown) == []
+    for export in exports:
+        assert set(met(export.read_text())) >= {EMAIL, NAME, PHONE}
+        assert export.stat().st_mode & 0o777 == 0o600
+
+
 class Broken:
     """An HTTP client with a bug of its own."""
 
@@ -201,7 +269,12 @@ class Broken:
 
 @pytest.mark.anyio
 async def test_an_exception_of_others_leaves_no_canary_in_this_processs_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor in what it exports: spans and metrics go out as a host's would, in batches, as text."""
     structlog.reset_defaults()
+    tracers = TracerProvider(shutdown_on_exit=False)
+    tracers.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter(out=sys.stdout)))
+    meters = MeterProvider([PeriodicExportingMetricReader(ConsoleMetricExporter(out=sys.stdout))], shutdown_on_exit=False)
+    telemetry = OpenTelemetry(tracer_provider=tracers, meter_provider=meters)
     told = asyncio.Event()
 
     async def raising(news: Told) -> None:
@@ -209,13 +282,17 @@ async def test_an_exception_of_others_leaves_no_canary_in_this_processs_log(tmp_
         raise RuntimeError(str(news.order.snapshot.data))
 
     provider = Ccv("http://ccv.invalid", crash_shop.CCV_KEY, timing=CCV_FAST, client=Broken())
-    async with Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [provider], work=True, poll=0.02) as flow:
+    async with Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [provider], work=True, poll=0.02, telemetry=telemetry) as flow:
         flow.on("ccv", entered="configuring", run=raising)
         order = await flow.create("ccv", key="k", **ccv_request())
         await flow.tell(order.id, "submit")
         await flow.wait(order.id, "refused", 10)
         await asyncio.wait_for(told.wait(), 10)
+    tracers.shutdown()
+    meters.shutdown()
     shown = "".join(capsys.readouterr())
     assert "effect.adapter_raised" in shown
     assert "host.raised" in shown
+    assert '"name": "orderflow effect"' in shown
+    assert "orderflow.effect.duration" in shown
     assert met(shown) == []

@@ -9,8 +9,8 @@ import pytest
 
 from engine.toy import FAST, Toy
 from orderflow.app import Orderflow
-from orderflow.errors import ConfigurationError, InvalidInput, KeyReused, OperationalError, UnknownName, WaitTimeout
-from orderflow.records import InDoubt, Told
+from orderflow.errors import ConfigurationError, InvalidInput, KeyReused, OperationalError, OutOfReach, UnknownName, WaitTimeout
+from orderflow.records import Declined, InDoubt, Told
 from orderflow.vocabulary import Applied, Ignored, Kind, Reason, Refused
 from support import SHOP, ccv_at, connect_request, running
 
@@ -52,6 +52,24 @@ async def test_waiting_in_vain_says_where_the_order_is(tmp_path: Path) -> None:
             await flow.wait(order.id, "nowhere")
         with pytest.raises(UnknownName):
             await flow.wait("toy-nobody", "placed")
+
+
+async def test_waiting_for_what_can_no_longer_be_ends_at_once(tmp_path: Path) -> None:
+    """At once: as soon as it is so, where the order stands now or while somebody waits."""
+    toy = Toy(timing=FAST)
+    toy.will("make_ready", Declined("no"))
+    async with over(tmp_path, toy, work=True) as flow:
+        order = await flow.create("toy", key="k")
+        waiting = asyncio.create_task(flow.wait(order.id, {"shipped", "delivered"}, timeout=600))
+        with pytest.raises(WaitTimeout):  # drafted, it may yet be shipped
+            await flow.wait(order.id, "shipped", timeout=0.01)
+        await flow.tell(order.id, "order_it")
+        async with asyncio.timeout(20):
+            with pytest.raises(OutOfReach, match=r"^order toy-\w+ is 'refused' and can no longer become 'delivered or shipped'$") as vain:
+                await waiting
+            assert (vain.value.order_id, vain.value.state, vain.value.awaited) == (order.id, "refused", "delivered or shipped")
+            with pytest.raises(OutOfReach, match="can no longer become 'preparing'"):
+                await flow.wait(order.id, "preparing", timeout=600)  # it was there, and will not be again
 
 
 async def test_creating_and_telling_are_idempotent_by_key(tmp_path: Path) -> None:

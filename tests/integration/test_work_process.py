@@ -129,6 +129,7 @@ class Yard:
     bases: tuple[str, str]
     desk: Orderflow
     _stack: AsyncExitStack
+    secrets: tuple[str, str] = (CCV_KEY, CONNECT_SECRET)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -139,13 +140,13 @@ class Yard:
             "ORDERFLOW_PUBLIC_URL": "https://shop.example/orders",
             "ORDERFLOW_LINK_KEYS": f"k1={LINK_KEYS['k1']}",
             "ORDERFLOW_CCV_BASE_URL": ccv + PREFIX,
-            "ORDERFLOW_CCV_API_KEY_FILE": str(self._secret("ccv", CCV_KEY)),
+            "ORDERFLOW_CCV_API_KEY_FILE": str(self._secret("ccv", self.secrets[0])),
             "ORDERFLOW_CCV_ALLOW_HTTP": "yes",
             "ORDERFLOW_CCV_NOTIFICATIONS": "off",
             "ORDERFLOW_CONNECT_API": f"{connect}/capi",
             "ORDERFLOW_CONNECT_LOGIN": f"{connect}/user",
             "ORDERFLOW_CONNECT_CLIENT_ID": CONNECT_ID,
-            "ORDERFLOW_CONNECT_CLIENT_SECRET_FILE": str(self._secret("connect", CONNECT_SECRET)),
+            "ORDERFLOW_CONNECT_CLIENT_SECRET_FILE": str(self._secret("connect", self.secrets[1])),
         }
 
     def _secret(self, name: str, text: str) -> Path:
@@ -180,6 +181,11 @@ class Yard:
         order = await self.desk.create("ccv", key=key, **ccv_request())
         await self.desk.tell(order.id, "submit")
         return order
+
+    def rename(self, table: str, name: str) -> None:
+        """Bring the database into trouble, or out of it."""
+        with closing(sqlite3.connect(self.folder / "orders.db", timeout=15)) as connection, connection:
+            connection.execute(f"ALTER TABLE {table} RENAME TO {name}")
 
     def leased(self) -> list[tuple[str, ...]]:
         """What nobody may take now although it is owed, for somebody has it: effects, and reads whose lease of a minute runs."""
@@ -317,6 +323,20 @@ async def test_a_read_under_way_is_planned_again(yard: Yard) -> None:
     assert yard.leased() == []
 
 
+async def test_a_read_that_failed_before_the_signal_is_planned_again(yard: Yard) -> None:
+    worker = await yard.worker("--grace", "0.2")
+    order = await yard.ordered()
+    order = await yard.desk.wait(order.id, "Processing", PATIENCE)
+    yard.ccv.move(str(order.provider_id), "Canceled")
+    yard.rename("of_journal", "of_elsewhere")  # what was read cannot be written
+    await yard.desk.refresh(order.id)
+    await worker.logged("worker.item_failed")
+    yard.rename("of_elsewhere", "of_journal")
+    assert yard.leased() == [("read",)]
+    assert await worker.end(signal.SIGTERM) == 0
+    assert yard.leased() == []
+
+
 @pytest.mark.parametrize("host", [pytest.param("hang", marks=pytest.mark.slow), "block"])
 async def test_a_host_that_does_not_return_is_told_again_by_another(yard: Yard, host: str) -> None:
     worker = await yard.worker(host=host)
@@ -364,13 +384,35 @@ async def test_it_is_not_ready_while_its_database_is_in_trouble(yard: Yard) -> N
             ("of_effects", "of_elsewhere", (503, "the database is away")),
             ("of_elsewhere", "of_effects", (200, "")),
         ):
-            with closing(sqlite3.connect(yard.folder / "orders.db", timeout=15)) as connection, connection:
-                connection.execute(f"ALTER TABLE {here} RENAME TO {there}")
+            yard.rename(here, there)
             await probed_until(http, "/ready", wanted)
             assert await probe(http, "/live") == (200, "")
     order = await yard.ordered()
     await yard.desk.wait(order.id, "Processing", PATIENCE)
     assert await worker.end(signal.SIGTERM) == 0
+
+
+async def test_wrong_credentials_are_said_once_and_named_where_it_is_asked_how_it_is(yard: Yard) -> None:
+    worker = await yard.worker()
+    orders = [await yard.ordered(str(n)) for n in range(6)]
+    await asyncio.gather(*(yard.desk.wait(order.id, "Processing", PATIENCE) for order in orders))
+    assert await worker.end(signal.SIGTERM) == 0
+    yard.secrets = ("another-key-canary", "another-secret-canary")
+    worker = await yard.worker("--health", "127.0.0.1:0")
+    for n, order in enumerate(orders):
+        await yard.desk.refresh(order.id)
+        other = await yard.desk.create("connect", key=str(n), **connect_request())
+        await yard.desk.tell(other.id, "register")
+    async with httpx.AsyncClient(trust_env=False, base_url=(await worker.logged("work.started"))["health"]) as http:
+        async with asyncio.timeout(PATIENCE):
+            while len((answer := await http.get("/ready")).json()["troubles"]) < 2:
+                await asyncio.sleep(0.05)
+    assert answer.json()["troubles"] == dict.fromkeys(("ccv", "connect"), "refuses our credentials")
+    assert (answer.status_code, answer.json()["why"]) == (200, "")  # it works for whom it may
+    assert await worker.end(signal.SIGTERM) == 0
+    said = [(line["provider"], line["level"], line["why"]) for line in worker.lines if line["event"] == "provider.in_trouble"]
+    assert sorted(said) == [(name, "warning", "refuses our credentials") for name in ("ccv", "connect")]
+    assert not [line for line in worker.raw if "canary" in line]
 
 
 @pytest.mark.slow

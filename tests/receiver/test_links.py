@@ -83,5 +83,59 @@ def test_keys_that_sign_badly_are_a_configuration_error(keys: dict[str, str]) ->
     assert KEY not in str(refused.value)
 
 
+@pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY}", f"{KEY}\t", f"\ufeff{KEY}", f"{KEY}\0", f"{KEY}\r\n{KEY}", 17 * 10**16, None])
+def test_a_key_as_a_file_leaves_it_is_a_configuration_error(key: object) -> None:
+    """Two processes that read it otherwise would not open each other's URLs."""
+    with pytest.raises(ConfigurationError, match=r"^link_keys: must ") as refused:
+        SignedLinks("https://us.example", {"k1": key})  # type: ignore[dict-item]
+    assert KEY not in str(refused.value)
+
+
+def test_a_key_of_bytes_is_taken_as_it_is() -> None:
+    links = SignedLinks("https://us.example", {"k1": b"\n" * 16})
+    assert links.order_of("connect", "return", token(links)) == "connect-1"
+
+
+@pytest.mark.parametrize(
+    "public",
+    [
+        "us.example/orders",
+        "//us.example/orders",
+        "/orders",
+        "us.example:8000",
+        "ftp://us.example",
+        "https://",
+        "https:///orders",
+        "https://us.example:port",
+        " https://us.example",
+        "https://us.example ",
+        "https://us.example/orders\n",
+        "https://us.example/my orders",
+        "https://us.example/orders?",
+        "https://us.example/orders?shop=1",
+        "https://us.example/orders#",
+        "https://us.example/#/orders",
+        "https://us.example/?#",
+        "https://anna:secret-canary@us.example",
+        "https://anna@us.example",
+        "https://üs.example",
+        "https://us.example/\ufeff",
+        b"https://us.example",
+        17,
+    ],
+)
+def test_a_public_url_that_nobody_could_call_is_a_configuration_error(public: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"^public_url: ") as refused:
+        SignedLinks(public, {"k1": KEY})  # type: ignore[arg-type]
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "public", ["https://us.example", "http://127.0.0.1:8000/", "https://us.example:8443/a/b//", "https://[::1]/orders"]
+)
+def test_a_public_url_is_kept_but_for_its_last_slashes(public: str) -> None:
+    assert SignedLinks(public, {"k1": KEY}).url("ccv", "notifications") == f"{public.rstrip('/')}/ccv/notifications"
+
+
 def test_no_repr_shows_a_key() -> None:
     assert KEY not in repr(LINKS)

@@ -186,7 +186,7 @@ async def test_a_redacted_order_keeps_its_path_and_nothing_personal(store: Store
     before = await store.load(order.id)
 
     after, row = _redacted(before)
-    assert await store.redact(after, row)
+    assert await store.redact(after, row) is None
 
     found = await store.load(order.id)
     assert found == after
@@ -210,12 +210,36 @@ async def _other(store: Store) -> Order:
 async def test_an_order_that_moved_or_owes_something_is_not_redacted(store: Store) -> None:
     order = await _done(store)
     moved = (await store.commit(order.id, None, move("on", data={"email": "e"}))).order
-    assert not await store.redact(*_redacted(order))
+    assert await store.redact(*_redacted(order)) == ""
     await store.commit(order.id, None, move("done", effects=[TELL_HOST], about="done"))
     owing = await store.load(order.id)
-    assert not await store.redact(*_redacted(owing))
+    assert await store.redact(*_redacted(owing)) == TELL_HOST
     assert await store.load(order.id) == owing
     assert (owing.snapshot.data, len(await store.journal(order.id))) == (moved.snapshot.data, 3)
+
+
+async def test_an_order_for_which_a_call_is_under_way_is_not_redacted_until_its_lease_ends(store: Store) -> None:
+    order = await _done(store)
+    await store.commit(order.id, None, move("done", effects=["call"]))
+    (effect,) = await store.lease_effects(LATER - LEASE, SCOPE, 10)
+    assert await store.redact(*_redacted(await store.load(order.id))) == "call"
+    dropped = (await store.commit(order.id, None, move("done", drop_effects=True))).order
+    after, row = _redacted(dropped)
+    assert await store.redact(after, evolve(row, at=LATER - 1)) == "call"
+    assert (await store.load(order.id), len(await store.journal(order.id))) == (dropped, 3)
+    assert await store.redact(after, row) is None  # by then another worker would take over
+    await store.retry_effect(effect, LATER, "the answer names a person")
+    await store.finish_effect(effect, "the answer names a person")
+    assert (await store.load(order.id), (await store.pending(order.id)).effects) == (after, ())
+
+
+async def test_an_answered_call_that_is_not_wanted_any_more_does_not_stand_in_the_way(store: Store) -> None:
+    order = await _done(store)
+    await store.commit(order.id, None, move("done", effects=["call"]))
+    (effect,) = await store.lease_effects(LATER, SCOPE, 10)
+    await store.commit(order.id, None, move("done", drop_effects=True))
+    answered = (await store.commit(order.id, InboxKey("reply", "1"), stay(effect_done=effect.key))).order
+    assert await store.redact(*_redacted(answered)) is None
 
 
 # ── what is still to come ────────────────────────────────────────────────────────────────────────────────────────────────

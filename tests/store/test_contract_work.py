@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from orderflow.ports import Store
-from orderflow.records import TELL_HOST, InboxKey, LeasedEffect, ReadAt, ReadForward, ReadStop
+from orderflow.records import TELL_HOST, EffectKey, InboxKey, LeasedEffect, ReadAt, ReadForward, ReadStop
 from orderflow.vocabulary import Applied, Ignored, Reason
 from store.build import LEASE, NOW, SCOPE, Another, move, new_order, scope, stay
 
@@ -126,6 +126,24 @@ async def test_listeners_are_known_to_every_process(another: Another) -> None:
     await here.listen({("toy", "sent"), ("toy", "taken")})
     await here.listen({("toy", "sent")})
     assert await there.listeners() == {("toy", "sent"), ("toy", "taken")}
+
+
+async def test_a_forgotten_listener_is_owed_nothing_and_all_else_is(another: Another) -> None:
+    here, there = await another(), await another()
+    await here.listen({("toy", "sent"), ("toy", "taken"), ("other", "sent")})
+    for n in range(5):
+        await _owing(here, TELL_HOST, "call", name=f"n{n}", about="sent")
+    await _owing(here, TELL_HOST, name="taken", about="taken")
+    await _owing(here, TELL_HOST, name="b", provider="other", about="sent")
+    (held,) = await here.lease_effects(NOW, scope(heard=[("toy", "sent")]), 1, among=[EffectKey("toy-n0", 1, 0)])
+    assert await there.tellings() == {("toy", "sent"): 5, ("toy", "taken"): 1, ("other", "sent"): 1}
+    assert [await there.forget("toy", "sent", "forgotten", 2) for _ in range(4)] == [2, 2, 1, 0]
+    assert await here.listeners() == {("toy", "taken"), ("other", "sent")}
+    assert await here.tellings() == {("toy", "taken"): 1, ("other", "sent"): 1}
+    await here.retry_effect(held, NOW, "the host raised")  # it was under way: it is not told again
+    both = scope("toy", "other", heard=[("toy", "sent"), ("toy", "taken"), ("other", "sent")])
+    found = await here.lease_effects(NOW + LEASE, both, 20)
+    assert sorted(effect.name for effect in found) == ["call"] * 5 + [TELL_HOST] * 2
 
 
 # ── reads ────────────────────────────────────────────────────────────────────────────────────────────────────────────────

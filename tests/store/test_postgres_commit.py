@@ -97,7 +97,7 @@ async def _written(url: str, prefix: str) -> dict[str, list[str]]:
 
 
 async def test_one_by_one_or_in_one_statement_the_same_is_written(store: PostgresStore, postgres_url: str, ran: list[str]) -> None:
-    """One commit goes as plain values, many as arrays: two statements that must write the same rows."""
+    """One commit goes as plain values, many as JSON: two statements that must write the same rows."""
 
     async def play(prefix: str, *, at_once: bool) -> None:
         ids = [(await store.create(new_order(f"{prefix}{n}"), "content")).id for n in range(len(JUDGES))]
@@ -164,6 +164,21 @@ async def test_who_asks_without_a_pause_lets_others_have_the_connection(postgres
         await asking
     finally:
         await store.close()
+
+
+async def test_callers_in_step_are_decided_while_others_are_written(store: PostgresStore, ran: list[str]) -> None:
+    """Who is answered and asks again at once must not all end up in one round: client and server would only ever work in turn."""
+    callers, times = 64, 20
+    ids = await _orders(store, callers)
+
+    async def ask(order_id: str) -> None:
+        for n in range(times):
+            await store.commit(order_id, None, move(f"state {n}"))
+
+    ran.clear()
+    await asyncio.gather(*map(ask, ids))
+    written = sum(statement.startswith("WITH c") for statement in ran)
+    assert 1.5 * times < written < 4 * times
 
 
 async def test_nothing_is_told_to_listeners_inside_the_transaction(store: PostgresStore, ran: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from cyclopts import App, Parameter
 
 from orderflow.cli import show
 from orderflow.cli.exits import Exit
+from orderflow.cli.given import as_given
 from orderflow.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ def status(*, db: Db, json: Json = False) -> int:
     """Say which schema version a database has and which this orderflow knows. Exit code 1: they differ."""
     from orderflow.store.versions import schema_at  # noqa: PLC0415 - needs the stores
 
-    schema = asyncio.run(schema_at(db))
+    with as_given(os.environ, db=db):
+        schema = asyncio.run(schema_at(db))
     if json:
         show.document({"known": schema.known, "found": schema.found, "current": schema.current})
     elif schema.current:
@@ -43,10 +46,13 @@ def status(*, db: Db, json: Json = False) -> int:
 
 @db.command
 def upgrade(*, db: Db, json: Json = False) -> int:
-    """Bring a database up to date, an empty one included. Several at once are safe; there is no way back."""
-    from orderflow.store.versions import upgrade as bring_up  # noqa: PLC0415 - needs the stores
+    """Bring a database up to date, an empty one included, and pgqueuer's tables in it. Several at once are safe; there is no way back."""
+    from orderflow.dispatch import upgrade as bring_up_queue  # noqa: PLC0415 - needs the stores
+    from orderflow.store.versions import upgrade as bring_up  # noqa: PLC0415
 
-    before = asyncio.run(bring_up(db))
+    with as_given(os.environ, db=db):
+        before = asyncio.run(bring_up(db))
+        asyncio.run(bring_up_queue(db))
     if json:
         show.document({"before": before.found, "now": before.known})
     elif before.current:

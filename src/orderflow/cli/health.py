@@ -15,7 +15,7 @@ from starlette.routing import Route
 from orderflow.app import Orderflow
 from orderflow.engine.work import Health
 from orderflow.errors import ConfigurationError, InvalidInput
-from orderflow.simkit import serve
+from orderflow.serving import serve
 
 _POLLS = 5
 _SLOW = 5.0  # seconds after which an unanswered look counts as a database that is away

@@ -38,6 +38,7 @@ COMMANDS = (
     Command("diagram", "orderflow.cli.lifecycles:diagram", "Draw lifecycles, or say which drawings are stale."),
     Command("orders", "orderflow.cli.orders:orders", "Look at stored orders; resolve, override or redact them, audited."),
     Command("db", "orderflow.cli.db:db", "Bring a database up to date; prune old orders."),
+    Command("listeners", "orderflow.cli.listeners:listeners", "Say of which states hosts are told; forget a listener."),
     Command("lifecycles", "orderflow.cli.lifecycles:lifecycles", "Print lifecycles: states, edges, facts, readings."),
     Command("diff", "orderflow.cli.diff:diff", "Compare two printed lifecycles; name the stored orders that break."),
     Command("why", "orderflow.cli.why:why", "Say why an order may or may not take an event now."),

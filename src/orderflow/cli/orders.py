@@ -143,7 +143,7 @@ def draw(
         out.write_bytes(picture)
         show.line(f"{out} written")
     elif kind == "png" and sys.stdout.isatty():
-        raise InvalidInput("out", "a png is nothing for a terminal; name a file")
+        raise InvalidInput("--out", "a png is nothing for a terminal; name a file")
     else:
         sys.stdout.flush()
         sys.stdout.buffer.write(picture)
@@ -151,7 +151,17 @@ def draw(
 
 
 @orders.command
-def resolve(order: str, event: str, /, *, db: Db, by: str, reason: str, order_id: str = "", json: Json = False) -> int:
+def resolve(
+    order: str,
+    event: str,
+    /,
+    *,
+    db: Db,
+    by: str,
+    reason: str,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    json: Json = False,
+) -> int:
     """Tell an order what an operator found out: one of its declared operator events.
 
     Parameters
@@ -162,20 +172,23 @@ def resolve(order: str, event: str, /, *, db: Db, by: str, reason: str, order_id
         Who says so; kept in the journal.
     reason:
         Why; kept in the journal.
-    order_id:
-        The provider's id of the order, where the event names one.
+    set_:
+        An argument of the event: --set order_id=77 names the provider's order, as text; --set NAME:=JSON gives a number, true or a
+        list. May be given again.
     """
     from orderflow.vocabulary import Reason, Refused  # noqa: PLC0415 - imported when a command runs
 
-    arguments = {"order_id": order_id} if order_id else {}
+    arguments = _arguments(set_ or [])
 
     async def tell(flow: Orderflow) -> Decision:
         try:
             return await flow.resolve(order, event, by=by, reason=reason, **arguments)
         except InvalidInput as error:
             found, may = await flow.order(order), await flow.legal(order)
-            if error.field in ("by", "reason") or event in may:
-                raise InvalidInput(f"--{error.field.replace('_', '-')}", error.reason) from None
+            if error.field in ("by", "reason"):
+                raise InvalidInput(f"--{error.field}", error.reason) from None
+            if event in may:
+                raise InvalidInput(f"--set {error.field}", error.reason) from None
             return Refused(Reason.NOT_LEGAL_HERE, found.state, legal=may)  # asking for arguments would lead nowhere
 
     return _decided(with_flow(db, tell), json)
@@ -212,6 +225,25 @@ def redact(order: str, /, *, db: Db, by: str, reason: str, json: Json = False) -
         Why, e.g. a ticket's number; kept in the journal. Name no person.
     """
     return _decided(with_flow(db, lambda flow: flow.redact(order, by=by, reason=reason)), json)
+
+
+def _arguments(settings: list[str]) -> dict[str, object]:
+    from orderflow.errors import MalformedAnswer  # noqa: PLC0415 - imported when a command runs
+    from orderflow.wirekit import loads  # noqa: PLC0415
+
+    arguments: dict[str, object] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        plain = name.removesuffix(":")
+        if not (plain and equals) or plain in ("by", "reason"):
+            raise InvalidInput("--set", "must be NAME=TEXT or NAME:=JSON; who and why are --by and --reason")
+        if plain in arguments:
+            raise InvalidInput(f"--set {plain}", "is given twice")
+        try:
+            arguments[plain] = value if plain == name else loads(value)
+        except MalformedAnswer:
+            raise InvalidInput(f"--set {plain}", "is no JSON") from None
+    return arguments
 
 
 def _known_state(state: str) -> None:

@@ -25,6 +25,7 @@ import structlog
 from environ.exceptions import MissingEnvValueError
 
 from orderflow.app import Orderflow
+from orderflow.cli.given import as_given
 from orderflow.discovery import provider_factories
 from orderflow.dispatch import NAMES
 from orderflow.errors import ConfigurationError
@@ -35,6 +36,7 @@ _log = structlog.get_logger()
 Read = Callable[[str], object]
 """From text to a value; raises ValueError, whose message says what it must be."""
 _ALL, _FILE = "ORDERFLOW_", "_FILE"
+_OURS = frozenset(f"{_ALL}{name}" for name in ("DB", "DISPATCH", "PUBLIC_URL", "LINK_KEYS", "PROVIDERS", "HEALTH", "GRACE", "LOG_LEVEL"))
 _NEEDED = object()
 _TOO_RICH = "{} takes more than variables can say ({}): give orderflow work a module:name"
 _SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -49,17 +51,19 @@ def flow_of(environment: Mapping[str, str], **given: str | None) -> Orderflow:
     variables = _variables(environment) | {f"{_ALL}{name.upper()}": value for name, value in given.items() if value}
     settings = _filled(_Settings, variables)
     factories = provider_factories()
-    _warn_of_unknown(variables, factories)
-    names = settings.providers or tuple(name for name in factories if any(v.startswith(_prefix(name)) for v in variables))
+    shares = _shares(variables, (*settings.providers, *factories))
+    _warn_of_unknown(variables.keys() - _OURS - {variable for share in shares.values() for variable in share})
+    names = settings.providers or tuple(name for name in factories if name in shares)
     if not names:
         raise ConfigurationError(f"no provider is configured: set {_ALL}PROVIDERS, or the variables of {', '.join(factories)}")
     if not factories.keys() >= set(names):
         raise ConfigurationError(f"{_ALL}PROVIDERS: names one that is not installed (known: {', '.join(factories)})")
     if settings.dispatch not in NAMES:
         raise ConfigurationError(f"{_ALL}DISPATCH: must be one of {', '.join(NAMES)}")
-    providers = [_provider(name, factories[name], variables) for name in names]
-
-    def make() -> Orderflow:
+    for name in names:
+        _check_alone(name, settings.providers or tuple(factories))
+    providers = [_provider(name, factories[name], shares.get(name, {})) for name in names]
+    with as_given(environment, **dict.fromkeys(("db", "providers", "public_url", "link_keys", "dispatch")) | given):
         return Orderflow(
             settings.db,
             providers,
@@ -69,15 +73,11 @@ def flow_of(environment: Mapping[str, str], **given: str | None) -> Orderflow:
             telemetry=_telemetry(),
         )
 
-    return _made(_ALL, ("link_keys",), make)
 
-
-def _warn_of_unknown(variables: Collection[str], factories: Collection[str]) -> None:
+def _warn_of_unknown(variables: Collection[str]) -> None:
     """Said, not refused: an orchestrator makes variables of its own, such as ORDERFLOW_PORT for a service of that name."""
-    known = {f"{_ALL}{name}" for name in ("DB", "DISPATCH", "PUBLIC_URL", "LINK_KEYS", "PROVIDERS", "HEALTH", "GRACE", "LOG_LEVEL")}
     for variable in sorted(variables):
-        if variable not in known and not any(variable.startswith(_prefix(name)) for name in factories):
-            _log.warning("setting.unknown", variable=variable)
+        _log.warning("setting.unknown", variable=variable)
 
 
 def _telemetry() -> Telemetry | None:
@@ -161,12 +161,27 @@ def _prefix(provider: str) -> str:
     return f"{_ALL}{provider.upper().replace('-', '_')}_"
 
 
+def _shares(variables: Mapping[str, str], names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The variables of each provider that has some. ORDERFLOW_CONNECT_EU_API is of connect-eu where there is one, never of connect."""
+    shares: dict[str, dict[str, str]] = {}
+    for variable in sorted(variables.keys() - _OURS):
+        if mine := [name for name in names if variable.startswith(_prefix(name))]:
+            shares.setdefault(max(mine, key=lambda name: len(_prefix(name))), {})[variable] = variables[variable]
+    return shares
+
+
+def _check_alone(name: str, others: Collection[str]) -> None:
+    alike = sorted({other for other in others if _prefix(other) == _prefix(name)})
+    if len(alike) > 1:
+        raise ConfigurationError(f"{_prefix(name)}...: of {' or of '.join(alike)}? {_ALL}PROVIDERS must name one of them")
+
+
 def _provider(name: str, factory: Callable[..., Provider], variables: dict[str, str]) -> Provider:
     prefix = _prefix(name)
     arguments = _arguments(name, factory, prefix)
     known = {f"{prefix}{argument.upper()}" for argument in arguments}
     for variable in variables:
-        if variable.startswith(prefix) and variable not in known:
+        if variable not in known:
             raise ConfigurationError(f"{variable}: there is no such setting (known: {', '.join(sorted(known)) or 'none'})")
     settings = environ.config(type(name, (), arguments), from_environ=None, generate_help=None)  # type: ignore[call-overload]
     given = attrs.asdict(_filled(settings, variables), recurse=False)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from orderflow.cli.given import as_given
 from orderflow.ports import Store
 from orderflow.store import store_at
 
@@ -31,7 +33,8 @@ def look(db: str, ask: Callable[[Store], Awaitable[T]]) -> T:
         finally:
             await store.close()
 
-    return asyncio.run(asked())
+    with as_given(os.environ, db=db):
+        return asyncio.run(asked())
 
 
 def with_flow(db: str, ask: Callable[[Orderflow], Awaitable[T]]) -> T:
@@ -52,4 +55,5 @@ def with_flow(db: str, ask: Callable[[Orderflow], Awaitable[T]]) -> T:
         async with Orderflow(store_at(db, create=False), offline) as flow:
             return await ask(flow)
 
-    return asyncio.run(asked())
+    with as_given(os.environ, db=db):
+        return asyncio.run(asked())

@@ -10,7 +10,7 @@ import pkgutil
 import signal
 import sys
 import threading
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +22,7 @@ from orderflow.app import Orderflow
 from orderflow.blocking import SyncOrderflow
 from orderflow.cli import logs
 from orderflow.cli.exits import Exit
+from orderflow.cli.given import as_given
 from orderflow.cli.health import address, probed
 from orderflow.engine.trouble import trouble
 from orderflow.errors import ConfigurationError, InvalidInput, OrderflowError, UnknownName
@@ -74,7 +75,8 @@ def work(
         raise InvalidInput("--grace", "must be a number of seconds")
     logs.configure(log_level)
     found = _described(db, dispatch) if flow is None else _named(flow, db or dispatch)
-    code, lingering = asyncio.run(_serve(found, where, grace))
+    with as_given(os.environ, db=db, dispatch=dispatch) if flow is None else nullcontext():
+        code, lingering = asyncio.run(_serve(found, where, grace))
     lingering.cancel()
     return code
 

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from orderflow.dispatch.local import LocalDispatcher
 from orderflow.errors import ConfigurationError, UnknownName
 from orderflow.ports import Dispatcher, Store
+from orderflow.store import named
 
 NAMES = ("local", "pgqueuer")
 
@@ -31,3 +32,15 @@ def dispatcher_of(name: str, store: Store) -> Dispatcher:
     from orderflow.dispatch.pgqueuer import PgqueuerDispatcher  # noqa: PLC0415 - needs the extra
 
     return PgqueuerDispatcher(store)
+
+
+async def upgrade(url: str) -> None:
+    """Bring the queue in a database up to date, where it has one. Whoever opens the database with that dispatcher does it otherwise.
+
+    Raises:
+        SchemaError: its tables are a newer release's, or cannot be converted; OperationalError: not reachable.
+    """
+    if named(url)[0] == "postgresql" and find_spec("pgqueuer") is not None:
+        from orderflow.dispatch.pgqueuer_tables import upgrade_at  # noqa: PLC0415 - needs the extra
+
+        await upgrade_at(url)

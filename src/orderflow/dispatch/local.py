@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from orderflow.engine.shares import in_shares
 from orderflow.ports import Store
 from orderflow.records import LeasedEffect, Scope
 
@@ -22,7 +23,7 @@ class LocalDispatcher:
 
     async def take(self, now: float, scope: Scope, limit: int) -> list[LeasedEffect]:
         """See ``Dispatcher.take``."""
-        return await self._store.lease_effects(now, scope, limit)
+        return await in_shares(scope, limit, lambda share, most: self._store.lease_effects(now, share, most))
 
     async def ended(self, effect: LeasedEffect, again_at: float | None = None) -> None:
         """The row says it all."""

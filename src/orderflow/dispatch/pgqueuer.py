@@ -1,13 +1,16 @@
 """The dispatcher by pgqueuer, for many machines on one PostgreSQL: a job in its queue points at an effect's row.
 
 What may live here: how jobs come (in the commit that owes the effect, or by the sweep), are taken, and go. What pgqueuer offers is used
-through its public ``Queries``, pulled by our worker, whose width, drain and clock so hold for both dispatchers. Its tables, all named
-``of_pgqueuer...``, stand in the orders' schema, made as ``_ALTERED`` says.
+through its public ``Queries``, pulled by our worker, whose width, drain and clock so hold for both dispatchers. Its tables are
+pgqueuer_tables.py's.
 
 A job is worth nothing by itself. Whether an effect is carried out, and by whom, the row's lease alone decides. A job whose row cannot be
 leased is dropped, unless the row still waits for its time: whoever has the row answers for it. A row that is due without a job is found
 by the sweep. So a job may be lost at any moment, and none needs a heartbeat: one that was picked longer ago than the lease belongs to no
-living worker.
+living worker. Nor need a job wait long: pgqueuer looks past all that wait, so a row that is not due for a while gets its job by the sweep.
+
+Whoever enqueues also clears away, at twice the pace, jobs whose effect is not owed any more: where all workers are ``local`` nobody else
+ever would.
 """
 
 from __future__ import annotations
@@ -23,14 +26,12 @@ from weakref import WeakKeyDictionary
 import asyncpg
 import structlog
 from attrs import frozen
-from pgqueuer.adapters.persistence.qb import DBSettings, QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
-from pgqueuer.db import AsyncpgDriver
-from pgqueuer.domain.settings import Durability
 from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
 from pgqueuer.models import Job
 from pgqueuer.ports.repository import EntrypointExecutionParameter
-from pgqueuer.queries import Queries
 
+from orderflow.dispatch.pgqueuer_tables import drop_dead, prepare, queries
+from orderflow.engine.shares import in_shares
 from orderflow.engine.trouble import trouble
 from orderflow.errors import ConfigurationError, OperationalError
 from orderflow.ports import Store
@@ -44,38 +45,13 @@ GRACE = 1.0
 SWEEP = 1.0
 """Seconds between two sweeps."""
 _SWEPT = 500  # rows a sweep: the longest due come first, so what is left over has its turn
+_SOON = 5.0  # seconds: what is due later than that waits without a job
+_CLEARED = 500  # jobs enqueued by this process after which it clears away twice as many
 _GATHER = 0.02  # seconds in which notices of other processes count as one
 _AWAY = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError)
 _UNLIMITED = EntrypointExecutionParameter(0)
-_LOCK = "SELECT pg_advisory_xact_lock(hashtext('orderflow jobs ' || current_schema()))"
 _CHANNEL = "'orderflow_' || md5(current_schema())"  # channels belong to the whole database
-_ALTERED = """
--- pgqueuer would notify inside our commits, which then queue up behind one lock: we notify after them
-ALTER TABLE of_pgqueuer DISABLE TRIGGER of_tg_pgqueuer_changed;
--- its log says again what journal and effects say, three rows a job, and nothing would ever delete them
-CREATE FUNCTION of_fn_pgqueuer_no_log() RETURNS TRIGGER AS 'BEGIN RETURN NULL; END' LANGUAGE plpgsql;
-CREATE TRIGGER of_tg_pgqueuer_no_log BEFORE INSERT ON of_pgqueuer_log FOR EACH ROW EXECUTE FUNCTION of_fn_pgqueuer_no_log();
-"""
-
-# constructed, not called: nothing comes from the environment, for all processes must agree. Volatile: jobs are spared the server's
-# write-ahead log; where it crashes, their table is empty afterwards, and the sweep fills it again
-_NAMES = DBSettings.model_construct(prefix="of_", durability=Durability.volatile)
-_BUILDERS = QueryBuilderEnvironment(_NAMES), QueryQueueBuilder(_NAMES), QuerySchedulerBuilder(_NAMES)
-
-
-class _Driver(AsyncpgDriver):
-    """One of the store's connections as pgqueuer wants it; each statement passes the store's boundary."""
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(session.connection)
-        self._session = session
-
-    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
-        return [dict(row) for row in await self._session.fetch(query, *args)]
-
-
-def _queries(session: Session) -> Queries:
-    return Queries(_Driver(session), *_BUILDERS)
+_log = structlog.get_logger()
 
 
 @frozen
@@ -121,6 +97,8 @@ class PgqueuerDispatcher:
         self._in_hand: WeakKeyDictionary[LeasedEffect, list[Job]] = WeakKeyDictionary()
         self._ended: list[tuple[list[Job], _Pointer | None]] = []  # jobs to go, and the one to come
         self._swept_at = float("-inf")
+        self._enqueued = 0  # since this process last cleared away
+        self._cleared_to = 0  # the id of the job that it looked at last
         self._channel = ""
         self._ear: Any = None
         self._stir: Callable[[], None] = lambda: None
@@ -130,15 +108,11 @@ class PgqueuerDispatcher:
     # ── the store's commits ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def prepare(self, session: Session) -> None:
-        """Make pgqueuer's tables if they are not there."""
-        queries, connection = _queries(session), session.connection
-        async with connection.transaction():
-            await session.fetch(_LOCK)
-            if not await queries.has_table(_NAMES.queue_table):
-                await queries.install(create_schema=False)
-                await queries.optimize_autovacuum()
-                await connection.execute(_ALTERED)
-            self._channel = (await session.fetch(f"SELECT {_CHANNEL}"))[0][0]
+        """See ``pgqueuer_tables.prepare``."""
+        changed = await prepare(session, self._store.link.name)
+        if changed.statements:
+            _log.warning("dispatch.upgraded", statements=len(changed.statements), notes=changed.notes)
+        self._channel = (await session.fetch(f"SELECT {_CHANNEL}"))[0][0]
 
     async def enlist(self, session: Session, writes: Sequence[Write]) -> None:
         """Enqueue what these commits owe, in their transaction."""
@@ -148,10 +122,16 @@ class PgqueuerDispatcher:
             for owed in write.commit.effects
         ]
         await _enqueue(session, pointers)
+        self._enqueued += len(pointers)
 
     async def enlisted(self, session: Session) -> None:
-        """Wake the other processes' workers; the commit is durable, and its callers are answered."""
+        """Wake the other processes' workers, and clear away what nobody took; the commit is durable, and its callers are answered."""
         await session.fetch("SELECT pg_notify($1, $2)", self._channel, str(self._id))
+        if self._enqueued >= _CLEARED:
+            walk, self._enqueued = 2 * self._enqueued, 0
+            self._cleared_to, gone = await drop_dead(session, self._cleared_to, walk)
+            if gone:
+                _log.debug("dispatch.jobs_cleared", count=gone)
 
     # ── the worker ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -166,7 +146,7 @@ class PgqueuerDispatcher:
             if left:
                 await self._store.link.once(lambda session: _forget(session, left))
         except Exception as error:  # noqa: BLE001  the database may be away; jobs left behind are dropped by who finds them
-            structlog.get_logger().warning("dispatch.jobs_left", **trouble(error))
+            _log.warning("dispatch.jobs_left", **trouble(error))
         if self._stirring is not None:
             self._stirring.cancel()
         await self._stop_listening()
@@ -177,11 +157,14 @@ class PgqueuerDispatcher:
         if not 0 <= now - self._swept_at < SWEEP:
             await self._sweep(now, scope)
             self._swept_at = now
+        return await in_shares(scope, limit, lambda share, most: self._take(now, share, most))
+
+    async def _take(self, now: float, scope: Scope, limit: int) -> list[LeasedEffect]:
         queues = _queues(scope)
         stale = timedelta(seconds=max(scope.leases.values(), default=0.0) + GRACE)
         if queues and len(self._picked) < limit:
             want = limit - len(self._picked)
-            self._picked += await self._store.link.run(lambda session: _queries(session).dequeue(want, queues, self._id, None, stale))
+            self._picked += await self._store.link.run(lambda session: queries(session).dequeue(want, queues, self._id, None, stale))
         if not self._picked or limit < 1:
             return []
         jobs: dict[EffectKey, list[Job]] = {}
@@ -210,7 +193,7 @@ class PgqueuerDispatcher:
 
         async def work(session: Session) -> None:
             await _forget(session, [job for jobs, _ in settled for job in jobs])
-            await _enqueue(session, [again for _, again in settled if again is not None], now)
+            await _enqueue(session, [again for _, again in settled if again is not None and again.at <= now + _SOON], now)
 
         await self._store.link.run(work)
         del self._ended[: len(settled)]
@@ -219,7 +202,9 @@ class PgqueuerDispatcher:
         """Give every row that is due for longer than the grace a job; one that has it already keeps it."""
         overdue = await self._store.overdue(now - GRACE, scope, _SWEPT)
         pointers = [_Pointer(key, attempt, _queue(provider, about)) for key, attempt, provider, about in overdue]
-        await self._store.link.run(lambda session: _enqueue(session, pointers))
+        found = await self._store.link.run(lambda session: _enqueue(session, pointers))
+        if found:
+            _log.debug("dispatch.jobs_found", count=found)
         if self._ear is None or self._ear.is_closed():
             await self._listen()
 
@@ -256,19 +241,21 @@ def _again(job: Job, attempt: int, at: float | None) -> _Pointer | None:
     return None if at is None else _Pointer(_key(job), attempt, job.entrypoint, at)
 
 
-async def _enqueue(session: Session, pointers: Sequence[_Pointer], now: float = 0.0) -> None:
-    """Enqueue those that have no job yet. Waits are told in seconds, so that our clock and the database's may differ."""
-    if pointers:
-        await _queries(session).enqueue(
-            [pointer.queue for pointer in pointers],
-            [str(pointer.key).encode() for pointer in pointers],
-            [0] * len(pointers),
-            [timedelta(seconds=max(0.0, pointer.at - now)) for pointer in pointers],
-            [f"{pointer.key}:{pointer.attempt}" for pointer in pointers],
-            on_conflict="skip",
-        )
+async def _enqueue(session: Session, pointers: Sequence[_Pointer], now: float = 0.0) -> int:
+    """Enqueue those that have no job yet; how many. Waits are told in seconds, so that our clock and the database's may differ."""
+    if not pointers:
+        return 0
+    made = await queries(session).enqueue(
+        [pointer.queue for pointer in pointers],
+        [str(pointer.key).encode() for pointer in pointers],
+        [0] * len(pointers),
+        [timedelta(seconds=max(0.0, pointer.at - now)) for pointer in pointers],
+        [f"{pointer.key}:{pointer.attempt}" for pointer in pointers],
+        on_conflict="skip",
+    )
+    return sum(job is not None for job in made)
 
 
 async def _forget(session: Session, jobs: Sequence[Job]) -> None:
     if jobs:
-        await _queries(session).log_jobs([(job, "successful", None) for job in jobs])
+        await queries(session).log_jobs([(job, "successful", None) for job in jobs])

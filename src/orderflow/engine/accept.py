@@ -75,7 +75,7 @@ class Door:
     def scope_at(self, now: float) -> Scope:
         """What this process can carry out at a moment."""
         leases = {name: provider.timing.lease for name, provider in self.providers.items()}
-        return Scope(leases, self.hosts.heard(), self.manners.silent(now))
+        return Scope(leases, self.hosts.heard(), self.manners.silent(now), self.manners.rooms(now))
 
     async def heed(self, every: float) -> None:
         """Learn which providers asked all of us to wait: at most once in ``every`` seconds."""
@@ -87,11 +87,11 @@ class Door:
     async def meet_listeners(self, every: float = 0.0) -> None:
         """Save whom this process tells, and learn whom others tell: at most once in ``every`` seconds, at once for new ones."""
         now = self.clock.now()
+        if not self.hosts.unsaved and 0 <= now - self._met_at < every:
+            return
         if unsaved := set(self.hosts.unsaved):
             await self.store.listen(unsaved)
             self.hosts.unsaved -= unsaved
-        elif 0 <= now - self._met_at < every:
-            return
         self.hosts.know(await self.store.listeners())
         self._met_at = now
 
@@ -135,15 +135,13 @@ class Door:
         provider = self.provider_of(order_id)
         if event.name not in provider.table.events:
             raise UnknownName(f"event of {provider.table.name}", event.name, tuple(provider.table.events))
-        given = self._given(provider, event.name, event.origin, event.note)
-        if effect is not None:
-            given = evolve(given, effect_done=effect)
+        given = self._given(provider, event.name, event.origin, event.note, effect_done=effect)
         return await self._commit(order_id, key, given, lambda order: _decide(provider, order, event), deadline)
 
     async def observe(self, order_id: str, observation: Observation, tries: int, read_id: str) -> Receipt:
         """Judge what a status read brought; ``tries`` reads before it brought no news."""
         provider = self.provider_of(order_id)
-        given = evolve(self._given(provider, STATUS_READ, Origin.OBSERVATION, observation.note), tries=tries)
+        given = self._given(provider, STATUS_READ, Origin.OBSERVATION, observation.note, tries=tries)
         key = InboxKey(Origin.OBSERVATION.value, read_id)
         return await self._commit(order_id, key, given, lambda order: observe(provider.table, order.snapshot, observation))
 
@@ -167,7 +165,9 @@ class Door:
         given = self._given(provider, "override", Origin.OPERATOR, f"by {by}: {reason}")
         return await self._commit(order_id, None, given, lambda order: _override(provider, order, target, version))
 
-    def _given(self, provider: Provider, event: str, origin: Origin, note: str = "") -> Given:
+    def _given(
+        self, provider: Provider, event: str, origin: Origin, note: str, *, effect_done: EffectKey | None = None, tries: int = 0
+    ) -> Given:
         return Given(
             table=provider.table,
             timing=provider.timing,
@@ -177,6 +177,8 @@ class Door:
             event=event,
             origin=origin,
             note=note,
+            effect_done=effect_done,
+            tries=tries,
         )
 
     async def _commit(
@@ -187,7 +189,7 @@ class Door:
         decide_on: Callable[[Order], Decision],
         deadline: DueDeadline | None = None,
     ) -> Receipt:
-        about = {"order_id": order_id, "lifecycle": given.table.name, "trigger": given.event, "origin": given.origin.value}
+        about = {"order_id": order_id, "lifecycle": given.table.name, "trigger": given.event, "origin": given.origin._value_}
         with self.telemetry.span("decision", about) as span:
             traced = evolve(given, trace=span.trace) if span.trace else given
             receipt = await self.store.commit(order_id, key, lambda order: commit_of(traced, order, decide_on(order)), deadline)
@@ -201,17 +203,18 @@ class Door:
         """Say what was decided: to the log, to who watches, to who waits for the order, to the worker."""
         if isinstance(decision, Applied):
             for step in decision.steps:
+                origin, kind = step.origin._value_, step.kind._value_  # ``value`` is a descriptor in Python, and slow
                 _log.info(
                     "order.transitioned",
                     order_id=order_id,
                     lifecycle=given.table.name,
                     trigger=step.event,
-                    origin=step.origin.value,
+                    origin=origin,
                     source=step.source,
                     target=step.target,
-                    kind=step.kind.value,
+                    kind=kind,
                 )
-                self.telemetry.stepped(given.table.name, step.source, step.target, step.origin.value, step.kind.value)
+                self.telemetry.stepped(given.table.name, step.source, step.target, origin, kind)
             for moved in self._watchers.get(order_id, ()):
                 moved.set()
         elif decision.reason is not Reason.NO_NEWS:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from attrs import frozen
+from attrs import define, evolve
 
 from orderflow.lifecycle.decide import pollable, settled
 from orderflow.lifecycle.table import Table
 from orderflow.records import (
     PROVIDER_ID,
+    REDACTED,
     TELL_HOST,
     Commit,
     EffectKey,
@@ -29,9 +30,9 @@ STATUS_READ = "status_read"
 """The event name under which refused or ignored observations are recorded."""
 
 
-@frozen
+@define
 class Given:
-    """What the door knows beside order and decision. ``jitter`` is drawn from [-1, 1]."""
+    """What the door knows beside order and decision. ``jitter`` is drawn from [-1, 1]. Not frozen, as records.py says of Commit."""
 
     table: Table
     timing: Timing
@@ -54,6 +55,8 @@ def read_wait(timing: Timing, tries: int, jitter: float) -> float:
 
 def commit_of(given: Given, order: Order, decision: Decision) -> Commit:
     """Everything that one decision writes."""
+    if REDACTED in order.snapshot.data:
+        given, decision = _redacted(given, decision)
     if isinstance(decision, Applied):
         return _moved(given, order, decision)
     news = decision.reason is not Reason.NO_NEWS
@@ -80,16 +83,31 @@ def commit_of(given: Given, order: Order, decision: Decision) -> Commit:
     )
 
 
+def impersonal(data: Mapping[str, object]) -> dict[str, object]:
+    """What of an order's data stays when it is redacted: the provider's id, by which it can be erased there too, and that it was."""
+    return {key: data[key] for key in (PROVIDER_ID, REDACTED) if key in data}
+
+
+def _redacted(given: Given, decision: Decision) -> tuple[Given, Decision]:
+    """What arrives for a redacted order, such as the answer to a call that was under way, brings back none of what was removed: of
+    what others say neither data nor a word is kept. Operators say who and why; a reply's detail may hold the provider's id, and no more."""
+    if given.origin is not Origin.OPERATOR:
+        given = evolve(given, note="")
+    if isinstance(decision, Applied):
+        return given, evolve(decision, snapshot=evolve(decision.snapshot, data=impersonal(decision.snapshot.data)))
+    return given, evolve(decision, detail="") if given.origin is Origin.OBSERVATION else decision
+
+
 def _moved(given: Given, order: Order, applied: Applied) -> Commit:
     snapshot = applied.snapshot
     journal: list[JournalRow] = []
     effects: list[OwedEffect] = []
     for version, step in enumerate(applied.steps, order.version + 1):
         journal.append(_journal_row(given, order, version, step))
-        wanted = [(effect.name, "") for effect in step.effects]
+        for n, effect in enumerate(step.effects):
+            effects.append(OwedEffect(version, n, effect.name, "", given.trace))
         if step.source != step.target and given.listens(step.target):
-            wanted.append((TELL_HOST, step.target))
-        effects += [OwedEffect(version, n, name, about, given.trace) for n, (name, about) in enumerate(wanted)]
+            effects.append(OwedEffect(version, len(step.effects), TELL_HOST, step.target, given.trace))
     overridden = applied.steps[0].kind is Kind.OVERRIDE
     return Commit(
         applied,
@@ -104,16 +122,15 @@ def _moved(given: Given, order: Order, applied: Applied) -> Commit:
 
 
 def _journal_row(given: Given, order: Order, version: int, step: Step) -> JournalRow:
-    notes = [step.note, given.note, _unexpected(given.table, order, step)]
-    note = "; ".join(note for note in notes if note)
-    return JournalRow(order.id, version, step.event, step.origin, step.source, step.target, step.kind.value, given.now, note)
+    note = "; ".join(filter(None, (step.note, given.note, _unexpected(given.table, order, step))))
+    return JournalRow(order.id, version, step.event, step.origin, step.source, step.target, step.kind._value_, given.now, note)
 
 
 def _unexpected(table: Table, order: Order, step: Step) -> str:
     """What an edge expected of the order's facts and did not find: the facts were derived wrongly, the edge stands."""
-    for edge in table.out[step.source]:
-        taken = edge.expects and edge.event == step.event and edge.target == step.target
-        if taken and not edge.expected.pick(order.snapshot.facts):
+    cell = table.cells[step.source].get(step.event)
+    for edge in cell.edges if cell else ():
+        if edge.expects and edge.target == step.target and not edge.expected.pick(order.snapshot.facts):
             return f"unexpected: {edge.expects} was not so"
     return ""
 

@@ -6,6 +6,8 @@ it is an event, and the door judges it.
 
 from __future__ import annotations
 
+from weakref import WeakSet
+
 import structlog
 from attrs import frozen
 
@@ -23,6 +25,7 @@ _log = structlog.get_logger()
 # through a lost lease must not send the order back twice, the second time out of its next attempt to complete
 _NO_ANSWER = "no answer"
 _CUT = InDoubt(CUT)
+_UNWRITTEN = InDoubt("the worker stopped before the answer was written")
 _TRY_AGAIN = 1.0  # seconds between two tries to write an answer
 
 
@@ -51,18 +54,19 @@ class Effects:
         self._door = door
         self._links = links
         self._dispatcher = dispatcher
+        self._begun: WeakSet[LeasedEffect] = WeakSet()  # whose calls were
 
     async def due(self, limit: int) -> list[LeasedEffect]:
         """Take what is due and may be called."""
         now, manners = self._door.clock.now(), self._door.manners
-        found = await self._dispatcher.take(now, self._door.scope_at(now), manners.room(now, limit))
+        found = await self._dispatcher.take(now, self._door.scope_at(now), limit)
         for effect in found:
             if effect.name != TELL_HOST:
                 manners.begun(effect.provider, self._door.clock.now())  # taking it may have lasted
         return found
 
-    async def carry_out(self, effect: LeasedEffect) -> None:
-        """Carry out one leased effect and report what became of it."""
+    async def carry_out(self, effect: LeasedEffect) -> bool:
+        """Carry out one leased effect and report what became of it; False: it is left to its lease."""
         about = {"order_id": effect.key.order_id, "effect": effect.name, "provider": effect.provider}
         try:
             with self._door.telemetry.span("effect", about, effect.trace) as span:
@@ -72,6 +76,21 @@ class Effects:
             if effect.name != TELL_HOST:
                 self._door.manners.ended(effect.provider)
         await self._dispatcher.ended(effect, again_at)
+        return again_at != effect.until
+
+    async def give_back(self, effect: LeasedEffect) -> bool:
+        """End a lease under which ``carry_out`` failed: lost where a call was begun that may not be repeated, else owed again now.
+        False: it has to run out."""
+        provider = self._door.providers[effect.provider]
+        declared = provider.table.effects.get(effect.name)
+        if declared is None and effect.name != TELL_HOST and effect.unanswered:
+            return False
+        if declared is not None and declared.once and (effect.unanswered or effect in self._begun):
+            again_at = await self._written(provider, declared, effect, _UNWRITTEN)
+        else:
+            again_at = await self._retry(effect, 0.0, CUT, spare=True)
+        await self._dispatcher.ended(effect, again_at)
+        return True
 
     async def _carried_out(self, effect: LeasedEffect) -> float | None:
         """Carry it out; when it is owed again, if it is."""
@@ -85,7 +104,7 @@ class Effects:
             # nothing was called here: a process whose lifecycle knows the effect may still carry it out. But where another
             # began and never answered, that mark must stay, and the lease just runs out
             if effect.unanswered:
-                return None
+                return effect.until
             return await self._retry(effect, provider.timing.lease, "not declared in this version", spare=True)
         seconds = self._seconds_left(provider, effect)
         if isinstance(lease(effect, declared), AnswerLost):
@@ -93,6 +112,7 @@ class Effects:
         elif self._calls.over or seconds <= 0:  # leased and not begun: whoever takes it next may call
             return await self._retry(effect, 0.0, CUT if self._calls.over else LATE, spare=True)
         else:
+            self._begun.add(effect)
             outcome = await self._perform(provider, declared, order, seconds)
             self._door.manners.answered(provider.name, outcome, self._door.clock.now())
             if outcome is _CUT and not declared.once:

@@ -7,6 +7,9 @@ A provider is *silent* for one of three reasons. Its share is used up: the calls
 not smoothed, so that no second and no minute holds more. It does not answer: after ``Timing.outage_after`` calls in a row without a
 usable answer calls pause, or once-effects would be sent into doubt by the hundred. It asked all of us to wait (429): the store tells
 every process until when. After either of the last two *one* call is under way at a time, until one is answered.
+
+A provider that does not answer, or that refuses our credentials as often in a row, is *in trouble*: which is logged once, not once an
+order, and stands in the worker's health until it answers otherwise.
 """
 
 from __future__ import annotations
@@ -15,10 +18,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from math import inf, isfinite
 
+import structlog
 from attrs import define
 
 from orderflow.records import InDoubt, NotExecuted, Outcome, Seen, Timing, Unread
 
+_log = structlog.get_logger()
 _NEVER = -inf
 _LONGEST_WAIT = 3600.0
 
@@ -56,18 +61,32 @@ class _Standing:
     windows: tuple[_Window, ...]
     under_way: int = 0
     failures: int = 0  # in a row
+    denials: int = 0  # in a row, but for calls that were not answered
+    said: str = ""  # its trouble, as logged
     paused_until: float = _NEVER  # by this process: nobody answered
     blocked_until: float = _NEVER  # by all: it asked us to wait
+    heeded: float = _NEVER  # what the store said of that last
     careful: bool = False
 
     def silent_until(self, now: float) -> float:
         """``now`` where it may be called; infinity where only the end of a call that is under way can tell."""
         if self.careful and self.under_way:
             return inf
+        # a clock that was ahead, and was set back since, must not make a silence longer than it was meant to be
+        self.paused_until = min(self.paused_until, now + self.timing.outage_pause)
+        self.blocked_until = min(self.blocked_until, now + _LONGEST_WAIT)
         return max(now, self.paused_until, self.blocked_until, *(window.opens_at(now) for window in self.windows))
 
-    def room(self, now: float, most: int) -> int:
-        return 1 if self.careful else min([most, *(window.room(now) for window in self.windows)])
+    def room(self, now: float) -> int | None:
+        """How many calls may be begun now; None: any number."""
+        return 1 if self.careful else min((window.room(now) for window in self.windows), default=None)
+
+    @property
+    def trouble(self) -> str:
+        """Why it is in trouble; "" where it is not."""
+        if self.denials >= self.timing.outage_after:
+            return "refuses our credentials"
+        return "does not answer" if self.failures >= self.timing.outage_after else ""
 
 
 def _standing(timing: Timing) -> _Standing:
@@ -86,10 +105,15 @@ class Manners:
         """The providers that are not to be called now."""
         return frozenset(name for name, standing in self._standings.items() if standing.silent_until(now) > now)
 
-    def room(self, now: float, most: int) -> int:
-        """How many calls may be begun now, whomever they are to: at most ``most``, at least one."""
-        spoken = [standing for standing in self._standings.values() if standing.silent_until(now) <= now]
-        return min((standing.room(now, most) for standing in spoken), default=most)
+    def rooms(self, now: float) -> Mapping[str, int]:
+        """How many calls may be begun now to each provider that is not silent, where their number is limited: at least one."""
+        spoken = ((name, standing) for name, standing in self._standings.items() if standing.silent_until(now) <= now)
+        return {name: room for name, standing in spoken if (room := standing.room(now)) is not None}
+
+    @property
+    def troubles(self) -> Mapping[str, str]:
+        """Which providers are in trouble, and why."""
+        return {name: standing.trouble for name, standing in self._standings.items() if standing.trouble}
 
     def until(self, now: float) -> float | None:
         """When the next silence ends by itself; None where none will."""
@@ -121,12 +145,24 @@ class Manners:
                 standing.careful = True
         else:
             standing.failures, standing.paused_until = 0, _NEVER
+            standing.denials = standing.denials + 1 if isinstance(outcome, NotExecuted | Unread) and outcome.denied else 0
             if standing.careful and standing.blocked_until <= now:  # an answer from before we were asked to wait does not end the wait
                 standing.careful = False
+        if standing.trouble != standing.said:
+            standing.said = standing.trouble
+            _say(provider, standing.said)
 
     def heed(self, blocked: Mapping[str, float], now: float) -> None:
         """What the store says of all processes: until when each provider is not to be called."""
         for name, standing in self._standings.items():
             until = blocked.get(name, _NEVER)
-            if until > max(now, standing.blocked_until):
+            if until != standing.heeded and until > max(now, standing.blocked_until):  # what was heeded once is over in time
                 standing.blocked_until, standing.careful = until, True
+            standing.heeded = until
+
+
+def _say(provider: str, trouble: str) -> None:
+    if trouble:
+        _log.warning("provider.in_trouble", provider=provider, why=trouble)
+    else:
+        _log.info("provider.well_again", provider=provider)

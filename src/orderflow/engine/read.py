@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 
 import structlog
+from attrs import evolve
 
 from orderflow.engine.accept import Door
 from orderflow.engine.calls import CUT, LATE, CallCut, Calls, seconds_left
 from orderflow.engine.commits import read_wait
 from orderflow.engine.manners import asked_to_wait
+from orderflow.engine.shares import in_shares
 from orderflow.engine.trouble import trouble
+from orderflow.errors import UnknownName
 from orderflow.lifecycle.decide import pollable
 from orderflow.ports import Provider
 from orderflow.records import DueDeadline, InboxKey, LeasedRead, Order, ReadAt, ReadForward, ReadStop, Seen, Unread
 from orderflow.vocabulary import Event, Observation, Origin
 
 _log = structlog.get_logger()
+_UNKNOWN = -1  # the version that a read started at which failed: it may have moved the order
 
 
 class Reader:
@@ -29,20 +34,29 @@ class Reader:
 
     async def due(self, limit: int) -> list[LeasedRead]:
         """Take what is due and may be called."""
-        now, manners = self._door.clock.now(), self._door.manners
-        found = await self._door.store.lease_reads(now, self._door.scope_at(now), manners.room(now, limit))
+        now, manners, store = self._door.clock.now(), self._door.manners, self._door.store
+        scope = evolve(self._door.scope_at(now), heard=frozenset())  # reads tell nobody
+        found = await in_shares(scope, limit, lambda share, most: store.lease_reads(now, share, most))
         for leased in found:
             manners.begun(leased.provider, self._door.clock.now())  # taking it may have lasted
         return found
 
-    async def read(self, leased: LeasedRead) -> None:
-        """Read one order and let the door judge what was seen."""
+    async def read(self, leased: LeasedRead) -> bool:
+        """Read one order and let the door judge what was seen; False: it is left to its lease."""
         about = {"order_id": leased.order_id, "provider": leased.provider}
         try:
             with self._door.telemetry.span("read", about, "") as span:
-                span.note(outcome=await self._read(leased))
+                outcome = await self._read(leased)
+                span.note(outcome=outcome)
         finally:
             self._door.manners.ended(leased.provider)
+        return outcome != LATE
+
+    async def give_back(self, leased: LeasedRead) -> bool:
+        """End a lease under which ``read`` failed: the read is planned again now."""
+        with suppress(UnknownName):  # deleted meanwhile: nothing is leased
+            await self._put_off(self._door.providers[leased.provider], leased, _UNKNOWN, Unread(CUT))
+        return True
 
     async def _read(self, leased: LeasedRead) -> str:
         """Read, and say how it ended."""
@@ -103,10 +117,11 @@ class Deadlines:
         """What has come."""
         return await self._door.store.due_deadlines(self._door.clock.now(), self._door.scope, limit)
 
-    async def bring(self, deadline: DueDeadline) -> None:
-        """Let the door judge one clock event; whatever it decides, the deadline is gone with it."""
+    async def bring(self, deadline: DueDeadline) -> bool:
+        """Let the door judge one clock event; whatever it decides, the deadline is gone with it: True."""
         key = InboxKey(Origin.CLOCK.value, f"{deadline.order_id}:{deadline.name}:{deadline.version}")
         event = Event(deadline.name, Origin.CLOCK)
         about = {"order_id": deadline.order_id, "provider": deadline.provider, "trigger": deadline.name}
         with self._door.telemetry.span("deadline", about, ""):
             await self._door.tell(deadline.order_id, event, key, deadline=deadline)
+        return True

@@ -1,5 +1,5 @@
 """Old orders: which may go or be redacted, and in which order that is done. Only settled ones to whom nothing is owed; the store checks
-again, in its transaction, that nothing has happened to them meanwhile.
+again, in its transaction, that nothing has happened to them meanwhile. Once redacted, an order stays so: see ``commits.impersonal``.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import structlog
 from attrs import evolve
 
 from orderflow.engine.accept import Door
+from orderflow.engine.commits import impersonal
 from orderflow.engine.export import JsonLines
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.lifecycle.decide import legal, settled
 from orderflow.ports import Provider
-from orderflow.records import PROVIDER_ID, Commit, JournalRow, Order, RefusalRow, WholeOrder
+from orderflow.records import REDACTED, Commit, JournalRow, Order, RefusalRow, WholeOrder
 from orderflow.vocabulary import Applied, Decision, Kind, Origin, Reason, Refused, Snapshot, Step
 
 Export = Callable[[Sequence[WholeOrder]], Awaitable[None] | None]
@@ -93,21 +94,17 @@ class Retention:
         provider, store = self._door.provider_of(order_id), self._door.store
         while True:
             order = await store.load(order_id)
-            why = await self._why_not(order)
-            if why:
-                return await self._refused(provider, order, why)
+            if not self._is_settled(order):
+                return await self._refused(provider, order, "it is not settled: what is still to come needs its data")
             step = Step("redacted", Origin.OPERATOR, order.state, order.state, Kind.REDACTION)
             row = _row(order, step, self._door.clock.now(), f"by {by}: {reason}")
             after = _without_data(order)
-            if await store.redact(after, row):
+            needed = await store.redact(after, row)
+            if needed:
+                return await self._refused(provider, order, f"{needed} is still owed, or its call is under way, and needs its data")
+            if needed is None:
                 _log.info("order.redacted", order_id=order_id)
                 return Applied((step,), after.snapshot)
-
-    async def _why_not(self, order: Order) -> str:
-        if not self._is_settled(order):
-            return "it is not settled: what is still to come needs its data"
-        owed = (await self._door.store.pending(order.id)).effects
-        return f"{owed[0].name} is still owed, and needs its data" if owed else ""
 
     async def _refused(self, provider: Provider, order: Order, why: str) -> Decision:
         now = self._door.clock.now()
@@ -127,7 +124,7 @@ def _with_defaults(provider: Provider, order: Order) -> Snapshot:
 
 
 def _without_data(order: Order) -> Order:
-    data = {PROVIDER_ID: order.provider_id} if order.provider_id is not None else {}
+    data = impersonal({**order.snapshot.data, REDACTED: True})
     return evolve(order, snapshot=evolve(order.snapshot, data=data, version=order.version + 1), flagged=False)
 
 

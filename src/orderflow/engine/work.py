@@ -1,31 +1,39 @@
 """The loops of a worker: effects, reads, deadlines; woken by commits in this process, by what is due, and by a poll beneath.
 
 Stopping drains: nothing new is taken, what is in flight may finish within the grace. What is not finished then is cut and given back:
-owed or planned again now, or reported lost where nobody can know whether a once-effect's call arrived. Nothing stays leased.
+owed or planned again now, or reported lost where nobody can know whether a once-effect's call arrived. So is what failed earlier, of
+which nothing could be written: its lease may run still. Nothing stays leased.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
-from attrs import frozen
+from attrs import field, frozen
 
 from orderflow.engine.accept import Door
 from orderflow.engine.calls import Calls
 from orderflow.engine.effects import Effects
 from orderflow.engine.read import Deadlines, Reader
 from orderflow.engine.trouble import trouble
+from orderflow.errors import OperationalError
 from orderflow.ports import Dispatcher, Links
+from orderflow.records import LeasedEffect, LeasedRead
 
 T = TypeVar("T")
+L = TypeVar("L", LeasedEffect, LeasedRead)
 _log = structlog.get_logger()
 _SHORTEST_WAIT = 0.005
 _MOST_ASIDE = 1000  # deadlines looked past in one look
 _GIVING_BACK = 5.0  # seconds beyond the grace for writing what became of what was cut: a database that is away must not hold us longer
+_LAST_TRY = 1.0  # and so many at the very end, for what was not written even then
+_TRY_AGAIN = 0.2  # seconds between two tries to give back
 
 
 @frozen
@@ -34,7 +42,8 @@ class Health:
 
     ``age``: seconds since it last looked at the database (or began); ``reached``: whether that look was answered (None: there was
     none yet); ``poll``: the longest silence between two looks, in seconds, when all is well; ``in_hand``: effects and reads that it
-    holds leased, after its end those that it could not give back; ``draining``: it takes nothing new.
+    holds leased, under way or failed and not written about, after its end those that it could not give back; ``draining``: it takes
+    nothing new; ``troubles``: providers that do not answer or refuse our credentials, and which of the two.
     """
 
     age: float
@@ -42,6 +51,15 @@ class Health:
     poll: float
     in_hand: int
     draining: bool
+    troubles: Mapping[str, str] = field(factory=dict)
+
+
+@frozen(eq=False)
+class _Held:
+    """What this worker took: until when it is leased, and what gives it back (False: that must not be)."""
+
+    until: float
+    give_back: Callable[[], Awaitable[bool]]
 
 
 class Worker:
@@ -58,7 +76,8 @@ class Worker:
         self._effects = Effects(door, links, dispatcher, self._calls)
         self._reader = Reader(door, dice, self._calls)
         self._deadlines = Deadlines(door)
-        self._in_flight: set[asyncio.Task[bool]] = set()
+        self._in_flight: dict[asyncio.Task[bool], _Held] = {}
+        self._unwritten: list[_Held] = []  # failed: of what became of these nothing is written
         self._hurry = True
         self._aside = 0  # deadlines that could not be brought the last time: those behind them must have their turn
         self._vain = 0  # looks in a row that took nothing although something was due
@@ -66,13 +85,14 @@ class Worker:
         self._loop: asyncio.Task[None] | None = None
         self._looked = 0.0  # when, by the event loop's clock
         self._reached: bool | None = None
-        self._left = 0  # given back by nobody
+        self._blind = False  # the loop was cut while it took something, nobody knows what
 
     @property
     def health(self) -> Health:
         """How it is now; may be asked from any thread."""
         age = self._loop.get_loop().time() - self._looked if self._loop is not None else 0.0
-        return Health(age, self._reached, self._poll, len(self._in_flight) + self._left, self._stopping)
+        in_hand = len(self._in_flight) + len(self._still_leased()) + self._blind
+        return Health(age, self._reached, self._poll, in_hand, self._stopping, self._door.manners.troubles)
 
     async def start(self) -> None:
         """Begin to work in the background."""
@@ -86,14 +106,36 @@ class Worker:
         self._door.stirred.set()
         await self._settled(grace)
         self._calls.cut()
+        now = asyncio.get_running_loop().time
+        end = now() + _GIVING_BACK
         late = await self._settled(_GIVING_BACK)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        self._left += self._loop in late  # nobody knows what it was about to take
-        if self._left:  # the database did not take it: another worker takes over when the leases have run out
-            _log.error("worker.leases_left", count=self._left)
+        self._blind = self._loop in late
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(_LAST_TRY, end - now())):
+                await asyncio.gather(*map(self._give_back, self._still_leased()))
+        if left := self.health.in_hand:  # the database did not take it: another worker takes over when the leases have run out
+            _log.error("worker.leases_left", count=left)
         await self._dispatcher.close()
+
+    def _still_leased(self) -> list[_Held]:
+        now = self._door.clock.now()
+        return [held for held in self._unwritten if held.until > now]
+
+    async def _give_back(self, held: _Held) -> None:
+        given = None
+        while given is None:
+            try:
+                given = await held.give_back()
+            except OperationalError:  # away for a moment, perhaps
+                await asyncio.sleep(_TRY_AGAIN)
+            except Exception as error:  # noqa: BLE001  one order's trouble stays with it, and is counted
+                _log.error("worker.item_failed", **trouble(error))
+                given = False
+        if given:
+            self._unwritten.remove(held)
 
     async def _settled(self, within: float) -> set[asyncio.Task[Any]]:
         """Wait so many seconds for the loop to end and for all that it took; what has not ended by then."""
@@ -112,6 +154,7 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._unwritten.clear()
         await self._dispatcher.close()
 
     async def _run(self) -> None:
@@ -126,6 +169,7 @@ class Worker:
                 _log.error("worker.look_failed", **trouble(error))
                 taken, self._hurry, self._reached = 0, False, False
             self._looked = asyncio.get_running_loop().time()
+            self._unwritten = self._still_leased()
             if taken:
                 self._vain = 0
             elif not self._stopping:
@@ -140,31 +184,33 @@ class Worker:
         self._hurry = free > 0 and brought == len(deadlines)
         if free <= 0 or self._stopping:
             return brought
-        begun = self._begin(await self._effects.due(free), self._effects.carry_out)
+        begun = self._begin(await self._effects.due(free), self._effects.carry_out, self._effects.give_back)
         free -= begun
-        return brought + begun + (self._begin(await self._reader.due(free), self._reader.read) if free and not self._stopping else 0)
+        if not free or self._stopping:
+            return brought + begun
+        return brought + begun + self._begin(await self._reader.due(free), self._reader.read, self._reader.give_back)
 
-    def _begin(self, found: Sequence[T], run: Callable[[T], Awaitable[None]]) -> int:
+    def _begin(self, found: Sequence[L], run: Callable[[L], Awaitable[bool]], give_back: Callable[[L], Awaitable[bool]]) -> int:
         for item in found:
             task = asyncio.create_task(self._guarded(run, item))
-            self._in_flight.add(task)
+            self._in_flight[task] = _Held(item.until, partial(give_back, item))
             task.add_done_callback(self._ended)
         return len(found)
 
     def _ended(self, task: asyncio.Task[bool]) -> None:
-        self._in_flight.discard(task)
-        if self._stopping and (task.cancelled() or not task.result()):
-            self._left += 1
+        held = self._in_flight.pop(task)
+        if task.cancelled() or not task.result():
+            self._unwritten.append(held)
         if not self._hurry:
             self._door.stirred.set()
 
-    async def _guarded(self, run: Callable[[T], Awaitable[None]], item: T) -> bool:
+    async def _guarded(self, run: Callable[[T], Awaitable[bool]], item: T) -> bool:
+        """Whether it ran, and what became of it is written."""
         try:
-            await run(item)
+            return await run(item)
         except Exception as error:  # noqa: BLE001  one order's trouble stays with it: its lease ends and it is taken again
             _log.error("worker.item_failed", **trouble(error))
             return False
-        return True
 
     async def _wait(self) -> None:
         now = self._door.clock.now()

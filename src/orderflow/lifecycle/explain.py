@@ -1,19 +1,24 @@
-"""Why an order may or may not take an event now, what is missing, and the shortest legal way on. Pure; decides nothing."""
+"""Why an order may or may not take an event now, what is missing, and the shortest way on that could happen. Pure; decides nothing.
+
+A reply named after a kind of effect (``<kind>_...``) could only happen where such an effect was called and not answered yet. A table
+does not ask for that, nor do ``check`` and ``decide``: whatever comes has its answer. A way that is shown to a person does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from attrs import frozen
 
 from orderflow.errors import UnknownName
 from orderflow.lifecycle.decide import settled
-from orderflow.lifecycle.explore import Pair, moves_from
+from orderflow.lifecycle.explore import Pair, moves_from, starts
 from orderflow.lifecycle.facts import Value
 from orderflow.lifecycle.table import Edge, Table
 from orderflow.vocabulary import Origin, Snapshot
 
 Path = tuple[Edge, ...]
+_ANSWER_LOST = "_answer_lost"  # after which the answer may still come
 
 
 @frozen
@@ -63,30 +68,80 @@ def why(table: Table, snapshot: Snapshot, event: str) -> Why:
     mine = [edge for edge in table.out[here.state] if edge.event == event]
     legal = next(((edge, onward) for edge, onward in moves_from(table, here) if edge.event == event), None)
     sources = tuple(dict.fromkeys(edge.source for edge in table.edges if edge.event == event))
+    place = _place_of(table, here)
     if legal is not None:
         edge, onward = legal
-        rest = shortest(table, onward, lambda pair: settled(table, pair.snapshot(table)))
+        rest = _shortest(table, _Place(onward, _called_after(table, edge, place.called)), lambda one: _settled(table, one))
         path = None if rest is None else (edge, *rest)
         return Why(event, edge.origin, edge.target, "", (), sources, path)
     guard = mine[0].guard if mine else ""
     missing = _missing(table, mine[0], facts) if mine else ()
-    way = shortest(table, here, lambda pair: any(edge.event == event for edge, _ in moves_from(table, pair)), then=event)
+    way = _shortest(table, place, lambda one: any(edge.event == event for edge, _ in _steps(table, one)), then=event)
     return Why(event, table.events[event], "", guard, missing, sources, way)
 
 
 def to_settled(table: Table, snapshot: Snapshot) -> Path | None:
     """The shortest way to a settled state; empty where it is one, None where none can be reached."""
-    return shortest(table, pair_of(table, snapshot), lambda pair: settled(table, pair.snapshot(table)))
+    return _shortest(table, _place_of(table, pair_of(table, snapshot)), lambda one: _settled(table, one))
 
 
-def shortest(table: Table, here: Pair, goal: Callable[[Pair], bool], *, then: str = "") -> Path | None:
-    """The fewest edges from here to a pair that is wanted, and the edge of the event ``then`` behind them."""
-    front: list[tuple[Pair, Path]] = [(here, ())]
+# ── ways that could happen ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@frozen(cache_hash=True)
+class _Place:
+    """A pair, and the kinds of effects that were called there and whose answers may still come."""
+
+    pair: Pair
+    called: frozenset[str]
+
+
+def _place_of(table: Table, here: Pair) -> _Place:
+    """An order that stands here: with every kind under way that may be on some path from its create; on no path (somebody put it
+    here), with all of them."""
+    set_by_edges = {name for edge in table.edges for name in edge.sets}
+    as_created = {name: value for name, value in here.facts(table).items() if name not in set_by_edges}
+    front = [_Place(pair, frozenset()) for pair in starts(table) if as_created.items() <= pair.facts(table).items()]
+    seen = set(front)
+    for place in front:  # grows while it is walked
+        new = [onward for _, onward in _steps(table, place) if onward not in seen]
+        seen.update(new)
+        front += new
+    mine = [place.called for place in front if place.pair == here] or [frozenset(effect.kind for effect in table.effects.values())]
+    return _Place(here, frozenset[str]().union(*mine))
+
+
+def _steps(table: Table, place: _Place) -> Iterator[tuple[Edge, _Place]]:
+    """The enabled edges but for replies to what was not called, and where each leads."""
+    for edge, onward in moves_from(table, place.pair):
+        kind = _answers(table, edge)
+        if not kind or kind in place.called:
+            yield edge, _Place(onward, _called_after(table, edge, place.called))
+
+
+def _called_after(table: Table, edge: Edge, called: frozenset[str]) -> frozenset[str]:
+    over = {_answers(table, edge)} if not edge.event.endswith(_ANSWER_LOST) else set()
+    return called - over | {effect.kind for effect in edge.effects}
+
+
+def _answers(table: Table, edge: Edge) -> str:
+    """The kind of effect that the edge is an answer to; "" where its name does not tell."""
+    kinds = (effect.kind for effect in table.effects.values() if edge.event.startswith(f"{effect.kind}_"))
+    return max(kinds, key=len, default="") if edge.origin is Origin.REPLY else ""
+
+
+def _settled(table: Table, place: _Place) -> bool:
+    return settled(table, place.pair.snapshot(table))
+
+
+def _shortest(table: Table, here: _Place, goal: Callable[[_Place], bool], *, then: str = "") -> Path | None:
+    """The fewest edges from here to a place that is wanted, and the edge of the event ``then`` behind them."""
+    front: list[tuple[_Place, Path]] = [(here, ())]
     seen = {here}
-    for pair, path in front:  # grows while it is walked
-        if goal(pair):
-            return path + tuple(edge for edge, _ in moves_from(table, pair) if edge.event == then)
-        for edge, onward in moves_from(table, pair):
+    for place, path in front:  # grows while it is walked
+        if goal(place):
+            return path + tuple(edge for edge, _ in _steps(table, place) if edge.event == then)
+        for edge, onward in _steps(table, place):
             if onward not in seen:
                 seen.add(onward)
                 front.append((onward, (*path, edge)))

@@ -5,14 +5,15 @@ Nothing is judged here: check.py and the tests do that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import product
 
 from attrs import frozen
 
 from orderflow.lifecycle.facts import Value
+from orderflow.lifecycle.observe import observe
 from orderflow.lifecycle.table import Edge, Table
-from orderflow.vocabulary import Snapshot
+from orderflow.vocabulary import Applied, Observation, Origin, Snapshot
 
 
 @frozen(cache_hash=True)
@@ -69,6 +70,35 @@ def reachable(table: Table) -> Moves:
         moves[pair] = moves_from(table, pair)
         todo += [onward for _, onward in moves[pair]]
     return moves
+
+
+def within_reach(table: Table, snapshot: Snapshot, states: Collection[str]) -> bool:
+    """Whether events, be it an operator's, can still bring the order to one of the states, or it stands in one. In doubt they can: of
+    an order in a state, or under facts, that this lifecycle does not have, nothing is known."""
+    if snapshot.state in states or snapshot.state not in table.states:
+        return True
+    if any(snapshot.facts.get(name) not in values for name, values in table.facts.items()):
+        return True
+    front = [Pair(snapshot.state, tuple(snapshot.facts[name] for name in table.facts))]
+    seen = set(front)
+    for pair in front:  # grows while it is walked
+        for onward in _onward(table, pair):
+            if onward.state in states:
+                return True
+            if onward not in seen:
+                seen.add(onward)
+                front.append(onward)
+    return False
+
+
+def _onward(table: Table, pair: Pair) -> Iterator[Pair]:
+    yield from (onward for _, onward in moves_from(table, pair))
+    if any(edge.sets for edge in table.edges if edge.origin is Origin.OBSERVATION):
+        # a jump sets only the facts that all its paths set, so it may lead where no path does
+        for status in table.readings:
+            decision = observe(table, pair.snapshot(table), Observation(status, 0))
+            if isinstance(decision, Applied):
+                yield Pair(decision.snapshot.state, tuple(decision.snapshot.facts[name] for name in table.facts))
 
 
 def leading_to(moves: Moves, ends: Iterable[Pair]) -> frozenset[Pair]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from orderflow.errors import ConfigurationError
+from orderflow.exchange import base_url, secret
 
 _SHORTEST_KEY = 16
 
@@ -20,12 +21,13 @@ class SignedLinks:
     """Makes and checks tokens. ``keys``: key id -> secret (at least 16 bytes), the first one signs.
 
     Raises:
-        ConfigurationError: no key, a short key, or a key id that is no plain word.
+        ConfigurationError: no key, a short key, one with white space at an end, or a key id that is no plain word; a public URL that
+            is no absolute one, or has a user, query or fragment.
     """
 
     def __init__(self, public_url: str | None, keys: Mapping[str, str | bytes]) -> None:
-        self._public = public_url.rstrip("/") if public_url else None
-        self._keys = {kid: key.encode() if isinstance(key, str) else key for kid, key in keys.items()}
+        self._public = base_url("public_url", public_url) if public_url else None
+        self._keys = {kid: key if isinstance(key, bytes) else secret("link_keys", key).encode() for kid, key in keys.items()}
         if self._public is not None and not self._keys:
             raise ConfigurationError("link_keys: needed to sign our public URLs")
         for kid, key in self._keys.items():

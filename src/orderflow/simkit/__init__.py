@@ -7,12 +7,12 @@ Everything here knows HTTP and no provider. README.md is the guide.
 
 from __future__ import annotations
 
+from orderflow.serving import serve
 from orderflow.simkit.clock import SimClock
 from orderflow.simkit.deliveries import Deliveries, Delivery
 from orderflow.simkit.faults import Fault, Faults, matches
 from orderflow.simkit.journal import Near, Received, RequestJournal, mark_executed
 from orderflow.simkit.operations import Answer, Operation
-from orderflow.simkit.serving import serve
 from orderflow.simkit.simulator import Simulator
 from orderflow.simkit.switches import Switch
 from orderflow.simkit.views import Magic, OrderView

@@ -19,13 +19,13 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from orderflow.errors import InvalidInput, UnknownName
+from orderflow.serving import CLOSING, until
 from orderflow.simkit.events import Event
 from orderflow.simkit.faults import KINDS, Fault, matches
 from orderflow.simkit.journal import Received
 from orderflow.simkit.operations import document
 from orderflow.simkit.pages import Pages
 from orderflow.simkit.scenario import HTTP_SCENARIOS, http_fault
-from orderflow.simkit.serving import CLOSING, until
 
 if TYPE_CHECKING:
     from orderflow.simkit.simulator import Simulator

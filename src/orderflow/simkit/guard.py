@@ -11,11 +11,11 @@ from typing import Any
 from attrs import define, field
 
 from orderflow.errors import ConfigurationError
+from orderflow.serving import ABORT, CLOSE, CLOSING
 from orderflow.simkit.clock import SimClock
 from orderflow.simkit.faults import Fault, Faults
 from orderflow.simkit.journal import JOURNAL, ROW, Received, RequestJournal
 from orderflow.simkit.scenario import HEADER, HTTP_SCENARIOS, TAGS, HeaderScenarios, UnknownScenario
-from orderflow.simkit.serving import ABORT, CLOSE, CLOSING
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

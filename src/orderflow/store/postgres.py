@@ -88,7 +88,15 @@ _NEXT_DUE = (
     " (SELECT next_at FROM of_reads WHERE next_at IS NOT NULL AND provider = ANY($1::text[]) ORDER BY next_at LIMIT 1),"
     " (SELECT due_at FROM of_deadlines WHERE provider = ANY($2::text[]) ORDER BY due_at LIMIT 1))"
 )
-_PLAN = read_planned("SELECT id, provider, $2, $3, $4, $5, $6 FROM of_orders WHERE id = $1") + " RETURNING 1"
+# behind a lock on the order's row: what deletes the order must not miss the read
+_PLAN = read_planned("SELECT id, provider, $2, $3, $4, $5, $6 FROM of_orders WHERE id = $1 FOR KEY SHARE") + " RETURNING 1"
+_FORGET = (
+    "WITH gone AS (DELETE FROM of_listeners WHERE provider = $1 AND state = $2), owed AS MATERIALIZED"
+    " (SELECT order_id, version, n FROM of_effects WHERE owed AND name = $4 AND provider = $1 AND about = $2"
+    " ORDER BY order_id, version, n LIMIT $5 FOR UPDATE)"
+    " UPDATE of_effects x SET owed = false, why = $3 FROM owed"
+    " WHERE x.order_id = owed.order_id AND x.version = owed.version AND x.n = owed.n RETURNING 1"
+)
 _FOUND = (
     f"{SHOW} WHERE ($1 = '' OR provider = $1) AND ($2 = '' OR state = $2) AND ($3::double precision IS NULL OR entered_at < $3)"
     " ORDER BY CASE WHEN $3::float8 IS NULL THEN -created_at ELSE entered_at END, id LIMIT $4"
@@ -215,7 +223,7 @@ class PostgresStore:
         """See ``Store.sweep_inbox``."""
         return await self._link.run(lambda session: retention.sweep_inbox(session, after, limit))
 
-    async def redact(self, order: Order, row: JournalRow) -> bool:
+    async def redact(self, order: Order, row: JournalRow) -> str | None:
         """See ``Store.redact``."""
         return await self._link.run(lambda session: retention.redact(session, order, row))
 
@@ -318,6 +326,15 @@ class PostgresStore:
     async def listeners(self) -> frozenset[tuple[str, str]]:
         """See ``Store.listeners``."""
         return frozenset(tuple(row) for row in await self._link.fetch("SELECT provider, state FROM of_listeners"))
+
+    async def tellings(self) -> dict[tuple[str, str], int]:
+        """See ``Store.tellings``."""
+        query = "SELECT provider, about, count(*) FROM of_effects WHERE owed AND name = $1 GROUP BY 1, 2"
+        return {(provider, state): count for provider, state, count in await self._link.fetch(query, TELL_HOST)}
+
+    async def forget(self, provider: str, state: str, why: str, limit: int) -> int:
+        """See ``Store.forget``."""
+        return len(await self._link.fetch(_FORGET, provider, state, carried(why), TELL_HOST, limit))
 
 
 def _order(row: Any) -> Order:

@@ -1,6 +1,6 @@
 """How decisions are written to PostgreSQL: one statement for one or many, which is one implicit transaction.
 
-What may live here: the SQL of load and commit, and the arrays that feed it. Who shares a statement is postgres_group.py.
+What may live here: the SQL of load and commit, and the JSON that feeds it. Who shares a statement is postgres_group.py.
 
 The order of the parts is the point. The order's row is locked *first*, and only where its version still is the one that was judged;
 then what makes the event one of a kind is taken (its deadline deleted, its inbox key inserted); only behind both is anything else
@@ -10,13 +10,13 @@ Who lost a race is missing from the answer, and has written nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 
-from orderflow.records import TELL_HOST, Commit, DueDeadline, InboxKey, Order, ReadAt, ReadForward, ReadPlan, Receipt
+from orderflow.records import TELL_HOST, Commit, DueDeadline, InboxKey, JournalRow, Order, ReadAt, ReadForward, ReadPlan, Receipt
 from orderflow.store import rows
 from orderflow.vocabulary import FLAGGED, Applied
 
@@ -25,58 +25,70 @@ _FLAGGED = ", ".join(f"'{reason.value}'" for reason in sorted(FLAGGED))
 _IS_FLAGGED = (
     f"(SELECT true FROM of_refusals r WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ({_FLAGGED}) LIMIT 1) IS NOT NULL"
 )
-SHOW = f"SELECT {rows.ORDER}, {_IS_FLAGGED} FROM of_orders o"
-LOOK_ONE = (
-    f"SELECT {rows.ORDER}, {_IS_FLAGGED}, EXISTS (SELECT FROM of_inbox i WHERE i.origin = $2 AND i.key = $3),"
-    " EXISTS (SELECT FROM of_deadlines d WHERE d.order_id = $1 AND d.name = $4 AND d.version = $5) FROM of_orders o WHERE id = $1"
-)
-"""An order, whether the event was heard before, whether its deadline is still armed; no row: no such order."""
-LOOK = (
-    f"SELECT {', '.join(f'o.{name}' for name in rows.ORDER.split(', '))}, {_IS_FLAGGED},"
-    " (SELECT true FROM of_inbox i WHERE i.origin = a.origin AND i.key = a.key) IS NOT NULL,"
-    " (SELECT true FROM of_deadlines d WHERE d.order_id = a.id AND d.name = a.deadline AND d.version = a.armed) IS NOT NULL"
-    " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[]) WITH ORDINALITY AS a (id, origin, key, deadline, armed, n)"
-    " LEFT JOIN of_orders o ON o.id = a.id ORDER BY a.n"
-)
-"""The same of many: one row an event, in their order; of NULLs, where there is no such order."""
-
+SHOW_ORDER = f"SELECT {', '.join(f'o.{name}' for name in rows.ORDER.split(', '))}, {_IS_FLAGGED}"
+SHOW = f"{SHOW_ORDER} FROM of_orders o"
 MOVED, KEYED, REFUSED, ARMED, EFFECTS, READ = "moved", "keyed", "refused", "armed", "effects", "read"
 PARTS = (MOVED, KEYED, REFUSED, ARMED, EFFECTS, READ)
 """What a commit may write beside locking its order; a statement holds only the parts that one of its commits needs."""
 
 _COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {  # one value a commit; NULL where this commit does not need the part
     "": (("id", "text"), ("version", "integer"), ("at", "double precision")),
-    MOVED: (
-        ("state", "text"),
-        ("new_version", "integer"),
-        ("facts", "json"),
-        ("data", "json"),
-        ("entered_at", "double precision"),
-    ),
+    MOVED: (("state", "text"), ("new_version", "integer"), ("facts", "json"), ("data", "json"), ("enters", "boolean")),
     KEYED: (("origin", "text"), ("key", "text")),
     REFUSED: (("event", "text"), ("said_by", "text"), ("in_state", "text"), ("reason", "text"), ("detail", "text")),
     ARMED: (("deadline", "text"), ("armed", "integer"), ("rearm", "boolean")),
     EFFECTS: (("done_version", "integer"), ("done_n", "integer"), ("drop_to", "integer")),
-    READ: (("plan", "text"), ("next_at", "double precision"), ("tries", "integer"), ("spacing", "double precision"), ("provider", "text")),
+    READ: (("plan", "text"), ("next_at", "double precision"), ("tries", "integer"), ("spacing", "double precision")),
 }
-_LISTS: tuple[tuple[str, str, str, tuple[str, ...], str], ...] = (  # any number of rows a commit: part, table, columns, their types, end
-    (MOVED, "of_journal", rows.JOURNAL, ("text", "integer", "text", "text", "text", "text", "text", "double precision", "text"), ""),
-    (
+
+
+@frozen
+class _Listed:
+    """Any number of rows a commit. ``columns``: what each row brings; ``own``: what it has of its order and commit."""
+
+    part: str
+    table: str
+    columns: tuple[tuple[str, str], ...]
+    own: tuple[tuple[str, str], ...]
+    end: str = ""
+
+
+_JOURNAL = (("version", "integer"), ("event", "text"), ("origin", "text"), ("source", "text"), ("target", "text"), ("kind", "text"))
+_LISTS = (
+    _Listed(MOVED, "of_journal", (*_JOURNAL, ("at", "double precision"), ("note", "text")), (("order_id", "k.id"),)),
+    _Listed(
         MOVED,
         "of_effects",
-        "order_id, version, n, name, about, provider, run_at, trace",
-        ("text", "integer", "integer", "text", "text", "text", "double precision", "text"),
-        "",
+        (("version", "integer"), ("n", "integer"), ("name", "text"), ("about", "text"), ("trace", "text")),
+        (("order_id", "k.id"), ("provider", "k.provider"), ("run_at", "k.at")),
     ),
-    (
+    _Listed(
         ARMED,
         "of_deadlines",
-        "order_id, name, provider, version, due_at",
-        ("text", "text", "text", "integer", "double precision"),
+        (("name", "text"), ("version", "integer"), ("due_at", "double precision")),
+        (("order_id", "k.id"), ("provider", "k.provider")),
         " ON CONFLICT (order_id, name) DO UPDATE SET provider = excluded.provider, version = excluded.version, due_at = excluded.due_at",
     ),
 )
-_MINE = "(x.order_id IN (SELECT id FROM k)) IS TRUE"  # so spelt it is one hash look-up a row, never a join of two lists
+
+
+@lru_cache
+def look(*, alone: bool, armed: bool) -> str:
+    """The look at an order: its columns, whether it is flagged, whether the event was heard before, whether its deadline is still armed
+    (asked only where one is ``armed``). ``alone``: of one, with plain values; else of many, with an array a column and one row an event,
+    in their order. No row, or one of NULLs: there is no such order."""
+    heard, still = "(SELECT true FROM of_inbox i WHERE i.origin = {} AND i.key = {}) IS NOT NULL", "false"
+    if armed:
+        still = "(SELECT true FROM of_deadlines d WHERE d.order_id = {} AND d.name = {} AND d.version = {}) IS NOT NULL"
+    if alone:
+        return f"{SHOW_ORDER}, {heard.format('$2', '$3')}, {still.format('$1', '$4', '$5')} FROM of_orders o WHERE id = $1"
+    given = ["$1::text[]", "$2::text[]", "$3::text[]", *(["$4::text[]", "$5::integer[]"] if armed else [])]
+    names = ["id", "origin", "key", *(["deadline", "armed"] if armed else [])]
+    return (
+        f"{SHOW_ORDER}, {heard.format('a.origin', 'a.key')}, {still.format('a.id', 'a.deadline', 'a.armed')}"
+        f" FROM unnest({', '.join(given)}) WITH ORDINALITY AS a ({', '.join(names)}, n) LEFT JOIN of_orders o ON o.id = a.id ORDER BY a.n"
+    )
+
 
 _ALLOWED = "least(r.last_at, excluded.planned_at) + excluded.spacing"  # a clock that was ahead must not silence the reads
 _READ_PLANNED = (
@@ -94,17 +106,15 @@ def read_planned(source: str) -> str:
     return _READ_PLANNED.format(source=source, allowed=_ALLOWED)
 
 
-@frozen
+@define(eq=False)
 class Write:
     """A judged event on its way into the database."""
 
     order: Order
-    key: InboxKey | None
     commit: Commit
-    deadline: DueDeadline | None
     after: Order
     values: dict[str, tuple[Any, ...]]  # part -> one value a column
-    lists: tuple[list[tuple[Any, ...]], list[tuple[Any, ...]], list[tuple[Any, ...]]]  # journal, effects, deadlines
+    lists: tuple[Sequence[tuple[Any, ...]], ...]  # the rows of each of _LISTS
 
     @property
     def receipt(self) -> Receipt:
@@ -113,19 +123,19 @@ class Write:
 
 
 def write_of(order: Order, key: InboxKey | None, commit: Commit, deadline: DueDeadline | None) -> Write:
-    """Everything that one commit needs, dumped already: what cannot be dumped raises here, and hurts no other."""
+    """Everything that one commit writes; facts and data are dumped already: what cannot be dumped raises here, and hurts no other."""
     values: dict[str, tuple[Any, ...]] = {"": (order.id, order.version, commit.at)}
-    after, journal, effects = order, [], []
+    after = order
+    journal: Sequence[tuple[Any, ...]] = ()
     if isinstance(commit.decision, Applied):
         snapshot = commit.decision.snapshot
-        entered = order.entered_at if snapshot.state == order.state else commit.at
-        after = Order(order.id, order.provider, order.key, snapshot, order.created_at, entered)
-        values[MOVED] = (snapshot.state, snapshot.version, rows.dump(snapshot.facts), rows.dump(snapshot.data), entered)
-        journal = [(*row[:-1], carried(row[-1])) for row in map(rows.journal_values, commit.journal)]  # a note may quote the provider
-        effects = [(order.id, one.version, one.n, one.name, one.about, order.provider, commit.at, one.trace) for one in commit.effects]
+        enters = snapshot.state != order.state
+        after = Order(order.id, order.provider, order.key, snapshot, order.created_at, commit.at if enters else order.entered_at)
+        values[MOVED] = (snapshot.state, snapshot.version, *rows.changed(order.snapshot, snapshot), enters)
+        journal = [step_values(row) for row in commit.journal]
     if commit.refusal is not None:
         said = commit.refusal
-        values[REFUSED] = (carried(said.event), said.origin.value, said.state, said.reason.value, carried(said.detail))
+        values[REFUSED] = (carried(said.event), said.origin, said.state, said.reason, carried(said.detail))
         after = evolve(after, flagged=order.flagged or said.reason in FLAGGED)
     if commit.deadlines is not None or deadline is not None:
         values[ARMED] = (*((deadline.name, deadline.version) if deadline else (None, None)), commit.deadlines is not None)
@@ -133,11 +143,17 @@ def write_of(order: Order, key: InboxKey | None, commit: Commit, deadline: DueDe
         done = commit.effect_done
         values[EFFECTS] = (*((done.version, done.n) if done else (None, None)), order.version if commit.drop_effects else None)
     if commit.read is not None:
-        values[READ] = (*_plan(commit.read), order.provider)
+        values[READ] = _plan(commit.read)
     if key is not None and commit.remember:
         values[KEYED] = (key.origin, carried(key.key))
-    deadlines = [(order.id, name, order.provider, after.version, due) for name, due in commit.deadlines or ()]
-    return Write(order, key, commit, deadline, after, values, (journal, effects, deadlines))
+    owed = [(one.version, one.n, one.name, one.about, one.trace) for one in commit.effects]
+    deadlines = [(name, after.version, due) for name, due in commit.deadlines or ()]
+    return Write(order, commit, after, values, (journal, owed, deadlines))
+
+
+def step_values(row: JournalRow) -> tuple[Any, ...]:
+    """A journal row but for its order, as it is stored."""
+    return (*rows.journal_values(row)[1:-1], carried(row.note))  # a note may quote the provider
 
 
 def _plan(plan: ReadPlan) -> tuple[Any, ...]:
@@ -155,10 +171,10 @@ def carried(value: Any) -> Any:
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
-def together(writes: Sequence[Write]) -> tuple[str, list[Any]]:
+def together(writes: Sequence[Write]) -> tuple[str, Sequence[Any]]:
     """The one statement that commits these, at most one an order, and its values. It answers with the ids of those that won.
 
-    One write goes as plain values, several as an array a column: for one, arrays would cost more than all that it writes.
+    One goes as plain values; several as one JSON text, for an array a column would cost the client twice as much to encode.
     """
     needed = set().union(*(write.values for write in writes))
     parts = tuple(part for part in PARTS if part in needed)
@@ -167,38 +183,35 @@ def together(writes: Sequence[Write]) -> tuple[str, list[Any]]:
         values = [value for part in ("", *parts) for value in write.values[part]]
         values += [value for listed in write.lists for row in listed for value in row]
         return statement(parts, tuple(map(len, write.lists))), values
-    arrays: list[Any] = []
-    for part in ("", *parts):
-        blank = (None,) * len(_COLUMNS[part])
-        arrays += _turned((write.values.get(part, blank) for write in writes), len(blank))
-    for which, (part, _, _, types, _) in enumerate(_LISTS):
-        if part in needed:
-            arrays += _turned((row for write in writes for row in write.lists[which]), len(types))
-    return statement(parts), arrays
-
-
-def _turned(found: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    columns = list(map(list, zip(*found, strict=True)))
-    return columns or [[] for _ in range(width)]
+    blanks = [(part, (None,) * len(_COLUMNS[part])) for part in ("", *parts)]
+    documents = []
+    for write in writes:
+        document: list[Any] = []
+        for part, blank in blanks:
+            document += write.values.get(part, blank)
+        document += write.lists
+        documents.append(document)
+    return statement(parts), (rows.dump(documents),)
 
 
 @lru_cache
 def statement(parts: tuple[str, ...], counts: tuple[int, ...] | None = None) -> str:
-    """The statement with these parts (see the module's docstring for their order), fed with an array a column; or, where it is told
-    how many rows each list has, with plain values of one commit."""
+    """The statement with these parts (see the module's docstring for their order), fed with a JSON array of commits; or, where it is
+    told how many rows each list has, with the plain values of one."""
     given = [column for part in ("", *parts) for column in _COLUMNS[part]]
-    names = ", ".join(name for name, _ in given)
     if counts is None:
-        fed = f"SELECT * FROM unnest({_marks([kind for _, kind in given], 1, '[]')}) AS c ({names})"
+        fed = [f"(v->>{n})::{kind} AS {name}" for n, (name, kind) in enumerate(given)]
+        fed += [f"v->{n} AS list{which}" for which, n in enumerate(range(len(given), len(given) + len(_LISTS)))]
+        steps = [
+            f"c AS (SELECT {', '.join(fed)} FROM jsonb_array_elements($1::jsonb) AS e (v))",
+            # by id: two batches that share orders queue up instead of locking each other out
+            "l AS MATERIALIZED (SELECT c.*, o.provider FROM (SELECT * FROM c ORDER BY id) c,"
+            " LATERAL (SELECT provider FROM of_orders o WHERE o.id = c.id AND o.version = c.version FOR UPDATE) o)",
+        ]
     else:
-        fed = f"SELECT * FROM (VALUES ({_marks([kind for _, kind in given], 1)})) AS c ({names})"
-    steps = [
-        f"c AS ({fed})",
-        # by id: two batches that share orders queue up instead of locking each other out
-        "l AS MATERIALIZED (SELECT c.* FROM (SELECT * FROM c ORDER BY id) c,"
-        " LATERAL (SELECT FROM of_orders o WHERE o.id = c.id AND o.version = c.version FOR UPDATE) o)",
-        *_taken(parts),
-    ]
+        fed = [f"${n}::{kind} AS {name}" for n, (name, kind) in enumerate(given, 1)]
+        steps = [f"l AS MATERIALIZED (SELECT {', '.join(fed)}, provider FROM of_orders o WHERE o.id = $1 AND o.version = $2 FOR UPDATE)"]
+    steps += _taken(parts, alone=counts is not None)
     for part in parts:
         steps += _written(part)
     steps += _listed(parts, counts, len(given) + 1)
@@ -206,28 +219,30 @@ def statement(parts: tuple[str, ...], counts: tuple[int, ...] | None = None) -> 
 
 
 def _listed(parts: tuple[str, ...], counts: tuple[int, ...] | None, after: int) -> list[str]:
-    """The lists that have rows, their values numbered from ``after``."""
+    """The lists: of each commit in k its own, or, where they are counted, those that have rows, their values numbered from ``after``."""
     steps: list[str] = []
-    for which, (part, table, columns, types, end) in enumerate(_LISTS):
-        if part not in parts or (counts is not None and not counts[which]):
+    for which, listed in enumerate(_LISTS):
+        if listed.part not in parts or (counts is not None and not counts[which]):
             continue
+        names = [name for name, _ in listed.columns]
         if counts is None:
-            fed = f"unnest({_marks(types, after, '[]')})"
-            after += len(types)
+            brought = [f"(x->>{n})::{kind}" for n, (_, kind) in enumerate(listed.columns)]
+            source = f"jsonb_array_elements(list{which}) AS e (x)"
         else:
-            fed = f"(VALUES {', '.join(f'({_marks(types, after + n * len(types))})' for n in range(counts[which]))})"
-            after += counts[which] * len(types)
-        chosen = f"SELECT {columns} FROM {fed} AS x ({columns}) WHERE {_MINE}"
-        steps.append(f"x{which} AS (INSERT INTO {table} ({columns}) {chosen}{end})")
+            brought = [f"x.{name}" for name in names]
+            marks = []
+            for _ in range(counts[which]):
+                marks.append(f"({', '.join(f'${n}::{kind}' for n, (_, kind) in enumerate(listed.columns, after))})")
+                after += len(names)
+            source = f"(VALUES {', '.join(marks)}) AS x ({', '.join(names)})"
+        into = ", ".join([*(name for name, _ in listed.own), *names])
+        chosen = ", ".join([*(value for _, value in listed.own), *brought])
+        steps.append(f"x{which} AS (INSERT INTO {listed.table} ({into}) SELECT {chosen} FROM k, {source}{listed.end})")
     return steps
 
 
-def _marks(types: Sequence[str], first: int, suffix: str = "") -> str:
-    return ", ".join(f"${n}::{kind}{suffix}" for n, kind in enumerate(types, first))
-
-
-def _taken(parts: tuple[str, ...]) -> list[str]:
-    """From the locked rows (l) to those whose event is one of a kind (k)."""
+def _taken(parts: Sequence[str], *, alone: bool) -> list[str]:
+    """From the locked rows (l) to those whose event is one of a kind (k); ``alone``: there is one, and it has what its parts say."""
     steps, held = [], "l"
     if ARMED in parts:
         steps += [
@@ -240,7 +255,9 @@ def _taken(parts: tuple[str, ...]) -> list[str]:
         steps += [
             f"i AS (INSERT INTO of_inbox (origin, key, order_id, at) SELECT origin, key, id, at FROM {held} WHERE key IS NOT NULL"
             " ON CONFLICT DO NOTHING RETURNING order_id)",
-            f"k AS MATERIALIZED (SELECT * FROM {held} WHERE key IS NULL OR id IN (SELECT order_id FROM i))",
+            f"k AS MATERIALIZED (SELECT {held}.* FROM {held}, i)"
+            if alone
+            else f"k AS MATERIALIZED (SELECT * FROM {held} WHERE key IS NULL OR id IN (SELECT order_id FROM i))",
         ]
     else:
         steps.append(f"k AS MATERIALIZED (SELECT * FROM {held})")
@@ -251,8 +268,9 @@ def _written(part: str) -> list[str]:
     """What a part writes for the rows in k, beside its lists."""
     if part == MOVED:
         return [
-            "u AS (UPDATE of_orders o SET state = k.state, version = k.new_version, facts = k.facts, data = k.data,"
-            " entered_at = k.entered_at FROM k WHERE o.id = k.id AND k.state IS NOT NULL)",
+            "u AS (UPDATE of_orders o SET state = k.state, version = k.new_version, facts = coalesce(k.facts, o.facts),"
+            " data = coalesce(k.data, o.data), entered_at = CASE WHEN k.enters THEN k.at ELSE o.entered_at END"
+            " FROM k WHERE o.id = k.id AND k.state IS NOT NULL)",
         ]
     if part == REFUSED:
         return [

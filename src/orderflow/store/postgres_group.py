@@ -19,7 +19,7 @@ from attrs import define, field
 from orderflow.errors import OperationalError, UnknownName
 from orderflow.records import DueDeadline, InboxKey, Judge, Receipt
 from orderflow.store import rows
-from orderflow.store.postgres_commit import LOOK, LOOK_ONE, Write, carried, together, write_of
+from orderflow.store.postgres_commit import Write, carried, look, step_values, together, write_of
 from orderflow.store.postgres_link import Backoff, Kept, Link, Lost, Session, has_collided, is_lost, told
 from orderflow.store.writer import NotOpen
 from orderflow.vocabulary import Applied, Ignored, Reason
@@ -77,6 +77,7 @@ class Group:
         self._lanes: dict[str, deque[Unit]] = {}  # order -> what waits, and is being committed
         self._ready: deque[str] = deque()  # orders of which nothing is being committed
         self._rounds: set[asyncio.Task[None]] = set()
+        self._pausing = 0  # rounds that look again in a moment
         self._closed = True
 
     def open(self) -> None:
@@ -108,7 +109,7 @@ class Group:
             await asyncio.wait(self._rounds)
 
     def _begin(self) -> None:
-        if self._ready and len(self._rounds) < self._width:
+        if self._ready and not self._pausing and len(self._rounds) < self._width:
             task = asyncio.create_task(self._round(), context=Context())  # it works for many: no caller's trace is its own
             self._rounds.add(task)
             task.add_done_callback(self._ended)
@@ -127,7 +128,11 @@ class Group:
                 rounds += 1
                 if rounds % _MOST_ON_END == 0:
                     await kept.give_back()  # others wait for a connection too
-                await asyncio.sleep(0)  # who was answered may ask again at once, and share the next
+                self._pausing += 1
+                try:
+                    await asyncio.sleep(0)  # who was answered may ask again at once, and share the next
+                finally:
+                    self._pausing -= 1
         finally:
             await kept.give_back()
 
@@ -145,11 +150,12 @@ class Group:
             self._release(names)
 
     def _share(self) -> list[str]:
-        """What this round takes: everything, or its share where another round could be deciding while this one is written."""
+        """What this round takes: everything, or its share, so that one round is decided here while another is written there. Shares
+        are of all that wait or are under way: of what waits alone, callers that ask again as soon as they are answered would end up in
+        one round."""
         count = len(self._ready)
-        if count >= _WORTH_SPLITTING:
-            idle = self._width - len(self._rounds)
-            count = -(-count // (idle + 1))
+        if len(self._lanes) >= _WORTH_SPLITTING:
+            count = min(count, -(-len(self._lanes) // self._width))
         return [self._ready.popleft() for _ in range(min(count, _MOST_PER_COMMIT))]
 
     def _release(self, names: Sequence[str]) -> None:
@@ -226,18 +232,7 @@ async def _written(session: Session, writes: Sequence[Write], enlister: Enlister
 
 async def _judged(session: Session, units: Sequence[Unit]) -> list[tuple[Unit, Write]]:
     """What each unit wants to write; those that want nothing, or cannot, are settled."""
-    asked = [
-        (
-            unit.order_id,
-            *((unit.key.origin, carried(unit.key.key)) if unit.key else (None, None)),
-            *((unit.deadline.name, unit.deadline.version) if unit.deadline else (None, None)),
-        )
-        for unit in units
-    ]
-    if len(asked) == 1:
-        found = await session.fetch(LOOK_ONE, *asked[0]) or [_NOT_FOUND]
-    else:
-        found = await session.fetch(LOOK, *map(list, zip(*asked, strict=True))) if asked else []
+    found = await _looked(session, units) if units else []
     writes: list[tuple[Unit, Write]] = []
     for unit, row in zip(units, found, strict=True):
         try:
@@ -250,6 +245,18 @@ async def _judged(session: Session, units: Sequence[Unit]) -> list[tuple[Unit, W
         else:
             unit.settle(judged)
     return writes
+
+
+async def _looked(session: Session, units: Sequence[Unit]) -> list[Any]:
+    armed = any(unit.deadline for unit in units)
+    asked: list[tuple[Any, ...]] = []
+    for unit in units:
+        key = (unit.key.origin, carried(unit.key.key)) if unit.key else (None, None)
+        deadline = (unit.deadline.name, unit.deadline.version) if unit.deadline else (None, None)
+        asked.append((unit.order_id, *key, *deadline) if armed else (unit.order_id, *key))
+    if len(asked) == 1:
+        return await session.fetch(look(alone=True, armed=armed), *asked[0]) or [_NOT_FOUND]
+    return await session.fetch(look(alone=False, armed=armed), *map(list, zip(*asked, strict=True)))
 
 
 def _judge(unit: Unit, row: Sequence[Any]) -> Write | Receipt:
@@ -269,7 +276,7 @@ async def _recognise(session: Session, unit: Unit) -> None:
     """Settle a unit one of whose lost writes was committed after all: its step stands in the journal, word for word."""
     for ghost in unit.ghosts:
         if isinstance(ghost.commit.decision, Applied):
-            wanted = ghost.lists[0][0]
+            wanted = (ghost.order.id, *step_values(ghost.commit.journal[0]))
             found = await session.fetch(_STEP_AT, *wanted[:2])
             if found and tuple(found[0]) == wanted:
                 unit.settle(ghost.receipt)

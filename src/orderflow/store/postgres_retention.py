@@ -47,7 +47,7 @@ _SWEEP = (
     " SELECT origin, key FROM page ORDER BY origin, key OFFSET $3 - 1"
 )
 _SWAP = "UPDATE of_orders SET version = $2, data = $3::json WHERE id = $1"
-_OWED = "SELECT 1 FROM of_effects WHERE order_id = $1 AND owed LIMIT 1"
+_NEEDED = "SELECT name FROM of_effects WHERE order_id = $1 AND (owed OR (in_flight AND run_at > $2)) LIMIT 1"
 _EMPTY = (
     "WITH j AS (UPDATE of_journal SET note = '' WHERE order_id = $1 AND note <> ''),"
     " r AS (UPDATE of_refusals SET detail = '' WHERE order_id = $1),"
@@ -80,13 +80,14 @@ async def sweep_inbox(session: Session, after: tuple[str, str], limit: int) -> t
     return (last[0][0], last[0][1]) if last else None
 
 
-async def redact(session: Session, order: Order, row: JournalRow) -> bool:
+async def redact(session: Session, order: Order, row: JournalRow) -> str | None:
     """See ``Store.redact``."""
     async with session.connection.transaction():
-        locked = await session.fetch(_LOCK, [order.id], [row.version - 1])
-        if not locked or await session.fetch(_OWED, order.id):
-            return False
+        if not await session.fetch(_LOCK, [order.id], [row.version - 1]):
+            return ""
+        if found := await session.fetch(_NEEDED, order.id, row.at):
+            return str(found[0][0])
         await session.fetch(_SWAP, order.id, order.version, rows.dump(order.snapshot.data))
         await session.fetch(_EMPTY, order.id, carried(f"{order.provider}:{order.key}"))
         await session.fetch(_ROW, *map(carried, rows.journal_values(row)))
-    return True
+    return None

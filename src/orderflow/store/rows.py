@@ -18,9 +18,15 @@ _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 _DECODE = json.JSONDecoder().raw_decode  # what we dumped has nothing around it
 
 
-def dump(mapping: Mapping[str, Any]) -> str:
-    """A JSON object, compact."""
-    return _ENCODE(mapping)
+def dump(value: Mapping[str, Any] | Sequence[Any]) -> str:
+    """As JSON, compact, in ASCII."""
+    return _ENCODE(value)
+
+
+def changed(before: Snapshot, after: Snapshot) -> tuple[str | None, str | None]:
+    """Facts and data as they are to be written; None: as they were, for most moves touch neither."""
+    facts = None if after.facts is before.facts else dump(after.facts)
+    return facts, None if after.data is before.data else dump(after.data)
 
 
 def order(row: Sequence[Any], flagged: bool = False) -> Order:
@@ -58,7 +64,7 @@ def journal_values(row: JournalRow) -> tuple[Any, ...]:
         row.order_id,
         row.version,
         row.event,
-        row.origin.value,
+        row.origin._value_,  # ``value`` is a descriptor in Python, and slow
         row.source,
         row.target,
         row.kind,

@@ -34,16 +34,18 @@ from orderflow.store import sqlite_retention as retention
 from orderflow.store.sqlite_commit import apply, plan_read
 from orderflow.store.sqlite_schema import connect, prepare
 from orderflow.store.writer import NotOpen, Writer
-from orderflow.vocabulary import FLAGGED, Ignored, Reason
+from orderflow.vocabulary import FLAGGED, Applied, Ignored, Reason
 
 T = TypeVar("T")
 _FLAGGED = ", ".join(f"'{reason.value}'" for reason in sorted(FLAGGED))
+_COLUMNS = len(rows.ORDER.split(", "))
 _IS_FLAGGED = f"EXISTS (SELECT 1 FROM of_refusals r WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ({_FLAGGED}))"
 _SHOW = f"SELECT {rows.ORDER}, {_IS_FLAGGED} FROM of_orders o"
 _LOAD = f"{_SHOW} WHERE id = ?"
 _HEARD = "EXISTS (SELECT 1 FROM of_inbox i WHERE i.origin = ? AND i.key = ?)"
 _ARMED = "EXISTS (SELECT 1 FROM of_deadlines d WHERE d.order_id = o.id AND d.name = ? AND d.version = ?)"
-_LOOK = f"SELECT {rows.ORDER}, {_IS_FLAGGED}, {_HEARD}, {_ARMED} FROM of_orders o WHERE id = ?"
+_LOOK = f"SELECT {rows.ORDER}, {_HEARD} FROM of_orders o WHERE id = ?"
+_LOOK_ARMED = f"SELECT {rows.ORDER}, {_HEARD}, {_ARMED} FROM of_orders o WHERE id = ?"
 
 
 class SqliteStore:
@@ -127,20 +129,24 @@ class SqliteStore:
     async def commit(self, order_id: str, key: InboxKey | None, judge: Judge, deadline: DueDeadline | None = None) -> Receipt:
         """See ``Store.commit``."""
 
-        heard = (key.origin, key.key) if key else (None, None)
-        armed = (deadline.name, deadline.version) if deadline else (None, None)
+        query, values = _LOOK, (*((key.origin, key.key) if key else (None, None)), order_id)
+        if deadline is not None:
+            query, values = _LOOK_ARMED, (*values[:-1], deadline.name, deadline.version, order_id)
 
         def work(connection: sqlite3.Connection) -> Receipt:
-            found = connection.execute(_LOOK, (*heard, *armed, order_id)).fetchone()
+            found = connection.execute(query, values).fetchone()
             if found is None:
                 raise UnknownName("order", order_id)
-            *columns, flagged, is_heard, is_armed = found
-            order = rows.order(columns, bool(flagged))
-            if is_heard:
-                return Receipt(Ignored(Reason.DUPLICATE, order.state), order)
-            if deadline is not None and not is_armed:
-                return Receipt(Ignored(Reason.STALE, order.state, f"{deadline.name} was disarmed meanwhile"), order)
-            return apply(connection, order, key, judge(order), deadline.name if deadline else "")
+            order = rows.order(found[:_COLUMNS])
+            if found[_COLUMNS]:
+                return Receipt(Ignored(Reason.DUPLICATE, order.state), _load(connection, order_id))
+            if deadline is not None and not found[-1]:
+                detail = f"{deadline.name} was disarmed meanwhile"
+                return Receipt(Ignored(Reason.STALE, order.state, detail), _load(connection, order_id))
+            commit = judge(order)
+            if not isinstance(commit.decision, Applied):  # one that moves is not flagged, and most do
+                order = _load(connection, order_id)
+            return apply(connection, order, key, commit, deadline.name if deadline else "")
 
         return await self._writer.submit(work, order_id)
 
@@ -210,7 +216,7 @@ class SqliteStore:
         """See ``Store.sweep_inbox``."""
         return await self._writer.submit(lambda connection: retention.sweep_inbox(connection, after, limit))
 
-    async def redact(self, order: Order, row: JournalRow) -> bool:
+    async def redact(self, order: Order, row: JournalRow) -> str | None:
         """See ``Store.redact``."""
         return await self._writer.submit(lambda connection: retention.redact(connection, order, row), order.id)
 
@@ -329,6 +335,23 @@ class SqliteStore:
         """See ``Store.listeners``."""
         query = "SELECT provider, state FROM of_listeners"
         return frozenset(await self._read(lambda connection: connection.execute(query).fetchall()))
+
+    async def tellings(self) -> dict[tuple[str, str], int]:
+        """See ``Store.tellings``."""
+        query = "SELECT provider, about, count(*) FROM of_effects WHERE owed = 1 AND name = ? GROUP BY 1, 2"
+        found = await self._read(lambda connection: connection.execute(query, (TELL_HOST,)).fetchall())
+        return {(provider, state): count for provider, state, count in found}
+
+    async def forget(self, provider: str, state: str, why: str, limit: int) -> int:
+        """See ``Store.forget``."""
+        owed = "SELECT order_id, version, n FROM of_effects WHERE owed = 1 AND name = ? AND provider = ? AND about = ? LIMIT ?"
+        end = f"UPDATE of_effects SET owed = 0, why = ? WHERE (order_id, version, n) IN ({owed})"
+
+        def work(connection: sqlite3.Connection) -> int:
+            connection.execute("DELETE FROM of_listeners WHERE provider = ? AND state = ?", (provider, state))
+            return connection.execute(end, (why, TELL_HOST, provider, state, limit)).rowcount
+
+        return await self._writer.submit(work)
 
 
 def _marks(values: Collection[object]) -> str:

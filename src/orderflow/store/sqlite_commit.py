@@ -10,7 +10,10 @@ from orderflow.records import TELL_HOST, Commit, InboxKey, Order, ReadAt, ReadFo
 from orderflow.store import rows
 from orderflow.vocabulary import FLAGGED, Applied
 
-_MOVE = "UPDATE of_orders SET state = ?, version = ?, facts = ?, data = ?, entered_at = ? WHERE id = ? AND version = ?"
+_MOVE = (
+    "UPDATE of_orders SET state = ?, version = ?, facts = coalesce(?, facts), data = coalesce(?, data), entered_at = ?"
+    " WHERE id = ? AND version = ?"
+)
 _JOURNAL = f"INSERT INTO of_journal ({rows.JOURNAL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _EFFECT = "INSERT INTO of_effects (order_id, version, n, name, about, provider, run_at, trace) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _DEADLINE = "INSERT OR REPLACE INTO of_deadlines (order_id, name, provider, version, due_at) VALUES (?, ?, ?, ?, ?)"
@@ -68,15 +71,8 @@ def _move(connection: sqlite3.Connection, order: Order, commit: Commit) -> Order
     assert isinstance(commit.decision, Applied)
     snapshot = commit.decision.snapshot
     entered = order.entered_at if snapshot.state == order.state else commit.at
-    values = (
-        snapshot.state,
-        snapshot.version,
-        rows.dump(snapshot.facts),
-        rows.dump(snapshot.data),
-        entered,
-        order.id,
-        order.version,
-    )
+    changed = rows.changed(order.snapshot, snapshot)
+    values = (snapshot.state, snapshot.version, *changed, entered, order.id, order.version)
     if connection.execute(_MOVE, values).rowcount != 1:
         raise LostRace
     connection.executemany(_JOURNAL, [rows.journal_values(row) for row in commit.journal])

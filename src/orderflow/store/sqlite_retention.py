@@ -44,16 +44,17 @@ def sweep_inbox(connection: sqlite3.Connection, after: tuple[str, str], limit: i
     return (page[-1][0], page[-1][1]) if len(page) == limit else None
 
 
-def redact(connection: sqlite3.Connection, order: Order, row: JournalRow) -> bool:
+def redact(connection: sqlite3.Connection, order: Order, row: JournalRow) -> str | None:
     """See ``Store.redact``."""
-    if connection.execute("SELECT 1 FROM of_effects WHERE order_id = ? AND owed = 1", (order.id,)).fetchone():
-        return False
+    needed = "SELECT name FROM of_effects WHERE order_id = ? AND (owed = 1 OR (in_flight = 1 AND run_at > ?)) LIMIT 1"
+    if found := connection.execute(needed, (order.id, row.at)).fetchone():
+        return str(found[0])
     swap = "UPDATE of_orders SET version = ?, data = ? WHERE id = ? AND version = ?"
     if not connection.execute(swap, (order.version, rows.dump(order.snapshot.data), order.id, row.version - 1)).rowcount:
-        return False
+        return ""
     connection.execute("UPDATE of_journal SET note = '' WHERE order_id = ?", (order.id,))
     connection.execute("UPDATE of_refusals SET detail = '' WHERE order_id = ?", (order.id,))
     connection.execute("UPDATE of_effects SET why = '' WHERE order_id = ?", (order.id,))
     connection.execute(f"UPDATE of_inbox SET fingerprint = '' WHERE {_CREATE_KEY}", (f"{order.provider}:{order.key}",))
     connection.execute(f"INSERT INTO of_journal ({rows.JOURNAL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.journal_values(row))
-    return True
+    return None

@@ -34,6 +34,7 @@ T = TypeVar("T")
 Hear = Callable[[str, str, bytes], Awaitable[Reply]]
 _AUTHORIZED = b"authorization"
 _FAR_OFF = 60.0
+_PATIENCE = 3.0  # seconds without a byte; a lease outlasts it
 
 
 class Backstage:
@@ -148,7 +149,7 @@ def ccv(backstage: Backstage, clock: SimClock, *, scenario: str = "", faults: Se
     sim = _made(backstage, CcvSimulator, clock, scenario=scenario, faults=faults, switches=switches)
 
     def make(url: str, **settings: Any) -> Provider:
-        settings = {"timing": hurried(TIMING, clock), "allow_http": True, **settings}
+        settings = {"timing": hurried(TIMING, clock), "timeout": _PATIENCE, "allow_http": True, **settings}
         return Ccv(f"{url}{switches.get('prefix', '/api/ordercompletion/reseller')}", switches["api_key"], **settings)
 
     return Simulated(backstage, sim, make, scenario)
@@ -172,6 +173,7 @@ def connect(
     def make(url: str, **settings: Any) -> Provider:
         settings = {
             "timing": hurried(TIMING, clock),
+            "timeout": _PATIENCE,
             "fulfilled_literals": [FULFILLED],
             "return_pages": [shop.thanks, shop.sorry],
             "clock": clock,

@@ -34,7 +34,7 @@ from orderflow.vocabulary import Applied
 
 _WRITE = re.compile(r"\b(INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) (of_\w+)")
 _ID = re.compile(r"/(?:\d+|(?=[^/]*\d)[^/]{4,})(?=/|$)")
-_LOOKS = ("load", "orders", "journal", "refusals", "pending", "aged", "due_deadlines", "next_due", "listeners", "blocked")
+_LOOKS = ("load", "orders", "journal", "refusals", "pending", "aged", "due_deadlines", "next_due", "listeners", "tellings", "blocked")
 _doing: ContextVar[tuple[str, str]] = ContextVar("doing", default=("", ""))  # what, and in which state if it knows better
 
 

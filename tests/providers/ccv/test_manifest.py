@@ -95,7 +95,26 @@ def test_other_commands_take_no_argument(command: str) -> None:
         ccv().command(command, {"order_id": "A-1"})
 
 
-@pytest.mark.parametrize("base", ["", "ccv.example", "https://key@ccv.example", "https://ccv.example?key=1"])
+ODD = ["{}\n", " {}", "{} ", "\t{}", "{}\r\n", "\ufeff{}", "{}\0", "{}\u200b", None, b"bytes", 17]
+"""A key as a file, a copied line or a missing variable leave it."""
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("name", ["api_key", "authorization"])
+def test_an_odd_key_is_a_configuration_error_that_does_not_show_it(name: str, odd: object) -> None:
+    given = odd.format(CCV_KEY) if isinstance(odd, str) else odd
+    with pytest.raises(ConfigurationError, match=rf"^{name}: must ") as refused:
+        Ccv("https://ccv.example", **{name: given})  # type: ignore[arg-type]
+    silent(refused.value)
+
+
+def test_a_header_that_no_client_would_send_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigurationError, match=r"^authorization: must be in ASCII$"):
+        Ccv("https://ccv.example", authorization="Bearer clé")
+    Ccv("https://ccv.example", "clé with a space")  # sent in Base64
+
+
+@pytest.mark.parametrize("base", ["", "ccv.example", "https://key@ccv.example", "https://ccv.example?key=1", "https://ccv.example?", None])
 def test_an_unusable_base_url_is_a_configuration_error(base: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^base_url: "):
         Ccv(base, CCV_KEY)

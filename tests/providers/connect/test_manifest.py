@@ -249,5 +249,24 @@ def test_an_unusable_base_url_is_a_configuration_error(api: str, login: str) -> 
         Connect(api, login, "id", CONNECT_SECRET)
 
 
+ODD = ["{}\n", " {}", "{} ", "\t{}", "{}\r\n", "\ufeff{}", "{}\0", "{}\u200b", None, b"bytes", 17]
+"""A secret as a file, a copied line or a missing variable leave it."""
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("name", ["client_id", "client_secret"])
+def test_an_odd_secret_is_a_configuration_error_that_does_not_show_it(name: str, odd: object) -> None:
+    given = odd.format(CONNECT_SECRET) if isinstance(odd, str) else odd
+    with pytest.raises(ConfigurationError, match=rf"^{name}: must ") as refused:
+        connect_at(BASE, **{name: given})
+    silent(refused.value)
+
+
+def test_where_the_credentials_go_is_one_of_three() -> None:
+    """Anything else went into the query, where logs keep it."""
+    with pytest.raises(ConfigurationError, match=r"^credentials_in: must be one of basic, body, query$"):
+        connect(credentials_in="header")
+
+
 def test_nothing_shows_the_secret() -> None:
     silent(connect(), Connect.offline())

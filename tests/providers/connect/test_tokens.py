@@ -103,7 +103,7 @@ async def test_each_expiry_costs_one_refresh_and_no_order(one: One) -> None:
 
 async def test_a_fresh_token_refused_too_is_not_executed(one: One) -> None:
     one.sim.faults.arm(Fault(REGISTER, "status", status=401, times=None))
-    assert await one.register() == NotExecuted("401 from the provider")
+    assert await one.register() == NotExecuted("401 from the provider", denied=True)
     assert (one.fetched, one.sim.journal.received(REGISTER)) == (2, 2)
 
 
@@ -167,7 +167,7 @@ async def test_wrong_credentials_are_shown_nowhere(one: One) -> None:
     wrong = connect_at(one.base, client_secret="wrong-secret-canary")
     outcome = await wrong.perform("register_order", one.order(), LINKS)
     await wrong.close()
-    assert outcome == NotExecuted("no token: 401 from the login server")
+    assert outcome == NotExecuted("no token: 401 from the login server", denied=True)
     assert "canary" not in repr(wrong)
 
 

@@ -46,6 +46,7 @@ _FAST = Timing(
     effect_cap=1.0,
     lease=10.0,
 )
+_PATIENCE = 5.0  # seconds without a byte; a lease outlasts it
 
 
 class Unmet(Exception):
@@ -168,8 +169,9 @@ async def world(db: str, dispatch: str = "local") -> AsyncIterator[World]:
                 # the pages contradict each other about prepaid by URL (A1); the demo shows both ways
                 ways={("creditcardPayex", True): Ways(url=True, api=True, source="Connect A1, A3", evidence="assumed")},
                 timing=_FAST,
+                timeout=_PATIENCE,
             ),
-            ccv(ccv_url + PREFIX, "demo", timing=_FAST, allow_http=True),
+            ccv(ccv_url + PREFIX, "demo", timing=_FAST, timeout=_PATIENCE, allow_http=True),
         ]
         keys = {"demo": secrets.token_bytes(32)}
         flow = Orderflow(db, providers, public_url=f"{shop_url}/orders", link_keys=keys, work=True, dispatch=dispatch, poll=0.2)

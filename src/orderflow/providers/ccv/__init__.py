@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 from attrs import evolve
 
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.exchange import HttpClient, new_client
+from orderflow.exchange import HttpClient, longest_silence, new_client, secret
 from orderflow.exchange import base_url as checked_base
 from orderflow.lifecycle.table import Table
 from orderflow.ports import Links
@@ -58,7 +58,11 @@ class Ccv:
 
     ``base_url``: scheme, host and path prefix; none is documented. ``api_key``: sent as HTTP Basic user name unless
     ``authorization`` gives a whole header value. ``notifications``: a URL per order, one shared, or off.
-    ``allow_http`` lets notification URLs be plain http: for a simulator on loopback only.
+    ``allow_http`` lets notification URLs be plain http: for a simulator on loopback only. ``timeout``: seconds of silence after which a
+    call is given up; less than 0.8 of the lease. A ``client`` brings its own.
+
+    Raises:
+        ConfigurationError: an argument is malformed; names it, and shows no value.
     """
 
     name: ClassVar[str] = "ccv"
@@ -83,8 +87,12 @@ class Ccv:
             raise ConfigurationError("notifications: must be order, shared or off")
         self._notifications = notifications
         self._allow_http = allow_http
-        header = authorization or basic(api_key)
-        self._adapter = Adapter(client or new_client(timeout), checked_base("base_url", base_url), header)
+        header = secret("authorization", authorization) or basic(secret("api_key", api_key))
+        if not header.isascii():
+            raise ConfigurationError("authorization: must be in ASCII")
+        http = client or new_client(timeout)
+        self.timeout: float | None = longest_silence(http)
+        self._adapter = Adapter(http, checked_base("base_url", base_url), header)
 
     @classmethod
     def offline(cls) -> Self:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args
 from urllib.parse import unquote, urlencode, urlsplit
 
 from attrs import evolve
 
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.exchange import HttpClient, base_url, new_client
+from orderflow.exchange import HttpClient, base_url, longest_silence, new_client, secret
 from orderflow.lifecycle.table import Table
 from orderflow.ports import Clock, Links, TokenSource
 from orderflow.providers.arguments import json_object, only, optional_flag, required_text
@@ -59,7 +59,11 @@ class Connect:
     token request carries client id and secret. ``fulfilled_literals``: the orderStatus words that prove fulfilment; none is
     documented, and with none nothing is ever proven. ``return_pages``: the shop's pages a browser may be sent on to (exact scheme
     and host, path by prefix). ``tokens``: the host's source of users' tokens, for orders in user mode. ``ways``: overrides of methods.py.
-    ``rate_share``: how much of what Connect allows a client this process may use; with four worker processes, a quarter.
+    ``rate_share``: how much of what Connect allows a client this process may use; with four worker processes, a quarter. ``timeout``:
+    seconds of silence after which a call is given up; less than 0.8 of the lease. A ``client`` brings its own.
+
+    Raises:
+        ConfigurationError: an argument is malformed; names it, and shows no secret.
     """
 
     name: ClassVar[str] = "connect"
@@ -98,17 +102,20 @@ class Connect:
         for name, given in (("fulfilled_literals", fulfilled_literals), ("return_pages", return_pages)):
             if isinstance(given, str):
                 raise ConfigurationError(f"{name}: must be a list, not one text")
+        if credentials_in not in get_args(CredentialsIn):
+            raise ConfigurationError(f"credentials_in: must be one of {', '.join(get_args(CredentialsIn))}")
         if "preliminary" in fulfilled_literals:
             raise ConfigurationError("fulfilled_literals: 'preliminary' is what an unpaid order is (A4)")
         self.fulfilled_literals = tuple(fulfilled_literals)
         self._login = base_url("login", login)
-        self._client_id = client_id
+        self._client_id = secret("client_id", client_id)
         self._return_pages = tuple(base_url("return_pages", page) for page in return_pages)
         self._users = tokens
         self._ways = ways
         http = client or new_client(timeout)
+        self.timeout: float | None = longest_silence(http)
         now = clock.now if clock is not None else time.time
-        grants = Tokens(http, self._login, client_id, client_secret, now, credentials_in=credentials_in)
+        grants = Tokens(http, self._login, client_id, secret("client_secret", client_secret), now, credentials_in=credentials_in)
         self._adapter = Adapter(http, base_url("api", api), grants, tokens, self.fulfilled_literals)
 
     @classmethod

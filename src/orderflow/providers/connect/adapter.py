@@ -92,7 +92,7 @@ class Adapter:
         """List order status, client mode (A4): one element in practice, which must be ours."""
         answer = await self._as_client("GET", f"/v1/client/order/status/{order.provider_id}", None)
         if isinstance(answer, NotExecuted):
-            return Unread(answer.why, answer.retry_after, answer.throttled, answer.unreachable)
+            return Unread(answer.why, answer.retry_after, answer.throttled, answer.unreachable, answer.denied)
         if isinstance(answer, Declined):
             return Unread(answer.why)
         whole = unread_of(answer)
@@ -138,7 +138,10 @@ class Adapter:
             return NotExecuted(f"the host's TokenSource raised {type(error).__name__}")
         if not token:
             return Declined("the host has no token of the user any more")
-        return await self._send("POST", path, token, body)
+        answer = await self._send("POST", path, token, body)
+        if isinstance(answer, Answer) and answer.status == 401:
+            return NotExecuted("401 from the provider")  # says nothing of our own credentials
+        return answer
 
     async def _send(self, method: str, path: str, token: str, body: object) -> Answer | NeverSent | Cut:
         # without Accept an older server may answer in XML (C2, C3)

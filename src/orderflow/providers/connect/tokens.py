@@ -87,7 +87,8 @@ class Tokens:
         if answer.status == 429:
             return NotExecuted("no token: 429 from the login server", retry_after(answer), throttled=True)
         if answer.status != 200:
-            return NotExecuted(f"no token: {answer.status} from the login server", unreachable=answer.status >= 500)
+            denied = answer.status in (400, 401, 403)  # OAuth says so in several ways
+            return NotExecuted(f"no token: {answer.status} from the login server", unreachable=answer.status >= 500, denied=denied)
         try:
             granted = read(TokenAnswer, answer.json())
         except MalformedAnswer as error:

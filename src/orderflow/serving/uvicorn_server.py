@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from orderflow.simkit.serving import ABORT, CLOSE, CLOSING
+from orderflow.serving import ABORT, CLOSE, CLOSING
 
 GRACE_SECONDS = 2
 POLL_SECONDS = 0.002

@@ -1,5 +1,5 @@
-"""Any ASGI app on a real socket inside the running event loop. What may live here: ``serve``; uvicorn is imported only
-when it is called, so that simulators can be described without it."""
+"""Any ASGI app on a real socket inside the running event loop: simulators, a worker's probes. What may live here: ``serve``, what a
+server tells its app, and (uvicorn_server.py) the one module that touches uvicorn, imported only when something is served."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ async def serve(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIte
     Raises ConfigurationError when uvicorn is not installed, OSError when the port is taken.
     """
     try:
-        from orderflow.simkit import uvicorn_server  # noqa: PLC0415 - the extra is optional
+        from orderflow.serving import uvicorn_server  # noqa: PLC0415 - the extra is optional
     except ImportError as missing:
-        raise ConfigurationError("simulators need uvicorn: install orderflow[sim]") from missing
+        raise ConfigurationError("serving needs uvicorn: pip install 'orderflow[sim]'") from missing
     async with uvicorn_server.running(app, host, port) as url:
         yield url
 

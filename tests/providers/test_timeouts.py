@@ -1,0 +1,86 @@
+"""No call waits longer than its share of a lease: else it is cut before it ends by itself, and what was never sent is in doubt."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from attrs import evolve
+
+import orderflow
+from engine.toy import Toy
+from orderflow.discovery import check_durations
+from orderflow.engine.calls import CALL_SHARE
+from orderflow.errors import ConfigurationError
+from orderflow.ports import Provider
+from orderflow.providers.ccv import TIMING as CCV_TIMING
+from orderflow.providers.connect import TIMING as CONNECT_TIMING
+from support import ccv_at, connect_at
+
+pytestmark = pytest.mark.anyio
+
+Make = Callable[..., Provider]
+MAKERS: dict[str, tuple[Make, Any]] = {"ccv": (ccv_at, CCV_TIMING), "connect": (connect_at, CONNECT_TIMING)}
+LEASE = 10.0
+BORDER = CALL_SHARE * LEASE
+
+
+@pytest.fixture(params=MAKERS)
+def make(request: pytest.FixtureRequest) -> Make:
+    """Each provider in turn, with a lease of ten seconds."""
+    maker, timing = MAKERS[request.param]
+    return lambda **settings: maker("https://provider.example", timing=evolve(timing, lease=LEASE), **settings)
+
+
+@pytest.mark.parametrize("timeout", [BORDER, BORDER + 0.001, 20.0, float("inf"), 0.0, -1.0, float("nan")])
+async def test_a_timeout_that_a_lease_does_not_outlast_is_refused_at_start(make: Make, tmp_path: Path, timeout: float) -> None:
+    provider = make(timeout=timeout)
+    said = rf"^{provider.name}: timeout \(\S+ s\) must be more than nothing and less than 0\.8 of its lease \(10 s\)$"
+    with pytest.raises(ConfigurationError, match=said):
+        async with orderflow.Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [provider]):
+            raise AssertionError("it started")
+    assert not os.listdir(tmp_path)  # nothing was opened
+    await provider.close()
+
+
+@pytest.mark.parametrize("timeout", [0.001, 5.0, BORDER - 0.001])
+async def test_a_timeout_that_a_lease_outlasts_is_taken(make: Make, timeout: float) -> None:
+    provider = make(timeout=timeout)
+    check_durations(provider)
+    await provider.close()
+
+
+@pytest.mark.parametrize(
+    ("timeout", "taken"),
+    [
+        (httpx.Timeout(5.0), True),
+        (httpx.Timeout(5.0, read=BORDER), False),
+        (httpx.Timeout(5.0, connect=BORDER), False),
+        (httpx.Timeout(5.0, pool=BORDER), False),
+        (httpx.Timeout(5.0, write=BORDER), False),
+        (httpx.Timeout(5.0, read=None), False),
+        (None, False),
+    ],
+)
+async def test_a_client_of_the_hosts_is_asked_for_its_own(make: Make, timeout: httpx.Timeout | None, taken: bool) -> None:
+    async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
+        provider = make(client=client, timeout=1.0)  # which is the default client's, and not used
+        if taken:
+            check_durations(provider)
+        else:
+            with pytest.raises(ConfigurationError, match=rf"^{provider.name}: timeout "):
+                check_durations(provider)
+
+
+async def test_as_they_come_both_start(tmp_path: Path) -> None:
+    providers = [orderflow.ccv("https://ccv.example", "key"), orderflow.connect("https://c.example", "https://l.example", "id", "secret")]
+    async with orderflow.Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", providers):
+        pass
+
+
+def test_a_provider_that_does_not_tell_is_not_asked() -> None:
+    check_durations(Toy())

@@ -1,0 +1,159 @@
+"""No statement that runs while orders live looks at all of a table that grows: each finds its rows by an index, and what is due by time,
+unsorted. The planners say so themselves.
+
+Every method of the store is called once, on an almost empty database: the plan made then is the one that is kept (PostgreSQL), or the one
+that is always made (SQLite, which is never asked to gather statistics). Left out is what lists orders, the one question no index answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orderflow.ports import Store
+from orderflow.records import TELL_HOST, InboxKey, LeasedEffect, ReadAt, ReadForward, ReadStop
+from orderflow.store.postgres import PostgresStore
+from orderflow.store.sqlite import SqliteStore
+from orderflow.vocabulary import Reason
+from store.build import NOW, move, new_order, scope, stay
+
+pytestmark = pytest.mark.anyio
+GROWS = ("of_orders", "of_journal", "of_refusals", "of_effects", "of_deadlines", "of_reads", "of_inbox")
+SCOPE = scope("toy", "other", heard=[("toy", "sent"), ("other", "sent")])
+IN_ORDER = {"of_effects_due", "of_deadlines_due", "of_reads_due"}
+"""May be walked from their beginning, by time, until enough is found: what looks for the next that is due must use these."""
+TIMES = re.compile(r"\b(run_at|next_at|due_at|last_at)\b")
+
+FILL = [
+    f"INSERT INTO {table} SELECT {columns} FROM generate_series(1, 20000) n"
+    for table, columns in {
+        "of_orders": "'o' || n, 'toy', n, 'sent', 1, '{}', '{}', n, n",
+        "of_journal": "'o' || n, 1, 'moved', 'reply', 'drafted', 'sent', 'step', n, ''",
+        "of_refusals": "'o' || n, 'knocked', 'sent', 'late', 'claim', '', 1, 1, n, n",
+        "of_effects": "'o' || n, 1, 0, 'call', 'toy', '', n % 10 = 0, 1, false, n",
+        "of_deadlines": "'o' || n, 'late', 'toy', 1, n",
+        "of_reads": "'o' || n, 'toy', n, 0, false, 0, 0, 0",
+        "of_inbox": "'command', n, 'o' || n, '', n",
+    }.items()
+]
+
+
+async def _live(store: Store, also: Callable[[Store, LeasedEffect], Awaitable[object]]) -> None:
+    """An order's life and end, through every method."""
+    order = await store.create(new_order(), "content")
+    await store.create(new_order(), "content")
+    deadlines = (("late", NOW), ("later", NOW + 5))
+    sent = move("sent", effects=["register", TELL_HOST], about="sent", deadlines=deadlines, read=ReadAt(NOW, 0, 1.0))
+    await store.commit(order.id, InboxKey("command", "a"), sent)
+    await store.commit(order.id, InboxKey("claim", "b"), stay(Reason.ANOMALY, read=ReadForward(1.0)))
+    many = [await store.create(new_order(name), "content") for name in "xyz"]
+    await asyncio.gather(*(store.commit(one.id, InboxKey("command", one.id), sent) for one in many))  # as one statement, where it can
+    await store.next_due(SCOPE)
+    (due, *_) = [found for found in await store.due_deadlines(NOW, SCOPE, 10) if found.order_id == order.id]
+    await store.commit(order.id, InboxKey("clock", "c"), move("sent"), due)
+    effects = [effect for effect in await store.lease_effects(NOW, SCOPE, 10) if effect.key.order_id == order.id]
+    await store.lease_effects(NOW, SCOPE, 10, among=[effect.key for effect in effects])
+    await also(store, effects[0])
+    await store.retry_effect(effects[0], NOW, "busy")
+    await store.finish_effect(effects[1])
+    again = effects[0]
+    await store.lease_reads(NOW + 5, SCOPE, 10)
+    for plan in (ReadAt(NOW, 0, 1.0), ReadForward(1.0), ReadStop()):
+        await store.plan_read(order.id, NOW, plan)
+    await store.notice("toy", NOW, 1.0, 10)
+    await store.commit(order.id, InboxKey("reply", "d"), move("done", effect_done=again.key, drop_effects=True, read=ReadStop()))
+    for ask in (store.load, store.journal, store.refusals, store.pending):
+        await ask(order.id)
+    found, _ = await store.aged(NOW + 1000, "", 10)
+    await store.redact(found[0], (await store.journal(order.id))[-1])
+    await store.delete(found, NOW + 1000)
+    await store.sweep_inbox(("", ""), 10)
+
+
+async def test_sqlite_finds_everything_by_an_index(tmp_path: Path) -> None:
+    statements: list[str] = []
+    store = SqliteStore(tmp_path / "orders.db", boundary=statements.append)
+    await store.open()
+    try:
+        await store._read(lambda connection: connection.set_trace_callback(statements.append))
+
+        async def nothing_more(_store: Store, _effect: LeasedEffect) -> None: ...
+
+        await _live(store, nothing_more)
+        hot = sorted({text for text in statements if re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)", text)})
+        plans = await store._read(lambda connection: {text: connection.execute(f"EXPLAIN QUERY PLAN {text}").fetchall() for text in hot})
+    finally:
+        await store.close()
+    assert len(plans) > 30
+    assert [(step, text) for text, plan in plans.items() for step in _too_much(text, [step for *_, step in plan])] == []
+
+
+def _too_much(text: str, steps: list[str]) -> Iterator[str]:
+    by_time = re.search(r"_at <= |min\(at\)", text) and "order_id = " not in text
+    for step in steps:
+        index = re.search(r"INDEX (\w+)", step)
+        walked = step.startswith("SCAN") and not re.search(r"CONSTANT ROW|SCAN \(", step)
+        looked_up_otherwise = by_time and step.startswith("SEARCH of_") and (index is None or index[1] not in IN_ORDER)
+        sorted_whole = by_time and step == "USE TEMP B-TREE FOR ORDER BY"
+        if (walked and (index is None or index[1] not in IN_ORDER)) or looked_up_otherwise or sorted_whole:
+            yield step
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["empty", "full"])
+async def test_postgres_finds_everything_by_an_index(postgres_url: str, *, full: bool) -> None:
+    statements: set[str] = set()
+
+    async def noted(statement: str) -> None:
+        statements.add(statement)
+
+    store = PostgresStore(postgres_url, boundary=noted)
+    await store.open()
+    try:
+
+        async def more(_store: Store, effect: LeasedEffect) -> None:
+            await store.overdue(NOW, SCOPE, 10)
+            await store.waiting([effect.key])
+
+        statements.clear()
+        await _live(store, more)
+        hot = sorted(text for text in statements if any(table in text for table in GROWS))
+        if full:
+            for fill in FILL:
+                await store.link.fetch(fill)
+            await store.link.fetch(f"ANALYZE {', '.join(GROWS)}")
+        plans = {text: await store.link.run(lambda session, text=text: _plan(session.connection, text)) for text in hot}
+    finally:
+        await store.close()
+    assert len(plans) > 25
+    assert [(node, text) for text, plan in plans.items() for node in _whole(plan)] == []
+
+
+async def _plan(connection: Any, text: str) -> dict[str, Any]:
+    """As it is planned for a process: once, for any values."""
+    wanted = (await connection.prepare(text)).get_parameters()
+    await connection.execute(f"PREPARE planned AS {text}")
+    try:
+        nulls = f"({', '.join(['NULL'] * len(wanted))})" if wanted else ""
+        found = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE planned{nulls}")
+    finally:
+        await connection.execute("DEALLOCATE planned")
+    plan: dict[str, Any] = json.loads(found)[0]["Plan"]
+    return plan
+
+
+def _whole(node: dict[str, Any], limited: bool = False) -> Iterator[str]:
+    """The nodes that look at all rows of a table that grows, or sort all that is due to find the first."""
+    kind, index = node["Node Type"], node.get("Index Name")
+    scans = kind == "Bitmap Index Scan" or (node.get("Relation Name") in GROWS and kind not in ("ModifyTable", "Bitmap Heap Scan"))
+    if scans and "Index Cond" not in node and index not in IN_ORDER:
+        yield f"{kind} {node.get('Relation Name', '')} {index or ''}"
+    if limited and kind.endswith("Sort") and TIMES.search(" ".join(node["Sort Key"])):
+        yield f"{kind} by {node['Sort Key']}"
+    for child in node.get("Plans", ()):
+        yield from _whole(child, limited or kind == "Limit")

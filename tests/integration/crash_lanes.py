@@ -3,18 +3,20 @@
 A lane holds both simulators and the shop's public side, on sockets of this process, which outlives every crash; the shop itself is a
 forked child. When it dies, another one is started on the same database, whoever was calling calls again with the same key, and
 everything said before is said again.
+
+On a course (crash_course.py) a life is the same each time: one clock, which stands still, is everybody's, and the shop takes a step when
+whoever waits for it has nothing else to do. A life after a crash goes on by itself, in real time, when the dead one's leases have ended.
 """
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import pickle
 import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +27,17 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from tests.integration import crash_shop
-from tests.integration.crash_shop import TROUBLE, Raised, Settings
-from tests.support import EMAIL, NAME, PHONE
+from tests.integration.crash_remote import PATIENCE, TABLES, Doubt, Remote
+from tests.integration.crash_shop import Raised, Settings
 
 from orderflow.cli.demo.world import Case, Scenario, Unmet, World
-from orderflow.lifecycle.table import Table
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.providers.ccv.simulator import CcvSimulator
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
 from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.records import JournalRow, Order, RefusalRow
-from orderflow.simkit import serve
+from orderflow.simkit import SimClock, serve
 from orderflow.testing.forked import PRELOAD
-from orderflow.vocabulary import Applied, Ignored, Kind, Reason
+from orderflow.vocabulary import Kind
 
-TABLES: dict[str, Table] = {"connect": ConnectLifecycle.table, "ccv": CcvLifecycle.table}
 ONCE = {
     "register_order": ("POST /capi/v1/client/orde[r]", "POST /capi/v1/orde[r]"),
     "assign_to_user": ("POST /capi/v1/client/order/*/user",),
@@ -50,13 +48,9 @@ ONCE = {
 _HURRY = {"return_timeout": 1.0, "proof_timeout": 1.0}
 _HURRIED = {"unknown that a later read proves", "success forged while unpaid", "user never returns"}
 _DURATIONS = {"completion_timeout": 60.0, "return_timeout": 60.0, "cancel_grace": 0.1, "proof_timeout": 60.0, "recovery_window": 90.0}
-_PATIENCE = 30.0
-_AMPLE = 20.0
+_LEASE, _SHORT_LEASE = 20.0, 2.5
+_STEPS_AFTER = 8
 Fresh = Callable[[Path], Awaitable[str]]
-
-
-class Doubt(Exception):
-    """The order is in doubt, and stays so."""
 
 
 @frozen
@@ -64,6 +58,7 @@ class End:
     """What became of one order."""
 
     scenario: Scenario
+    course: str
     crash_at: str | None
     killed: bool
     why: str  # the story stopped early
@@ -82,92 +77,6 @@ class End:
         return order
 
 
-class Remote:
-    """The flow in the shop's process. Whoever is cut off asks again."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.said: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        async def call(*args: Any, **named: Any) -> Any:
-            return (await self.ask(name, *args, **named))[0]
-
-        return call
-
-    async def ask(self, name: str, *args: Any, **named: Any) -> tuple[Any, int]:
-        """The answer, and how often it was asked for.
-
-        Raises:
-            Raised: what the flow raised; a trouble of the shop's own is asked about again.
-        """
-        tries = 0
-        async with asyncio.timeout(_PATIENCE):
-            while True:
-                tries += 1
-                answer = await self._once(pickle.dumps((name, args, named)))
-                answered = pickle.loads(answer) if answer else TROUBLE
-                if answered == TROUBLE:
-                    await asyncio.sleep(0.02)
-                elif isinstance(answered, Raised):
-                    raise answered
-                else:
-                    return answered, tries
-
-    async def _once(self, asked: bytes) -> bytes:
-        """The answer; nothing, where the shop is down or goes down."""
-        try:
-            reader, writer = await asyncio.open_unix_connection(self.settings.socket)
-        except OSError:
-            return b""
-        try:
-            writer.write(asked)
-            writer.write_eof()
-            return await reader.read()
-        except OSError:
-            return b""
-        finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
-
-    def states(self, provider: str) -> tuple[str, ...]:
-        return tuple(TABLES[provider].states)
-
-    async def tell(self, order_id: str, command: str, **arguments: Any) -> object:
-        """A command with a key of its own: asked twice because the first answer was cut, "heard already" means done."""
-        arguments = {"key": f"{command}-{len(self.said)}", **arguments}
-        self.said.append(("tell", (order_id, command), arguments))
-        decision, tries = await self.ask("tell", order_id, command, **arguments)
-        if tries > 1 and isinstance(decision, Ignored) and decision.reason is Reason.DUPLICATE:
-            return Applied((), (await self.order(order_id)).snapshot)
-        return decision
-
-    async def create(self, provider: str, **request: Any) -> Order:
-        """With somebody's data in it."""
-        if provider == "ccv":
-            request["order"]["companyContactPerson"] = {"lastName": NAME, "emailAddress": EMAIL, "phoneNumber": PHONE}
-        else:
-            request["order"]["payer"] = {"lastName": NAME, "postalCode": "0150", "emails": [EMAIL], "phoneNumbers": [PHONE]}
-        self.said.append(("create", (provider,), request))
-        return (await self.ask("create", provider, **request))[0]
-
-    async def hear(self, *request: Any) -> Any:
-        self.said.append(("hear", request, {}))
-        return (await self.ask("hear", *request))[0]
-
-    async def wait(self, order_id: str, until: Any, timeout: float = 30.0) -> Order:
-        wanted = {until} if isinstance(until, str) else set(until)
-        doubts = {state for state in TABLES[order_id.rpartition("-")[0]].states if state.endswith("_in_doubt")}
-        order: Order = (await self.ask("wait", order_id, wanted | doubts, timeout + 5))[0]
-        if order.state not in doubts or wanted == {order.state}:
-            return order
-        try:  # a search, a callback or a read may still tell
-            return (await self.ask("wait", order_id, wanted - doubts, self.settings.lease))[0]
-        except Raised as error:
-            raise Doubt(str(error)) from None
-
-
 class FileTokens:
     """Who is logged in, where the shop's process finds it."""
 
@@ -183,11 +92,11 @@ class FileTokens:
 
 @define
 class Lane:
-    """Everything that outlives the shop's process. ``settings`` are those of the present life; ``lease`` is how long a restarted
-    shop lets a dead one's work lie."""
+    """Everything that outlives the shop's process. ``settings`` are those of the present life; ``clock`` is the simulators', and by
+    the shop's steps its own."""
 
     fresh: Fresh
-    lease: float
+    clock: SimClock
     settings: Settings
     connect: ConnectSimulator
     ccv: CcvSimulator
@@ -196,18 +105,20 @@ class Lane:
     killed: bool = False
     logs: list[str] = field(factory=list)
 
-    async def play(self, scenario: Scenario, crash_at: str | None = None, **more: Any) -> End:
-        """One scenario on an empty database, killed at ``crash_at``, started again, looked at; ``more`` are settings."""
+    async def play(self, scenario: Scenario, crash_at: str | None = None, course: str = "", **more: Any) -> End:
+        """One scenario on an empty database, killed at ``crash_at``, started again, looked at; ``more`` are settings. Without a
+        ``course`` the shop works by itself."""
         self.connect.reset()
         self.ccv.reset()
         folder = Path(tempfile.mkdtemp(prefix="of-"))
         durations = {**_DURATIONS, **(_HURRY if scenario.name in _HURRIED else {})}
         db = await self.fresh(folder)
-        lease = self.lease if crash_at or more else _AMPLE  # where nobody dies nobody waits for it, and a busy machine loses no answer
-        self.settings = evolve(self.settings, folder=folder, db=db, durations=durations, lease=lease, canaries=(), only=())
-        self.settings = evolve(self.settings, **more)
+        lease = _SHORT_LEASE if more else _LEASE  # where nobody waits for it, a busy machine loses no answer
+        self.clock.stand(bool(course))
+        self.settings = evolve(self.settings, folder=folder, db=db, durations=durations, lease=lease, course=course)
+        self.settings = evolve(self.settings, now=self.clock.now(), **({"canaries": (), "only": ()} | more))
         self.settings.log.touch()
-        self.remote = Remote(self.settings)
+        self.remote = Remote(self.settings, (self.connect, self.ccv))
         self.killed = False
         keeping = asyncio.create_task(self._keep(crash_at))
         telling = asyncio.create_task(self._told(scenario, crash_at))
@@ -225,50 +136,44 @@ class Lane:
             shutil.rmtree(folder)
 
     async def _told(self, scenario: Scenario, crash_at: str | None) -> End:
-        remote, why = self.remote, ""
+        remote, why, course = self.remote, "", self.settings.course
         assert remote is not None
         tokens: Any = FileTokens(self.settings.token)
         flow: Any = remote
         cut = Exception if self.settings.canaries else (Unmet, Raised, Doubt, TimeoutError)  # with canaries no story holds
-        async with httpx.AsyncClient(follow_redirects=True, trust_env=False, timeout=_PATIENCE) as browser:
+        async with httpx.AsyncClient(follow_redirects=True, trust_env=False, timeout=PATIENCE) as browser:
             world = World(flow, self.connect, self.ccv, browser, self.settings.shop, [], tokens)
             try:
                 await scenario.play(Case(world, scenario.name))
             except cut as error:
                 why = f"{type(error).__name__} {error}"
-        await self._settle(crash_at)
+        await self._settle()
         orders = await remote.orders()
         journal = [row for order in orders for row in await remote.journal(order.id)]
         refusals = [row for order in orders for row in await remote.refusals(order.id)]
-        executed = {effect: sum(self.journal(call) for call in calls) for effect, calls in ONCE.items()}
+        journals = self.connect.journal, self.ccv.journal
+        executed = {effect: sum(one.executed(call) for call in calls for one in journals) for effect, calls in ONCE.items()}
         known = len(self.connect.orders) + len(self.ccv.orders)
         passed = await remote.passed()
-        return End(scenario, crash_at, self.killed, why, orders, journal, refusals, self.told(), executed, known, passed, self.settings.db)
-
-    def journal(self, call: str) -> int:
-        sim = self.ccv if "reseller" in call else self.connect
-        return sim.journal.executed(call)
+        told, db = self.told(), self.settings.db
+        return End(scenario, course, crash_at, self.killed, why, orders, journal, refusals, told, executed, known, passed, db)
 
     def told(self) -> list[tuple[str, str]]:
         path = self.settings.told
         return [(key, state) for key, state in (line.split() for line in path.read_text().splitlines())] if path.exists() else []
 
-    async def _settle(self, crash_at: str | None) -> None:
+    async def _settle(self) -> None:
         """Until the host knows everything, and the last boundaries were passed."""
         assert self.remote is not None
-        end = asyncio.get_running_loop().time() + _PATIENCE / 2
+        end = asyncio.get_running_loop().time() + PATIENCE / 2
         while asyncio.get_running_loop().time() < end:
             orders = await self.remote.orders()
             entered = {row.target for order in orders for row in await self.remote.journal(order.id) if row.source != row.target}
             if entered <= {state for _, state in self.told()}:
                 break
-            await asyncio.sleep(0.05)
-        waits = 5 if crash_at is None else 40
-        for _ in range(waits):
-            if self.killed:
-                await self.remote.orders()
-                return
-            await asyncio.sleep(0.05)
+            await self.remote.step()
+        for _ in range(_STEPS_AFTER):
+            await self.remote.step()
 
     async def _keep(self, crash_at: str | None) -> None:
         """Start the shop; start it again when it is dead, and say everything again."""
@@ -276,6 +181,9 @@ class Lane:
         if await self._die(crash_at) != -signal.SIGKILL:
             return
         self.killed = True
+        self.remote.course = ""
+        self.clock.stand(False)
+        self.settings = evolve(self.settings, course="", now=self.clock.now() + 2 * self.settings.lease)  # its clock was a little ahead
         async with asyncio.TaskGroup() as group:
             group.create_task(self._die(None))
             group.create_task(self._again(list(self.remote.said)))
@@ -308,7 +216,7 @@ class Lane:
 
 
 @asynccontextmanager
-async def lane(fresh: Fresh, lease: float = 2.5) -> AsyncIterator[Lane]:
+async def lane(fresh: Fresh) -> AsyncIterator[Lane]:
     """One lane, on sockets; ``fresh`` makes an empty database."""
 
     async def thanks(_request: Request) -> Response:
@@ -318,10 +226,11 @@ async def lane(fresh: Fresh, lease: float = 2.5) -> AsyncIterator[Lane]:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         client = {"client_id": crash_shop.CLIENT_ID, "client_secret": crash_shop.CLIENT_SECRET}
-        connect_sim = await enter(ConnectSimulator(**client))
-        ccv_sim = await enter(CcvSimulator(api_key=crash_shop.CCV_KEY, allow_http_notifications=True))
+        clock = SimClock()
+        connect_sim = await enter(ConnectSimulator(clock=clock, **client))
+        ccv_sim = await enter(CcvSimulator(clock=clock, api_key=crash_shop.CCV_KEY, allow_http_notifications=True))
         urls = [await enter(serve(app)) for app in (connect_sim.asgi, ccv_sim.asgi, shop)]
-        made = Lane(fresh, lease, Settings("", *urls, Path(), {}, lease), connect_sim, ccv_sim)
+        made = Lane(fresh, clock, Settings("", *urls, Path(), {}, _LEASE), connect_sim, ccv_sim)
         shop.router.routes.append(Mount("/orders", made.orders_app))
         yield made
 
@@ -361,11 +270,10 @@ def problems(end: End) -> list[str]:
 
 
 def _died_during_the_call(end: End) -> bool:
-    """Whether the shop died in the state in which the call whose answer is lost was owed; a call that outlives its lease on a busy
-    machine says so, and is as good a reason."""
+    """Whether the shop died in the state in which the call whose answer is lost was owed."""
     lost = end.journal[-1]
     said = end.crash_at or ""
     there = said.startswith(f"{lost.source} | ")
     # the commit that owed the call names the state before; its worker may have taken the effect before the shop was dead
     just_there = len(end.journal) > 1 and said.startswith(f"{end.journal[-2].source} | ") and said.endswith("after commit")
-    return (end.killed and (there or just_there)) or "within the lease" in lost.note
+    return end.killed and (there or just_there)

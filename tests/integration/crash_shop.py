@@ -1,24 +1,32 @@
-"""A shop's process that can be killed: a flow on watched boundaries, asked over a unix socket. Forked by crash_lanes.py; no test here."""
+"""A shop's process that can be killed: a flow on watched boundaries, asked over a unix socket. Forked by crash_lanes.py; no test here.
+
+On a course (crash_course.py) it works by hand, else by itself.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import pickle
+import random
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import httpx
 from attrs import field, frozen
+from tests.integration.crash_course import ByHand, Claims, Held
 
 from orderflow.app import Orderflow
 from orderflow.errors import OrderflowError
+from orderflow.ports import Provider, Store
 from orderflow.providers.ccv import ccv
 from orderflow.providers.ccv.wire import PREFIX
 from orderflow.providers.connect import Ways, connect
 from orderflow.providers.connect.simulator import FULFILLED
 from orderflow.records import Timing, Told
+from orderflow.simkit import SimClock
 from orderflow.testing.boundaries import Boundaries, kill
 
 CLIENT_ID, CLIENT_SECRET, CCV_KEY = "simulated-client", "client-secret-canary", "api-key-canary"
@@ -39,6 +47,8 @@ class Settings:
     folder: Path
     durations: Mapping[str, float]
     lease: float
+    now: float = 0.0  # when it starts
+    course: str = ""  # none: it works by itself, in real time
     canaries: tuple[str, ...] = field(default=(), repr=False)
     only: tuple[str, ...] = ()  # at whose boundaries alone a canary is raised; at all if empty
 
@@ -102,7 +112,12 @@ def run(settings: Settings, crash_at: str | None) -> None:
     asyncio.run(_main(settings, crash_at))
 
 
-def _flow(settings: Settings, boundaries: Boundaries) -> Orderflow:
+def _plain() -> httpx.AsyncClient:
+    """Without TLS: reading the certificates would be most of what a short life costs."""
+    return httpx.AsyncClient(timeout=5.0, trust_env=False, verify=False)
+
+
+def _flow(settings: Settings, boundaries: Boundaries, clock: SimClock) -> Orderflow:
     timing = Timing(
         durations=settings.durations,
         read_first=0.03,
@@ -113,6 +128,7 @@ def _flow(settings: Settings, boundaries: Boundaries) -> Orderflow:
         effect_cap=0.5,
         lease=settings.lease,
     )
+    client = boundaries.client(_plain())
     providers = [
         connect(
             f"{settings.connect}/capi",
@@ -124,13 +140,20 @@ def _flow(settings: Settings, boundaries: Boundaries) -> Orderflow:
             tokens=FileTokens(settings.token),
             ways={("creditcardPayex", True): Ways(url=True, api=True, source="Connect A1, A3", evidence="assumed")},
             timing=timing,
-            client=boundaries.client(timeout=5.0),
+            client=client,
         ),
-        ccv(settings.ccv + PREFIX, CCV_KEY, timing=timing, allow_http=True, client=boundaries.client(timeout=5.0)),
+        ccv(settings.ccv + PREFIX, CCV_KEY, timing=timing, allow_http=True, client=client),
     ]
-    watched = [boundaries.provider(provider) for provider in providers]
-    store = boundaries.store(settings.db, statements=not settings.canaries)
-    flow = Orderflow(store, watched, public_url=f"{settings.shop}/orders", link_keys={LINK_KEY_ID: LINK_KEY}, work=True, poll=0.1)
+    flow = Orderflow(
+        cast(Store, Claims(boundaries.store(settings.db, statements=not settings.canaries))),
+        [cast(Provider, Held(boundaries.provider(provider))) for provider in providers],
+        public_url=f"{settings.shop}/orders",
+        link_keys={LINK_KEY_ID: LINK_KEY},
+        work=not settings.course,
+        poll=0.1,
+        clock=clock,
+        dice=random.Random(1),
+    )
 
     def tell(told: Told) -> None:
         with settings.told.open("a") as lines:
@@ -144,12 +167,24 @@ def _flow(settings: Settings, boundaries: Boundaries) -> Orderflow:
 
 async def _main(settings: Settings, crash_at: str | None) -> None:
     boundaries = Angry(settings.canaries, settings.only) if settings.canaries else Boundaries(crash_at, kill)
-    flow = _flow(settings, boundaries)
+    clock = SimClock(settings.now, manual=bool(settings.course))
+    flow = _flow(settings, boundaries, clock)
+    hand = ByHand(flow, clock, settings.course) if settings.course else None
+
+    async def asked(name: str, *args: Any, **named: Any) -> Any:
+        if name == "passed":
+            return boundaries.passed
+        if name not in ("step", "read"):
+            return await getattr(flow, name)(*args, **named)
+        if hand is not None:
+            return await getattr(hand, name)(*args)
+        await asyncio.sleep(0.02)  # it works by itself
+        return 0.0
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         name, args, named = pickle.loads(await reader.read())
         try:
-            answered: Any = boundaries.passed if name == "passed" else await getattr(flow, name)(*args, **named)
+            answered: Any = await asked(name, *args, **named)
         except Canary:
             answered = TROUBLE
         except OrderflowError as error:

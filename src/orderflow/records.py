@@ -364,7 +364,7 @@ class Commit:
 
     decision: Decision
     at: float
-    journal: tuple[JournalRow, ...] = ()
+    journal: tuple[JournalRow, ...] = ()  # each at ``at``
     effects: tuple[OwedEffect, ...] = ()
     refusal: RefusalRow | None = None
     deadlines: tuple[tuple[str, float], ...] | None = None  # None: leave as they are; else these replace all
@@ -384,11 +384,12 @@ class InboxKey:
 
 @define
 class Receipt:
-    """What became of an event: the decision, and the order after it."""
+    """What became of an event: the decision, and the state and version of the order after it."""
 
     decision: Decision
-    order: Order
+    state: str
+    version: int
 
 
 Judge = Callable[[Order], Commit]
-"""Pure: called with the order as it stands, again after a lost race."""
+"""Pure: called with the order as it stands (but for ``flagged``, which nothing is decided by), again after a lost race."""

@@ -27,6 +27,7 @@ from typing import Any
 
 import asyncpg
 import structlog
+from attrs import evolve
 from tests.benchmarks.bench_decide import result
 from tests.postgres import DURABLE, drop_schema, make_schema
 
@@ -98,6 +99,12 @@ def moves(order: Order) -> Iterator[Commit]:
         journal = JournalRow(order.id, version, event, Origin.COMMAND, source, target, "step", at)
         snapshot = Snapshot(target, {}, DATA, version)
         yield Commit(Applied((step,), snapshot), at, journal=(journal,), effects=(OwedEffect(version, 0, "ring"),))
+
+
+def snapshot_of(commit: Commit) -> Snapshot:
+    """Where it takes its order."""
+    assert isinstance(commit.decision, Applied)
+    return commit.decision.snapshot
 
 
 def new_order() -> Order:
@@ -244,7 +251,7 @@ async def postgres_raw(url: str) -> float:
             key = InboxKey("command", f"{order.id}:press {commit.at}")
             asked.append((order.id, key.origin, key.key))
             writes.append(write_of(order, key, commit, None))
-            orders[n] = writes[-1].after
+            orders[n] = evolve(order, snapshot=snapshot_of(commit))
         batches.append((list(map(list, zip(*asked, strict=True))), *together(writes)))
     following = iter(batches)
 

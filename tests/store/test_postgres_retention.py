@@ -77,7 +77,8 @@ async def beside(postgres_url: str) -> AsyncIterator[Beside]:
 async def test_a_read_planned_beside_a_deletion_is_not_left_behind(beside: Beside, before: int, plan: ReadPlan) -> None:
     """``before``: how many of the deletion's statements have gone when the read is planned; it sends three."""
     order = await beside.deleting.create(new_order(), "content")
-    order = (await beside.deleting.commit(order.id, None, move("done"))).order
+    await beside.deleting.commit(order.id, None, move("done"))
+    order = await beside.deleting.load(order.id)
     beside.watched = True
     deletion = asyncio.create_task(beside.worker.run(lambda: beside.deleting.delete([order], LATER)))
     for _ in range(before):

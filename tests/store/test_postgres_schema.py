@@ -45,7 +45,7 @@ async def test_a_fresh_database_is_made_ready_and_survives(postgres_url: str) ->
     await _make(postgres_url)
     store = store_at(postgres_url, create=False)
     await store.open()
-    assert (await store.commit("toy-a", None, move("sent"))).order.version == 1
+    assert (await store.commit("toy-a", None, move("sent"))).version == 1
     await store.close()
 
 

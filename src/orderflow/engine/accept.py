@@ -193,7 +193,7 @@ class Door:
         with self.telemetry.span("decision", about) as span:
             traced = evolve(given, trace=span.trace) if span.trace else given
             receipt = await self.store.commit(order_id, key, lambda order: commit_of(traced, order, decide_on(order)), deadline)
-            span.note(decision=type(receipt.decision).__name__, state=receipt.order.state)
+            span.note(decision=type(receipt.decision).__name__, state=receipt.state)
             if not isinstance(receipt.decision, Applied):
                 span.note(reason=receipt.decision.reason.value)
         self._told(order_id, given, receipt.decision)

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from attrs import define, evolve, frozen
+from attrs import define, frozen
 
-from orderflow.records import TELL_HOST, Commit, DueDeadline, InboxKey, JournalRow, Order, ReadAt, ReadForward, ReadPlan, Receipt
+from orderflow.records import TELL_HOST, Commit, DueDeadline, InboxKey, Order, ReadAt, ReadForward, ReadPlan, Receipt
 from orderflow.store import rows
 from orderflow.vocabulary import FLAGGED, Applied
 
@@ -25,8 +25,8 @@ _FLAGGED = ", ".join(f"'{reason.value}'" for reason in sorted(FLAGGED))
 _IS_FLAGGED = (
     f"(SELECT true FROM of_refusals r WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ({_FLAGGED}) LIMIT 1) IS NOT NULL"
 )
-SHOW_ORDER = f"SELECT {', '.join(f'o.{name}' for name in rows.ORDER.split(', '))}, {_IS_FLAGGED}"
-SHOW = f"{SHOW_ORDER} FROM of_orders o"
+SHOW = f"SELECT {rows.ORDER}, {_IS_FLAGGED} FROM of_orders o"
+_ORDER = ", ".join(f"o.{name}" for name in rows.ORDER.split(", "))
 MOVED, KEYED, REFUSED, ARMED, EFFECTS, READ = "moved", "keyed", "refused", "armed", "effects", "read"
 PARTS = (MOVED, KEYED, REFUSED, ARMED, EFFECTS, READ)
 """What a commit may write beside locking its order; a statement holds only the parts that one of its commits needs."""
@@ -53,9 +53,9 @@ class _Listed:
     end: str = ""
 
 
-_JOURNAL = (("version", "integer"), ("event", "text"), ("origin", "text"), ("source", "text"), ("target", "text"), ("kind", "text"))
+_STEP = ("event", "origin", "source", "target", "kind", "note")
 _LISTS = (
-    _Listed(MOVED, "of_journal", (*_JOURNAL, ("at", "double precision"), ("note", "text")), (("order_id", "k.id"),)),
+    _Listed(MOVED, "of_journal", (("version", "integer"), *((name, "text") for name in _STEP)), (("order_id", "k.id"), ("at", "k.at"))),
     _Listed(
         MOVED,
         "of_effects",
@@ -74,18 +74,18 @@ _LISTS = (
 
 @lru_cache
 def look(*, alone: bool, armed: bool) -> str:
-    """The look at an order: its columns, whether it is flagged, whether the event was heard before, whether its deadline is still armed
+    """The look at an order: its columns, whether the event was heard before, whether its deadline is still armed
     (asked only where one is ``armed``). ``alone``: of one, with plain values; else of many, with an array a column and one row an event,
     in their order. No row, or one of NULLs: there is no such order."""
     heard, still = "(SELECT true FROM of_inbox i WHERE i.origin = {} AND i.key = {}) IS NOT NULL", "false"
     if armed:
         still = "(SELECT true FROM of_deadlines d WHERE d.order_id = {} AND d.name = {} AND d.version = {}) IS NOT NULL"
     if alone:
-        return f"{SHOW_ORDER}, {heard.format('$2', '$3')}, {still.format('$1', '$4', '$5')} FROM of_orders o WHERE id = $1"
+        return f"SELECT {_ORDER}, {heard.format('$2', '$3')}, {still.format('$1', '$4', '$5')} FROM of_orders o WHERE id = $1"
     given = ["$1::text[]", "$2::text[]", "$3::text[]", *(["$4::text[]", "$5::integer[]"] if armed else [])]
     names = ["id", "origin", "key", *(["deadline", "armed"] if armed else [])]
     return (
-        f"{SHOW_ORDER}, {heard.format('a.origin', 'a.key')}, {still.format('a.id', 'a.deadline', 'a.armed')}"
+        f"SELECT {_ORDER}, {heard.format('a.origin', 'a.key')}, {still.format('a.id', 'a.deadline', 'a.armed')}"
         f" FROM unnest({', '.join(given)}) WITH ORDINALITY AS a ({', '.join(names)}, n) LEFT JOIN of_orders o ON o.id = a.id ORDER BY a.n"
     )
 
@@ -112,31 +112,25 @@ class Write:
 
     order: Order
     commit: Commit
-    after: Order
+    receipt: Receipt  # what its caller is answered once it is committed
     values: dict[str, tuple[Any, ...]]  # part -> one value a column
     lists: tuple[Sequence[tuple[Any, ...]], ...]  # the rows of each of _LISTS
-
-    @property
-    def receipt(self) -> Receipt:
-        """What its caller is answered once it is committed."""
-        return Receipt(self.commit.decision, self.after)
 
 
 def write_of(order: Order, key: InboxKey | None, commit: Commit, deadline: DueDeadline | None) -> Write:
     """Everything that one commit writes; facts and data are dumped already: what cannot be dumped raises here, and hurts no other."""
     values: dict[str, tuple[Any, ...]] = {"": (order.id, order.version, commit.at)}
-    after = order
+    receipt = Receipt(commit.decision, order.state, order.version)
     journal: Sequence[tuple[Any, ...]] = ()
     if isinstance(commit.decision, Applied):
         snapshot = commit.decision.snapshot
-        enters = snapshot.state != order.state
-        after = Order(order.id, order.provider, order.key, snapshot, order.created_at, commit.at if enters else order.entered_at)
-        values[MOVED] = (snapshot.state, snapshot.version, *rows.changed(order.snapshot, snapshot), enters)
-        journal = [step_values(row) for row in commit.journal]
+        receipt = Receipt(commit.decision, snapshot.state, snapshot.version)
+        values[MOVED] = (snapshot.state, snapshot.version, *rows.changed(order.snapshot, snapshot), snapshot.state != order.state)
+        # a note may quote the provider
+        journal = [(row.version, row.event, row.origin, row.source, row.target, row.kind, carried(row.note)) for row in commit.journal]
     if commit.refusal is not None:
         said = commit.refusal
         values[REFUSED] = (carried(said.event), said.origin, said.state, said.reason, carried(said.detail))
-        after = evolve(after, flagged=order.flagged or said.reason in FLAGGED)
     if commit.deadlines is not None or deadline is not None:
         values[ARMED] = (*((deadline.name, deadline.version) if deadline else (None, None)), commit.deadlines is not None)
     if commit.effect_done is not None or commit.drop_effects:
@@ -147,13 +141,8 @@ def write_of(order: Order, key: InboxKey | None, commit: Commit, deadline: DueDe
     if key is not None and commit.remember:
         values[KEYED] = (key.origin, carried(key.key))
     owed = [(one.version, one.n, one.name, one.about, one.trace) for one in commit.effects]
-    deadlines = [(name, after.version, due) for name, due in commit.deadlines or ()]
-    return Write(order, commit, after, values, (journal, owed, deadlines))
-
-
-def step_values(row: JournalRow) -> tuple[Any, ...]:
-    """A journal row but for its order, as it is stored."""
-    return (*rows.journal_values(row)[1:-1], carried(row.note))  # a note may quote the provider
+    deadlines = [(name, receipt.version, due) for name, due in commit.deadlines or ()]
+    return Write(order, commit, receipt, values, (journal, owed, deadlines))
 
 
 def _plan(plan: ReadPlan) -> tuple[Any, ...]:

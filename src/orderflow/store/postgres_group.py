@@ -14,12 +14,12 @@ from contextvars import Context
 from typing import Any, Protocol
 
 import asyncpg
-from attrs import define, field
+from attrs import define, evolve, field
 
 from orderflow.errors import OperationalError, UnknownName
 from orderflow.records import DueDeadline, InboxKey, Judge, Receipt
 from orderflow.store import rows
-from orderflow.store.postgres_commit import Write, carried, look, step_values, together, write_of
+from orderflow.store.postgres_commit import Write, carried, look, together, write_of
 from orderflow.store.postgres_link import Backoff, Kept, Link, Lost, Session, has_collided, is_lost, told
 from orderflow.store.writer import NotOpen
 from orderflow.vocabulary import Applied, Ignored, Reason
@@ -27,7 +27,7 @@ from orderflow.vocabulary import Applied, Ignored, Reason
 _MOST_PER_COMMIT = 256
 _WORTH_SPLITTING = 16
 _MOST_ON_END = 32  # rounds on one borrowed connection
-_NOT_FOUND = (None,) * (len(rows.ORDER.split(", ")) + 3)
+_NOT_FOUND = (None,) * (len(rows.ORDER.split(", ")) + 2)
 _STEP_AT = f"SELECT {rows.JOURNAL} FROM of_journal WHERE order_id = $1 AND version = $2"
 
 
@@ -260,14 +260,15 @@ async def _looked(session: Session, units: Sequence[Unit]) -> list[Any]:
 
 
 def _judge(unit: Unit, row: Sequence[Any]) -> Write | Receipt:
-    *columns, flagged, heard, armed = row
+    *columns, heard, armed = row
     if columns[0] is None:
         raise UnknownName("order", unit.order_id)
-    order = rows.order(tuple(columns), flagged)
+    order = rows.order(columns)
     if heard:
-        return Receipt(Ignored(Reason.DUPLICATE, order.state), order)
+        return Receipt(Ignored(Reason.DUPLICATE, order.state), order.state, order.version)
     if unit.deadline is not None and not armed:
-        return Receipt(Ignored(Reason.STALE, order.state, f"{unit.deadline.name} was disarmed meanwhile"), order)
+        ignored = Ignored(Reason.STALE, order.state, f"{unit.deadline.name} was disarmed meanwhile")
+        return Receipt(ignored, order.state, order.version)
     write = write_of(order, unit.key, unit.judge(order), unit.deadline)
     return write if len(write.values) > 1 else write.receipt
 
@@ -276,8 +277,8 @@ async def _recognise(session: Session, unit: Unit) -> None:
     """Settle a unit one of whose lost writes was committed after all: its step stands in the journal, word for word."""
     for ghost in unit.ghosts:
         if isinstance(ghost.commit.decision, Applied):
-            wanted = (ghost.order.id, *step_values(ghost.commit.journal[0]))
-            found = await session.fetch(_STEP_AT, *wanted[:2])
-            if found and tuple(found[0]) == wanted:
+            step = ghost.commit.journal[0]
+            found = await session.fetch(_STEP_AT, step.order_id, step.version)
+            if found and rows.journal(found[0]) == evolve(step, note=carried(step.note)):
                 unit.settle(ghost.receipt)
                 return

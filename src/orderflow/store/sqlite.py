@@ -34,7 +34,7 @@ from orderflow.store import sqlite_retention as retention
 from orderflow.store.sqlite_commit import apply, plan_read
 from orderflow.store.sqlite_schema import connect, prepare
 from orderflow.store.writer import NotOpen, Writer
-from orderflow.vocabulary import FLAGGED, Applied, Ignored, Reason
+from orderflow.vocabulary import FLAGGED, Ignored, Reason
 
 T = TypeVar("T")
 _FLAGGED = ", ".join(f"'{reason.value}'" for reason in sorted(FLAGGED))
@@ -139,14 +139,11 @@ class SqliteStore:
                 raise UnknownName("order", order_id)
             order = rows.order(found[:_COLUMNS])
             if found[_COLUMNS]:
-                return Receipt(Ignored(Reason.DUPLICATE, order.state), _load(connection, order_id))
+                return Receipt(Ignored(Reason.DUPLICATE, order.state), order.state, order.version)
             if deadline is not None and not found[-1]:
                 detail = f"{deadline.name} was disarmed meanwhile"
-                return Receipt(Ignored(Reason.STALE, order.state, detail), _load(connection, order_id))
-            commit = judge(order)
-            if not isinstance(commit.decision, Applied):  # one that moves is not flagged, and most do
-                order = _load(connection, order_id)
-            return apply(connection, order, key, commit, deadline.name if deadline else "")
+                return Receipt(Ignored(Reason.STALE, order.state, detail), order.state, order.version)
+            return apply(connection, order, key, judge(order), deadline.name if deadline else "")
 
         return await self._writer.submit(work, order_id)
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from attrs import evolve
-
-from orderflow.records import TELL_HOST, Commit, InboxKey, Order, ReadAt, ReadForward, ReadPlan, Receipt, RefusalRow
+from orderflow.records import TELL_HOST, Commit, InboxKey, Order, ReadAt, ReadForward, ReadPlan, Receipt
 from orderflow.store import rows
-from orderflow.vocabulary import FLAGGED, Applied
+from orderflow.vocabulary import Applied, Snapshot
 
 _MOVE = (
     "UPDATE of_orders SET state = ?, version = ?, facts = coalesce(?, facts), data = coalesce(?, data), entered_at = ?"
@@ -40,15 +38,15 @@ class LostRace(Exception):
 
 def apply(connection: sqlite3.Connection, order: Order, key: InboxKey | None, commit: Commit, deadline: str = "") -> Receipt:
     """Write a commit whole; the caller's transaction makes it so. ``deadline`` is the name of the one that it is about."""
-    after = order
+    receipt = Receipt(commit.decision, order.state, order.version)
     if isinstance(commit.decision, Applied):
-        after = _move(connection, order, commit)
+        receipt = Receipt(commit.decision, commit.decision.snapshot.state, commit.decision.snapshot.version)
+        _move(connection, order, commit.decision.snapshot, commit)
     if commit.refusal is not None:
-        _record(connection, commit.refusal)
-        after = evolve(after, flagged=order.flagged or commit.refusal.reason in FLAGGED)
+        connection.execute(_REFUSAL, rows.refusal_values(commit.refusal))
     if commit.deadlines is not None:
         connection.execute("DELETE FROM of_deadlines WHERE order_id = ?", (order.id,))
-        armed = [(order.id, name, order.provider, after.version, due) for name, due in commit.deadlines]
+        armed = [(order.id, name, order.provider, receipt.version, due) for name, due in commit.deadlines]
         connection.executemany(_DEADLINE, armed)
     elif deadline:
         connection.execute("DELETE FROM of_deadlines WHERE order_id = ? AND name = ?", (order.id, deadline))
@@ -60,16 +58,14 @@ def apply(connection: sqlite3.Connection, order: Order, key: InboxKey | None, co
         update = "UPDATE of_effects SET owed = 0 WHERE order_id = ? AND version <= ? AND name <> ?"
         connection.execute(update, (order.id, order.version, TELL_HOST))
     if commit.read is not None:
-        plan_read(connection, after, commit.at, commit.read)
+        plan_read(connection, order, commit.at, commit.read)
     if key is not None and commit.remember:
         insert = "INSERT INTO of_inbox (origin, key, order_id, at) VALUES (?, ?, ?, ?)"
         connection.execute(insert, (key.origin, key.key, order.id, commit.at))
-    return Receipt(commit.decision, after)
+    return receipt
 
 
-def _move(connection: sqlite3.Connection, order: Order, commit: Commit) -> Order:
-    assert isinstance(commit.decision, Applied)
-    snapshot = commit.decision.snapshot
+def _move(connection: sqlite3.Connection, order: Order, snapshot: Snapshot, commit: Commit) -> None:
     entered = order.entered_at if snapshot.state == order.state else commit.at
     changed = rows.changed(order.snapshot, snapshot)
     values = (snapshot.state, snapshot.version, *changed, entered, order.id, order.version)
@@ -78,11 +74,6 @@ def _move(connection: sqlite3.Connection, order: Order, commit: Commit) -> Order
     connection.executemany(_JOURNAL, [rows.journal_values(row) for row in commit.journal])
     owed = [(order.id, one.version, one.n, one.name, one.about, order.provider, commit.at, one.trace) for one in commit.effects]
     connection.executemany(_EFFECT, owed)
-    return Order(order.id, order.provider, order.key, snapshot, order.created_at, entered)
-
-
-def _record(connection: sqlite3.Connection, refusal: RefusalRow) -> None:
-    connection.execute(_REFUSAL, rows.refusal_values(refusal))
 
 
 def plan_read(connection: sqlite3.Connection, order: Order, now: float, plan: ReadPlan) -> None:

@@ -241,7 +241,7 @@ class _WatchedStore:
         self._boundaries.alive()
         receipt = await self._store.commit(order_id, key, judged, deadline)
         self._boundaries.at(said, "after commit", state)
-        self._boundaries.state = receipt.order.state
+        self._boundaries.state = receipt.state
         return receipt
 
     async def lease_effects(self, *args: Any, **named: Any) -> list[LeasedEffect]:

@@ -41,8 +41,9 @@ def move(
         sources = (order.state, *targets[:-1])
         steps = tuple(Step("moved", Origin.REPLY, *pair, Kind.STEP) for pair in zip(sources, targets, strict=True))
         version = order.version + len(steps)
-        snapshot = order.snapshot
-        snapshot = Snapshot(targets[-1], {**snapshot.facts, **(facts or {})}, {**snapshot.data, **(data or {})}, version)
+        kept = order.snapshot  # what does not change is the same object, as ``decide`` has it
+        facts_now = {**kept.facts, **facts} if facts else kept.facts
+        snapshot = Snapshot(targets[-1], facts_now, {**kept.data, **data} if data else kept.data, version)
         journal = tuple(
             JournalRow(order.id, order.version + n, step.event, step.origin, step.source, step.target, step.kind, at)
             for n, step in enumerate(steps, 1)

@@ -195,6 +195,17 @@ async def test_two_thousand_refusals_are_one_row(store: Store) -> None:
     assert (await store.load(order.id)).version == 0
 
 
+@pytest.mark.parametrize("count", [1, 5])
+async def test_facts_and_data_that_a_move_leaves_alone_stay(store: Store, count: int) -> None:
+    """Alone, and in company of moves that change the one or the other."""
+    orders = [await store.create(new_order(str(n), data={"was": n}), "content") for n in range(count)]
+    judges = [move("sent"), move("sent", facts={"paid": True}), move("sent", data={"is": "new"}), move("sent"), move("taken")]
+    await asyncio.gather(*(store.commit(order.id, None, judge) for order, judge in zip(orders, judges[:count], strict=True)))
+    found = [(await store.load(order.id)).snapshot for order in orders]
+    assert [one.facts["paid"] for one in found] == [n == 1 for n in range(count)]
+    assert [one.data for one in found] == [{"was": n, "is": "new"} if n == 2 else {"was": n} for n in range(count)]
+
+
 async def test_refusals_are_told_apart_by_event_state_and_reason(store: Store) -> None:
     order = await store.create(new_order(), "content")
     for judge in (stay(), stay(event="rang"), stay(Reason.EARLY), move("sent"), stay(), stay()):

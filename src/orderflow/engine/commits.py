@@ -32,7 +32,7 @@ STATUS_READ = "status_read"
 
 @define
 class Given:
-    """What the door knows beside order and decision. ``jitter`` is drawn from [-1, 1]. Not frozen, as records.py says of Commit."""
+    """What the door knows beside order and decision. ``jitter`` is drawn from [-1, 1]."""
 
     table: Table
     timing: Timing

@@ -2,9 +2,9 @@
 
 Every transition is the same: look the order and the inbox up, decide, move the order, write one journal row, one effect and one inbox
 key, commit to disk. The bare loops are what one writes without orderflow: the JSON read and written, the decision an ``if``, one
-transition a commit, on 1 connection or on 8. ``raw`` is the store's own batch of 64 with everything decided beforehand (PostgreSQL:
-and dumped): what deciding and the API cost is the rest. Where making data durable is nearly free, sharing a commit gains little:
-its cost stands beside the figures.
+transition a commit, on 1 connection or on 8, over as many orders in turn as there are callers: the same rows in the same places.
+``raw`` is the store's own batch of 64 with everything decided beforehand (PostgreSQL: and dumped): what deciding and the API cost is the
+rest. Where making data durable is nearly free, sharing a commit gains little: its cost stands beside the figures.
 PostgreSQL is the server of tests/postgres.py: on this machine, over a Unix socket, fsync and synchronous_commit on.
 """
 
@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import closing
-from itertools import count, islice
+from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -153,16 +153,17 @@ EFFECT_SQLITE = "INSERT INTO of_effects (order_id, version, n, name, about, prov
 HEARD_SQLITE = "INSERT INTO of_inbox (origin, key, order_id, at) VALUES ('command', ?, ?, ?)"
 
 
-async def sqlite_loop(url: str) -> float:
-    """sqlite3 without anything around it, one transition a transaction."""
+async def sqlite_loop(url: str, among: int) -> float:
+    """sqlite3 without anything around it, one transition a transaction, ``among`` so many orders in turn."""
     async with Orderflow(url, [BellProvider()]) as flow:
-        order = await flow._store.create(new_order(), "")
+        orders = cycle([await flow._store.create(new_order(), "") for _ in range(among)])
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = FULL")
         run = connection.execute
         numbers = count(1)
 
         async def step(_: int) -> int:
+            order = next(orders)
             key = f"{order.id}:press {next(numbers)}"
             now = time.time()
             run("BEGIN IMMEDIATE")
@@ -214,15 +215,18 @@ SELECT version FROM u"""
 LOOK_ONE = f"SELECT {rows.ORDER}, EXISTS (SELECT FROM of_inbox WHERE origin = $2 AND key = $3) FROM of_orders WHERE id = $1"
 
 
-async def postgres_loop(url: str, connections: int) -> float:
-    """asyncpg without anything around it: SELECT and one CTE for each transition, the inbox row included."""
+async def postgres_loop(url: str, connections: int, among: int) -> float:
+    """asyncpg without anything around it: SELECT and one CTE for each transition, the inbox row included; each connection has its share of
+    ``among`` so many orders."""
     async with Orderflow(url, [BellProvider()]) as flow:
-        orders = [await flow._store.create(new_order(), "") for _ in range(connections)]
-    opened = [await asyncpg.connect(url) for _ in orders]
-    numbers = [count(1) for _ in orders]
+        orders = [await flow._store.create(new_order(), "") for _ in range(among)]
+    opened = [await asyncpg.connect(url) for _ in range(connections)]
+    shares = [cycle(orders[n::connections]) for n in range(connections)]
+    numbers = count(1)
 
     async def step(n: int) -> int:
-        order_id, key, now = orders[n].id, f"{orders[n].id}:press {next(numbers[n])}", time.time()
+        order_id, now = next(shares[n]).id, time.time()
+        key = f"{order_id}:press {next(numbers)}"
         found = await opened[n].fetchrow(LOOK_ONE, order_id, "command", key)
         source, version, facts, data = found[3], found[4] + 1, json.loads(found[5]), json.loads(found[6])
         event, target = ("press", "ringing") if source == "silent" else ("release", "silent")
@@ -333,11 +337,17 @@ def run() -> list[dict[str, object]]:
         "api 1": lambda url: api(url, 1),
         f"api {CALLERS}": lambda url: api(url, CALLERS),
     }
-    sqlite = {"bare sqlite3": sqlite_loop, **through_api, "raw": sqlite_raw}
+    bare, bare_many = "bare sqlite3", f"bare sqlite3, {CALLERS} orders"
+    sqlite = {bare: lambda url: sqlite_loop(url, 1), bare_many: lambda url: sqlite_loop(url, CALLERS), **through_api, "raw": sqlite_raw}
     bare_1, bare_8 = "bare asyncpg, 1 connection", "bare asyncpg, 8 connections"
-    postgres = {bare_1: lambda url: postgres_loop(url, 1), bare_8: lambda url: postgres_loop(url, 8), **through_api, "raw": postgres_raw}
+    postgres = {
+        bare_1: lambda url: postgres_loop(url, 1, 1),
+        bare_8: lambda url: postgres_loop(url, 8, CALLERS),
+        **through_api,
+        "raw": postgres_raw,
+    }
     return [
         result("fdatasync of 8 kB beside the databases", sync_cost(), "µs", None, "shown", ok=True),
-        *_rows("SQLite FULL", in_turn("sqlite", sqlite), ("bare sqlite3", "bare sqlite3")),
+        *_rows("SQLite FULL", in_turn("sqlite", sqlite), (bare, bare_many)),
         *_rows("PostgreSQL", in_turn("postgres", postgres), (bare_1, bare_8)),
     ]

@@ -165,8 +165,8 @@ def together(writes: Sequence[Write]) -> tuple[str, Sequence[Any]]:
 
     One goes as plain values; several as one JSON text, for an array a column would cost the client twice as much to encode.
     """
-    needed = set().union(*(write.values for write in writes))
-    parts = tuple(part for part in PARTS if part in needed)
+    needed = writes[0].values.keys() if len(writes) == 1 else set().union(*(write.values for write in writes))
+    parts = tuple([part for part in PARTS if part in needed])
     if len(writes) == 1:
         (write,) = writes
         values = [value for part in ("", *parts) for value in write.values[part]]

@@ -98,10 +98,9 @@ class Writer:
         for unit in held:
             self._take(unit, batch, lanes)
         while len(batch) < _MOST_PER_COMMIT:
-            try:
-                unit_or_end = self._queue.get(block=not batch and not self._closing)
-            except queue.Empty:
+            if (batch or self._closing) and self._queue.empty():
                 break
+            unit_or_end = self._queue.get()
             if unit_or_end is None:
                 self._closing = True
                 continue

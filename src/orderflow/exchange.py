@@ -119,6 +119,11 @@ def new_client(timeout: float) -> httpx.AsyncClient:
     return httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False)
 
 
+def sendable(value: str) -> bool:
+    """Whether it may stand in a header: clients would raise, quoting it."""
+    return value.isascii() and value.isprintable()
+
+
 async def exchange(
     client: HttpClient,
     method: str,
@@ -129,8 +134,8 @@ async def exchange(
     params: Mapping[str, str] | None = None,
 ) -> Answer | NeverSent | Cut:
     """Send one request, once, and say what became of it."""
-    if not all(value.isascii() and value.isprintable() for value in headers.values()):
-        return NeverSent("a header that is not plain ASCII")  # a token, most likely; clients would raise, quoting it
+    if not all(map(sendable, headers.values())):
+        return NeverSent("a header that is not plain ASCII")
     sending = client.stream(
         method,
         url,

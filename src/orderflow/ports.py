@@ -62,7 +62,7 @@ class Provider(Protocol):
 
     It may have four things more: ``warnings`` (what its configuration cannot do, said at start-up), ``returning`` (commands after which
     a browser comes back to us: refused without a public URL), ``timeout`` (seconds of silence after which it gives a call up: refused
-    where a lease would not outlast them) and ``offline()`` (itself, unable to call, for the command line).
+    where one silence could last as long as a whole call may take) and ``offline()`` (itself, unable to call, for the command line).
     """
 
     @property

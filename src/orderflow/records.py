@@ -24,7 +24,7 @@ PROVIDER_ID = "provider_id"
 """The key in an order's data under which the provider's id of the order stands."""
 
 REDACTED = "redacted"
-"""The key in an order's data that says that its personal data was removed: nothing personal is written to it any more."""
+"""The key in the data of a redacted order: nothing personal is written to it any more. One redacted before this key existed lacks it."""
 
 TELL_HOST = "tell_host"
 """The effect by which the host is told of an entered state; owed by the engine, not declared by lifecycles."""
@@ -86,13 +86,15 @@ class NotExecuted:
     throttled: bool = False  # the provider asked all of us to slow down (429)
     unreachable: bool = False  # no connection, or nobody there who could answer (5xx)
     denied: bool = False  # our credentials were not taken (401)
+    uncalled: bool = False  # nobody was called, for want of a user's token: no sign of how the provider is
 
 
 @frozen
 class Declined:
-    """The provider answered no (400, 403, 404, 200 with ERROR)."""
+    """The provider answered no (400, 403, 404, 200 with ERROR), or was not asked: the user is gone."""
 
     why: str
+    uncalled: bool = False  # as NotExecuted's
 
 
 @frozen
@@ -114,13 +116,12 @@ Outcome = Happened | NotExecuted | Declined | InDoubt | Nothing
 
 @frozen
 class Seen:
-    """A status read: the provider's word. ``mismatch`` names a field of the answer that is not our order's;
-    ``note`` is kept in the journal if the order moves."""
+    """A status read: the provider's word."""
 
     status: str
     data: Mapping[str, object] = field(factory=dict, repr=False)
-    mismatch: str = ""
-    note: str = ""
+    mismatch: str = ""  # a field of the answer that is not our order's
+    note: str = ""  # kept in the journal if the order moves
 
 
 @frozen
@@ -136,17 +137,14 @@ class Unread:
 
 @frozen
 class Told:
-    """What the host is told when an order enters a state: at least once, with a stable ``key``.
-
-    ``provisional``: proof may still overrule this end. ``inferred``: passed on the way to what was observed, or reached by a jump.
-    """
+    """What the host is told when an order enters a state: at least once, with a stable ``key``."""
 
     key: str
     order: Order
     state: str
     version: int
-    provisional: bool
-    inferred: bool
+    provisional: bool  # proof may still overrule this end
+    inferred: bool  # passed on the way to what was observed, or reached by a jump
 
 
 @frozen
@@ -273,12 +271,11 @@ class EffectRow:
 
 @frozen
 class Pending:
-    """What is still to come for an order. ``read_at``: when it is read next (None: no read is planned); ``deadlines``: each event
-    and when it comes, the soonest first."""
+    """What is still to come for an order."""
 
     effects: tuple[EffectRow, ...]
-    read_at: float | None
-    deadlines: tuple[tuple[str, float], ...]
+    read_at: float | None  # when it is read next; None: no read is planned
+    deadlines: tuple[tuple[str, float], ...]  # each event and when it comes, the soonest first
 
 
 @frozen

@@ -251,22 +251,24 @@ OF_BOTH = {"ORDERFLOW_ONE_API": "a", "ORDERFLOW_ONE_EU": "b", "ORDERFLOW_ONE_EU_
 
 @pytest.mark.usefixtures("overlapping")
 @pytest.mark.parametrize(
-    ("environment", "given"),
+    ("environment", "given", "unused"),
     [
-        (OF_BOTH, {"one": ("a", "b", ""), "one-eu": ("c", "")}),
-        ({**OF_BOTH, "ORDERFLOW_PROVIDERS": "one"}, {"one": ("a", "b", "")}),
-        ({**OF_BOTH, "ORDERFLOW_PROVIDERS": "one-eu"}, {"one-eu": ("c", "")}),
-        ({"ORDERFLOW_ONE_EU_API": "c", "ORDERFLOW_ONE_EU_URL": "d"}, {"one-eu": ("c", "d")}),
-        ({"ORDERFLOW_PUBLIC_URL": "https://s.example", "ORDERFLOW_PUBLIC_KEY": "e", **KEYS}, {"public": ("", "e")}),
-        ({"ORDERFLOW_TW_IN_API": "f", "ORDERFLOW_PROVIDERS": "tw-in"}, {"tw-in": ("f",)}),
-        ({"ORDERFLOW_TW_IN_API": "f", "ORDERFLOW_PROVIDERS": "tw_in"}, {"tw_in": ("f",)}),
+        (OF_BOTH, {"one": ("a", "b", ""), "one-eu": ("c", "")}, []),
+        ({**OF_BOTH, "ORDERFLOW_PROVIDERS": "one"}, {"one": ("a", "b", "")}, ["ORDERFLOW_ONE_EU_API"]),
+        ({**OF_BOTH, "ORDERFLOW_PROVIDERS": "one-eu"}, {"one-eu": ("c", "")}, ["ORDERFLOW_ONE_API", "ORDERFLOW_ONE_EU"]),
+        ({"ORDERFLOW_ONE_EU_API": "c", "ORDERFLOW_ONE_EU_URL": "d"}, {"one-eu": ("c", "d")}, []),
+        ({"ORDERFLOW_PUBLIC_URL": "https://s.example", "ORDERFLOW_PUBLIC_KEY": "e", **KEYS}, {"public": ("", "e")}, []),
+        ({"ORDERFLOW_TW_IN_API": "f", "ORDERFLOW_PROVIDERS": "tw-in"}, {"tw-in": ("f",)}, []),
+        ({"ORDERFLOW_TW_IN_API": "f", "ORDERFLOW_PROVIDERS": "tw_in"}, {"tw_in": ("f",)}, []),
     ],
 )
-def test_a_setting_is_never_read_as_another_providers(environment: dict[str, str], given: dict[str, tuple[str, ...]]) -> None:
+def test_a_setting_is_never_read_as_another_providers(
+    environment: dict[str, str], given: dict[str, tuple[str, ...]], unused: list[str]
+) -> None:
     with capture_logs() as said:
         found = providers_of(flow_of({**BASE, **environment}))
     assert {name: one.given for name, one in found.items()} == given
-    assert said == []
+    assert [(line["event"], line["variable"]) for line in said] == [("setting.unused", variable) for variable in unused]
 
 
 @pytest.mark.usefixtures("overlapping")
@@ -294,6 +296,14 @@ def test_a_setting_that_nobody_knows_is_said_aloud_and_its_value_is_not() -> Non
     with capture_logs() as said:
         flow_of({**BASE, **CCV, "ORDERFLOW_PUBLICURL": SECRET, "ORDERFLOW_GRACE": "5"})
     assert [(line["event"], line["variable"]) for line in said] == [("setting.unknown", "ORDERFLOW_PUBLICURL")]
+    assert SECRET not in repr(said)
+
+
+def test_a_setting_of_a_provider_that_is_not_used_is_said_aloud_misspelt_or_not_and_its_value_is_not() -> None:
+    with capture_logs() as said:
+        flow_of({**BASE, **CONNECT, "ORDERFLOW_PROVIDERS": "connect", "ORDERFLOW_CCV_APIKEY": SECRET, "ORDERFLOW_CCV_BASE_URL": SECRET})
+    heard = [(line["event"], line["variable"], line["log_level"]) for line in said]
+    assert heard == [("setting.unused", f"ORDERFLOW_CCV_{name}", "warning") for name in ("APIKEY", "BASE_URL")]
     assert SECRET not in repr(said)
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import asyncpg
@@ -25,6 +26,7 @@ from orderflow.store.postgres import PostgresStore
 from store.build import LEASE, NOW, SCOPE, move, new_order, scope
 
 pytestmark = pytest.mark.anyio
+INSTALLED = version("pgqueuer")
 SWEPT = NOW + GRACE + SWEEP  # by then a row that is due since NOW has got a job again
 
 
@@ -284,7 +286,7 @@ async def test_clearing_away_looks_at_no_more_than_its_page(pgqueuer: Line) -> N
     )
     await pgqueuer.sql(
         "INSERT INTO of_pgqueuer (priority, entrypoint, payload, status, dedupe_key)"
-        " SELECT 0, 'toy', convert_to('toy-' || n || ':1:0', 'UTF8'), 'queued', n FROM generate_series(1, 10000) n"
+        " SELECT 0, 'toy', convert_to('toy-' || n || ':1:0', 'UTF8'), 'queued', 'toy-' || n || ':1:0:0' FROM generate_series(1, 10000) n"
     )
     at, walked = 0, []
     before = [await _looked_at(process, table) for table in ("of_effects", "of_pgqueuer")]
@@ -295,6 +297,21 @@ async def test_clearing_away_looks_at_no_more_than_its_page(pgqueuer: Line) -> N
     after = [await _looked_at(process, table) for table in ("of_effects", "of_pgqueuer")]
     assert [now < then + 50_000 for now, then in zip(after, before, strict=True)] == [True, True]
     assert await pgqueuer.sql("SELECT count(*) FROM of_pgqueuer") == [(5000,)]
+
+
+FOREIGN = [("\\xff00", None), ("\\xff3a313a30", "not:ours"), ("\\x613a313a30", f"a:{10**12}:0:0")]
+
+
+async def test_clearing_away_passes_jobs_that_are_not_ours(pgqueuer: Line) -> None:
+    """Somebody's own, whose payload may be anything: they stay, and what is behind them goes."""
+    process = await pgqueuer.process(works=False)
+    columns, values = "priority, entrypoint, payload, status, dedupe_key", "0, 'theirs', $1::text::bytea, 'queued', $2"
+    for payload, key in FOREIGN:
+        await pgqueuer.sql(f"INSERT INTO of_pgqueuer ({columns}) VALUES ({values})", payload, key)
+    order = await process.owe("register")
+    await pgqueuer.sql("UPDATE of_effects SET owed = false WHERE order_id = $1", order)
+    assert await process.store.link.run(lambda session: drop_dead(session, 0, 1000)) == (0, 1)
+    assert await pgqueuer.jobs() == [key for _, key in FOREIGN]
 
 
 async def _as_made_by(pgqueuer: Line, release: str, *changes: str) -> None:
@@ -314,7 +331,7 @@ LIKE_NEW = (
     "SELECT (SELECT count(*) FROM pg_indexes WHERE tablename = 'of_pgqueuer' AND schemaname = current_schema()),"
     " (SELECT count(*) FROM information_schema.columns WHERE table_name = 'of_pgqueuer' AND table_schema = current_schema()),"
     " (SELECT tgenabled FROM pg_trigger WHERE tgrelid = 'of_pgqueuer'::regclass AND tgname = 'of_tg_pgqueuer_changed'),"
-    " obj_description('of_pgqueuer'::regclass)"
+    " obj_description('of_pgqueuer'::regclass, 'pg_class')"
 )
 
 
@@ -349,6 +366,24 @@ async def test_tables_of_a_newer_pgqueuer_are_refused_unless_they_are_the_same(p
     with pytest.raises(SchemaError, match=r"of pgqueuer 99\.0\.1.*pip install 'pgqueuer>=99\.0\.1'"):
         await pgqueuer.process(works=False)
     assert (await pgqueuer.sql(LIKE_NEW))[0][3] == "99.0.1"
+
+
+async def test_tables_of_a_candidate_are_brought_up_to_date_by_its_final_release(pgqueuer: Line) -> None:
+    await _as_made_by(pgqueuer, f"{INSTALLED}rc1", *OLDER)
+    await pgqueuer.process(works=False)
+    assert (await pgqueuer.sql(LIKE_NEW))[0][3] == INSTALLED
+
+
+async def test_what_is_said_of_something_else_with_the_same_number_is_not_said_of_the_queue(pgqueuer: Line) -> None:
+    await pgqueuer.process(works=False)
+    other = "classoid = 'pg_proc'::regclass AND objoid = 'of_pgqueuer'::regclass"
+    await pgqueuer.sql("INSERT INTO pg_description VALUES ('of_pgqueuer'::regclass, 'pg_proc'::regclass, 0, '99.0.1')")
+    try:
+        await pgqueuer.sql("ALTER TABLE of_pgqueuer DROP COLUMN slot")
+        await pgqueuer.process(works=False)  # nothing to do: the queue says that it is of the pgqueuer that is installed
+        assert await pgqueuer.sql("SELECT 1 FROM pg_attribute WHERE attrelid = 'of_pgqueuer'::regclass AND attname = 'slot'") == []
+    finally:
+        await pgqueuer.sql(f"DELETE FROM pg_description WHERE {other}")
 
 
 async def test_tables_that_cannot_be_converted_are_said_to_be_with_the_command_that_helps(pgqueuer: Line) -> None:

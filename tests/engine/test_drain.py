@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from orderflow.app import Orderflow
 from orderflow.engine import work
 from orderflow.errors import OperationalError
 from orderflow.records import (
+    Declined,
     DueDeadline,
     Happened,
     InboxKey,
@@ -86,6 +87,7 @@ class TroubledStore(SqliteStore):
     """Refuses these methods for orders in these states."""
 
     refuses: tuple[str, str] | None = None
+    error: Exception = OperationalError("orders.db: away")
     refused: asyncio.Event
 
     async def load(self, order_id: str) -> Order:
@@ -100,10 +102,21 @@ class TroubledStore(SqliteStore):
         await self._look("finish_effect", effect.key.order_id)
         await super().finish_effect(effect, why)
 
+    async def retry_effect(self, effect: LeasedEffect, at: float, why: str, spare: bool = False) -> None:
+        await self._look("retry_effect", effect.key.order_id)
+        await super().retry_effect(effect, at, why, spare)
+
+    async def block(self, provider: str, until: float) -> None:
+        self._refuse("block", "")
+        await super().block(provider, until)
+
     async def _look(self, method: str, order_id: str) -> None:
-        if self.refuses == (method, (await super().load(order_id)).state):
+        self._refuse(method, (await super().load(order_id)).state)
+
+    def _refuse(self, *asked: str) -> None:
+        if self.refuses == asked:
             self.refused.set()
-            raise OperationalError("orders.db: away")
+            raise self.error
 
 
 @pytest.fixture
@@ -186,6 +199,28 @@ async def test_a_once_call_that_was_begun_is_reported_lost_and_never_sent_again(
     async with worker(tmp_path, toy):
         await asyncio.sleep(0.3)
     assert toy.called("place") == 1
+
+
+async def test_a_once_call_that_does_not_end_when_it_is_cut_is_reported_lost(
+    tmp_path: Path, toy: Toy, desk: Orderflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "_GIVING_BACK", 0.1)
+    begun = asyncio.Event()
+
+    async def stubborn(_: Order) -> Outcome:
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    toy.will("place", stubborn)
+    order = await ordered(desk)
+    async with worker(tmp_path, toy):
+        await begun.wait()
+    last = (await desk.journal(order.id))[-1]
+    assert (last.event, last.note) == ("placement_answer_lost", "the worker stopped before the answer was written")
+    assert (leased(tmp_path, time.time()), toy.called("place")) == ([], 1)
 
 
 async def test_a_once_call_that_was_not_begun_is_owed_again_and_sent_once(tmp_path: Path, toy: Toy, desk: Orderflow) -> None:
@@ -321,9 +356,12 @@ async def test_a_worker_that_is_full_gives_everything_back(tmp_path: Path, toy: 
 
 
 @asynccontextmanager
-async def troubled(folder: Path, toy: Toy, *refuses: str, run: Any = None) -> AsyncIterator[tuple[Orderflow, TroubledStore]]:
+async def troubled(
+    folder: Path, toy: Toy, *refuses: str, run: Any = None, error: Exception | None = None
+) -> AsyncIterator[tuple[Orderflow, TroubledStore]]:
     """A worker whose store refuses (method, state)."""
     store = TroubledStore(folder / "orders.db")
+    store.error = error or store.error
     store.refused, store.refuses = asyncio.Event(), (refuses[0], refuses[1]) if refuses else None
     flow = Orderflow(store, [toy], poll=0.05, grace=0.0)
     if run is not None:
@@ -337,6 +375,17 @@ async def failed(flow: Orderflow) -> None:
     async with asyncio.timeout(SOON):
         while flow._worker._in_flight or not flow._worker._unwritten:
             await asyncio.sleep(0.005)
+
+
+async def stopped_while_refused(flow: Orderflow, store: TroubledStore) -> None:
+    """Stop the worker without grace; the store is back after the last call was cut, before the worker ends."""
+    await store.refused.wait()
+    stopping = asyncio.create_task(flow._worker.stop(0.0))
+    async with asyncio.timeout(SOON):
+        while flow._worker._in_flight:
+            await asyncio.sleep(0.005)
+    store.refuses = None
+    await stopping
 
 
 @pytest.mark.parametrize(("state", "effect"), [("preparing", "make_ready"), ("sending", "place")])
@@ -369,6 +418,52 @@ async def test_a_once_call_that_began_and_could_not_be_written_about_is_reported
     async with worker(tmp_path, toy):
         await asyncio.sleep(0.3)
     assert toy.called("place") == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "refuses", "state", "owed"),
+    [
+        (Happened("order_placed", provider_id="T-77"), "commit", "placed", None),
+        (Declined("400"), "commit", "refused", None),
+        (NotExecuted("connect failure"), "retry_effect", "sending", "connect failure"),
+    ],
+    ids=["done", "declined", "not sent"],
+)
+async def test_an_answer_that_could_not_be_written_in_time_is_written_when_the_store_is_back(
+    tmp_path: Path, toy: Toy, desk: Orderflow, monkeypatch: pytest.MonkeyPatch, answer: Outcome, refuses: str, state: str, owed: str | None
+) -> None:
+    """What the provider said is in our hands: reported lost, its id of the order would be thrown away."""
+    monkeypatch.setattr(work, "_GIVING_BACK", 0.1)
+    toy.will("place", answer)
+    order = await ordered(desk)
+    async with troubled(tmp_path, toy, refuses, "sending") as (flow, store):
+        await stopped_while_refused(flow, store)
+    found = await desk.order(order.id)
+    assert (found.state, found.provider_id) == (state, getattr(answer, "provider_id", None))
+    effects = [(one.name, one.in_flight, one.why) for one in (await desk.pending(order.id)).effects]
+    assert effects == ([("place", False, owed)] if owed else [])
+    assert flow.health is not None
+    assert (flow.health.in_hand, toy.called("place")) == (0, 1)
+
+
+@pytest.mark.parametrize("error", [OperationalError("orders.db: away"), RuntimeError("a bug")], ids=["away", "bug"])
+async def test_what_is_owed_again_is_not_reported_lost_though_the_silence_was_not_written(
+    tmp_path: Path, toy: Toy, desk: Orderflow, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A 429 is two writes: owed again, and silence for all. The second one fails."""
+    monkeypatch.setattr(work, "_GIVING_BACK", 0.1)
+    toy.will("place", NotExecuted("429", 50.0, throttled=True))
+    order = await ordered(desk)
+    async with troubled(tmp_path, toy, "block", "", error=error) as (flow, store):
+        if isinstance(error, OperationalError):
+            await stopped_while_refused(flow, store)
+            assert await store.blocked()
+        else:
+            await failed(flow)
+    assert [row.event for row in await desk.journal(order.id)] == ["order_it", "prepared"]
+    assert [(one.name, one.in_flight, one.why) for one in (await desk.pending(order.id)).effects] == [("place", False, "429")]
+    assert flow.health is not None
+    assert flow.health.in_hand == 0
 
 
 async def test_a_once_call_of_another_worker_is_reported_lost_though_its_take_over_failed(

@@ -74,6 +74,17 @@ async def test_a_provider_that_asks_for_patience_gets_it(bench: Bench) -> None:
     assert (bench.toy.called("place"), await bench.state(order.id)) == (2, "placed")
 
 
+@pytest.mark.parametrize("throttled", [True, False])
+async def test_what_is_owed_again_just_when_its_lease_would_have_ended_is_written(bench: Bench, throttled: bool) -> None:
+    """It is not left to its lease: a worker that stops has nothing to give back, least of all as lost."""
+    order = await bench.new(state="sending")
+    effect = await bench.lease()
+    bench.toy.will("place", NotExecuted("later", bench.toy.timing.lease, throttled=throttled))
+    assert await bench.effects.carry_out(effect)
+    (row,) = (await bench.store.pending(order.id)).effects
+    assert (row.in_flight, row.run_at) == (False, effect.until)
+
+
 async def test_a_refusal_is_an_answer(bench: Bench) -> None:
     bench.toy.will("place", Declined("400"))
     order = await bench.new()

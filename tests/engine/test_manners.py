@@ -49,6 +49,10 @@ ANSWERS: Mapping[str, Outcome | Seen | Unread] = {
     "not ready": Unread("404"),
     "401": NotExecuted("401"),
 }
+UNCALLED: Mapping[str, Outcome] = {
+    "user gone": Declined("no token", uncalled=True),
+    "no token now": NotExecuted("the host raised", uncalled=True),
+}
 SILENCES: Mapping[str, Outcome | Unread] = {
     "in doubt": InDoubt("reset"),
     "not sent": NotExecuted("refused", unreachable=True),
@@ -137,19 +141,44 @@ def test_so_many_calls_in_a_row_without_an_answer_make_a_pause_and_one_answer_en
 
 
 def test_every_short_story_of_calls_keeps_one_call_at_a_time_until_an_answer() -> None:
-    """Every sequence of eight ends, of calls made whenever they may be."""
-    for story in itertools.product("ASB", repeat=8):  # answered, silence, busy
+    """Every sequence of seven ends, of calls made whenever they may be."""
+    for story in itertools.product("ASBU", repeat=7):  # answered, silence, busy, uncalled
         polite, now, in_a_row, careful = manners(outage_after=3, outage_pause=10.0), 0.0, 0, False
         for word in story:
             now = polite.until(now) or now
             assert room(polite, now) == (1 if careful else 32), story
             polite.begun("toy", now)
             assert ("toy" in polite.silent(now)) == careful, story
-            polite.answered("toy", {"A": Happened("x"), "S": InDoubt("cut"), "B": BUSY[0]}[word], now)
+            polite.answered("toy", {"A": Happened("x"), "S": InDoubt("cut"), "B": BUSY[0], "U": UNCALLED["user gone"]}[word], now)
             polite.ended("toy")
-            in_a_row = in_a_row + 1 if word == "S" else 0
+            in_a_row = {"S": in_a_row + 1, "U": in_a_row}.get(word, 0)
             careful = word == "B" or in_a_row >= 3 or (careful and word != "A")
-            assert polite.until(now) == (now + (50.0 if word == "B" else 10.0) if word == "B" or in_a_row >= 3 else None), story
+            pause = {"B": 50.0, "S": 10.0 if in_a_row >= 3 else 0.0}.get(word, 0.0)
+            assert polite.until(now) == (now + pause if pause else None), story
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("uncalled", UNCALLED.values(), ids=UNCALLED)
+async def test_who_was_not_called_is_not_taken_for_well_again(tmp_path: Path, uncalled: Outcome) -> None:
+    """The provider is away still: of ten once-effects one at a time may go into doubt, not all the rest at once."""
+    async with bench(tmp_path, outage_after=1, outage_pause=50.0, read_first=1e6) as made:
+        made.toy.will("place", InDoubt("cut"), uncalled, uncalled)
+        for n in range(10):
+            await made.new(str(n), state="preparing")
+        for effect in await made.effects.due(10):
+            await made.effects.carry_out(effect)
+        made.clock.advance(1.0)  # what the first one owes then comes after the others
+        (first,) = await made.effects.due(1)
+        await made.effects.carry_out(first)
+        made.clock.advance(50.0)
+        for _ in range(2):  # the next one may be tried at once
+            (careful,) = await made.effects.due(10)
+            await made.effects.carry_out(careful)
+            assert made.door.manners.troubles == {"toy": "does not answer"}
+        (careful,) = await made.effects.due(10)
+        await made.effects.carry_out(careful)
+        assert made.door.manners.troubles == {}
+        assert len(await made.effects.due(10)) > 1
 
 
 @pytest.mark.anyio
@@ -165,16 +194,17 @@ async def test_an_outage_neither_stops_deadlines_nor_deafens_the_host(tmp_path: 
 
 
 def test_trouble_is_said_once_an_outage_whatever_the_story() -> None:
-    """Every sequence of six ends, of calls made whenever they may be: answered, denied (401), silent, busy (429)."""
-    ends = {"A": Happened("x"), "D": NotExecuted("401", denied=True), "S": InDoubt("cut"), "B": BUSY[0]}
+    """Every sequence of five ends: answered, denied (401), a user denied (e), silent, busy (429), uncalled."""
+    ends = {"A": Happened("x"), "D": NotExecuted("401", denied=True), "e": NotExecuted("401"), "S": InDoubt("cut"), "B": BUSY[0]}
+    ends |= {"U": UNCALLED["no token now"]}
     structlog.reset_defaults()
-    for story in itertools.product(ends, repeat=6):
+    for story in itertools.product(ends, repeat=5):
         polite, now, in_a_row, denied, said = manners(outage_after=2, outage_pause=10.0), 0.0, 0, 0, list[str]()
         with capture_logs() as logs:
             for word in story:
                 now = polite.until(now) or now
                 called(polite, ends[word], now)
-                in_a_row = in_a_row + 1 if word == "S" else 0
+                in_a_row = {"S": in_a_row + 1, "U": in_a_row}.get(word, 0)
                 denied = {"A": 0, "D": denied + 1}.get(word, denied)
                 trouble = "refuses our credentials" if denied >= 2 else "does not answer" if in_a_row >= 2 else ""
                 assert polite.troubles == ({"toy": trouble} if trouble else {}), story

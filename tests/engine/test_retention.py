@@ -25,7 +25,7 @@ from orderflow.engine.effects import Effects
 from orderflow.engine.export import JsonLines
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.lifecycle.decide import settled
-from orderflow.records import Declined, Happened, InDoubt, NotExecuted, Order, Outcome, Timing, WholeOrder
+from orderflow.records import Declined, Happened, InDoubt, NotExecuted, Nothing, Order, Outcome, Timing, WholeOrder
 from orderflow.simkit import SimClock
 from orderflow.vocabulary import Applied, Decision, Event, Kind, Observation, Origin, Reason, Refused, Snapshot
 
@@ -532,6 +532,30 @@ async def test_an_order_stays_redacted_whatever_is_made_of_it_afterwards(url: st
         assert ("seen_packed", "") in events
         assert ("placement_given_up", "by kim: ticket 9") in events
         assert {row.reason for row in await flow.refusals(order.id)} >= {Reason.UNKNOWN_STATUS, Reason.ANOMALY}
+
+
+@pytest.mark.parametrize("effect", ["place", "look_up"])
+@pytest.mark.parametrize(
+    "answer",
+    [NotExecuted(SECRET), NotExecuted(SECRET, 50.0, throttled=True), InDoubt(SECRET), Declined(SECRET), Nothing(SECRET)],
+    ids=["not sent", "busy", "in doubt", "declined", "no hit"],
+)
+async def test_why_a_redacted_orders_calls_ended_as_they_did_is_not_kept(url: str, effect: str, answer: Outcome) -> None:
+    """It is written on the effect's row, beside the door."""
+    toy = Toy(timing=evolve(FAST, effect_attempts=2))
+    toy.will(effect, answer, answer)
+    if effect == "look_up":
+        toy.will("place", InDoubt(SECRET))
+    async with Orderflow(url, [toy], work=True, poll=0.01) as flow:
+        order = await put(flow, "shipped")
+        assert isinstance(await flow.redact(order.id, by="kim", reason="ticket 7"), Applied)
+        version = (await flow.order(order.id)).version
+        await flow.override(order.id, "drafted", by="kim", reason="ticket 8", version=version)
+        assert isinstance(await flow.tell(order.id, "order_it"), Applied)
+        async with asyncio.timeout(10):
+            while not toy.called(effect) or any(one.in_flight for one in (await flow.pending(order.id)).effects):
+                await asyncio.sleep(0.01)
+        assert SECRET not in await everything(url)
 
 
 async def test_a_redaction_needs_who_and_why(tmp_path: Path) -> None:

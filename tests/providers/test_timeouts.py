@@ -1,24 +1,30 @@
-"""No call waits longer than its share of a lease: else it is cut before it ends by itself, and what was never sent is in doubt."""
+"""No timing is accepted that cannot work: a duration without an end, or one silence of a call as long as all that a call may take.
+
+A call is several waits (for a connection, for a token, for each part of an answer) and may be cut all the same: what is refused is a
+timeout with which not even the first of them would end by itself, so that what was never sent would be in doubt.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from attrs import evolve
+from attrs import evolve, fields
 
 import orderflow
-from engine.toy import Toy
+from engine.toy import TIMING, Toy
 from orderflow.discovery import check_durations
 from orderflow.engine.calls import CALL_SHARE
 from orderflow.errors import ConfigurationError
 from orderflow.ports import Provider
 from orderflow.providers.ccv import TIMING as CCV_TIMING
 from orderflow.providers.connect import TIMING as CONNECT_TIMING
+from orderflow.records import Timing
 from support import ccv_at, connect_at
 
 pytestmark = pytest.mark.anyio
@@ -36,10 +42,11 @@ def make(request: pytest.FixtureRequest) -> Make:
     return lambda **settings: maker("https://provider.example", timing=evolve(timing, lease=LEASE), **settings)
 
 
-@pytest.mark.parametrize("timeout", [BORDER, BORDER + 0.001, 20.0, float("inf"), 0.0, -1.0, float("nan")])
-async def test_a_timeout_that_a_lease_does_not_outlast_is_refused_at_start(make: Make, tmp_path: Path, timeout: float) -> None:
+@pytest.mark.parametrize("timeout", [BORDER, BORDER + 0.001, 20.0, inf, 0.0, -1.0, nan])
+async def test_a_timeout_as_long_as_a_whole_call_is_refused_at_start(make: Make, tmp_path: Path, timeout: float) -> None:
     provider = make(timeout=timeout)
-    said = rf"^{provider.name}: timeout \(\S+ s\) must be more than nothing and less than 0\.8 of its lease \(10 s\)$"
+    bounds = r"more than nothing and less than a whole call may take, 0\.8 of its lease \(10 s\)"
+    said = rf"^{provider.name}: timeout \(\S+ s for one silence\) must be {bounds}$"
     with pytest.raises(ConfigurationError, match=said):
         async with orderflow.Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [provider]):
             raise AssertionError("it started")
@@ -48,7 +55,7 @@ async def test_a_timeout_that_a_lease_does_not_outlast_is_refused_at_start(make:
 
 
 @pytest.mark.parametrize("timeout", [0.001, 5.0, BORDER - 0.001])
-async def test_a_timeout_that_a_lease_outlasts_is_taken(make: Make, timeout: float) -> None:
+async def test_a_shorter_timeout_is_taken(make: Make, timeout: float) -> None:
     provider = make(timeout=timeout)
     check_durations(provider)
     await provider.close()
@@ -84,3 +91,36 @@ async def test_as_they_come_both_start(tmp_path: Path) -> None:
 
 def test_a_provider_that_does_not_tell_is_not_asked() -> None:
     check_durations(Toy())
+
+
+ENDLESS = [
+    (field.name, value)
+    for field in fields(Timing)
+    if field.name != "durations"
+    for value in (inf, -inf, nan)
+    if value != inf or not field.name.startswith("calls_per_")
+]
+
+
+@pytest.mark.parametrize(("name", "value"), ENDLESS)
+def test_a_timing_that_is_no_finite_number_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^toy: timing's {name} \({value:g}\) must be finite$"):
+        check_durations(Toy(timing=evolve(TIMING, **{name: value})))
+
+
+@pytest.mark.parametrize("name", TIMING.durations)
+@pytest.mark.parametrize("value", [inf, nan])
+def test_a_duration_that_is_no_finite_number_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^toy: timing's duration '{name}' \({value:g}\) must be finite$"):
+        check_durations(Toy(timing=evolve(TIMING, durations={**TIMING.durations, name: value})))
+
+
+async def test_it_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="must be finite"):
+        async with orderflow.Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [Toy(timing=evolve(TIMING, read_first=inf))]):
+            raise AssertionError("it started")
+    assert not os.listdir(tmp_path)
+
+
+def test_calls_may_be_without_limit() -> None:
+    check_durations(Toy(timing=evolve(TIMING, calls_per_second=inf, calls_per_minute=inf)))

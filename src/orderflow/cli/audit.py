@@ -73,11 +73,8 @@ def audit(
     with Source(file, format) as source, Cases(judge, source=source.name) as cases:
         usual = DEFAULTS[source.format]
         rows = source.rows(Columns(case or usual.case, status or usual.status, time or usual.time))
-        if sort:
-            rows = iter(sorted(_watched(rows, lambda: source.fraction), key=itemgetter(3)))
-            cases.take(rows)
-        else:
-            cases.take(_watched(rows, lambda: source.fraction))
+        watched = _watched(rows, lambda: source.fraction)
+        cases.take(iter(sorted(watched, key=itemgetter(3))) if sort else watched)
         return _document(cases) if as_json else _print(cases, worst)
 
 

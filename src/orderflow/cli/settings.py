@@ -52,7 +52,7 @@ def flow_of(environment: Mapping[str, str], **given: str | None) -> Orderflow:
     settings = _filled(_Settings, variables)
     factories = provider_factories()
     shares = _shares(variables, (*settings.providers, *factories))
-    _warn_of_unknown(variables.keys() - _OURS - {variable for share in shares.values() for variable in share})
+    _warn("setting.unknown", variables.keys() - _OURS - {variable for share in shares.values() for variable in share})
     names = settings.providers or tuple(name for name in factories if name in shares)
     if not names:
         raise ConfigurationError(f"no provider is configured: set {_ALL}PROVIDERS, or the variables of {', '.join(factories)}")
@@ -60,6 +60,7 @@ def flow_of(environment: Mapping[str, str], **given: str | None) -> Orderflow:
         raise ConfigurationError(f"{_ALL}PROVIDERS: names one that is not installed (known: {', '.join(factories)})")
     if settings.dispatch not in NAMES:
         raise ConfigurationError(f"{_ALL}DISPATCH: must be one of {', '.join(NAMES)}")
+    _warn("setting.unused", {variable for name in shares.keys() - set(names) for variable in shares[name]})
     for name in names:
         _check_alone(name, settings.providers or tuple(factories))
     providers = [_provider(name, factories[name], shares.get(name, {})) for name in names]
@@ -74,10 +75,11 @@ def flow_of(environment: Mapping[str, str], **given: str | None) -> Orderflow:
         )
 
 
-def _warn_of_unknown(variables: Collection[str]) -> None:
-    """Said, not refused: an orchestrator makes variables of its own, such as ORDERFLOW_PORT for a service of that name."""
+def _warn(event: str, variables: Collection[str]) -> None:
+    """Said, not refused: an orchestrator makes variables of its own, such as ORDERFLOW_PORT for a service of that name, and gives
+    several processes the same."""
     for variable in sorted(variables):
-        _log.warning("setting.unknown", variable=variable)
+        _log.warning(event, variable=variable)
 
 
 def _telemetry() -> Telemetry | None:

@@ -23,7 +23,7 @@ from orderflow.store.postgres_link import Link, Session
 # write-ahead log; where it crashes, their table is empty afterwards, and the sweep fills it again
 _NAMES = DBSettings.model_construct(prefix="of_", durability=Durability.volatile)
 _BUILDERS = QueryBuilderEnvironment(_NAMES), QueryQueueBuilder(_NAMES), QuerySchedulerBuilder(_NAMES)
-_MADE_BY = "SELECT obj_description(c) FROM to_regclass('of_pgqueuer') c WHERE c IS NOT NULL"
+_MADE_BY = "SELECT obj_description(c, 'pg_class') FROM to_regclass('of_pgqueuer') c WHERE c IS NOT NULL"
 _ALTERED = """
 -- pgqueuer would notify inside our commits, which then queue up behind one lock: we notify after them
 ALTER TABLE of_pgqueuer DISABLE TRIGGER of_tg_pgqueuer_changed;
@@ -34,12 +34,11 @@ CREATE TRIGGER of_tg_pgqueuer_no_log BEFORE INSERT ON of_pgqueuer_log FOR EACH R
 COMMENT ON TABLE of_pgqueuer IS '{installed}';
 """
 _WALK = (
-    # the collation of an encoding's name is not that of our keys, and would keep them from their index
-    "WITH page AS MATERIALIZED"
-    " (SELECT id, regexp_match(convert_from(payload, 'UTF8') COLLATE \"default\", '^(.*):(\\d+):(\\d+)$') AS key"
+    # key and attempt, as in the payload; but that may be any bytes where a job is somebody else's, and one that is no text would end this
+    "WITH page AS MATERIALIZED (SELECT id, regexp_match(dedupe_key, '^(.*):(\\d{1,9}):(\\d{1,9}):\\d+$') AS key"
     " FROM of_pgqueuer WHERE id > $1 ORDER BY id LIMIT $2),"
     # never EXISTS: the planner would join the page with all effects that are owed
-    " dead AS MATERIALIZED (SELECT id FROM page WHERE (SELECT e.owed FROM of_effects e"
+    " dead AS MATERIALIZED (SELECT id FROM page WHERE key IS NOT NULL AND (SELECT e.owed FROM of_effects e"
     " WHERE e.order_id = key[1] AND e.version = key[2]::integer AND e.n = key[3]::integer) IS NOT TRUE),"
     " mine AS MATERIALIZED (SELECT j.id FROM of_pgqueuer j JOIN dead USING (id) ORDER BY j.id FOR UPDATE OF j SKIP LOCKED),"
     " gone AS (DELETE FROM of_pgqueuer j USING mine WHERE j.id = mine.id RETURNING 1)"
@@ -124,11 +123,13 @@ async def _upgrade(queue: Queries, name: str, made_by: str, installed: str) -> P
 
 
 def _order(release: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", release))
+    """The final release that it is or leads to, to be compared: 1.7.0rc1 has the tables of 1.7.0."""
+    found = re.match(r"\d+(\.\d+)*", release)
+    return tuple(map(int, found[0].split("."))) if found else ()
 
 
 async def drop_dead(session: Session, after: int, limit: int) -> tuple[int, int]:
-    """Walk the next ``limit`` jobs behind the id ``after`` and delete those whose effect is not owed any more. Answers with the last
-    id walked (0: there are no more) and how many are gone."""
+    """Walk the next ``limit`` jobs behind the id ``after`` and delete those whose effect is not owed any more; what we did not
+    enqueue stays. Answers with the last id walked (0: there are no more) and how many are gone."""
     ((last, gone),) = await session.fetch(_WALK, after, limit)
     return last or 0, gone

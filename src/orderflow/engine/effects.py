@@ -6,10 +6,10 @@ it is an event, and the door judges it.
 
 from __future__ import annotations
 
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import structlog
-from attrs import frozen
+from attrs import evolve, frozen
 
 from orderflow.engine.accept import Door
 from orderflow.engine.calls import CUT, LATE, CallCut, Calls, seconds_left
@@ -17,7 +17,20 @@ from orderflow.engine.manners import asked_to_wait
 from orderflow.engine.trouble import trouble
 from orderflow.errors import OperationalError
 from orderflow.ports import Dispatcher, Links, Provider
-from orderflow.records import TELL_HOST, Declined, Happened, InboxKey, InDoubt, LeasedEffect, NotExecuted, Order, Outcome, Timing, Told
+from orderflow.records import (
+    REDACTED,
+    TELL_HOST,
+    Declined,
+    Happened,
+    InboxKey,
+    InDoubt,
+    LeasedEffect,
+    NotExecuted,
+    Order,
+    Outcome,
+    Timing,
+    Told,
+)
 from orderflow.vocabulary import Effect, Event, Kind, Origin
 
 _log = structlog.get_logger()
@@ -26,6 +39,7 @@ _log = structlog.get_logger()
 _NO_ANSWER = "no answer"
 _CUT = InDoubt(CUT)
 _UNWRITTEN = InDoubt("the worker stopped before the answer was written")
+_STOPPED = (_CUT, _UNWRITTEN)
 _TRY_AGAIN = 1.0  # seconds between two tries to write an answer
 
 
@@ -37,6 +51,11 @@ class Call:
 @frozen
 class AnswerLost:
     """Do not call: an earlier attempt was begun and its answer never came."""
+
+
+@frozen
+class Left:
+    """Neither called nor written about: its lease has to run out."""
 
 
 def lease(effect: LeasedEffect, declared: Effect | None) -> Call | AnswerLost:
@@ -54,7 +73,7 @@ class Effects:
         self._door = door
         self._links = links
         self._dispatcher = dispatcher
-        self._begun: WeakSet[LeasedEffect] = WeakSet()  # whose calls were
+        self._begun: WeakKeyDictionary[LeasedEffect, Outcome] = WeakKeyDictionary()  # what the calls that were begun came to
 
     async def due(self, limit: int) -> list[LeasedEffect]:
         """Take what is due and may be called."""
@@ -70,29 +89,44 @@ class Effects:
         about = {"order_id": effect.key.order_id, "effect": effect.name, "provider": effect.provider}
         try:
             with self._door.telemetry.span("effect", about, effect.trace) as span:
-                again_at = await self._carried_out(effect)
-                span.note(attempt=effect.attempt, ended="done" if again_at is None else "owed again")
+                ended = await self._carried_out(effect)
+                span.note(attempt=effect.attempt, ended="done" if ended is None else "owed again")
         finally:
             if effect.name != TELL_HOST:
                 self._door.manners.ended(effect.provider)
-        await self._dispatcher.ended(effect, again_at)
-        return again_at != effect.until
+        await self._dispatcher.ended(effect, effect.until if isinstance(ended, Left) else ended)
+        return not isinstance(ended, Left)
 
     async def give_back(self, effect: LeasedEffect) -> bool:
-        """End a lease under which ``carry_out`` failed: lost where a call was begun that may not be repeated, else owed again now.
-        False: it has to run out."""
+        """End a lease under which ``carry_out`` failed: by the answer, where one is in our hands; else lost where a call was begun that
+        may not be repeated, or owed again now. False: it has to run out."""
         provider = self._door.providers[effect.provider]
         declared = provider.table.effects.get(effect.name)
         if declared is None and effect.name != TELL_HOST and effect.unanswered:
             return False
-        if declared is not None and declared.once and (effect.unanswered or effect in self._begun):
-            again_at = await self._written(provider, declared, effect, _UNWRITTEN)
+        outcome = self._begun.get(effect, _UNWRITTEN if effect.unanswered else None)
+        if declared is None or outcome is None:
+            again_at: float | None = await self._retry(effect, 0.0, CUT, spare=True)
         else:
-            again_at = await self._retry(effect, 0.0, CUT, spare=True)
+            again_at = await self._written_at_last(provider, declared, effect, outcome)
         await self._dispatcher.ended(effect, again_at)
         return True
 
-    async def _carried_out(self, effect: LeasedEffect) -> float | None:
+    async def _written_at_last(self, provider: Provider, declared: Effect, effect: LeasedEffect, outcome: Outcome) -> float | None:
+        """Write what it came to; where nobody knows, or that cannot be written, that there was no answer."""
+        if outcome is not _UNWRITTEN:
+            try:
+                return await self._written(provider, declared, effect, outcome)
+            except OperationalError:
+                raise
+            except Exception as error:  # noqa: BLE001  an adapter's bug, such as an event that does not exist
+                _log.error("effect.answer_unwritable", order_id=effect.key.order_id, effect=effect.name, **trouble(error))
+        owed = (await self._door.store.pending(effect.key.order_id)).effects
+        if not any(row.key == effect.key and row.attempt == effect.attempt and row.in_flight for row in owed):
+            return None  # its end is written, only more about it could not be
+        return await self._written(provider, declared, effect, _UNWRITTEN)
+
+    async def _carried_out(self, effect: LeasedEffect) -> float | Left | None:
         """Carry it out; when it is owed again, if it is."""
         provider = self._door.providers[effect.provider]
         order = await self._door.store.load(effect.key.order_id)
@@ -104,7 +138,7 @@ class Effects:
             # nothing was called here: a process whose lifecycle knows the effect may still carry it out. But where another
             # began and never answered, that mark must stay, and the lease just runs out
             if effect.unanswered:
-                return effect.until
+                return Left()
             return await self._retry(effect, provider.timing.lease, "not declared in this version", spare=True)
         seconds = self._seconds_left(provider, effect)
         if isinstance(lease(effect, declared), AnswerLost):
@@ -112,11 +146,9 @@ class Effects:
         elif self._calls.over or seconds <= 0:  # leased and not begun: whoever takes it next may call
             return await self._retry(effect, 0.0, CUT if self._calls.over else LATE, spare=True)
         else:
-            self._begun.add(effect)
-            outcome = await self._perform(provider, declared, order, seconds)
+            self._begun[effect] = _UNWRITTEN
+            outcome = self._begun[effect] = await self._perform(provider, declared, order, seconds)
             self._door.manners.answered(provider.name, outcome, self._door.clock.now())
-            if outcome is _CUT and not declared.once:
-                return await self._retry(effect, 0.0, CUT, spare=True)
         return await self._report(provider, declared, effect, outcome)
 
     def _seconds_left(self, provider: Provider, effect: LeasedEffect) -> float:
@@ -125,7 +157,9 @@ class Effects:
     async def _perform(self, provider: Provider, declared: Effect, order: Order, seconds: float) -> Outcome:
         try:
             async with self._calls.within(seconds):
-                return await provider.perform(declared.name, order, self._links)
+                outcome = await provider.perform(declared.name, order, self._links)
+            # the words of others may be personal, and why an effect is owed again is written without the door
+            return evolve(outcome, why="") if REDACTED in order.snapshot.data and not isinstance(outcome, Happened) else outcome
         except CallCut:
             return _CUT
         except TimeoutError:
@@ -161,6 +195,8 @@ class Effects:
             await self._reply_of_kind(declared, effect, "refused", outcome.why, str(effect.attempt))
         elif isinstance(outcome, InDoubt) and declared.once:
             await self._reply_of_kind(declared, effect, "answer_lost", outcome.why, _NO_ANSWER)
+        elif outcome in _STOPPED:
+            return await self._retry(effect, 0.0, outcome.why, spare=True)
         elif isinstance(outcome, NotExecuted) and outcome.throttled:
             again_at = await self._retry(effect, asked_to_wait(provider.timing, outcome.retry_after), outcome.why, spare=True)
             await self._door.store.block(provider.name, again_at)

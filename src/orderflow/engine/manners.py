@@ -6,7 +6,8 @@ What is not to be called is not taken: an effect or read that waited in this pro
 A provider is *silent* for one of three reasons. Its share is used up: the calls begun within the last second or minute are counted,
 not smoothed, so that no second and no minute holds more. It does not answer: after ``Timing.outage_after`` calls in a row without a
 usable answer calls pause, or once-effects would be sent into doubt by the hundred. It asked all of us to wait (429): the store tells
-every process until when. After either of the last two *one* call is under way at a time, until one is answered.
+every process until when. After either of the last two *one* call is under way at a time, until one is answered. What was taken and
+not called, because its user's token is gone, says nothing.
 
 A provider that does not answer, or that refuses our credentials as often in a row, is *in trouble*: which is logged once, not once an
 order, and stands in the worker's health until it answers otherwise.
@@ -21,7 +22,7 @@ from math import inf, isfinite
 import structlog
 from attrs import define
 
-from orderflow.records import InDoubt, NotExecuted, Outcome, Seen, Timing, Unread
+from orderflow.records import Declined, InDoubt, NotExecuted, Outcome, Seen, Timing, Unread
 
 _log = structlog.get_logger()
 _NEVER = -inf
@@ -61,7 +62,7 @@ class _Standing:
     windows: tuple[_Window, ...]
     under_way: int = 0
     failures: int = 0  # in a row
-    denials: int = 0  # in a row, but for calls that were not answered
+    denials: int = 0  # in a row, but for calls that say nothing of our credentials
     said: str = ""  # its trouble, as logged
     paused_until: float = _NEVER  # by this process: nobody answered
     blocked_until: float = _NEVER  # by all: it asked us to wait
@@ -133,7 +134,9 @@ class Manners:
         self._stir()
 
     def answered(self, provider: str, outcome: Outcome | Seen | Unread, now: float) -> None:
-        """What a call came to."""
+        """What a call came to, or why there was none."""
+        if isinstance(outcome, NotExecuted | Declined) and outcome.uncalled:
+            return
         standing = self._standings[provider]
         if isinstance(outcome, NotExecuted | Unread) and outcome.throttled:
             standing.blocked_until = max(standing.blocked_until, now + asked_to_wait(standing.timing, outcome.retry_after))
@@ -145,7 +148,10 @@ class Manners:
                 standing.careful = True
         else:
             standing.failures, standing.paused_until = 0, _NEVER
-            standing.denials = standing.denials + 1 if isinstance(outcome, NotExecuted | Unread) and outcome.denied else 0
+            if isinstance(outcome, NotExecuted | Unread) and outcome.denied:
+                standing.denials += 1
+            elif not isinstance(outcome, NotExecuted):  # such as a user's 401, which says nothing of our own credentials
+                standing.denials = 0
             if standing.careful and standing.blocked_until <= now:  # an answer from before we were asked to wait does not end the wait
                 standing.careful = False
         if standing.trouble != standing.said:

@@ -29,11 +29,11 @@ async def forget(door: Door, provider: str, state: str, *, by: str, reason: str)
     if (provider, state) not in known:
         raise UnknownName("listener", f"{provider} {state}", tuple(map(" ".join, known)))
     ended = 0
-    while (batch := await door.store.forget(provider, state, why, _BATCH)) == _BATCH:
+    while batch := await door.store.forget(provider, state, why, _BATCH):
         ended += batch
-    _log.info("listener.forgotten", provider=provider, state=state, ended=ended + batch)
+    _log.info("listener.forgotten", provider=provider, state=state, ended=ended)
     await door.meet_listeners()
-    return ended + batch
+    return ended
 
 
 def said(field: str, value: Any) -> str:

@@ -91,9 +91,11 @@ _NEXT_DUE = (
 # behind a lock on the order's row: what deletes the order must not miss the read
 _PLAN = read_planned("SELECT id, provider, $2, $3, $4, $5, $6 FROM of_orders WHERE id = $1 FOR KEY SHARE") + " RETURNING 1"
 _FORGET = (
-    "WITH gone AS (DELETE FROM of_listeners WHERE provider = $1 AND state = $2), owed AS MATERIALIZED"
-    " (SELECT order_id, version, n FROM of_effects WHERE owed AND name = $4 AND provider = $1 AND about = $2"
-    " ORDER BY order_id, version, n LIMIT $5 FOR UPDATE)"
+    "WITH gone AS (DELETE FROM of_listeners WHERE provider = $1 AND state = $2), page AS MATERIALIZED"
+    " (SELECT order_id, version, n FROM of_effects WHERE owed AND name = $4 AND provider = $1 AND about = $2 LIMIT $5),"
+    # locked by key, as commits do; not found by it, for that walk passes all effects that ever were
+    " owed AS MATERIALIZED (SELECT e.order_id, e.version, e.n FROM of_effects e JOIN page USING (order_id, version, n)"
+    " WHERE e.owed ORDER BY e.order_id, e.version, e.n FOR UPDATE OF e)"
     " UPDATE of_effects x SET owed = false, why = $3 FROM owed"
     " WHERE x.order_id = owed.order_id AND x.version = owed.version AND x.n = owed.n RETURNING 1"
 )

@@ -204,6 +204,8 @@ async def test_without_a_users_usable_token_nothing_is_sent(one: One, call: Call
     one.users.now = token
     outcome = await one.connect.perform(call.effect, order, LINKS)
     assert type(outcome) is expected
+    assert isinstance(outcome, Declined | NotExecuted)
+    assert outcome == type(outcome)(outcome.why, uncalled=True)  # nor is the provider thought unreachable, for all other users
     assert "canar" not in repr(outcome)
     assert one.count(call) == (0, 0)
 
@@ -217,7 +219,7 @@ async def test_a_token_source_that_raises_means_not_sent(one: One) -> None:
     connect = connect_at(one.base, tokens=Broken())
     outcome = await connect.perform("register_order", order, LINKS)
     await connect.close()
-    assert outcome == NotExecuted("the host's TokenSource raised RuntimeError")
+    assert outcome == NotExecuted("the host's TokenSource raised RuntimeError", uncalled=True)
 
 
 # ── what the fulfillment API says beside its status code ─────────────────────────────────────────────────────────────────

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from orderflow.errors import MalformedAnswer
-from orderflow.exchange import Answer, Cut, HttpClient, NeverSent, exchange, outcome_of, unread_of
+from orderflow.exchange import Answer, Cut, HttpClient, NeverSent, exchange, outcome_of, sendable, unread_of
 from orderflow.ports import TokenSource
 from orderflow.providers.connect import wire
 from orderflow.providers.connect.tokens import Tokens
@@ -135,12 +135,14 @@ class Adapter:
         try:
             token = await self._users.token(order.id) if self._users is not None else None
         except Exception as error:  # noqa: BLE001  the host's code may raise anything, and nothing was sent
-            return NotExecuted(f"the host's TokenSource raised {type(error).__name__}")
+            return NotExecuted(f"the host's TokenSource raised {type(error).__name__}", uncalled=True)
         if not token:
-            return Declined("the host has no token of the user any more")
+            return Declined("the host has no token of the user any more", uncalled=True)
+        if not sendable(token):
+            return NotExecuted("the host's token of the user is not plain ASCII", uncalled=True)
         answer = await self._send("POST", path, token, body)
         if isinstance(answer, Answer) and answer.status == 401:
-            return NotExecuted("401 from the provider")  # says nothing of our own credentials
+            return NotExecuted("401 from the provider")  # not ``denied``: says nothing of our own credentials
         return answer
 
     async def _send(self, method: str, path: str, token: str, body: object) -> Answer | NeverSent | Cut:

@@ -46,7 +46,7 @@ CALLERS = 64
 SECONDS = 1.0
 WARM = 0.2  # seconds before that
 ROUNDS = 5
-MOST = 60_000  # transitions that a sample with everything decided beforehand may make
+MOST = 60_000  # transitions that a sample with everything decided beforehand may make; PostgreSQL twice that
 DATA = {"reference": "x" * 90}
 US = Cause.US, assumed("a benchmark"), "moves"
 
@@ -248,7 +248,7 @@ async def postgres_raw(url: str) -> float:
     connection = await asyncpg.connect(url, server_settings={"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"})
     commits = [moves(order) for order in orders]
     batches: list[Any] = []
-    for _ in range(MOST // CALLERS):
+    for _ in range(2 * MOST // CALLERS):
         asked, writes = [], []
         for n, order in enumerate(orders):
             commit = next(commits[n])

@@ -12,8 +12,8 @@ import pty
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,21 @@ def test_a_wrong_setting_is_named_and_its_value_is_not(environment: dict[str, st
     assert [canary for canary in (SECRET, CCV_KEY, CONNECT_SECRET) if canary in str(raised.value)] == []
 
 
+@contextmanager
+def installed(package: str, source: str, providers: Mapping[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A package of others with these providers, each by its entry point, as long as the body runs."""
+    info = folder / f"{package}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[orderflow.providers]\n" + "".join(f"{name} = {at}\n" for name, at in providers.items()))
+    (folder / f"{package}.py").write_text(source)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.syspath_prepend(str(OUTSIDE))
+    yield
+    for name in (package, "warehouse"):
+        sys.modules.pop(name, None)
+
+
 DEPOT = """
 from __future__ import annotations
 from collections.abc import Callable, Sequence
@@ -157,18 +172,9 @@ class Rich(Warehouse):
 @pytest.fixture
 def depot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Providers of another package, installed for this test only; one is called de-pot."""
-    info = tmp_path / "depot-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: depot\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[orderflow.providers]\nde-pot = depot:Depot\nrich = depot:Rich\nwarehouse = warehouse:Warehouse\n"
-    )
-    (tmp_path / "depot.py").write_text(DEPOT)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.syspath_prepend(str(OUTSIDE))
-    yield
-    for name in ("depot", "warehouse"):
-        sys.modules.pop(name, None)
+    providers = {"de-pot": "depot:Depot", "rich": "depot:Rich", "warehouse": "warehouse:Warehouse"}
+    with installed("depot", DEPOT, providers, tmp_path, monkeypatch):
+        yield
 
 
 @pytest.mark.usefixtures("depot")
@@ -233,17 +239,10 @@ class OtherTwin(Twin):
 @pytest.fixture
 def overlapping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Providers of another package whose names make one prefix the beginning of another's, of one of ours, or the same."""
-    info = tmp_path / "overlap-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: overlap\nVersion: 1.0\n")
     names = {"one": "One", "one-eu": "OneEu", "public": "Public", "tw_in": "Twin", "tw-in": "OtherTwin"}
-    (info / "entry_points.txt").write_text("[orderflow.providers]\n" + "".join(f"{name} = overlap:{of}\n" for name, of in names.items()))
-    (tmp_path / "overlap.py").write_text(OVERLAPPING)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.syspath_prepend(str(OUTSIDE))
-    yield
-    for name in ("overlap", "warehouse"):
-        sys.modules.pop(name, None)
+    providers = {name: f"overlap:{of}" for name, of in names.items()}
+    with installed("overlap", OVERLAPPING, providers, tmp_path, monkeypatch):
+        yield
 
 
 OF_BOTH = {"ORDERFLOW_ONE_API": "a", "ORDERFLOW_ONE_EU": "b", "ORDERFLOW_ONE_EU_API": "c"}

@@ -168,6 +168,16 @@ async def ordered(desk: Orderflow, key: str = "k") -> Order:
     return order
 
 
+async def lost_for_good(folder: Path, toy: Toy, desk: Orderflow, order: Order, why: str) -> None:
+    """The journal says that the answer was lost, nothing is leased, and a worker that comes does not call again."""
+    last = (await desk.journal(order.id))[-1]
+    assert (last.event, last.note) == ("placement_answer_lost", why)
+    assert leased(folder, time.time()) == []
+    async with worker(folder, toy):
+        await asyncio.sleep(0.3)
+    assert toy.called("place") == 1
+
+
 async def test_a_repeatable_call_is_owed_again_now_and_costs_no_attempt(tmp_path: Path, toy: Toy, desk: Orderflow) -> None:
     for _ in range(toy.timing.effect_attempts + 1):
         gate = Gate()
@@ -193,12 +203,7 @@ async def test_a_once_call_that_was_begun_is_reported_lost_and_never_sent_again(
     async with worker(tmp_path, toy):
         await gate.reached.wait()
     assert (await desk.order(order.id)).state == "in_doubt"
-    last = (await desk.journal(order.id))[-1]
-    assert (last.event, last.note) == ("placement_answer_lost", "the worker stopped before the answer came")
-    assert leased(tmp_path, time.time()) == []
-    async with worker(tmp_path, toy):
-        await asyncio.sleep(0.3)
-    assert toy.called("place") == 1
+    await lost_for_good(tmp_path, toy, desk, order, "the worker stopped before the answer came")
 
 
 async def test_a_once_call_that_does_not_end_when_it_is_cut_is_reported_lost(
@@ -412,12 +417,7 @@ async def test_a_once_call_that_began_and_could_not_be_written_about_is_reported
     async with troubled(tmp_path, toy) as (flow, _):
         await failed(flow)
         assert leased(tmp_path, time.time()) == [("place",)]
-    last = (await desk.journal(order.id))[-1]
-    assert (last.event, last.note) == ("placement_answer_lost", "the worker stopped before the answer was written")
-    assert leased(tmp_path, time.time()) == []
-    async with worker(tmp_path, toy):
-        await asyncio.sleep(0.3)
-    assert toy.called("place") == 1
+    await lost_for_good(tmp_path, toy, desk, order, "the worker stopped before the answer was written")
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from orderflow.cli import show
 from orderflow.cli.exits import Exit
-from orderflow.cli.stored import with_flow
+from orderflow.cli.stored import Db, Json, with_flow
 from orderflow.errors import InvalidInput
-
-Db = Annotated[str, Parameter(help="Database URL, e.g. sqlite:///orders.db.", env_var="ORDERFLOW_DB")]
-Json = Annotated[bool, Parameter(help="Print one JSON document.", negative="")]
 
 listeners = App(name="listeners", help="Say of which states hosts are told; forget a listener that is gone.", help_format="plaintext")
 

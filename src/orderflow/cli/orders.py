@@ -15,7 +15,7 @@ from cyclopts import App, Parameter
 
 from orderflow.cli import finding, show
 from orderflow.cli.exits import Exit
-from orderflow.cli.stored import with_flow
+from orderflow.cli.stored import Db, Json, with_flow
 from orderflow.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _MOST = 1_000_000
 _WIDTH = 100
-Db = Annotated[str, Parameter(help="Database URL, e.g. sqlite:///orders.db.", env_var="ORDERFLOW_DB")]
-Json = Annotated[bool, Parameter(help="Print one JSON document.", negative="")]
 
 orders = App(name="orders", help="Look at stored orders; resolve, override or redact them, audited.", help_format="plaintext")
 

@@ -6,7 +6,9 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+from cyclopts import Parameter
 
 from orderflow.cli.given import as_given
 from orderflow.ports import Store
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from orderflow.app import Orderflow
 
 T = TypeVar("T")
+Db = Annotated[str, Parameter(help="Database URL, e.g. sqlite:///orders.db.", env_var="ORDERFLOW_DB")]
+Json = Annotated[bool, Parameter(help="Print one JSON document.", negative="")]
 
 
 def look(db: str, ask: Callable[[Store], Awaitable[T]]) -> T:

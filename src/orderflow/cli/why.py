@@ -9,12 +9,11 @@ from cyclopts import Parameter
 
 from orderflow.cli import finding, show
 from orderflow.cli.exits import Exit
-from orderflow.cli.stored import look
+from orderflow.cli.stored import Db, look
 from orderflow.lifecycle.explain import Missing, Path, Why, to_settled
 from orderflow.lifecycle.explain import why as explained
 
 _CELL = 56  # beside event and origin: a table of 100 columns
-Db = Annotated[str, Parameter(help="Database URL, e.g. sqlite:///orders.db.", env_var="ORDERFLOW_DB")]
 Json = Annotated[bool, Parameter(name="--json", help="Print one JSON document.", negative="")]
 
 

@@ -34,8 +34,8 @@ test-browser: install  ## the simulators' pages in a real Chromium (from apt; Pl
 
 mutation: install  ## faults put into the source on purpose: the ledger's, then mutmut over decide, observe and check (20 minutes)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group mutation
-	$(BIN)/python -m pytest -n auto tests/mutation -m "slow or not slow"
-	$(BIN)/python tests/mutation/run_mutmut.py
+	$(BIN)/python -m pytest -n auto tests/verification/mutation -m "slow or not slow"
+	$(BIN)/python tests/verification/mutation/run_mutmut.py
 
 check: install   ## lint, format, types, import contracts, lifecycles, diagrams fresh
 	$(BIN)/ruff check src tests

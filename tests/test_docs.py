@@ -20,8 +20,8 @@ import pytest
 from attrs import frozen
 from starlette.applications import Starlette
 
+from orderflow.analysis.reachability import Pair
 from orderflow.cli.main import COMMANDS, build
-from orderflow.lifecycle.explore import Pair
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.testing.machine import TableSubject
 

@@ -11,30 +11,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orderflow.app import Orderflow
     from orderflow.blocking import SyncOrderflow, sync
-    from orderflow.providers.ccv import ccv
-    from orderflow.providers.connect import connect
-    from orderflow.records import JournalRow, Order, RefusalRow, Timing, Told
-    from orderflow.vocabulary import Applied, Ignored, Reason, Refused
+    from orderflow.model import Applied, Ignored, JournalRow, Order, Reason, RefusalRow, Refused, StateEntered
+    from orderflow.provider.timing import Timing
+    from orderflow.providers.ccv import Ccv
+    from orderflow.providers.connect import Connect
 
 _HOMES = {
-    "Applied": "orderflow.vocabulary",
-    "Ignored": "orderflow.vocabulary",
-    "JournalRow": "orderflow.records",
-    "Order": "orderflow.records",
+    "Applied": "orderflow.model",
+    "Ccv": "orderflow.providers.ccv",
+    "Connect": "orderflow.providers.connect",
+    "Ignored": "orderflow.model",
+    "JournalRow": "orderflow.model",
+    "Order": "orderflow.model",
     "Orderflow": "orderflow.app",
-    "Reason": "orderflow.vocabulary",
-    "RefusalRow": "orderflow.records",
-    "Refused": "orderflow.vocabulary",
+    "Reason": "orderflow.model",
+    "RefusalRow": "orderflow.model",
+    "Refused": "orderflow.model",
+    "StateEntered": "orderflow.model",
     "SyncOrderflow": "orderflow.blocking",
-    "Timing": "orderflow.records",
-    "Told": "orderflow.records",
-    "ccv": "orderflow.providers.ccv",
-    "connect": "orderflow.providers.connect",
+    "Timing": "orderflow.provider.timing",
     "sync": "orderflow.blocking",
 }
 
 __all__ = [
     "Applied",
+    "Ccv",
+    "Connect",
     "Ignored",
     "JournalRow",
     "Order",
@@ -42,11 +44,9 @@ __all__ = [
     "Reason",
     "RefusalRow",
     "Refused",
+    "StateEntered",
     "SyncOrderflow",
     "Timing",
-    "Told",
-    "ccv",
-    "connect",
     "sync",
 ]
 

@@ -14,25 +14,28 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from orderflow.clock import SystemClock
-from orderflow.discovery import check_durations, named
+from orderflow.analysis.reachability import within_reach
+from orderflow.clock import Clock, SystemClock
 from orderflow.dispatch import dispatcher_of
-from orderflow.engine.accept import MEET, Door
-from orderflow.engine.hosts import Hosts, Run
-from orderflow.engine.operators import forget, listeners, said
+from orderflow.dispatch.ports import Dispatcher
+from orderflow.engine.inbox import Inbox
+from orderflow.engine.listeners import LISTENER_REFRESH_SECONDS, Handler, Listeners, list_listeners, remove_listener
 from orderflow.engine.retention import Export, Retention
-from orderflow.engine.work import Health, Worker
+from orderflow.engine.worker import Health, Worker
 from orderflow.errors import ConfigurationError, InvalidInput, OutOfReach, UnknownName, WaitTimeout
+from orderflow.inputs import check_json, require_text
 from orderflow.lifecycle.decide import legal
-from orderflow.lifecycle.explore import within_reach
-from orderflow.ports import Clock, Dispatcher, Provider, Store, Telemetry
-from orderflow.receiver import receiver
-from orderflow.receiver.hear import Ears, Reply
-from orderflow.receiver.links import SignedLinks
-from orderflow.records import PROVIDER_ID, InboxKey, JournalRow, Listener, Order, Pending, RefusalRow
-from orderflow.store import store_at
-from orderflow.vocabulary import Decision, Event, Origin, Snapshot
-from orderflow.wirekit import check_json
+from orderflow.model import PROVIDER_ID, Decision, Event, JournalRow, Listener, Order, Origin, Pending, RefusalRow, Snapshot
+from orderflow.provider.discovery import resolve_providers
+from orderflow.provider.protocol import Provider
+from orderflow.provider.timing import check_timing
+from orderflow.receiver.asgi import asgi_app
+from orderflow.receiver.receiver import Receiver, Reply
+from orderflow.receiver.signed_urls import SignedUrls
+from orderflow.store.ports import Store
+from orderflow.store.records import InboxKey
+from orderflow.store.urls import make_store
+from orderflow.telemetry.ports import Telemetry
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -57,13 +60,13 @@ class Orderflow:
         db: a database URL (``sqlite:///orders.db``), or a ``Store``.
         providers: configured providers; a name is looked up by entry point and called without arguments.
         public_url: where ``receiver()`` is reachable from outside; None: no redirects, callbacks or notifications, reads alone.
-        link_keys: key id -> secret, for signing our public URLs; the first signs, all verify.
+        signing_keys: key id -> secret, for signing our public URLs; the first signs, all verify.
         work: carry out effects, reads and deadlines in this process (else ``orderflow work`` does in another).
         grace: for how many seconds, at the end, calls under way may go on; what is not answered then is cut and given back.
         dispatch: what brings effects to the worker: ``local``, ``pgqueuer`` (PostgreSQL, many machines), or a ``Dispatcher``.
         poll: the longest silence between two looks at the database, in seconds.
-        telemetry: who watches, such as ``orderflow.otel.OpenTelemetry()`` (extra ``otel``).
-        clock, dice, new_id: time, randomness and order ids, for tests that must repeat.
+        telemetry: who watches, such as ``orderflow.telemetry.opentelemetry.OpenTelemetry()`` (extra ``otel``).
+        clock, rng, new_id: time, randomness and order ids, for tests that must repeat.
 
     Raises (on ``async with``):
         ConfigurationError: a setting is missing or contradicts another.
@@ -76,29 +79,29 @@ class Orderflow:
         providers: Sequence[Provider | str],
         *,
         public_url: str | None = None,
-        link_keys: Mapping[str, str | bytes] | None = None,
-        work: bool = False,
+        signing_keys: Mapping[str, str | bytes] | None = None,
+        worker: bool = False,
         grace: float = 20.0,
         dispatch: str | Dispatcher = "local",
-        poll: float = 1.0,
+        fetch_interval: float = 1.0,
         telemetry: Telemetry | None = None,
         clock: Clock | None = None,
-        dice: random.Random | None = None,
+        rng: random.Random | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
-        self._providers = named(providers)
-        self._store = store_at(db) if isinstance(db, str) else db
-        self._links = SignedLinks(public_url, link_keys or {})
+        self._providers = resolve_providers(providers)
+        self._store = make_store(db) if isinstance(db, str) else db
+        self._links = SignedUrls(public_url, signing_keys or {})
         self._clock = clock or SystemClock()
         self._new_id = new_id or (lambda: secrets.token_hex(10))
-        dice = dice or random.Random()  # noqa: S311  spreads reads, keeps no secret
-        self._hosts = Hosts()
-        self._door = Door(self._store, self._providers, self._hosts, self._clock, dice, telemetry=telemetry)
-        self._ears = Ears(self._door, self._links)
-        self._retention = Retention(self._door)
+        rng = rng or random.Random()  # noqa: S311  spreads reads, keeps no secret
+        self._listeners = Listeners()
+        self._inbox = Inbox(self._store, self._providers, self._listeners, self._clock, rng, telemetry=telemetry)
+        self._receiver = Receiver(self._inbox, self._links)
+        self._retention = Retention(self._inbox)
         dispatcher = dispatcher_of(dispatch, self._store) if isinstance(dispatch, str) else dispatch
-        self._worker = Worker(self._door, self._links, dispatcher, dice, poll=poll)
-        self._works, self._entered = work, False
+        self._worker = Worker(self._inbox, self._links, dispatcher, rng, fetch_interval=fetch_interval)
+        self._works, self._entered = worker, False
         self._grace = grace
 
     async def __aenter__(self) -> Self:
@@ -106,12 +109,12 @@ class Orderflow:
             raise ConfigurationError("an Orderflow is entered once: make another one")
         self._entered = True
         for provider in self._providers.values():
-            check_durations(provider)
+            check_timing(provider.name, provider.table, provider.timing, getattr(provider, "timeout", None))
             for warning in getattr(provider, "warnings", ()):
                 _log.warning("provider.limited", provider=provider.name, warning=warning)
         try:
             await self._store.open()
-            await self._door.meet_listeners()
+            await self._inbox.refresh_listeners()
             if self._works:
                 await self._worker.start()
         except BaseException:
@@ -132,7 +135,7 @@ class Orderflow:
             await self._worker.abandon()
 
     def working(self, *, grace: float | None = None) -> Self:
-        """This flow with ``work=True`` (and this ``grace``), whatever it was made with: ``async with flow.working(): ...``."""
+        """This flow with ``worker=True`` (and this ``grace``), whatever it was made with: ``async with flow.working(): ...``."""
         self._works, self._grace = True, self._grace if grace is None else grace
         return self
 
@@ -158,7 +161,7 @@ class Orderflow:
             InvalidInput: names field and reason; nothing was stored.
             KeyReused: the key made an order from another request.
         """
-        await self._door.meet_listeners(MEET)
+        await self._inbox.refresh_listeners(LISTENER_REFRESH_SECONDS)
         found = self._provider(provider)
         _check_key(key)
         for name, value in request.items():
@@ -173,7 +176,7 @@ class Orderflow:
         order = Order(f"{provider}-{identity}", provider, key, snapshot, now, now)
         return await self._store.create(order, hashlib.sha256(canonical.encode()).hexdigest())
 
-    async def tell(self, order_id: str, command: Command, /, *, key: str | None = None, **arguments: object) -> Decision:
+    async def send(self, order_id: str, command: Command, /, *, key: str | None = None, **arguments: object) -> Decision:
         """A command; answers with the decision. Idempotent by ``key`` where one is given.
 
         Raises:
@@ -188,7 +191,7 @@ class Orderflow:
         Raises:
             UnknownName, InvalidInput: as ``tell``.
         """
-        note = f"by {said('by', by)}: {said('reason', reason)}"
+        note = f"by {require_text('by', by)}: {require_text('reason', reason)}"
         return await self._ask(order_id, event, Origin.OPERATOR, arguments, note=note)
 
     async def override(self, order_id: str, target: State, *, by: str, reason: str, version: int) -> Decision:
@@ -197,8 +200,10 @@ class Orderflow:
         Raises:
             UnknownName: no such order or state.
         """
-        await self._door.meet_listeners()
-        return (await self._door.override(order_id, target, by=said("by", by), reason=said("reason", reason), version=version)).decision
+        await self._inbox.refresh_listeners()
+        return (
+            await self._inbox.override(order_id, target, by=require_text("by", by), reason=require_text("reason", reason), version=version)
+        ).decision
 
     async def _ask(
         self,
@@ -210,7 +215,7 @@ class Orderflow:
         key: str | None = None,
         note: str = "",
     ) -> Decision:
-        provider = self._door.provider_of(order_id)
+        provider = self._inbox.provider_of(order_id)
         if name not in provider.table.events:
             known = tuple(event for event, by in provider.table.events.items() if by is origin)
             raise UnknownName(f"{origin.value} event of {provider.table.name}", name, known)
@@ -218,14 +223,14 @@ class Orderflow:
             _check_key(key)
         for argument, value in arguments.items():
             check_json(argument, value)
-        if name in getattr(provider, "returning", ()) and self._links.url(provider.name, name) is None:
+        if name in getattr(provider, "needs_public_url", ()) and self._links.url(provider.name, name) is None:
             raise InvalidInput("public_url", f"is not configured: nobody could come back from {name}")
         data = dict(provider.command(name, arguments))
-        named = data.pop(PROVIDER_ID, None)
-        event = Event(name, origin, data, None if named is None else str(named), note)
+        resolve_providers = data.pop(PROVIDER_ID, None)
+        event = Event(name, origin, data, None if resolve_providers is None else str(resolve_providers), note)
         inbox = InboxKey(origin.value, f"{order_id}:{name}:{key}") if key is not None else None
-        await self._door.meet_listeners(MEET)
-        return (await self._door.tell(order_id, event, inbox)).decision
+        await self._inbox.refresh_listeners(LISTENER_REFRESH_SECONDS)
+        return (await self._inbox.accept(order_id, event, inbox)).decision
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -278,23 +283,23 @@ class Orderflow:
     async def legal(self, order_id: str) -> tuple[str, ...]:
         """The commands and operator events that would be applied now."""
         order = await self._store.load(order_id)
-        return legal(self._door.provider_of(order_id).table, order.snapshot)
+        return legal(self._inbox.provider_of(order_id).table, order.snapshot)
 
-    async def fulfillment_url(self, order_id: str) -> str:
+    async def customer_url(self, order_id: str) -> str:
         """Where to send the customer's browser; asking twice gives the same.
 
         Raises:
             InvalidInput: this order is not being completed by a URL.
         """
         order = await self._store.load(order_id)
-        url = self._door.provider_of(order_id).customer_url(order, self._links)
+        url = self._inbox.provider_of(order_id).customer_url(order, self._links)
         if url is None:
             raise InvalidInput("order", f"is {order.state} and not being completed by a URL")
         return url
 
     async def refresh(self, order_id: str) -> None:
         """Bring the next status read forward."""
-        await self._door.notice(order_id)
+        await self._inbox.bring_poll_forward(order_id)
 
     async def wait(self, order_id: str, until: State | Collection[str], timeout: float = 30.0) -> Order:
         """Return when the order is in one of the states.
@@ -304,12 +309,12 @@ class Orderflow:
             WaitTimeout: it was not reached in ``timeout`` seconds; OutOfReach, at once: no event leads there any more.
         """
         wanted = {until} if isinstance(until, str) else set(until)
-        table = self._door.provider_of(order_id).table
+        table = self._inbox.provider_of(order_id).table
         for state in wanted - table.states.keys():
             raise UnknownName(f"state of {table.name}", state, tuple(table.states))
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
-        with self._door.watching(order_id) as moved:
+        with self._inbox.watching(order_id) as moved:
             while True:
                 moved.clear()
                 order = await self._store.load(order_id)
@@ -350,11 +355,11 @@ class Orderflow:
         Raises:
             UnknownName: no such order; InvalidInput: ``by`` or ``reason`` is empty.
         """
-        return await self._retention.redact(order_id, by=said("by", by), reason=said("reason", reason))
+        return await self._retention.redact(order_id, by=require_text("by", by), reason=require_text("reason", reason))
 
     # ── being told, hearing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def on(self, provider: str, *, entered: State, run: Run) -> None:
+    def on_entered(self, provider: str, state: State, handler: Handler) -> None:
         """Tell ``run`` of every order that enters the state from now on: at least once, with a stable key.
         Register it in every process that works. It should return within 0.8 of the provider's lease (48 s unless configured):
         one that raises or takes longer is told again, with the same key.
@@ -363,29 +368,31 @@ class Orderflow:
             UnknownName: no such provider or state.
         """
         table = self._provider(provider).table
-        if entered not in table.states:
-            raise UnknownName(f"state of {table.name}", entered, tuple(table.states))
-        self._hosts.on(provider, entered, run)
+        if state not in table.states:
+            raise UnknownName(f"state of {table.name}", state, tuple(table.states))
+        self._listeners.add(provider, state, handler)
 
     async def listeners(self) -> list[Listener]:
-        """Of which states any process ever wanted to be told, and how many tellings are owed."""
-        return await listeners(self._store)
+        """Of which states any process ever wanted to be told, and how many pending_notifications are owed."""
+        return await list_listeners(self._store)
 
-    async def forget(self, provider: str, state: str, *, by: str, reason: str) -> int:
-        """Forget a listener that is gone from the code, and end what it is owed: so many tellings. A process that has it brings it back.
+    async def remove_listener(self, provider: str, state: str, *, by: str, reason: str) -> int:
+        """Forget a listener that is gone from the code, and end what it is owed: how many. A process that has it brings it back.
 
         Raises:
             UnknownName: nobody listens, nor did; InvalidInput: ``by`` or ``reason`` is empty.
         """
-        return await forget(self._door, provider, state, by=by, reason=reason)
+        removed = await remove_listener(self._store, provider, state, by=by, reason=reason)
+        await self._inbox.refresh_listeners()
+        return removed
 
     def receiver(self) -> ASGIApp:
         """The ASGI app to mount at ``public_url``."""
-        return receiver(self._ears)
+        return asgi_app(self._receiver)
 
-    async def hear(self, method: str, path: str, query: bytes = b"") -> Reply:
+    async def handle_request(self, method: str, path: str, query: bytes = b"") -> Reply:
         """One request to the receiver, for frameworks that are no ASGI; ``path`` is relative to the mount point."""
-        return await self._ears.hear(method, path, query)
+        return await self._receiver.handle(method, path, query)
 
     def _provider(self, name: str) -> Provider:
         if name not in self._providers:

@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from orderflow.app import Orderflow
-from orderflow.engine.hosts import Run
-from orderflow.engine.work import Health
-from orderflow.ports import Provider, Store
-from orderflow.receiver.hear import Reply
-from orderflow.records import JournalRow, Listener, Order, Pending, RefusalRow
-from orderflow.vocabulary import Decision
+from orderflow.engine.listeners import Handler
+from orderflow.engine.worker import Health
+from orderflow.model import Decision, JournalRow, Listener, Order, Pending, RefusalRow
+from orderflow.provider.protocol import Provider
+from orderflow.receiver.receiver import Reply
+from orderflow.store.ports import Store
 
 if TYPE_CHECKING:
     from orderflow.app import Command, OperatorEvent, State
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class SyncOrderflow:
-    """``Orderflow`` without ``await``. Thread-safe; ``work=True`` works in the background thread. Arguments and errors as there."""
+    """``Orderflow`` without ``await``. Thread-safe; ``worker=True`` works in the background thread. Arguments and errors as there."""
 
     def __init__(self, db: str | Store, providers: Sequence[Provider | str], **options: Any) -> None:
         self._flow = Orderflow(db, providers, **options)
@@ -56,7 +56,7 @@ class SyncOrderflow:
         self._loop.close()
 
     @property
-    def beneath(self) -> Orderflow:
+    def async_flow(self) -> Orderflow:
         """The flow that this one runs: for ``orderflow work``, which has a loop of its own. Not to be entered twice."""
         return self._flow
 
@@ -69,9 +69,9 @@ class SyncOrderflow:
         """See ``Orderflow.create``."""
         return self._run(self._flow.create(provider, key=key, **request))
 
-    def tell(self, order_id: str, command: Command, /, *, key: str | None = None, **arguments: object) -> Decision:
-        """See ``Orderflow.tell``."""
-        return self._run(self._flow.tell(order_id, command, key=key, **arguments))
+    def send(self, order_id: str, command: Command, /, *, key: str | None = None, **arguments: object) -> Decision:
+        """See ``Orderflow.send``."""
+        return self._run(self._flow.send(order_id, command, key=key, **arguments))
 
     def resolve(self, order_id: str, event: OperatorEvent, /, *, by: str, reason: str, **arguments: object) -> Decision:
         """See ``Orderflow.resolve``."""
@@ -130,9 +130,9 @@ class SyncOrderflow:
         """See ``Orderflow.states``."""
         return self._flow.states(provider)
 
-    def fulfillment_url(self, order_id: str) -> str:
-        """See ``Orderflow.fulfillment_url``."""
-        return self._run(self._flow.fulfillment_url(order_id))
+    def customer_url(self, order_id: str) -> str:
+        """See ``Orderflow.customer_url``."""
+        return self._run(self._flow.customer_url(order_id))
 
     def refresh(self, order_id: str) -> None:
         """See ``Orderflow.refresh``."""
@@ -146,17 +146,17 @@ class SyncOrderflow:
         """See ``Orderflow.listeners``."""
         return self._run(self._flow.listeners())
 
-    def forget(self, provider: str, state: str, *, by: str, reason: str) -> int:
-        """See ``Orderflow.forget``."""
-        return self._run(self._flow.forget(provider, state, by=by, reason=reason))
+    def remove_listener(self, provider: str, state: str, *, by: str, reason: str) -> int:
+        """See ``Orderflow.remove_listener``."""
+        return self._run(self._flow.remove_listener(provider, state, by=by, reason=reason))
 
-    def on(self, provider: str, *, entered: State, run: Run) -> None:
-        """See ``Orderflow.on``; a plain function runs in a thread of its own."""
-        self._flow.on(provider, entered=entered, run=run)
+    def on_entered(self, provider: str, state: State, handler: Handler) -> None:
+        """See ``Orderflow.on_entered``; a plain function runs in a thread of its own."""
+        self._flow.on_entered(provider, state, handler)
 
-    def hear(self, method: str, path: str, query: bytes = b"") -> Reply:
-        """See ``Orderflow.hear``: for the view that receives redirects, callbacks and notifications."""
-        return self._run(self._flow.hear(method, path, query))
+    def handle_request(self, method: str, path: str, query: bytes = b"") -> Reply:
+        """See ``Orderflow.handle_request``: for the view that receives redirects, callbacks and notifications."""
+        return self._run(self._flow.handle_request(method, path, query))
 
 
 async def _cancel_rest() -> None:
@@ -168,5 +168,5 @@ async def _cancel_rest() -> None:
 
 
 def sync(db: str | Store, providers: Sequence[Provider | str], **options: Any) -> SyncOrderflow:
-    """``with orderflow.sync(db, providers, work=True) as flow: ...``"""
+    """``with orderflow.sync(db, providers, worker=True) as flow: ...``"""
     return SyncOrderflow(db, providers, **options)

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Time, passed in."""
+
+    def now(self) -> float:
+        """Epoch seconds."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after this many seconds."""
 
 
 class SystemClock:

@@ -121,3 +121,10 @@ class SchemaError(OperationalError):
 
 class ConfigurationError(OperationalError):
     """A setting is missing or contradicts another."""
+
+
+class NotOpen(OperationalError):
+    """The store was not opened yet, or is closed."""
+
+    def __init__(self) -> None:
+        super().__init__("the store is not open")

@@ -17,9 +17,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from tests.audit.lives import Lives, dropped
+from tests.kit.lives import Lives, dropped
 
-from orderflow.audit import LEGAL, Cases, Judge, Seen, Source, Summary, codes, tally
+from orderflow.analysis.audit import LEGAL, Cases, Judge, Seen, Source, Summary, codes, tally
 from orderflow.lifecycle.table import Table
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.providers.connect.lifecycle import ConnectLifecycle
@@ -156,10 +156,10 @@ def pm4py_replay(rows: list[Seen]) -> Result:
 
 def false_alarms(table: Table, lives: int = 5_000) -> Result:
     """Real lives of which 30 % was not observed: none may be called illegal."""
-    dice, judge, alarms = random.Random(7), Judge(table), 0
-    alive = Lives(table, dice)
+    rng, judge, alarms = random.Random(7), Judge(table), 0
+    alive = Lives(table, rng)
     for _ in range(lives):
-        seen = dropped(alive.life(), 0.3, dice, keep_recovered=True)
+        seen = dropped(alive.life(), 0.3, rng, keep_recovered=True)
         alarms += judge.verdict(judge.history(seen)) != LEGAL
     name = f"audit, false alarms with 30 % of observations dropped, {table.name} ({lives} lives)"
     return {"name": name, "value": 100 * alarms / lives, "unit": "%", "ratio": None, "goal": "0 %", "ok": not alarms}
@@ -167,8 +167,8 @@ def false_alarms(table: Table, lives: int = 5_000) -> Result:
 
 def swaps_caught(table: Table, lives: int = 2_000) -> Result:
     """Neighbours swapped, where the swapped pair is one that can be refused: each must be called illegal."""
-    dice, judge, caught, swaps = random.Random(11), Judge(table), 0, 0
-    alive = Lives(table, dice)
+    rng, judge, caught, swaps = random.Random(11), Judge(table), 0, 0
+    alive = Lives(table, rng)
     for _ in range(lives):
         log = [status for status, _ in alive.life()]
         for at, (first, second) in enumerate(pairwise(log)):

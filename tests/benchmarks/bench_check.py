@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from tests.definition_faults import FAULTS, declared, statemachine_refuses
+from tests.kit.definition_faults import FAULTS, declared, statemachine_refuses
 
-from orderflow.lifecycle.check import check
+from orderflow.analysis.check import check
+from orderflow.analysis.model_checking import Verdict, judge
+from orderflow.analysis.reachability import reachable
 from orderflow.lifecycle.decide import decide
-from orderflow.lifecycle.explore import reachable
 from orderflow.lifecycle.facts import Value, valuations
-from orderflow.lifecycle.paths import Verdict, judge
 from orderflow.lifecycle.table import Table
+from orderflow.model import Event, Snapshot
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.providers.connect.lifecycle import ConnectLifecycle
 from orderflow.testing.hostile import CCV, CONNECT, Outside, explore, valuations_of
 from orderflow.testing.hostile_bugs import BUGS
-from orderflow.vocabulary import Event, Snapshot
 
 TABLES: tuple[Table, ...] = (CcvLifecycle.table, ConnectLifecycle.table)
 OUTSIDES = (CCV, CONNECT)

@@ -14,9 +14,9 @@ from orderflow.lifecycle.decide import decide
 from orderflow.lifecycle.declare import Lifecycle
 from orderflow.lifecycle.facts import valuations
 from orderflow.lifecycle.table import Table
+from orderflow.model import Applied, Decision, Event, Refused, Snapshot, Step
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.providers.connect.lifecycle import ConnectLifecycle
-from orderflow.vocabulary import Applied, Decision, Event, Refused, Snapshot, Step
 
 LIFECYCLES: tuple[type[Lifecycle], ...] = (CcvLifecycle, ConnectLifecycle)
 ROUNDS = 15

@@ -1,4 +1,4 @@
-"""Effects carried out per second by one worker, each a call that does nothing and whose result goes through the door.
+"""Effects carried out per second by one worker, each a call that does nothing and whose result goes through the inbox.
 
 Every effect is the same: lease its row, load its order, call, decide, commit the move (order, journal row, inbox key, the effect's end).
 A backlog is made beforehand; the worker is timed from its start to the last row. The bare pgqueuer job, in its own QueueManager on its
@@ -25,14 +25,14 @@ from pgqueuer.queries import Queries
 from pgqueuer.types import QueueExecutionMode
 from tests.benchmarks.bench_decide import result
 from tests.benchmarks.bench_store import DATA, LOOK_ONE, BellProvider, in_turn
-from tests.postgres import DURABLE
+from tests.kit.postgres import DURABLE
 
 from orderflow.app import Orderflow
 from orderflow.lifecycle.declare import Lifecycle, State, assumed, edge, repeatable
-from orderflow.ports import Links
-from orderflow.records import Happened, Order, Outcome
+from orderflow.model import Cause, Order, Origin
+from orderflow.provider.outcomes import Outcome, Succeeded
+from orderflow.provider.protocol import PublicUrls
 from orderflow.store import rows
-from orderflow.vocabulary import Cause, Origin
 
 BACKLOG = 2000
 FAR, FAR_AWAY = 100_000, 9e9
@@ -44,11 +44,11 @@ Prepare = Callable[[str], Awaitable[None]]
 class Gong(Lifecycle, name="bell"):
     """One effect, whose answer moves the order back."""
 
-    silent = State(initial=True)
+    paused = State(initial=True)
     ringing = State()
     ring = repeatable()
-    press = edge(Origin.COMMAND, silent.to(ringing), *US, effects=[ring])
-    rung = edge(Origin.REPLY, ringing.to(silent), *US)
+    press = edge(Origin.COMMAND, paused.to(ringing), *US, effects=[ring])
+    rung = edge(Origin.REPLY, ringing.to(paused), *US)
 
 
 class GongProvider(BellProvider):
@@ -60,11 +60,11 @@ class GongProvider(BellProvider):
         self.left = expected
         self.all_called = asyncio.Event()
 
-    async def perform(self, effect: str, order: Order, links: Links) -> Outcome:
+    async def perform(self, effect: str, order: Order, links: PublicUrls) -> Outcome:
         self.left -= 1
         if not self.left:
             self.all_called.set()
-        return Happened("rung")
+        return Succeeded("rung")
 
 
 async def backlog(url: str, dispatch: str) -> list[str]:
@@ -73,7 +73,7 @@ async def backlog(url: str, dispatch: str) -> list[str]:
 
         async def one(n: int) -> str:
             order = await flow.create("bell", key=f"k{n}")
-            await flow.tell(order.id, "press")
+            await flow.send(order.id, "press")
             return order.id
 
         return [order for n in range(0, BACKLOG, 100) for order in await asyncio.gather(*map(one, range(n, n + 100)))]
@@ -86,9 +86,9 @@ async def worked(url: str, dispatch: str, prepare: Prepare | None = None) -> flo
         await prepare(url)
     provider = GongProvider(BACKLOG)
     begun = time.perf_counter()
-    async with Orderflow(url, [provider], work=True, dispatch=dispatch) as flow:
+    async with Orderflow(url, [provider], worker=True, dispatch=dispatch) as flow:
         await provider.all_called.wait()
-        while (await flow._store.next_due(flow._door.scope) or FAR_AWAY) < FAR_AWAY:
+        while (await flow._store.next_due(flow._inbox.scope) or FAR_AWAY) < FAR_AWAY:
             await asyncio.sleep(0.002)
         return BACKLOG / (time.perf_counter() - begun)
 
@@ -109,9 +109,9 @@ async def far_deadlines(url: str) -> None:
 
 RUNG = f"""WITH l AS (SELECT id FROM of_orders WHERE id = $1 AND version = 1 FOR UPDATE),
      i AS (INSERT INTO of_inbox (origin, key, order_id, at) SELECT 'reply', $2, id, $3 FROM l ON CONFLICT DO NOTHING RETURNING 1),
-     u AS (UPDATE of_orders SET state = 'silent', version = 2, facts = $4, data = $5, entered_at = $3
+     u AS (UPDATE of_orders SET state = 'paused', version = 2, facts = $4, data = $5, entered_at = $3
             WHERE id = $1 AND version = 1 AND EXISTS (SELECT 1 FROM i) RETURNING id),
-     h AS (INSERT INTO of_journal ({rows.JOURNAL}) SELECT id, 2, 'rung', 'reply', 'ringing', 'silent', 'step', $3, '' FROM u),
+     h AS (INSERT INTO of_journal ({rows.JOURNAL}) SELECT id, 2, 'rung', 'reply', 'ringing', 'paused', 'step', $3, '' FROM u),
      e AS (UPDATE of_effects SET owed = false, in_flight = false WHERE order_id IN (SELECT id FROM u) AND version = 1 AND n = 0)
 SELECT id FROM u"""
 

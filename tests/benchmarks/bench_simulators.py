@@ -31,7 +31,7 @@ def run() -> list[dict[str, object]]:
 async def _run() -> list[dict[str, object]]:
     from orderflow.providers.ccv.simulator import CcvSimulator
     from orderflow.providers.connect.simulator import ConnectSimulator
-    from orderflow.simkit import serve
+    from orderflow.simulators import serve
 
     async def nothing(_: Request) -> Response:
         return JSONResponse({"orderStatus": "Completed", "externalReference": "123456"})

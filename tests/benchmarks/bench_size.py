@@ -24,7 +24,7 @@ import asyncpg
 import structlog
 from tests.benchmarks.bench_decide import result
 from tests.benchmarks.bench_store import BellProvider
-from tests.postgres import DURABLE, drop_schema, make_schema
+from tests.kit.postgres import DURABLE, drop_schema, make_schema
 
 from orderflow.app import Orderflow
 
@@ -76,7 +76,7 @@ async def press(flow: Orderflow, ids: Sequence[str]) -> float:
     taken: list[float] = []
     for order_id in ids:
         begun = time.perf_counter()
-        await flow.tell(order_id, "press", key="once")
+        await flow.send(order_id, "press", key="once")
         taken.append(time.perf_counter() - begun)
     return statistics.median(taken) * 1e6
 

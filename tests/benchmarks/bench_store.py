@@ -29,18 +29,21 @@ import asyncpg
 import structlog
 from attrs import evolve
 from tests.benchmarks.bench_decide import result
-from tests.postgres import DURABLE, drop_schema, make_schema
+from tests.kit.postgres import DURABLE, drop_schema, make_schema
 
 from orderflow.app import Orderflow
 from orderflow.lifecycle.declare import Lifecycle, State, assumed, edge, repeatable
 from orderflow.lifecycle.table import Table
-from orderflow.ports import Links
-from orderflow.records import Commit, Draft, InboxKey, Inlet, JournalRow, Nothing, Order, Outcome, OwedEffect, Seen, Timing, Unread
+from orderflow.model import Applied, Cause, JournalRow, Order, Origin, Snapshot, Step, StepKind
+from orderflow.provider.endpoints import Endpoint
+from orderflow.provider.outcomes import NoResult, Outcome, ReadFailed, StatusRead
+from orderflow.provider.protocol import Draft, PublicUrls
+from orderflow.provider.timing import Timing
 from orderflow.store import rows
-from orderflow.store.postgres_commit import look, together, write_of
-from orderflow.store.sqlite import _LOOK
-from orderflow.store.sqlite_commit import apply
-from orderflow.vocabulary import Applied, Cause, Kind, Origin, Snapshot, Step
+from orderflow.store.postgres.commit import look, together, write_of
+from orderflow.store.records import Commit, InboxKey, OwedEffect
+from orderflow.store.sqlite.commit import apply
+from orderflow.store.sqlite.store import _LOOK
 
 CALLERS = 64
 SECONDS = 1.0
@@ -67,7 +70,7 @@ class BellProvider:
     name = "bell"
     table: Table = Bell.table
     timing = Timing(durations={})
-    inlets: tuple[Inlet, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
 
     def draft(self, request: Mapping[str, object]) -> Draft:
         return Draft({}, DATA)
@@ -75,14 +78,14 @@ class BellProvider:
     def command(self, command: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
         return {}
 
-    async def perform(self, effect: str, order: Order, links: Links) -> Outcome:
-        return Nothing("a benchmark")
+    async def perform(self, effect: str, order: Order, links: PublicUrls) -> Outcome:
+        return NoResult("a benchmark")
 
-    def customer_url(self, order: Order, links: Links) -> str | None:
+    def customer_url(self, order: Order, links: PublicUrls) -> str | None:
         return None
 
-    async def read(self, order: Order) -> Seen | Unread:
-        return Unread("a benchmark")
+    async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
+        return ReadFailed("a benchmark")
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -94,7 +97,7 @@ def moves(order: Order) -> Iterator[Commit]:
     for version in count(1):
         source, target = states[(version - 1) % 2], states[version % 2]
         event = ("release", "press")[version % 2]
-        step = Step(event, Origin.COMMAND, source, target, Kind.STEP)
+        step = Step(event, Origin.COMMAND, source, target, StepKind.STEP)
         at = 1e9 + version
         journal = JournalRow(order.id, version, event, Origin.COMMAND, source, target, "step", at)
         snapshot = Snapshot(target, {}, DATA, version)
@@ -130,14 +133,14 @@ async def rate(step: Callable[[int], Awaitable[int]], workers: int) -> float:
 
 
 async def api(url: str, callers: int) -> float:
-    """Through ``flow.tell``, each caller on an order of its own."""
+    """Through ``flow.send``, each caller on an order of its own."""
     async with Orderflow(url, [BellProvider()]) as flow:
         orders = [await flow.create("bell", key=secrets.token_hex(8)) for _ in range(callers)]
         pressed = [0] * callers
 
         async def step(n: int) -> int:
             pressed[n] += 1
-            await flow.tell(orders[n].id, ("release", "press")[pressed[n] % 2], key=f"press {pressed[n]}")
+            await flow.send(orders[n].id, ("release", "press")[pressed[n] % 2], key=f"press {pressed[n]}")
             return 1
 
         return await rate(step, callers)

@@ -8,18 +8,18 @@ from types import SimpleNamespace
 from statemachine.exceptions import TransitionNotAllowed
 from tests.benchmarks.bench_decide import result
 
+from orderflow.analysis.reachability import Pair
 from orderflow.lifecycle.decide import decide
 from orderflow.lifecycle.declare import Lifecycle
-from orderflow.lifecycle.explore import Pair
 from orderflow.lifecycle.facts import valuations
 from orderflow.lifecycle.table import Table
+from orderflow.model import Applied, Event, Snapshot
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.providers.connect.lifecycle import ConnectLifecycle
 from orderflow.testing.machine import Machine, TableSubject, machine, machines
 from orderflow.testing.mutants import Mutant, Trial, hidden_state, single_cell
 from orderflow.testing.suites import all_cells
 from orderflow.testing.wmethod import w_method, wp_method
-from orderflow.vocabulary import Applied, Event, Snapshot
 
 LIFECYCLES: tuple[type[Lifecycle], ...] = (CcvLifecycle, ConnectLifecycle)
 Question = tuple[type[Lifecycle], Snapshot, Event]

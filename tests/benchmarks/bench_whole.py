@@ -1,7 +1,7 @@
 """Orders per second through their whole life, over HTTP to the simulator: created, registered, completed by the API, read, told.
 
 The simulator is a process of its own, so is each worker (the host's next step, ``complete_by_api``, is taken in it); this process creates
-the orders and counts what the workers' hosts are told. The floor is a bare httpx client that makes the same three calls an order, with
+the orders and counts what the workers' listeners are told. The floor is a bare httpx client that makes the same three calls an order, with
 no state, no database and no host. All of it shares this machine: with few cores, a second worker has nowhere to run.
 """
 
@@ -22,26 +22,26 @@ import httpx
 import structlog
 from attrs import evolve
 from tests.benchmarks.bench_decide import result
-from tests.postgres import DURABLE, drop_schema, make_schema
-from tests.support import CONNECT_FAST, connect_request
+from tests.kit.postgres import DURABLE, drop_schema, make_schema
+from tests.kit.world import CONNECT_FAST, connect_request
 
 from orderflow.app import Orderflow
+from orderflow.model import StateEntered
 from orderflow.providers.connect import Connect
 from orderflow.providers.connect.simulator import FULFILLED, ConnectSimulator
-from orderflow.records import Told
-from orderflow.simkit import serve
+from orderflow.simulators import serve
 
 CLIENT, SECRET = "simulated-client", "simulated-secret"
 ORDERS = 300
 AT_ONCE = 16
 ROOT = Path(__file__).parents[2]
-TIMING = evolve(CONNECT_FAST, durations=dict.fromkeys(CONNECT_FAST.durations, 600.0), read_first=0.3, read_cap=1.0, lease=30.0)
+TIMING = evolve(CONNECT_FAST, durations=dict.fromkeys(CONNECT_FAST.durations, 600.0), poll_first=0.3, poll_cap=1.0, lease=30.0)
 
 
-def build(db: str, url: str, *, work: bool) -> Orderflow:
+def build(db: str, url: str, *, worker: bool) -> Orderflow:
     """The service; Connect's rate limit is lifted, for it is not what is measured."""
     named = {"fulfilled_literals": [FULFILLED], "timing": TIMING, "rate_share": 1000.0}
-    return Orderflow(db, [Connect(f"{url}/capi", f"{url}/user", CLIENT, SECRET, **named)], work=work, poll=0.2)  # type: ignore[arg-type]
+    return Orderflow(db, [Connect(f"{url}/capi", f"{url}/user", CLIENT, SECRET, **named)], worker=worker, fetch_interval=0.2)  # type: ignore[arg-type]
 
 
 # ── the other processes ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -56,16 +56,16 @@ async def simulate() -> None:
 
 async def work(db: str, url: str) -> None:
     """Carry out what is owed until the standard input ends; a line for every order that the host was told is fulfilled."""
-    flow = build(db, url, work=True)
+    flow = build(db, url, worker=True)
 
-    async def complete(told: Told) -> None:
-        await flow.tell(told.order.id, "complete_by_api", key=told.key)
+    async def complete(told: StateEntered) -> None:
+        await flow.send(told.order.id, "complete_by_api", key=told.key)
 
-    async def note(told: Told) -> None:
+    async def note(told: StateEntered) -> None:
         print(told.order.id, flush=True)
 
-    flow.on("connect", entered="registered", run=complete)
-    flow.on("connect", entered="fulfilled", run=note)
+    flow.on_entered("connect", "registered", complete)
+    flow.on_entered("connect", "fulfilled", note)
     async with flow:
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.read)
@@ -95,7 +95,7 @@ async def process(*role: str) -> AsyncIterator[Callable[[], Any]]:
 
 async def whole(db: str, url: str, workers: int) -> float:
     """Orders a second, from the first that is created to the last that a host is told is fulfilled."""
-    async with build(db, url, work=False) as flow, AsyncExitStack() as stack:
+    async with build(db, url, worker=False) as flow, AsyncExitStack() as stack:
         lines = [await stack.enter_async_context(process("work", db, url)) for _ in range(workers)]
         for line in lines:
             await line()
@@ -104,7 +104,7 @@ async def whole(db: str, url: str, workers: int) -> float:
         async def create() -> None:
             for number in numbers:
                 order = await flow.create("connect", key=f"whole {number}", **connect_request())
-                await flow.tell(order.id, "register")
+                await flow.send(order.id, "register")
 
         told: set[str] = set()
 

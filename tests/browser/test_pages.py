@@ -13,12 +13,12 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
+from tests.browser.conftest import AXE
+from tests.kit.world import connect_request
 
-from browser.conftest import AXE
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.connect.simulator import ConnectSimulator
-from orderflow.simkit import Fault, SimClock, serve
-from support import connect_request
+from orderflow.simulators import Fault, SimClock, serve
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
@@ -99,7 +99,7 @@ async def sound(tab: Any) -> None:
     assert await tab.evaluate(WIDER) <= 0
     faint = [(text, round(ratio, 2)) for text, ratio in await tab.evaluate(CONTRAST) if ratio < READABLE]
     assert faint == []
-    await tab.evaluate(AXE.read_text())  # by the debugger's door: the pages' own policy lets no script in
+    await tab.evaluate(AXE.read_text())  # by the debugger's inbox: the pages' own policy lets no script in
     found = await tab.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
     assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
 

@@ -12,21 +12,12 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from tests.kit.provider_answers import silent
+from tests.kit.world import CCV_KEY, EMAIL, SHOP, World, ccv_at, ccv_request, connect_at, connect_request, running
 
 from orderflow.app import Orderflow
-from orderflow.errors import (
-    CallerError,
-    ConfigurationError,
-    InvalidInput,
-    KeyReused,
-    SchemaError,
-    UnknownName,
-    WaitTimeout,
-)
-from orderflow.records import Order
-from orderflow.vocabulary import Applied, Decision, Ignored, Reason, Refused
-from provider_answers import silent
-from support import CCV_KEY, EMAIL, SHOP, World, ccv_at, ccv_request, connect_at, connect_request, running
+from orderflow.errors import CallerError, ConfigurationError, InvalidInput, KeyReused, SchemaError, UnknownName, WaitTimeout
+from orderflow.model import Applied, Decision, Ignored, Order, Reason, Refused
 
 pytestmark = pytest.mark.anyio
 
@@ -86,13 +77,13 @@ MALFORMED: dict[str, tuple[Ask, type[CallerError], str]] = {
     "external id over 40": (create("connect", **connect_request(external_id="x" * 41)), InvalidInput, r"^externalOrderId: at most 40"),
     "http notification": (create("ccv", **ccv_request(notification_url="http://us.example/n")), InvalidInput, r"Url: must be https"),
     "unknown status": (create("ccv", **ccv_request(notify_on_status=["Done"])), InvalidInput, r"notifyOnStatus\[0\]: none of"),
-    "unknown order": (lambda flow: flow.tell("ccv-0", "submit"), UnknownName, "unknown order: 'ccv-0'"),
-    "order of nobody": (lambda flow: flow.tell("nonsense", "submit"), UnknownName, "unknown order: 'nonsense'"),
+    "unknown order": (lambda flow: flow.send("ccv-0", "submit"), UnknownName, "unknown order: 'ccv-0'"),
+    "order of nobody": (lambda flow: flow.send("nonsense", "submit"), UnknownName, "unknown order: 'nonsense'"),
     "look up": (lambda flow: flow.order("ccv-0"), UnknownName, "unknown order"),
     "journal": (lambda flow: flow.journal("ccv-0"), UnknownName, "unknown order"),
     "refusals": (lambda flow: flow.refusals("ccv-0"), UnknownName, "unknown order"),
     "legal": (lambda flow: flow.legal("ccv-0"), UnknownName, "unknown order"),
-    "url": (lambda flow: flow.fulfillment_url("connect-0"), UnknownName, "unknown order"),
+    "url": (lambda flow: flow.customer_url("connect-0"), UnknownName, "unknown order"),
     "refresh": (lambda flow: flow.refresh("connect-0"), UnknownName, "unknown order"),
     "wait": (lambda flow: flow.wait("connect-0", "fulfilled"), UnknownName, "unknown order"),
     "resolve": (lambda flow: flow.resolve("connect-0", "registration_given_up", by="me", reason="why"), UnknownName, "unknown order"),
@@ -116,47 +107,47 @@ async def drafted(world: World, method: str = "invoice", **request: Any) -> Orde
 
 async def registered(world: World, method: str = "invoice", **request: Any) -> Order:
     order = await drafted(world, method, **request)
-    await world.flow.tell(order.id, "register")
+    await world.flow.send(order.id, "register")
     return await world.flow.wait(order.id, "registered", 5)
 
 
 ON_AN_ORDER: dict[str, tuple[Callable[[Orderflow, str], Coroutine[Any, Any, Any]], type[CallerError], str]] = {
-    "unknown event": (lambda flow, its: flow.tell(its, "pay"), UnknownName, "event of connect: 'pay'"),
+    "unknown event": (lambda flow, its: flow.send(its, "pay"), UnknownName, "event of connect: 'pay'"),
     "unknown operator event": (lambda flow, its: flow.resolve(its, "pay", by="me", reason="why"), UnknownName, "'pay'"),
     "unknown state to wait for": (lambda flow, its: flow.wait(its, "Completed"), UnknownName, "state of connect: 'Completed'"),
     "unknown state to override to": (lambda flow, its: flow.override(its, "Done", by="me", reason="why", version=0), UnknownName, "'Done'"),
-    "argument nobody reads": (lambda flow, its: flow.tell(its, "register", order=1), InvalidInput, r"^order: unknown argument"),
-    "key empty": (lambda flow, its: flow.tell(its, "register", key=""), InvalidInput, r"^key: "),
-    "key too long": (lambda flow, its: flow.tell(its, "register", key="x" * 201), InvalidInput, r"^key: "),
-    "return_url missing": (lambda flow, its: flow.tell(its, "complete_by_url"), InvalidInput, r"^return_url: required"),
-    "return_url relative": (lambda flow, its: flow.tell(its, "complete_by_url", return_url="/thanks"), InvalidInput, r"^return_url: "),
+    "argument nobody reads": (lambda flow, its: flow.send(its, "register", order=1), InvalidInput, r"^order: unknown argument"),
+    "key empty": (lambda flow, its: flow.send(its, "register", key=""), InvalidInput, r"^key: "),
+    "key too long": (lambda flow, its: flow.send(its, "register", key="x" * 201), InvalidInput, r"^key: "),
+    "return_url missing": (lambda flow, its: flow.send(its, "complete_by_url"), InvalidInput, r"^return_url: required"),
+    "return_url relative": (lambda flow, its: flow.send(its, "complete_by_url", return_url="/thanks"), InvalidInput, r"^return_url: "),
     "return_url unlisted": (
-        lambda flow, its: flow.tell(its, "complete_by_url", return_url="https://e.example/"),
+        lambda flow, its: flow.send(its, "complete_by_url", return_url="https://e.example/"),
         InvalidInput,
         r"^return_url: ",
     ),
     "return_url no scheme": (
-        lambda flow, its: flow.tell(its, "complete_by_url", return_url="//shop.example/"),
+        lambda flow, its: flow.send(its, "complete_by_url", return_url="//shop.example/"),
         InvalidInput,
         r"^return_url: ",
     ),
     "return_url user": (
-        lambda flow, its: flow.tell(its, "complete_by_url", return_url="https://a@shop.example/"),
+        lambda flow, its: flow.send(its, "complete_by_url", return_url="https://a@shop.example/"),
         InvalidInput,
         r"^return_url: ",
     ),
     "error_url unlisted": (
-        lambda flow, its: flow.tell(its, "complete_by_url", return_url=SHOP, error_url="https://e.example/"),
+        lambda flow, its: flow.send(its, "complete_by_url", return_url=SHOP, error_url="https://e.example/"),
         InvalidInput,
         r"^error_url: ",
     ),
-    "credential over 60": (lambda flow, its: flow.tell(its, "assign_user", credential="x" * 61), InvalidInput, r"^credential: at most 60"),
+    "credential over 60": (lambda flow, its: flow.send(its, "assign_user", credential="x" * 61), InvalidInput, r"^credential: at most 60"),
     "overrideClientId missing": (
-        lambda flow, its: flow.tell(its, "assign_user", credential=EMAIL, is_send_message=True),
+        lambda flow, its: flow.send(its, "assign_user", credential=EMAIL, is_send_message=True),
         InvalidInput,
         r"^overrideClientId: required",
     ),
-    "assignment NUL": (lambda flow, its: flow.tell(its, "assign_user", credential="a\0"), InvalidInput, r"^credential: "),
+    "assignment NUL": (lambda flow, its: flow.send(its, "assign_user", credential="a\0"), InvalidInput, r"^credential: "),
     "operator unnamed": (lambda flow, its: flow.resolve(its, "registration_given_up", by=" ", reason="why"), InvalidInput, r"^by: "),
     "reason missing": (lambda flow, its: flow.override(its, "paid", by="me", reason="", version=0), InvalidInput, r"^reason: "),
     "reason NUL": (lambda flow, its: flow.override(its, "paid", by="me", reason="\0", version=0), InvalidInput, r"^reason: "),
@@ -165,7 +156,7 @@ ON_AN_ORDER: dict[str, tuple[Callable[[Orderflow, str], Coroutine[Any, Any, Any]
         InvalidInput,
         r"^order_id: must be a whole number",
     ),
-    "no url to go to": (lambda flow, its: flow.fulfillment_url(its), InvalidInput, r"^order: is drafted"),
+    "no url to go to": (lambda flow, its: flow.customer_url(its), InvalidInput, r"^order: is drafted"),
 }
 
 
@@ -215,7 +206,7 @@ async def test_two_providers_may_use_one_key(world: World) -> None:
 
 async def test_a_command_with_a_key_is_carried_out_once(world: World) -> None:
     order = await drafted(world)
-    decisions = await asyncio.gather(*(world.flow.tell(order.id, "register", key="r") for _ in range(10)))
+    decisions = await asyncio.gather(*(world.flow.send(order.id, "register", key="r") for _ in range(10)))
     assert sum(isinstance(decision, Applied) for decision in decisions) == 1
     assert {decision.reason for decision in decisions if isinstance(decision, Ignored)} == {Reason.DUPLICATE}
     await world.flow.wait(order.id, "registered", 5)
@@ -238,7 +229,7 @@ async def _refused(world: World, order: Order, decision: Decision, reason: Reaso
 async def test_a_command_that_is_not_legal_yet(world: World) -> None:
     order = await drafted(world)
     for n in (1, 2):
-        decision = await world.flow.tell(order.id, "complete_by_url", return_url=f"{SHOP}/thanks")
+        decision = await world.flow.send(order.id, "complete_by_url", return_url=f"{SHOP}/thanks")
         await _refused(world, order, decision, Reason.NOT_LEGAL_HERE, ("register",))
         (row,) = await world.flow.refusals(order.id)
         assert row.count == n
@@ -259,15 +250,15 @@ async def test_a_command_that_is_not_legal_yet(world: World) -> None:
 async def test_a_method_not_allowed_for_the_way(world: World, method: str, prepaid: bool, command: str, legal: tuple[str, ...]) -> None:
     order = await registered(world, method, prepaid=prepaid)
     arguments = {"return_url": f"{SHOP}/thanks"} if command == "complete_by_url" else {}
-    decision = await world.flow.tell(order.id, command, **arguments)
-    await _refused(world, order, decision, Reason.GUARD_SAID_NO, legal)
+    decision = await world.flow.send(order.id, command, **arguments)
+    await _refused(world, order, decision, Reason.GUARD_FAILED, legal)
     assert world.connect.journal.received("POST /capi/v1/client/order/fulfillment") == 0
 
 
 @pytest.mark.parametrize("event", ["seen_fulfilled", "returned_success", "order_registered", "no_proof", "registration_given_up"])
 async def test_a_caller_may_not_speak_for_others(world: World, event: str) -> None:
     order = await drafted(world)
-    await _refused(world, order, await world.flow.tell(order.id, event), Reason.WRONG_ORIGIN, ("register",))
+    await _refused(world, order, await world.flow.send(order.id, event), Reason.WRONG_ORIGIN, ("register",))
 
 
 async def test_an_operator_may_not_speak_for_others_either(world: World) -> None:
@@ -292,8 +283,8 @@ async def test_an_override_from_a_version_that_is_past(world: World) -> None:
         (["warehouse"], {}, UnknownName, "unknown provider: 'warehouse'"),
         (["connect"], {}, ConfigurationError, r"^providers: connect needs to be configured"),
         ([ccv_at(SHOP), ccv_at(SHOP)], {}, ConfigurationError, r"^providers: ccv is given twice"),
-        ([ccv_at(SHOP)], {"public_url": SHOP}, ConfigurationError, r"^link_keys: needed"),
-        ([ccv_at(SHOP)], {"link_keys": {"k": "short"}}, ConfigurationError, r"^link_keys: "),
+        ([ccv_at(SHOP)], {"public_url": SHOP}, ConfigurationError, r"^signing_keys: needed"),
+        ([ccv_at(SHOP)], {"signing_keys": {"k": "short"}}, ConfigurationError, r"^signing_keys: "),
     ],
 )
 async def test_a_contradiction_in_the_configuration(
@@ -342,7 +333,7 @@ async def test_a_database_that_is_not_in_order_is_not_touched(tmp_path: Path, na
     spoil(path)
     before = path.read_bytes()
     with pytest.raises(SchemaError, match=why) as refused:
-        async with Orderflow(f"sqlite:///{path}", [ccv_at(SHOP)], work=True):
+        async with Orderflow(f"sqlite:///{path}", [ccv_at(SHOP)], worker=True):
             raise AssertionError
     assert path.read_bytes() == before
     assert str(tmp_path) not in str(refused.value)

@@ -24,24 +24,25 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, PeriodicExportingMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
-from tests.integration import crash_shop
-from tests.integration.crash_lanes import End, Lane, lane, problems
-from tests.support import CCV_FAST, EMAIL, NAME, PHONE, ccv_request
+from tests.kit import crash_shop
+from tests.kit.crash_lanes import End, Lane, lane, problems
+from tests.kit.world import CCV_FAST, EMAIL, NAME, PHONE, ccv_request
 
 from orderflow.app import Orderflow
 from orderflow.cli.demo.play import SCENARIOS
 from orderflow.cli.demo.world import Scenario
 from orderflow.cli.main import main
 from orderflow.errors import OperationalError
-from orderflow.exchange import Answer
-from orderflow.otel import OpenTelemetry
+from orderflow.model import Event, JournalRow, Observation, Origin, StateEntered
+from orderflow.provider.http import Answer
+from orderflow.provider.outcomes import StatusRead, Succeeded
+from orderflow.provider.protocol import Draft
 from orderflow.providers.ccv import Ccv
 from orderflow.providers.connect import Connect
-from orderflow.records import Draft, Happened, JournalRow, Seen, Told
-from orderflow.simkit import SimClock
-from orderflow.store import store_at
-from orderflow.store.postgres import PostgresStore
-from orderflow.vocabulary import Event, Observation, Origin
+from orderflow.simulators import SimClock
+from orderflow.store.postgres.store import PostgresStore
+from orderflow.store.urls import make_store
+from orderflow.telemetry.opentelemetry import OpenTelemetry
 
 LANES = 6
 ANGRY = (
@@ -128,10 +129,10 @@ def test_no_canary_is_logged(lives: Lives) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("only", [("read", "tell_host"), ()], ids=["reading and telling", "whatever is done"])
+@pytest.mark.parametrize("only", [("read", "notify_listener"), ()], ids=["reading and telling", "whatever is done"])
 async def test_no_canary_is_logged_when_everything_fails_once(tmp_path: Path, only: tuple[str, ...]) -> None:
     """Each boundary raises, the first time, what shows every canary. The shop logs as one that configured nothing: with rich installed,
-    frames would be printed with their locals. Orders whose calls fail end early, so some are spared that."""
+    frames would be printed with their locals. Orders whose calls fail end early, so some are uncounted_attempts that."""
     some = [scenario for scenario in SCENARIOS if scenario.name in ANGRY]
     angry = await _lived(tmp_path, some, canaries=CANARIES, only=only)
     seen = ("read.adapter_raised",) if only else ("effect.adapter_raised", "worker.look_failed")
@@ -149,8 +150,8 @@ def test_no_canary_is_in_a_journal_or_a_repr(lives: Lives) -> None:
         assert met(_dump(end.journal) + repr(end.journal) + repr(end.refusals)) == []
         assert met(repr(order) + str(order)) == []
         about = {"data": order.snapshot.data}
-        assert met(repr(Told("key", order, order.state, 1, provisional=False, inferred=False))) == []
-        for record in (Draft({}, **about), Happened("e", **about), Seen("s", **about), Event("e", Origin.REPLY, **about)):
+        assert met(repr(StateEntered("key", order, order.state, 1, provisional=False, inferred=False))) == []
+        for record in (Draft({}, **about), Succeeded("e", **about), StatusRead("s", **about), Event("e", Origin.REPLY, **about)):
             assert met(repr(record)) == []
         assert met(repr(Observation("s", 1, **about))) == []
 
@@ -163,7 +164,9 @@ def _dump(journal: Sequence[JournalRow]) -> str:
 async def test_no_canary_is_in_the_repr_of_what_holds_secrets(tmp_path: Path) -> None:
     ccv = Ccv("http://ccv.invalid", crash_shop.CCV_KEY)
     connect = Connect("http://c.invalid/capi", "http://c.invalid/user", crash_shop.CLIENT_ID, crash_shop.CLIENT_SECRET)
-    flow = Orderflow(f"sqlite:///{tmp_path / 'o.db'}", [ccv, connect], public_url="https://s.example", link_keys={"k": crash_shop.LINK_KEY})
+    flow = Orderflow(
+        f"sqlite:///{tmp_path / 'o.db'}", [ccv, connect], public_url="https://s.example", signing_keys={"k": crash_shop.LINK_KEY}
+    )
     answer = Answer(200, {"Authorization": crash_shop.CCV_KEY}, EMAIL.encode())
     async with flow:
         seen = [repr(one) for one in (ccv, connect, flow, flow.receiver(), answer, *vars(flow).values(), *vars(ccv).values())]
@@ -176,7 +179,7 @@ async def test_a_database_that_is_away_does_not_tell_its_password() -> None:
     store = PostgresStore(url, patience=0.05)
     with pytest.raises(OperationalError) as raised:
         await store.open()
-    assert met(f"{raised.value!r} {raised.value} {store!r} {store_at(url)!r}") == []
+    assert met(f"{raised.value!r} {raised.value} {store!r} {make_store(url)!r}") == []
 
 
 def test_no_canary_is_printed_or_drawn(lives: Lives, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -277,15 +280,15 @@ async def test_an_exception_of_others_leaves_no_canary_in_this_processs_log(tmp_
     telemetry = OpenTelemetry(tracer_provider=tracers, meter_provider=meters)
     told = asyncio.Event()
 
-    async def raising(news: Told) -> None:
+    async def raising(news: StateEntered) -> None:
         told.set()
         raise RuntimeError(str(news.order.snapshot.data))
 
     provider = Ccv("http://ccv.invalid", crash_shop.CCV_KEY, timing=CCV_FAST, client=Broken())
-    async with Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [provider], work=True, poll=0.02, telemetry=telemetry) as flow:
-        flow.on("ccv", entered="configuring", run=raising)
+    async with Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [provider], worker=True, fetch_interval=0.02, telemetry=telemetry) as flow:
+        flow.on_entered("ccv", "configuring", raising)
         order = await flow.create("ccv", key="k", **ccv_request())
-        await flow.tell(order.id, "submit")
+        await flow.send(order.id, "submit")
         await flow.wait(order.id, "refused", 10)
         await asyncio.wait_for(told.wait(), 10)
     tracers.shutdown()

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.kit.provider_answers import silent
+from tests.kit.world import EMAIL, PHONE, World, connect_request, eventually, running
 
-from orderflow.records import Order
-from orderflow.simkit import Fault
-from orderflow.vocabulary import Reason
-from provider_answers import silent
-from support import EMAIL, PHONE, World, connect_request, eventually, running
+from orderflow.model import Order, Reason
+from orderflow.simulators import Fault
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +31,7 @@ async def drafted(world: World, method: str = "invoice", **request: Any) -> Orde
 
 async def registered(world: World, method: str = "invoice", **request: Any) -> Order:
     order = await drafted(world, method, **request)
-    await world.flow.tell(order.id, "register")
+    await world.flow.send(order.id, "register")
     return await world.flow.wait(order.id, "registered", 5)
 
 
@@ -50,7 +49,7 @@ async def test_a_read_about_another_order_flags_ours(world: World, changes: dict
     row = {"orderId": 14, "externalOrderId": "mine", "orderStatus": "fulfilled", "orderAmount": 295, **changes}
     world.connect.faults.arm(Fault(STATUS, "garbage", body=json.dumps({"orders": [row]}).encode(), times=None))
     order = await registered(world, external_id="mine")
-    await world.flow.tell(order.id, "complete_by_api")
+    await world.flow.send(order.id, "complete_by_api")
     await world.flow.wait(order.id, "confirming", 5)
     await eventually(lambda: world.connect.journal.executed(STATUS) >= 5)
     assert not {"paid", "fulfilled"} & set(await world.path(order.id))
@@ -61,7 +60,7 @@ async def test_a_read_about_another_order_flags_ours(world: World, changes: dict
 async def test_without_configured_words_nothing_is_ever_proven(tmp_path: Path) -> None:
     async with running(tmp_path, connect={"fulfilled_literals": ()}) as world:
         order = await registered(world)
-        await world.flow.tell(order.id, "complete_by_api")
+        await world.flow.send(order.id, "complete_by_api")
         await world.flow.wait(order.id, "confirming", 5)
         assert world.connect.orders[0].status == "fulfilled"
         await eventually(lambda: world.connect.journal.executed(STATUS) >= 3)
@@ -74,7 +73,7 @@ async def test_an_answer_about_another_order_is_an_alarm_that_keeps_the_id(world
     told = b'{"fulfillmentStatus": "OK", "orderId": 4711}'
     world.connect.faults.arm(Fault("POST /capi/v1/client/order/fulfillment", "garbage", body=told))
     world.connect.script("*", pay_outcome="never")
-    await world.flow.tell(order.id, "complete_by_api")
+    await world.flow.send(order.id, "complete_by_api")
     await eventually(lambda: world.connect.journal.executed(STATUS) >= 2)
     now = await world.flow.order(order.id)
     assert (now.state, now.flagged, now.provider_id) == ("fulfilling", True, "14")
@@ -86,7 +85,7 @@ async def test_what_a_provider_quotes_is_kept_nowhere_it_could_be_shown(world: W
     loud = json.dumps({"exceptionType": "OrderException", "errorMessage": f"{EMAIL} {PHONE}"}).encode()
     world.connect.faults.arm(Fault("POST /capi/v1/client/order", "status", status=400, body=loud))
     order = await drafted(world)
-    await world.flow.tell(order.id, "register")
+    await world.flow.send(order.id, "register")
     now = await world.flow.wait(order.id, "refused", 5)
     journal = await world.flow.journal(order.id)
     assert "400 from the provider (OrderException)" in journal[-1].note

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.postgres import drop_schema, make_schema
+from tests.kit.postgres import drop_schema, make_schema
 
 from orderflow.cli.demo.play import SCENARIOS, play_all
 

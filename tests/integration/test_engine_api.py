@@ -6,26 +6,26 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from tests.kit.toy import FAST, Toy
+from tests.kit.world import SHOP, ccv_at, connect_request, running
 
-from engine.toy import FAST, Toy
 from orderflow.app import Orderflow
 from orderflow.errors import ConfigurationError, InvalidInput, KeyReused, OperationalError, OutOfReach, UnknownName, WaitTimeout
-from orderflow.records import Declined, InDoubt, Told
-from orderflow.vocabulary import Applied, Ignored, Kind, Reason, Refused
-from support import SHOP, ccv_at, connect_request, running
+from orderflow.model import Applied, Ignored, Reason, Refused, StateEntered, StepKind
+from orderflow.provider.outcomes import InDoubt, Rejected
 
 pytestmark = pytest.mark.anyio
 
 
-def over(folder: Path, toy: Toy | None = None, *, work: bool = False) -> Orderflow:
-    return Orderflow(f"sqlite:///{folder / 'orders.db'}", [toy or Toy(timing=FAST)], work=work, poll=0.02)
+def over(folder: Path, toy: Toy | None = None, *, worker: bool = False) -> Orderflow:
+    return Orderflow(f"sqlite:///{folder / 'orders.db'}", [toy or Toy(timing=FAST)], worker=worker, fetch_interval=0.02)
 
 
 async def test_waiting_sees_what_another_process_does(tmp_path: Path) -> None:
-    async with over(tmp_path) as shop, over(tmp_path, work=True) as worker:
+    async with over(tmp_path) as shop, over(tmp_path, worker=True) as worker:
         order = await shop.create("toy", key="k")
         waits = [asyncio.create_task(shop.wait(order.id, ("placed", "refused"), timeout=15)) for _ in range(20)]
-        await worker.tell(order.id, "order_it")
+        await worker.send(order.id, "order_it")
         assert {reached.state for reached in await asyncio.gather(*waits)} == {"placed"}
 
 
@@ -34,10 +34,10 @@ async def test_waiting_ends_at_once_in_the_process_that_moves_the_order(tmp_path
     async with over(tmp_path) as flow:
         order = await flow.create("toy", key="k")
         waiting = asyncio.create_task(flow.wait(order.id, "preparing", timeout=50))
-        while not flow._door._watchers:
+        while not flow._inbox._watchers:
             await asyncio.sleep(0.01)
         await flow.order(order.id)
-        await flow.tell(order.id, "order_it")
+        await flow.send(order.id, "order_it")
         async with asyncio.timeout(20):
             await waiting
 
@@ -57,13 +57,13 @@ async def test_waiting_in_vain_says_where_the_order_is(tmp_path: Path) -> None:
 async def test_waiting_for_what_can_no_longer_be_ends_at_once(tmp_path: Path) -> None:
     """At once: as soon as it is so, where the order stands now or while somebody waits."""
     toy = Toy(timing=FAST)
-    toy.will("make_ready", Declined("no"))
-    async with over(tmp_path, toy, work=True) as flow:
+    toy.will("make_ready", Rejected("no"))
+    async with over(tmp_path, toy, worker=True) as flow:
         order = await flow.create("toy", key="k")
         waiting = asyncio.create_task(flow.wait(order.id, {"shipped", "delivered"}, timeout=600))
         with pytest.raises(WaitTimeout):  # drafted, it may yet be shipped
             await flow.wait(order.id, "shipped", timeout=0.01)
-        await flow.tell(order.id, "order_it")
+        await flow.send(order.id, "order_it")
         async with asyncio.timeout(20):
             with pytest.raises(OutOfReach, match=r"^order toy-\w+ is 'refused' and can no longer become 'delivered or shipped'$") as vain:
                 await waiting
@@ -78,7 +78,7 @@ async def test_creating_and_telling_are_idempotent_by_key(tmp_path: Path) -> Non
         assert len({order.id for order in made}) == 1
         with pytest.raises(KeyReused):
             await flow.create("toy", key="cart")
-        decisions = await asyncio.gather(*(flow.tell(made[0].id, "order_it", key="go") for _ in range(10)))
+        decisions = await asyncio.gather(*(flow.send(made[0].id, "order_it", key="go") for _ in range(10)))
         assert sorted(type(decision).__name__ for decision in decisions) == ["Applied", *["Ignored"] * 9]
         assert {decision.reason for decision in decisions if isinstance(decision, Ignored)} == {Reason.DUPLICATE}
 
@@ -86,21 +86,21 @@ async def test_creating_and_telling_are_idempotent_by_key(tmp_path: Path) -> Non
 async def test_a_command_out_of_place_is_refused_and_recorded_with_what_is_legal(tmp_path: Path) -> None:
     async with over(tmp_path) as flow:
         order = await flow.create("toy", key="k")
-        await flow.tell(order.id, "order_it")
-        refused = await flow.tell(order.id, "order_it")
+        await flow.send(order.id, "order_it")
+        refused = await flow.send(order.id, "order_it")
         assert isinstance(refused, Refused)
         assert (refused.reason, refused.state, refused.legal) == (Reason.NOT_LEGAL_HERE, "preparing", ())
         assert [(row.event, row.count) for row in await flow.refusals(order.id)] == [("order_it", 1)]
         with pytest.raises(UnknownName, match="order_that"):
-            await flow.tell(order.id, "order_that")
+            await flow.send(order.id, "order_that")
 
 
 async def test_an_operator_is_asked_who_and_why(tmp_path: Path) -> None:
     toy = Toy(timing=FAST)
     toy.will("place", InDoubt("reset"))
-    async with over(tmp_path, toy, work=True) as flow:
+    async with over(tmp_path, toy, worker=True) as flow:
         order = await flow.create("toy", key="k")
-        await flow.tell(order.id, "order_it")
+        await flow.send(order.id, "order_it")
         doubtful = await flow.wait(order.id, "in_doubt", timeout=15)
         with pytest.raises(InvalidInput, match="reason"):
             await flow.resolve(order.id, "placement_given_up", by="kim", reason=" ")
@@ -120,30 +120,30 @@ async def test_an_override_is_marked_in_the_journal(tmp_path: Path) -> None:
         order = await flow.create("toy", key="k")
         await flow.override(order.id, "placed", by="kim", reason="ticket 7", version=0)
         (row,) = await flow.journal(order.id)
-        assert (row.kind, row.source, row.target, row.note) == (Kind.OVERRIDE, "drafted", "placed", "by kim: ticket 7")
+        assert (row.kind, row.source, row.target, row.note) == (StepKind.OVERRIDE, "drafted", "placed", "by kim: ticket 7")
 
 
 async def test_stuck_orders_are_those_past_their_states_budget(tmp_path: Path) -> None:
     toy = Toy(timing=FAST)
     toy.timing.durations["doubt"] = 0.0  # type: ignore[index]
     toy.will("place", InDoubt("reset"))
-    async with over(tmp_path, toy, work=True) as flow:
+    async with over(tmp_path, toy, worker=True) as flow:
         doubtful, well = [await flow.create("toy", key=key) for key in "ab"]
         for order, state in ((doubtful, "in_doubt"), (well, "placed")):
-            await flow.tell(order.id, "order_it")
+            await flow.send(order.id, "order_it")
             await flow.wait(order.id, state, timeout=15)
         assert [order.id for order in await flow.stuck()] == [doubtful.id]
 
 
 async def test_the_host_is_told_after_a_restart_of_what_was_owed(tmp_path: Path) -> None:
-    told: list[Told] = []
+    told: list[StateEntered] = []
     async with over(tmp_path) as flow:
-        flow.on("toy", entered="preparing", run=told.append)
+        flow.on_entered("toy", "preparing", told.append)
         order = await flow.create("toy", key="k")
-        await flow.tell(order.id, "order_it")
+        await flow.send(order.id, "order_it")
     assert told == []
-    flow = over(tmp_path, work=True)
-    flow.on("toy", entered="preparing", run=told.append)
+    flow = over(tmp_path, worker=True)
+    flow.on_entered("toy", "preparing", told.append)
     async with flow:
         await flow.wait(order.id, "placed", timeout=15)
         while not told:
@@ -154,7 +154,7 @@ async def test_the_host_is_told_after_a_restart_of_what_was_owed(tmp_path: Path)
 async def test_a_flow_that_is_closed_says_so(tmp_path: Path) -> None:
     async with over(tmp_path) as flow:
         order = await flow.create("toy", key="k")
-    for use in (flow.tell(order.id, "order_it"), flow.order(order.id), flow.create("toy", key="l")):
+    for use in (flow.send(order.id, "order_it"), flow.order(order.id), flow.create("toy", key="l")):
         with pytest.raises(OperationalError, match="not open"):
             await use
 
@@ -173,8 +173,8 @@ async def test_a_flow_is_entered_once(tmp_path: Path) -> None:
 async def test_nobody_is_sent_to_a_url_from_which_nobody_could_come_back(tmp_path: Path) -> None:
     async with running(tmp_path, public_url=None) as world:
         order = await world.flow.create("connect", key="k", **connect_request("creditcardPayex"))
-        await world.flow.tell(order.id, "register")
+        await world.flow.send(order.id, "register")
         await world.flow.wait(order.id, "registered", 5)
         with pytest.raises(InvalidInput, match="public_url"):
-            await world.flow.tell(order.id, "complete_by_url", return_url=f"{SHOP}/thanks")
+            await world.flow.send(order.id, "complete_by_url", return_url=f"{SHOP}/thanks")
         assert (await world.flow.order(order.id)).state == "registered"

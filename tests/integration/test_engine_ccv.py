@@ -8,22 +8,21 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from tests.kit.world import CCV_FAST, World, ccv_request, running
 
-from orderflow.records import Order
-from orderflow.simkit import Fault
-from orderflow.vocabulary import Reason
-from support import CCV_FAST, World, ccv_request, running
+from orderflow.model import Order, Reason
+from orderflow.simulators import Fault
 
 pytestmark = pytest.mark.anyio
 
 SUBMIT = "POST /api/ordercompletion/reseller/order"
 STATUS = "GET /api/ordercompletion/reseller/order/*/status"
-SLOW_READS = {"timing": evolve(CCV_FAST, read_first=30.0, read_cap=30.0)}
+SLOW_READS = {"timing": evolve(CCV_FAST, poll_first=30.0, poll_cap=30.0)}
 
 
 async def _submitted(world: World, key: str = "k", until: str = "Processing", **more: Any) -> Order:
     order = await world.flow.create("ccv", key=key, **ccv_request(external_reference=key, **more))
-    await world.flow.tell(order.id, "submit")
+    await world.flow.send(order.id, "submit")
     return await world.flow.wait(order.id, until, timeout=15)
 
 
@@ -94,7 +93,7 @@ async def test_reads_suffice_when_all_notifications_are_lost(tmp_path: Path) -> 
 
 
 async def test_a_storm_of_notifications_makes_few_reads(tmp_path: Path) -> None:
-    timing = evolve(CCV_FAST, read_first=30.0, read_interval=30.0)
+    timing = evolve(CCV_FAST, poll_first=30.0, poll_interval=30.0)
     async with running(tmp_path, ccv={"timing": timing}) as world:
         world.ccv.script("k")
         await _submitted(world)

@@ -14,19 +14,18 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from tests.kit.world import LINK_KEYS
 
+from orderflow.analysis.check import check
 from orderflow.app import Orderflow
-from orderflow.discovery import provider_factories
 from orderflow.errors import InvalidInput, UnknownName
-from orderflow.lifecycle.check import check
-from orderflow.records import Told
-from orderflow.simkit import Fault, serve
-from orderflow.vocabulary import Applied
-from support import LINK_KEYS
+from orderflow.model import Applied, StateEntered
+from orderflow.provider.discovery import find_provider_factories
+from orderflow.simulators import Fault, serve
 
 pytestmark = pytest.mark.anyio
 
-OUTSIDE = Path(__file__).parent / "outside"
+OUTSIDE = Path(__file__).parents[1] / "kit" / "packages"
 PUT = "PUT /orders/"
 
 
@@ -55,7 +54,7 @@ class Yard:
     def __init__(self, flow: Orderflow, sim: Any) -> None:
         self.flow = flow
         self.sim = sim
-        self.told: asyncio.Queue[Told] = asyncio.Queue()
+        self.told: asyncio.Queue[StateEntered] = asyncio.Queue()
 
 
 @pytest.fixture
@@ -72,31 +71,31 @@ async def yard(installed: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
             await mounted[0](scope, receive, send)
 
         public = await enter(serve(front)) + "/in"
-        flow = Orderflow(f"sqlite:///{installed / 'orders.db'}", ["warehouse"], public_url=public, link_keys=LINK_KEYS, work=True)
+        flow = Orderflow(f"sqlite:///{installed / 'orders.db'}", ["warehouse"], public_url=public, signing_keys=LINK_KEYS, worker=True)
         mounted.append(Starlette(routes=[Mount("/in", flow.receiver())]))
         made = Yard(flow, sim)
 
-        async def tell(told: Told) -> None:
+        async def tell(told: StateEntered) -> None:
             await made.told.put(told)
 
         for state in ("packed", "shipped", "refused"):
-            flow.on("warehouse", entered=state, run=tell)
+            flow.on_entered("warehouse", state, tell)
         await enter(flow)
         yield made
 
 
 def test_it_is_found_beside_ours_and_gone_without_its_package(installed: Path) -> None:
-    assert {"ccv", "connect", "warehouse"} <= provider_factories().keys()
+    assert {"ccv", "connect", "warehouse"} <= find_provider_factories().keys()
 
 
 def test_it_is_not_found_where_it_is_not_installed() -> None:
-    assert provider_factories().keys() == {"ccv", "connect"}
+    assert find_provider_factories().keys() == {"ccv", "connect"}
 
 
 async def test_an_order_lives_its_whole_life(yard: Yard) -> None:
     order = await yard.flow.create("warehouse", key="crate-1", items=["lamp"])
     assert order.id.startswith("warehouse-")
-    assert isinstance(await yard.flow.tell(order.id, "place"), Applied)
+    assert isinstance(await yard.flow.send(order.id, "place"), Applied)
     order = await yard.flow.wait(order.id, "picking", 5)
     await yard.sim.move(str(order.provider_id), "packed")
     assert await yard.flow.wait(order.id, "packed", 5)
@@ -111,7 +110,7 @@ async def test_an_order_lives_its_whole_life(yard: Yard) -> None:
 async def test_a_skipped_status_is_inferred_and_a_lost_answer_asked_again(yard: Yard) -> None:
     yard.sim.faults.arm(Fault(PUT, "cut_after"))
     order = await yard.flow.create("warehouse", key="crate-2", items=["lamp"])
-    await yard.flow.tell(order.id, "place")
+    await yard.flow.send(order.id, "place")
     order = await yard.flow.wait(order.id, "picking", 5)
     assert (yard.sim.journal.executed(PUT), len(yard.sim.orders)) == (2, 1)
     await yard.sim.move(str(order.provider_id), "shipped")
@@ -121,7 +120,7 @@ async def test_a_skipped_status_is_inferred_and_a_lost_answer_asked_again(yard: 
 
 async def test_its_deadline_comes(yard: Yard) -> None:
     order = await yard.flow.create("warehouse", key="crate-3", items=["lamp"])
-    await yard.flow.tell(order.id, "place")
+    await yard.flow.send(order.id, "place")
     async with asyncio.timeout(5):
         while not (await yard.flow.order(order.id)).snapshot.facts["late"]:
             await asyncio.sleep(0.005)
@@ -133,13 +132,13 @@ async def test_its_refusal_and_bad_input_are_the_engines(yard: Yard) -> None:
         await yard.flow.create("warehouse", key="x", items=[])
     order = await yard.flow.create("warehouse", key="crate-4", items=["lamp"])
     yard.sim.faults.arm(Fault(PUT, "status", status=422))
-    await yard.flow.tell(order.id, "place")
+    await yard.flow.send(order.id, "place")
     assert await yard.flow.wait(order.id, "refused", 5)
     assert (await asyncio.wait_for(yard.told.get(), 5)).state == "refused"
 
 
 def test_its_declaration_is_checked_like_ours(installed: Path) -> None:
-    assert check(provider_factories()["warehouse"].table).problems == ()  # type: ignore[attr-defined]
+    assert check(find_provider_factories()["warehouse"].table).problems == ()  # type: ignore[attr-defined]
 
 
 async def test_the_command_line_finds_it_in_a_process_of_its_own(installed: Path) -> None:
@@ -162,6 +161,6 @@ async def test_the_command_line_finds_it_in_a_process_of_its_own(installed: Path
 def test_a_broken_neighbour_does_not_keep_others_from_being_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
     _install(tmp_path, entry)
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert provider_factories().keys() == {"ccv", "connect"}
+    assert find_provider_factories().keys() == {"ccv", "connect"}
     with pytest.raises(UnknownName, match="unknown provider: 'warehouse'"):
         Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", ["warehouse"])

@@ -14,13 +14,13 @@ from contextlib import AsyncExitStack
 
 import pytest
 from attrs import evolve
-from tests.postgres import drop_schema, make_schema
-from tests.store.build import NOW, SCOPE, move, new_order, stay
+from tests.kit.commits import NOW, SCOPE, move, new_order, stay
+from tests.kit.postgres import drop_schema, make_schema
 
-from orderflow.ports import Store
-from orderflow.records import Commit, InboxKey, Judge, Order
-from orderflow.store import store_at
-from orderflow.vocabulary import Applied, Ignored, Reason, Refused
+from orderflow.model import Applied, Ignored, Order, Reason, Refused
+from orderflow.store.ports import Store
+from orderflow.store.records import Commit, Decider, InboxKey
+from orderflow.store.urls import make_store
 
 pytestmark = pytest.mark.anyio
 WRITERS, ORDERS, EVENTS, TOLD = 8, 5, 1500, 3
@@ -31,7 +31,7 @@ async def stores() -> AsyncIterator[list[Store]]:
     """One store for each writer, as if each were a process."""
     name, url = await make_schema()
     async with AsyncExitStack() as stack:
-        opened = [store_at(url) for _ in range(WRITERS)]
+        opened = [make_store(url) for _ in range(WRITERS)]
         for store in opened:
             stack.push_async_callback(store.close)
             await store.open()
@@ -39,7 +39,7 @@ async def stores() -> AsyncIterator[list[Store]]:
     await drop_schema(name)
 
 
-def judged(event: int) -> Judge:
+def judged(event: int) -> Decider:
     """Two of three events move the order, and say so in its journal; the third is refused."""
 
     def judge(order: Order) -> Commit:
@@ -53,9 +53,9 @@ def judged(event: int) -> Judge:
 
 async def test_every_event_is_applied_once_or_refused_for_a_stated_reason(stores: list[Store]) -> None:
     orders = [await stores[0].create(new_order(str(n)), "content") for n in range(ORDERS)]
-    dice = random.Random(7)
+    rng = random.Random(7)
     deliveries = [(event, told) for event in range(EVENTS) for told in range(TOLD)]
-    dice.shuffle(deliveries)
+    rng.shuffle(deliveries)
     answers: dict[int, list[object]] = {event: [] for event in range(EVENTS)}
 
     async def writer(store: Store, mine: list[tuple[int, int]]) -> None:

@@ -13,22 +13,22 @@ from typing import Any
 import httpx
 import pytest
 from attrs import define, evolve, field
-from tests.postgres import drop_schema, make_schema
+from tests.kit.postgres import drop_schema, make_schema
+from tests.kit.world import CONNECT_FAST, connect_at, connect_request, connect_sim
 
 from orderflow.app import Orderflow
 from orderflow.errors import ConfigurationError
-from orderflow.exchange import new_client
+from orderflow.model import Order
+from orderflow.provider.http import new_client
 from orderflow.providers.connect.simulator import ConnectSimulator
-from orderflow.records import Order
-from orderflow.simkit import Fault, serve
-from support import CONNECT_FAST, connect_at, connect_request, connect_sim
+from orderflow.simulators import Fault, serve
 
 pytestmark = pytest.mark.anyio
 
 POLL = 0.05
 TOKEN, REGISTER, READ = "POST /user/oauth/token", "POST /capi/v1/client/order", "GET /capi/v1/client/order/status/"
-TIMING = evolve(CONNECT_FAST, outage_after=5, outage_pause=0.3, lease=30.0)
-UNREAD = evolve(TIMING, read_first=600.0, read_cap=600.0)
+TIMING = evolve(CONNECT_FAST, circuit_threshold=5, circuit_pause=0.3, lease=30.0)
+UNREAD = evolve(TIMING, poll_first=600.0, poll_cap=600.0)
 
 
 @define
@@ -58,7 +58,7 @@ class Pair:
     async def register(self, *keys: str) -> list[Order]:
         """So many orders, told to one engine and the other in turn."""
         orders = [await self.flows[n % 2].create("connect", key=key, **connect_request()) for n, key in enumerate(keys)]
-        await asyncio.gather(*(self.flows[n % 2].tell(order.id, "register") for n, order in enumerate(orders)))
+        await asyncio.gather(*(self.flows[n % 2].send(order.id, "register") for n, order in enumerate(orders)))
         return orders
 
     async def reach(self, orders: list[Order], state: str) -> None:
@@ -83,7 +83,9 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
 async def pair(url: str, **settings: Any) -> AsyncIterator[Pair]:
     clients = Watched(), Watched()
     async with connect_sim() as sim, serve(sim.asgi) as base:
-        here, there = (Orderflow(url, [connect_at(base, client=client, **settings)], work=True, poll=POLL) for client in clients)
+        here, there = (
+            Orderflow(url, [connect_at(base, client=client, **settings)], worker=True, fetch_interval=POLL) for client in clients
+        )
         async with here, there:
             yield Pair(sim, (here, there), clients)
 
@@ -114,7 +116,7 @@ async def test_a_429_to_one_silences_both_until_the_moment_and_then_all_orders_c
         orders += await two.register(*(f"silent-{n}" for n in range(10)))
         await two.reach(orders, "registered")
         for order in orders:
-            await two.flows[0].tell(order.id, "complete_by_api")
+            await two.flows[0].send(order.id, "complete_by_api")
         await two.reach(orders, "fulfilled")
         for client in two.clients:
             assert [at - busy for at in client.began if busy + 0.5 < at < busy + 1.9] == []

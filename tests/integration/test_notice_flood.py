@@ -19,19 +19,19 @@ from collections.abc import Iterator
 import pytest
 import structlog
 from attrs import define, field
+from tests.kit.world import ccv_request, connect_request
 
-from orderflow.receiver.links import SignedLinks
-from orderflow.records import Order
+from orderflow.model import Order
+from orderflow.receiver.signed_urls import SignedUrls
 from orderflow.testing.faulty import Weather
 from orderflow.testing.stage import TIMING, Stage, stage
 from orderflow.testing.virtual import run_virtually
-from support import ccv_request, connect_request
 
 RATE = 10_000
 TICK = 0.01
 EACH = 10  # orders per provider
 PUBLIC = "http://shop/orders"
-OURS, FORGED = SignedLinks(PUBLIC, {"r": "rehearsal-link-key"}), SignedLinks(PUBLIC, {"r": "a-forgers-link-key"})
+OURS, FORGED = SignedUrls(PUBLIC, {"r": "rehearsal-link-key"}), SignedUrls(PUBLIC, {"r": "a-forgers-link-key"})
 QUERIES = (b"fulfillmentStatus=success", b"fulfillmentStatus=cancel", b"fulfillmentStatus=%00", b"")
 STATUS_READ = "/status"
 HEARD_PER_SECOND, STATEMENTS = 4, 8
@@ -73,12 +73,12 @@ async def orders(here: Stage) -> list[Order]:
     here.connect.script("*", pay_outcome="never")
     made = [await flow.create("ccv", key=str(n), **ccv_request()) for n in range(EACH)]
     for order in made:
-        await flow.tell(order.id, "submit")
+        await flow.send(order.id, "submit")
     for n in range(EACH):
         order = await flow.create("connect", key=str(n), **connect_request("creditcardPayex"))
-        await flow.tell(order.id, "register")
+        await flow.send(order.id, "register")
         await flow.wait(order.id, "registered", 60)
-        await flow.tell(order.id, "complete_by_url", return_url="http://shop/thanks")
+        await flow.send(order.id, "complete_by_url", return_url="http://shop/thanks")
         made.append(order)
     for order in made[:EACH]:
         await flow.wait(order.id, "Processing", 60)
@@ -88,7 +88,7 @@ async def orders(here: Stage) -> list[Order]:
 def notices(made: list[Order]) -> list[tuple[str, str, bytes]]:
     """One round of requests: half of them forged, the rest replays that anyone who saw the URL could make."""
 
-    def path(links: SignedLinks, order: Order, purpose: str) -> str:
+    def path(links: SignedUrls, order: Order, purpose: str) -> str:
         return str(links.url(order.provider, purpose, order.id)).removeprefix(PUBLIC)
 
     genuine: list[tuple[str, str, bytes]] = []
@@ -98,8 +98,8 @@ def notices(made: list[Order]) -> list[tuple[str, str, bytes]]:
         else:
             genuine += [("GET", path(OURS, order, "return"), query) for query in QUERIES]
             genuine += [("GET", path(OURS, order, "callback"), query) for query in QUERIES[:2]]
-    inlets = {"ccv": ("POST", "notification"), "connect": ("GET", "return")}
-    forged = ((inlets[order.provider][0], path(FORGED, order, inlets[order.provider][1]), b"") for order in itertools.cycle(made))
+    endpoints = {"ccv": ("POST", "notification"), "connect": ("GET", "return")}
+    forged = ((endpoints[order.provider][0], path(FORGED, order, endpoints[order.provider][1]), b"") for order in itertools.cycle(made))
     return [one for pair in zip(genuine, forged, strict=False) for one in pair]
 
 
@@ -112,7 +112,7 @@ async def pour(here: Stage, found: Flood) -> None:
     began, cpu = here.clock.now(), time.process_time()
 
     async def hear(method: str, path: str, query: bytes) -> None:
-        found.answers[(await flow.hear(method, path, query)).status] += 1
+        found.answers[(await flow.handle_request(method, path, query)).status] += 1
 
     def count(_statement: str) -> None:
         found.statements += 1
@@ -162,8 +162,8 @@ def judge(found: Flood) -> None:
     # every order was read, none more often than its interval allows
     assert len(found.reads) == 2 * EACH
     for at in found.reads.values():
-        assert 1 <= len(at) <= found.seconds / TIMING.read_interval + 1
-        assert all(later - earlier >= TIMING.read_interval - 0.02 for earlier, later in itertools.pairwise(at))
+        assert 1 <= len(at) <= found.seconds / TIMING.poll_interval + 1
+        assert all(later - earlier >= TIMING.poll_interval - 0.02 for earlier, later in itertools.pairwise(at))
     assert found.rows[0] == found.rows[1]
     assert found.waiting <= RATE * 0.3
     assert found.blocks[1] - found.blocks[0] < 5_000

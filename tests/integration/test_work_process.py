@@ -18,17 +18,28 @@ from typing import Any
 import httpx
 import pytest
 from attrs import define, field
+from tests.kit import postgres
+from tests.kit.world import (
+    CANARIES,
+    CCV_KEY,
+    CONNECT_ID,
+    CONNECT_SECRET,
+    LINK_KEYS,
+    ccv_request,
+    ccv_sim,
+    connect_request,
+    connect_sim,
+    eventually,
+)
 
-import postgres
 from orderflow.app import Orderflow
+from orderflow.model import Order
 from orderflow.providers.ccv import Ccv
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.ccv.wire import PREFIX
 from orderflow.providers.connect import Connect
 from orderflow.providers.connect.simulator import ConnectSimulator
-from orderflow.records import Order
-from orderflow.simkit import Fault, serve
-from support import CANARIES, CCV_KEY, CONNECT_ID, CONNECT_SECRET, LINK_KEYS, ccv_request, ccv_sim, connect_request, connect_sim, eventually
+from orderflow.simulators import Fault, serve
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +53,7 @@ import orderflow
 from orderflow.providers.ccv import TIMING
 
 flow = orderflow.Orderflow(
-    os.environ["SHOP_DB"], [orderflow.ccv(os.environ["CCV"], os.environ["CCV_KEY"], allow_http=True)], poll=0.1, grace=0.2
+    os.environ["SHOP_DB"], [orderflow.Ccv(os.environ["CCV"], os.environ["CCV_KEY"], allow_http=True)], fetch_interval=0.1, grace=0.2
 )
 
 def note(told):
@@ -59,9 +70,9 @@ def block(told):
 def raising(told):
     raise RuntimeError(f"{os.environ['CCV_KEY']} {told.order.snapshot.data}")
 
-flow.on("ccv", entered="Processing", run={"hang": hang, "block": block, "raise": raising, "": note}[os.environ["HOST"]])
-beneath = orderflow.sync(os.environ["SHOP_DB"], [orderflow.ccv(os.environ["CCV"], os.environ["CCV_KEY"], allow_http=True)], poll=0.1)
-beneath.on("ccv", entered="Processing", run=note)
+flow.on_entered("ccv", "Processing", {"hang": hang, "block": block, "raise": raising, "": note}[os.environ["HOST"]])
+async_flow = orderflow.sync(os.environ["SHOP_DB"], [orderflow.Ccv(os.environ["CCV"], os.environ["CCV_KEY"], allow_http=True)], fetch_interval=0.1)
+async_flow.on_entered("ccv", "Processing", note)
 def made(): return flow
 """
 """A service's module: what it lets the worker do when it is told is the environment's HOST."""
@@ -77,7 +88,7 @@ class Process:
     told: list[str] = field(factory=list)
     _news: asyncio.Event = field(factory=asyncio.Event)
 
-    async def listen(self) -> None:
+    async def add_listeners(self) -> None:
         async def out() -> None:
             async for line in self.process.stdout:  # type: ignore[union-attr]
                 self.told.append(line.decode().strip())
@@ -138,7 +149,7 @@ class Yard:
         return {
             "ORDERFLOW_DB": self.db,
             "ORDERFLOW_PUBLIC_URL": "https://shop.example/orders",
-            "ORDERFLOW_LINK_KEYS": f"k1={LINK_KEYS['k1']}",
+            "ORDERFLOW_SIGNING_KEYS": f"k1={LINK_KEYS['k1']}",
             "ORDERFLOW_CCV_BASE_URL": ccv + PREFIX,
             "ORDERFLOW_CCV_API_KEY_FILE": str(self._secret("ccv", self.secrets[0])),
             "ORDERFLOW_CCV_ALLOW_HTTP": "yes",
@@ -172,14 +183,14 @@ class Yard:
             stderr=asyncio.subprocess.PIPE,
         )
         worker = Process(process)
-        listening = asyncio.create_task(worker.listen())
+        listening = asyncio.create_task(worker.add_listeners())
         self._stack.push_async_callback(_put_down, process, listening)
         await worker.logged("work.started")
         return worker
 
     async def ordered(self, key: str = "k") -> Order:
         order = await self.desk.create("ccv", key=key, **ccv_request())
-        await self.desk.tell(order.id, "submit")
+        await self.desk.send(order.id, "submit")
         return order
 
     def rename(self, table: str, name: str) -> None:
@@ -191,7 +202,7 @@ class Yard:
         """What nobody may take now although it is owed, for somebody has it: effects, and reads whose lease of a minute runs."""
         with closing(sqlite3.connect(self.folder / "orders.db", timeout=15)) as connection:
             effects = "SELECT name FROM of_effects WHERE owed = 1 AND (in_flight = 1 OR run_at > ?)"
-            reads = "SELECT 'read' FROM of_reads WHERE abs(next_at - last_at - 60) < 0.001"
+            reads = "SELECT 'read' FROM of_polls WHERE abs(next_at - last_at - 60) < 0.001"
             return connection.execute(effects, (time.time(),)).fetchall() + connection.execute(reads).fetchall()
 
 
@@ -237,7 +248,7 @@ async def test_orders_of_both_providers_live_by_the_environment_alone(yard: Yard
     worker = await yard.worker()
     order = await yard.ordered()
     other = await yard.desk.create("connect", key="c", **connect_request())
-    await yard.desk.tell(other.id, "register")
+    await yard.desk.send(other.id, "register")
     order = await yard.desk.wait(order.id, "Processing", PATIENCE)
     await yard.desk.wait(other.id, "registered", PATIENCE)
     yard.ccv.move(str(order.provider_id), "Canceled")
@@ -250,7 +261,7 @@ async def test_orders_of_both_providers_live_by_the_environment_alone(yard: Yard
     assert worker.told == []
 
 
-@pytest.mark.parametrize("name", [pytest.param("shop:flow", marks=pytest.mark.slow), "shop:made", "shop:beneath"])
+@pytest.mark.parametrize("name", [pytest.param("shop:flow", marks=pytest.mark.slow), "shop:made", "shop:async_flow"])
 async def test_the_flow_of_a_module_works_and_its_host_is_told(yard: Yard, name: str) -> None:
     worker = await yard.worker(name, host="")
     order = await yard.ordered()
@@ -402,7 +413,7 @@ async def test_wrong_credentials_are_said_once_and_named_where_it_is_asked_how_i
     for n, order in enumerate(orders):
         await yard.desk.refresh(order.id)
         other = await yard.desk.create("connect", key=str(n), **connect_request())
-        await yard.desk.tell(other.id, "register")
+        await yard.desk.send(other.id, "register")
     async with httpx.AsyncClient(trust_env=False, base_url=(await worker.logged("work.started"))["health"]) as http:
         async with asyncio.timeout(PATIENCE):
             while len((answer := await http.get("/ready")).json()["troubles"]) < 2:

@@ -8,8 +8,8 @@ from importlib.metadata import entry_points
 import pytest
 from attrs import frozen
 
+from orderflow.analysis.reachability import Moves, reachable
 from orderflow.lifecycle.declare import Lifecycle
-from orderflow.lifecycle.explore import Moves, reachable
 from orderflow.lifecycle.table import Table
 
 

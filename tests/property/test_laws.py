@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orderflow.analysis.reachability import Pair
 from orderflow.lifecycle.decide import decide, pollable, settled
-from orderflow.lifecycle.explore import Pair
 from orderflow.lifecycle.observe import observe
 from orderflow.lifecycle.table import Edge, Table
+from orderflow.model import Applied, Decision, Event, Observation, Origin, Reason, Refused, Snapshot, Step, StepKind
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.vocabulary import Applied, Decision, Event, Kind, Observation, Origin, Reason, Refused, Snapshot, Step
 
 
 class Order:
@@ -104,7 +104,7 @@ def test_the_journal_is_a_path_of_edges_and_marked_jumps(material):
             for step in new:
                 assert step.source == at
                 assert step.origin is (Origin.OBSERVATION if isinstance(item, Observation) else item.origin)
-                if step.kind is Kind.JUMP:
+                if step.kind is StepKind.JUMP:
                     assert min(provable(table, Pair(at, tuple(facts.values())), step.target)) > 1
                     assert step.note
                 else:
@@ -112,7 +112,7 @@ def test_the_journal_is_a_path_of_edges_and_marked_jumps(material):
                     facts.update(edge.sets)
                 at = step.target
             assert order.snapshot == Snapshot(at, facts, {**before.data, **item.data}, before.version + len(new))
-            assert all(step.kind is Kind.INFERRED for step in new[:-1])
+            assert all(step.kind is StepKind.INFERRED for step in new[:-1])
             # whatever happened, the order stands where the edges alone could have brought it
             assert Pair(at, tuple(facts[name] for name in table.facts)) in material.moves
 
@@ -177,7 +177,7 @@ def test_only_a_way_of_observation_edges_lets_a_status_move_an_order(material, s
                 continue
             assert isinstance(decision, Applied), (pair, status)
             assert decision.snapshot.state == reading.proves
-            assert (1 in lengths) == (len(decision.steps) == 1 and decision.steps[0].kind is Kind.STEP)
+            assert (1 in lengths) == (len(decision.steps) == 1 and decision.steps[0].kind is StepKind.STEP)
             kinds["direct" if 1 in lengths else "longer"] += 1
     say(f"{table.name}: {dict(kinds)} of {sum(kinds.values())} (state, facts, status)")
 
@@ -273,6 +273,6 @@ def letter_of(table: Table, decision: Decision) -> str:
     if not isinstance(decision, Applied):
         assert decision.reason is Reason.NO_NEWS
         return "="
-    if decision.steps[-1].kind is Kind.JUMP:
+    if decision.steps[-1].kind is StepKind.JUMP:
         return "j jump"
     return "j inferred" if len(decision.steps) > 1 else "s"

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from typing import assert_type
 
-from orderflow.lifecycle.check import Problem, Report, check
+from orderflow.analysis.check import Problem, Report, check
 from orderflow.lifecycle.decide import decide, legal, pollable, settled
 from orderflow.lifecycle.declare import Lifecycle, State, assumed, documented, edge, inferred, once, reading, repeatable
 from orderflow.lifecycle.facts import Fact, Flag, Guard
 from orderflow.lifecycle.observe import observe
 from orderflow.lifecycle.table import Edge, Table
-from orderflow.vocabulary import (
-    Applied,
-    Cause,
-    Decision,
-    Event,
-    Ignored,
-    Observation,
-    Origin,
-    Reason,
-    Refused,
-    Snapshot,
-    Step,
-)
+from orderflow.model import Applied, Cause, Decision, Event, Ignored, Observation, Origin, Reason, Refused, Snapshot, Step
 
 
 class Parcel(Lifecycle, name="parcel"):

@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from orderflow.audit import DEFAULTS, LEGAL, WRONG, Case, Cases, Class, Columns, Judge, Seen, Source, Summary, case_json, explained
-from orderflow.audit.report import VERDICTS, safe
+from orderflow.analysis.audit import DEFAULTS, LEGAL, WRONG, Case, Cases, Class, Columns, Judge, Seen, Source, Summary, case_json, explained
+from orderflow.analysis.audit.report import VERDICTS, safe
 from orderflow.cli import finding, show
 from orderflow.cli.exits import Exit
 from orderflow.errors import InvalidInput, UnknownName

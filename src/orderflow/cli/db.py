@@ -28,10 +28,10 @@ db = App(name="db", help="Bring a database up to date; prune old orders.", help_
 @db.command
 def status(*, db: Db, json: Json = False) -> int:
     """Say which schema version a database has and which this orderflow knows. Exit code 1: they differ."""
-    from orderflow.store.versions import schema_at  # noqa: PLC0415 - needs the stores
+    from orderflow.store.upgrade import read_schema  # noqa: PLC0415 - needs the stores
 
     with as_given(os.environ, db=db):
-        schema = asyncio.run(schema_at(db))
+        schema = asyncio.run(read_schema(db))
     if json:
         show.document({"known": schema.known, "found": schema.found, "current": schema.current})
     elif schema.current:
@@ -48,7 +48,7 @@ def status(*, db: Db, json: Json = False) -> int:
 def upgrade(*, db: Db, json: Json = False) -> int:
     """Bring a database up to date, an empty one included, and pgqueuer's tables in it. Several at once are safe; there is no way back."""
     from orderflow.dispatch import upgrade as bring_up_queue  # noqa: PLC0415 - needs the stores
-    from orderflow.store.versions import upgrade as bring_up  # noqa: PLC0415
+    from orderflow.store.upgrade import upgrade as bring_up  # noqa: PLC0415
 
     with as_given(os.environ, db=db):
         before = asyncio.run(bring_up(db))

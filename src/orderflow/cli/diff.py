@@ -19,7 +19,7 @@ from orderflow.cli import show
 from orderflow.cli.exits import Exit
 from orderflow.cli.stored import look
 from orderflow.errors import InvalidInput
-from orderflow.records import Order
+from orderflow.model import Order
 
 Described = Mapping[str, Any]
 Facts = Mapping[str, bool | str]

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from orderflow.app import Orderflow
-from orderflow.engine.work import Health
+from orderflow.engine.worker import Health
 from orderflow.errors import ConfigurationError, InvalidInput
 from orderflow.serving import serve
 

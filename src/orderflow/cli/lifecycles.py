@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 from attrs import asdict
 from cyclopts import Parameter
 
+from orderflow.analysis.check import Report, check_sketches
+from orderflow.analysis.check import check as checked
+from orderflow.analysis.model_checking import Judged
 from orderflow.cli import finding, show
 from orderflow.cli.exits import Exit
 from orderflow.diagrams import describe, stale, write
 from orderflow.errors import DeclarationError
-from orderflow.lifecycle.check import Report, check_sketches
-from orderflow.lifecycle.check import check as checked
-from orderflow.lifecycle.paths import Judged
 
 Name = Annotated[str | None, Parameter(name="NAME", help="A lifecycle's name, module:Class or file.py:Class; all lifecycles if absent.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON document instead of a table.")]

@@ -14,7 +14,7 @@ listeners = App(name="listeners", help="Say of which states hosts are told; forg
 
 @listeners.command(name="list")
 def list_(*, db: Db, json: Json = False) -> int:
-    """List the states that any process ever wanted to be told of, and how many tellings are owed."""
+    """List the states that any process ever wanted to be told of, and how many pending_notifications are owed."""
     found = with_flow(db, lambda flow: flow.listeners())
     if json:
         show.document([{"provider": one.provider, "state": one.state, "owed": one.owed} for one in found])
@@ -41,7 +41,7 @@ def forget(provider: str, state: str, /, *, db: Db, by: str, reason: str, json: 
         Why; kept with each telling that ends.
     """
     try:
-        ended = with_flow(db, lambda flow: flow.forget(provider, state, by=by, reason=reason))
+        ended = with_flow(db, lambda flow: flow.remove_listener(provider, state, by=by, reason=reason))
     except InvalidInput as error:
         raise InvalidInput(f"--{error.field}", error.reason) from None
     if json:

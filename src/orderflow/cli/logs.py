@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor
 
-from orderflow.engine.trouble import trouble
+from orderflow.telemetry.exceptions import exception_fields
 
 _log = structlog.get_logger()
 
@@ -48,10 +48,12 @@ def configure(level: str) -> None:
 def of_loop(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """The event loop's exception handler: asyncio's own would show the exception whole."""
     error = context.get("exception")
-    _log.error("work.loop_error", **(trouble(error) if isinstance(error, BaseException) else {"error": str(context.get("message", ""))}))
+    _log.error(
+        "work.loop_error", **(exception_fields(error) if isinstance(error, BaseException) else {"error": str(context.get("message", ""))})
+    )
 
 
 def _briefly(_logger: Any, _method: str, said: EventDict) -> EventDict:
     found = said.pop("exc_info", None)
     error = found[1] if isinstance(found, tuple) else found
-    return {**said, **trouble(error)} if isinstance(error, BaseException) else said
+    return {**said, **exception_fields(error)} if isinstance(error, BaseException) else said

@@ -32,8 +32,8 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("demo", "orderflow.cli.demo:demo", "Play real orders of both providers, over real sockets."),
-    Command("sim", "orderflow.cli.sim:sim", "Stand in for Connect or CCV over HTTP, with pages to click."),
-    Command("work", "orderflow.cli.work:work", "Run a worker process: effects, reads, deadlines."),
+    Command("sim", "orderflow.cli.simulate:sim", "Stand in for Connect or CCV over HTTP, with pages to click."),
+    Command("work", "orderflow.cli.worker:work", "Run a worker process: effects, reads, deadlines."),
     Command("check", "orderflow.cli.lifecycles:check", "Check lifecycles: rules, properties over every path."),
     Command("diagram", "orderflow.cli.lifecycles:diagram", "Draw lifecycles, or say which drawings are stale."),
     Command("orders", "orderflow.cli.orders:orders", "Look at stored orders; resolve, override or redact them, audited."),

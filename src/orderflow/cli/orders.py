@@ -20,8 +20,7 @@ from orderflow.errors import InvalidInput
 
 if TYPE_CHECKING:
     from orderflow.app import Orderflow
-    from orderflow.records import Order, Pending, RefusalRow
-    from orderflow.vocabulary import Decision
+    from orderflow.model import Decision, Order, Pending, RefusalRow
 
 _MOST = 1_000_000
 _WIDTH = 100
@@ -174,7 +173,7 @@ def resolve(
         An argument of the event: --set order_id=77 names the provider's order, as text; --set NAME:=JSON gives a number, true or a
         list. May be given again.
     """
-    from orderflow.vocabulary import Reason, Refused  # noqa: PLC0415 - imported when a command runs
+    from orderflow.model import Reason, Refused  # noqa: PLC0415 - imported when a command runs
 
     arguments = _arguments(set_ or [])
 
@@ -227,7 +226,7 @@ def redact(order: str, /, *, db: Db, by: str, reason: str, json: Json = False) -
 
 def _arguments(settings: list[str]) -> dict[str, object]:
     from orderflow.errors import MalformedAnswer  # noqa: PLC0415 - imported when a command runs
-    from orderflow.wirekit import loads  # noqa: PLC0415
+    from orderflow.provider.wire import loads  # noqa: PLC0415
 
     arguments: dict[str, object] = {}
     for setting in settings:
@@ -245,10 +244,10 @@ def _arguments(settings: list[str]) -> dict[str, object]:
 
 
 def _known_state(state: str) -> None:
-    from orderflow.discovery import provider_factories  # noqa: PLC0415 - imported when a command runs
     from orderflow.errors import UnknownName  # noqa: PLC0415
+    from orderflow.provider.discovery import find_provider_factories  # noqa: PLC0415 - imported when a command runs
 
-    known = [one for factory in provider_factories().values() for one in getattr(factory, "table").states]  # noqa: B009
+    known = [one for factory in find_provider_factories().values() for one in getattr(factory, "table").states]  # noqa: B009
     if state not in known:
         raise UnknownName("state", state, tuple(dict.fromkeys(known)))
 
@@ -268,7 +267,7 @@ def _coming(pending: Pending) -> list[str]:
     """What is owed, read and awaited, a line each."""
     lines = []
     for one in pending.effects:
-        what = f"{one.name} of {one.about}" if one.about else one.name
+        what = f"{one.name} of {one.entered_state}" if one.entered_state else one.name
         if one.in_flight:
             tried = f"attempt {one.attempt} under way, or lost at {_moment(one.run_at)}"
         else:
@@ -287,7 +286,7 @@ def _pending_json(pending: Pending) -> dict[str, object]:
 
 
 def _decided(decision: Decision, json: bool) -> int:
-    from orderflow.vocabulary import Applied  # noqa: PLC0415
+    from orderflow.model import Applied  # noqa: PLC0415
 
     if isinstance(decision, Applied):
         now = decision.snapshot

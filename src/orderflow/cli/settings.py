@@ -2,7 +2,7 @@
 
     ORDERFLOW_DB, ORDERFLOW_DISPATCH    as --db and --dispatch, which come first
     ORDERFLOW_PUBLIC_URL                where the receiver is mounted
-    ORDERFLOW_LINK_KEYS                 k2=secret,k1=secret: the first signs, all verify
+    ORDERFLOW_SIGNING_KEYS                 k2=secret,k1=secret: the first signs, all verify
     ORDERFLOW_PROVIDERS                 connect,ccv: by default each for which there is a setting
     ORDERFLOW_<PROVIDER>_<ARGUMENT>     what its factory takes: text, a number, true or false, a list a,b,c
 
@@ -26,17 +26,18 @@ from environ.exceptions import MissingEnvValueError
 
 from orderflow.app import Orderflow
 from orderflow.cli.given import as_given
-from orderflow.discovery import provider_factories
 from orderflow.dispatch import NAMES
 from orderflow.errors import ConfigurationError
-from orderflow.ports import Provider, Telemetry
+from orderflow.provider.discovery import find_provider_factories
+from orderflow.provider.protocol import Provider
+from orderflow.telemetry.ports import Telemetry
 
 T = TypeVar("T")
 _log = structlog.get_logger()
 Read = Callable[[str], object]
 """From text to a value; raises ValueError, whose message says what it must be."""
 _ALL, _FILE = "ORDERFLOW_", "_FILE"
-_OURS = frozenset(f"{_ALL}{name}" for name in ("DB", "DISPATCH", "PUBLIC_URL", "LINK_KEYS", "PROVIDERS", "HEALTH", "GRACE", "LOG_LEVEL"))
+_OURS = frozenset(f"{_ALL}{name}" for name in ("DB", "DISPATCH", "PUBLIC_URL", "SIGNING_KEYS", "PROVIDERS", "HEALTH", "GRACE", "LOG_LEVEL"))
 _NEEDED = object()
 _TOO_RICH = "{} takes more than variables can say ({}): give orderflow work a module:name"
 _SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -50,7 +51,7 @@ def flow_of(environment: Mapping[str, str], **given: str | None) -> Orderflow:
     """
     variables = _variables(environment) | {f"{_ALL}{name.upper()}": value for name, value in given.items() if value}
     settings = _filled(_Settings, variables)
-    factories = provider_factories()
+    factories = find_provider_factories()
     shares = _shares(variables, (*settings.providers, *factories))
     _warn("setting.unknown", variables.keys() - _OURS - {variable for share in shares.values() for variable in share})
     names = settings.providers or tuple(name for name in factories if name in shares)
@@ -64,12 +65,12 @@ def flow_of(environment: Mapping[str, str], **given: str | None) -> Orderflow:
     for name in names:
         _check_alone(name, settings.providers or tuple(factories))
     providers = [_provider(name, factories[name], shares.get(name, {})) for name in names]
-    with as_given(environment, **dict.fromkeys(("db", "providers", "public_url", "link_keys", "dispatch")) | given):
+    with as_given(environment, **dict.fromkeys(("db", "providers", "public_url", "signing_keys", "dispatch")) | given):
         return Orderflow(
             settings.db,
             providers,
             public_url=settings.public_url,
-            link_keys=settings.link_keys,
+            signing_keys=settings.signing_keys,
             dispatch=settings.dispatch,
             telemetry=_telemetry(),
         )
@@ -86,7 +87,7 @@ def _telemetry() -> Telemetry | None:
     """OpenTelemetry where it is installed: without an SDK, which its own variables configure, it notes nothing."""
     if find_spec("opentelemetry") is None:
         return None
-    from orderflow.otel import OpenTelemetry  # noqa: PLC0415 - needs the extra
+    from orderflow.telemetry.opentelemetry import OpenTelemetry  # noqa: PLC0415 - needs the extra
 
     return OpenTelemetry()
 
@@ -149,7 +150,7 @@ class _Settings:
     db: str = _var("ORDERFLOW_DB", str)
     dispatch: str = _var("ORDERFLOW_DISPATCH", str, "local")
     public_url: str | None = _var("ORDERFLOW_PUBLIC_URL", str, None)
-    link_keys: Mapping[str, str] | None = _var("ORDERFLOW_LINK_KEYS", _keys, None)
+    signing_keys: Mapping[str, str] | None = _var("ORDERFLOW_SIGNING_KEYS", _keys, None)
     providers: tuple[str, ...] = _var("ORDERFLOW_PROVIDERS", _list, ())
 
     def __repr__(self) -> str:

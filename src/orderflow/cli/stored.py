@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from cyclopts import Parameter
 
 from orderflow.cli.given import as_given
-from orderflow.ports import Store
-from orderflow.store import store_at
+from orderflow.store.ports import Store
+from orderflow.store.urls import make_store
 
 if TYPE_CHECKING:
     from orderflow.app import Orderflow
@@ -30,7 +30,7 @@ def look(db: str, ask: Callable[[Store], Awaitable[T]]) -> T:
     """
 
     async def asked() -> T:
-        store = store_at(db, create=False)
+        store = make_store(db, create=False)
         await store.open()
         try:
             return await ask(store)
@@ -50,13 +50,13 @@ def with_flow(db: str, ask: Callable[[Orderflow], Awaitable[T]]) -> T:
     import structlog  # noqa: PLC0415 - the engine is imported when a command asks it
 
     from orderflow.app import Orderflow  # noqa: PLC0415
-    from orderflow.discovery import provider_factories  # noqa: PLC0415
+    from orderflow.provider.discovery import find_provider_factories  # noqa: PLC0415
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
 
     async def asked() -> T:
-        offline = [factory.offline() for factory in provider_factories().values() if hasattr(factory, "offline")]
-        async with Orderflow(store_at(db, create=False), offline) as flow:
+        offline = [factory.offline() for factory in find_provider_factories().values() if hasattr(factory, "offline")]
+        async with Orderflow(make_store(db, create=False), offline) as flow:
             return await ask(flow)
 
     with as_given(os.environ, db=db):

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from orderflow.analysis.explain import Missing, Path, Why, to_settled
+from orderflow.analysis.explain import why as explained
 from orderflow.cli import finding, show
 from orderflow.cli.exits import Exit
 from orderflow.cli.stored import Db, look
-from orderflow.lifecycle.explain import Missing, Path, Why, to_settled
-from orderflow.lifecycle.explain import why as explained
 
 _CELL = 56  # beside event and origin: a table of 100 columns
 Json = Annotated[bool, Parameter(name="--json", help="Print one JSON document.", negative="")]

@@ -13,7 +13,7 @@ from typing import TypeVar
 from attrs import frozen
 
 from orderflow.diagrams.model import Arrow, Drawing, NodeKind
-from orderflow.vocabulary import Cause, Strength
+from orderflow.model import Cause, Strength
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from orderflow.diagrams.captions import captions, explained, identifier
 from orderflow.diagrams.model import Arrow, Drawing, Group, GroupKind, Node, NodeKind
 from orderflow.diagrams.palette import LIGHT
 from orderflow.diagrams.walk import Walk
-from orderflow.vocabulary import Strength
+from orderflow.model import Strength
 
 _STYLES = {Strength.DOCUMENTED: "solid", Strength.INFERRED: "dashed", Strength.ASSUMED: "dotted"}
 _ENDS = frozenset({NodeKind.PROVEN_END, NodeKind.END})

@@ -9,7 +9,7 @@ from orderflow.diagrams.captions import CAUSES, KINDS, STRENGTHS, causes, kinds,
 from orderflow.diagrams.model import Drawing, NodeKind
 from orderflow.diagrams.paper import Paper
 from orderflow.diagrams.walk import Walk
-from orderflow.vocabulary import Cause
+from orderflow.model import Cause
 
 _SIZE, _ROW, _GAP, _SAMPLE = 11.5, 23.0, 20.0, 30.0
 _HEADS = 74.0  # the column of headings

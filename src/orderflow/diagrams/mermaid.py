@@ -21,7 +21,7 @@ import re
 from orderflow.diagrams.captions import KINDS, captions, explained, identifier
 from orderflow.diagrams.model import Arrow, Drawing, Group, GroupKind, Node, NodeKind
 from orderflow.diagrams.walk import Walk
-from orderflow.vocabulary import Strength
+from orderflow.model import Strength
 
 _INIT = '%%{init: {"flowchart": {"curve": "monotoneY", "nodeSpacing": 24, "rankSpacing": 36, "padding": 10, "wrappingWidth": 170}}}%%'
 _INK = "color:#0f172a"

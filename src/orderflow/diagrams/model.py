@@ -23,7 +23,7 @@ from enum import StrEnum
 from attrs import evolve, field, frozen
 
 from orderflow.lifecycle.table import Edge, StateInfo, Table
-from orderflow.vocabulary import Origin, Strength
+from orderflow.model import Origin, Strength
 
 SHARE = 0.6
 """The share of a group from which a fan counts as "from any of them"."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from orderflow.diagrams.model import NodeKind
-from orderflow.vocabulary import Cause
+from orderflow.model import Cause
 
 
 @frozen

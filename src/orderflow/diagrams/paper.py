@@ -12,7 +12,7 @@ from html import escape
 from orderflow.diagrams import metrics
 from orderflow.diagrams.model import NodeKind
 from orderflow.diagrams.palette import DARK, LIGHT, Palette
-from orderflow.vocabulary import Strength
+from orderflow.model import Strength
 
 Look = dict[str, str]
 

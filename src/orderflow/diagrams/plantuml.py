@@ -8,7 +8,7 @@ from orderflow.diagrams.captions import captions, explained, identifier, kinds
 from orderflow.diagrams.model import Arrow, Drawing, GroupKind, Node, NodeKind
 from orderflow.diagrams.palette import LIGHT
 from orderflow.diagrams.walk import Walk
-from orderflow.vocabulary import Strength
+from orderflow.model import Strength
 
 _LINES = {Strength.DOCUMENTED: "", Strength.INFERRED: "dashed", Strength.ASSUMED: "dotted"}
 _UNREADABLE = "$\\"  # as &#36; and &#92; they make PlantUML fail

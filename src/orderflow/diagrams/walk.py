@@ -8,7 +8,7 @@ from typing import Protocol
 from attrs import evolve, frozen
 
 from orderflow.diagrams.model import Arrow, Drawing
-from orderflow.vocabulary import Kind
+from orderflow.model import StepKind
 
 
 class Row(Protocol):
@@ -54,7 +54,7 @@ def walk(drawing: Drawing, order: str, state: str, journal: Iterable[Row]) -> Wa
         if n is None:
             n = len(arrows)
             arrows.append(Arrow(row.source, row.target, (_said(row),), solid=False, edges=()))
-        seen[n] = seen.get(n, False) or row.kind == Kind.STEP
+        seen[n] = seen.get(n, False) or row.kind == StepKind.STEP
         labels[n] = labels.get(n, frozenset()) | _labels(arrows[n], row)
     visited = {drawing.initial, state, *(row.source for row in rows), *(row.target for row in rows)}
     return Walk(evolve(drawing, arrows=tuple(arrows)), order, state, frozenset(visited & known), seen, labels)
@@ -62,7 +62,7 @@ def walk(drawing: Drawing, order: str, state: str, journal: Iterable[Row]) -> Wa
 
 def _find(arrows: Sequence[Arrow], row: Row) -> int | None:
     for n, arrow in enumerate(arrows):
-        if row.kind in (Kind.JUMP, Kind.OVERRIDE) or not arrow.edges:
+        if row.kind in (StepKind.JUMP, StepKind.OVERRIDE) or not arrow.edges:
             if not arrow.edges and (arrow.source, arrow.target, arrow.labels) == (row.source, row.target, (_said(row),)):
                 return n
         elif any((edge.event, edge.source, edge.target) == (row.event, row.source, row.target) for edge in arrow.edges):
@@ -77,4 +77,4 @@ def _labels(arrow: Arrow, row: Row) -> frozenset[str]:
 
 
 def _said(row: Row) -> str:
-    return row.kind if row.kind in (Kind.JUMP, Kind.OVERRIDE) else row.event
+    return row.kind if row.kind in (StepKind.JUMP, StepKind.OVERRIDE) else row.event

@@ -9,9 +9,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from orderflow.dispatch.local import LocalDispatcher
+from orderflow.dispatch.ports import Dispatcher
 from orderflow.errors import ConfigurationError, UnknownName
-from orderflow.ports import Dispatcher, Store
-from orderflow.store import named
+from orderflow.store.ports import Store
+from orderflow.store.urls import parse_database_url
 
 NAMES = ("local", "pgqueuer")
 
@@ -40,7 +41,7 @@ async def upgrade(url: str) -> None:
     Raises:
         SchemaError: its tables are a newer release's, or cannot be converted; OperationalError: not reachable.
     """
-    if named(url)[0] == "postgresql" and find_spec("pgqueuer") is not None:
+    if parse_database_url(url)[0] == "postgresql" and find_spec("pgqueuer") is not None:
         from orderflow.dispatch.pgqueuer_tables import upgrade_at  # noqa: PLC0415 - needs the extra
 
         await upgrade_at(url)

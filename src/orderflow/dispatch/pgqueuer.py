@@ -31,14 +31,15 @@ from pgqueuer.models import Job
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 
 from orderflow.dispatch.pgqueuer_tables import drop_dead, prepare, queries
-from orderflow.engine.shares import in_shares
-from orderflow.engine.trouble import trouble
 from orderflow.errors import ConfigurationError, OperationalError
-from orderflow.ports import Store
-from orderflow.records import EffectKey, LeasedEffect, Scope
-from orderflow.store.postgres import PostgresStore
-from orderflow.store.postgres_commit import Write
-from orderflow.store.postgres_link import Session
+from orderflow.model import EffectKey
+from orderflow.store.ports import Store
+from orderflow.store.postgres.commit import Write
+from orderflow.store.postgres.pool import Session
+from orderflow.store.postgres.store import PostgresStore
+from orderflow.store.quota import lease_within_quota
+from orderflow.store.records import LeasedEffect, WorkerScope
+from orderflow.telemetry.exceptions import exception_fields
 
 GRACE = 1.0
 """Seconds that a row may be due before the sweep gives it another job."""
@@ -64,14 +65,14 @@ class _Pointer:
     at: float = 0.0
 
 
-def _queue(provider: str, about: str) -> str:
+def _queue(provider: str, entered_state: str) -> str:
     """The name under which an effect's job queues: as a worker's scope tells effects apart, so that nobody picks what it cannot do."""
-    return f"{provider}:{about}" if about else provider
+    return f"{provider}:{entered_state}" if entered_state else provider
 
 
-def _queues(scope: Scope) -> dict[QueueEntrypoint, EntrypointExecutionParameter]:
-    names = [provider for provider in scope.leases if provider not in scope.silent]
-    names += [_queue(provider, state) for provider, state in scope.heard if provider in scope.leases]
+def _queues(scope: WorkerScope) -> dict[QueueEntrypoint, EntrypointExecutionParameter]:
+    names = [provider for provider in scope.leases if provider not in scope.paused]
+    names += [_queue(provider, state) for provider, state in scope.notifiable if provider in scope.leases]
     return dict.fromkeys(map(QueueEntrypoint, names), _UNLIMITED)
 
 
@@ -117,7 +118,7 @@ class PgqueuerDispatcher:
     async def enlist(self, session: Session, writes: Sequence[Write]) -> None:
         """Enqueue what these commits owe, in their transaction."""
         pointers = [
-            _Pointer(EffectKey(write.order.id, owed.version, owed.n), 0, _queue(write.order.provider, owed.about))
+            _Pointer(EffectKey(write.order.id, owed.version, owed.n), 0, _queue(write.order.provider, owed.entered_state))
             for write in writes
             for owed in write.commit.effects
         ]
@@ -135,9 +136,9 @@ class PgqueuerDispatcher:
 
     # ── the worker ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def open(self, stir: Callable[[], None]) -> None:
+    async def open(self, wake: Callable[[], None]) -> None:
         """See ``Dispatcher.open``."""
-        self._stir = stir
+        self._stir = wake
 
     async def close(self) -> None:
         """See ``Dispatcher.close``."""
@@ -146,20 +147,20 @@ class PgqueuerDispatcher:
             if left:
                 await self._store.link.once(lambda session: _forget(session, left))
         except Exception as error:  # noqa: BLE001  the database may be away; jobs left behind are dropped by who finds them
-            _log.warning("dispatch.jobs_left", **trouble(error))
+            _log.warning("dispatch.jobs_left", **exception_fields(error))
         if self._stirring is not None:
             self._stirring.cancel()
         await self._stop_listening()
 
-    async def take(self, now: float, scope: Scope, limit: int) -> list[LeasedEffect]:
+    async def take(self, now: float, scope: WorkerScope, limit: int) -> list[LeasedEffect]:
         """See ``Dispatcher.take``."""
         await self._settle(now)
         if not 0 <= now - self._swept_at < SWEEP:
             await self._sweep(now, scope)
             self._swept_at = now
-        return await in_shares(scope, limit, lambda share, most: self._take(now, share, most))
+        return await lease_within_quota(scope, limit, lambda share, most: self._take(now, share, most))
 
-    async def _take(self, now: float, scope: Scope, limit: int) -> list[LeasedEffect]:
+    async def _take(self, now: float, scope: WorkerScope, limit: int) -> list[LeasedEffect]:
         queues = _queues(scope)
         stale = timedelta(seconds=max(scope.leases.values(), default=0.0) + GRACE)
         if queues and len(self._picked) < limit:
@@ -179,7 +180,7 @@ class PgqueuerDispatcher:
 
     async def ended(self, effect: LeasedEffect, again_at: float | None = None) -> None:
         """See ``Dispatcher.ended``. The job goes, and the next one comes, with the next ``take``."""
-        again = None if again_at is None else _Pointer(effect.key, effect.attempt, _queue(effect.provider, effect.about), again_at)
+        again = None if again_at is None else _Pointer(effect.key, effect.attempt, _queue(effect.provider, effect.entered_state), again_at)
         self._ended.append((self._in_hand.pop(effect, []), again))
 
     async def _settle(self, now: float) -> None:
@@ -198,10 +199,10 @@ class PgqueuerDispatcher:
         await self._store.link.run(work)
         del self._ended[: len(settled)]
 
-    async def _sweep(self, now: float, scope: Scope) -> None:
+    async def _sweep(self, now: float, scope: WorkerScope) -> None:
         """Give every row that is due for longer than the grace a job; one that has it already keeps it."""
         overdue = await self._store.overdue(now - GRACE, scope, _SWEPT)
-        pointers = [_Pointer(key, attempt, _queue(provider, about)) for key, attempt, provider, about in overdue]
+        pointers = [_Pointer(key, attempt, _queue(provider, entered_state)) for key, attempt, provider, entered_state in overdue]
         found = await self._store.link.run(lambda session: _enqueue(session, pointers))
         if found:
             _log.debug("dispatch.jobs_found", count=found)

@@ -17,7 +17,7 @@ from pgqueuer.errors import PgqException
 from pgqueuer.queries import Queries
 
 from orderflow.errors import SchemaError
-from orderflow.store.postgres_link import Link, Session
+from orderflow.store.postgres.pool import PostgresPool, Session
 
 # constructed, not called: nothing comes from the environment, for all processes must agree. Volatile: jobs are spared the server's
 # write-ahead log; where it crashes, their table is empty afterwards, and the sweep fills it again
@@ -92,7 +92,7 @@ async def upgrade_at(url: str) -> None:
     Raises:
         SchemaError: as ``prepare``; OperationalError: not reachable.
     """
-    link = Link(url, connections=1, patience=3.0, boundary=None)
+    link = PostgresPool(url, connections=1, patience=3.0, boundary=None)
     await link.open()
     try:
         if await link.run(_made_by) is not None:

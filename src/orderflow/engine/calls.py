@@ -9,19 +9,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-CALL_SHARE = 0.8
-"""A call may take this share of its lease, so that two workers never call at once."""
+from orderflow.provider.timing import CALL_SHARE
 
-CUT = "the worker stopped before the answer came"
-LATE = "the lease ran out before the call was begun"
+CANCELLED = "the worker stopped before the answer came"
+TOO_LATE = "the lease ran out before the call was begun"
 """Why there is no answer, in notes and logs."""
 
 
-class CallCut(Exception):
+class CallCancelled(Exception):
     """The worker stopped before the answer came, or it or the lease was over before the call was begun; its text says which."""
 
 
-def seconds_left(until: float, lease: float, now: float) -> float:
+def allowed_seconds(until: float, lease: float, now: float) -> float:
     """How long a call may take that is begun now, under a lease of ``lease`` seconds that ends at ``until``; 0 or less: do not begin.
 
     The way here may have been long: a database that was away, a machine that slept. Another worker takes over when the lease ends.
@@ -29,7 +28,7 @@ def seconds_left(until: float, lease: float, now: float) -> float:
     return min(lease * CALL_SHARE, until - lease * (1 - CALL_SHARE) - now)
 
 
-class Calls:
+class RunningCalls:
     """The calls of one worker. ``over``: they were cut, and none is to be begun any more."""
 
     def __init__(self) -> None:
@@ -44,7 +43,7 @@ class Calls:
             TimeoutError: it took longer; CallCut: it was cut, or would have begun too late.
         """
         if self.over or seconds <= 0:
-            raise CallCut(CUT if self.over else LATE)
+            raise CallCancelled(CANCELLED if self.over else TOO_LATE)
         try:
             async with asyncio.timeout(seconds) as limit:
                 self._under_way.add(limit)
@@ -54,7 +53,7 @@ class Calls:
                     self._under_way.discard(limit)
         except TimeoutError:
             if self.over:
-                raise CallCut(CUT) from None
+                raise CallCancelled(CANCELLED) from None
             raise
 
     def cut(self) -> None:

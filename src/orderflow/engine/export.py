@@ -10,10 +10,10 @@ from typing import Any
 
 from attrs import asdict
 
-from orderflow.records import WholeOrder
+from orderflow.model import OrderHistory
 
 
-def as_json(whole: WholeOrder) -> dict[str, Any]:
+def as_json(whole: OrderHistory) -> dict[str, Any]:
     """``{"order": {...}, "journal": [...], "refusals": [...]}``; times in epoch seconds, the order's data included."""
     order = asdict(whole.order, recurse=False)
     snapshot = asdict(order.pop("snapshot"), recurse=False)
@@ -33,7 +33,7 @@ class JsonLines:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def __call__(self, orders: Sequence[WholeOrder]) -> None:
+    def __call__(self, orders: Sequence[OrderHistory]) -> None:
         """Append.
 
         Raises:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from orderflow.lifecycle.facts import Choice, Value, valuations
 from orderflow.lifecycle.table import Cell, Edge, Reads, StateInfo
-from orderflow.vocabulary import Decision, Ignored, Origin, Reason, Refused
+from orderflow.model import Decision, Ignored, Origin, Reason, Refused
 
 
 class Ambiguous(Exception):
@@ -69,7 +69,7 @@ def _reaches(edges: tuple[Edge, ...], states: Mapping[str, StateInfo]) -> dict[s
 
 def _refuse_by_guard(state: str, mine: list[Edge], _late: bool) -> Decision:
     if mine:
-        return Refused(Reason.GUARD_SAID_NO, state, "; ".join(sorted({f"needs {edge.guard}" for edge in mine})))
+        return Refused(Reason.GUARD_FAILED, state, "; ".join(sorted({f"needs {edge.guard}" for edge in mine})))
     return Refused(Reason.NOT_LEGAL_HERE, state)
 
 

@@ -38,11 +38,11 @@ from attrs import evolve
 
 from orderflow.errors import DeclarationError
 from orderflow.lifecycle.cells import DEFAULTS, Ambiguous, cells_of, union_of_reads
-from orderflow.lifecycle.declared import Declared, EdgeSpec, Refusal
+from orderflow.lifecycle.declaration import Declared, EdgeSpec, Refusal
 from orderflow.lifecycle.facts import Choice, Facts, Function, Guard, Opaque, Value
 from orderflow.lifecycle.properties import Property
 from orderflow.lifecycle.table import Edge, Reading, Reads, StateInfo, Table, frozen_map
-from orderflow.vocabulary import Kind, Origin, Step
+from orderflow.model import Origin, Step, StepKind
 
 UNPROVEN = "read_unproven"
 """The observation event by which a reading consistent with the state is heard, where a lifecycle declares it."""
@@ -195,7 +195,7 @@ def _edge(declared: Declared, event: str, spec: EdgeSpec, source: str, target: s
         recovery=spec.recovery,
         expects=spec.expects.text if spec.expects else "",
         expected=Choice(_reads(declared, spec.expects), spec.expects.holds if spec.expects else _always),
-        step=Step(event, spec.origin, source, target, Kind.STEP, effects),
+        step=Step(event, spec.origin, source, target, StepKind.STEP, effects),
         unchecked=unresolved,
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from orderflow.errors import UnknownName
 from orderflow.lifecycle.table import Edge, Table
-from orderflow.vocabulary import Applied, Decision, Event, Reason, Refused, Snapshot
+from orderflow.model import Applied, Decision, Event, Reason, Refused, Snapshot
 
 
 def decide(table: Table, snapshot: Snapshot, event: Event) -> Decision:

@@ -18,10 +18,10 @@ from statemachine.transition_list import TransitionList
 
 from orderflow.errors import DeclarationError
 from orderflow.lifecycle.compile import compile_table
-from orderflow.lifecycle.declared import Declared, EdgeSpec, EffectSpec, ReadingSpec
+from orderflow.lifecycle.declaration import Declared, EdgeSpec, EffectSpec, ReadingSpec
 from orderflow.lifecycle.facts import Fact, Facts, Flag, Function, Guard, Value
 from orderflow.lifecycle.table import Table
-from orderflow.vocabulary import Cause, Evidence, Origin, Strength
+from orderflow.model import Cause, Evidence, Origin, Strength
 
 __all__ = [
     "Fact",

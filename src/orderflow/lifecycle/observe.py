@@ -14,19 +14,7 @@ from attrs import evolve
 
 from orderflow.lifecycle.decide import decide, enabled, legal
 from orderflow.lifecycle.table import Edge, Table
-from orderflow.vocabulary import (
-    Applied,
-    Decision,
-    Event,
-    Ignored,
-    Kind,
-    Observation,
-    Origin,
-    Reason,
-    Refused,
-    Snapshot,
-    Step,
-)
+from orderflow.model import Applied, Decision, Event, Ignored, Observation, Origin, Reason, Refused, Snapshot, Step, StepKind
 
 Path = tuple[Edge, ...]
 
@@ -82,7 +70,7 @@ def _walk(table: Table, snapshot: Snapshot, target: str) -> tuple[tuple[Step, Pa
         return None
     if len(paths) == 1 and not table.states[target].assumed:
         *passed, last = paths[0]
-        inferred = [(evolve(edge.step, kind=Kind.INFERRED), (edge,)) for edge in passed]
+        inferred = [(evolve(edge.step, kind=StepKind.INFERRED), (edge,)) for edge in passed]
         return (*inferred, (last.step, (last,)))
     return (_jump(table, snapshot.state, target, paths),)
 
@@ -100,7 +88,7 @@ def _jump(table: Table, source: str, target: str, paths: list[Path]) -> tuple[St
     )
     last = paths[0][-1]
     common = tuple(edge for edge in paths[0] if all(edge in path for path in paths))
-    return Step(last.event, Origin.OBSERVATION, source, target, Kind.JUMP, last.effects, note), common
+    return Step(last.event, Origin.OBSERVATION, source, target, StepKind.JUMP, last.effects, note), common
 
 
 def _paths(table: Table, snapshot: Snapshot, target: str, walked: Path = ()) -> Iterator[Path]:

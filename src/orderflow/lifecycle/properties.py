@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, frozen
 
 from orderflow.lifecycle.facts import Choice, Guard, Value
-from orderflow.vocabulary import Origin
+from orderflow.model import Origin
 
 if TYPE_CHECKING:
-    from orderflow.lifecycle.explore import Moves, Pair
+    from orderflow.analysis.reachability import Moves, Pair
     from orderflow.lifecycle.table import Edge, Table
 
 Bound = Callable[["Edge | None", "Pair"], bool]

@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from orderflow.lifecycle.facts import Choice, Value
 from orderflow.lifecycle.properties import Property
-from orderflow.vocabulary import Cause, Decision, Effect, Evidence, Origin, Step
+from orderflow.model import Cause, Decision, Effect, Evidence, Origin, Step
 
 Reads = tuple[tuple[str, tuple[Value, ...]], ...]
 """Facts by name with all their values: what a guard reads, enumerable."""

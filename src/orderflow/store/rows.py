@@ -6,12 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orderflow.records import EffectKey, EffectRow, JournalRow, Order, RefusalRow
-from orderflow.vocabulary import Origin, Reason, Snapshot
+from orderflow.model import EffectKey, JournalRow, Order, Origin, PendingEffect, Reason, RefusalRow, Snapshot
 
 ORDER = "id, provider, key, state, version, facts, data, created_at, entered_at"
 JOURNAL = "order_id, version, event, origin, source, target, kind, at, note"
-EFFECT = "order_id, version, n, name, about, attempt, in_flight, run_at, why"
+EFFECT = "order_id, version, n, name, entered_state, attempt, in_flight, run_at, why"
 REFUSAL = "order_id, event, origin, state, reason, detail, version, count, first_at, last_at"
 
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
@@ -73,10 +72,10 @@ def journal_values(row: JournalRow) -> tuple[Any, ...]:
     )
 
 
-def effect(row: tuple[Any, ...]) -> EffectRow:
+def effect(row: tuple[Any, ...]) -> PendingEffect:
     """From the columns ``EFFECT``."""
-    order_id, version, n, name, about, attempt, in_flight, run_at, why = row
-    return EffectRow(EffectKey(order_id, version, n), name, about, attempt, bool(in_flight), run_at, why)
+    order_id, version, n, name, entered_state, attempt, in_flight, run_at, why = row
+    return PendingEffect(EffectKey(order_id, version, n), name, entered_state, attempt, bool(in_flight), run_at, why)
 
 
 def refusal(row: tuple[Any, ...]) -> RefusalRow:

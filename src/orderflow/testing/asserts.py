@@ -13,8 +13,8 @@ from typing import overload
 from orderflow.app import Orderflow
 from orderflow.blocking import SyncOrderflow
 from orderflow.errors import WaitTimeout
-from orderflow.records import JournalRow, Order, RefusalRow
-from orderflow.simkit import SimClock
+from orderflow.model import JournalRow, Order, RefusalRow
+from orderflow.simulators import SimClock
 
 _TRY = 0.1  # seconds of real time between two pushes of a standing clock
 _FIRST_PUSH = 1.0

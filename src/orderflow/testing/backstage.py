@@ -24,11 +24,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orderflow.app import Orderflow
 from orderflow.blocking import SyncOrderflow
-from orderflow.ports import Provider, Store
-from orderflow.receiver.hear import Reply
-from orderflow.records import Timing
-from orderflow.simkit import Fault, SimClock, Simulator, serve
-from orderflow.simkit.scenario import HEADER, UnknownScenario
+from orderflow.provider.protocol import Provider
+from orderflow.provider.timing import Timing
+from orderflow.receiver.receiver import Reply
+from orderflow.simulators import Fault, SimClock, Simulator, serve
+from orderflow.simulators.scenario import HEADER, UnknownScenario
+from orderflow.store.ports import Store
 
 T = TypeVar("T")
 Hear = Callable[[str, str, bytes], Awaitable[Reply]]
@@ -209,12 +210,12 @@ def hurried(timing: Timing, clock: SimClock) -> Timing:
     return evolve(
         timing,
         durations=dict.fromkeys(timing.durations, _FAR_OFF),
-        read_first=0.03,
-        read_cap=0.2,
-        read_interval=0.01,
-        effect_attempts=4,
-        effect_first=0.01,
-        effect_cap=0.05,
+        poll_first=0.03,
+        poll_cap=0.2,
+        poll_interval=0.01,
+        retry_attempts=4,
+        retry_first=0.01,
+        retry_cap=0.05,
         lease=5.0,
     )
 
@@ -252,7 +253,7 @@ class Opening:
         self._db = db
         self._providers = providers
         keys = {"tests": "a-link-key-of-tests-only"}
-        self._settings = {"public_url": f"{shop.url}/orders", "link_keys": keys, "work": True, "poll": 0.2, **settings}
+        self._settings = {"public_url": f"{shop.url}/orders", "signing_keys": keys, "worker": True, "fetch_interval": 0.2, **settings}
         self._end: Callable[[], None] = lambda: None
         self._sync: SyncOrderflow | None = None
         self._flow: Orderflow | None = None
@@ -261,7 +262,7 @@ class Opening:
         flow = SyncOrderflow(self._db, self._providers, **self._settings)
 
         async def hear(method: str, path: str, query: bytes) -> Reply:
-            return await asyncio.to_thread(flow.hear, method, path, query)
+            return await asyncio.to_thread(flow.handle_request, method, path, query)
 
         flow.__enter__()
         self._end, self._sync = self._shop.listen(hear), flow
@@ -277,7 +278,7 @@ class Opening:
         home = asyncio.get_running_loop()
 
         async def hear(method: str, path: str, query: bytes) -> Reply:
-            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(flow.hear(method, path, query), home))
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(flow.handle_request(method, path, query), home))
 
         await flow.__aenter__()
         self._end, self._flow = self._shop.listen(hear), flow

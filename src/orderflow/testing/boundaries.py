@@ -2,7 +2,7 @@
 
 A boundary is a place just before or after something outside this process changes: a row, a provider, the host. ``Boundaries`` gives
 back what an ``Orderflow`` is made of (store, HTTP client, provider, the host's function), watched. Each boundary has a label, the same
-in every run: ``state | what is being done | where``, the state being that of the order last heard of: one order a run. Mere looks
+in every run: ``state | what is being done | where``, the state being that of the order last notifiable of: one order a run. Mere looks
 (SELECT, ``load``) are no boundaries: a crash before one is a crash after what came before it.
 
 ``Boundaries(crash_at=...)`` raises ``Crash``, and for whoever died so every later boundary raises it too; forked.py runs a life in a
@@ -24,17 +24,31 @@ from typing import Any, NoReturn, cast
 from urllib.parse import urlsplit
 
 from orderflow.app import Orderflow
-from orderflow.engine.hosts import Run
-from orderflow.exchange import HttpClient, new_client
-from orderflow.ports import Links, Provider, Store
-from orderflow.records import Commit, DueDeadline, InboxKey, Judge, LeasedEffect, Order, Outcome, Receipt, Seen, Told, Unread
-from orderflow.store import named, store_at
-from orderflow.store.sqlite import SqliteStore
-from orderflow.vocabulary import Applied
+from orderflow.engine.listeners import Handler
+from orderflow.model import Applied, Order, StateEntered
+from orderflow.provider.http import HttpClient, new_client
+from orderflow.provider.outcomes import Outcome, ReadFailed, StatusRead
+from orderflow.provider.protocol import Provider, PublicUrls
+from orderflow.store.ports import Store
+from orderflow.store.records import Commit, Decider, DueDeadline, InboxKey, LeasedEffect, Receipt
+from orderflow.store.sqlite.store import SqliteStore
+from orderflow.store.urls import make_store, parse_database_url
 
 _WRITE = re.compile(r"\b(INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) (of_\w+)")
 _ID = re.compile(r"/(?:\d+|(?=[^/]*\d)[^/]{4,})(?=/|$)")
-_LOOKS = ("load", "orders", "journal", "refusals", "pending", "aged", "due_deadlines", "next_due", "listeners", "tellings", "blocked")
+_LOOKS = (
+    "load",
+    "orders",
+    "journal",
+    "refusals",
+    "pending",
+    "list_inactive",
+    "due_deadlines",
+    "next_due",
+    "listeners",
+    "pending_notifications",
+    "throttled_until",
+)
 _doing: ContextVar[tuple[str, str]] = ContextVar("doing", default=("", ""))  # what, and in which state if it knows better
 
 
@@ -104,9 +118,9 @@ class Boundaries:
             ValueError: ``statements`` without ``by=kill``, or of a store of your own.
         """
         if not statements:
-            store = store_at(db) if isinstance(db, str) else db
+            store = make_store(db) if isinstance(db, str) else db
         elif isinstance(db, str) and (self._crash_at is None or self._by is kill):
-            store = self._with_statements(*named(db))
+            store = self._with_statements(*parse_database_url(db))
         else:
             raise ValueError("statements: of a database URL only, and by=kill")
         self._closing.append(store.close)
@@ -115,7 +129,7 @@ class Boundaries:
     def _with_statements(self, scheme: str, where: str) -> Store:
         if scheme == "sqlite":
             return SqliteStore(Path(where), boundary=self._traced)
-        from orderflow.store.postgres import PostgresStore  # noqa: PLC0415 - needs the extra
+        from orderflow.store.postgres.store import PostgresStore  # noqa: PLC0415 - needs the extra
 
         return PostgresStore(where, boundary=self._awaited)
 
@@ -130,16 +144,16 @@ class Boundaries:
         """The provider, so that the boundaries of its client say which effect they belong to."""
         return cast(Provider, _WatchedProvider(self, provider))
 
-    def host(self, run: Run) -> Run:
+    def host(self, run: Handler) -> Handler:
         """A function for ``flow.on(..., run=...)``, with a boundary before and after."""
 
-        async def watched(told: Told) -> None:
-            self.at("tell_host", "before the host is told", told.state)
+        async def watched(told: StateEntered) -> None:
+            self.at("notify_listener", "before the host is told", told.state)
             if inspect.iscoroutinefunction(run):
                 await run(told)
             else:
                 await asyncio.to_thread(run, told)
-            self.at("tell_host", "after the host is told", told.state)
+            self.at("notify_listener", "after the host is told", told.state)
 
         return watched
 
@@ -225,7 +239,7 @@ class _WatchedStore:
 
         return looking if name in _LOOKS else writing
 
-    async def commit(self, order_id: str, key: InboxKey | None, judge: Judge, deadline: DueDeadline | None = None) -> Receipt:
+    async def commit(self, order_id: str, key: InboxKey | None, judge: Decider, deadline: DueDeadline | None = None) -> Receipt:
         """See ``Store.commit``."""
         said, state = "nothing new", ""
 
@@ -248,9 +262,9 @@ class _WatchedStore:
         """See ``Store.lease_effects``."""
         return await self._leased("lease_effects", *args, **named)
 
-    async def lease_reads(self, *args: Any, **named: Any) -> list[Any]:
-        """See ``Store.lease_reads``."""
-        return await self._leased("lease_reads", *args, **named)
+    async def lease_polls(self, *args: Any, **named: Any) -> list[Any]:
+        """See ``Store.lease_polls``."""
+        return await self._leased("lease_polls", *args, **named)
 
     async def _leased(self, name: str, *args: Any, **named: Any) -> list[Any]:
         self._boundaries.alive()
@@ -264,7 +278,7 @@ class _WatchedStore:
 
 def _what(effect: LeasedEffect) -> tuple[str, str]:
     """An effect's name, and the state it speaks of, if it does."""
-    return effect.name, effect.about
+    return effect.name, effect.entered_state
 
 
 def _said(commit: Commit) -> str:
@@ -285,15 +299,15 @@ class _WatchedProvider:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._provider, name)
 
-    async def perform(self, effect: str, order: Order, links: Links) -> Outcome:
+    async def perform(self, effect: str, order: Order, links: PublicUrls) -> Outcome:
         """See ``Provider.perform``."""
         with _during(effect, order.state):
             return await self._provider.perform(effect, order, links)
 
-    async def read(self, order: Order) -> Seen | Unread:
+    async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
         """See ``Provider.read``."""
         with _during("read", order.state):
-            return await self._provider.read(order)
+            return await self._provider.fetch_status(order)
 
 
 class _WatchedClient:

@@ -14,8 +14,8 @@ from typing import Any
 from attrs import define, field
 
 from orderflow.lifecycle.table import Edge, Table
+from orderflow.model import Applied, Decision, Event, Observation, Snapshot
 from orderflow.testing.machine import READ, STRANGE, words_of
-from orderflow.vocabulary import Applied, Decision, Event, Observation, Snapshot
 
 KINDS = ("states", "edges", "cells")
 
@@ -145,7 +145,7 @@ def _cell(state: str, word: str) -> str:
 @contextmanager
 def recording(coverage: Coverage) -> Iterator[None]:
     """See every decision that an engine of this process makes."""
-    accept: Any = import_module("orderflow.engine.accept")  # only a run that measures pays for it
+    accept: Any = import_module("orderflow.engine.inbox")  # only a run that measures pays for it
     # the engine knows of no listener: it is the two pure functions it calls that are watched, and put back
     decide: Callable[..., Decision] = accept.decide
     observe: Callable[..., Decision] = accept.observe

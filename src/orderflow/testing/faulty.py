@@ -1,4 +1,4 @@
-"""A transport that fails by seeded dice between an HTTP client and an ASGI app: what a network and a provider can do to a call."""
+"""A transport that fails by seeded rng between an HTTP client and an ASGI app: what a network and a provider can do to a call."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Weather:
 
 
 class FaultyTransport(httpx.AsyncBaseTransport):
-    """Calls an ASGI app in process. The dice are rolled once per call, whatever the weather, so that weather changes no sequence."""
+    """Calls an ASGI app in process. The rng are rolled once per call, whatever the weather, so that weather changes no sequence."""
 
-    def __init__(self, app: Callable[..., object], weather: Weather, dice: random.Random, kill: Callable[[], object]) -> None:
+    def __init__(self, app: Callable[..., object], weather: Weather, rng: random.Random, kill: Callable[[], object]) -> None:
         self._inner = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
         self._weather = weather
-        self._dice = dice
+        self._dice = rng
         self._kill = kill
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

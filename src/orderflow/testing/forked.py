@@ -17,7 +17,7 @@ PRELOAD = [
     "orderflow.testing.boundaries",
     "orderflow.providers.ccv",
     "orderflow.providers.connect",
-    "orderflow.store.postgres",
+    "orderflow.store.postgres.store",
 ]
 """What the children find imported: they are forked from a process that has nothing else (what is not installed is left out)."""
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 
 from attrs import define, field, frozen
 
-from orderflow.lifecycle.explore import starts
+from orderflow.analysis.reachability import starts
 from orderflow.lifecycle.facts import Value
 from orderflow.lifecycle.table import Table
 from orderflow.testing.hostile_engine import Engine, Rest

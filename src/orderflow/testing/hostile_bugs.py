@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from attrs import evolve
 
-from orderflow.engine.commits import STATUS_READ, commit_of
+from orderflow.engine.commit import STATUS_READ, plan_commit
 from orderflow.lifecycle.decide import settled
 from orderflow.lifecycle.observe import observe
-from orderflow.records import Commit, ReadStop
+from orderflow.model import Observation, Origin
+from orderflow.store.records import Commit, StopPolling
 from orderflow.testing.hostile_engine import VERSION, Core, Engine, Moved
-from orderflow.vocabulary import Observation, Origin
 
 
 class _Unversioned(Engine):
@@ -32,7 +32,7 @@ class NoVersionCheck(_Unversioned):
     def _read(self, number: int, token: int, fresh: bool, status: str) -> tuple[Moved, ...]:
         order = self.order(self.cores[token])
         decision = observe(self.table, order.snapshot, Observation(status, VERSION))
-        return self.write(number, commit_of(self.given(STATUS_READ, Origin.OBSERVATION), order, decision))
+        return self.write(number, plan_commit(self.given(STATUS_READ, Origin.OBSERVATION), order, decision))
 
 
 class EffectOutsideCommit(Engine):
@@ -60,7 +60,7 @@ class NoReadSweep(Engine):
 
     def plan(self, core: Core, commit: Commit) -> bool:
         """Nothing plans a read; one that was asked for waits on."""
-        return core.planned and not isinstance(commit.read, ReadStop)
+        return core.planned and not isinstance(commit.poll, StopPolling)
 
     def notice(self, number: int) -> tuple[Moved, ...]:
         """Somebody asks for a read."""

@@ -16,30 +16,18 @@ from typing import Any, cast
 from attrs import evolve, frozen
 from structlog.testing import capture_logs
 
-from orderflow.engine import accept, effects
-from orderflow.engine.commits import STATUS_READ, Given, commit_of
+from orderflow.engine import inbox as accept
+from orderflow.engine import outbox as effects
+from orderflow.engine.commit import STATUS_READ, CommitContext, plan_commit
 from orderflow.lifecycle.decide import pollable, settled
 from orderflow.lifecycle.facts import Value
 from orderflow.lifecycle.observe import observe
-from orderflow.ports import Provider
-from orderflow.records import (
-    PROVIDER_ID,
-    Commit,
-    Declined,
-    EffectKey,
-    Happened,
-    InDoubt,
-    LeasedEffect,
-    NotExecuted,
-    Nothing,
-    Order,
-    Outcome,
-    ReadAt,
-    ReadStop,
-    Timing,
-)
+from orderflow.model import PROVIDER_ID, Applied, EffectKey, Event, Observation, Order, Origin, Refused, Snapshot
+from orderflow.provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Succeeded
+from orderflow.provider.protocol import Provider
+from orderflow.provider.timing import Timing
+from orderflow.store.records import Commit, LeasedEffect, PollAt, StopPolling
 from orderflow.testing.hostile_outside import Outside
-from orderflow.vocabulary import Applied, Event, Observation, Origin, Refused, Snapshot
 
 LATEST, SUPERSEDED, GONE = 2, 1, 0
 """How a worker's attempt stands to its row: its latest, taken over by another, or of a row that is done."""
@@ -51,10 +39,10 @@ ANY = "any"
 """A word that a stale read brings."""
 
 OUTCOMES: Mapping[str, Outcome] = {
-    "declined": Declined("no"),
+    "declined": Rejected("no"),
     "lost": InDoubt("no answer"),
     "never sent": NotExecuted("down"),
-    "not found": Nothing("no hit"),
+    "not found": NoResult("no hit"),
 }
 """What may become of a call beside its answer."""
 
@@ -104,7 +92,7 @@ class Engine:
         self._numbers: dict[Core, int] = {}
         self._known: dict[tuple[object, ...], tuple[Moved, ...]] = {}
         names = {key for info in self.table.states.values() for _, key in info.deadlines} | {i.budget for i in self.table.states.values()}
-        self._timing = Timing(durations=dict.fromkeys(names, 1.0), effect_attempts=2)
+        self._timing = Timing(durations=dict.fromkeys(names, 1.0), retry_attempts=2)
         self._provider = cast(Provider, SimpleNamespace(table=self.table, timing=self._timing))
         self._reports = _reports(self._provider, outside)
         self.start = self.number(Core(self.table.initial, tuple(facts[name] for name in self.table.facts)))
@@ -190,21 +178,21 @@ class Engine:
         facts = dict(zip(self.table.facts, core.values, strict=True))
         return Order("x-0", self.table.name, "key", Snapshot(core.state, facts, data, VERSION), 0.0, 0.0)
 
-    def given(self, event: str, origin: Origin) -> Given:
-        """What the door knows beside order and decision."""
-        return Given(self.table, self._timing, lambda _state: False, 0.0, 0.0, event, origin)
+    def given(self, event: str, origin: Origin) -> CommitContext:
+        """What the inbox knows beside order and decision."""
+        return CommitContext(self.table, self._timing, lambda _state: False, 0.0, 0.0, event, origin)
 
     def _hear(self, number: int, name: str, *, key: str = "", deadline: str = "", done: str = "", named: bool = False) -> tuple[Moved, ...]:
         event = Event(name, self.table.events[name], provider_id="1" if named else None)
         order = self.order(self.cores[number])
-        commit = commit_of(self.given(name, event.origin), order, accept._decide(self._provider, order, event))
+        commit = plan_commit(self.given(name, event.origin), order, accept._decide(self._provider, order, event))
         moved = self.write(number, commit, key=key, deadline=deadline, done=done)
         return tuple(self._trusted(one, event.origin) for one in moved)
 
     def _read(self, number: int, token: int, fresh: bool, status: str) -> tuple[Moved, ...]:
         order = self.order(self.cores[number])
         observation = Observation(status, VERSION if fresh else VERSION - 1)
-        commit = commit_of(self.given(STATUS_READ, Origin.OBSERVATION), order, observe(self.table, order.snapshot, observation))
+        commit = plan_commit(self.given(STATUS_READ, Origin.OBSERVATION), order, observe(self.table, order.snapshot, observation))
         moved = self.write(number, commit)
         late = "a step on a read that began before the last step"
         return tuple(evolve(one, wrong=late) if one.stepped and not fresh else one for one in moved)
@@ -268,7 +256,7 @@ class Engine:
 
     def plan(self, core: Core, commit: Commit) -> bool:
         """Whether a read is planned once the commit is written."""
-        return isinstance(commit.read, ReadAt) or (core.planned and not isinstance(commit.read, ReadStop))
+        return isinstance(commit.poll, PollAt) or (core.planned and not isinstance(commit.poll, StopPolling))
 
     # ── what is asked of a row at rest ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -305,10 +293,10 @@ class Engine:
 
 
 def _reports(provider: Provider, outside: Outside) -> dict[tuple[str, str], tuple[Event | str, ...]]:
-    """What the engine asks of door and store at each end of each call, with attempts left and without."""
+    """What the engine asks of inbox and store at each end of each call, with attempts left and without."""
     asked: list[Event | str] = []
 
-    async def tell(_order: str, event: Event, _key: object = None, **_more: object) -> None:
+    async def accept(_order: str, event: Event, _key: object = None, **_more: object) -> None:
         asked.append(event)
 
     async def retry_effect(*_given: object) -> None:
@@ -318,15 +306,15 @@ def _reports(provider: Provider, outside: Outside) -> dict[tuple[str, str], tupl
         asked.append("finish")
 
     store = SimpleNamespace(retry_effect=retry_effect, finish_effect=finish_effect)
-    door: Any = SimpleNamespace(tell=tell, store=store, clock=SimpleNamespace(now=lambda: 0.0), stirred=SimpleNamespace(set=lambda: None))
-    carrier = effects.Effects(door, cast(Any, None), cast(Any, None))
+    inbox: Any = SimpleNamespace(accept=accept, store=store, clock=SimpleNamespace(now=lambda: 0.0), wake=SimpleNamespace(set=lambda: None))
+    carrier = effects.Outbox(inbox, cast(Any, None), cast(Any, None))
     found: dict[tuple[str, str], tuple[Event | str, ...]] = {}
     with capture_logs():
         for name, call in outside.calls.items():
-            answered = Happened(call.answer, provider_id="1" if call.names else None)
+            answered = Succeeded(call.answer, provider_id="1" if call.names else None)
             for word, outcome in {"answered": answered, **OUTCOMES}.items():
                 asked.clear()
-                for attempt in (1, provider.timing.effect_attempts):
+                for attempt in (1, provider.timing.retry_attempts):
                     leased = LeasedEffect(EffectKey("0", VERSION, 0), name, outside.table.name, attempt, unanswered=False)
                     _run(carrier._report(provider, outside.table.effects[name], leased, outcome))
                 found[name, word] = tuple(one for n, one in enumerate(asked) if one not in asked[:n])

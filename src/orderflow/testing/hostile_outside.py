@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from orderflow.lifecycle.table import Table
+from orderflow.model import Origin
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.providers.connect.lifecycle import ConnectLifecycle
-from orderflow.vocabulary import Origin
 
 
 @frozen

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from orderflow.store.sqlite import SqliteStore
-from orderflow.store.sqlite_schema import prepare
+from orderflow.store.sqlite.schema import prepare
+from orderflow.store.sqlite.store import SqliteStore
 
 T = TypeVar("T")
 Boundary = Callable[[str], None]

@@ -11,11 +11,11 @@ from typing import Protocol
 
 from attrs import field, frozen
 
+from orderflow.analysis.reachability import Pair, starts
 from orderflow.lifecycle.decide import decide
-from orderflow.lifecycle.explore import Pair, starts
 from orderflow.lifecycle.observe import observe
 from orderflow.lifecycle.table import Table
-from orderflow.vocabulary import Applied, Decision, Event, Kind, Observation, Origin, Refused, Snapshot
+from orderflow.model import Applied, Decision, Event, Observation, Origin, Refused, Snapshot, StepKind
 
 READ = "read "
 STRANGE = "a word of no vocabulary"
@@ -64,8 +64,8 @@ def answer(decision: Decision) -> str:
     return f"{said}{legal} | {decision.state}"
 
 
-def _step(event: str, target: str, kind: Kind, effects: tuple[object, ...]) -> str:
-    marked = "" if kind is Kind.STEP else f" ({kind})"
+def _step(event: str, target: str, kind: StepKind, effects: tuple[object, ...]) -> str:
+    marked = "" if kind is StepKind.STEP else f" ({kind})"
     owed = f" [{' '.join(getattr(effect, 'name', '') for effect in effects)}]" if effects else ""
     return f"{event} -> {target}{marked}{owed}"
 

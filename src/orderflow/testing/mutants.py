@@ -16,9 +16,9 @@ from attrs import evolve, field, frozen
 from orderflow.lifecycle.cells import union_of_reads
 from orderflow.lifecycle.facts import Choice
 from orderflow.lifecycle.table import Cell, Edge, Table
+from orderflow.model import Cause, Evidence, Origin, Step, StepKind, Strength
 from orderflow.testing.machine import Machine, MachineSubject, Moves, TableSubject, Words
 from orderflow.testing.suites import Case, Difference, Suite, difference
-from orderflow.vocabulary import Cause, Evidence, Kind, Origin, Step, Strength
 
 T = TypeVar("T")
 
@@ -100,7 +100,7 @@ def _added(table: Table, state: str, event: str, target: str) -> Edge:
         recovery=False,
         expects="",
         expected=Choice((), lambda _given: True),
-        step=Step(event, origin, state, target, Kind.STEP),
+        step=Step(event, origin, state, target, StepKind.STEP),
     )
 
 

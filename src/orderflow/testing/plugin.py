@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orderflow.ports import Provider
+    from orderflow.provider.protocol import Provider
     from orderflow.testing.backstage import Backstage, Opening, Shop, Simulated
     from orderflow.testing.coverage import Coverage
     from orderflow.testing.sharedclock import SharedClock

@@ -16,14 +16,13 @@ from attrs import field, frozen
 
 from orderflow.errors import OrderflowError
 from orderflow.lifecycle.table import Table
+from orderflow.model import JournalRow, Order, StepKind
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.providers.ccv.simulator import ENDS, MOVES
 from orderflow.providers.connect.lifecycle import ConnectLifecycle
-from orderflow.records import JournalRow, Order
 from orderflow.testing.faulty import Weather
 from orderflow.testing.stage import DAY, LATEST, Stage, stage
 from orderflow.testing.virtual import run_virtually
-from orderflow.vocabulary import Kind
 
 _TABLES: dict[str, Table] = {"ccv": CcvLifecycle.table, "connect": ConnectLifecycle.table}
 _PROVEN = {"fulfilled", "assigning", "assignment_in_doubt", "user_assigned"}
@@ -87,22 +86,22 @@ async def _rehearse(seed: int, days: float, orders: int, weather: Weather) -> Re
 
 
 async def _kill_now_and_then(here: Stage) -> None:
-    dice = random.Random(here.dice.randrange(2**32))  # noqa: S311
+    rng = random.Random(here.rng.randrange(2**32))  # noqa: S311
     while True:
-        await here.clock.sleep(dice.expovariate(1 / (DAY / 2)))
+        await here.clock.sleep(rng.expovariate(1 / (DAY / 2)))
         await here.crash()
 
 
 async def _restart(here: Stage) -> None:
-    dice = random.Random(here.dice.randrange(2**32))  # noqa: S311
+    rng = random.Random(here.rng.randrange(2**32))  # noqa: S311
     while True:
-        await here.clock.sleep(dice.uniform(1.0, 900.0))
+        await here.clock.sleep(rng.uniform(1.0, 900.0))
         if here.flow is None:
             await here.start()
 
 
-def _chance(dice: random.Random, share: float) -> bool:
-    return dice.random() < share
+def _chance(rng: random.Random, share: float) -> bool:
+    return rng.random() < share
 
 
 async def _state(here: Stage, order_id: str) -> Order:
@@ -117,17 +116,17 @@ async def _until(here: Stage, order_id: str, *left: str) -> Order:
 
 
 async def _connect_customer(here: Stage, n: int) -> None:
-    dice = random.Random(here.dice.randrange(2**32))  # noqa: S311
-    await here.clock.sleep(dice.uniform(0, 5 * DAY))
-    method, way = dice.choice([("invoice", "api"), ("free", "api"), ("sms", "api"), ("creditcardPayex", "url"), ("nexi", "url")])
+    rng = random.Random(here.rng.randrange(2**32))  # noqa: S311
+    await here.clock.sleep(rng.uniform(0, 5 * DAY))
+    method, way = rng.choice([("invoice", "api"), ("free", "api"), ("sms", "api"), ("creditcardPayex", "url"), ("nexi", "url")])
     reference = f"connect-{n}"
     here.connect.script(
         reference,
-        pay_outcome=dice.choice(["success", "success", "failed", "never"]),
-        pay_delay=dice.expovariate(1 / 300.0),
-        callback=dice.choice(["send", "send", "never", "twice", "early"]),
-        fulfil_delay=dice.expovariate(1 / 3600.0),
-        lost_is_paid=_chance(dice, 0.5),
+        pay_outcome=rng.choice(["success", "success", "failed", "never"]),
+        pay_delay=rng.expovariate(1 / 300.0),
+        callback=rng.choice(["send", "send", "never", "twice", "early"]),
+        fulfil_delay=rng.expovariate(1 / 3600.0),
+        lost_is_paid=_chance(rng, 0.5),
     )
     request = {
         "externalOrderId": reference,
@@ -137,32 +136,32 @@ async def _connect_customer(here: Stage, n: int) -> None:
     }
     flow = await here.up()
     order = await flow.create("connect", key=reference, order=request)
-    await flow.tell(order.id, "register")
+    await flow.send(order.id, "register")
     order = await _until(here, order.id, "registering")
     if order.state != "registered":
         return
     if way == "api":
-        await (await here.up()).tell(order.id, "complete_by_api")
+        await (await here.up()).send(order.id, "complete_by_api")
         return
     flow = await here.up()
-    await flow.tell(order.id, "complete_by_url", return_url="http://shop/thanks")
-    await _browse(here, dice, await flow.fulfillment_url(order.id))
+    await flow.send(order.id, "complete_by_url", return_url="http://shop/thanks")
+    await _browse(here, rng, await flow.customer_url(order.id))
 
 
-async def _browse(here: Stage, dice: random.Random, url: str) -> None:
-    if _chance(dice, 0.3):  # somebody types a word behind our return URL
-        word = dice.choice(["success", "cancel", "error", "nonsense"])
+async def _browse(here: Stage, rng: random.Random, url: str) -> None:
+    if _chance(rng, 0.3):  # somebody types a word behind our return URL
+        word = rng.choice(["success", "cancel", "error", "nonsense"])
         await _get(here, httpx.URL(url).params["returnUrl"] + f"?fulfillmentStatus={word}")
-    await here.clock.sleep(dice.expovariate(1 / 600.0))
+    await here.clock.sleep(rng.expovariate(1 / 600.0))
     page = await _get(here, url)
     if page is not None and "/pay/" in page.url.path:
-        button = dice.choice(["pay", "pay", "cancel", "fail", "lose", "close"])
+        button = rng.choice(["pay", "pay", "cancel", "fail", "lose", "close"])
         try:
             await here.browser.post(str(page.url), data={"action": button})
         except httpx.HTTPError:
             return
-        if _chance(dice, 0.2):  # back again: the old URL can still be paid
-            await here.clock.sleep(dice.expovariate(1 / 7200.0))
+        if _chance(rng, 0.2):  # back again: the old URL can still be paid
+            await here.clock.sleep(rng.expovariate(1 / 7200.0))
             await here.browser.post(str(page.url), data={"action": "pay"})
 
 
@@ -174,8 +173,8 @@ async def _get(here: Stage, url: str) -> httpx.Response | None:
 
 
 async def _ccv_merchant(here: Stage, n: int) -> None:
-    dice = random.Random(here.dice.randrange(2**32))  # noqa: S311
-    await here.clock.sleep(dice.uniform(0, 5 * DAY))
+    rng = random.Random(here.rng.randrange(2**32))  # noqa: S311
+    await here.clock.sleep(rng.uniform(0, 5 * DAY))
     reference = f"ccv-{n}"
     here.ccv.script(reference)
     flow = await here.up()
@@ -192,15 +191,15 @@ async def _ccv_merchant(here: Stage, n: int) -> None:
         },
         products=[{"kind": "sales_package", "isPurchased": True, "packageName": "x", "sku": "y", "periodPricingDetails": [_PRICE]}],
     )
-    await flow.tell(order.id, "submit")
+    await flow.send(order.id, "submit")
     await _until(here, order.id, "configuring", "submitting")
     while not (mine := [one for one in here.ccv.orders if one.external_reference == reference]):
         await here.clock.sleep(3600.0)
     while mine[0].status not in ENDS:
-        await here.clock.sleep(dice.expovariate(1 / (DAY / 3)))
+        await here.clock.sleep(rng.expovariate(1 / (DAY / 3)))
         choices = sorted(MOVES[mine[0].status])
         if choices:
-            here.ccv.move(mine[0].id, dice.choice(choices))
+            here.ccv.move(mine[0].id, rng.choice(choices))
 
 
 # ── the judge ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -256,7 +255,7 @@ def _path(table: Table, order: Order, journal: list[JournalRow]) -> list[str]:
     edges = {(edge.event, edge.source, edge.target) for edge in table.edges}
     here, problems = table.initial, []
     for version, row in enumerate(journal, 1):
-        walked = row.kind in (Kind.JUMP, Kind.OVERRIDE) or (row.event, row.source, row.target) in edges
+        walked = row.kind in (StepKind.JUMP, StepKind.OVERRIDE) or (row.event, row.source, row.target) in edges
         if row.version != version or row.source != here or not walked:
             problems.append(f"row {row.version} ({row.event}: {row.source} -> {row.target}) is no step from {here}")
         here = row.target

@@ -8,7 +8,7 @@ import threading
 
 from attrs import frozen
 
-from orderflow.simkit import SimClock
+from orderflow.simulators import SimClock
 
 
 @frozen(eq=False)

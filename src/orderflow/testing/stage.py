@@ -18,13 +18,13 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from orderflow.app import Orderflow
-from orderflow.ports import Provider
-from orderflow.providers.ccv import ccv
+from orderflow.provider.protocol import Provider
+from orderflow.provider.timing import Timing
+from orderflow.providers.ccv import Ccv
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.ccv.wire import PREFIX
-from orderflow.providers.connect import connect
+from orderflow.providers.connect import Connect
 from orderflow.providers.connect.simulator import FULFILLED, ConnectSimulator
-from orderflow.records import Timing
 from orderflow.testing.faulty import FaultyTransport, Weather
 from orderflow.testing.inline import InlineStore
 from orderflow.testing.virtual import VirtualClock
@@ -38,14 +38,14 @@ TIMING = Timing(
         "proof_timeout": DAY,
         "recovery_window": 60 * DAY,
     },
-    read_first=30.0,
-    read_cap=4 * 3600.0,
-    read_interval=10.0,
-    effect_first=5.0,
-    effect_cap=600.0,
+    poll_first=30.0,
+    poll_cap=4 * 3600.0,
+    poll_interval=10.0,
+    retry_first=5.0,
+    retry_cap=600.0,
     lease=60.0,
 )
-LATEST = TIMING.read_cap * (1 + TIMING.read_jitter) + TIMING.read_interval + TIMING.lease
+LATEST = TIMING.poll_cap * (1 + TIMING.poll_jitter) + TIMING.poll_interval + TIMING.lease
 """Seconds within which every order must stand where the provider says it is, once faults have stopped."""
 
 
@@ -57,7 +57,7 @@ class _Away(Exception):
 class Stage:
     """What plays together. ``flow`` is None while the process is down."""
 
-    dice: random.Random
+    rng: random.Random
     clock: VirtualClock
     connect: ConnectSimulator
     ccv: CcvSimulator
@@ -72,14 +72,14 @@ class Stage:
 
     async def start(self) -> None:
         """Start the shop's process on what was committed."""
-        seed = self.dice.randrange(2**32)
+        seed = self.rng.randrange(2**32)
 
         def client(app: object) -> httpx.AsyncClient:
-            rolls = random.Random(self.dice.randrange(2**32))  # noqa: S311
+            rolls = random.Random(self.rng.randrange(2**32))  # noqa: S311
             return httpx.AsyncClient(transport=FaultyTransport(app, self.weather, rolls, self._kill))  # type: ignore[arg-type]
 
         providers: list[Provider] = [
-            connect(
+            Connect(
                 "http://connect/capi",
                 "http://connect/user",
                 "simulated-client",
@@ -90,22 +90,22 @@ class Stage:
                 client=client(self.connect.asgi),
                 clock=self.clock,
             ),
-            ccv(f"http://ccv{PREFIX}", "rehearsal", timing=TIMING, client=client(self.ccv.asgi), allow_http=True),
+            Ccv(f"http://ccv{PREFIX}", "rehearsal", timing=TIMING, client=client(self.ccv.asgi), allow_http=True),
         ]
         flow = Orderflow(
             InlineStore(self.connection),
             providers,
             public_url="http://shop/orders",
-            link_keys={"r": "rehearsal-link-key"},
-            work=True,
-            poll=DAY,
+            signing_keys={"r": "rehearsal-link-key"},
+            worker=True,
+            fetch_interval=DAY,
             clock=self.clock,
-            dice=random.Random(seed),  # noqa: S311
+            rng=random.Random(seed),  # noqa: S311
             new_id=lambda: f"{next(self._ids):06}",
         )
         for provider in providers:
             for state in provider.table.states:
-                flow.on(provider.name, entered=state, run=self._hear)
+                flow.on_entered(provider.name, state, self._hear)
         await flow.__aenter__()
         self.flow = flow
 
@@ -139,7 +139,7 @@ class Stage:
 @asynccontextmanager
 async def stage(seed: int, weather: Weather) -> AsyncIterator[Stage]:
     """Set the stage in a running virtual loop."""
-    dice = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)  # noqa: S311
     clock = VirtualClock()
     here: list[Stage] = []
 
@@ -160,7 +160,7 @@ async def stage(seed: int, weather: Weather) -> AsyncIterator[Stage]:
             follow_redirects=True,
         ) as browser,
     ):
-        set_up = Stage(dice, clock, connect_sim, ccv_sim, weather, browser, connection)
+        set_up = Stage(rng, clock, connect_sim, ccv_sim, weather, browser, connection)
         here.append(set_up)
         await set_up.start()
         try:

@@ -19,13 +19,13 @@ from attrs import define
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, rule
 
+from orderflow.analysis.reachability import Moves, Pair, reachable
 from orderflow.errors import InvalidInput
 from orderflow.lifecycle.decide import decide
-from orderflow.lifecycle.explore import Moves, Pair, reachable
 from orderflow.lifecycle.table import Edge, Table
+from orderflow.model import Applied, Decision, Event, Observation, Origin, Reason, Refused, Snapshot, StepKind
 from orderflow.testing.coverage import Coverage, named, walked
 from orderflow.testing.machine import READ, STRANGE, judge, words_of
-from orderflow.vocabulary import Applied, Decision, Event, Kind, Observation, Origin, Reason, Refused, Snapshot
 
 _FEW, _MANY = 2, (12, 40)  # orders at the beginning: many, so that a hundred examples meet every edge; few, so that failures shrink well
 _PROVES = frozenset({Origin.REPLY, Origin.OBSERVATION, Origin.OPERATOR})
@@ -110,7 +110,7 @@ def check_applied(table: Table, pairs: Moves, before: Snapshot, decision: Applie
     after = decision.snapshot
     assert after.state == at
     assert after.version == before.version + len(decision.steps)
-    if not any(step.kind is Kind.JUMP for step in decision.steps):
+    if not any(step.kind is StepKind.JUMP for step in decision.steps):
         assert len(walked(table, before, decision)) == len(decision.steps), f"no enabled edge from {before.state} to {at}"
     assert Pair(after.state, tuple(after.facts[name] for name in table.facts)) in pairs, f"{at}: these facts cannot be"
 

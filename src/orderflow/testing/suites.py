@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from attrs import field, frozen
 
-from orderflow.lifecycle.explore import Pair
+from orderflow.analysis.reachability import Pair
 from orderflow.lifecycle.table import Table
 from orderflow.testing.machine import Subject, Words, machines, words_of
 

@@ -10,7 +10,7 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from orderflow.simkit import SimClock
+from orderflow.simulators import SimClock
 
 T = TypeVar("T")
 START = 1_700_000_000.0

@@ -7,7 +7,7 @@ from aalpy.oracles.WMethodEqOracle import WMethodEqOracle
 from aalpy.oracles.WpMethodEqOracle import WpMethodEqOracle
 from aalpy.utils import generate_test_cases
 
-from orderflow.lifecycle.explore import Pair
+from orderflow.analysis.reachability import Pair
 from orderflow.lifecycle.table import Table
 from orderflow.testing.machine import Machine, Words, machine
 from orderflow.testing.suites import Case, Suite

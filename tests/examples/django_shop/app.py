@@ -19,7 +19,7 @@ import orderflow
 SHOP, CONNECT = os.environ["SHOP_URL"], os.environ["CONNECT_URL"]
 ACCESS: set[str] = set()  # a real shop writes this to its database
 
-connect = orderflow.connect(
+connect = orderflow.Connect(
     api=f"{CONNECT}/capi",
     login=f"{CONNECT}/user",
     client_id=os.environ["CONNECT_ID"],
@@ -28,15 +28,15 @@ connect = orderflow.connect(
     return_pages=[f"{SHOP}/thanks"],
 )
 flow = orderflow.sync(
-    os.environ["DATABASE_URL"], [connect], public_url=f"{SHOP}/orders", link_keys={"k1": os.environ["LINK_KEY"]}, work=True
+    os.environ["DATABASE_URL"], [connect], public_url=f"{SHOP}/orders", signing_keys={"k1": os.environ["LINK_KEY"]}, worker=True
 )
-flow.on("connect", entered="fulfilled", run=lambda told: ACCESS.add(told.order.key))
+flow.on_entered("connect", "fulfilled", lambda told: ACCESS.add(told.order.key))
 
 
 @csrf_exempt  # what comes in is signed by its path, and believed no further than that
 def orders(request: HttpRequest, path: str) -> HttpResponse:
     """Redirects, callbacks and notifications."""
-    reply = flow.hear(request.method or "", path, request.META["QUERY_STRING"].encode())
+    reply = flow.handle_request(request.method or "", path, request.META["QUERY_STRING"].encode())
     return HttpResponse(reply.body, status=reply.status, headers=dict(reply.headers))
 
 
@@ -46,10 +46,10 @@ def buy(request: HttpRequest, cart: str) -> HttpResponse:
     line = {"productSpecType": "coupon", "productSpecCode": "WEB", "productSpecNo": 7, "unitPrice": 295}
     body = {"payer": payer, "orderLines": [line], "paymentMethod": "creditcardPayex", "orderAmount": 295}
     order = flow.create("connect", key=cart, order=body)
-    flow.tell(order.id, "register", key="register")
+    flow.send(order.id, "register", key="register")
     flow.wait(order.id, until=["registered", "fulfilling"], timeout=10)  # fulfilling: they pressed the button twice
-    flow.tell(order.id, "complete_by_url", key="complete", return_url=f"{SHOP}/thanks")
-    return HttpResponseRedirect(flow.fulfillment_url(order.id))
+    flow.send(order.id, "complete_by_url", key="complete", return_url=f"{SHOP}/thanks")
+    return HttpResponseRedirect(flow.customer_url(order.id))
 
 
 urlpatterns = [

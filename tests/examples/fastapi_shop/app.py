@@ -11,7 +11,7 @@ import orderflow
 SHOP, CONNECT = os.environ["SHOP_URL"], os.environ["CONNECT_URL"]
 ACCESS: set[str] = set()  # a real shop writes this to its database
 
-connect = orderflow.connect(
+connect = orderflow.Connect(
     api=f"{CONNECT}/capi",
     login=f"{CONNECT}/user",
     client_id=os.environ["CONNECT_ID"],
@@ -20,15 +20,15 @@ connect = orderflow.connect(
     return_pages=[f"{SHOP}/thanks"],
 )
 flow = orderflow.Orderflow(
-    os.environ["DATABASE_URL"], [connect], public_url=f"{SHOP}/orders", link_keys={"k1": os.environ["LINK_KEY"]}, work=True
+    os.environ["DATABASE_URL"], [connect], public_url=f"{SHOP}/orders", signing_keys={"k1": os.environ["LINK_KEY"]}, worker=True
 )
 
 
-async def grant(told: orderflow.Told) -> None:
+async def grant(told: orderflow.StateEntered) -> None:
     ACCESS.add(told.order.key)  # told at least once: adding twice is adding once
 
 
-flow.on("connect", entered="fulfilled", run=grant)
+flow.on_entered("connect", "fulfilled", grant)
 
 
 @asynccontextmanager
@@ -47,10 +47,10 @@ async def buy(cart: str) -> RedirectResponse:
     line = {"productSpecType": "coupon", "productSpecCode": "WEB", "productSpecNo": 7, "unitPrice": 295}
     body = {"payer": payer, "orderLines": [line], "paymentMethod": "creditcardPayex", "orderAmount": 295}
     order = await flow.create("connect", key=cart, order=body)
-    await flow.tell(order.id, "register", key="register")
+    await flow.send(order.id, "register", key="register")
     await flow.wait(order.id, until=["registered", "fulfilling"], timeout=10)  # fulfilling: they pressed the button twice
-    await flow.tell(order.id, "complete_by_url", key="complete", return_url=f"{SHOP}/thanks")
-    return RedirectResponse(await flow.fulfillment_url(order.id), 303)
+    await flow.send(order.id, "complete_by_url", key="complete", return_url=f"{SHOP}/thanks")
+    return RedirectResponse(await flow.customer_url(order.id), 303)
 
 
 @app.get("/thanks")

@@ -13,7 +13,7 @@ import orderflow
 SHOP, CONNECT = os.environ["SHOP_URL"], os.environ["CONNECT_URL"]
 ACCESS: set[str] = set()  # a real shop writes this to its database
 
-connect = orderflow.connect(
+connect = orderflow.Connect(
     api=f"{CONNECT}/capi",
     login=f"{CONNECT}/user",
     client_id=os.environ["CONNECT_ID"],
@@ -22,16 +22,16 @@ connect = orderflow.connect(
     return_pages=[f"{SHOP}/thanks"],
 )
 flow = orderflow.sync(
-    os.environ["DATABASE_URL"], [connect], public_url=f"{SHOP}/orders", link_keys={"k1": os.environ["LINK_KEY"]}, work=True
+    os.environ["DATABASE_URL"], [connect], public_url=f"{SHOP}/orders", signing_keys={"k1": os.environ["LINK_KEY"]}, worker=True
 )
-flow.on("connect", entered="fulfilled", run=lambda told: ACCESS.add(told.order.key))
+flow.on_entered("connect", "fulfilled", lambda told: ACCESS.add(told.order.key))
 app = Flask(__name__)
 
 
 @app.route("/orders/<path:path>", methods=["GET", "POST"])
 def orders(path: str) -> Response:
     """Redirects, callbacks and notifications."""
-    reply = flow.hear(request.method, path, request.query_string)
+    reply = flow.handle_request(request.method, path, request.query_string)
     return Response(reply.body, reply.status, dict(reply.headers))
 
 
@@ -41,10 +41,10 @@ def buy(cart: str):
     line = {"productSpecType": "coupon", "productSpecCode": "WEB", "productSpecNo": 7, "unitPrice": 295}
     body = {"payer": payer, "orderLines": [line], "paymentMethod": "creditcardPayex", "orderAmount": 295}
     order = flow.create("connect", key=cart, order=body)
-    flow.tell(order.id, "register", key="register")
+    flow.send(order.id, "register", key="register")
     flow.wait(order.id, until=["registered", "fulfilling"], timeout=10)  # fulfilling: they pressed the button twice
-    flow.tell(order.id, "complete_by_url", key="complete", return_url=f"{SHOP}/thanks")
-    return redirect(flow.fulfillment_url(order.id), 303)
+    flow.send(order.id, "complete_by_url", key="complete", return_url=f"{SHOP}/thanks")
+    return redirect(flow.customer_url(order.id), 303)
 
 
 @app.get("/thanks")

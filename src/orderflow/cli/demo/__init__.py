@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from orderflow.cli.exits import Exit
 
 if TYPE_CHECKING:
-    from orderflow.cli.demo.world import Told
+    from orderflow.cli.demo.world import StateEntered
 
 DEFAULT_DB = "a new SQLite file in a temporary folder"
 
@@ -44,7 +44,7 @@ def demo(*, db: Annotated[str, Parameter(show_default=lambda _: DEFAULT_DB)] = "
     return Exit.OK if all(one.ok for one in ended) else Exit.FAILED
 
 
-async def _timed(db: str, *, progress: bool) -> tuple[list[Told], float]:
+async def _timed(db: str, *, progress: bool) -> tuple[list[StateEntered], float]:
     from orderflow.cli.demo.play import play_all  # noqa: PLC0415
 
     begun = time.monotonic()

@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 from orderflow.cli.demo.world import Case, Scenario, Unmet, once
-from orderflow.records import Order
-from orderflow.simkit import Fault
+from orderflow.model import Order
+from orderflow.simulators import Fault
 
 _SUBMIT = "POST /api/ordercompletion/reseller/order"
 _LONG = ("Incomplete", "AwaitingPayment", "Screening", "New", "FulfillmentInProgress", "FulfillmentDone", "Completed")
@@ -47,7 +47,7 @@ async def _submitted(case: Case, *, wait: bool = True, **expectations: bool) -> 
         notify_customer_by_email=False,
         **expectations,
     )
-    await flow.tell(created.id, "submit")
+    await flow.send(created.id, "submit")
     if wait:
         await flow.wait(created.id, set(flow.states("ccv")) - {"drafted", "configuring", "submitting"}, 5)
     return created.id

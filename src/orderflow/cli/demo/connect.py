@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from orderflow.cli.demo.world import Button, Case, Scenario, Unmet, once
-from orderflow.records import Order
-from orderflow.simkit import Fault
-from orderflow.vocabulary import Applied
+from orderflow.model import Applied, Order
+from orderflow.simulators import Fault
 
 _REGISTER = "POST /capi/v1/client/orde[r]"  # a pattern: the plain word is also the beginning of .../order/fulfillment
 _FULFILL = "POST /capi/v1/client/order/fulfillment"
@@ -34,7 +33,7 @@ async def _registered(case: Case, method: str, *, prepaid: bool = False, registe
 
 
 async def _tell(case: Case, order_id: str, command: str, **arguments: Any) -> None:
-    decision = await case.world.flow.tell(order_id, command, **arguments)
+    decision = await case.world.flow.send(order_id, command, **arguments)
     if not isinstance(decision, Applied):
         raise Unmet(f"{command} was not applied: {decision.reason}")
 
@@ -49,7 +48,7 @@ async def _by_api(case: Case, method: str, until: str = "fulfilled", *, prepaid:
 async def _sent_to_url(case: Case, method: str = "creditcardPayex", **options: Any) -> tuple[str, str]:
     order_id = await _registered(case, method, **options)
     await _tell(case, order_id, "complete_by_url", return_url=f"{case.world.shop}/thanks", error_url=f"{case.world.shop}/sorry")
-    return order_id, await case.world.flow.fulfillment_url(order_id)
+    return order_id, await case.world.flow.customer_url(order_id)
 
 
 async def _by_url(case: Case, button: Button, until: str, **options: Any) -> Order:

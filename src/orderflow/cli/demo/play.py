@@ -6,16 +6,18 @@ import asyncio
 import sys
 
 from orderflow.cli.demo import ccv, connect
-from orderflow.cli.demo.world import Case, Scenario, Told, Unmet, World, world
+from orderflow.cli.demo.world import Case, Scenario, StateEntered, Unmet, World, world
 from orderflow.errors import OrderflowError
 
 SCENARIOS: tuple[Scenario, ...] = (*connect.SCENARIOS, *ccv.SCENARIOS)
 
 
-async def play_all(db: str, scenarios: tuple[Scenario, ...] = SCENARIOS, *, dispatch: str = "local", progress: bool = False) -> list[Told]:
+async def play_all(
+    db: str, scenarios: tuple[Scenario, ...] = SCENARIOS, *, dispatch: str = "local", progress: bool = False
+) -> list[StateEntered]:
     """Every scenario, in the order given, however they were played."""
     progress = progress and sys.stderr.isatty()
-    ended: dict[str, Told] = {}
+    ended: dict[str, StateEntered] = {}
 
     async def one(here: World, scenario: Scenario) -> None:
         ended[f"{scenario.provider} {scenario.name}"] = await play(here, scenario)
@@ -32,7 +34,7 @@ async def play_all(db: str, scenarios: tuple[Scenario, ...] = SCENARIOS, *, disp
     return [ended[f"{scenario.provider} {scenario.name}"] for scenario in scenarios]
 
 
-async def play(here: World, scenario: Scenario) -> Told:
+async def play(here: World, scenario: Scenario) -> StateEntered:
     """One scenario, with what it ended in."""
     case = Case(here, scenario.name)
     flow = here.flow
@@ -43,7 +45,7 @@ async def play(here: World, scenario: Scenario) -> Told:
         why = str(error)
         mine = [one for one in await flow.orders(provider=scenario.provider, limit=1000) if one.key == case.reference]
         if not mine:
-            return Told(scenario, "", ok=False, why=why, journal=[], refusals=[])
+            return StateEntered(scenario, "", ok=False, why=why, journal=[], refusals=[])
         order = mine[0]
     ok = not why and order.state == scenario.expected
-    return Told(scenario, order.state, ok, why, await flow.journal(order.id), await flow.refusals(order.id))
+    return StateEntered(scenario, order.state, ok, why, await flow.journal(order.id), await flow.refusals(order.id))

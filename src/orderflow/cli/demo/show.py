@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from orderflow.cli import show
-from orderflow.cli.demo.world import Told
-from orderflow.records import JournalRow
+from orderflow.cli.demo.world import StateEntered
+from orderflow.model import JournalRow
 
 _HEAD = ("version", "at", "event", "origin", "source", "target", "kind", "note")
 
@@ -39,7 +39,7 @@ def clock(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S.%f")[:-3]
 
 
-def tables(ended: Sequence[Told]) -> None:
+def tables(ended: Sequence[StateEntered]) -> None:
     """Every scenario's journal."""
     for one in ended:
         mark = "ok" if one.ok else f"FAILED: expected {one.scenario.expected}. {one.why}"
@@ -50,7 +50,7 @@ def tables(ended: Sequence[Told]) -> None:
         show.line("")
 
 
-def summary(ended: Sequence[Told], seconds: float) -> None:
+def summary(ended: Sequence[StateEntered], seconds: float) -> None:
     """One line: how many, how long."""
     good = sum(one.ok for one in ended)
     show.line(f"{good} of {len(ended)} scenarios ended where they must, in {seconds:.1f} s")
@@ -60,7 +60,7 @@ def summary(ended: Sequence[Told], seconds: float) -> None:
             show.line(f"  not {where}: expected {one.scenario.expected}, reached {one.reached}. {one.why}")
 
 
-def document(ended: Sequence[Told]) -> None:
+def document(ended: Sequence[StateEntered]) -> None:
     """One JSON list."""
     show.document(
         [

@@ -19,14 +19,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from orderflow.app import Orderflow
-from orderflow.ports import Provider
-from orderflow.providers.ccv import ccv
+from orderflow.model import JournalRow, Order, RefusalRow
+from orderflow.provider.protocol import Provider
+from orderflow.provider.timing import Timing
+from orderflow.providers.ccv import Ccv
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.ccv.wire import PREFIX
-from orderflow.providers.connect import Ways, connect
+from orderflow.providers.connect import Connect, Ways
 from orderflow.providers.connect.simulator import FULFILLED, ConnectSimulator
-from orderflow.records import JournalRow, Order, RefusalRow, Timing
-from orderflow.simkit import RequestJournal, serve
+from orderflow.simulators import RequestJournal, serve
 
 Button = Literal["pay", "cancel", "fail", "lose", "close"]
 
@@ -38,12 +39,12 @@ _FAST = Timing(
         "proof_timeout": 3.0,
         "recovery_window": 30.0,
     },
-    read_first=0.08,
-    read_growth=1.3,
-    read_cap=0.4,
-    read_interval=0.03,
-    effect_first=0.1,
-    effect_cap=1.0,
+    poll_first=0.08,
+    poll_growth=1.3,
+    poll_cap=0.4,
+    poll_interval=0.03,
+    retry_first=0.1,
+    retry_cap=1.0,
     lease=10.0,
 )
 _PATIENCE = 5.0  # seconds without a byte; a lease outlasts it
@@ -122,7 +123,7 @@ class Scenario:
 
 
 @frozen
-class Told:
+class StateEntered:
     """How a scenario ended."""
 
     scenario: Scenario
@@ -158,7 +159,7 @@ async def world(db: str, dispatch: str = "local") -> AsyncIterator[World]:
     ):
         tokens = UserTokens()
         providers: list[Provider] = [
-            connect(
+            Connect(
                 f"{connect_url}/capi",
                 f"{connect_url}/user",
                 "simulated-client",
@@ -171,16 +172,18 @@ async def world(db: str, dispatch: str = "local") -> AsyncIterator[World]:
                 timing=_FAST,
                 timeout=_PATIENCE,
             ),
-            ccv(ccv_url + PREFIX, "demo", timing=_FAST, timeout=_PATIENCE, allow_http=True),
+            Ccv(ccv_url + PREFIX, "demo", timing=_FAST, timeout=_PATIENCE, allow_http=True),
         ]
         keys = {"demo": secrets.token_bytes(32)}
-        flow = Orderflow(db, providers, public_url=f"{shop_url}/orders", link_keys=keys, work=True, dispatch=dispatch, poll=0.2)
+        flow = Orderflow(
+            db, providers, public_url=f"{shop_url}/orders", signing_keys=keys, worker=True, dispatch=dispatch, fetch_interval=0.2
+        )
         async with flow:
             shop.mount("/orders", flow.receiver())
             told: list[tuple[str, str]] = []
             for provider in providers:
                 for state in provider.table.states:
-                    flow.on(provider.name, entered=state, run=lambda news: told.append((news.order.id, news.state)))
+                    flow.on_entered(provider.name, state, lambda news: told.append((news.order.id, news.state)))
             yield World(flow, connect_sim, ccv_sim, browser, shop_url, told, tokens)
 
 

@@ -8,17 +8,20 @@ from typing import ClassVar, Literal, Self
 from attrs import evolve
 
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.exchange import HttpClient, longest_silence, new_client, secret
-from orderflow.exchange import base_url as checked_base
+from orderflow.inputs import json_object, only, optional_flag, required_text
 from orderflow.lifecycle.table import Table
-from orderflow.ports import Links
-from orderflow.providers.arguments import json_object, only, optional_flag, required_text
+from orderflow.model import PROVIDER_ID, Order
+from orderflow.provider.endpoints import Endpoint
+from orderflow.provider.http import HttpClient, longest_silence, new_client, secret
+from orderflow.provider.http import base_url as checked_base
+from orderflow.provider.outcomes import Outcome, ReadFailed, StatusRead
+from orderflow.provider.protocol import Draft, PublicUrls
+from orderflow.provider.timing import Timing
+from orderflow.provider.wire import write
 from orderflow.providers.ccv import wire
 from orderflow.providers.ccv.adapter import PRODUCTS, Adapter, basic
+from orderflow.providers.ccv.endpoints import ENDPOINTS, PER_ORDER, SHARED
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.providers.ccv.receiver import INLETS, PER_ORDER, SHARED
-from orderflow.records import PROVIDER_ID, Draft, Inlet, Order, Outcome, Seen, Timing, Unread
-from orderflow.wirekit import write
 
 DAY = 86400.0
 TIMING = Timing(
@@ -34,9 +37,9 @@ TIMING = Timing(
         "new_budget": 14 * DAY,
         "fulfillment_budget": 30 * DAY,
     },
-    read_first=30.0,
-    read_cap=6 * 3600.0,
-    read_interval=10.0,
+    poll_first=30.0,
+    poll_cap=6 * 3600.0,
+    poll_interval=10.0,
 )
 """Ours: CCV documents no time limit and no allowed rate of reads."""
 
@@ -67,7 +70,7 @@ class Ccv:
 
     name: ClassVar[str] = "ccv"
     table: ClassVar[Table] = CcvLifecycle.table
-    inlets: ClassVar[tuple[Inlet, ...]] = INLETS
+    endpoints: ClassVar[tuple[Endpoint, ...]] = ENDPOINTS
 
     def __init__(
         self,
@@ -167,7 +170,7 @@ class Ccv:
         only(arguments, ())
         return {}
 
-    async def perform(self, effect: str, order: Order, links: Links) -> Outcome:
+    async def perform(self, effect: str, order: Order, links: PublicUrls) -> Outcome:
         """Carry out ``configure_order`` or ``submit_order``."""
         if effect == "configure_order":
             return await self._adapter.configure(order)
@@ -175,7 +178,7 @@ class Ccv:
             return await self._adapter.submit(order, self._notification_url(order, links))
         raise UnknownName("effect", effect, tuple(self.table.effects))
 
-    def _notification_url(self, order: Order, links: Links) -> str | None:
+    def _notification_url(self, order: Order, links: PublicUrls) -> str | None:
         chosen = order.snapshot.data.get("notification_url")
         if chosen is not None:
             return str(chosen)
@@ -186,19 +189,17 @@ class Ccv:
         # CCV calls nothing but https; without a notification the reads suffice
         return url if url is None or self._allow_http or url.startswith("https://") else None
 
-    def customer_url(self, order: Order, links: Links) -> str | None:
+    def customer_url(self, order: Order, links: PublicUrls) -> str | None:
         """None: CCV mails the customer (D1)."""
         return None
 
-    async def read(self, order: Order) -> Seen | Unread:
+    async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
         """Read the order's status."""
-        return await self._adapter.read(order)
+        return await self._adapter.fetch_status(order)
 
     async def close(self) -> None:
         """Release connections."""
         await self._adapter.close()
 
 
-ccv = Ccv
-
-__all__ = ["TIMING", "Ccv", "ccv"]
+__all__ = ["TIMING", "Ccv"]

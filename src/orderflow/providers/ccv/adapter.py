@@ -10,10 +10,11 @@ from base64 import b64encode
 from collections.abc import Mapping
 
 from orderflow.errors import MalformedAnswer
-from orderflow.exchange import Answer, Cut, HttpClient, NeverSent, exchange, outcome_of, unread_of
+from orderflow.model import Order
+from orderflow.provider.http import Answer, Cut, HttpClient, NeverSent, exchange, outcome_of, unread_of
+from orderflow.provider.outcomes import Outcome, ReadFailed, StatusRead, Succeeded
+from orderflow.provider.wire import write
 from orderflow.providers.ccv import wire
-from orderflow.records import Happened, Order, Outcome, Seen, Unread
-from orderflow.wirekit import write
 
 Product = wire.AddSalesPackage | wire.AddTerminalPackage | wire.AddPspStandalone
 
@@ -52,11 +53,11 @@ class Adapter:
             assert isinstance(fields, Mapping)
             content = fields if enriched is None else {**fields, "order": enriched}
             answer = await self._send("PATCH", path, content)
-            outcome = outcome_of(answer, lambda whole: Happened("order_configured", {"order": wire.read_order(whole.body)}))
-            if not isinstance(outcome, Happened):
+            outcome = outcome_of(answer, lambda whole: Succeeded("order_configured", {"order": wire.read_order(whole.body)}))
+            if not isinstance(outcome, Succeeded):
                 return outcome
             enriched = outcome.data["order"]  # type: ignore[assignment]
-        return Happened("order_configured", {"order": enriched})
+        return Succeeded("order_configured", {"order": enriched})
 
     async def submit(self, order: Order, notification_url: str | None) -> Outcome:
         """POST order: 200 and 201 both mean created (D1); without an id in the answer nobody knows which order it is."""
@@ -78,22 +79,22 @@ class Adapter:
 
         def accept(whole: Answer) -> Outcome:
             found = wire.read_submit_answer(whole.body, whole.headers.get("Location"))
-            return Happened("order_submitted", provider_id=found.order_id)
+            return Succeeded("order_submitted", provider_id=found.order_id)
 
         return outcome_of(answer, accept)
 
-    async def read(self, order: Order) -> Seen | Unread:
+    async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
         """GET order/{orderId}/status (D2). A 404 shortly after the submit is taken for "not yet visible"."""
         assert order.provider_id is not None
         answer = unread_of(await self._send("GET", wire.status_path(order.provider_id)))
-        if isinstance(answer, Unread):
+        if isinstance(answer, ReadFailed):
             return answer
         try:
             status = wire.read_status_answer(answer.body)
         except MalformedAnswer as error:
-            return Unread(str(error))
+            return ReadFailed(str(error))
         foreign = status.external_reference not in (None, "", reference(order))
-        return Seen(str(status.order_status), mismatch="externalReference" if foreign else "")
+        return StatusRead(str(status.order_status), mismatch="externalReference" if foreign else "")
 
     async def close(self) -> None:
         """Close the HTTP client."""

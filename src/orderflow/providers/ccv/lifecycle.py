@@ -15,7 +15,7 @@ from orderflow.lifecycle.declare import Flag, Lifecycle, State, assumed, documen
 from orderflow.lifecycle.facts import Fact
 from orderflow.lifecycle.properties import (
     ENTERS_PROVEN, absence, after, at, before, by, can, left, on, precedence, response, under, universality)
-from orderflow.vocabulary import Cause, Origin
+from orderflow.model import Cause, Origin
 
 command, reply, observation, claim, clock, operator = Origin
 customer, ccv, employee, us, time = Cause

@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote, urlsplit
 from attrs import field, frozen
 
 from orderflow.errors import InvalidInput, MalformedAnswer
-from orderflow.wirekit import loads, read, read_input, spelled
+from orderflow.provider.wire import loads, read, read_input, spelled
 
 PREFIX = "/api/ordercompletion/reseller"
 START_ORDER = "/orderconfigurator/startorder"

@@ -9,19 +9,23 @@ from urllib.parse import unquote, urlencode, urlsplit
 
 from attrs import evolve
 
+from orderflow.clock import Clock
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.exchange import HttpClient, base_url, longest_silence, new_client, secret
+from orderflow.inputs import json_object, only, optional_flag, required_text
 from orderflow.lifecycle.table import Table
-from orderflow.ports import Clock, Links, TokenSource
-from orderflow.providers.arguments import json_object, only, optional_flag, required_text
+from orderflow.model import PROVIDER_ID, Order
+from orderflow.provider.endpoints import Endpoint
+from orderflow.provider.http import HttpClient, base_url, longest_silence, new_client, secret
+from orderflow.provider.outcomes import Outcome, ReadFailed, StatusRead
+from orderflow.provider.protocol import Draft, PublicUrls, TokenSource
+from orderflow.provider.timing import Timing
+from orderflow.provider.wire import read_input, write
 from orderflow.providers.connect import wire
 from orderflow.providers.connect.adapter import Adapter
+from orderflow.providers.connect.endpoints import CALLBACK, ENDPOINTS, ERROR, RETURN
 from orderflow.providers.connect.lifecycle import ConnectLifecycle
 from orderflow.providers.connect.methods import Ways, ways
-from orderflow.providers.connect.receiver import CALLBACK, ERROR, INLETS, RETURN
-from orderflow.providers.connect.tokens import CredentialsIn, Tokens
-from orderflow.records import PROVIDER_ID, Draft, Inlet, Order, Outcome, Seen, Timing, Unread
-from orderflow.wirekit import read_input, write
+from orderflow.providers.connect.tokens import CredentialsIn, OAuth2Client
 
 DAY = 86400.0
 TIMING = Timing(
@@ -38,9 +42,9 @@ TIMING = Timing(
         "fulfilled_budget": 7 * DAY,
         "assigning_budget": 3600.0,
     },
-    read_first=2.0,
-    read_cap=3600.0,
-    read_interval=1.0,
+    poll_first=2.0,
+    poll_cap=3600.0,
+    poll_interval=1.0,
 )
 """Ours: Connect documents no expiry of an order."""
 
@@ -68,8 +72,8 @@ class Connect:
 
     name: ClassVar[str] = "connect"
     table: ClassVar[Table] = ConnectLifecycle.table
-    inlets: ClassVar[tuple[Inlet, ...]] = INLETS
-    returning: ClassVar[tuple[str, ...]] = ("complete_by_url",)
+    endpoints: ClassVar[tuple[Endpoint, ...]] = ENDPOINTS
+    needs_public_url: ClassVar[tuple[str, ...]] = ("complete_by_url",)
     """Commands after which the customer's browser comes back to us: they need a public URL of ours (A1 step 6)."""
 
     def __init__(
@@ -115,7 +119,7 @@ class Connect:
         http = client or new_client(timeout)
         self.timeout: float | None = longest_silence(http)
         now = clock.now if clock is not None else time.time
-        grants = Tokens(http, self._login, client_id, secret("client_secret", client_secret), now, credentials_in=credentials_in)
+        grants = OAuth2Client(http, self._login, client_id, secret("client_secret", client_secret), now, credentials_in=credentials_in)
         self._adapter = Adapter(http, base_url("api", api), grants, tokens, self.fulfilled_literals)
 
     @classmethod
@@ -204,7 +208,7 @@ class Connect:
                 return url
         raise InvalidInput(field, "is not on the list of return_pages")
 
-    async def perform(self, effect: str, order: Order, links: Links) -> Outcome:
+    async def perform(self, effect: str, order: Order, links: PublicUrls) -> Outcome:
         """Carry out one of the lifecycle's effects."""
         if effect == "register_order":
             return await self._adapter.register(order)
@@ -218,7 +222,7 @@ class Connect:
             return await self._adapter.search(order)
         raise UnknownName("effect", effect, tuple(self.table.effects))
 
-    def customer_url(self, order: Order, links: Links) -> str | None:
+    def customer_url(self, order: Order, links: PublicUrls) -> str | None:
         """The fulfillment URL (A5, C1), once the order is to be completed by it."""
         return_url = links.url(self.name, RETURN, order.id)
         if order.snapshot.facts["way"] != "url" or order.provider_id is None or return_url is None:
@@ -231,9 +235,9 @@ class Connect:
         }
         return f"{self._login}/fulfillment?{urlencode(query)}"
 
-    async def read(self, order: Order) -> Seen | Unread:
+    async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
         """Read the order's status."""
-        return await self._adapter.read(order)
+        return await self._adapter.fetch_status(order)
 
     async def close(self) -> None:
         """Release connections."""
@@ -251,6 +255,4 @@ def _camel(name: str) -> str:
     return head + "".join(part.capitalize() for part in tail)
 
 
-connect = Connect
-
-__all__ = ["TIMING", "Connect", "Ways", "connect"]
+__all__ = ["TIMING", "Connect", "Ways"]

@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 
 from orderflow.errors import MalformedAnswer
-from orderflow.exchange import Answer, Cut, HttpClient, NeverSent, exchange, outcome_of, sendable, unread_of
-from orderflow.ports import TokenSource
+from orderflow.model import Order
+from orderflow.provider.http import Answer, Cut, HttpClient, NeverSent, exchange, outcome_of, sendable, unread_of
+from orderflow.provider.outcomes import NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
+from orderflow.provider.protocol import TokenSource
+from orderflow.provider.wire import read, write
 from orderflow.providers.connect import wire
-from orderflow.providers.connect.tokens import Tokens
-from orderflow.records import Declined, Happened, NotExecuted, Nothing, Order, Outcome, Seen, Unread
-from orderflow.wirekit import read, write
+from orderflow.providers.connect.tokens import OAuth2Client
 
 _PROOF = "fulfilled"  # the lifecycle's reading
 _TYPE_NAME = re.compile(r"[A-Za-z_][\w.$]{,79}\Z")
@@ -21,7 +22,7 @@ _TYPE_NAME = re.compile(r"[A-Za-z_][\w.$]{,79}\Z")
 class Adapter:
     """Connect over one HTTP client. ``api`` is the apiServer's base URL (``.../capi``)."""
 
-    def __init__(self, client: HttpClient, api: str, tokens: Tokens, users: TokenSource | None, fulfilled: tuple[str, ...]) -> None:
+    def __init__(self, client: HttpClient, api: str, tokens: OAuth2Client, users: TokenSource | None, fulfilled: tuple[str, ...]) -> None:
         self._client = client
         self._api = api
         self._tokens = tokens
@@ -38,7 +39,7 @@ class Adapter:
 
         def accept(whole: Answer) -> Outcome:
             registered = read(wire.RegisterAnswer, whole.json())
-            return Happened("order_registered", provider_id=registered.order_id)
+            return Succeeded("order_registered", provider_id=registered.order_id)
 
         return _outcome(answer, accept)
 
@@ -51,9 +52,9 @@ class Adapter:
         def accept(whole: Answer) -> Outcome:
             fulfilled = read(wire.FulfillmentAnswer, whole.json())
             if fulfilled.fulfillment_status == wire.ApiStatus.OK:
-                return Happened("fulfillment_accepted", provider_id=fulfilled.order_id)
+                return Succeeded("fulfillment_accepted", provider_id=fulfilled.order_id)
             if fulfilled.fulfillment_status == wire.ApiStatus.ERROR:
-                return Declined("200 with fulfillmentStatus ERROR")
+                return Rejected("200 with fulfillmentStatus ERROR")
             raise MalformedAnswer("fulfillmentStatus: neither OK nor ERROR")
 
         return _outcome(answer, accept)
@@ -70,7 +71,7 @@ class Adapter:
             known = {"is_new_user": assigned.is_new_user, "is_password_set": assigned.is_password_set}
             data = {"assigned_user_id": assigned.unique_user_id, **known}
             note = ", ".join(f"{name}: {value}" for name, value in known.items() if value is not None)
-            return Happened("assigned", data, assigned.order_id, note)
+            return Succeeded("assigned", data, assigned.order_id, note)
 
         return _outcome(answer, accept)
 
@@ -81,34 +82,34 @@ class Adapter:
         def accept(whole: Answer) -> Outcome:
             hits = read(wire.OrdersAnswer, whole.json()).orders
             if not hits:
-                return Nothing("no order has our externalOrderId")
+                return NoResult("no order has our externalOrderId")
             if len(hits) > 1:
-                return Declined(f"{len(hits)} orders have our externalOrderId; a person must choose")
-            return Happened("registration_found", provider_id=hits[0].order_id)
+                return Rejected(f"{len(hits)} orders have our externalOrderId; a person must choose")
+            return Succeeded("registration_found", provider_id=hits[0].order_id)
 
         return _outcome(answer, accept)
 
-    async def read(self, order: Order) -> Seen | Unread:
+    async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
         """List order status, client mode (A4): one element in practice, which must be ours."""
         answer = await self._as_client("GET", f"/v1/client/order/status/{order.provider_id}", None)
         if isinstance(answer, NotExecuted):
-            return Unread(answer.why, answer.retry_after, answer.throttled, answer.unreachable, answer.denied)
-        if isinstance(answer, Declined):
-            return Unread(answer.why)
+            return ReadFailed(answer.why, answer.retry_after, answer.signal)
+        if isinstance(answer, Rejected):
+            return ReadFailed(answer.why)
         whole = unread_of(answer)
-        if isinstance(whole, Unread):
+        if isinstance(whole, ReadFailed):
             return whole
         try:
             orders = read(wire.OrdersAnswer, whole.json()).orders
         except MalformedAnswer as error:
-            return Unread(str(error))
+            return ReadFailed(str(error))
         if not orders:
-            return Unread("no order in the answer")
+            return ReadFailed("no order in the answer")
         found = next((one for one in orders if one.order_id == order.provider_id), orders[0])
         if not found.order_status:
-            return Unread("no orderStatus in the answer")
+            return ReadFailed("no orderStatus in the answer")
         note = _access_note(order) if found.order_status in self._fulfilled else ""
-        return Seen(self._reading(found.order_status), mismatch=_mismatch(found, order), note=note)
+        return StatusRead(self._reading(found.order_status), mismatch=_mismatch(found, order), note=note)
 
     def _reading(self, word: str) -> str:
         """The lifecycle's name for Connect's word. Our name for proof, spoken by Connect, proves nothing unless configured."""
@@ -120,7 +121,7 @@ class Adapter:
         """Close the HTTP client."""
         await self._client.aclose()
 
-    async def _as_client(self, method: str, path: str, body: object) -> Answer | NeverSent | Cut | NotExecuted | Declined:
+    async def _as_client(self, method: str, path: str, body: object) -> Answer | NeverSent | Cut | NotExecuted | Rejected:
         for last in (False, True):
             token = await self._tokens.token()
             if isinstance(token, NotExecuted):
@@ -131,18 +132,18 @@ class Adapter:
             self._tokens.forget(token)  # expired or revoked: one fresh token, one more try
         raise AssertionError("unreachable")
 
-    async def _as_user(self, order: Order, path: str, body: object) -> Answer | NeverSent | Cut | NotExecuted | Declined:
+    async def _as_user(self, order: Order, path: str, body: object) -> Answer | NeverSent | Cut | NotExecuted | Rejected:
         try:
             token = await self._users.token(order.id) if self._users is not None else None
         except Exception as error:  # noqa: BLE001  the host's code may raise anything, and nothing was sent
-            return NotExecuted(f"the host's TokenSource raised {type(error).__name__}", uncalled=True)
+            return NotExecuted(f"the host's TokenSource raised {type(error).__name__}", signal=Signal.NOT_CALLED)
         if not token:
-            return Declined("the host has no token of the user any more", uncalled=True)
+            return Rejected("the host has no token of the user any more", signal=Signal.NOT_CALLED)
         if not sendable(token):
-            return NotExecuted("the host's token of the user is not plain ASCII", uncalled=True)
+            return NotExecuted("the host's token of the user is not plain ASCII", signal=Signal.NOT_CALLED)
         answer = await self._send("POST", path, token, body)
         if isinstance(answer, Answer) and answer.status == 401:
-            return NotExecuted("401 from the provider")  # not ``denied``: says nothing of our own credentials
+            return NotExecuted("401 from the provider")  # not ``unauthorized``: says nothing of our own credentials
         return answer
 
     async def _send(self, method: str, path: str, token: str, body: object) -> Answer | NeverSent | Cut:
@@ -166,12 +167,12 @@ def _request(order: Order) -> Mapping[str, object]:
     return request
 
 
-def _outcome(answer: Answer | NeverSent | Cut | NotExecuted | Declined, accept: Callable[[Answer], Outcome]) -> Outcome:
-    if isinstance(answer, NotExecuted | Declined):
+def _outcome(answer: Answer | NeverSent | Cut | NotExecuted | Rejected, accept: Callable[[Answer], Outcome]) -> Outcome:
+    if isinstance(answer, NotExecuted | Rejected):
         return answer
     outcome = outcome_of(answer, accept)
-    if isinstance(outcome, Declined) and isinstance(answer, Answer):
-        return Declined(outcome.why + _exception_type(answer))
+    if isinstance(outcome, Rejected) and isinstance(answer, Answer):
+        return Rejected(outcome.why + _exception_type(answer))
     return outcome
 
 

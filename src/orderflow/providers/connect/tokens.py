@@ -13,17 +13,17 @@ from typing import Literal
 from urllib.parse import urlencode
 
 from orderflow.errors import MalformedAnswer
-from orderflow.exchange import Answer, HttpClient, exchange, retry_after
+from orderflow.provider.http import Answer, HttpClient, exchange, retry_after
+from orderflow.provider.outcomes import NotExecuted, Signal
+from orderflow.provider.wire import read
 from orderflow.providers.connect.wire import TokenAnswer
-from orderflow.records import NotExecuted
-from orderflow.wirekit import read
 
 CredentialsIn = Literal["basic", "body", "query"]
 _DEFAULT_LIFE = 12 * 3600.0  # A10
 _EARLY = 0.1  # refresh when this share of the life is left, so that no call starts with a token about to end
 
 
-class Tokens:
+class OAuth2Client:
     """Client credentials against ``<login>/oauth/token``. Integrations differ in where they put them; all three are taken (C1, C2, C4)."""
 
     def __init__(
@@ -83,12 +83,13 @@ class Tokens:
         content = urlencode(form).encode()
         answer = await exchange(self._client, "POST", self._url, headers=headers, content=content, params=params)
         if not isinstance(answer, Answer):
-            return NotExecuted(f"no token: {answer.why}", unreachable=True)
+            return NotExecuted(f"no token: {answer.why}", signal=Signal.UNREACHABLE)
         if answer.status == 429:
-            return NotExecuted("no token: 429 from the login server", retry_after(answer), throttled=True)
+            return NotExecuted("no token: 429 from the login server", retry_after(answer), Signal.THROTTLED)
         if answer.status != 200:
-            denied = answer.status in (400, 401, 403)  # OAuth says so in several ways
-            return NotExecuted(f"no token: {answer.status} from the login server", unreachable=answer.status >= 500, denied=denied)
+            refused = answer.status in (400, 401, 403)  # OAuth refuses credentials in several ways
+            signal = Signal.UNAUTHORIZED if refused else Signal.UNREACHABLE if answer.status >= 500 else Signal.NONE
+            return NotExecuted(f"no token: {answer.status} from the login server", signal=signal)
         try:
             granted = read(TokenAnswer, answer.json())
         except MalformedAnswer as error:

@@ -11,13 +11,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orderflow.errors import InvalidInput, MalformedAnswer
+from orderflow.provider.wire import read_input, write
 from orderflow.providers.ccv import wire
 from orderflow.providers.ccv.simulator.orders import SimOrder
 from orderflow.providers.ccv.simulator.rules import body_of, check_strangers, content, packages, refused, with_packages
-from orderflow.simkit import mark_executed
-from orderflow.simkit.guard import ROOT
-from orderflow.simkit.scenario import TAGS
-from orderflow.wirekit import read_input, write
+from orderflow.simulators import mark_executed
+from orderflow.simulators.guard import ROOT
+from orderflow.simulators.scenario import TAGS
 
 if TYPE_CHECKING:
     from orderflow.providers.ccv.simulator.ccv import CcvSimulator
@@ -46,9 +46,9 @@ class Api:
             ("GET", wire.SUBMIT + "/{order_id:path}/status", self._status),
         ]
         prefix = self._sim.prefix.rstrip("/")
-        return [Route(prefix + path, self._door(endpoint), methods=[method]) for method, path, endpoint in calls]
+        return [Route(prefix + path, self._inbox(endpoint), methods=[method]) for method, path, endpoint in calls]
 
-    def _door(self, endpoint: Endpoint) -> Endpoint:
+    def _inbox(self, endpoint: Endpoint) -> Endpoint:
         """The way into every call: who is asking, and whether the body is what the page asks for."""
 
         async def enter(request: Request) -> Response:

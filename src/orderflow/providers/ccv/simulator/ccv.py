@@ -15,7 +15,7 @@ from orderflow.providers.ccv.simulator.orders import OrderBook, SimOrder
 from orderflow.providers.ccv.simulator.plans import MAGIC, Move, known
 from orderflow.providers.ccv.simulator.rules import basic_or_bearer, refused
 from orderflow.providers.ccv.simulator.switches import CcvSwitches
-from orderflow.simkit import Operation, OrderView, SimClock, Simulator
+from orderflow.simulators import Operation, OrderView, SimClock, Simulator
 
 
 class CcvSimulator(CcvSwitches, Simulator):

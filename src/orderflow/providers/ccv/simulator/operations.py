@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from orderflow.provider.schemas import schema_of
 from orderflow.providers.ccv import wire
 from orderflow.providers.ccv.wire import ORDER_STATUSES
-from orderflow.providers.schemas import schema_of
-from orderflow.simkit import Answer, Operation
-from orderflow.simkit.operations import Evidence
+from orderflow.simulators import Answer, Operation
+from orderflow.simulators.operations import Evidence
 
 SCHEMES: Final[dict[str, dict[str, Any]]] = {
     "key": {"type": "http", "description": "Assumed: no page says how a caller is known; CCV P1 by analogy has the key as user name."}

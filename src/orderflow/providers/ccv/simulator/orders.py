@@ -13,7 +13,7 @@ from orderflow.providers.ccv import wire
 from orderflow.providers.ccv.simulator.moves import ENDS, MOVES, ROWS, legal, must_be_legal
 from orderflow.providers.ccv.simulator.plans import Move, Plan, known, plan, tags_of, usual
 from orderflow.providers.ccv.wire import OrderStatus as S
-from orderflow.simkit.views import OrderView, flow
+from orderflow.simulators.views import OrderView, flow
 
 if TYPE_CHECKING:
     from orderflow.providers.ccv.simulator.ccv import CcvSimulator
@@ -179,8 +179,8 @@ class OrderBook:
                 return url in allowed
             case "prefix":
                 return any(url.startswith(entry) for entry in allowed)
-        hosts = {urlsplit(entry).hostname or entry for entry in allowed}
-        return urlsplit(url).hostname in hosts
+        listeners = {urlsplit(entry).hostname or entry for entry in allowed}
+        return urlsplit(url).hostname in listeners
 
     # ---------------------------------------------------------------- how it is shown
 

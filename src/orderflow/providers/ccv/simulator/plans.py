@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 from orderflow.providers.ccv.simulator.moves import WAYS
 from orderflow.providers.ccv.simulator.switches import CcvSwitches, IdShape
 from orderflow.providers.ccv.wire import OrderStatus as S
-from orderflow.simkit import Magic
+from orderflow.simulators import Magic
 
 Move = tuple[float, str]
 ON_HOLD: Final = "OnHold"

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from orderflow.errors import InvalidInput
+from orderflow.provider.wire import loads, write
 from orderflow.providers.ccv import wire
 from orderflow.providers.ccv.simulator.switches import CcvSwitches
-from orderflow.wirekit import loads, write
 
 _SPELLINGS: Final[Mapping[str, Mapping[str, str]]] = {
     "": {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from orderflow.simkit.switches import Switch, Switchboard
+from orderflow.simulators.switches import Switch, Switchboard
 
 IdShape = Literal["orderId", "id", "reference", "bare", "location", "missing"]
 ErrorBody = Literal["json", "text", "html", "empty"]
@@ -89,7 +89,7 @@ class CcvSwitches(Switchboard):
         Switch("empty_filter_notifies_all", "A notificationUrl without notifyOnStatus: all statuses or none?", "CCV D1 is silent"),
         Switch("notify_creation", "Is becoming Processing a change that is announced?", "CCV D1 is silent"),
         Switch("allow_list", "What was told to CCV so that it lets calls out; null: everything. Others are lost silently.", "CCV D1"),
-        Switch("allow_list_match", "Is the allow-list of URLs, of prefixes, or of hosts?", "CCV D1 is silent"),
+        Switch("allow_list_match", "Is the allow-list of URLs, of prefixes, or of listeners?", "CCV D1 is silent"),
         Switch("patience_seconds", "Real seconds CCV waits for a notification to be answered.", "CCV D1 is silent"),
         Switch(
             "step_seconds", "Seconds between two statuses of a life that is not scripted.", "no page: nothing has a documented duration"

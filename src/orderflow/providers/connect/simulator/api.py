@@ -14,19 +14,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orderflow.errors import InvalidInput, MalformedAnswer
+from orderflow.provider.wire import loads, read_input
 from orderflow.providers.connect.simulator.magic import mail_tags
 from orderflow.providers.connect.simulator.orders import BY_API, NOTHING_TO_PAY, Outcome, SimulatedOrder
-from orderflow.providers.connect.wire import (
-    ApiStatus,
-    AssignRequest,
-    CallbackStatus,
-    FulfillmentRequest,
-    OrderRequest,
-    SearchRequest,
-)
-from orderflow.simkit import mark_executed
-from orderflow.simkit.scenario import TAGS
-from orderflow.wirekit import loads, read_input
+from orderflow.providers.connect.wire import ApiStatus, AssignRequest, CallbackStatus, FulfillmentRequest, OrderRequest, SearchRequest
+from orderflow.simulators import mark_executed
+from orderflow.simulators.scenario import TAGS
 
 if TYPE_CHECKING:
     from orderflow.providers.connect.simulator.connect import ConnectSimulator

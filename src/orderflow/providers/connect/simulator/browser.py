@@ -14,9 +14,9 @@ from starlette.routing import Route
 
 from orderflow.providers.connect.simulator.orders import NOT_BY_URL, SimulatedOrder
 from orderflow.providers.connect.wire import ReturnStatus, is_absolute
-from orderflow.simkit import mark_executed
-from orderflow.simkit.guard import ROOT
-from orderflow.simkit.markup import el, headers, page
+from orderflow.simulators import mark_executed
+from orderflow.simulators.guard import ROOT
+from orderflow.simulators.markup import el, headers, page
 
 if TYPE_CHECKING:
     from orderflow.providers.connect.simulator.connect import ConnectSimulator

@@ -21,7 +21,7 @@ from orderflow.providers.connect.simulator.orders import OrderBook, SimulatedOrd
 from orderflow.providers.connect.simulator.switches import ConnectSwitches
 from orderflow.providers.connect.simulator.tokens import Tokens
 from orderflow.providers.connect.wire import CallbackStatus
-from orderflow.simkit import Operation, OrderView, SimClock, Simulator
+from orderflow.simulators import Operation, OrderView, SimClock, Simulator
 
 
 @define

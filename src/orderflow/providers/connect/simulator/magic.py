@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from orderflow.providers.connect.wire import OrderRequest
-from orderflow.simkit import Magic
+from orderflow.simulators import Magic
 
 NEW_WORD: Final = "inTransfer"
 """Made up: an orderStatus that no page shows."""

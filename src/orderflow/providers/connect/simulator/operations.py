@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from orderflow.provider.schemas import schema_of
 from orderflow.providers.connect import wire
 from orderflow.providers.connect.wire import ApiStatus
-from orderflow.providers.schemas import schema_of
-from orderflow.simkit import Answer, Operation
+from orderflow.simulators import Answer, Operation
 
 Json = dict[str, Any]
 

@@ -9,7 +9,7 @@ from attrs import Attribute, define, evolve, field, frozen
 
 from orderflow.providers.connect.simulator.magic import fields_of, tags_of
 from orderflow.providers.connect.wire import OrderRequest
-from orderflow.simkit.views import OrderView, flow
+from orderflow.simulators.views import OrderView, flow
 
 if TYPE_CHECKING:
     from orderflow.providers.connect.simulator.connect import ConnectSimulator

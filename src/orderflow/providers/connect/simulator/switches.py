@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from orderflow.simkit.switches import Switch, Switchboard
+from orderflow.simulators.switches import Switch, Switchboard
 
 
 class ConnectSwitches(Switchboard):

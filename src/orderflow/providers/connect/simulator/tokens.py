@@ -13,7 +13,7 @@ from attrs import frozen
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from orderflow.simkit import mark_executed
+from orderflow.simulators import mark_executed
 
 if TYPE_CHECKING:
     from orderflow.providers.connect.simulator.connect import ConnectSimulator
@@ -39,7 +39,7 @@ class Tokens:
     def __init__(self, sim: ConnectSimulator, client_id: str, client_secret: str) -> None:
         self.client_id = client_id
         self._sim = sim
-        self._client_secret = client_secret
+        self.client_secret = client_secret
         self._tokens: dict[str, Token] = {}
         self._issued = 0
 
@@ -66,7 +66,7 @@ class Tokens:
         form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
         offered = self._offered(request, form)
         magic = next((name for name, _ in offered if name in {SHORT, REVOKED}), None)
-        known = any(_same(name, self.client_id) and _same(secret, self._client_secret) for name, secret in offered)
+        known = any(_same(name, self.client_id) and _same(secret, self.client_secret) for name, secret in offered)
         if not (magic or known):
             return JSONResponse({"error": "invalid_client"}, 401)
         if {**request.query_params, **form}.get("grant_type") != "client_credentials":

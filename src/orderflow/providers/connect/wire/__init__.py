@@ -27,15 +27,7 @@ from orderflow.providers.connect.wire.calls import (
     SearchRequest,
     TokenAnswer,
 )
-from orderflow.providers.connect.wire.order import (
-    OrderLine,
-    OrderRequest,
-    PaymentInfo,
-    Person,
-    RegisterAnswer,
-    StartInfo,
-    order_request,
-)
+from orderflow.providers.connect.wire.order import OrderLine, OrderRequest, PaymentInfo, Person, RegisterAnswer, StartInfo, order_request
 from orderflow.providers.connect.wire.values import (
     CREDENTIAL_MAX,
     EXTERNAL_ORDER_ID_MAX,

@@ -8,6 +8,7 @@ from typing import Self
 
 from attrs import field, frozen
 
+from orderflow.provider.wire import spelled
 from orderflow.providers.connect.wire.values import (
     CREDENTIAL_MAX,
     ApiStatus,
@@ -21,7 +22,6 @@ from orderflow.providers.connect.wire.values import (
     whole,
     whole_or_none,
 )
-from orderflow.wirekit import spelled
 
 # ---------------------------------------------------------------- token (Connect A10, A3)
 

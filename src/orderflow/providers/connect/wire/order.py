@@ -7,6 +7,7 @@ from typing import Final, Self
 
 from attrs import field, frozen
 
+from orderflow.provider.wire import read_input
 from orderflow.providers.connect.wire.values import (
     LINE_NEEDS,
     OrderId,
@@ -17,7 +18,6 @@ from orderflow.providers.connect.wire.values import (
     checked,
     digits,
 )
-from orderflow.wirekit import read_input
 
 
 @frozen(repr=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 from orderflow.errors import InvalidInput
-from orderflow.wirekit import read_input, write
+from orderflow.provider.wire import read_input, write
 
 T = TypeVar("T")
 

@@ -1,0 +1,310 @@
+"""The records and enums that users see: orders, journal rows, decisions, events. No behaviour lives here.
+
+All times are epoch seconds (float), all durations seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING
+
+from attrs import define, field, frozen
+
+if TYPE_CHECKING:
+    from attrs import frozen as record
+else:
+    # Frozen for the type checker alone: these are made anew for each event, and to make a truly frozen one costs four times as much.
+    record = partial(define, unsafe_hash=True)
+
+
+class Origin(StrEnum):
+    """Who says that something happened. It belongs to the event, and decides what the event may prove."""
+
+    COMMAND = "command"  # our caller
+    REPLY = "reply"  # the provider's authenticated answer to our own call
+    OBSERVATION = "observation"  # an authenticated status read
+    CLAIM = "claim"  # a redirect, callback or notification: anyone could have sent it
+    CLOCK = "clock"  # a deadline of ours
+    OPERATOR = "operator"  # a person, audited
+
+
+class Cause(StrEnum):
+    """Who made the transition happen in the world, as far as the documents say."""
+
+    CUSTOMER = "customer"
+    PROVIDER = "provider"
+    EMPLOYEE = "employee"
+    US = "us"
+    CLOCK = "clock"
+
+
+class Strength(StrEnum):
+    """How sure an edge is: stated by the provider, concluded from its text, or our assumption."""
+
+    DOCUMENTED = "documented"
+    INFERRED = "inferred"
+    ASSUMED = "assumed"
+
+
+class StepKind(StrEnum):
+    """What a journal row is."""
+
+    STEP = "step"  # an edge, decided from an event
+    INFERRED = "inferred"  # an edge passed on the only way to what was observed; not itself seen
+    JUMP = "jump"  # an observation several edges ahead, by more than one possible way
+    OVERRIDE = "override"  # an operator's move outside the table
+    REDACTION = "redaction"  # no move: an operator had the personal data removed
+
+
+class Reason(StrEnum):
+    """Why an event was refused or ignored."""
+
+    NOT_LEGAL_HERE = "not legal here"
+    GUARD_FAILED = "guard failed"
+    WRONG_ORIGIN = "wrong origin"
+    ANOMALY = "anomaly"  # the provider's word contradicts the lifecycle
+    UNKNOWN_STATUS = "unknown status"  # the provider's word is outside the vocabulary
+    NOT_OURS = "not ours"  # a reply or read that names another order
+    NO_NEWS = "no news"
+    LATE = "late"
+    EARLY = "early"
+    DUPLICATE = "duplicate"
+    STALE = "stale"
+
+
+FLAGGING_REASONS = frozenset({Reason.ANOMALY, Reason.UNKNOWN_STATUS, Reason.NOT_OURS})
+"""Reasons that flag an order until its next transition: a person should look."""
+
+
+@frozen
+class Evidence:
+    """What an edge rests on: how sure, and the page (tags as in the provider's dossier)."""
+
+    strength: Strength
+    page: str
+
+
+@frozen
+class Effect:
+    """A named intention towards the outside. ``kind`` names its replies: ``<kind>_refused``,
+    ``<kind>_undelivered`` and, for a once-effect, ``<kind>_answer_lost``; empty: it reports only success."""
+
+    name: str
+    kind: str
+    once: bool
+
+
+@frozen
+class Event:
+    """Something that happened or is wanted. ``data`` is merged into the order's data if it is applied;
+    ``provider_id`` is the provider's id of the order that a reply speaks of, where it names one."""
+
+    name: str
+    origin: Origin
+    data: Mapping[str, object] = field(factory=dict, repr=False)
+    provider_id: str | None = None
+    note: str = ""  # kept in the journal: who did it and why, for operator events
+
+
+@frozen
+class Observation:
+    """The provider's status word from an authenticated read that started at ``version``.
+    ``mismatch`` names a field of the answer that is not our order's (``""``: none)."""
+
+    status: str
+    version: int
+    data: Mapping[str, object] = field(factory=dict, repr=False)
+    mismatch: str = ""
+    note: str = ""  # kept in the journal if the order moves
+
+
+@frozen
+class Snapshot:
+    """An order at one version: state, facts (readable by guards), data (opaque to them)."""
+
+    state: str
+    facts: Mapping[str, bool | str]
+    data: Mapping[str, object] = field(repr=False)  # holds personal data
+    version: int
+
+
+@frozen
+class Step:
+    """One move: a journal row and a version."""
+
+    event: str
+    origin: Origin
+    source: str
+    target: str
+    kind: StepKind
+    effects: tuple[Effect, ...] = ()
+    note: str = ""
+
+
+@frozen
+class Applied:
+    """The order moves: 1..n steps, then stands at ``snapshot``."""
+
+    steps: tuple[Step, ...]
+    snapshot: Snapshot
+
+
+@frozen
+class Ignored:
+    """The event was understood and changes nothing."""
+
+    reason: Reason
+    state: str
+    detail: str = ""
+
+
+@frozen
+class Refused:
+    """The event may not happen now; ``legal`` are the commands and operator events that may."""
+
+    reason: Reason
+    state: str
+    detail: str = ""
+    legal: tuple[str, ...] = ()
+
+
+Decision = Applied | Ignored | Refused
+
+
+PROVIDER_ID = "provider_id"
+"""The key in an order's data under which the provider's id of the order stands."""
+
+
+REDACTED = "redacted"
+"""The key in the data of a redacted order: nothing personal is written to it any more. One redacted before this key existed lacks it."""
+
+
+NOTIFY_LISTENER = "notify_listener"
+"""The effect by which the host is told of an entered state; owed by the engine, not declared by lifecycles."""
+
+
+@record
+class Order:
+    """An order as it stands. ``key`` is the caller's idempotency key, ``entered_at`` when it entered its state."""
+
+    id: str
+    provider: str
+    key: str
+    snapshot: Snapshot
+    created_at: float
+    entered_at: float
+    flagged: bool = False  # the provider said something since the last transition that a person should look at
+
+    @property
+    def state(self) -> str:
+        """The state it is in."""
+        return self.snapshot.state
+
+    @property
+    def version(self) -> int:
+        """How many steps it has taken."""
+        return self.snapshot.version
+
+    @property
+    def provider_id(self) -> str | None:
+        """The provider's id of this order, once known."""
+        found = self.snapshot.data.get(PROVIDER_ID)
+        return str(found) if found is not None else None
+
+
+@record
+class JournalRow:
+    """One step of an order's path."""
+
+    order_id: str
+    version: int
+    event: str
+    origin: Origin
+    source: str
+    target: str
+    kind: str  # vocabulary.Kind
+    at: float
+    note: str = ""
+
+
+@frozen
+class RefusalRow:
+    """What was ignored or refused: one row per (order, event, state, reason), counted."""
+
+    order_id: str
+    event: str
+    origin: Origin
+    state: str
+    reason: Reason
+    detail: str
+    version: int  # the order's when it last happened
+    count: int
+    first_at: float
+    last_at: float
+
+
+@frozen
+class EffectKey:
+    """The idempotency key of an effect: order, version, n."""
+
+    order_id: str
+    version: int
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.order_id}:{self.version}:{self.n}"
+
+
+@frozen
+class PendingEffect:
+    """An effect that is still owed. ``in_flight``: an attempt was begun and has no answer yet; ``run_at`` is then when its lease
+    ends, else when it is due. ``why``: how the last attempt ended."""
+
+    key: EffectKey
+    name: str
+    entered_state: str  # of a notification: the state that the order entered
+    attempt: int
+    in_flight: bool
+    run_at: float
+    why: str
+
+
+@frozen
+class Pending:
+    """What is still to come for an order."""
+
+    effects: tuple[PendingEffect, ...]
+    read_at: float | None  # when it is read next; None: no read is planned
+    deadlines: tuple[tuple[str, float], ...]  # each event and when it comes, the soonest first
+
+
+@frozen
+class OrderHistory:
+    """All that is told of an order: what retention exports."""
+
+    order: Order
+    journal: tuple[JournalRow, ...]
+    refusals: tuple[RefusalRow, ...]
+
+
+@frozen
+class Listener:
+    """A state that some process wants to be told of, or wanted; ``owed``: how many pending_notifications are not carried out yet."""
+
+    provider: str
+    state: str
+    owed: int
+
+
+@frozen
+class StateEntered:
+    """What the host is told when an order enters a state: at least once, with a stable ``key``."""
+
+    key: str
+    order: Order
+    state: str
+    version: int
+    provisional: bool  # proof may still overrule this end
+    inferred: bool  # passed on the way to what was observed, or reached by a jump

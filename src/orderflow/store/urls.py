@@ -1,0 +1,41 @@
+"""Where orders are kept. ``store_at`` picks the store that a database URL names."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from orderflow.errors import ConfigurationError
+from orderflow.store.ports import Store
+from orderflow.store.sqlite.store import SqliteStore
+
+
+def parse_database_url(url: str) -> tuple[str, str]:
+    """What a database URL names: ``("sqlite", path)`` or ``("postgresql", url)``.
+
+    Raises:
+        ConfigurationError: no database that orderflow knows, or its driver is not installed.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite" and len(rest) > 1 and rest.startswith("/"):
+        return "sqlite", rest[1:]
+    if scheme in ("postgresql", "postgres") and rest:
+        if find_spec("asyncpg") is None:
+            raise ConfigurationError(f"db: {scheme}:// needs asyncpg: pip install 'orderflow[postgres]'")
+        return "postgresql", url
+    raise ConfigurationError("db: want sqlite:///relative.db, sqlite:////absolute.db or postgresql://host/database")
+
+
+def make_store(url: str, *, create: bool = True) -> Store:
+    """The store of a database URL: ``sqlite:///orders.db`` (relative), ``sqlite:////var/lib/orders.db`` (absolute) or
+    ``postgresql://user:password@host/database`` (extra ``postgres``). Without ``create`` its tables must be there.
+
+    Raises:
+        ConfigurationError: the URL names no database that orderflow knows, or its driver is not installed.
+    """
+    scheme, where = parse_database_url(url)
+    if scheme == "sqlite":
+        return SqliteStore(Path(where), create=create)
+    from orderflow.store.postgres.store import PostgresStore  # noqa: PLC0415 - needs the extra
+
+    return PostgresStore(where, create=create)

@@ -1,0 +1,72 @@
+"""The service whose workers test_chaos.py kills: `orderflow work chaos_app:flow`. Its next steps are taken when it is told, as a host's
+would be: on "registered" the order is completed, on "fulfilling" the customer goes and pays. No test lives here.
+"""
+
+from __future__ import annotations
+
+import os
+
+import httpx
+from attrs import evolve
+from tests.kit.world import CCV_FAST, CCV_KEY, CONNECT_FAST, CONNECT_ID, CONNECT_SECRET, LINK_KEYS
+
+from orderflow.app import Orderflow
+from orderflow.model import StateEntered
+from orderflow.provider.protocol import Provider
+from orderflow.provider.timing import Timing
+from orderflow.providers.ccv import Ccv
+from orderflow.providers.ccv.wire import PREFIX
+from orderflow.providers.connect import Connect
+from orderflow.providers.connect.simulator import FULFILLED
+
+LEASE = 3.0  # seconds of silence before another worker takes over
+
+
+def _timing(fast: Timing) -> Timing:
+    far = dict.fromkeys(fast.durations, 900.0)  # the machine may be slow: no deadline is to end an order that only waits for it
+    return evolve(fast, durations=far, poll_first=0.3, poll_cap=3.0, poll_interval=0.1, retry_attempts=12, retry_cap=2.0, lease=LEASE)
+
+
+def build(db: str, connect: str, ccv: str, shop: str, *, dispatch: str, worker: bool) -> Orderflow:
+    """The service on these addresses."""
+    providers: list[Provider] = [
+        Connect(
+            f"{connect}/capi",
+            f"{connect}/user",
+            CONNECT_ID,
+            CONNECT_SECRET,
+            fulfilled_literals=[FULFILLED],
+            return_pages=[f"{shop}/thanks"],
+            timing=_timing(CONNECT_FAST),
+            timeout=2.0,
+        ),
+        Ccv(ccv + PREFIX, CCV_KEY, timing=_timing(CCV_FAST), allow_http=True, timeout=2.0),
+    ]
+    flow = Orderflow(
+        db, providers, public_url=f"{shop}/orders", signing_keys=LINK_KEYS, dispatch=dispatch, worker=worker, fetch_interval=0.2
+    )
+
+    async def complete(told: StateEntered) -> None:
+        if told.order.snapshot.facts["by_sms"] or told.order.snapshot.facts["url_allowed"] is False:
+            await flow.send(told.order.id, "complete_by_api", key=told.key)
+        else:
+            await flow.send(told.order.id, "complete_by_url", key=told.key, return_url=f"{shop}/thanks")
+
+    async def pay(told: StateEntered) -> None:
+        order = await flow.order(told.order.id)
+        if order.state == "fulfilling" and order.snapshot.facts["way"] == "url":
+            async with httpx.AsyncClient(follow_redirects=True, trust_env=False, timeout=5.0) as browser:
+                page = await browser.get(await flow.customer_url(order.id))
+                if "/pay/" in page.url.path:
+                    await browser.post(str(page.url), data={"action": "pay"})
+
+    if worker:
+        flow.on_entered("connect", "registered", complete)
+        flow.on_entered("connect", "fulfilling", pay)
+    return flow
+
+
+def flow() -> Orderflow:
+    """For the worker processes: the addresses come from the test, by the environment."""
+    db, connect, ccv, shop, dispatch = os.environ["CHAOS"].split("|")
+    return build(db, connect, ccv, shop, dispatch=dispatch, worker=True)

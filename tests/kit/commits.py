@@ -1,0 +1,71 @@
+"""Orders, judges and commits to try a store with. Nothing here knows a lifecycle: a store does not either."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from attrs import evolve
+
+from orderflow.model import Applied, Decision, Ignored, JournalRow, Order, Origin, Reason, RefusalRow, Refused, Snapshot, Step, StepKind
+from orderflow.store.ports import Store
+from orderflow.store.records import Commit, Decider, OwedEffect, PollPlan, WorkerScope
+
+NOW = 1_000_000.0
+LEASE = 60.0
+SCOPE = WorkerScope({"toy": LEASE}, frozenset())
+
+Another = Callable[[], Awaitable[Store]]
+"""The fixture that opens one more store on a test's database."""
+
+
+def new_order(name: str = "a", *, provider: str = "toy", key: str = "", data: dict[str, object] | None = None) -> Order:
+    """An order that no store knows yet."""
+    snapshot = Snapshot("drafted", {"paid": False}, data or {}, 0)
+    return Order(f"{provider}-{name}", provider, key or f"key-{name}", snapshot, NOW, NOW)
+
+
+def move(
+    *targets: str,
+    at: float = NOW,
+    effects: Iterable[str] = (),
+    entered_state: str = "",
+    facts: dict[str, bool | str] | None = None,
+    data: dict[str, object] | None = None,
+    poll: PollPlan | None = None,
+    **more: Any,
+) -> Decider:
+    """Judges that the order takes these steps; the effects are owed by the last of them."""
+
+    def judge(order: Order) -> Commit:
+        sources = (order.state, *targets[:-1])
+        steps = tuple(Step("moved", Origin.REPLY, *pair, StepKind.STEP) for pair in zip(sources, targets, strict=True))
+        version = order.version + len(steps)
+        kept = order.snapshot  # what does not change is the same object, as ``decide`` has it
+        facts_now = {**kept.facts, **facts} if facts else kept.facts
+        snapshot = Snapshot(targets[-1], facts_now, {**kept.data, **data} if data else kept.data, version)
+        journal = tuple(
+            JournalRow(order.id, order.version + n, step.event, step.origin, step.source, step.target, step.kind, at)
+            for n, step in enumerate(steps, 1)
+        )
+        owed = tuple(OwedEffect(version, n, name, entered_state) for n, name in enumerate(effects))
+        return Commit(Applied(steps, snapshot), at, journal=journal, effects=owed, poll=poll, **more)
+
+    return judge
+
+
+def stay(reason: Reason = Reason.LATE, *, at: float = NOW, event: str = "knocked", recorded: bool = True, **more: Any) -> Decider:
+    """Judges that the order stays where it is."""
+
+    def judge(order: Order) -> Commit:
+        unmoved = Ignored if reason in (Reason.LATE, Reason.EARLY, Reason.STALE, Reason.NO_NEWS) else Refused
+        decision: Decision = unmoved(reason, order.state)
+        row = RefusalRow(order.id, event, Origin.CLAIM, order.state, reason, "", order.version, 1, at, at)
+        return Commit(decision, at, refusal=row if recorded else None, **more)
+
+    return judge
+
+
+def scope(*providers: str, notifiable: Iterable[tuple[str, str]] = ()) -> WorkerScope:
+    """A worker that has these providers and these listeners."""
+    return evolve(SCOPE, leases=dict.fromkeys(providers or ("toy",), LEASE), notifiable=frozenset(notifiable))

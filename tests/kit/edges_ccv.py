@@ -1,0 +1,168 @@
+"""Stories that together walk every edge of a CCV order's life. The simulated employee moves orders by hand; nothing is timed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+
+from tests.kit.stories import Book, Case, Story, world
+from tests.kit.world import ccv_at, ccv_request, ccv_sim
+
+from orderflow.providers.ccv.lifecycle import CcvLifecycle
+from orderflow.providers.ccv.simulator import CcvSimulator
+from orderflow.providers.ccv.wire import PREFIX, START_ORDER, SUBMIT
+from orderflow.simulators import Fault
+
+_CONFIGURE = f"PATCH {PREFIX}{START_ORDER}"
+_SUBMIT = f"POST {PREFIX}{SUBMIT}"
+
+Ccv = Case[CcvSimulator]
+_book = Book(CcvLifecycle.table)
+story = _book.story
+
+
+@asynccontextmanager
+async def ccv_world(where: Path, told: Story) -> AsyncIterator[Ccv]:
+    """CCV, and an order drafted."""
+    sim = ccv_sim()
+    sim.script(None)  # stays in Processing until it is moved by hand
+    async with world(where, sim, lambda base: ccv_at(base, durations=told.durations)) as case:
+        await case.create("ccv", **ccv_request())
+        yield case
+
+
+# ── ordering ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@story(
+    "submitted",
+    "drafted -submit-> configuring",
+    "configuring -order_configured-> submitting",
+    "submitting -order_submitted-> Processing",
+)
+async def _(case: Ccv) -> None:
+    await case.tell("submit")
+
+
+@story("configuration refused", "configuring -configuration_refused-> refused")
+async def _(case: Ccv) -> None:
+    case.sim.faults.arm(Fault(_CONFIGURE, "status", status=400))
+    await case.tell("submit")
+
+
+@story("configuration never gets through", "configuring -configuration_undelivered-> refused")
+async def _(case: Ccv) -> None:
+    case.sim.faults.arm(Fault(_CONFIGURE, "status", status=401, times=None))
+    await case.tell("submit")
+
+
+@story("submit refused", "submitting -submission_refused-> refused")
+async def _(case: Ccv) -> None:
+    case.sim.faults.arm(Fault(_SUBMIT, "status", status=403))
+    await case.tell("submit")
+
+
+@story("submit never gets through", "submitting -submission_undelivered-> refused")
+async def _(case: Ccv) -> None:
+    case.sim.faults.arm(Fault(_SUBMIT, "status", status=401, times=None))
+    await case.tell("submit")
+
+
+@story(
+    "submit's answer lost; CCV names the order",
+    "submitting -submission_answer_lost-> submission_in_doubt",
+    "submission_in_doubt -submission_resolved-> Processing",
+)
+async def _(case: Ccv) -> None:
+    case.sim.faults.arm(Fault(_SUBMIT, "cut_after"))
+    await case.tell("submit")
+    await case.reaches("submission_in_doubt")
+    await case.resolve("submission_resolved", order_id=case.sim.orders[0].id)
+
+
+@story("submit's answer lost; CCV knows no such order", "submission_in_doubt -submission_given_up-> abandoned")
+async def _(case: Ccv) -> None:
+    case.sim.faults.arm(Fault(_SUBMIT, "cut_before"))
+    await case.tell("submit")
+    await case.reaches("submission_in_doubt")
+    await case.resolve("submission_given_up")
+
+
+@story("submit's answer lost, then it comes", "submission_in_doubt -order_submitted-> Processing")
+async def _(case: Ccv) -> None:
+    async with case.answered_late(_SUBMIT, lost_in="submission_in_doubt"):
+        await case.tell("submit")
+
+
+@story("submit's answer lost, then it is a refusal", "submission_in_doubt -submission_refused-> refused")
+async def _(case: Ccv) -> None:
+    case.sim.faults.arm(Fault(_SUBMIT, "status", status=400))
+    async with case.answered_late(_SUBMIT, lost_in="submission_in_doubt"):
+        await case.tell("submit")
+
+
+# ── observed lives ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_BEGINNINGS = (
+    "Processing",
+    "Processing Incomplete",
+    "Processing Incomplete AwaitingPayment",
+    "Processing Incomplete Screening",
+    "Processing Incomplete New",
+    "Processing Incomplete New ErpInProgress",
+    "Processing Incomplete New FulfillmentInProgress",
+    "Processing Incomplete New FulfillmentDone",
+)
+_LIVES = (
+    "Processing Incomplete New Completed",
+    "Processing Incomplete AwaitingPayment Screening New FulfillmentInProgress FulfillmentDone Completed",
+    "Processing Incomplete AwaitingPayment New FulfillmentDone Completed",
+    "Processing Incomplete Screening New ErpInProgress Completed",
+    "Processing Incomplete New ErpInProgress FulfillmentInProgress",
+    "Processing Incomplete New ErpInProgress FulfillmentDone",
+    # closed and canceled from every open status
+    *(f"{beginning} {end}" for beginning in _BEGINNINGS for end in ("Closed", "Canceled")),
+    # failed in every open status; an employee puts it back where it was, in the end somewhere else
+    "Processing Failed Processing Incomplete Failed Incomplete AwaitingPayment Failed AwaitingPayment Screening Failed Screening"
+    " New Failed New FulfillmentInProgress Failed FulfillmentInProgress FulfillmentDone Failed FulfillmentDone Failed Completed",
+    "Processing Incomplete New ErpInProgress Failed Closed",
+    "Processing Failed Canceled",
+)
+"""Statuses in the order in which CCV shows them. Each is read before the next comes, so each pair is an edge walked."""
+
+
+def _walks(statuses: list[str]) -> tuple[str, ...]:
+    return tuple(f"{source} -seen_{_snake(target)}-> {target}" for source, target in pairwise(statuses))
+
+
+def _snake(status: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in status).lstrip("_")
+
+
+def _live(moves: list[str]) -> Callable[[Ccv], Awaitable[None]]:
+    async def play(case: Ccv) -> None:
+        await case.tell("submit")
+        await case.reaches("Processing")
+        known_as = await case.provider_id()
+        for status in moves:
+            case.sim.move(known_as, status)
+            await case.reaches(status)
+
+    return play
+
+
+for _life in _LIVES:
+    _first, *_moves = _life.split()
+    story(_life, *_walks([_first, *_moves]))(_live(_moves))
+
+
+@story("failed, and nobody recovers it", "Failed -recovery_window_closed-> Failed", recovery_window=0.1)
+async def _(case: Ccv) -> None:
+    await case.tell("submit")
+    await case.reaches("Processing")
+    case.sim.move(await case.provider_id(), "Failed")
+
+
+STORIES = tuple(_book.stories)

@@ -1,0 +1,196 @@
+"""Stories of registering a Connect order and of assigning its user; the world in which they and those of completing it play."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.kit.stories import Book, Case, Story, world
+from tests.kit.world import Users, connect_at, connect_request, connect_sim
+
+from orderflow.providers.connect import Ways
+from orderflow.providers.connect.lifecycle import ConnectLifecycle
+from orderflow.providers.connect.simulator import ConnectSimulator
+from orderflow.simulators import Fault
+
+_REGISTER = "POST /capi/v1/client/orde[r]"  # a pattern: the plain word is also the beginning of .../order/fulfillment
+_REGISTER_AS_USER = "POST /capi/v1/orde[r]"
+FULFILL = "POST /capi/v1/client/order/fulfillment"
+_ASSIGN = "POST /capi/v1/client/order/*/user"
+READ = "GET /capi/v1/client/order/status"
+NAME = "story-1"
+_PREPAID_BY_URL = {("creditcardPayex", True): Ways(url=True, api=True, source="Connect A1, A3", evidence="assumed")}
+
+Connect = Case[ConnectSimulator]
+_book = Book(ConnectLifecycle.table)
+story = _book.story
+
+
+@asynccontextmanager
+async def connect_world(where: Path, told: Story) -> AsyncIterator[Connect]:
+    """Connect, and a logged-in user for the orders in user mode."""
+    sim = connect_sim()
+    # nobody pays and nothing is fulfilled before the story says so: a read must not be faster than the answer it waits for
+    sim.script(NAME, pay_outcome="never", fulfil_never=True)
+    settings = {"tokens": Users(sim.issue_user_token("ola")), "ways": _PREPAID_BY_URL, "durations": told.durations}
+    async with world(where, sim, lambda base: connect_at(base, **settings)) as case:
+        yield case
+
+
+# ── what stories begin with ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def register(case: Connect, method: str = "invoice", *, until: str = "registered", **request: Any) -> None:
+    await case.create("connect", **connect_request(method, external_id=NAME, **request))
+    await case.tell("register")
+    if until:
+        await case.reaches(until)
+
+
+async def answer_lost(case: Connect, match: str, command: str, until: str, **arguments: object) -> None:
+    """The provider acts on the command's call, and the connection breaks before it answers."""
+    case.sim.faults.arm(Fault(match, "cut_after"))
+    await case.tell(command, **arguments)
+    await case.reaches(until)
+
+
+async def proven(case: Connect) -> None:
+    """The money has come, if any was due, and Connect fulfils the order; no browser and no callback tells."""
+    case.sim.script(NAME, fulfil_never=False)
+    case.sim.pay(await case.provider_id())
+
+
+async def _fulfilled(case: Connect) -> None:
+    """An order that needs a user, by invoice: nothing to pay."""
+    await register(case, digital=True)
+    await case.tell("complete_by_api")
+    await case.reaches("confirming")
+    await proven(case)
+    await case.reaches("fulfilled")
+
+
+_USER = {"credential": "kari@shop.example", "is_send_message": True, "override_client_id": "no.shop"}
+
+
+# ── registering ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@story("registered", "drafted -register-> registering", "registering -order_registered-> registered")
+async def _(case: Connect) -> None:
+    await register(case)
+
+
+@story("register refused", "registering -registration_refused-> refused")
+async def _(case: Connect) -> None:
+    case.sim.faults.arm(Fault(_REGISTER, "status", status=400))
+    await register(case, until="")
+
+
+@story("register never gets through", "registering -registration_undelivered-> refused")
+async def _(case: Connect) -> None:
+    case.sim.faults.arm(Fault(_REGISTER, "status", status=401, times=None))
+    await register(case, until="")
+
+
+@story(
+    "register's answer lost in user mode; a search finds the order",
+    "registering -registration_answer_lost-> registration_in_doubt [user_mode]",
+    "registration_in_doubt -registration_found-> registered",
+)
+async def _(case: Connect) -> None:
+    case.sim.faults.arm(Fault(_REGISTER_AS_USER, "cut_after"))
+    await register(case, user_mode=True, until="")
+
+
+@story(
+    "register's answer lost in client mode; a person finds the order",
+    "registering -registration_answer_lost-> registration_in_doubt [not user_mode]",
+    "registration_in_doubt -registration_resolved-> registered",
+)
+async def _(case: Connect) -> None:
+    case.sim.faults.arm(Fault(_REGISTER, "cut_after"))
+    await register(case, until="registration_in_doubt")
+    await case.resolve("registration_resolved", order_id=str(case.sim.orders[0].order_id))
+
+
+@story("register's answer lost; a person finds no order", "registration_in_doubt -registration_given_up-> abandoned")
+async def _(case: Connect) -> None:
+    case.sim.faults.arm(Fault(_REGISTER, "cut_before"))
+    await register(case, until="registration_in_doubt")
+    await case.resolve("registration_given_up")
+
+
+@story("register's answer lost, then it comes", "registration_in_doubt -order_registered-> registered")
+async def _(case: Connect) -> None:
+    async with case.answered_late(_REGISTER, lost_in="registration_in_doubt"):
+        await register(case, until="")
+
+
+@story("register's answer lost, then it is a refusal", "registration_in_doubt -registration_refused-> refused")
+async def _(case: Connect) -> None:
+    case.sim.faults.arm(Fault(_REGISTER, "status", status=400))
+    async with case.answered_late(_REGISTER, lost_in="registration_in_doubt"):
+        await register(case, until="")
+
+
+# ── assigning the user ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@story("assigned", "fulfilled -assign_user-> assigning", "assigning -assigned-> user_assigned")
+async def _(case: Connect) -> None:
+    await _fulfilled(case)
+    await case.tell("assign_user", **_USER)
+
+
+@story("assignment refused", "assigning -assignment_refused-> fulfilled", "fulfilled -assignment_given_up-> fulfilled")
+async def _(case: Connect) -> None:
+    await _fulfilled(case)
+    case.sim.faults.arm(Fault(_ASSIGN, "status", status=400))
+    await case.tell("assign_user", **_USER)
+    await case.reaches("fulfilled")
+    await case.resolve("assignment_given_up")
+
+
+@story("assignment never gets through", "assigning -assignment_undelivered-> fulfilled")
+async def _(case: Connect) -> None:
+    case.sim.faults.arm(Fault(_ASSIGN, "status", status=401, times=None))
+    await _fulfilled(case)
+    await case.tell("assign_user", **_USER)
+
+
+@story(
+    "assignment's answer lost; a person sees it done",
+    "assigning -assignment_answer_lost-> assignment_in_doubt",
+    "assignment_in_doubt -assignment_resolved-> user_assigned",
+)
+async def _(case: Connect) -> None:
+    await _fulfilled(case)
+    await answer_lost(case, _ASSIGN, "assign_user", "assignment_in_doubt", **_USER)
+    await case.resolve("assignment_resolved")
+
+
+@story("assignment's answer lost; given up", "assignment_in_doubt -assignment_given_up-> fulfilled")
+async def _(case: Connect) -> None:
+    await _fulfilled(case)
+    await answer_lost(case, _ASSIGN, "assign_user", "assignment_in_doubt", **_USER)
+    await case.resolve("assignment_given_up")
+
+
+@story("assignment's answer lost, then it comes", "assignment_in_doubt -assigned-> user_assigned")
+async def _(case: Connect) -> None:
+    await _fulfilled(case)
+    async with case.answered_late(_ASSIGN, lost_in="assignment_in_doubt"):
+        await case.tell("assign_user", **_USER)
+
+
+@story("assignment's answer lost, then it is a refusal", "assignment_in_doubt -assignment_refused-> fulfilled")
+async def _(case: Connect) -> None:
+    case.sim.faults.arm(Fault(_ASSIGN, "status", status=400))
+    await _fulfilled(case)
+    async with case.answered_late(_ASSIGN, lost_in="assignment_in_doubt"):
+        await case.tell("assign_user", **_USER)
+
+
+STORIES = tuple(_book.stories)

@@ -1,0 +1,357 @@
+"""Stories of completing a Connect order, by API or by URL, of its proof, and of its provisional ends.
+
+Methods: ``invoice`` and ``sms`` go by API, ``creditcardPayex`` by URL, so does its prepaid form in these worlds.
+"""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+from tests.kit.edges_connect import FULFILL, NAME, READ, Connect, answer_lost, proven, register
+from tests.kit.stories import Book
+from tests.kit.world import SHOP
+
+from orderflow.providers.connect.lifecycle import ConnectLifecycle
+from orderflow.simulators import Fault
+
+_SOON = 0.1
+
+_book = Book(ConnectLifecycle.table)
+story = _book.story
+
+
+# ── what stories begin with ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _sms(case: Connect, until: str = "awaiting_payment") -> None:
+    await register(case, "sms")
+    await case.tell("complete_by_api")
+    await case.reaches(until)
+
+
+async def _sms_in_doubt(case: Connect) -> None:
+    await register(case, "sms")
+    await answer_lost(case, FULFILL, "complete_by_api", "fulfillment_in_doubt")
+
+
+async def _phone_answers(case: Connect, pay_outcome: str, *, callback: str = "send") -> None:
+    """The customer pays by phone or does not; Connect tells by the callback URL that we gave it."""
+    case.sim.script(NAME, pay_outcome=pay_outcome, callback=callback)
+    asked = [json.loads(row.body) for row in case.sim.journal.rows if row.path.endswith("/fulfillment")]
+    await case.sim.sms_answered(case.sim.orders[0], asked[0]["callbackUrl"])
+
+
+async def _by_url(case: Connect, *, prepaid: bool = False) -> str:
+    """The customer is sent away to pay; answers with the URL."""
+    await register(case, "creditcardPayex", prepaid=prepaid)
+    await case.tell("complete_by_url", return_url=f"{SHOP}/thanks")
+    return await case.flow.customer_url(case.id)
+
+
+async def _back(case: Connect, url: str, *words: str) -> None:
+    """A browser comes to our returnUrl, once for each word; nothing stands behind it. ``""`` says nothing."""
+    for word in words:
+        await case.http.get(httpx.URL(url).params["returnUrl"], params={"fulfillmentStatus": word} if word else {})
+
+
+async def _pays(case: Connect, url: str, *, comes_back: bool) -> None:
+    """The customer pays on the payment page, and follows the redirect to us or closes the window."""
+    page = (await case.http.get(url)).headers["location"]
+    answer = await case.http.post(page, data={"action": "pay"})
+    if comes_back:
+        await case.http.get(answer.headers["location"])
+
+
+# ── completing by API ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@story(
+    "invoice",
+    "registered -complete_by_api-> fulfilling [api_allowed and not by_sms]",
+    "fulfilling -fulfillment_accepted-> confirming",
+    "confirming -seen_fulfilled-> fulfilled",
+)
+async def _(case: Connect) -> None:
+    await register(case)
+    await case.tell("complete_by_api")
+    await case.reaches("confirming")
+    await proven(case)
+
+
+@story("the API says ERROR; fulfilled after all", "fulfilling -fulfillment_refused-> error", "error -seen_fulfilled-> fulfilled")
+async def _(case: Connect) -> None:
+    case.sim.script(NAME, api_answer="ERROR")
+    await register(case)
+    await case.tell("complete_by_api")
+    await case.reaches("error")
+    await proven(case)
+
+
+@story("fulfilment never gets through", "fulfilling -fulfillment_undelivered-> registered")
+async def _(case: Connect) -> None:
+    case.sim.faults.arm(Fault(FULFILL, "status", status=401, times=None))
+    await register(case)
+    await case.tell("complete_by_api")
+
+
+@story(
+    "sms, paid",
+    "registered -complete_by_api-> fulfilling [api_allowed and by_sms]",
+    "fulfilling -fulfillment_accepted-> awaiting_payment",
+    "awaiting_payment -called_back_success-> confirming",
+    "confirming -seen_fulfilled-> paid",
+    "paid -seen_fulfilled-> fulfilled",
+)
+async def _(case: Connect) -> None:
+    await _sms(case)
+    await _phone_answers(case, "success")
+    await proven(case)
+
+
+@story("sms, not paid", "awaiting_payment -called_back_failed-> confirming", "confirming -read_unproven-> error")
+async def _(case: Connect) -> None:
+    await _sms(case)
+    await _phone_answers(case, "failed")
+
+
+@story("sms, not paid at first, then paid", "confirming -called_back_success-> confirming")
+async def _(case: Connect) -> None:
+    await _sms(case)
+    case.gate.match = READ  # a read between the two would end in error
+    await _phone_answers(case, "failed")
+    await _phone_answers(case, "success")
+    case.gate.open()
+
+
+@story("sms, paid, no callback", "awaiting_payment -seen_fulfilled-> paid")
+async def _(case: Connect) -> None:
+    await _sms(case)
+    await _phone_answers(case, "success", callback="never")
+    await proven(case)
+
+
+@story("sms, no answer", "awaiting_payment -nobody_came-> unknown", return_timeout=_SOON)
+async def _(case: Connect) -> None:
+    await _sms(case, until="unknown")
+
+
+@story("sms, the callback is faster than the answer: paid", "fulfilling -called_back_success-> confirming")
+async def _(case: Connect) -> None:
+    case.sim.script(NAME, pay_outcome="success", callback="early")
+    await register(case, "sms")
+    await case.tell("complete_by_api")
+
+
+@story("sms, the callback is faster than the answer: not paid", "fulfilling -called_back_failed-> confirming")
+async def _(case: Connect) -> None:
+    case.sim.script(NAME, pay_outcome="failed", callback="early")
+    await register(case, "sms")
+    await case.tell("complete_by_api")
+
+
+@story("sms, a callback says success, then the answer refuses", "confirming -fulfillment_refused-> error")
+async def _(case: Connect) -> None:
+    case.sim.script(NAME, pay_outcome="success", callback="early")
+    case.sim.faults.arm(Fault(FULFILL, "status_after", status=400))
+    await register(case, "sms")
+    await case.tell("complete_by_api")
+
+
+@story(
+    "sms, the answer lost, paid",
+    "fulfilling -fulfillment_answer_lost-> fulfillment_in_doubt",
+    "fulfillment_in_doubt -called_back_success-> confirming",
+)
+async def _(case: Connect) -> None:
+    await _sms_in_doubt(case)
+    await _phone_answers(case, "success")
+
+
+@story("sms, the answer lost, not paid", "fulfillment_in_doubt -called_back_failed-> confirming")
+async def _(case: Connect) -> None:
+    await _sms_in_doubt(case)
+    await _phone_answers(case, "failed")
+
+
+@story("sms, the answer lost, paid, no callback", "fulfillment_in_doubt -seen_fulfilled-> paid")
+async def _(case: Connect) -> None:
+    await _sms_in_doubt(case)
+    await _phone_answers(case, "success", callback="never")
+    await proven(case)
+
+
+@story("sms, the answer lost, given up", "fulfillment_in_doubt -fulfillment_given_up-> unknown")
+async def _(case: Connect) -> None:
+    await _sms_in_doubt(case)
+    await case.resolve("fulfillment_given_up")
+
+
+@story("sms, the answer lost, then it comes", "fulfillment_in_doubt -fulfillment_accepted-> awaiting_payment")
+async def _(case: Connect) -> None:
+    await register(case, "sms")
+    async with case.answered_late(FULFILL, lost_in="fulfillment_in_doubt"):
+        await case.tell("complete_by_api")
+
+
+@story("sms, the answer lost, then it is a refusal", "fulfillment_in_doubt -fulfillment_refused-> error")
+async def _(case: Connect) -> None:
+    case.sim.script(NAME, api_answer="ERROR")
+    await register(case, "sms")
+    async with case.answered_late(FULFILL, lost_in="fulfillment_in_doubt"):
+        await case.tell("complete_by_api")
+
+
+# only an operator brings an order without anything to pay into these two states: both belong to sms, which is to be paid
+
+
+@story("nothing to pay, overridden to awaiting payment", "awaiting_payment -seen_fulfilled-> fulfilled")
+async def _(case: Connect) -> None:
+    await register(case)
+    await case.override("awaiting_payment")
+    await proven(case)
+
+
+@story("nothing to pay, overridden to in doubt", "fulfillment_in_doubt -seen_fulfilled-> fulfilled")
+async def _(case: Connect) -> None:
+    await register(case)
+    await case.override("fulfillment_in_doubt")
+    await proven(case)
+
+
+# ── completing by URL ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@story(
+    "card, paid",
+    "registered -complete_by_url-> fulfilling",
+    "fulfilling -returned_success-> confirming",
+)
+async def _(case: Connect) -> None:
+    await _pays(case, await _by_url(case), comes_back=True)
+
+
+@story("card, paid, the window closed", "fulfilling -seen_fulfilled-> paid")
+async def _(case: Connect) -> None:
+    await _pays(case, await _by_url(case), comes_back=False)
+    await proven(case)
+
+
+@story("prepaid, the window closed", "fulfilling -seen_fulfilled-> fulfilled")
+async def _(case: Connect) -> None:
+    await case.http.get(await _by_url(case, prepaid=True))  # and follows no redirect
+    await proven(case)
+
+
+@story(
+    "back without a word, then cancel, then success",
+    "fulfilling -returned_bare-> confirming",
+    "confirming -returned_cancel-> confirming",
+    "confirming -returned_success-> confirming",
+)
+async def _(case: Connect) -> None:
+    await _back(case, await _by_url(case), "", "cancel", "success")
+
+
+@story("back without a word, then error", "confirming -returned_error-> confirming")
+async def _(case: Connect) -> None:
+    await _back(case, await _by_url(case), "", "error")
+
+
+@story("back with error; paid after all", "fulfilling -returned_error-> confirming", "error -seen_fulfilled-> paid")
+async def _(case: Connect) -> None:
+    await _back(case, await _by_url(case), "error")
+    await case.reaches("error")
+    await proven(case)
+
+
+@story(
+    "back with unknown; never proven",
+    "fulfilling -returned_unclear-> confirming",
+    "confirming -no_proof-> unknown",
+    proof_timeout=_SOON,
+)
+async def _(case: Connect) -> None:
+    await _back(case, await _by_url(case), "unknown")
+
+
+@story(
+    "canceled; paid after all",
+    "fulfilling -returned_cancel-> confirming",
+    "confirming -cancel_grace_over-> confirming",
+    "confirming -read_unproven-> cancelled",
+    "cancelled -seen_fulfilled-> paid",
+    cancel_grace=_SOON,
+)
+async def _(case: Connect) -> None:
+    await _back(case, await _by_url(case), "cancel")
+    await case.reaches("cancelled")
+    await proven(case)
+
+
+@story(
+    "nobody comes back; paid after all",
+    "fulfilling -nobody_came-> unknown",
+    "unknown -seen_fulfilled-> paid",
+    return_timeout=_SOON,
+)
+async def _(case: Connect) -> None:
+    await _by_url(case)
+    await case.reaches("unknown")
+    await proven(case)
+
+
+@story("prepaid, nobody comes back; fulfilled after all", "unknown -seen_fulfilled-> fulfilled", return_timeout=_SOON)
+async def _(case: Connect) -> None:
+    await _by_url(case, prepaid=True)
+    await case.reaches("unknown")
+    await proven(case)
+
+
+# ── completed by nobody; provisional ends ────────────────────────────────────────────────────────────────────────────────
+
+
+@story("paid before anybody asked for it", "registered -seen_fulfilled-> paid")
+async def _(case: Connect) -> None:
+    await register(case, "creditcardPayex")
+    await proven(case)
+
+
+@story("fulfilled before anybody asked for it", "registered -seen_fulfilled-> fulfilled")
+async def _(case: Connect) -> None:
+    await register(case)
+    await proven(case)
+
+
+@story(
+    "never completed; fulfilled after all",
+    "registered -never_completed-> cancelled",
+    "cancelled -seen_fulfilled-> fulfilled",
+    completion_timeout=_SOON,
+)
+async def _(case: Connect) -> None:
+    await register(case, until="cancelled")
+    await proven(case)
+
+
+@story(
+    "cancelled for good",
+    "cancelled -recovery_window_closed-> cancelled",
+    completion_timeout=_SOON,
+    recovery_window=_SOON,
+)
+async def _(case: Connect) -> None:
+    await register(case, until="cancelled")
+
+
+@story("an error for good", "error -recovery_window_closed-> error", recovery_window=_SOON)
+async def _(case: Connect) -> None:
+    await _back(case, await _by_url(case), "error")
+
+
+@story("unknown for good", "unknown -recovery_window_closed-> unknown", return_timeout=_SOON, recovery_window=_SOON)
+async def _(case: Connect) -> None:
+    await _by_url(case)
+
+
+STORIES = tuple(_book.stories)

@@ -1,0 +1,62 @@
+"""A worker in a process of its own that kills itself. Run by test_takeover.py; no test lives here.
+
+    python killed_worker.py DATABASE_URL DISPATCHER EFFECT
+    python killed_worker.py DATABASE_URL DISPATCHER sql:WORDS
+
+It dies while it carries out the effect, or before the first statement with these words, once it works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from typing import NoReturn
+
+import structlog
+from attrs import evolve
+from tests.kit.toy import FAST, Toy
+
+from orderflow.app import Orderflow
+from orderflow.model import Order
+from orderflow.store.ports import Store
+from orderflow.store.urls import make_store
+
+LEASE = 2.0
+TIMING = evolve(FAST, lease=LEASE)
+
+
+def die() -> NoReturn:
+    """As by a power cut."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+async def main(url: str, dispatch: str, where: str) -> None:
+    """Work until death."""
+    toy = Toy(timing=TIMING)
+    kind, _, words = where.partition(":")
+    store: Store = make_store(url)
+    if kind == "sql":
+        from orderflow.store.postgres.store import PostgresStore
+
+        async def boundary(statement: str) -> None:
+            if words in statement:
+                die()
+
+        store = PostgresStore(url, boundary=boundary)
+    else:
+
+        async def perform(order: Order) -> NoReturn:
+            die()
+
+        toy.will(where, perform)
+    async with Orderflow(store, [toy], dispatch=dispatch, worker=True, fetch_interval=0.1):
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    asyncio.run(main(*sys.argv[1:]))

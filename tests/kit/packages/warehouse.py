@@ -1,0 +1,133 @@
+"""A provider that orderflow does not know: a small warehouse. Lifecycle, adapter, inlet and a simulator of its own, in one file.
+
+It is a package outside: nothing in orderflow names it, an entry point in the group ``orderflow.providers`` does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from orderflow.errors import InvalidInput, MalformedAnswer, UnknownName
+from orderflow.lifecycle.declare import Flag, Lifecycle, State, assumed, documented, edge, reading, repeatable
+from orderflow.lifecycle.table import Table
+from orderflow.model import Cause, Order, Origin
+from orderflow.provider.endpoints import Claim, Endpoint
+from orderflow.provider.http import Answer, base_url, exchange, new_client, outcome_of, unread_of
+from orderflow.provider.outcomes import Outcome, ReadFailed, StatusRead, Succeeded
+from orderflow.provider.protocol import Draft, PublicUrls
+from orderflow.provider.timing import Timing
+from orderflow.simulators import Simulator, mark_executed
+
+command, reply, observation, claim, clock, operator = Origin
+customer, carrier, employee, us, time = Cause
+
+
+# fmt: off
+class WarehouseLifecycle(Lifecycle, name="warehouse"):
+    drafted = State(initial=True)
+    placing = State()
+    picking = State(deadlines={"picking_late": "picking_time"})
+    packed  = State()
+    shipped = State(proven=True, final=True)
+    refused = State(final=True)
+
+    late = Flag()
+    place_order = repeatable(kind="placement")
+
+    place                 = edge(command, drafted.to(placing), effects=[place_order], cause=us, evidence=documented("W1"), label="place")
+    placed                = edge(reply, placing.to(picking), cause=carrier, evidence=documented("W1: PUT may be repeated"), label="placed")
+    placement_refused     = edge(reply, placing.to(refused), cause=carrier, evidence=documented("W1: 4xx"), label="refused")
+    placement_undelivered = edge(reply, placing.to(refused), cause=us, evidence=assumed("W1"), label="never sent")
+    picking_late          = edge(clock, picking.to(picking), cond=~late, sets={"late": True}, cause=time, evidence=assumed("W"), label="late")  # noqa: E501
+    seen_packed           = edge(observation, picking.to(packed), cause=employee, evidence=documented("W2"), label="packed")
+    seen_shipped          = edge(observation, packed.to(shipped), cause=carrier, evidence=documented("W2"), label="shipped")
+
+    readings = {
+        "picking": reading(consistent=[picking]),
+        "packed": reading(consistent=[packed], proves=packed),
+        "shipped": reading(consistent=[shipped], proves=shipped),
+    }
+# fmt: on
+
+
+class Warehouse:
+    """The provider ``warehouse``; configured by the environment variable WAREHOUSE_URL."""
+
+    name: ClassVar[str] = "warehouse"
+    table: ClassVar[Table] = WarehouseLifecycle.table
+    endpoints: ClassVar[tuple[Endpoint, ...]] = (Endpoint("hook", ("POST",), lambda parameters: Claim(None)),)
+    timing: ClassVar[Timing] = Timing({"picking_time": 0.05}, poll_first=600.0, poll_cap=600.0, poll_interval=0.01, retry_first=0.01)
+
+    def __init__(self) -> None:
+        self._client = new_client(5.0)
+        self._base = base_url("WAREHOUSE_URL", os.environ["WAREHOUSE_URL"])
+
+    def draft(self, request: Mapping[str, object]) -> Draft:
+        items = request.get("items")
+        if not isinstance(items, list) or not items:
+            raise InvalidInput("items", "required, as a list")
+        return Draft(self.table.defaults(), {"items": items})
+
+    def command(self, command: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
+        if arguments:
+            raise InvalidInput(next(iter(arguments)), "unknown argument")
+        return {}
+
+    async def perform(self, effect: str, order: Order, links: PublicUrls) -> Outcome:
+        if effect != "place_order":
+            raise UnknownName("effect", effect)
+        body = {"items": order.snapshot.data["items"], "hook": links.url(self.name, "hook", order.id)}
+        answer = await exchange(self._client, "PUT", f"{self._base}/orders/{order.id}", headers={}, content=json.dumps(body).encode())
+        return outcome_of(answer, lambda whole: Succeeded("placed", provider_id=_text(whole, "number")))
+
+    def customer_url(self, order: Order, links: PublicUrls) -> str | None:
+        return None
+
+    async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
+        answer = unread_of(await exchange(self._client, "GET", f"{self._base}/orders/{order.provider_id}", headers={}))
+        return answer if isinstance(answer, ReadFailed) else StatusRead(_text(answer, "state"))
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+def _text(answer: Answer, name: str) -> str:
+    body = answer.json()
+    if not isinstance(body, dict) or not isinstance(body.get(name), str):
+        raise MalformedAnswer(f"{name}: missing")
+    return str(body[name])
+
+
+class WarehouseSimulator(Simulator):
+    """The warehouse's side: the same PUT is the same order; ``move`` posts to the hook."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.orders: dict[str, dict[str, Any]] = {}
+        paths = [Route("/orders/{id}", self._put, methods=["PUT"]), Route("/orders/{id}", self._get, methods=["GET"])]
+        self.asgi = self.guard(Starlette(routes=paths))
+
+    async def _put(self, request: Request) -> Response:
+        mark_executed(request.scope)
+        number = f"W-{request.path_params['id']}"
+        self.orders.setdefault(number, {"state": "picking", **await request.json()})
+        return JSONResponse({"number": number})
+
+    async def _get(self, request: Request) -> Response:
+        order = self.orders.get(request.path_params["id"])
+        return JSONResponse({}, 404) if order is None else JSONResponse({"state": order["state"]})
+
+    async def move(self, number: str, state: str) -> None:
+        self.orders[number]["state"] = state
+        await self.deliveries.send("POST", self.orders[number]["hook"])
+
+
+__all__ = ["Warehouse", "WarehouseLifecycle", "WarehouseSimulator"]

@@ -1,0 +1,148 @@
+"""Properties: each pattern and scope holds and fails where it should, and the eight definition faults are found."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+from tests.kit.definition_faults import FAULTS, SHOP, declared, statemachine_refuses
+
+from orderflow.analysis.check import check
+from orderflow.analysis.model_checking import Verdict, judge
+from orderflow.analysis.reachability import reachable
+from orderflow.model import Origin
+
+LINE = """
+    a = State(initial=True)
+    b = State()
+    c = State()
+    d = State(final=True)
+    rich = Flag()
+    go = e(command, a.to(b))
+    skip = e(command, a.to(c), cond=rich)
+    goes_on = e(reply, b.to(c))
+    back = e(reply, c.to(b))
+    end = e(reply, c.to(d))
+"""
+
+PATTERNS: list[tuple[str, str, str]] = [
+    ("p.absence(p.at(d))", "fails", "skip end"),
+    ("p.absence(p.at(d) & ~p.by(reply))", "holds", "skip end"),
+    ("p.absence(p.at(a), p.after(p.at(b)))", "holds", "go"),
+    ("p.absence(p.at(b), p.after(p.at(c)))", "fails", "skip back"),
+    ("p.absence(p.at(b), p.before(p.at(c)))", "fails", "go"),
+    ("p.absence(p.left(c), p.before(p.at(c)))", "holds", "skip back"),
+    ("p.absence(p.at(d), p.between(p.on('back'), p.at(c)))", "holds", "skip back"),
+    ("p.absence(p.at(b) & rich, p.between(p.at(c), p.at(d)))", "fails", "skip back"),
+    ("p.universality(p.can('end'), where=p.at(c))", "holds", "skip"),
+    ("p.universality(p.can('end'), where=p.at(b))", "fails", "go"),
+    ("p.universality(p.under(rich), where=p.on('skip'))", "holds", "skip"),
+    ("p.universality(~p.at(d), p.before(p.on('end')))", "holds", ""),
+    ("p.existence(p.at(c))", "holds", "skip"),
+    ("p.existence(p.at(b))", "fails", "skip end"),
+    ("p.existence(p.at(b), p.before(p.at(c)))", "fails", "skip"),
+    ("p.existence(p.at(d), p.after(p.at(b)))", "holds", "go goes_on end"),
+    ("p.existence(p.at(b), p.after(p.on('skip')))", "fails", "skip end"),
+    ("p.absence(p.on('back') & ~p.under(rich), p.between(p.at(b), p.at(c)))", "fails", "go goes_on back"),
+    ("p.precedence(p.at(b), p.at(d))", "fails", "skip end"),
+    ("p.precedence(p.at(b) | p.under(rich), p.at(d))", "holds", "skip end"),
+    ("p.precedence(p.at(c), p.at(d))", "holds", "skip end"),
+    ("p.precedence(p.at(b), p.at(d), p.after(p.at(c)))", "fails", "skip end"),
+    ("p.response(p.at(b), p.at(c))", "holds", "go goes_on"),
+    ("p.response(p.at(c), p.at(b))", "fails", "skip end"),
+    ("p.response(p.at(c), p.at(d), p.between(p.at(c), p.at(b)))", "fails", "skip back"),
+    ("p.absence(p.at(d), p.after(p.at(b) & p.on('skip')))", "vacuous", ""),
+    ("p.absence(p.at(b) & p.on('skip'))", "holds", "go"),
+    ("p.absence(p.at(b) & p.by(claim))", "vacuous", ""),
+    ("p.precedence(p.at(b), p.at(d) & p.at(c))", "vacuous", ""),
+    ("p.response(p.at(d) & p.at(b), p.at(c))", "vacuous", ""),
+]
+
+
+@pytest.mark.parametrize(("written", "verdict", "path"), PATTERNS)
+def test_a_pattern_in_a_scope(declare, written, verdict, path):
+    """The path is the witness's, or the counterexample's."""
+    table = declare(LINE + f"\n    properties = {{'it': {written}}}").table
+    (judged,) = check(table).properties
+    assert judged.verdict == verdict, judged
+    if verdict != "vacuous":
+        assert [edge.event for edge in judged.path] == path.split()
+
+
+def test_the_real_lifecycles_keep_their_promises_each_with_a_witness(table):
+    judged = check(table).properties
+    assert len(judged) >= 6
+    for one in judged:
+        assert one.verdict is Verdict.HOLDS
+        assert one.path, one.promised.name
+        assert one.path[0].source == table.initial
+        assert all(before.target == after.source for before, after in zip(one.path, one.path[1:], strict=False))
+
+
+def test_what_leans_on_weak_edges_is_said(declare):
+    body = """
+        a = State(initial=True)
+        b = State()
+        c = State(final=True)
+        go = e(command, a.to(b), evidence=documented("D"))
+        seen = e(observation, b.to(c), evidence={strength}("S"))
+        properties = {{"ends": p.response(p.at(b), p.at(c)), "starts": p.existence(p.at(b))}}
+    """
+    for strength in ("documented", "inferred", "assumed"):
+        ends, starts = check(declare(body.format(strength=strength)).table).properties
+        assert ends.leans_on == ("" if strength == "documented" else strength)
+        assert ends.unsure == (() if strength == "documented" else (f"S ({strength})",))
+        assert starts.leans_on == ""
+
+
+def test_an_expectation_restricts_the_paths_only_where_asked(declare):
+    body = """
+        a = State(initial=True)
+        b = State()
+        c = State(final=True)
+        owes = Flag()
+        pay = e(observation, a.to(b))
+        done = e(observation, c.from_(b)) | e(observation, a.to(c), expects=~owes)
+        properties = {{"paid": p.precedence(p.at(b), p.at(c) & owes, as_expected={asked})}}
+    """
+    assert [check(declare(body.format(asked=asked)).table).properties[0].verdict for asked in (True, False)] == ["holds", "fails"]
+
+
+def test_a_broken_promise_and_a_vacuous_one_are_problems_that_name_the_path(declare):
+    table = declare(LINE + "\n    properties = {'never d': p.absence(p.at(d)), 'no claims': p.absence(p.by(claim))}").table
+    fails, vacuous = check(table).problems
+    assert (fails.rule, fails.where) == ("property-fails", "never d")
+    assert "skip: a -> c, end: c -> d" in fails.explanation
+    assert (vacuous.rule, vacuous.where) == ("property-vacuous", "no claims")
+    assert "by claim never happens" in vacuous.explanation
+
+
+@pytest.mark.parametrize("event", ["seen_fulfilled", "read_unproven"])
+def test_a_claim_in_place_of_a_proof_breaks_connects_promises(event):
+    from orderflow.providers.connect.lifecycle import ConnectLifecycle
+
+    table = ConnectLifecycle.table
+    edges = tuple(evolve(edge, origin=Origin.CLAIM) if edge.event == event else edge for edge in table.edges)
+    out = {state: tuple(edge for edge in edges if edge.source == state) for state in table.states}
+    broken = evolve(table, edges=edges, out=out)
+    found = {one.promised.name for one in judge(broken, reachable(broken)) if one.verdict is Verdict.FAILS}
+    assert "no claim proves or ends anything" in found
+
+
+# ── the eight definition faults ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_sound_shop_is_sound():
+    assert declared(SHOP) == ()
+    assert not statemachine_refuses(SHOP)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_definition_fault_is_found(fault):
+    seeded, rule = FAULTS[fault]
+    assert rule in declared(seeded)
+
+
+def test_python_statemachine_alone_finds_four_of_the_eight():
+    found = {fault for fault, (seeded, _) in FAULTS.items() if statemachine_refuses(seeded)}
+    assert found == {"unreachable", "dead end", "trap", "edge out of a final state"}
+    assert len(FAULTS) == 8

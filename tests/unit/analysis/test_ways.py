@@ -1,0 +1,90 @@
+"""The ways that ``why`` shows could happen: no reply without a call, none twice."""
+
+from __future__ import annotations
+
+from orderflow.analysis.explain import to_settled, why
+from orderflow.analysis.reachability import reachable
+from orderflow.lifecycle.table import Edge, Table
+from orderflow.model import Snapshot
+from orderflow.providers.connect.lifecycle import ConnectLifecycle
+
+
+def kind_of(table: Table, edge: Edge) -> str:
+    """The kind of effect that a reply names, by the three names that are prescribed."""
+    for effect in table.effects.values():
+        if effect.kind and edge.event in {f"{effect.kind}_{end}" for end in ("refused", "undelivered", "answer_lost")}:
+            return effect.kind
+    return ""
+
+
+def test_from_its_create_no_way_of_an_order_has_a_reply_to_a_call_that_was_not_made_or_is_answered(table) -> None:
+    """Of every event, from everything that an order can be created as: judged edge by edge."""
+    ways = 0
+    for here in reachable(table):
+        if here.state != table.initial:
+            continue
+        for event in table.events:
+            under_way: set[str] = set()
+            for edge in why(table, here.snapshot(table), event).path or ():
+                if kind := kind_of(table, edge):
+                    assert kind in under_way, f"{edge.event} in {edge.source}"
+                    under_way -= {kind} if not edge.event.endswith("_answer_lost") else set()
+                under_way |= {effect.kind for effect in edge.effects}
+                ways += 1
+    assert ways > 100
+
+
+def at(state: str, **facts: bool | str) -> Snapshot:
+    return Snapshot(state, {**ConnectLifecycle.table.defaults(), "url_allowed": True, "api_allowed": True, **facts}, {}, 3)
+
+
+def test_an_order_that_stands_somewhere_is_answered_only_what_may_be_under_way_there() -> None:
+    table = ConnectLifecycle.table
+    sent = why(table, at("fulfilling", way="url"), "recovery_window_closed").path
+    called = why(table, at("fulfilling", way="api"), "recovery_window_closed").path
+    assert [edge.event for edge in sent or ()] == ["nobody_came", "recovery_window_closed"]
+    assert [edge.event for edge in called or ()] == ["fulfillment_refused", "recovery_window_closed"]
+
+
+def test_an_answer_that_was_lost_may_still_come() -> None:
+    table = ConnectLifecycle.table
+    doubtful = at("fulfilling", way="api", by_sms=True)
+    assert why(table, doubtful, "fulfillment_given_up").path is not None
+    way = why(table, at("fulfillment_in_doubt", way="api", by_sms=True), "nobody_came").path
+    assert [edge.event for edge in way or ()] == ["fulfillment_accepted", "nobody_came"]
+
+
+def test_where_somebody_put_an_order_anything_may_be_under_way() -> None:
+    """No path of edges leads to `fulfilling` by no way."""
+    way = why(ConnectLifecycle.table, at("fulfilling"), "recovery_window_closed").path
+    assert [edge.event for edge in way or ()] == ["fulfillment_refused", "recovery_window_closed"]
+
+
+def test_a_kind_whose_name_begins_anothers_does_not_answer_for_it(declare) -> None:
+    table = declare(
+        """
+        new = State(initial=True)
+        a = State()
+        b = State()
+        c = State(final=True)
+        d = State(final=True)
+        pay_back = Flag()
+        ask = once(kind="pay")
+        hand_out = once(kind="pay_out")
+        begin = e(command, new.to(a))
+        go = e(command, a.to(b), effects=[ask])
+        pay_refused = e(reply, b.to(a))
+        pay_undelivered = e(reply, b.to(a))
+        pay_answer_lost = e(reply, b.to(b))
+        pay_out_refused = e(reply, b.to(c))
+        pay_out_undelivered = e(reply, b.to(c))
+        pay_out_answer_lost = e(reply, b.to(b))
+        seen = e(observation, b.to(d), cond=pay_back)
+        settle = e(command, b.to(a), cond=pay_back, effects=[hand_out])
+        done = e(operator, b.to(d))
+        """
+    ).table
+    assert to_settled(table, Snapshot("new", {"pay_back": False}, {}, 0)) is not None
+    assert why(table, Snapshot("new", {"pay_back": False}, {}, 0), "pay_out_refused").path is None
+    way = why(table, Snapshot("new", {"pay_back": True}, {}, 0), "pay_out_refused").path
+    assert [edge.event for edge in way or ()] == ["begin", "go", "settle", "go", "pay_out_refused"]

@@ -1,0 +1,324 @@
+"""``orderflow orders``: what an operator sees and does, with the database of a service that is not running."""
+
+import asyncio
+import json
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.kit.stored_orders import stored
+from tests.kit.world import CANARIES, ccv_request
+
+from orderflow.app import Orderflow as Flow
+from orderflow.model import Applied
+from orderflow.providers.ccv import Ccv
+from orderflow.providers.connect import Connect
+
+pytestmark = pytest.mark.usefixtures("orderflow")
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'orders.db'}"
+
+
+@pytest.fixture
+def in_doubt(db: str) -> str:
+    """An order whose submit answer was lost; the service listens to Closed."""
+
+    async def made() -> str:
+        async with Flow(db, [Ccv.offline()]) as flow:
+            flow.on_entered("ccv", "Closed", lambda told: None)
+            order = await flow.create("ccv", key="cart-1", **ccv_request())
+            assert isinstance(await flow.send(order.id, "submit"), Applied)
+            await flow.override(order.id, "submission_in_doubt", by="test", reason="as if the answer was lost", version=1)
+            return order.id
+
+    return asyncio.run(made())
+
+
+def test_list_shows_orders_by_state_and_prints_json(orderflow: Any, db: str, in_doubt: str) -> None:
+    assert in_doubt in orderflow("orders", "list", "--db", db).out
+    assert in_doubt not in orderflow("orders", "list", "--db", db, "--state", "Closed").out
+
+    (row,) = orderflow("orders", "list", "--db", db, "--state", "submission_in_doubt", "--json").json
+
+    assert (in_doubt, "ccv", "cart-1", 2, None) == (row["id"], row["provider"], row["key"], row["version"], row["provider_id"])
+
+
+def test_show_prints_path_and_legal_events_but_no_data(orderflow: Any, db: str, in_doubt: str) -> None:
+    ran = orderflow("orders", "show", in_doubt, "--db", db)
+
+    assert ran.code == 0
+    assert "legal now: submission_resolved, submission_given_up" in ran.out
+    assert "by test: as if the answer was lost" in ran.out
+    as_json = orderflow("orders", "show", in_doubt, "--db", db, "--json")
+    assert [row["event"] for row in as_json.json["journal"]] == ["submit", "override"]
+    for canary in CANARIES:
+        assert canary not in ran.out + as_json.out
+
+
+def test_resolve_names_the_providers_order_and_is_kept_with_who_and_why(orderflow: Any, db: str, in_doubt: str) -> None:
+    words = ("--db", db, "--by", "anna", "--reason", "CCV found it")
+
+    missing = orderflow("orders", "resolve", in_doubt, "submission_resolved", *words)
+    ran = orderflow("orders", "resolve", in_doubt, "submission_resolved", *words, "--set", "order_id=77", "--json")
+
+    assert (missing.code, missing.err) == (2, "orderflow: --set order_id: required, as non-empty text\n")
+    assert (ran.code, ran.json) == (0, {"applied": True, "state": "Processing", "version": 3})
+    shown = orderflow("orders", "show", in_doubt, "--db", db, "--json").json
+    assert (shown["provider_id"], shown["journal"][-1]["note"]) == ("77", "by anna: CCV found it")
+
+
+@pytest.mark.parametrize("order_id", [(), ("--set", "order_id=77")])
+def test_resolve_asks_for_no_arguments_where_the_event_is_not_legal(orderflow: Any, tmp_path: Path, order_id: tuple[str, ...]) -> None:
+    db, (order,) = stored(tmp_path, ("connect", "k", "registered", {}))
+
+    ran = orderflow("orders", "resolve", order, "registration_resolved", "--db", db, "--by", "anna", "--reason", "b", *order_id)
+
+    assert (ran.code, ran.err) == (4, "")
+    assert ran.out == "not applied: not legal here; the order is registered, legal now: complete_by_api\n"
+
+
+def test_what_takes_no_arguments_says_so_by_the_options_name(orderflow: Any, db: str, in_doubt: str) -> None:
+    words = ("--db", db, "--by", "anna", "--reason", "b", "--set", "order_id=77")
+    ran = orderflow("orders", "resolve", in_doubt, "submission_given_up", *words)
+    assert (ran.code, ran.err) == (2, "orderflow: --set order_id: unknown argument (none is taken)\n")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["order_id"], "--set: must be NAME=TEXT or NAME:=JSON; who and why are --by and --reason"),
+        (["=77"], "--set: must be NAME=TEXT"),
+        ([":=77"], "--set: must be NAME=TEXT"),
+        (["by=carla"], "--set: must be NAME=TEXT"),
+        (["reason:=1"], "--set: must be NAME=TEXT"),
+        (["order_id=77", "order_id=78"], "--set order_id: is given twice"),
+        (["order_id=77", "order_id:=78"], "--set order_id: is given twice"),
+        (["order_id:=seventy"], "--set order_id: is no JSON"),
+        (["order_id:=77"], "--set order_id: required, as non-empty text"),  # a number is no text: as in the library
+        (["order_id=77", "order=7"], "--set order: unknown argument (known: order_id)"),
+        (["event=77"], "--set event: unknown argument (known: order_id)"),
+        (['order_id:="\\ud800"'], "--set order_id: holds characters"),
+    ],
+)
+def test_an_argument_that_is_none_is_refused_and_changes_nothing(
+    orderflow: Any, db: str, in_doubt: str, settings: list[str], said: str
+) -> None:
+    options = [word for setting in settings for word in ("--set", setting)]
+    ran = orderflow("orders", "resolve", in_doubt, "submission_resolved", "--db", db, "--by", "anna", "--reason", "b", *options)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert ran.err.startswith(f"orderflow: {said}")
+    assert orderflow("orders", "show", in_doubt, "--db", db, "--json").json["state"] == "submission_in_doubt"
+
+
+CLINIC = """
+from __future__ import annotations
+import json
+import os
+from warehouse import Warehouse
+from orderflow.lifecycle.declare import Lifecycle, State, assumed, edge
+from orderflow.provider.timing import Timing
+from orderflow.model import Cause, Origin
+
+class ClinicLifecycle(Lifecycle, name="clinic"):
+    open = State(initial=True)
+    closed = State(final=True)
+    found = edge(Origin.OPERATOR, open.to(closed), Cause.EMPLOYEE, assumed("a test"), "found")
+
+class Clinic(Warehouse):
+    name = "clinic"
+    table = ClinicLifecycle.table
+    timing = Timing({})
+    endpoints = ()
+    def __init__(self): pass
+    @classmethod
+    def offline(cls): return cls()
+    def draft(self, request): return super().draft({"items": [1]})
+    def command(self, command, arguments): return {"heard": json.dumps(arguments, sort_keys=True)}
+    async def close(self): pass
+"""
+
+
+def test_an_operators_event_of_any_provider_gets_every_argument(
+    orderflow: Any, db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "clinic-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: clinic\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[orderflow.providers]\nclinic = clinic:Clinic\n")
+    (tmp_path / "clinic.py").write_text(CLINIC)
+    outside = Path(__file__).parents[2] / "kit" / "packages"
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{outside}", prepend=os.pathsep)
+    monkeypatch.syspath_prepend(str(outside))
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    async def made() -> str:
+        async with Flow(db, ["clinic"]) as flow:
+            return (await flow.create("clinic", key="k")).id
+
+    async def heard(order_id: str) -> object:
+        async with Flow(db, ["clinic"]) as flow:
+            return (await flow.order(order_id)).snapshot.data["heard"]
+
+    order = asyncio.run(made())
+    given = (
+        "--set",
+        "order_id=077",
+        "--set",
+        "note=a=b := c",
+        "--set",
+        "empty=",
+        "--set",
+        "sure:=true",
+        "--set",
+        'parts:=[1, {"a": null}]',
+    )
+    ran = orderflow("orders", "resolve", order, "found", "--db", db, "--by", "anna", "--reason", "b", *given, "--json")
+    assert (ran.code, ran.json["state"]) == (0, "closed"), ran.err
+    assert asyncio.run(heard(order)) == json.dumps(
+        {"empty": "", "note": "a=b := c", "order_id": "077", "parts": [1, {"a": None}], "sure": True}, sort_keys=True
+    )
+    for name in ("clinic", "warehouse"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("limit", ["-1", "0", "99999999999999999999"])
+def test_a_limit_that_is_none_is_refused(orderflow: Any, db: str, in_doubt: str, limit: str) -> None:
+    for stuck in ((), ("--stuck",)):
+        ran = orderflow("orders", "list", "--db", db, "--limit", limit, *stuck)
+        assert (ran.code, ran.err) == (2, "orderflow: --limit: must be between 1 and 1000000\n")
+
+
+def test_show_says_what_is_still_to_come(orderflow: Any, tmp_path: Path) -> None:
+    db, (order,) = stored(tmp_path, ("connect", "k", "", {}))
+
+    async def work() -> None:
+        """One call, that cannot be made."""
+        provider = Connect("http://127.0.0.1:9/capi", "http://127.0.0.1:9/user", "id", "secret", timeout=2.0)
+        async with Flow(db, [provider], worker=True, fetch_interval=0.01) as flow:
+            await flow.send(order, "register")
+            async with asyncio.timeout(10):
+                while not (await flow.pending(order)).effects[0].why:
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(work())
+
+    ran = orderflow("orders", "show", order, "--db", db)
+    as_json = orderflow("orders", "show", order, "--db", db, "--json").json
+
+    assert "legal now: no command and no operator event\n" in ran.out
+    (owed,) = [line for line in ran.out.splitlines() if line.startswith("owed: ")]
+    assert owed.startswith("owed: register_order, attempt 1 ended, due 20")
+    assert owed.endswith(f"({as_json['pending']['effects'][0]['why']})")
+    (effect,) = as_json["pending"]["effects"]
+    assert (effect["key"], effect["name"], effect["attempt"], effect["in_flight"]) == (f"{order}:1:0", "register_order", 1, False)
+    registered = orderflow("orders", "override", order, "confirming", "--db", db, "--by", "a", "--reason", "b", "--version", "1")
+    assert registered.code == 0
+    shown = orderflow("orders", "show", order, "--db", db).out
+    assert "\nowed: " not in shown
+    assert "\ndeadline: no_proof at 20" in shown
+    assert [one["event"] for one in orderflow("orders", "show", order, "--db", db, "--json").json["pending"]["deadlines"]]
+    assert max(len(line) for line in shown.splitlines()[:6]) <= 100
+
+
+def test_an_order_in_a_state_that_is_gone_is_shown_all_the_same(orderflow: Any, db: str, in_doubt: str, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "orders.db")) as connection, connection:
+        connection.execute("UPDATE of_orders SET state = 'gone'")
+
+    ran = orderflow("orders", "show", in_doubt, "--db", db)
+
+    assert (ran.code, "legal now: not known: its state" in ran.out) == (0, True)
+    assert orderflow("orders", "show", in_doubt, "--db", db, "--json").json["legal"] is None
+
+
+def test_an_operator_event_is_no_command(orderflow: Any, db: str, in_doubt: str) -> None:
+    ran = orderflow("orders", "resolve", in_doubt, "submit", "--db", db, "--by", "a", "--reason", "b")
+    assert (ran.code, "(not an operator: submit has origin command)" in ran.out) == (4, True)
+
+
+def test_what_is_not_legal_is_refused_with_code_4_and_recorded(orderflow: Any, db: str, in_doubt: str) -> None:
+    words = ("--db", db, "--by", "anna", "--reason", "twice")
+    orderflow("orders", "resolve", in_doubt, "submission_given_up", *words)
+
+    ran = orderflow("orders", "resolve", in_doubt, "submission_given_up", *words, "--json")
+
+    assert (ran.code, ran.json["applied"], ran.json["state"]) == (4, False, "abandoned")
+    shown = orderflow("orders", "show", in_doubt, "--db", db, "--json").json
+    assert [row["reason"] for row in shown["refusals"]] == ["not legal here"]
+
+
+def test_override_wants_the_version_looked_at_and_tells_the_host_of_another_process(orderflow: Any, db: str, in_doubt: str) -> None:
+    words = ("--db", db, "--by", "anna", "--reason", "the merchant called")
+
+    stale = orderflow("orders", "override", in_doubt, "Closed", *words, "--version", "1")
+    ran = orderflow("orders", "override", in_doubt, "Closed", *words, "--version", "2")
+
+    assert (stale.code, ran.code) == (4, 0)
+    told: list[str] = []
+
+    async def serve() -> None:
+        async with Flow(db, [Ccv.offline()], worker=True, fetch_interval=0.02) as flow:
+            flow.on_entered("ccv", "Closed", lambda news: told.append(news.order.id))
+            async with asyncio.timeout(10):
+                while not told:
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(serve())
+    assert [in_doubt] == told
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("orders", "show", "ccv-nobody"), 3, "unknown order"),
+        (("orders", "show", "acme-1"), 3, "unknown order"),
+        (("orders", "resolve", "{order}", "submits", "--by", "a", "--reason", "b"), 3, "unknown operator event"),
+        (("orders", "resolve", "{order}", "submission_given_up", "--by", " ", "--reason", "b"), 2, "by:"),
+        (("orders", "override", "{order}", "Nowhere", "--by", "a", "--reason", "b", "--version", "2"), 3, "unknown state"),
+        (("orders", "override", "{order}", "Closed", "--by", "a", "--reason", "b", "--version", "two"), 2, "version"),
+    ],
+)
+def test_bad_input_is_one_line_and_its_own_code(
+    orderflow: Any, db: str, in_doubt: str, words: tuple[str, ...], code: int, says: str
+) -> None:
+    ran = orderflow(*(word.format(order=in_doubt) for word in words), "--db", db)
+
+    assert (code, True, 1) == (ran.code, says in ran.err, ran.err.count("\n"))
+
+
+def test_a_missing_database_is_not_made(orderflow: Any, tmp_path: Path) -> None:
+    ran = orderflow("orders", "list", "--db", "sqlite:///nowhere.db")
+
+    assert (ran.code, list(tmp_path.iterdir())) == (7, [])
+
+
+def test_stuck_lists_who_outstayed_the_budget_of_a_state(orderflow: Any, db: str, in_doubt: str, tmp_path: Path) -> None:
+    assert in_doubt not in orderflow("orders", "list", "--db", db, "--stuck").out
+    with sqlite3.connect(tmp_path / "orders.db") as connection:
+        connection.execute("UPDATE of_orders SET entered_at = entered_at - 90000")  # a day and an hour
+    connection.close()
+
+    assert in_doubt in orderflow("orders", "list", "--db", db, "--stuck").out
+
+
+def test_draw_shows_the_path_on_the_lifecycle(orderflow: Any, db: str, in_doubt: str, tmp_path: Path) -> None:
+    ran = orderflow("orders", "draw", in_doubt, "--db", db)
+    assert ran.code == 0
+    assert f'<title id="ccv-t">Order {in_doubt}: submission_in_doubt</title>' in ran.out
+    assert "override</text>" in ran.out, "the operator's move is an arrow of its own"
+    assert orderflow("orders", "draw", in_doubt, "--db", db, "--out", "here.png").code == 0
+    assert (tmp_path / "here.png").read_bytes().startswith(b"\x89PNG")
+    text = orderflow("orders", "draw", in_doubt, "--db", db, "--format", "mermaid").out
+    assert "style s_submission_in_doubt fill:#4f46e5" in text
+
+
+def test_draw_says_what_it_cannot(orderflow: Any, db: str, in_doubt: str) -> None:
+    assert orderflow("orders", "draw", "nope", "--db", db).code == 3
+    unknown = orderflow("orders", "draw", in_doubt, "--db", db, "--out", "here.txt")
+    assert (unknown.code, "none of mermaid, svg, png, dot, plantuml" in unknown.err) == (2, True)

@@ -1,0 +1,32 @@
+"""Lifecycles to draw: the two registered ones, and small ones that are each about one thing."""
+
+from pathlib import Path
+
+import pytest
+
+from orderflow.cli import finding
+from orderflow.lifecycle.table import Table
+
+REGISTERED = ("ccv", "connect")
+
+
+@pytest.fixture(params=REGISTERED)
+def registered(request: pytest.FixtureRequest) -> Table:
+    return finding.find(request.param)
+
+
+@pytest.fixture
+def ccv() -> Table:
+    return finding.find("ccv")
+
+
+@pytest.fixture
+def connect() -> Table:
+    return finding.find("connect")
+
+
+@pytest.fixture(scope="session")
+def small() -> dict[str, Table]:
+    """The tables of lifecycles.py beside this file, by name."""
+    path = Path(__file__).parents[2] / "kit" / "lifecycles.py"
+    return {name.lower(): finding.find(f"{path}:{name}") for name in ("Fan", "Hostile")}

@@ -1,0 +1,69 @@
+"""PostgreSQL goes away under pgqueuer's jobs: what is lost of them is found again, what was committed twice is done once."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from tests.kit.commits import LEASE, NOW, SCOPE, move, new_order
+from tests.kit.dispatchers import Line
+from tests.kit.postgres import pg_ctl, server
+from tests.unit.store.test_postgres_outage import wired
+
+from orderflow.dispatch.pgqueuer import GRACE, SWEEP, PgqueuerDispatcher
+from orderflow.store.postgres.commit import Write
+from orderflow.store.postgres.pool import Session
+from orderflow.store.postgres.store import PostgresStore
+
+pytestmark = pytest.mark.anyio
+SWEPT = NOW + GRACE + SWEEP
+
+
+@pytest.fixture
+def own() -> Iterator[Any]:
+    """A server that may be stopped."""
+    own = server(f"orderflow-pg-own-{secrets.token_hex(4)}")
+    yield own
+    own.ensure_postgres_running()
+    own.cleanup()
+
+
+async def test_a_crash_of_the_server_empties_the_queue_and_loses_no_effect(own: Any) -> None:
+    async with AsyncExitStack() as stack:
+        line = Line(own.get_uri(), "pgqueuer", stack)
+        worker, other = await line.process(), await line.process()
+        await worker.owe("register", "announce", "print")
+        (held,) = await worker.take(limit=1)
+        await asyncio.to_thread(pg_ctl, own, "-m", "immediate", "stop")
+        await asyncio.to_thread(own.ensure_postgres_running)
+        assert await line.jobs() == []
+        await worker.finish(held)
+        found = [*await worker.names(SWEPT), *await other.names(SWEPT)]
+        assert sorted([held.name, *found]) == ["announce", "print", "register"]
+        assert await other.names(SWEPT + LEASE - 1) == []
+
+
+async def test_a_commit_whose_answer_is_lost_enqueues_once(own: Any) -> None:
+    async with wired(own.get_uri()) as (wire, url):
+
+        class Cutting(PgqueuerDispatcher):
+            async def enlist(self, session: Session, writes: Sequence[Write]) -> None:
+                await super().enlist(session, writes)
+                wire.cut = not wire.cuts  # the next thing said is COMMIT
+
+        store = PostgresStore(url)
+        dispatcher = Cutting(store)
+        await store.open()
+        try:
+            order = await store.create(new_order(), "content")
+            receipt = await store.commit(order.id, None, move("sent", effects=["register"]))
+            assert (wire.cuts, receipt.version) == (1, 1)
+            assert [effect.name for effect in await dispatcher.take(NOW, SCOPE, 10)] == ["register"]
+            assert await dispatcher.take(SWEPT, SCOPE, 10) == []
+        finally:
+            await dispatcher.close()
+            await store.close()

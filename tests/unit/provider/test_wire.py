@@ -1,0 +1,154 @@
+"""The wire classes' common ground: nothing a provider sends is lost, nothing it may not send gets in unnoticed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+
+import pytest
+from attrs import field, frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orderflow.errors import InvalidInput, MalformedAnswer
+from orderflow.provider.wire import loads, read, read_input, spelled, write
+
+
+class Colour(StrEnum):
+    RED = "Red"
+    GREEN = "Green"
+
+
+@frozen
+class Line:
+    unit_price: float
+    quantity: int = 1
+    extra: Mapping[str, object] = field(factory=dict)
+
+
+@frozen
+class Basket:
+    basket_id: str | int
+    colour: Colour | str
+    lines: tuple[Line, ...] = ()
+    tax: float | None = field(default=None, metadata=spelled("excludingTax", "exludingTax"))
+    paid: bool | None = None
+    note: str | None = field(default=None, repr=False)
+    free: object = None
+    extra: Mapping[str, object] = field(factory=dict)
+
+
+FULL = {
+    "basketId": 7,
+    "colour": "Red",
+    "lines": [{"unitPrice": 2, "quantity": 3, "vat": [1, {"x": None}]}],
+    "excludingTax": 1.5,
+    "paid": False,
+    "note": "hello",
+    "free": [{"a": None}],
+    "extra": "the provider's own",
+    "newField": {"deep": None},
+}
+
+
+def test_names_are_translated_and_everything_comes_back() -> None:
+    basket = read(Basket, FULL)
+    assert basket.basket_id == 7
+    assert basket.colour is Colour.RED
+    assert basket.lines[0].quantity == 3
+    assert basket.extra == {"extra": "the provider's own", "newField": {"deep": None}}
+    assert write(basket) == FULL
+
+
+@pytest.mark.parametrize("spelling", ["excludingTax", "exludingTax"])
+def test_both_spellings_are_read_and_the_first_is_written(spelling: str) -> None:
+    basket = read(Basket, {"basketId": "b", "colour": "Red", spelling: 9})
+    assert basket.tax == 9
+    assert basket.extra == {}
+    assert write(basket) == {"basketId": "b", "colour": "Red", "lines": [], "excludingTax": 9}
+
+
+def test_an_open_enum_keeps_a_word_it_does_not_know() -> None:
+    basket = read(Basket, {"basketId": "b", "colour": "Mauve"})
+    assert basket.colour == "Mauve"
+    assert not isinstance(basket.colour, Colour)
+    assert write(basket)["colour"] == "Mauve"
+
+
+def test_null_means_absent_where_there_is_a_default() -> None:
+    basket = read(Basket, {"basketId": "b", "colour": "Red", "lines": None, "paid": None, "excludingTax": None})
+    assert (basket.lines, basket.paid, basket.tax, basket.extra) == ((), None, None, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "problems"),
+    [
+        ({"colour": "Red"}, ["basketId: missing"]),
+        ({"basketId": None, "colour": None}, ["basketId: ", "colour: "]),
+        ({"basketId": "b", "colour": 3}, ["colour: expected text"]),
+        ({"basketId": True, "colour": "Red"}, ["basketId: "]),
+        ({"basketId": "b", "colour": "Red", "lines": "secret"}, ["lines: expected a list"]),
+        ({"basketId": "b", "colour": "Red", "lines": [{"unitPrice": 1}, {}]}, ["lines[1].unitPrice: missing"]),
+        (
+            {"basketId": "b", "colour": "Red", "lines": [{"unitPrice": "secret", "quantity": 1.5}], "paid": "secret"},
+            [
+                "lines[0].unitPrice: expected a number",
+                "lines[0].quantity: expected a whole number",
+                "paid: expected true",
+            ],
+        ),
+        (["secret"], ["expected an object"]),
+        ("secret", ["expected an object"]),
+        ({"basketId": "b", "colour": "Red", "lines": [None]}, ["lines[0]: expected an object"]),
+        ({"basketId": "b", "colour": "Red", "exludingTax": float("inf")}, ["excludingTax: expected a number"]),
+    ],
+)
+def test_what_does_not_fit_is_named_by_its_path_and_never_quoted(value: object, problems: list[str]) -> None:
+    with pytest.raises(MalformedAnswer) as caught:
+        read(Basket, value)
+    message = str(caught.value)
+    assert message.startswith("Basket: ")
+    for problem in problems:
+        assert problem in message
+    assert "secret" not in message
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None, "the context would carry the values into a traceback"
+
+
+def test_a_callers_mistake_is_an_invalid_input_with_field_and_reason() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_input(Basket, {"basketId": "b", "colour": "Red", "lines": [{"unitPrice": "secret"}]})
+    assert (caught.value.field, caught.value.reason) == ("lines[0].unitPrice", "expected a number")
+    with pytest.raises(InvalidInput) as caught:
+        read_input(Basket, "secret")
+    assert (caught.value.field, caught.value.reason) == ("Basket", "expected an object")
+    assert read_input(Basket, FULL) == read(Basket, FULL)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"a":', b'{"a": NaN}', b"\xff\xfe\x00", b"[" * 100_000])
+def test_what_is_not_json_says_so(body: bytes) -> None:
+    with pytest.raises(MalformedAnswer, match=r"^not JSON$"):
+        loads(body)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(JSON)
+def test_any_json_either_reads_or_is_malformed(value: object) -> None:
+    for attempt in (value, {"basketId": value, "colour": value, "lines": value, "exludingTax": value, "free": value}):
+        try:
+            basket = read(Basket, attempt)
+        except MalformedAnswer:
+            continue
+        assert read(Basket, json.loads(json.dumps(write(basket)))) == basket
+
+
+@given(st.dictionaries(st.text().filter(lambda key: key not in FULL), JSON))
+def test_unknown_fields_survive_whatever_they_are(unknown: dict[str, object]) -> None:
+    assert write(read(Basket, FULL | unknown)) == FULL | unknown

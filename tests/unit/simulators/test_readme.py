@@ -1,0 +1,57 @@
+"""The simulators' guide against the simulators: what its tables promise is there, and what is there is asked for in a test."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import orderflow.simulators
+from orderflow.providers.ccv.simulator import CcvSimulator
+from orderflow.providers.connect.simulator import ConnectSimulator
+from orderflow.simulators import Simulator
+from orderflow.simulators.scenario import http_fault
+
+pytestmark = pytest.mark.anyio
+
+README = Path(orderflow.simulators.__file__).with_name("README.md").read_text()
+TESTS = Path(__file__).parents[1] / "providers"
+
+
+def section(name: str) -> str:
+    return README.split(f"### {name}")[1].split("\n### ")[0]
+
+
+@pytest.mark.parametrize(("name", "make"), [("Connect", ConnectSimulator), ("CCV", CcvSimulator)])
+async def test_every_row_of_the_table_can_be_asked_for(name: str, make: type[Simulator]) -> None:
+    switches = {switch.name for switch in make.SWITCHES}
+    async with make() as sim:
+        rows = re.findall(r"^\| (?!behaviour)(.+?) \| (.+) \|$", section(name), re.MULTILINE)
+        assert len(rows) >= 20
+        for behaviour, asked in rows:
+            ways = re.findall(r"`([^`]+)`", asked)
+            assert ways, behaviour
+            for way in ways:
+                tags = [tag for tag in re.split(r"[+#]", way.replace("..", "sms").split("(")[0]) if tag]
+                known = all(sim.knows(tag) or tag.startswith("sim-") for tag in tags)
+                assert known or way in switches or http_fault(way, sim.refusal) or hasattr(sim, tags[0]), (behaviour, way)
+
+
+@pytest.mark.parametrize(("room", "make"), [("connect", ConnectSimulator), ("ccv", CcvSimulator)])
+def test_every_switch_and_every_magic_value_is_tried_by_a_test(room: str, make: type[Simulator]) -> None:
+    tried = "".join(path.read_text() for path in (TESTS / room).glob("test_simulator*.py"))
+    assert [switch.name for switch in make.SWITCHES if switch.name not in tried] == []
+    values = [value for magic in make.MAGIC for value in re.split(r", ", magic.value) if value[0] in "+#"]
+    plain = [value for value in values if "@Status" not in value and value not in {"#200", "#201"}]
+    assert [value for value in plain if value not in tried] == []
+
+
+def test_the_guide_runs() -> None:
+    """Its Python, as it stands."""
+    import asyncio
+
+    (code,) = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    asyncio.run(names["test_a_paid_order_is_screened"]())  # type: ignore[operator]

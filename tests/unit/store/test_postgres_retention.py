@@ -1,0 +1,108 @@
+"""Retention on PostgreSQL against what runs beside it: a read is planned at each point between the statements of a deletion."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import asyncpg
+import pytest
+from attrs import define, field
+from tests.kit.commits import NOW, SCOPE, move, new_order
+
+from orderflow.errors import UnknownName
+from orderflow.store.postgres.store import PostgresStore
+from orderflow.store.records import PollAt, PollPlan, PollSooner
+from orderflow.testing.interleave import Worker
+
+pytestmark = pytest.mark.anyio
+LATER = NOW + 1000
+
+
+@define
+class Beside:
+    """Two processes on one database, the statements of the one let through by hand."""
+
+    url: str
+    deleting: PostgresStore
+    planning: PostgresStore
+    worker: Worker = field(factory=lambda: Worker("A", asyncio.Event()))
+    watched: bool = False
+
+    async def gate(self, statement: str) -> None:
+        if self.watched:
+            await self.worker.gate(statement)
+
+    async def parked(self) -> bool:
+        """Wait until the deletion is about to send its next statement; False where it has ended."""
+        while not (self.worker.parked or self.worker.ended):
+            self.worker.moved.clear()
+            await self.worker.moved.wait()
+        return not self.worker.ended
+
+    def go_on(self) -> None:
+        self.worker.parked = False
+        self.worker.turn.set()
+
+    async def ended_or_waits_for_a_lock(self, task: asyncio.Task[None]) -> None:
+        connection = await asyncpg.connect(self.url)
+        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%of_polls%FOR KEY SHARE%'"
+        try:
+            async with asyncio.timeout(10):
+                while not (task.done() or await connection.fetch(waits)):
+                    await asyncio.sleep(0)
+        finally:
+            await connection.close()
+
+
+@pytest.fixture
+async def beside(postgres_url: str) -> AsyncIterator[Beside]:
+    made: list[Beside] = []
+
+    async def gate(statement: str) -> None:
+        await made[0].gate(statement)
+
+    async with AsyncExitStack() as stack:
+        stores = PostgresStore(postgres_url, boundary=gate), PostgresStore(postgres_url)
+        made.append(Beside(postgres_url, *stores))
+        for store in stores:
+            stack.push_async_callback(store.close)
+            await store.open()
+        yield made[0]
+
+
+@pytest.mark.parametrize("plan", [PollAt(NOW, 0, 1.0), PollSooner(1.0)], ids=["planned", "brought forward"])
+@pytest.mark.parametrize("before", [0, 1, 2, 3])
+async def test_a_read_planned_beside_a_deletion_is_not_left_behind(beside: Beside, before: int, plan: PollPlan) -> None:
+    """``before``: how many of the deletion's statements have gone when the read is planned; it sends three."""
+    order = await beside.deleting.create(new_order(), "content")
+    await beside.deleting.commit(order.id, None, move("done"))
+    order = await beside.deleting.load(order.id)
+    beside.watched = True
+    deletion = asyncio.create_task(beside.worker.run(lambda: beside.deleting.delete([order], LATER)))
+    for _ in range(before):
+        assert await beside.parked()
+        beside.go_on()
+    assert await beside.parked() == (before < 3)
+    planning = asyncio.create_task(beside.planning.plan_poll(order.id, NOW, plan))
+    await beside.ended_or_waits_for_a_lock(planning)
+    while await beside.parked():
+        beside.go_on()
+    assert await deletion == [order.id]
+    ended = (await asyncio.gather(planning, return_exceptions=True))[0]
+    assert (ended is None) if before == 0 else isinstance(ended, UnknownName)
+    assert await beside.planning.link.fetch("SELECT 1 FROM of_polls") == []
+    assert await beside.planning.next_due(SCOPE) is None
+
+
+async def test_a_read_and_a_decision_of_one_order_do_not_lock_each_other_out(beside: Beside) -> None:
+    order = await beside.deleting.create(new_order(), "content")
+    for n in range(20):
+        await asyncio.gather(
+            beside.deleting.commit(order.id, None, move("on", poll=PollAt(NOW + n, 0, 1.0))),
+            beside.planning.plan_poll(order.id, NOW, PollSooner(1.0)),
+            beside.deleting.plan_poll(order.id, NOW, PollAt(NOW, 0, 1.0)),
+            beside.planning.commit(order.id, None, move("on", poll=PollSooner(1.0))),
+        )
+    assert (await beside.planning.load(order.id)).version == 40

@@ -1,0 +1,105 @@
+"""``orderflow.sync``: the engine for code that does not await, with real calls to a simulator in another thread's loop."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from pathlib import Path
+
+import pytest
+from tests.kit.world import CCV_FAST, CCV_KEY, PATIENCE, ccv_request
+
+import orderflow
+from orderflow.errors import InvalidInput, OperationalError, SchemaError, UnknownName
+from orderflow.providers.ccv.simulator import CcvSimulator
+from orderflow.simulators import serve
+
+
+@pytest.fixture
+def ccv_url() -> Iterator[str]:
+    """The CCV simulator on a socket, in a thread of its own."""
+    ready, over = threading.Event(), threading.Event()
+    urls: list[str] = []
+
+    async def simulate() -> None:
+        async with CcvSimulator(api_key=CCV_KEY, step_seconds=0.03) as sim, serve(sim.asgi) as url:
+            urls.append(url + "/api/ordercompletion/reseller")
+            ready.set()
+            await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(simulate()))
+    thread.start()
+    assert ready.wait(10)
+    yield urls[0]
+    over.set()
+    thread.join()
+
+
+def test_a_whole_life_without_await(ccv_url: str, tmp_path: Path) -> None:
+    told: list[str] = []
+    provider = orderflow.Ccv(ccv_url, CCV_KEY, timing=CCV_FAST, timeout=PATIENCE)
+    with orderflow.sync(f"sqlite:///{tmp_path / 'orders.db'}", [provider], worker=True, fetch_interval=0.05) as flow:
+        flow.on_entered("ccv", "Completed", lambda news: told.append(news.order.id))
+        order = flow.create("ccv", key="cart-1", **ccv_request())
+
+        assert isinstance(flow.send(order.id, "submit"), orderflow.Applied)
+        assert flow.wait(order.id, until="Completed", timeout=10).state == "Completed"
+
+        assert [row.event for row in flow.journal(order.id)][:3] == ["submit", "order_configured", "order_submitted"]
+        refused = flow.send(order.id, "submit")
+        assert isinstance(refused, orderflow.Refused)
+        assert flow.stuck() == []
+        with pytest.raises(InvalidInput):
+            flow.customer_url(order.id)
+    assert [order.id] == told
+
+
+def test_old_orders_go_and_personal_data_goes_without_await(tmp_path: Path) -> None:
+    with orderflow.sync(f"sqlite:///{tmp_path / 'orders.db'}", [orderflow.Ccv("http://x")]) as flow:
+        made = [flow.create("ccv", key=str(n), **ccv_request()).id for n in range(5)]
+        for order in made:
+            assert [name for name, _ in flow.pending(order).deadlines] == []
+            assert isinstance(flow.redact(order, by="kim", reason="asked"), orderflow.Refused)
+            flow.override(order, "Closed", by="kim", reason="a test", version=0)
+        assert isinstance(flow.redact(made[0], by="kim", reason="asked"), orderflow.Applied)
+        for _ in flow.prune(older_than=0, batch=2):
+            break  # a host may stop after any batch
+        left = {order.id for order in flow.orders()}
+        assert len(left) == 3
+        exported: list[str] = []
+        rest = list(flow.prune(older_than=0, export=lambda orders: exported.extend(one.order.id for one in orders)))
+        assert {name for batch in rest for name in batch} == set(exported) == left
+        with pytest.raises(InvalidInput):
+            next(flow.prune(older_than=-1))
+
+
+def test_a_thread_that_still_asks_when_the_flow_ends_does_not_wait_for_ever(tmp_path: Path) -> None:
+    ended: list[BaseException] = []
+    with orderflow.sync(f"sqlite:///{tmp_path / 'orders.db'}", [orderflow.Ccv("http://x")]) as flow:
+        order = flow.create("ccv", key="cart-1", **ccv_request())
+
+        def wait() -> None:
+            try:
+                flow.wait(order.id, until="Completed", timeout=60)
+            except (CancelledError, OperationalError) as error:
+                ended.append(error)
+
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        while not asyncio.all_tasks(flow._loop):
+            pass
+    thread.join(10)
+    assert not thread.is_alive()
+    assert isinstance(ended[0], CancelledError | OperationalError)
+
+
+def test_errors_come_out_as_they_are_and_the_thread_ends(tmp_path: Path) -> None:
+    (tmp_path / "not.db").write_text("not a database, whatever its name says" * 10)
+    before = [thread.name for thread in threading.enumerate()]
+
+    with pytest.raises(SchemaError), orderflow.sync(f"sqlite:///{tmp_path / 'not.db'}", [orderflow.Ccv("http://x")]):
+        pass
+    with orderflow.sync(f"sqlite:///{tmp_path / 'fine.db'}", [orderflow.Ccv("http://x")]) as flow, pytest.raises(UnknownName):
+        flow.order("ccv-nobody")
+
+    assert [thread.name for thread in threading.enumerate()] == before

@@ -1,28 +1,28 @@
-"""The composition root: ``Orderflow``, what a service embeds. It wires providers, store, engine and receiver, and decides nothing."""
+"""The composition root: ``Orderflow``, which a service embeds. It wires providers, store, engine and receiver, and decides nothing."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import random
 import secrets
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
-from orderflow.analysis.reachability import within_reach
 from orderflow.clock import Clock, SystemClock
 from orderflow.dispatch import dispatcher_of
 from orderflow.dispatch.ports import Dispatcher
-from orderflow.engine.inbox import Inbox
-from orderflow.engine.listeners import LISTENER_REFRESH_SECONDS, Handler, Listeners, list_listeners, remove_listener
-from orderflow.engine.retention import Export, Retention
-from orderflow.engine.worker import Health, Worker
-from orderflow.errors import ConfigurationError, InvalidInput, OutOfReach, UnknownName, WaitTimeout
+from orderflow.engine.engine import build_engine
+from orderflow.engine.inbox import provider_of
+from orderflow.engine.listeners import LISTENER_REFRESH_SECONDS, Handler
+from orderflow.engine.retention import Export
+from orderflow.engine.worker import Health
+from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
 from orderflow.inputs import check_json, require_text
 from orderflow.lifecycle.decide import legal
 from orderflow.model import PROVIDER_ID, Decision, Event, JournalRow, Listener, Order, Origin, Pending, RefusalRow, Snapshot
@@ -50,22 +50,21 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 _LONGEST_KEY = 200
-_LOOK_BENEATH = 0.5  # seconds between looks while waiting: another process may move the order
 
 
 class Orderflow:
-    """Orders whose lives outside providers run.
+    """Orders that are run by outside providers.
 
     Args:
-        db: a database URL (``sqlite:///orders.db``), or a ``Store``.
+        db: a database URL (``sqlite:///orders.db``, ``postgresql://host/database``), or a ``Store``.
         providers: configured providers; a name is looked up by entry point and called without arguments.
-        public_url: where ``receiver()`` is reachable from outside; None: no redirects, callbacks or notifications, reads alone.
+        public_url: where ``receiver()`` can be reached from outside. None: no redirects, callbacks or notices; polls alone find out.
         signing_keys: key id -> secret, for signing our public URLs; the first signs, all verify.
-        work: carry out effects, reads and deadlines in this process (else ``orderflow work`` does in another).
-        grace: for how many seconds, at the end, calls under way may go on; what is not answered then is cut and given back.
+        worker: run effects, polls and deadlines in this process (else ``orderflow worker`` does in another).
+        grace: seconds that calls in progress may go on at the end; then they are cancelled and given back.
         dispatch: what brings effects to the worker: ``local``, ``pgqueuer`` (PostgreSQL, many machines), or a ``Dispatcher``.
-        poll: the longest silence between two looks at the database, in seconds.
-        telemetry: who watches, such as ``orderflow.telemetry.opentelemetry.OpenTelemetry()`` (extra ``otel``).
+        fetch_interval: seconds between two looks at the database at most.
+        telemetry: traces and metrics, such as ``orderflow.telemetry.OpenTelemetry()`` (extra ``otel``).
         clock, rng, new_id: time, randomness and order ids, for tests that must repeat.
 
     Raises (on ``async with``):
@@ -91,32 +90,41 @@ class Orderflow:
     ) -> None:
         self._providers = resolve_providers(providers)
         self._store = make_store(db) if isinstance(db, str) else db
-        self._links = SignedUrls(public_url, signing_keys or {})
-        self._clock = clock or SystemClock()
+        self._urls = SignedUrls(public_url, signing_keys or {})
         self._new_id = new_id or (lambda: secrets.token_hex(10))
-        rng = rng or random.Random()  # noqa: S311  spreads reads, keeps no secret
-        self._listeners = Listeners()
-        self._inbox = Inbox(self._store, self._providers, self._listeners, self._clock, rng, telemetry=telemetry)
-        self._receiver = Receiver(self._inbox, self._links)
-        self._retention = Retention(self._inbox)
-        dispatcher = dispatcher_of(dispatch, self._store) if isinstance(dispatch, str) else dispatch
-        self._worker = Worker(self._inbox, self._links, dispatcher, rng, fetch_interval=fetch_interval)
-        self._works, self._entered = worker, False
-        self._grace = grace
+        self._engine = engine = build_engine(
+            store=self._store,
+            providers=self._providers,
+            urls=self._urls,
+            dispatcher=dispatcher_of(dispatch, self._store) if isinstance(dispatch, str) else dispatch,
+            clock=clock or SystemClock(),
+            rng=rng or random.Random(),  # noqa: S311  jitter, no secret
+            telemetry=telemetry,
+            fetch_interval=fetch_interval,
+        )
+        self._receiver = Receiver(
+            inbox=engine.inbox,
+            store=self._store,
+            providers=self._providers,
+            poll_requests=engine.poll_requests,
+            directory=engine.directory,
+            urls=self._urls,
+        )
+        self._has_worker, self._grace, self._entered = worker, grace, False
 
     async def __aenter__(self) -> Self:
         if self._entered:
-            raise ConfigurationError("an Orderflow is entered once: make another one")
+            raise ConfigurationError("Orderflow instances are single-use: make another one")
         self._entered = True
         for provider in self._providers.values():
             check_timing(provider.name, provider.table, provider.timing, getattr(provider, "timeout", None))
             for warning in getattr(provider, "warnings", ()):
-                _log.warning("provider.limited", provider=provider.name, warning=warning)
+                _log.warning("provider.warning", provider=provider.name, warning=warning)
         try:
             await self._store.open()
-            await self._inbox.refresh_listeners()
-            if self._works:
-                await self._worker.start()
+            await self._engine.directory.refresh()
+            if self._has_worker:
+                await self._engine.worker.start()
         except BaseException:
             await self._close()
             raise
@@ -124,25 +132,25 @@ class Orderflow:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
-            if self._works:
-                await self._worker.stop(self._grace)
-        finally:  # who is cancelled a second time does not wait, but lets go
+            if self._has_worker:
+                await self._engine.worker.stop(self._grace)
+        finally:  # also if the caller is cancelled while it waits
             await self._close()
 
-    async def abandon(self) -> None:
-        """End as a killed process would: what is in flight is never answered. For rehearsals; services use ``async with``."""
-        if self._works:
-            await self._worker.abandon()
+    async def crash(self) -> None:
+        """End as a killed process would: what is in flight is never answered. For tests; services use ``async with``."""
+        if self._has_worker:
+            await self._engine.worker.crash()
 
-    def working(self, *, grace: float | None = None) -> Self:
-        """This flow with ``worker=True`` (and this ``grace``), whatever it was made with: ``async with flow.working(): ...``."""
-        self._works, self._grace = True, self._grace if grace is None else grace
+    def with_worker(self, *, grace: float | None = None) -> Self:
+        """This flow with ``worker=True`` (and this ``grace``), whatever it was made with: ``async with flow.with_worker(): ...``."""
+        self._has_worker, self._grace = True, self._grace if grace is None else grace
         return self
 
     @property
     def health(self) -> Health | None:
-        """How the worker of this process is; None where it has none."""
-        return self._worker.health if self._works else None
+        """The health of this process's worker; None if it has none."""
+        return self._engine.worker.health if self._has_worker else None
 
     async def _close(self) -> None:
         try:
@@ -151,61 +159,65 @@ class Orderflow:
             for provider in self._providers.values():
                 await provider.close()
 
-    # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── creating and sending ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def create(self, provider: str, /, *, key: str, **request: object) -> Order:
-        """A new order, drafted; idempotent by ``key``, unique per provider (1 to 200 characters).
+        """Create an order, in its initial state. Idempotent by ``key`` (1 to 200 characters), which is unique per provider.
 
         Raises:
             UnknownName: no such provider, or a payment method it does not know.
             InvalidInput: names field and reason; nothing was stored.
-            KeyReused: the key made an order from another request.
+            KeyReused: the key was used for another request.
         """
-        await self._inbox.refresh_listeners(LISTENER_REFRESH_SECONDS)
-        found = self._provider(provider)
+        await self._engine.directory.refresh(LISTENER_REFRESH_SECONDS)
+        configured = self._provider(provider)
         _check_key(key)
         for name, value in request.items():
             check_json(name, value)
-        draft = found.draft(request)
-        canonical = json.dumps(request, sort_keys=True, default=lambda value: dict(value) if isinstance(value, Mapping) else str(value))
-        now = self._clock.now()
-        snapshot = Snapshot(found.table.initial, draft.facts, draft.data, 0)
-        identity = self._new_id()
-        if "-" in identity:  # ids are taken apart at their last hyphen
+        draft = configured.draft(request)
+        snapshot = Snapshot(configured.table.initial, draft.facts, draft.data, 0)
+        now = self._engine.clock.now()
+        order = Order(f"{provider}-{self._unique_part()}", provider, key, snapshot, now, now)
+        return await self._store.create(order, _fingerprint(request))
+
+    def _unique_part(self) -> str:
+        unique = self._new_id()
+        if "-" in unique:  # the provider's name ends at an order id's last hyphen
             raise ConfigurationError("new_id: an id must not contain a hyphen")
-        order = Order(f"{provider}-{identity}", provider, key, snapshot, now, now)
-        return await self._store.create(order, hashlib.sha256(canonical.encode()).hexdigest())
+        return unique
 
     async def send(self, order_id: str, command: Command, /, *, key: str | None = None, **arguments: object) -> Decision:
-        """A command; answers with the decision. Idempotent by ``key`` where one is given.
+        """Send a command to an order. Returns the decision, which may be ``Refused``. Idempotent by ``key`` if one is given.
 
         Raises:
-            UnknownName: no such order or event.
+            UnknownName: no such order or command.
             InvalidInput: an argument is malformed; nothing was stored.
         """
-        return await self._ask(order_id, command, Origin.COMMAND, arguments, key=key)
+        return await self._accept(order_id, command, Origin.COMMAND, arguments, key=key)
 
     async def resolve(self, order_id: str, event: OperatorEvent, /, *, by: str, reason: str, **arguments: object) -> Decision:
-        """An operator's declared event (``registration_resolved``, ``submission_given_up``, ...), kept with who and why.
+        """Send an operator's declared event (``registration_resolved``, ``submission_given_up``, ...), recorded with who and why.
 
         Raises:
-            UnknownName, InvalidInput: as ``tell``.
+            UnknownName, InvalidInput: as ``send``.
         """
         note = f"by {require_text('by', by)}: {require_text('reason', reason)}"
-        return await self._ask(order_id, event, Origin.OPERATOR, arguments, note=note)
+        return await self._accept(order_id, event, Origin.OPERATOR, arguments, note=note)
 
     async def override(self, order_id: str, target: State, *, by: str, reason: str, version: int) -> Decision:
-        """Move an order outside the table, from the version that was looked at. Audited; arms deadlines and reads, tells the host.
+        """Move an order to any state outside the table, if it is still at the version that was looked at; recorded with who and why.
+
+        Deadlines and polls of the state begin, and its listeners are notified.
 
         Raises:
             UnknownName: no such order or state.
+            InvalidInput: ``by`` or ``reason`` is empty.
         """
-        await self._inbox.refresh_listeners()
-        return (
-            await self._inbox.override(order_id, target, by=require_text("by", by), reason=require_text("reason", reason), version=version)
-        ).decision
+        actor, why = require_text("by", by), require_text("reason", reason)
+        await self._engine.directory.refresh()
+        return (await self._engine.inbox.override(order_id, target, actor=actor, reason=why, version=version)).decision
 
-    async def _ask(
+    async def _accept(
         self,
         order_id: str,
         name: str,
@@ -215,24 +227,24 @@ class Orderflow:
         key: str | None = None,
         note: str = "",
     ) -> Decision:
-        provider = self._inbox.provider_of(order_id)
+        provider = provider_of(self._providers, order_id)
         if name not in provider.table.events:
-            known = tuple(event for event, by in provider.table.events.items() if by is origin)
+            known = tuple(event for event, declared in provider.table.events.items() if declared is origin)
             raise UnknownName(f"{origin.value} event of {provider.table.name}", name, known)
         if key is not None:
             _check_key(key)
         for argument, value in arguments.items():
             check_json(argument, value)
-        if name in getattr(provider, "needs_public_url", ()) and self._links.url(provider.name, name) is None:
-            raise InvalidInput("public_url", f"is not configured: nobody could come back from {name}")
+        if name in getattr(provider, "needs_public_url", ()) and self._urls.url(provider.name, name) is None:
+            raise InvalidInput("public_url", f"is required for {name} (the browser is redirected back to it)")
         data = dict(provider.command(name, arguments))
-        resolve_providers = data.pop(PROVIDER_ID, None)
-        event = Event(name, origin, data, None if resolve_providers is None else str(resolve_providers), note)
-        inbox = InboxKey(origin.value, f"{order_id}:{name}:{key}") if key is not None else None
-        await self._inbox.refresh_listeners(LISTENER_REFRESH_SECONDS)
-        return (await self._inbox.accept(order_id, event, inbox)).decision
+        provider_id = data.pop(PROVIDER_ID, None)
+        event = Event(name, origin, data, None if provider_id is None else str(provider_id), note)
+        inbox_key = InboxKey(origin.value, f"{order_id}:{name}:{key}") if key is not None else None
+        await self._engine.directory.refresh(LISTENER_REFRESH_SECONDS)
+        return (await self._engine.inbox.accept(order_id, event, inbox_key)).decision
 
-    # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def order(self, order_id: str) -> Order:
         """The order as it stands.
@@ -247,28 +259,40 @@ class Orderflow:
         return await self._store.orders(provider=provider, state=state, limit=limit)
 
     async def stuck(self, *, limit: int = 100) -> list[Order]:
-        """Orders that have been in their state for longer than its time budget."""
-        now = self._clock.now()
-        found: list[Order] = []
+        """Orders that have been in their state for longer than its time budget, the longest first."""
+        now = self._engine.clock.now()
+        stuck: list[Order] = []
         for provider in self._providers.values():
-            for info in provider.table.states.values():
-                if info.budget:
-                    before = now - provider.timing.durations[info.budget]
-                    found += await self._store.orders(provider=provider.name, state=info.value, entered_before=before, limit=limit)
-        return sorted(found, key=lambda order: order.entered_at)[:limit]
+            for state in provider.table.states.values():
+                if state.budget:
+                    before = now - provider.timing.durations[state.budget]
+                    stuck += await self._store.orders(provider=provider.name, state=state.value, entered_before=before, limit=limit)
+        return sorted(stuck, key=lambda order: order.entered_at)[:limit]
 
     async def journal(self, order_id: str) -> list[JournalRow]:
-        """The order's path, oldest first."""
+        """The order's steps, oldest first.
+
+        Raises:
+            UnknownName: no such order.
+        """
         await self._store.load(order_id)
         return await self._store.journal(order_id)
 
     async def refusals(self, order_id: str) -> list[RefusalRow]:
-        """What was refused or ignored."""
+        """What was refused or ignored, oldest first.
+
+        Raises:
+            UnknownName: no such order.
+        """
         await self._store.load(order_id)
         return await self._store.refusals(order_id)
 
     async def pending(self, order_id: str) -> Pending:
-        """What is still to come for an order: effects owed, the next read, armed deadlines."""
+        """What is still to come for an order: owed effects, the next poll, armed deadlines.
+
+        Raises:
+            UnknownName: no such order.
+        """
         await self._store.load(order_id)
         return await self._store.pending(order_id)
 
@@ -281,88 +305,82 @@ class Orderflow:
         return tuple(self._provider(provider).table.states)
 
     async def legal(self, order_id: str) -> tuple[str, ...]:
-        """The commands and operator events that would be applied now."""
-        order = await self._store.load(order_id)
-        return legal(self._inbox.provider_of(order_id).table, order.snapshot)
-
-    async def customer_url(self, order_id: str) -> str:
-        """Where to send the customer's browser; asking twice gives the same.
+        """The commands and operator events that would be applied now.
 
         Raises:
+            UnknownName: no such order.
+        """
+        order = await self._store.load(order_id)
+        return legal(provider_of(self._providers, order_id).table, order.snapshot)
+
+    async def customer_url(self, order_id: str) -> str:
+        """Where to send the customer's browser; the same each time.
+
+        Raises:
+            UnknownName: no such order.
             InvalidInput: this order is not being completed by a URL.
         """
         order = await self._store.load(order_id)
-        url = self._inbox.provider_of(order_id).customer_url(order, self._links)
+        url = provider_of(self._providers, order_id).customer_url(order, self._urls)
         if url is None:
             raise InvalidInput("order", f"is {order.state} and not being completed by a URL")
         return url
 
     async def refresh(self, order_id: str) -> None:
-        """Bring the next status read forward."""
-        await self._inbox.bring_poll_forward(order_id)
+        """Bring the next poll forward.
+
+        Raises:
+            UnknownName: no such order.
+        """
+        await self._engine.poll_requests.request(order_id)
 
     async def wait(self, order_id: str, until: State | Collection[str], timeout: float = 30.0) -> Order:
         """Return when the order is in one of the states.
 
         Raises:
             UnknownName: no such order or state.
-            WaitTimeout: it was not reached in ``timeout`` seconds; OutOfReach, at once: no event leads there any more.
+            WaitTimeout: it was in none of them for ``timeout`` seconds; OutOfReach, at once: no event leads there any more.
         """
-        wanted = {until} if isinstance(until, str) else set(until)
-        table = self._inbox.provider_of(order_id).table
-        for state in wanted - table.states.keys():
+        states = {until} if isinstance(until, str) else set(until)
+        table = provider_of(self._providers, order_id).table
+        for state in states - table.states.keys():
             raise UnknownName(f"state of {table.name}", state, tuple(table.states))
-        loop = asyncio.get_running_loop()
-        end = loop.time() + timeout
-        with self._inbox.watching(order_id) as moved:
-            while True:
-                moved.clear()
-                order = await self._store.load(order_id)
-                if order.state in wanted:
-                    return order
-                if not within_reach(table, order.snapshot, wanted):
-                    raise OutOfReach(order_id, " or ".join(sorted(wanted)), order.state)
-                left = end - loop.time()
-                if left <= 0:
-                    raise WaitTimeout(order_id, " or ".join(sorted(wanted)), order.state, timeout)
-                try:
-                    async with asyncio.timeout(min(left, _LOOK_BENEATH)):
-                        await moved.wait()
-                except TimeoutError:
-                    continue
+        return await self._engine.waiters.wait_for_state(self._store, table, order_id, states, timeout)
 
     # ── old orders ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def prune(
         self, *, older_than: float, provider: str = "", batch: int = 500, export: Path | Export | None = None, dry_run: bool = False
     ) -> AsyncGenerator[list[str], None]:
-        """Delete settled orders to which nothing has happened for ``older_than`` seconds and for which nothing is owed, with all that
-        is kept of them. Yields the ids of each batch, one short transaction each, so that the host can pace it; workers may run.
-        ``export`` gets each batch whole and durably before it is deleted: a file that JSON Lines are appended to, or a function. A
-        crash in between exports twice, and loses nothing. With ``dry_run`` nothing is exported or deleted. A create with a deleted
-        order's key makes a new order.
+        """Delete settled orders to which nothing has happened for ``older_than`` seconds and nothing is owed, with all their rows.
+
+        Yields the ids of each batch, one short transaction each, so that you can pace it; workers may run. ``export`` gets each batch,
+        whole and durably, before it is deleted: a file to which JSON Lines are appended, or a function. A crash in between exports
+        twice and loses nothing. With ``dry_run`` nothing is exported or deleted. A deleted order's key can be used for a new order.
 
         Raises:
             InvalidInput: a number is out of range; UnknownName: no such provider.
         """
-        return self._retention.prune(older_than, provider, batch, export, dry_run)
+        return self._engine.retention.prune(older_than, provider, batch, export, dry_run)
 
     async def redact(self, order_id: str, *, by: str, reason: str) -> Decision:
-        """Remove the personal data of a settled order: its data but for the provider's id, every note, detail and error kept beside
-        its path. The path, the caller's key and the facts stay; who did it and why is a journal row. Name no person in the reason.
-        Refused as long as the order may still move, something is owed, or one of its calls is under way.
+        """Remove the personal data of a settled order: its data except the provider's id, and every note, detail and error.
+
+        Steps, key and facts stay; who did it and why is a journal row. Name no person in the reason. Refused while the order may still
+        move, something is owed, or one of its calls is in progress.
 
         Raises:
             UnknownName: no such order; InvalidInput: ``by`` or ``reason`` is empty.
         """
-        return await self._retention.redact(order_id, by=require_text("by", by), reason=require_text("reason", reason))
+        return await self._engine.retention.redact(order_id, actor=require_text("by", by), reason=require_text("reason", reason))
 
-    # ── being told, hearing ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── listeners and the receiver ───────────────────────────────────────────────────────────────────────────────────────
 
-    def on_entered(self, provider: str, state: State, handler: Handler) -> None:
-        """Tell ``run`` of every order that enters the state from now on: at least once, with a stable key.
-        Register it in every process that works. It should return within 0.8 of the provider's lease (48 s unless configured):
-        one that raises or takes longer is told again, with the same key.
+    def on_entered(self, provider: str, state: State, handler: Handler | None = None) -> Any:
+        """Run ``handler`` for every order that enters the state from now on: at least once, with a stable key.
+
+        Without ``handler`` it is a decorator. Register it in every process with a worker. It should return within 0.8 of the provider's
+        lease (48 s by default): one that raises or takes longer runs again, with the same key.
 
         Raises:
             UnknownName: no such provider or state.
@@ -370,34 +388,46 @@ class Orderflow:
         table = self._provider(provider).table
         if state not in table.states:
             raise UnknownName(f"state of {table.name}", state, tuple(table.states))
-        self._listeners.add(provider, state, handler)
+        if handler is None:
+            return partial(self._add_listener, provider, state)
+        return self._add_listener(provider, state, handler)
+
+    def _add_listener(self, provider: str, state: str, handler: Handler) -> Handler:
+        self._engine.listeners.add(provider, state, handler)
+        return handler
 
     async def listeners(self) -> list[Listener]:
-        """Of which states any process ever wanted to be told, and how many pending_notifications are owed."""
-        return await list_listeners(self._store)
+        """Every listener that any process has or had, with the number of its pending notifications."""
+        return await self._engine.directory.list()
 
     async def remove_listener(self, provider: str, state: str, *, by: str, reason: str) -> int:
-        """Forget a listener that is gone from the code, and end what it is owed: how many. A process that has it brings it back.
+        """Remove a listener that the code no longer has, and end its pending notifications. Returns how many ended.
+
+        A process that still has the listener adds it again when it starts.
 
         Raises:
-            UnknownName: nobody listens, nor did; InvalidInput: ``by`` or ``reason`` is empty.
+            UnknownName: there is no such listener; InvalidInput: ``by`` or ``reason`` is empty.
         """
-        removed = await remove_listener(self._store, provider, state, by=by, reason=reason)
-        await self._inbox.refresh_listeners()
-        return removed
+        return await self._engine.directory.remove(provider, state, actor=by, reason=reason)
 
     def receiver(self) -> ASGIApp:
         """The ASGI app to mount at ``public_url``."""
         return asgi_app(self._receiver)
 
     async def handle_request(self, method: str, path: str, query: bytes = b"") -> Reply:
-        """One request to the receiver, for frameworks that are no ASGI; ``path`` is relative to the mount point."""
+        """Handle one request to the receiver, for frameworks that are not ASGI; ``path`` is relative to the mount point."""
         return await self._receiver.handle(method, path, query)
 
     def _provider(self, name: str) -> Provider:
         if name not in self._providers:
             raise UnknownName("provider", name, tuple(self._providers))
         return self._providers[name]
+
+
+def _fingerprint(request: Mapping[str, object]) -> str:
+    """A digest of a create request, by which a key that is used for another request is recognised."""
+    canonical = json.dumps(request, sort_keys=True, default=lambda value: dict(value) if isinstance(value, Mapping) else str(value))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _check_key(key: object) -> None:

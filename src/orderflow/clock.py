@@ -1,4 +1,4 @@
-"""The wall's time, for whoever passes no other clock. Nothing else lives here."""
+"""Time as a parameter: the ``Clock`` protocol and the system's clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Time, passed in."""
+    """The time, and waiting for it to pass."""
 
     def now(self) -> float:
         """Epoch seconds."""
@@ -21,9 +21,9 @@ class SystemClock:
     """Wall-clock time."""
 
     def now(self) -> float:
-        """Epoch seconds."""
+        """See ``Clock.now``."""
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
-        """As asyncio's."""
+        """See ``Clock.sleep``."""
         await asyncio.sleep(seconds)

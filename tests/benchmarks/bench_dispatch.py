@@ -88,7 +88,7 @@ async def worked(url: str, dispatch: str, prepare: Prepare | None = None) -> flo
     begun = time.perf_counter()
     async with Orderflow(url, [provider], worker=True, dispatch=dispatch) as flow:
         await provider.all_called.wait()
-        while (await flow._store.next_due(flow._inbox.scope) or FAR_AWAY) < FAR_AWAY:
+        while (await flow._store.next_due(flow._engine.inbox.scope) or FAR_AWAY) < FAR_AWAY:
             await asyncio.sleep(0.002)
         return BACKLOG / (time.perf_counter() - begun)
 

@@ -135,8 +135,8 @@ async def test_no_canary_is_logged_when_everything_fails_once(tmp_path: Path, on
     frames would be printed with their locals. Orders whose calls fail end early, so some are uncounted_attempts that."""
     some = [scenario for scenario in SCENARIOS if scenario.name in ANGRY]
     angry = await _lived(tmp_path, some, canaries=CANARIES, only=only)
-    seen = ("read.adapter_raised",) if only else ("effect.adapter_raised", "worker.look_failed")
-    for event in (*seen, "host.raised", "worker.item_failed"):
+    seen = ("poll.adapter_raised",) if only else ("effect.adapter_raised", "worker.fetch_failed")
+    for event in (*seen, "listener.failed", "worker.item_failed"):
         assert event in angry.log, event
     assert angry.log.count("Canary") > 50
     assert met(angry.log) == []
@@ -295,7 +295,7 @@ async def test_an_exception_of_others_leaves_no_canary_in_this_processs_log(tmp_
     meters.shutdown()
     shown = "".join(capsys.readouterr())
     assert "effect.adapter_raised" in shown
-    assert "host.raised" in shown
+    assert "listener.failed" in shown
     assert '"name": "orderflow effect"' in shown
     assert "orderflow.effect.duration" in shown
     assert met(shown) == []

@@ -34,7 +34,7 @@ async def test_waiting_ends_at_once_in_the_process_that_moves_the_order(tmp_path
     async with over(tmp_path) as flow:
         order = await flow.create("toy", key="k")
         waiting = asyncio.create_task(flow.wait(order.id, "preparing", timeout=50))
-        while not flow._inbox._watchers:
+        while not flow._engine.inbox._watchers:
             await asyncio.sleep(0.01)
         await flow.order(order.id)
         await flow.send(order.id, "order_it")

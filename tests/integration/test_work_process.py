@@ -421,7 +421,7 @@ async def test_wrong_credentials_are_said_once_and_named_where_it_is_asked_how_i
     assert answer.json()["troubles"] == dict.fromkeys(("ccv", "connect"), "refuses our credentials")
     assert (answer.status_code, answer.json()["why"]) == (200, "")  # it works for whom it may
     assert await worker.end(signal.SIGTERM) == 0
-    said = [(line["provider"], line["level"], line["why"]) for line in worker.lines if line["event"] == "provider.in_trouble"]
+    said = [(line["provider"], line["level"], line["why"]) for line in worker.lines if line["event"] == "circuit.opened"]
     assert sorted(said) == [(name, "warning", "refuses our credentials") for name in ("ccv", "connect")]
     assert not [line for line in worker.raw if "canary" in line]
 
@@ -475,7 +475,7 @@ async def test_every_line_is_json_and_shows_no_secret(yard: Yard) -> None:
     await yard.desk.wait(lost.id, "submission_in_doubt", PATIENCE)
     order = await yard.ordered()
     await yard.desk.wait(order.id, "Processing", PATIENCE)
-    assert await worker.logged("host.raised")
+    assert await worker.logged("listener.failed")
     async with httpx.AsyncClient(trust_env=False, base_url=(await worker.logged("work.started"))["health"]) as http:
         bodies = [(await http.get(path)).text for path in ("/live", "/ready", "/nowhere")]
     assert await worker.end(signal.SIGTERM) == 0

@@ -71,9 +71,9 @@ class ByHand:
     """A worker's work, one thing after another, by a clock that stands still; each method says by how much it moved it."""
 
     def __init__(self, flow: Orderflow, clock: SimClock, course: str) -> None:
-        worker = flow._worker
+        worker = flow._engine.worker
         self._effects, self._reader, self._deadlines = worker._effects, worker._reader, worker._deadlines
-        self._inbox = flow._inbox
+        self._inbox = flow._engine.inbox
         self._clock = clock
         self._course = course
         self._held: tuple[LeasedPoll, int] | None = None

@@ -13,7 +13,7 @@ import asyncpg
 from attrs import define, field, frozen
 from tests.kit.commits import NOW, SCOPE, move, new_order
 from tests.kit.postgres import drop_schema, make_schema
-from tests.kit.toy import NoLinks, Toy
+from tests.kit.toy import NoUrls, Toy
 
 from orderflow.app import Orderflow
 from orderflow.dispatch import dispatcher_of
@@ -63,7 +63,7 @@ class Process:
     @property
     def effects(self) -> Outbox:
         """The engine's, with this dispatcher."""
-        return Outbox(self.flow._inbox, NoLinks(), self.dispatcher)
+        return Outbox(self.flow._engine.inbox, NoUrls(), self.dispatcher)
 
 
 @frozen

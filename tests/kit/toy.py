@@ -16,11 +16,8 @@ from typing import Any
 from attrs import define, evolve, field
 
 from orderflow.dispatch.local import LocalDispatcher
-from orderflow.engine.deadlines import Deadlines
-from orderflow.engine.inbox import Inbox
-from orderflow.engine.listeners import Listeners
-from orderflow.engine.outbox import Outbox
-from orderflow.engine.polling import Poller
+from orderflow.engine.attempt import Attempt
+from orderflow.engine.engine import Engine, build_engine
 from orderflow.errors import InvalidInput
 from orderflow.lifecycle.declare import Fact, Flag, Lifecycle, State, assumed, once, reading, repeatable
 from orderflow.lifecycle.declare import edge as declared_edge
@@ -32,7 +29,7 @@ from orderflow.provider.protocol import Draft, PublicUrls
 from orderflow.provider.timing import Timing
 from orderflow.simulators import SimClock
 from orderflow.store.ports import Store
-from orderflow.store.records import DueDeadline, InboxKey, LeasedEffect, LeasedPoll
+from orderflow.store.records import DueDeadline, InboxKey, LeasedPoll, WorkerScope
 from orderflow.store.urls import make_store
 
 command, reply, observation, claim, clock, operator = Origin
@@ -172,7 +169,7 @@ class Toy:
             return {PROVIDER_ID: arguments["number"]}
         return dict(arguments)
 
-    async def perform(self, effect: str, order: Order, links: PublicUrls) -> Outcome:
+    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
         self.calls.append((effect, order.id))
         if not self._answers[effect]:
             return _well(effect, order)
@@ -181,7 +178,7 @@ class Toy:
             raise answer
         return await answer(order) if callable(answer) else answer
 
-    def customer_url(self, order: Order, links: PublicUrls) -> str | None:
+    def customer_url(self, order: Order, urls: PublicUrls) -> str | None:
         return None
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
@@ -208,7 +205,7 @@ def _well(effect: str, order: Order) -> Outcome:
     return Succeeded("order_placed", provider_id=number(order)) if effect == "place" else NoResult("no hit")
 
 
-class NoLinks:
+class NoUrls:
     """No public URL."""
 
     def url(self, provider: str, purpose: str, order_id: str = "") -> str | None:
@@ -217,31 +214,41 @@ class NoLinks:
 
 @define
 class Bench:
-    """An engine without its loop. ``work`` does everything that is due now; ``clock.advance`` makes more due."""
+    """An engine without its loop. ``work`` does everything that is due now; ``clock.advance`` makes more due.
 
-    store: Store
+    ``notified`` collects what the listeners of ``listen`` were given.
+    """
+
+    engine: Engine
     toy: Toy
     clock: SimClock
-    listeners: Listeners
-    inbox: Inbox
-    effects: Outbox
-    reader: Poller
-    deadlines: Deadlines
-    told: list[StateEntered]
+    notified: list[StateEntered] = field(factory=list)
 
-    async def work(self, *, effects: bool = True, reads: bool = True) -> None:
+    @property
+    def store(self) -> Store:
+        """The store of the engine."""
+        return self.engine.store
+
+    def scope(self) -> WorkerScope:
+        """What a worker could do now."""
+        now, admission = self.clock.now(), self.engine.admission
+        return WorkerScope(
+            {"toy": self.toy.timing.lease}, self.engine.listeners.pairs(), admission.paused(now), admission.quotas(now)
+        )
+
+    async def work(self, *, effects: bool = True, polls: bool = True) -> None:
         """Do what is due at this moment, and what that makes due."""
-        busy = True
+        engine, busy = self.engine, True
         while busy:
             busy = False
-            for due in await self.deadlines.due(10):
-                await self.deadlines.bring(due)
+            for deadline in await engine.deadlines.fetch(self.scope(), 10):
+                await engine.deadlines.run(deadline)
                 busy = True
-            for effect in await self.effects.due(10) if effects else ():
-                await self.effects.carry_out(effect)
+            for attempt in await engine.outbox.fetch(self.scope(), 10) if effects else ():
+                await engine.outbox.run(attempt)
                 busy = True
-            for read in await self.reader.due(10) if reads else ():
-                await self.reader.read(read)
+            for poll in await engine.poller.fetch(self.scope(), 10) if polls else ():
+                await engine.poller.run(poll)
                 busy = True
 
     async def after(self, seconds: float) -> None:
@@ -249,19 +256,19 @@ class Bench:
         self.clock.advance(seconds)
         await self.work()
 
-    async def lease(self) -> LeasedEffect:
-        """Take the one effect that is due, as a worker would."""
-        (effect,) = await self.effects.due(10)
-        return effect
+    async def lease(self) -> Attempt:
+        """Lease the one effect that is due, as a worker would."""
+        (attempt,) = await self.engine.outbox.fetch(self.scope(), 10)
+        return attempt
 
-    async def lease_read(self) -> LeasedPoll:
-        """Take the one read that is due."""
-        (read,) = await self.reader.due(10)
-        return read
+    async def lease_poll(self) -> LeasedPoll:
+        """Lease the one poll that is due."""
+        (poll,) = await self.engine.poller.fetch(self.scope(), 10)
+        return poll
 
     async def due_deadline(self) -> DueDeadline:
         """The one deadline that is due."""
-        (deadline,) = await self.deadlines.due(10)
+        (deadline,) = await self.engine.deadlines.fetch(self.scope(), 10)
         return deadline
 
     async def new(self, key: str = "k", state: str = "placed", **facts: bool | str) -> Order:
@@ -272,23 +279,23 @@ class Bench:
         await self.store.create(order, "content")
         if state == "drafted":
             return order
-        await self.tell(order.id, "order_it")
+        await self.accept(order.id, "order_it")
         if state == "preparing":
             return await self.store.load(order.id)
         if state == "sending":
-            await self.effects.carry_out(await self.lease())
+            await self.engine.outbox.run(await self.lease())
             return await self.store.load(order.id)
         if state == "in_doubt":
             self.toy.will("place", InDoubt("reset"))
         await self.work()
         return await self.store.load(order.id)
 
-    async def tell(self, order_id: str, name: str, origin: Origin = command, key: InboxKey | None = None, **more: Any) -> Decision:
+    async def accept(self, order_id: str, name: str, origin: Origin = command, key: InboxKey | None = None, **more: Any) -> Decision:
         """An event through the inbox."""
-        return (await self.inbox.accept(order_id, Event(name, origin, **more), key)).decision
+        return (await self.engine.inbox.accept(order_id, Event(name, origin, **more), key)).decision
 
     async def state(self, order_id: str) -> str:
-        """Where the order stands."""
+        """The order's state."""
         return (await self.store.load(order_id)).state
 
     async def path(self, order_id: str) -> list[str]:
@@ -299,26 +306,30 @@ class Bench:
         """(event, reason) of its refusals, counted."""
         return {(row.event, row.reason.value): row.count for row in await self.store.refusals(order_id)}
 
-    def add_listeners(self, *states: str) -> None:
-        """Keep what the host is told of these states in ``told``."""
+    def listen(self, *states: str) -> None:
+        """Collect the notifications of these states in ``notified``."""
         for state in states:
-            self.listeners.add("toy", state, self.told.append)
+            self.engine.listeners.add("toy", state, self.notified.append)
 
 
 @asynccontextmanager
 async def bench(folder: Path, toy: Toy | None = None, **timing: Any) -> AsyncIterator[Bench]:
-    """An engine over ``folder / "orders.db"`` at a quiet moment; entering it again is a restart."""
+    """An engine over ``folder / "orders.db"``, at a time that stands still; entering it again is a restart."""
     toy = toy or Toy()
     toy.timing = evolve(toy.timing, **timing)
     clock = SimClock(start=1_000_000.0, manual=True)
     toy.now = clock.now
-    store, listeners = make_store(f"sqlite:///{folder / 'orders.db'}"), Listeners()
-    rng = random.Random(1)
-    inbox = Inbox(store, {toy.name: toy}, listeners, clock, rng)
+    store = make_store(f"sqlite:///{folder / 'orders.db'}")
+    engine = build_engine(
+        store=store,
+        providers={toy.name: toy},
+        urls=NoUrls(),
+        dispatcher=LocalDispatcher(store),
+        clock=clock,
+        rng=random.Random(1),
+    )
     await store.open()
     try:
-        yield Bench(
-            store, toy, clock, listeners, inbox, Outbox(inbox, NoLinks(), LocalDispatcher(store)), Poller(inbox, rng), Deadlines(inbox), []
-        )
+        yield Bench(engine, toy, clock)
     finally:
         await store.close()

@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 from attrs import define, evolve
 from tests.kit.postgres import drop_schema, make_schema
-from tests.kit.toy import FAST, NoLinks, Toy, command
+from tests.kit.toy import FAST, NoUrls, Toy, command
 
 from orderflow.dispatch.local import LocalDispatcher
 from orderflow.engine.deadlines import Deadlines
@@ -117,7 +117,7 @@ async def table() -> AsyncIterator[Table]:
             await store.open()
             inbox = Inbox(store, {"toy": toy}, Listeners(), clock, random.Random(1))
             return Side(
-                store, inbox, Outbox(inbox, NoLinks(), LocalDispatcher(store)), Deadlines(inbox), Poller(inbox, random.Random(1)), hand
+                store, inbox, Outbox(inbox, NoUrls(), LocalDispatcher(store)), Deadlines(inbox), Poller(inbox, random.Random(1)), hand
             )
 
         yield Table(url, [await side(), await side()], toy, clock, await side())

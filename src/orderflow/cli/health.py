@@ -37,17 +37,17 @@ def address(text: str) -> tuple[str, int]:
 
 def stuck(health: Health) -> bool:
     """Whether the worker's loop does not turn any more. One that drains has none, and ends by itself."""
-    return not health.draining and health.age > max(_STUCK, _POLLS * health.poll)
+    return not health.draining and health.seconds_since_fetch > max(_STUCK, _POLLS * health.fetch_interval)
 
 
 def unready(health: Health) -> str:
     """Why the worker is not at work: starting, draining, or its database is away; "" where it is."""
     if health.draining:
         return "draining"
-    if health.reached is None:
+    if health.database_ok is None:
         return "starting"
-    late = health.age > max(_SLOW, _POLLS * health.poll)
-    return "the database is away" if late or not health.reached else ""
+    late = health.seconds_since_fetch > max(_SLOW, _POLLS * health.fetch_interval)
+    return "the database is away" if late or not health.database_ok else ""
 
 
 def probes(flow: Orderflow) -> Starlette:
@@ -65,7 +65,7 @@ def probes(flow: Orderflow) -> Starlette:
 
 
 def _answer(health: Health | None, why: str) -> JSONResponse:
-    about = {} if health is None else {**asdict(health), "age": round(health.age, 3)}
+    about = {} if health is None else {**asdict(health), "seconds_since_fetch": round(health.seconds_since_fetch, 3)}
     return JSONResponse({"why": why, **about}, 503 if why else 200)
 
 

@@ -150,7 +150,7 @@ async def _serve(flow: Orderflow, where: tuple[str, int] | None, grace: float | 
     stop = _told_to_stop()
     async with AsyncExitStack() as stack:
         base = await stack.enter_async_context(probed(flow, *where)) if where is not None else None
-        async with flow.working(grace=grace):
+        async with flow.with_worker(grace=grace):
             _log.info("work.started", pid=os.getpid(), health=base)
             await stop.wait()
             _log.info("work.draining", in_hand=_in_hand(flow))
@@ -181,4 +181,4 @@ def _told_to_stop() -> asyncio.Event:
 
 def _in_hand(flow: Orderflow) -> int:
     health = flow.health
-    return health.in_hand if health is not None else 0
+    return health.in_flight if health is not None else 0

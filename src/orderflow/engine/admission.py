@@ -1,175 +1,178 @@
-"""How this process behaves towards providers: its share of their limits, a pause where nobody answers, silence where one asks for it.
+"""Admission control: which providers may be called now, and how often. Pure: the time is a parameter, nothing waits.
 
-What may live here: when a provider may be called, and how many calls may be begun. Pure: every moment is passed in, nothing waits.
-What is not to be called is not taken: an effect or read that waited in this process would use up its lease.
+What may not be called is not leased: an effect or poll that waited in this process would use up its lease. Three things pause a provider:
 
-A provider is *paused* for one of three reasons. Its share is used up: the calls begun within the last second or minute are counted,
-not smoothed, so that no second and no minute holds more. It does not answer: after ``Timing.circuit_threshold`` calls in a row without a
-usable answer calls pause, or once-effects would be sent into doubt by the hundred. It asked all of us to wait (429): the store tells
-every process until when. After either of the last two *one* call is under way at a time, until one is answered. What was taken and
-not called, because its user's token is gone, says nothing.
+- its quota is used up (rate_limits.py);
+- it does not answer (circuit_breaker.py);
+- it is *throttled*: it answered 429. The store tells all processes until when.
 
-A provider that does not answer, or that refuses our credentials as often in a row, is *in trouble*: which is logged once, not once an
-order, and stands in the worker's health until it answers otherwise.
+After a pause of the last two kinds one call is in progress at a time, until one is answered.
+
+A provider has a *problem* when it does not answer, or refuses our credentials, as often in a row as the breaker's threshold. A problem is
+logged once, not once an order, and is part of the worker's health until it is over.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
-from math import inf, isfinite
+from math import inf
 
 import structlog
-from attrs import define
 
+from orderflow.engine.circuit_breaker import CircuitBreaker
+from orderflow.engine.rate_limits import RateLimiter
 from orderflow.provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead
 from orderflow.provider.timing import Timing
 
 _log = structlog.get_logger()
-_NEVER = -inf
-_LONGEST_WAIT = 3600.0
+_MAX_THROTTLE = 3600.0
 
 
 def throttle_seconds(timing: Timing, retry_after: float | None) -> float:
-    """Seconds of silence after a 429, an hour at most: every process heeds it, and nobody takes it back."""
-    return timing.throttle if retry_after is None else min(max(retry_after, timing.retry_first), _LONGEST_WAIT)
+    """How long to pause after a 429: as the provider says, an hour at most, because all processes obey and none takes it back."""
+    return timing.throttle if retry_after is None else min(max(retry_after, timing.retry_first), _MAX_THROTTLE)
 
 
-class _Window:
-    """At most ``most`` calls begun in any ``seconds``."""
+class Throttle:
+    """Until when one provider is throttled, as far as this process knows."""
 
-    def __init__(self, most: float, seconds: float) -> None:
-        self._most = max(1, int(most))
-        self._seconds = seconds
-        self._begun: deque[float] = deque()
+    def __init__(self) -> None:
+        self.until = -inf
+        self._learned = -inf  # what the store said last: a time that was obeyed once is not obeyed again
 
-    def room(self, now: float) -> int:
-        while self._begun and not self._begun[0] <= now < self._begun[0] + self._seconds:  # older, or by a clock that was ahead
-            self._begun.popleft()
-        return self._most - len(self._begun)
+    def extend(self, until: float) -> None:
+        """A call of this process was answered with 429."""
+        self.until = max(self.until, until)
+
+    def learn(self, until: float, now: float) -> bool:
+        """The store says until when the provider is throttled. Returns whether that is news."""
+        news = until != self._learned and until > max(now, self.until)
+        if news:
+            self.until = until
+        self._learned = until
+        return news
+
+    def correct_clock(self, now: float) -> None:
+        """Shorten a throttle that became too long because the clock was set back."""
+        self.until = min(self.until, now + _MAX_THROTTLE)
+
+
+class ProviderAdmission:
+    """Whether one provider may be called."""
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self._limiter = RateLimiter.of(timing)
+        self._breaker = CircuitBreaker(timing.circuit_threshold, timing.circuit_pause)
+        self.throttle = Throttle()
+        self._in_progress = 0
+        self._unauthorized = 0  # answers in a row that refused our credentials
 
     def opens_at(self, now: float) -> float:
-        return now if self.room(now) > 0 else self._begun[-self._most] + self._seconds
-
-    def begun(self, now: float) -> None:
-        self._begun.append(now)
-
-
-@define
-class _Standing:
-    """How we stand with one provider. ``careful``: one call at a time, until one is answered."""
-
-    timing: Timing
-    windows: tuple[_Window, ...]
-    under_way: int = 0
-    failures: int = 0  # in a row
-    denials: int = 0  # in a row, but for calls that say nothing of our credentials
-    said: str = ""  # its trouble, as logged
-    paused_until: float = _NEVER  # by this process: nobody answered
-    throttled_until: float = _NEVER  # by all: it asked us to wait
-    heeded: float = _NEVER  # what the store said of that last
-    careful: bool = False
-
-    def silent_until(self, now: float) -> float:
-        """``now`` where it may be called; infinity where only the end of a call that is under way can tell."""
-        if self.careful and self.under_way:
+        """When the next call may begin: ``now`` if at once, infinity if only the end of a call in progress can tell."""
+        if self._breaker.one_at_a_time and self._in_progress:
             return inf
-        # a clock that was ahead, and was set back since, must not make a silence longer than it was meant to be
-        self.paused_until = min(self.paused_until, now + self.timing.circuit_pause)
-        self.throttled_until = min(self.throttled_until, now + _LONGEST_WAIT)
-        return max(now, self.paused_until, self.throttled_until, *(window.opens_at(now) for window in self.windows))
+        self._breaker.correct_clock(now)
+        self.throttle.correct_clock(now)
+        return max(now, self._breaker.open_until, self.throttle.until, self._limiter.opens_at(now))
 
-    def room(self, now: float) -> int | None:
-        """How many calls may be begun now; None: any number."""
-        return 1 if self.careful else min((window.room(now) for window in self.windows), default=None)
+    def quota(self, now: float) -> int | None:
+        """How many calls may begin now; None: any number."""
+        return 1 if self._breaker.one_at_a_time else self._limiter.available(now)
 
     @property
-    def trouble(self) -> str:
-        """Why it is in trouble; "" where it is not."""
-        if self.denials >= self.timing.circuit_threshold:
+    def problem(self) -> str:
+        """What is wrong with the provider; ``""`` if nothing."""
+        if self._unauthorized >= self._timing.circuit_threshold:
             return "refuses our credentials"
-        return "does not answer" if self.failures >= self.timing.circuit_threshold else ""
+        return "does not answer" if self._breaker.tripped else ""
 
+    def begin_call(self, now: float) -> None:
+        """A call begins."""
+        self._in_progress += 1
+        self._limiter.record(now)
 
-def _standing(timing: Timing) -> _Standing:
-    shares = ((timing.calls_per_second, 1.0), (timing.calls_per_minute, 60.0))
-    return _Standing(timing, tuple(_Window(most, seconds) for most, seconds in shares if isfinite(most)))
+    def end_call(self) -> None:
+        """A call that began has ended, however."""
+        self._in_progress -= 1
+
+    def learn_throttle(self, until: float, now: float) -> None:
+        """The store says until when the provider is throttled."""
+        if self.throttle.learn(until, now):
+            self._breaker.probe()
+
+    def record(self, outcome: Outcome | StatusRead | ReadFailed, now: float) -> None:
+        """Learn from the outcome of a call."""
+        match outcome:
+            case NotExecuted(signal=Signal.NOT_CALLED) | Rejected(signal=Signal.NOT_CALLED):
+                return
+            case (NotExecuted() | ReadFailed()) as failed if failed.signal is Signal.THROTTLED:
+                self.throttle.extend(now + throttle_seconds(self._timing, failed.retry_after))
+                self._breaker.forget_failures()
+                self._breaker.probe()
+            case InDoubt() | NotExecuted(signal=Signal.UNREACHABLE) | ReadFailed(signal=Signal.UNREACHABLE):
+                self._breaker.record_failure(now)
+            case _:
+                # an answer to a call that began before the 429 does not end the throttle
+                self._breaker.record_answer(close=self.throttle.until <= now)
+                self._count_unauthorized(outcome)
+
+    def _count_unauthorized(self, outcome: Outcome | StatusRead | ReadFailed) -> None:
+        if isinstance(outcome, NotExecuted | ReadFailed) and outcome.signal is Signal.UNAUTHORIZED:
+            self._unauthorized += 1
+        elif not isinstance(outcome, NotExecuted):  # one without a signal, such as a user's 401, says nothing about our credentials
+            self._unauthorized = 0
 
 
 class Admission:
-    """Those of one process, towards all its providers. ``wake`` is called where a silence may have ended for another reason than time."""
+    """Admission control of one process for all its providers. ``wake`` is called when a pause may have ended early."""
 
     def __init__(self, timings: Mapping[str, Timing], wake: Callable[[], None]) -> None:
-        self._standings = {name: _standing(timing) for name, timing in timings.items()}
-        self._stir = wake
+        self._providers = {name: ProviderAdmission(timing) for name, timing in timings.items()}
+        self._logged: dict[str, str] = dict.fromkeys(self._providers, "")
+        self._wake = wake
 
     def paused(self, now: float) -> frozenset[str]:
-        """The providers that are not to be called now."""
-        return frozenset(name for name, standing in self._standings.items() if standing.silent_until(now) > now)
+        """The providers that may not be called now."""
+        return frozenset(name for name, provider in self._providers.items() if provider.opens_at(now) > now)
 
     def quotas(self, now: float) -> Mapping[str, int]:
-        """How many calls may be begun now to each provider that is not paused, where their number is limited: at least one."""
-        spoken = ((name, standing) for name, standing in self._standings.items() if standing.silent_until(now) <= now)
-        return {name: room for name, standing in spoken if (room := standing.room(now)) is not None}
+        """How many calls may begin now, at least one, for each provider that is not paused and has a limit."""
+        open_now = [(name, provider) for name, provider in self._providers.items() if provider.opens_at(now) <= now]
+        return {name: quota for name, provider in open_now if (quota := provider.quota(now)) is not None}
 
-    @property
-    def troubles(self) -> Mapping[str, str]:
-        """Which providers are in trouble, and why."""
-        return {name: standing.trouble for name, standing in self._standings.items() if standing.trouble}
-
-    def until(self, now: float) -> float | None:
-        """When the next silence ends by itself; None where none will."""
-        ends = [end for standing in self._standings.values() if now < (end := standing.silent_until(now)) < inf]
+    def next_opening(self, now: float) -> float | None:
+        """When the next pause ends by itself; None if none does."""
+        ends = [end for provider in self._providers.values() if now < (end := provider.opens_at(now)) < inf]
         return min(ends, default=None)
 
-    def begun(self, provider: str, now: float) -> None:
-        """An effect or a read was taken, and its call begins at once."""
-        standing = self._standings[provider]
-        standing.under_way += 1
-        for window in standing.windows:
-            window.begun(now)
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """What is wrong with which provider."""
+        return {name: provider.problem for name, provider in self._providers.items() if provider.problem}
 
-    def ended(self, provider: str) -> None:
-        """What was taken is over, called or not, answered or not: that may end a silence."""
-        self._standings[provider].under_way -= 1
-        self._stir()
+    def begin_call(self, provider: str, now: float) -> None:
+        """An effect or poll was leased, and its call begins at once."""
+        self._providers[provider].begin_call(now)
 
-    def answered(self, provider: str, outcome: Outcome | StatusRead | ReadFailed, now: float) -> None:
-        """What a call came to, or why there was none."""
-        if isinstance(outcome, NotExecuted | Rejected) and outcome.signal is Signal.NOT_CALLED:
-            return
-        standing = self._standings[provider]
-        if isinstance(outcome, NotExecuted | ReadFailed) and outcome.signal is Signal.THROTTLED:
-            standing.throttled_until = max(standing.throttled_until, now + throttle_seconds(standing.timing, outcome.retry_after))
-            standing.careful, standing.failures = True, 0
-        elif isinstance(outcome, InDoubt) or (isinstance(outcome, NotExecuted | ReadFailed) and outcome.signal is Signal.UNREACHABLE):
-            standing.failures += 1
-            if standing.failures >= standing.timing.circuit_threshold:
-                standing.paused_until = now + standing.timing.circuit_pause
-                standing.careful = True
-        else:
-            standing.failures, standing.paused_until = 0, _NEVER
-            if isinstance(outcome, NotExecuted | ReadFailed) and outcome.signal is Signal.UNAUTHORIZED:
-                standing.denials += 1
-            elif not isinstance(outcome, NotExecuted):  # such as a user's 401, which says nothing of our own credentials
-                standing.denials = 0
-            if standing.careful and standing.throttled_until <= now:  # an answer from before we were asked to wait does not end the wait
-                standing.careful = False
-        if standing.trouble != standing.said:
-            standing.said = standing.trouble
-            _say(provider, standing.said)
+    def end_call(self, provider: str) -> None:
+        """What was leased has ended, called or not. That may end a pause."""
+        self._providers[provider].end_call()
+        self._wake()
 
-    def heed(self, blocked: Mapping[str, float], now: float) -> None:
-        """What the store says of all processes: until when each provider is not to be called."""
-        for name, standing in self._standings.items():
-            until = blocked.get(name, _NEVER)
-            if until != standing.heeded and until > max(now, standing.throttled_until):  # what was heeded once is over in time
-                standing.throttled_until, standing.careful = until, True
-            standing.heeded = until
+    def record(self, provider: str, outcome: Outcome | StatusRead | ReadFailed, now: float) -> None:
+        """Learn from the outcome of a call, and log a problem that begins or ends."""
+        admission = self._providers[provider]
+        admission.record(outcome, now)
+        problem = admission.problem
+        if problem != self._logged[provider]:
+            self._logged[provider] = problem
+            if problem:
+                _log.warning("circuit.opened", provider=provider, why=problem)
+            else:
+                _log.info("circuit.closed", provider=provider)
 
-
-def _say(provider: str, trouble: str) -> None:
-    if trouble:
-        _log.warning("provider.in_trouble", provider=provider, why=trouble)
-    else:
-        _log.info("provider.well_again", provider=provider)
+    def learn_throttles(self, throttled_until: Mapping[str, float], now: float) -> None:
+        """What the store says for all processes: until when each provider is throttled."""
+        for name, provider in self._providers.items():
+            provider.learn_throttle(throttled_until.get(name, -inf), now)

@@ -1,6 +1,6 @@
-"""How long calls to the outside may take: each its share of the lease, none longer than its worker. Only that lives here.
+"""How long a call to a provider or listener may take, and how a stopping worker cancels the calls in progress.
 
-Cutting ends the call and nothing else: what became of it is still written, so that nothing stays leased.
+Cancelling ends the call and nothing else: what became of it is still written, so that nothing stays leased.
 """
 
 from __future__ import annotations
@@ -17,49 +17,50 @@ TOO_LATE = "the lease ran out before the call was begun"
 
 
 class CallCancelled(Exception):
-    """The worker stopped before the answer came, or it or the lease was over before the call was begun; its text says which."""
+    """The call was cancelled, or was not begun because the worker stops or the lease is nearly over; the message says which."""
 
 
-def allowed_seconds(until: float, lease: float, now: float) -> float:
-    """How long a call may take that is begun now, under a lease of ``lease`` seconds that ends at ``until``; 0 or less: do not begin.
+def allowed_seconds(lease_end: float, lease: float, now: float) -> float:
+    """How long a call may take that begins now under a lease of ``lease`` seconds that ends at ``lease_end``; 0 or less: do not begin.
 
-    The way here may have been long: a database that was away, a machine that slept. Another worker takes over when the lease ends.
+    Part of the lease may be gone already: the database was slow, or the machine slept. At the end of the lease another worker takes over.
     """
-    return min(lease * CALL_SHARE, until - lease * (1 - CALL_SHARE) - now)
+    return min(lease * CALL_SHARE, lease_end - lease * (1 - CALL_SHARE) - now)
 
 
 class RunningCalls:
-    """The calls of one worker. ``over``: they were cut, and none is to be begun any more."""
+    """The calls of one worker. ``closed``: they were cancelled, and no new one may begin."""
 
     def __init__(self) -> None:
-        self.over = False
-        self._under_way: set[asyncio.Timeout] = set()
+        self.closed = False
+        self._timeouts: set[asyncio.Timeout] = set()
 
     @asynccontextmanager
-    async def within(self, seconds: float) -> AsyncIterator[None]:
-        """Around one call, which may take so long: see ``seconds_left``.
+    async def limit(self, seconds: float) -> AsyncIterator[None]:
+        """Around one call that may take ``seconds``; see ``allowed_seconds``.
 
         Raises:
-            TimeoutError: it took longer; CallCut: it was cut, or would have begun too late.
+            TimeoutError: it took longer.
+            CallCancelled: it was cancelled, or may not begin any more.
         """
-        if self.over or seconds <= 0:
-            raise CallCancelled(CANCELLED if self.over else TOO_LATE)
+        if self.closed or seconds <= 0:
+            raise CallCancelled(CANCELLED if self.closed else TOO_LATE)
         try:
-            async with asyncio.timeout(seconds) as limit:
-                self._under_way.add(limit)
+            async with asyncio.timeout(seconds) as timeout:
+                self._timeouts.add(timeout)
                 try:
                     yield
                 finally:
-                    self._under_way.discard(limit)
+                    self._timeouts.discard(timeout)
         except TimeoutError:
-            if self.over:
+            if self.closed:
                 raise CallCancelled(CANCELLED) from None
             raise
 
-    def cut(self) -> None:
-        """End what is under way, begin nothing more."""
-        self.over = True
+    def cancel_all(self) -> None:
+        """Cancel the calls in progress and let no new one begin."""
+        self.closed = True
         now = asyncio.get_running_loop().time()
-        for limit in self._under_way:
-            if not limit.expired():
-                limit.reschedule(now)
+        for timeout in self._timeouts:
+            if not timeout.expired():
+                timeout.reschedule(now)

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from attrs import define
+
+from orderflow.clock import Clock
 from orderflow.engine.inbox import Inbox
 from orderflow.model import Event, Origin
-from orderflow.store.records import DueDeadline, InboxKey
+from orderflow.store.ports import Store
+from orderflow.store.records import DueDeadline, InboxKey, WorkerScope
+from orderflow.telemetry.ports import Telemetry
 
 
+@define(eq=False, kw_only=True)
 class Deadlines:
-    """Brings clock events."""
+    """Brings clock events to the inbox."""
 
-    def __init__(self, inbox: Inbox) -> None:
-        self._inbox = inbox
+    _inbox: Inbox
+    _store: Store
+    _clock: Clock
+    _telemetry: Telemetry
 
-    async def due(self, limit: int) -> list[DueDeadline]:
-        """What has come."""
-        return await self._inbox.store.due_deadlines(self._inbox.clock.now(), self._inbox.scope, limit)
+    async def fetch(self, scope: WorkerScope, limit: int) -> list[DueDeadline]:
+        """Deadlines that are due within the scope, at most ``limit``."""
+        return await self._store.due_deadlines(self._clock.now(), scope, limit)
 
-    async def bring(self, deadline: DueDeadline) -> bool:
-        """Let the inbox judge one clock event; whatever it decides, the deadline is gone with it: True."""
+    async def run(self, deadline: DueDeadline) -> bool:
+        """Let the inbox decide one clock event. The deadline ends with the decision, whatever it is. Returns True."""
         key = InboxKey(Origin.CLOCK.value, f"{deadline.order_id}:{deadline.name}:{deadline.version}")
-        event = Event(deadline.name, Origin.CLOCK)
-        about = {"order_id": deadline.order_id, "provider": deadline.provider, "trigger": deadline.name}
-        with self._inbox.telemetry.span("deadline", about, ""):
-            await self._inbox.accept(deadline.order_id, event, key, deadline=deadline)
+        attributes = {"order_id": deadline.order_id, "provider": deadline.provider, "trigger": deadline.name}
+        with self._telemetry.span("deadline", attributes, ""):
+            await self._inbox.accept(deadline.order_id, Event(deadline.name, Origin.CLOCK), key, deadline=deadline)
         return True

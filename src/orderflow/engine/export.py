@@ -1,4 +1,4 @@
-"""Whole orders as JSON Lines on a disk, for retention: written durably before anything is deleted. Nothing here decides what is old."""
+"""Exports orders as JSON Lines to a file, for retention: durably, before anything is deleted."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from attrs import asdict
 from orderflow.model import OrderHistory
 
 
-def as_json(whole: OrderHistory) -> dict[str, Any]:
+def as_json(history: OrderHistory) -> dict[str, Any]:
     """``{"order": {...}, "journal": [...], "refusals": [...]}``; times in epoch seconds, the order's data included."""
-    order = asdict(whole.order, recurse=False)
+    order = asdict(history.order, recurse=False)
     snapshot = asdict(order.pop("snapshot"), recurse=False)
     return {
         "order": {**order, **snapshot},
-        "journal": [asdict(row, recurse=False) for row in whole.journal],
-        "refusals": [asdict(row, recurse=False) for row in whole.refusals],
+        "journal": [asdict(row, recurse=False) for row in history.journal],
+        "refusals": [asdict(row, recurse=False) for row in history.refusals],
     }
 
 
 class JsonLines:
     """Appends orders to a file, one a line, and returns when they are on the disk. The file is made readable to its owner only.
 
-    What a crash tore off at the end of the file stands on a line of its own; its order was not deleted, and is exported again.
+    A line that a crash cut off stays on a line of its own. Its order was not deleted, and is exported again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,7 +39,7 @@ class JsonLines:
         Raises:
             OSError: the file cannot be written; part of the lines may stand in it.
         """
-        lines = b"".join(json.dumps(as_json(one), separators=(",", ":")).encode() + b"\n" for one in orders)
+        lines = b"".join(json.dumps(as_json(order), separators=(",", ":")).encode() + b"\n" for order in orders)
         with open(self._path, "a+b", opener=_private) as file:
             if _is_torn(file):
                 lines = b"\n" + lines

@@ -1,243 +1,211 @@
-"""Carrying out owed effects: take, call, report. Which ones come when is a Dispatcher's; the effect row alone schedules retries.
+"""The outbox: carries out owed effects. It leases them, calls the adapter, and writes what became of the call.
 
-A once-effect whose earlier attempt was begun and never answered is not called again: it is reported lost. A result is never fenced:
-it is an event, and the inbox judges it.
+A dispatcher decides which effects come when; the effect's row alone schedules retries. What an attempt does next is decided in
+attempt.py. An outcome is never dropped because the lease is over: it is an event, and the inbox decides it.
 """
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
+import asyncio
+from collections.abc import Mapping
 
 import structlog
-from attrs import evolve, frozen
+from attrs import define, evolve
 
+from orderflow.clock import Clock
 from orderflow.dispatch.ports import Dispatcher
-from orderflow.engine.admission import throttle_seconds
-from orderflow.engine.calls import CANCELLED, TOO_LATE, CallCancelled, RunningCalls, allowed_seconds
+from orderflow.engine.admission import Admission
+from orderflow.engine.attempt import (
+    STOPPED,
+    UNWRITTEN,
+    Attempt,
+    Call,
+    Done,
+    End,
+    Finish,
+    LeaveLeased,
+    Phase,
+    Reply,
+    Report,
+    Retry,
+    RetryAt,
+    conclude,
+    first_move,
+)
+from orderflow.engine.calls import CANCELLED, CallCancelled, RunningCalls, allowed_seconds
 from orderflow.engine.inbox import Inbox
+from orderflow.engine.notifications import Notifier
 from orderflow.errors import OperationalError
-from orderflow.model import NOTIFY_LISTENER, REDACTED, Effect, Event, Order, Origin, StateEntered, StepKind
-from orderflow.provider.outcomes import InDoubt, NotExecuted, Outcome, Rejected, Signal, Succeeded
+from orderflow.model import NOTIFY_LISTENER, REDACTED, Effect, Order, Origin
+from orderflow.provider.outcomes import InDoubt, Outcome, Succeeded
 from orderflow.provider.protocol import Provider, PublicUrls
-from orderflow.provider.timing import Timing
-from orderflow.store.records import InboxKey, LeasedEffect
+from orderflow.store.ports import Store
+from orderflow.store.records import InboxKey, LeasedEffect, WorkerScope
 from orderflow.telemetry.exceptions import exception_fields
+from orderflow.telemetry.ports import Telemetry
 
 _log = structlog.get_logger()
-# an answer is one of a kind by its attempt; that there was none is said once per effect: two workers that both held it
-# through a lost lease must not send the order back twice, the second time out of its next attempt to complete
-_NO_ANSWER = "no answer"
-_CUT = InDoubt(CANCELLED)
-_UNWRITTEN = InDoubt("the worker stopped before the answer was written")
-_STOPPED = (_CUT, _UNWRITTEN)
-_TRY_AGAIN = 1.0  # seconds between two tries to write an answer
+_REWRITE_SECONDS = 1.0  # between two tries to write an answer
 
 
-@frozen
-class Call:
-    """Carry it out."""
-
-
-@frozen
-class AnswerLost:
-    """Do not call: an earlier attempt was begun and its answer never came."""
-
-
-@frozen
-class Left:
-    """Neither called nor written about: its lease has to run out."""
-
-
-def lease(effect: LeasedEffect, declared: Effect | None) -> Call | AnswerLost:
-    """What a taken-over effect asks for."""
-    if declared is not None and declared.once and effect.unanswered:
-        return AnswerLost()
-    return Call()
-
-
+@define(eq=False, kw_only=True)
 class Outbox:
-    """Carries out effects of all providers."""
+    """Carries out the effects of all providers. ``wake`` is set when an effect may be due earlier than the worker knows."""
 
-    def __init__(self, inbox: Inbox, links: PublicUrls, dispatcher: Dispatcher, calls: RunningCalls | None = None) -> None:
-        self._calls = calls or RunningCalls()
-        self._inbox = inbox
-        self._links = links
-        self._dispatcher = dispatcher
-        self._begun: WeakKeyDictionary[LeasedEffect, Outcome] = WeakKeyDictionary()  # what the calls that were begun came to
+    _inbox: Inbox
+    _store: Store
+    _providers: Mapping[str, Provider]
+    _urls: PublicUrls
+    _dispatcher: Dispatcher
+    _notifier: Notifier
+    _admission: Admission
+    _calls: RunningCalls
+    _clock: Clock
+    _wake: asyncio.Event
+    _telemetry: Telemetry
 
-    async def due(self, limit: int) -> list[LeasedEffect]:
-        """Take what is due and may be called."""
-        now, admission = self._inbox.clock.now(), self._inbox.admission
-        found = await self._dispatcher.take(now, self._inbox.scope_at(now), limit)
-        for effect in found:
+    async def fetch(self, scope: WorkerScope, limit: int) -> list[Attempt]:
+        """Lease effects that are due within the scope, at most ``limit``."""
+        effects = await self._dispatcher.take(self._clock.now(), scope, limit)
+        for effect in effects:
             if effect.name != NOTIFY_LISTENER:
-                admission.begun(effect.provider, self._inbox.clock.now())  # taking it may have lasted
-        return found
+                self._admission.begin_call(effect.provider, self._clock.now())  # leasing may have taken a while
+        return [Attempt(effect) for effect in effects]
 
-    async def carry_out(self, effect: LeasedEffect) -> bool:
-        """Carry out one leased effect and report what became of it; False: it is left to its lease."""
-        about = {"order_id": effect.key.order_id, "effect": effect.name, "provider": effect.provider}
+    async def run(self, attempt: Attempt) -> bool:
+        """Carry out a leased effect and write what became of it. Returns False if it is left to its lease."""
+        effect = attempt.effect
+        attributes = {"order_id": effect.key.order_id, "effect": effect.name, "provider": effect.provider}
         try:
-            with self._inbox.telemetry.span("effect", about, effect.trace) as span:
-                ended = await self._carried_out(effect)
-                span.note(attempt=effect.attempt, ended="done" if ended is None else "owed again")
+            with self._telemetry.span("effect", attributes, effect.trace) as span:
+                end = await self._carry_out(attempt)
+                span.set(attempt=effect.attempt, ended="owed again" if isinstance(end, RetryAt) else "done")
         finally:
             if effect.name != NOTIFY_LISTENER:
-                self._inbox.admission.ended(effect.provider)
-        await self._dispatcher.ended(effect, effect.until if isinstance(ended, Left) else ended)
-        return not isinstance(ended, Left)
-
-    async def give_back(self, effect: LeasedEffect) -> bool:
-        """End a lease under which ``carry_out`` failed: by the answer, where one is in our hands; else lost where a call was begun that
-        may not be repeated, or owed again now. False: it has to run out."""
-        provider = self._inbox.providers[effect.provider]
-        declared = provider.table.effects.get(effect.name)
-        if declared is None and effect.name != NOTIFY_LISTENER and effect.unanswered:
+                self._admission.end_call(effect.provider)
+        if isinstance(end, LeaveLeased):
+            await self._dispatcher.ended(effect, effect.until)
             return False
-        outcome = self._begun.get(effect, _UNWRITTEN if effect.unanswered else None)
-        if declared is None or outcome is None:
-            again_at: float | None = await self._retry(effect, 0.0, CANCELLED, uncounted=True)
-        else:
-            again_at = await self._written_at_last(provider, declared, effect, outcome)
-        await self._dispatcher.ended(effect, again_at)
+        await self._dispatcher.ended(effect, end.at if isinstance(end, RetryAt) else None)
         return True
 
-    async def _written_at_last(self, provider: Provider, declared: Effect, effect: LeasedEffect, outcome: Outcome) -> float | None:
-        """Write what it came to; where nobody knows, or that cannot be written, that there was no answer."""
-        if outcome is not _UNWRITTEN:
-            try:
-                return await self._written(provider, declared, effect, outcome)
-            except OperationalError:
-                raise
-            except Exception as error:  # noqa: BLE001  an adapter's bug, such as an event that does not exist
-                _log.error("effect.answer_unwritable", order_id=effect.key.order_id, effect=effect.name, **exception_fields(error))
-        owed = (await self._inbox.store.pending(effect.key.order_id)).effects
-        if not any(row.key == effect.key and row.attempt == effect.attempt and row.in_flight for row in owed):
-            return None  # its end is written, only more about it could not be
-        return await self._written(provider, declared, effect, _UNWRITTEN)
+    async def give_back(self, attempt: Attempt) -> bool:
+        """End the lease of an attempt whose ``run`` failed or was cancelled.
 
-    async def _carried_out(self, effect: LeasedEffect) -> float | Left | None:
-        """Carry it out; when it is owed again, if it is."""
-        provider = self._inbox.providers[effect.provider]
-        order = await self._inbox.store.load(effect.key.order_id)
-        if effect.name == NOTIFY_LISTENER:
-            return await self._notify_listener(provider, order, effect)
+        An answer that is known is written. Without one, a call that began and may not be repeated is reported in doubt, and anything else
+        is owed again at once. Returns False if the lease has to run out.
+        """
+        effect = attempt.effect
+        provider = self._providers[effect.provider]
         declared = provider.table.effects.get(effect.name)
-        if declared is None:
-            _log.error("effect.undeclared", order_id=order.id, effect=effect.name)
-            # nothing was called here: a process whose lifecycle knows the effect may still carry it out. But where another
-            # began and never answered, that mark must stay, and the lease just runs out
-            if effect.unanswered:
-                return Left()
-            return await self._retry(effect, provider.timing.lease, "not declared in this version", uncounted=True)
-        seconds = self._seconds_left(provider, effect)
-        if isinstance(lease(effect, declared), AnswerLost):
-            outcome: Outcome = InDoubt("an earlier attempt was begun and never answered")
-        elif self._calls.over or seconds <= 0:  # leased and not begun: whoever takes it next may call
-            return await self._retry(effect, 0.0, CANCELLED if self._calls.over else TOO_LATE, uncounted=True)
+        if declared is None and effect.name != NOTIFY_LISTENER and effect.previous_attempt_unknown:
+            return False
+        outcome = attempt.outcome
+        if outcome is None and (attempt.phase is Phase.CALLING or effect.previous_attempt_unknown):
+            outcome = UNWRITTEN
+        if declared is None or outcome is None:
+            end: End = await self._write(provider, effect, Retry(0.0, CANCELLED, uncounted=True))
         else:
-            self._begun[effect] = _UNWRITTEN
-            outcome = self._begun[effect] = await self._perform(provider, declared, order, seconds)
-            self._inbox.admission.answered(provider.name, outcome, self._inbox.clock.now())
-        return await self._report(provider, declared, effect, outcome)
+            end = await self._write_or_report_unknown(provider, declared, effect, outcome)
+        await self._dispatcher.ended(effect, end.at if isinstance(end, RetryAt) else None)
+        return True
 
-    def _seconds_left(self, provider: Provider, effect: LeasedEffect) -> float:
-        return allowed_seconds(effect.until, provider.timing.lease, self._inbox.clock.now())
+    async def _carry_out(self, attempt: Attempt) -> End:
+        effect = attempt.effect
+        provider = self._providers[effect.provider]
+        order = await self._store.load(effect.key.order_id)
+        seconds = allowed_seconds(effect.until, provider.timing.lease, self._clock.now())
+        if effect.name == NOTIFY_LISTENER:
+            return await self._write(provider, effect, await self._notifier.notify(provider, order, effect, seconds))
+        declared = provider.table.effects.get(effect.name)
+        match first_move(effect, declared, seconds, provider.timing.lease, stopping=self._calls.closed):
+            case LeaveLeased() as end:
+                _log.error("effect.undeclared", order_id=order.id, effect=effect.name)
+                return end
+            case Retry() as retry:
+                if declared is None:
+                    _log.error("effect.undeclared", order_id=order.id, effect=effect.name)
+                return await self._write(provider, effect, retry)
+            case Report(outcome):
+                attempt.skip(outcome)
+            case Call(seconds):
+                assert declared is not None
+                attempt.begin()
+                outcome = await self._call(provider, declared, order, seconds)
+                attempt.answer(outcome)
+                self._admission.record(provider.name, outcome, self._clock.now())
+        assert declared is not None
+        return await self._write_until_lease_ends(provider, declared, effect, outcome)
 
-    async def _perform(self, provider: Provider, declared: Effect, order: Order, seconds: float) -> Outcome:
+    async def _call(self, provider: Provider, declared: Effect, order: Order, seconds: float) -> Outcome:
         try:
-            async with self._calls.within(seconds):
-                outcome = await provider.perform(declared.name, order, self._links)
-            # the words of others may be personal, and why an effect is owed again is written without the inbox
-            return evolve(outcome, why="") if REDACTED in order.snapshot.data and not isinstance(outcome, Succeeded) else outcome
+            async with self._calls.limit(seconds):
+                outcome = await provider.perform(declared.name, order, self._urls)
         except CallCancelled:
-            return _CUT
+            return STOPPED
         except TimeoutError:
             return InDoubt("no answer within the lease")
-        except Exception as error:  # noqa: BLE001  an adapter's bug must not leave a call unanswered
+        except Exception as error:  # noqa: BLE001  a bug in an adapter must not leave a call without an outcome
             _log.error("effect.adapter_raised", order_id=order.id, effect=declared.name, **exception_fields(error))
             return InDoubt(f"the adapter raised {type(error).__name__}")
+        if REDACTED in order.snapshot.data and not isinstance(outcome, Succeeded):
+            # the provider's text may be personal, and a retry's reason is written without the inbox, which would drop it
+            return evolve(outcome, why="")
+        return outcome
 
-    async def _report(self, provider: Provider, declared: Effect, effect: LeasedEffect, outcome: Outcome) -> float | None:
+    # ── writing what became of it ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _write_until_lease_ends(self, provider: Provider, declared: Effect, effect: LeasedEffect, outcome: Outcome) -> End:
+        """Write an outcome, again each second while the database is away: an answer in hand must not become a lost one.
+
+        Raises:
+            OperationalError: the database was away until the lease ended.
+        """
         _log.info(
-            "effect.answered",
+            "effect.attempted",
             order_id=effect.key.order_id,
             effect=effect.name,
             attempt=effect.attempt,
             outcome=type(outcome).__name__,
             why=getattr(outcome, "why", ""),
         )
-        while True:  # a database that is away for a moment must not make an answer in our hands a lost one
+        while True:
             try:
-                return await self._written(provider, declared, effect, outcome)
+                return await self._write(provider, effect, conclude(effect, declared, outcome, provider.timing))
             except OperationalError as error:
-                if self._inbox.clock.now() + _TRY_AGAIN >= effect.until:
+                if self._clock.now() + _REWRITE_SECONDS >= effect.until:
                     raise
-                _log.warning("effect.answer_kept", order_id=effect.key.order_id, effect=effect.name, **exception_fields(error))
-            await self._inbox.clock.sleep(_TRY_AGAIN)
+                _log.warning("effect.reply_write_retried", order_id=effect.key.order_id, effect=effect.name, **exception_fields(error))
+            await self._clock.sleep(_REWRITE_SECONDS)
 
-    async def _written(self, provider: Provider, declared: Effect, effect: LeasedEffect, outcome: Outcome) -> float | None:
-        """Write what it came to: again, if need be, for whoever says it twice is notifiable once."""
-        if isinstance(outcome, Succeeded):
-            event = Event(outcome.event, Origin.REPLY, outcome.data, outcome.provider_id, outcome.note)
-            await self._reply(effect, event, str(effect.attempt))
-        elif isinstance(outcome, Rejected):
-            await self._reply_of_kind(declared, effect, "refused", outcome.why, str(effect.attempt))
-        elif isinstance(outcome, InDoubt) and declared.once:
-            await self._reply_of_kind(declared, effect, "answer_lost", outcome.why, _NO_ANSWER)
-        elif outcome in _STOPPED:
-            return await self._retry(effect, 0.0, outcome.why, uncounted=True)
-        elif isinstance(outcome, NotExecuted) and outcome.signal is Signal.THROTTLED:
-            again_at = await self._retry(effect, throttle_seconds(provider.timing, outcome.retry_after), outcome.why, uncounted=True)
-            await self._inbox.store.throttle(provider.name, again_at)
-            return again_at
-        elif (tried := effect.attempt - effect.uncounted_attempts) < provider.timing.retry_attempts:
-            wait = _retry_wait(provider.timing, tried)
-            if isinstance(outcome, NotExecuted) and outcome.retry_after is not None:
-                wait = max(wait, outcome.retry_after)
-            return await self._retry(effect, wait, outcome.why)
-        else:
-            await self._reply_of_kind(declared, effect, "undelivered", outcome.why, _NO_ANSWER)
-        return None
+    async def _write_or_report_unknown(self, provider: Provider, declared: Effect, effect: LeasedEffect, outcome: Outcome) -> End:
+        """Write an outcome; if it cannot be written, because an adapter made it wrong, report that there was no answer."""
+        if outcome is not UNWRITTEN:
+            try:
+                return await self._write(provider, effect, conclude(effect, declared, outcome, provider.timing))
+            except OperationalError:
+                raise
+            except Exception as error:  # noqa: BLE001  such as an event that does not exist
+                _log.error("effect.reply_unwritable", order_id=effect.key.order_id, effect=effect.name, **exception_fields(error))
+        pending = (await self._store.pending(effect.key.order_id)).effects
+        if not any(row.key == effect.key and row.attempt == effect.attempt and row.in_flight for row in pending):
+            return Done()  # its end was written before the error
+        return await self._write(provider, effect, conclude(effect, declared, UNWRITTEN, provider.timing))
 
-    async def _retry(self, effect: LeasedEffect, wait: float, why: str, *, uncounted: bool = False) -> float:
-        at = self._inbox.clock.now() + wait
-        await self._inbox.store.retry_effect(effect, at, why, uncounted)
-        self._inbox.wake.set()  # the worker sleeps until the lease's end; the retry is due before
-        return at
-
-    async def _reply_of_kind(self, declared: Effect, effect: LeasedEffect, what: str, why: str, answer: str) -> None:
-        if not declared.kind:
-            await self._inbox.store.finish_effect(effect, why)
-            return
-        await self._reply(effect, Event(f"{declared.kind}_{what}", Origin.REPLY, note=why), answer)
-
-    async def _reply(self, effect: LeasedEffect, event: Event, answer: str) -> None:
-        key = InboxKey(Origin.REPLY.value, f"{effect.key}:{answer}")
-        await self._inbox.accept(effect.key.order_id, event, key, effect=effect.key)
-
-    async def _notify_listener(self, provider: Provider, order: Order, effect: LeasedEffect) -> float | None:
-        journal = await self._inbox.store.journal(order.id)
-        row = next(row for row in journal if row.version == effect.key.version)
-        told = StateEntered(
-            key=str(effect.key),
-            order=order,
-            state=effect.entered_state,
-            version=row.version,
-            provisional=provider.table.states[effect.entered_state].provisional,
-            inferred=row.kind in (StepKind.INFERRED, StepKind.JUMP),
-        )
-        try:
-            async with self._calls.within(self._seconds_left(provider, effect)):
-                await self._inbox.listeners.notify(told)
-        except CallCancelled as cut:
-            return await self._retry(effect, 0.0, str(cut), uncounted=True)
-        except Exception as error:  # noqa: BLE001  the host's code may raise anything; it is told again
-            _log.error("host.raised", order_id=order.id, state=effect.entered_state, **exception_fields(error))
-            return await self._retry(effect, _retry_wait(provider.timing, effect.attempt), f"the host raised {type(error).__name__}")
-        await self._inbox.store.finish_effect(effect)
-        return None
-
-
-def _retry_wait(timing: Timing, attempt: int) -> float:
-    return min(timing.retry_cap, timing.retry_first * 2.0 ** min(attempt - 1, 60))
+    async def _write(self, provider: Provider, effect: LeasedEffect, conclusion: Reply | Retry | Finish) -> End:
+        """Write a conclusion. Writing it twice is the same as once."""
+        match conclusion:
+            case Reply(event, answer):
+                key = InboxKey(Origin.REPLY.value, f"{effect.key}:{answer}")
+                await self._inbox.accept(effect.key.order_id, event, key, effect=effect.key)
+                return Done()
+            case Finish(why):
+                await self._store.finish_effect(effect, why)
+                return Done()
+            case Retry(wait, why, uncounted, throttle):
+                at = self._clock.now() + wait
+                await self._store.retry_effect(effect, at, why, uncounted)
+                self._wake.set()  # the worker sleeps until the end of the lease, and the retry is due before
+                if throttle:
+                    await self._store.throttle(provider.name, at)
+                return RetryAt(at)

@@ -1,5 +1,5 @@
-"""Old orders: which may go or be redacted, and in which order that is done. Only settled ones to whom nothing is owed; the store checks
-again, in its transaction, that nothing has happened to them meanwhile. Once redacted, an order stays so: see ``commits.impersonal``.
+"""Retention: deleting and redacting old orders. Only settled orders to which nothing is owed; the store checks again, in its transaction,
+that nothing has happened to them meanwhile.
 """
 
 from __future__ import annotations
@@ -7,17 +7,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
-from attrs import evolve
+from attrs import define, evolve
 
+from orderflow.clock import Clock
 from orderflow.engine.commit import without_personal_data
 from orderflow.engine.export import JsonLines
-from orderflow.engine.inbox import Inbox
+from orderflow.engine.inbox import provider_of
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.lifecycle.decide import legal, settled
+from orderflow.lifecycle.table import Table
 from orderflow.model import (
     REDACTED,
     Applied,
@@ -34,6 +37,7 @@ from orderflow.model import (
     StepKind,
 )
 from orderflow.provider.protocol import Provider
+from orderflow.store.ports import Store
 from orderflow.store.records import Commit
 
 Export = Callable[[Sequence[OrderHistory]], Awaitable[None] | None]
@@ -41,100 +45,103 @@ Export = Callable[[Sequence[OrderHistory]], Awaitable[None] | None]
 
 _log = structlog.get_logger()
 _MOST_PER_BATCH = 5000
-_REDACT = "redact"
 
 
+@define(eq=False, kw_only=True)
 class Retention:
-    """Deletes and redacts, through the inbox's store and clock."""
+    """Deletes and redacts orders."""
 
-    def __init__(self, inbox: Inbox) -> None:
-        self._inbox = inbox
+    _store: Store
+    _providers: Mapping[str, Provider]
+    _clock: Clock
+
+    # ── deleting ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def prune(
         self, older_than: float, provider: str, batch: int, export: Path | Export | None, dry_run: bool
     ) -> AsyncGenerator[list[str], None]:
         """See ``Orderflow.prune``."""
-        if provider and provider not in self._inbox.providers:
-            raise UnknownName("provider", provider, tuple(self._inbox.providers))
+        if provider and provider not in self._providers:
+            raise UnknownName("provider", provider, tuple(self._providers))
         if not (math.isfinite(older_than) and older_than >= 0):
             raise InvalidInput("older_than", "must be a number of seconds, 0 or more")
         if not 1 <= batch <= _MOST_PER_BATCH:
             raise InvalidInput("batch", f"must be between 1 and {_MOST_PER_BATCH}")
         keep = JsonLines(export) if isinstance(export, Path) else export
-        return self._prune(self._inbox.clock.now() - older_than, provider, batch, keep, dry_run)
+        return self._prune(self._clock.now() - older_than, provider, batch, keep, dry_run)
 
     async def _prune(
         self, before: float, provider: str, batch: int, export: Export | None, dry_run: bool
     ) -> AsyncGenerator[list[str], None]:
-        store = self._inbox.store
-        walked, deleted, more = "", 0, True
+        last_id, deleted, more = "", 0, True
         while more:
-            list_inactive, walked = await store.list_inactive(before, walked, batch, provider)
-            more = bool(walked)
-            found = [order for order in list_inactive if self._is_settled(order)]
-            if not found:
+            inactive, last_id = await self._store.list_inactive(before, last_id, batch, provider)
+            more = bool(last_id)
+            orders = [order for order in inactive if self._is_settled(order)]
+            if not orders:
                 continue
             if dry_run:
-                yield [order.id for order in found]
+                yield [order.id for order in orders]
                 continue
             if export is not None:
-                await _kept(export, [await self._whole(order) for order in found])
-            gone = await store.delete(found, before)
-            deleted += len(gone)
-            _log.info("orders.pruned", count=len(gone))
-            yield gone
+                await _run_export(export, [await self._history(order) for order in orders])
+            deleted_ids = await self._store.delete(orders, before)
+            deleted += len(deleted_ids)
+            _log.info("orders.pruned", count=len(deleted_ids))
+            yield deleted_ids
         if deleted:
-            await self._sweep(batch)
+            await self._sweep_inbox(batch)
 
-    async def _sweep(self, batch: int) -> None:
-        """The keys of events that deleted orders took: no index leads to them."""
+    async def _sweep_inbox(self, batch: int) -> None:
+        """Delete the inbox keys of deleted orders; no index leads to them."""
         last: tuple[str, str] | None = ("", "")
         while last is not None:
-            last = await self._inbox.store.sweep_inbox(last, batch)
+            last = await self._store.sweep_inbox(last, batch)
 
-    async def _whole(self, order: Order) -> OrderHistory:
-        store = self._inbox.store
-        return OrderHistory(order, tuple(await store.journal(order.id)), tuple(await store.refusals(order.id)))
+    async def _history(self, order: Order) -> OrderHistory:
+        return OrderHistory(order, tuple(await self._store.journal(order.id)), tuple(await self._store.refusals(order.id)))
 
     def _is_settled(self, order: Order) -> bool:
-        """Whether it is; an order of a provider or in a state that this process does not know is none of ours to judge."""
-        provider = self._inbox.providers.get(order.provider)
-        return provider is not None and order.state in provider.table.states and settled(provider.table, _with_defaults(provider, order))
+        """Whether it is settled; False for a provider or state that this process does not know."""
+        provider = self._providers.get(order.provider)
+        if provider is None or order.state not in provider.table.states:
+            return False
+        return settled(provider.table, _with_default_facts(provider.table, order))
 
-    # ── redaction ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── redacting ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def redact(self, order_id: str, *, by: str, reason: str) -> Decision:
+    async def redact(self, order_id: str, *, actor: str, reason: str) -> Decision:
         """See ``Orderflow.redact``."""
-        provider, store = self._inbox.provider_of(order_id), self._inbox.store
+        table = provider_of(self._providers, order_id).table
         while True:
-            order = await store.load(order_id)
+            order = await self._store.load(order_id)
             if not self._is_settled(order):
-                return await self._refused(provider, order, "it is not settled: what is still to come needs its data")
+                return await self._refuse(table, order, "it is not settled: what is still to come needs its data")
             step = Step("redacted", Origin.OPERATOR, order.state, order.state, StepKind.REDACTION)
-            row = _row(order, step, self._inbox.clock.now(), f"by {by}: {reason}")
-            after = _without_data(order)
-            needed = await store.redact(after, row)
+            row = _journal_row(order, step, self._clock.now(), f"by {actor}: {reason}")
+            redacted = _without_data(order)
+            needed = await self._store.redact(redacted, row)
             if needed:
-                return await self._refused(provider, order, f"{needed} is still owed, or its call is under way, and needs its data")
+                return await self._refuse(table, order, f"{needed} is still owed, or its call is in progress, and needs its data")
             if needed is None:
                 _log.info("order.redacted", order_id=order_id)
-                return Applied((step,), after.snapshot)
+                return Applied((step,), redacted.snapshot)
 
-    async def _refused(self, provider: Provider, order: Order, why: str) -> Decision:
-        now = self._inbox.clock.now()
-
-        def judge(order: Order) -> Commit:
-            may = legal(provider.table, _with_defaults(provider, order)) if order.state in provider.table.states else ()
-            refused = Refused(Reason.NOT_LEGAL_HERE, order.state, why, may)
-            row = RefusalRow(order.id, _REDACT, Origin.OPERATOR, order.state, refused.reason, why, order.version, 1, now, now)
-            return Commit(refused, now, refusal=row, remember=False)
-
-        return (await self._inbox.store.commit(order.id, None, judge)).decision
+    async def _refuse(self, table: Table, order: Order, why: str) -> Decision:
+        receipt = await self._store.commit(order.id, None, partial(_plan_refusal, table, why, self._clock.now()))
+        return receipt.decision
 
 
-def _with_defaults(provider: Provider, order: Order) -> Snapshot:
-    """Facts that it was created without count as their first value, as everywhere in looking at old orders."""
-    return evolve(order.snapshot, facts={**provider.table.defaults(), **order.snapshot.facts})
+def _plan_refusal(table: Table, why: str, now: float, order: Order) -> Commit:
+    legal_events = legal(table, _with_default_facts(table, order)) if order.state in table.states else ()
+    refused = Refused(Reason.NOT_LEGAL_HERE, order.state, why, legal_events)
+    row = RefusalRow(order.id, "redact", Origin.OPERATOR, order.state, refused.reason, why, order.version, 1, now, now)
+    return Commit(refused, now, refusal=row, keep_key=False)
+
+
+def _with_default_facts(table: Table, order: Order) -> Snapshot:
+    """An old order may lack facts that were declared later: they count as their first value."""
+    return evolve(order.snapshot, facts={**table.defaults(), **order.snapshot.facts})
 
 
 def _without_data(order: Order) -> Order:
@@ -142,11 +149,11 @@ def _without_data(order: Order) -> Order:
     return evolve(order, snapshot=evolve(order.snapshot, data=data, version=order.version + 1), flagged=False)
 
 
-def _row(order: Order, step: Step, at: float, note: str) -> JournalRow:
+def _journal_row(order: Order, step: Step, at: float, note: str) -> JournalRow:
     return JournalRow(order.id, order.version + 1, step.event, step.origin, step.source, step.target, step.kind.value, at, note)
 
 
-async def _kept(export: Export, orders: Sequence[OrderHistory]) -> None:
-    answer = export(orders) if inspect.iscoroutinefunction(export) else await asyncio.to_thread(export, orders)
-    if answer is not None:
-        await answer
+async def _run_export(export: Export, orders: Sequence[OrderHistory]) -> None:
+    result = export(orders) if inspect.iscoroutinefunction(export) else await asyncio.to_thread(export, orders)
+    if result is not None:
+        await result

@@ -1,236 +1,254 @@
-"""The loops of a worker: effects, reads, deadlines; woken by commits in this process, by what is due, and by a poll async_flow.
+"""The worker: fetches due effects, polls and deadlines, and runs them. Woken by commits of this process, by what is due, and at an
+interval.
 
-Stopping drains: nothing new is taken, what is in flight may finish within the grace. What is not finished then is cut and given back:
-owed or planned again now, or reported lost where nobody can know whether a once-effect's call arrived. So is what failed earlier, of
-which nothing could be written: its lease may run still. Nothing stays leased.
+Stopping drains. Nothing new is fetched, and what is in flight may finish within the grace. The rest is cancelled and given back: owed or
+planned again now, or reported in doubt if nobody can know whether a once-effect's call arrived. Nothing stays leased, unless the database
+is away.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from functools import partial
+from math import inf
 from typing import Any, TypeVar
 
 import structlog
-from attrs import field, frozen
+from attrs import define, field, frozen
 
+from orderflow.clock import Clock
 from orderflow.dispatch.ports import Dispatcher
+from orderflow.engine.admission import Admission
+from orderflow.engine.attempt import Attempt
 from orderflow.engine.calls import RunningCalls
 from orderflow.engine.deadlines import Deadlines
-from orderflow.engine.inbox import Inbox
+from orderflow.engine.in_flight import InFlight, run_guarded
+from orderflow.engine.listeners import ListenerDirectory, Listeners
 from orderflow.engine.outbox import Outbox
 from orderflow.engine.polling import Poller
-from orderflow.errors import OperationalError
-from orderflow.provider.protocol import PublicUrls
-from orderflow.store.records import LeasedEffect, LeasedPoll
+from orderflow.provider.protocol import Provider
+from orderflow.store.ports import Store
+from orderflow.store.records import LeasedPoll, WorkerScope
 from orderflow.telemetry.exceptions import exception_fields
 
-T = TypeVar("T")
-L = TypeVar("L", LeasedEffect, LeasedPoll)
+T = TypeVar("T", Attempt, LeasedPoll)
 _log = structlog.get_logger()
 _SHORTEST_WAIT = 0.005
-_MOST_ASIDE = 1000  # deadlines looked past in one look
-_GIVING_BACK = 5.0  # seconds beyond the grace for writing what became of what was cut: a database that is away must not hold us longer
-_LAST_TRY = 1.0  # and so many at the very end, for what was not written even then
-_TRY_AGAIN = 0.2  # seconds between two tries to give back
+_MOST_SKIPPED_DEADLINES = 1000
+_GIVE_BACK_SECONDS = 5.0  # beyond the grace: a database that is away must not hold the process longer
+_LAST_GIVE_BACK_SECONDS = 1.0  # at the very end, for items that still failed
 
 
 @frozen
 class Health:
-    """How a worker is.
+    """The health of a worker.
 
-    ``age``: seconds since it last looked at the database (or began); ``reached``: whether that look was answered (None: there was
-    none yet); ``poll``: the longest silence between two looks, in seconds, when all is well; ``in_hand``: effects and reads that it
-    holds leased, under way or failed and not written about, after its end those that it could not give back; ``draining``: it takes
-    nothing new; ``troubles``: providers that do not answer or refuse our credentials, and which of the two.
+    Attributes:
+        seconds_since_fetch: seconds since it last asked the database for work, or since it started.
+        database_ok: whether that fetch was answered; None if there was none yet.
+        fetch_interval: seconds between two fetches at most, when all is well.
+        in_flight: effects and polls that it holds leased, running or failed; after its end those that it could not give back.
+        draining: it fetches nothing new.
+        problems: providers that do not answer or refuse our credentials, and which of the two.
     """
 
-    age: float
-    reached: bool | None
-    poll: float
-    in_hand: int
+    seconds_since_fetch: float
+    database_ok: bool | None
+    fetch_interval: float
+    in_flight: int
     draining: bool
-    troubles: Mapping[str, str] = field(factory=dict)
+    problems: Mapping[str, str] = field(factory=dict)
 
 
-@frozen(eq=False)
-class _Held:
-    """What this worker took: until when it is leased, and what gives it back (False: that must not be)."""
+@frozen
+class _Fetched:
+    """What one fetch did. ``started``: items begun. ``saturated``: something that is due could not be started; to fetch again at once would
+    spin. ``failed_deadlines``: deadlines that could not be decided."""
 
-    until: float
-    give_back: Callable[[], Awaitable[bool]]
+    started: int
+    saturated: bool
+    failed_deadlines: int
 
 
+@define(eq=False, kw_only=True)
 class Worker:
-    """Runs what is owed until stopped. ``poll`` is the longest silence between two looks, in seconds."""
+    """Runs what is owed until it is stopped. ``width``: how many effects and polls may be in flight."""
 
-    def __init__(
-        self, inbox: Inbox, links: PublicUrls, dispatcher: Dispatcher, rng: random.Random, *, fetch_interval: float = 1.0, width: int = 32
-    ) -> None:
-        self._inbox = inbox
-        self._poll = fetch_interval
-        self._width = width
-        self._dispatcher = dispatcher
-        self._calls = RunningCalls()
-        self._effects = Outbox(inbox, links, dispatcher, self._calls)
-        self._reader = Poller(inbox, rng, self._calls)
-        self._deadlines = Deadlines(inbox)
-        self._in_flight: dict[asyncio.Task[bool], _Held] = {}
-        self._unwritten: list[_Held] = []  # failed: of what became of these nothing is written
-        self._hurry = True
-        self._aside = 0  # deadlines that could not be brought the last time: those behind them must have their turn
-        self._vain = 0  # looks in a row that took nothing although something was due
-        self._stopping = False
-        self._loop: asyncio.Task[None] | None = None
-        self._looked = 0.0  # when, by the event loop's clock
-        self._reached: bool | None = None
-        self._blind = False  # the loop was cut while it took something, nobody knows what
+    _store: Store
+    _providers: Mapping[str, Provider]
+    _listeners: Listeners
+    _directory: ListenerDirectory
+    _admission: Admission
+    _dispatcher: Dispatcher
+    _outbox: Outbox
+    _poller: Poller
+    _deadlines: Deadlines
+    _calls: RunningCalls
+    _clock: Clock
+    _wake: asyncio.Event
+    _fetch_interval: float = 1.0
+    _width: int = 32
+    _in_flight: InFlight = field(init=False)
+    _last: _Fetched = field(init=False, default=_Fetched(0, saturated=False, failed_deadlines=0))
+    _idle_fetches: int = field(init=False, default=0)  # in a row, that started nothing although something was due
+    _stopping: bool = field(init=False, default=False)
+    _loop: asyncio.Task[None] | None = field(init=False, default=None)
+    _loop_cancelled: bool = field(init=False, default=False)  # during a fetch: nobody knows what it leased
+    _fetched_at: float = field(init=False, default=0.0)  # by the event loop's clock
+    _database_ok: bool | None = field(init=False, default=None)
+    _throttles_learned_at: float = field(init=False, default=-inf)
+
+    def __attrs_post_init__(self) -> None:
+        self._in_flight = InFlight(self._clock, self._wake_if_saturated)
 
     @property
     def health(self) -> Health:
-        """How it is now; may be asked from any thread."""
-        age = self._loop.get_loop().time() - self._looked if self._loop is not None else 0.0
-        in_hand = len(self._in_flight) + len(self._still_leased()) + self._blind
-        return Health(age, self._reached, self._poll, in_hand, self._stopping, self._inbox.admission.troubles)
+        """Its health now; may be read from any thread."""
+        age = self._loop.get_loop().time() - self._fetched_at if self._loop is not None else 0.0
+        in_flight = len(self._in_flight) + self._loop_cancelled
+        return Health(age, self._database_ok, self._fetch_interval, in_flight, self._stopping, self._admission.problems)
+
+    # ── start and stop ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def start(self) -> None:
-        """Begin to work in the background."""
-        await self._dispatcher.open(self._inbox.wake.set)
-        self._looked = asyncio.get_running_loop().time()
+        """Work in the background from now on."""
+        await self._dispatcher.open(self._wake.set)
+        self._fetched_at = asyncio.get_running_loop().time()
         self._loop = asyncio.create_task(self._run(), name="orderflow-worker")
 
     async def stop(self, grace: float = 20.0) -> None:
-        """Take nothing new; let what is in flight finish within ``grace`` seconds; cut the rest and give it back."""
+        """Fetch nothing new, let what is in flight finish within ``grace`` seconds, cancel the rest and give it back."""
         self._stopping = True
-        self._inbox.wake.set()
-        await self._settled(grace)
-        self._calls.cut()
+        self._wake.set()
+        await self._wait_for_tasks(grace)
+        self._calls.cancel_all()
         now = asyncio.get_running_loop().time
-        end = now() + _GIVING_BACK
-        late = await self._settled(_GIVING_BACK)
+        end = now() + _GIVE_BACK_SECONDS
+        late = await self._wait_for_tasks(_GIVE_BACK_SECONDS)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        self._blind = self._loop in late
+        self._loop_cancelled = self._loop in late
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(_LAST_TRY, end - now())):
-                await asyncio.gather(*map(self._give_back, self._still_leased()))
-        if left := self.health.in_hand:  # the database did not take it: another worker takes over when the leases have run out
+            async with asyncio.timeout(max(_LAST_GIVE_BACK_SECONDS, end - now())):
+                await self._in_flight.give_back_failed()
+        if left := self.health.in_flight:  # another worker takes over when the leases have run out
             _log.error("worker.leases_left", count=left)
         await self._dispatcher.close()
 
-    def _still_leased(self) -> list[_Held]:
-        now = self._inbox.clock.now()
-        return [held for held in self._unwritten if held.until > now]
-
-    async def _give_back(self, held: _Held) -> None:
-        given = None
-        while given is None:
-            try:
-                given = await held.give_back()
-            except OperationalError:  # away for a moment, perhaps
-                await asyncio.sleep(_TRY_AGAIN)
-            except Exception as error:  # noqa: BLE001  one order's trouble stays with it, and is counted
-                _log.error("worker.item_failed", **exception_fields(error))
-                given = False
-        if given:
-            self._unwritten.remove(held)
-
-    async def _settled(self, within: float) -> set[asyncio.Task[Any]]:
-        """Wait so many seconds for the loop to end and for all that it took; what has not ended by then."""
-        now = asyncio.get_running_loop().time
-        end = now() + within
-        if self._loop is not None:
-            await asyncio.wait({self._loop}, timeout=within)
-        if self._in_flight:
-            await asyncio.wait(self._in_flight, timeout=max(0.0, end - now()))
-        return {task for task in (self._loop, *self._in_flight) if task is not None and not task.done()}
-
-    async def abandon(self) -> None:
-        """As a kill would end it: at once, answering nothing, its leases left to run out. For rehearsals."""
+    async def crash(self) -> None:
+        """End as a killed process would: at once, writing nothing, every lease left to run out. For tests."""
         self._stopping = True
-        tasks = [task for task in (self._loop, *self._in_flight) if task is not None]
+        tasks = self._tasks()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._unwritten.clear()
+        self._in_flight.forget()
         await self._dispatcher.close()
+
+    def _tasks(self) -> set[asyncio.Task[Any]]:
+        return self._in_flight.tasks | ({self._loop} if self._loop is not None else set())
+
+    async def _wait_for_tasks(self, seconds: float) -> set[asyncio.Task[Any]]:
+        """Wait for the loop and then for what it started. Returns the tasks that have not ended."""
+        now = asyncio.get_running_loop().time
+        end = now() + seconds
+        if self._loop is not None:
+            await asyncio.wait({self._loop}, timeout=seconds)
+        if tasks := self._in_flight.tasks:
+            await asyncio.wait(tasks, timeout=max(0.0, end - now()))
+        return {task for task in self._tasks() if not task.done()}
+
+    # ── the loop ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _run(self) -> None:
         while not self._stopping:
-            self._inbox.wake.clear()
+            self._wake.clear()
             try:
-                await self._inbox.refresh_listeners(self._poll)
-                await self._inbox.heed(self._poll)
-                taken = await self._look()
-                self._reached = True
-            except Exception as error:  # noqa: BLE001  a database away for a moment must not end the worker
-                _log.error("worker.look_failed", **exception_fields(error))
-                taken, self._hurry, self._reached = 0, False, False
-            self._looked = asyncio.get_running_loop().time()
-            self._unwritten = self._still_leased()
-            if taken:
-                self._vain = 0
+                await self._directory.refresh(self._fetch_interval)
+                await self._learn_throttles()
+                self._last = await self._fetch()
+                self._database_ok = True
+            except Exception as error:  # noqa: BLE001  a database that is away for a moment must not end the worker
+                _log.error("worker.fetch_failed", **exception_fields(error))
+                self._last = _Fetched(0, saturated=True, failed_deadlines=self._last.failed_deadlines)
+                self._database_ok = False
+            self._fetched_at = asyncio.get_running_loop().time()
+            if self._last.started:
+                self._idle_fetches = 0
             elif not self._stopping:
-                await self._wait()
+                await self._sleep()
 
-    async def _look(self) -> int:
-        deadlines = await self._deadlines.due(self._width + self._aside)
-        brought = sum(await asyncio.gather(*(self._guarded(self._deadlines.bring, deadline) for deadline in deadlines)))
-        self._aside = min(len(deadlines) - brought, _MOST_ASIDE)
-        free = self._width - len(self._in_flight)
-        # what cannot be taken, or not be brought, is due all the same: looking again at once would spin
-        self._hurry = free > 0 and brought == len(deadlines)
-        if free <= 0 or self._stopping:
-            return brought
-        begun = self._begin(await self._effects.due(free), self._effects.carry_out, self._effects.give_back)
-        free -= begun
-        if not free or self._stopping:
-            return brought + begun
-        return brought + begun + self._begin(await self._reader.due(free), self._reader.read, self._reader.give_back)
+    async def _learn_throttles(self) -> None:
+        now = self._clock.now()
+        if not 0 <= now - self._throttles_learned_at < self._fetch_interval:
+            self._admission.learn_throttles(await self._store.throttled_until(), now)
+            self._throttles_learned_at = now
 
-    def _begin(self, found: Sequence[L], run: Callable[[L], Awaitable[bool]], give_back: Callable[[L], Awaitable[bool]]) -> int:
-        for item in found:
-            task = asyncio.create_task(self._guarded(run, item))
-            self._in_flight[task] = _Held(item.until, partial(give_back, item))
-            task.add_done_callback(self._ended)
-        return len(found)
+    def _scope(self) -> WorkerScope:
+        """What this worker can run now."""
+        now = self._clock.now()
+        leases = {name: provider.timing.lease for name, provider in self._providers.items()}
+        return WorkerScope(leases, self._listeners.pairs(), self._admission.paused(now), self._admission.quotas(now))
 
-    def _ended(self, task: asyncio.Task[bool]) -> None:
-        held = self._in_flight.pop(task)
-        if task.cancelled() or not task.result():
-            self._unwritten.append(held)
-        if not self._hurry:
-            self._inbox.wake.set()
+    async def _fetch(self) -> _Fetched:
+        """Decide deadlines that are due, then start effects and polls as far as there is room."""
+        # deadlines that failed the last time are fetched again, and must not hide those behind them
+        deadlines = await self._deadlines.fetch(self._scope(), self._width + self._last.failed_deadlines)
+        decided = sum(await asyncio.gather(*(run_guarded(self._deadlines.run, deadline) for deadline in deadlines)))
+        failed = min(len(deadlines) - decided, _MOST_SKIPPED_DEADLINES)
+        free = self._width - self._in_flight.running
+        saturated = free <= 0 or decided < len(deadlines)
+        self._last = _Fetched(decided, saturated, failed)
+        started = decided
+        if free > 0 and not self._stopping:
+            attempts = await self._outbox.fetch(self._scope(), free)
+            self._start(attempts, lambda attempt: attempt.effect.until, self._outbox.run, self._outbox.give_back)
+            started += len(attempts)
+            free -= len(attempts)
+        if free > 0 and not self._stopping:
+            polls = await self._poller.fetch(self._scope(), free)
+            self._start(polls, lambda poll: poll.until, self._poller.run, self._poller.give_back)
+            started += len(polls)
+        return _Fetched(started, saturated, failed)
 
-    async def _guarded(self, run: Callable[[T], Awaitable[bool]], item: T) -> bool:
-        """Whether it ran, and what became of it is written."""
+    def _start(
+        self,
+        items: Iterable[T],
+        lease_end: Callable[[T], float],
+        run: Callable[[T], Awaitable[bool]],
+        give_back: Callable[[T], Awaitable[bool]],
+    ) -> None:
+        for item in items:
+            self._in_flight.start(item, lease_end(item), run, give_back)
+
+    def _wake_if_saturated(self) -> None:
+        if self._last.saturated:
+            self._wake.set()
+
+    async def _sleep(self) -> None:
+        """Wait until something may be due, at most for the fetch interval, or until woken."""
+        wait = await self._seconds_until_due()
+        sleeping = {asyncio.ensure_future(self._wake.wait()), asyncio.ensure_future(self._clock.sleep(wait))}
         try:
-            return await run(item)
-        except Exception as error:  # noqa: BLE001  one order's trouble stays with it: its lease ends and it is taken again
-            _log.error("worker.item_failed", **exception_fields(error))
-            return False
-
-    async def _wait(self) -> None:
-        now = self._inbox.clock.now()
-        spoken_again = self._inbox.admission.until(now)
-        try:
-            due = await self._inbox.store.next_due(self._inbox.scope_at(now))
-        except Exception as error:  # noqa: BLE001  as above
-            _log.error("worker.look_failed", **exception_fields(error))
-            due = None
-        wait = self._poll
-        if self._hurry and (soon := [at for at in (due, spoken_again) if at is not None]):
-            left = min(soon) - self._inbox.clock.now()
-            self._vain = self._vain + 1 if left <= 0 else 0  # another worker holds it, or it has to wait: look ever more seldom
-            wait = min(wait, max(left, _SHORTEST_WAIT * 2 ** min(self._vain, 20)))
-        waiting = {asyncio.ensure_future(self._inbox.wake.wait()), asyncio.ensure_future(self._inbox.clock.sleep(wait))}
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(sleeping, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in waiting:
+            for task in sleeping:
                 task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        await asyncio.gather(*sleeping, return_exceptions=True)
+
+    async def _seconds_until_due(self) -> float:
+        next_opening = self._admission.next_opening(self._clock.now())
+        try:
+            due = await self._store.next_due(self._scope())
+        except Exception as error:  # noqa: BLE001  as in _run
+            _log.error("worker.fetch_failed", **exception_fields(error))
+            due = None
+        soonest = min((at for at in (due, next_opening) if at is not None), default=None)
+        if soonest is None or self._last.saturated:
+            return self._fetch_interval
+        left = soonest - self._clock.now()
+        # what is due and was not leased is held by another worker, or has to wait: look ever less often
+        self._idle_fetches = self._idle_fetches + 1 if left <= 0 else 0
+        return min(self._fetch_interval, max(left, _SHORTEST_WAIT * 2 ** min(self._idle_fetches, 20)))

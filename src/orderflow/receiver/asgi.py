@@ -1,4 +1,4 @@
-"""The ASGI app a service mounts: a thin coat around hear.py. It needs no lifespan, so it can be mounted anywhere."""
+"""The receiver as an ASGI app. It needs no lifespan, so it can be mounted anywhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orderflow.receiver.receiver import Receiver
 
 
 def asgi_app(receiver: Receiver) -> ASGIApp:
-    """Redirects, callbacks and notifications of every provider, below wherever it is mounted."""
+    """An ASGI app for the endpoints of every provider, relative to where it is mounted."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -21,6 +21,3 @@ def asgi_app(receiver: Receiver) -> ASGIApp:
         await Response(reply.body, reply.status, dict(reply.headers))(scope, receive, send)
 
     return app
-
-
-__all__ = ["asgi_app"]

@@ -1,6 +1,7 @@
-"""What a request to one of our endpoints does: check the token, tell the inbox what is claimed, bring the read forward. No web framework.
+"""The receiver: handles a request to one of our endpoints. It checks the token, hands the claim to the inbox, and brings the next poll
+forward.
 
-Answers never tell whether an order exists, nor whether a claim was new: a scanner learns nothing, a provider is content.
+No web framework here. A reply never shows whether an order exists or whether a claim was new.
 """
 
 from __future__ import annotations
@@ -8,95 +9,102 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from orderflow.engine.inbox import Inbox
-from orderflow.engine.listeners import LISTENER_REFRESH_SECONDS
+from orderflow.engine.listeners import LISTENER_REFRESH_SECONDS, ListenerDirectory
+from orderflow.engine.polling import PollRequests
 from orderflow.errors import UnknownName
 from orderflow.model import Event, Ignored, Origin, Reason
 from orderflow.provider.endpoints import Claim, Endpoint
 from orderflow.provider.protocol import Provider
 from orderflow.receiver.signed_urls import SignedUrls
 from orderflow.receiver.single_flight import SingleFlight
+from orderflow.store.ports import Store
 from orderflow.store.records import InboxKey
 
 _LONGEST_QUERY = 8192
 _MOST_FIELDS = 100
-_LONGEST_BEAT = 0.25  # seconds between two hearings of the same words; who says them meanwhile waits
-_MOST_AT_ONCE = 500  # orders that shared notices of one beat bring forward, however many they are
-_MANNERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+_LONGEST_WINDOW = 0.25  # seconds in which equal requests share one execution
+_MOST_AT_ONCE = 500  # orders whose polls are brought forward by one execution of a shared notice
+_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _THANKS = b"Thank you. You can close this page."
 
 
 @frozen
 class Reply:
-    """An HTTP answer."""
+    """An HTTP response."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
 
 
-NOT_FOUND = Reply(404, _MANNERS)
-DONE = Reply(204, _MANNERS)
+NOT_FOUND = Reply(404, _HEADERS)
+DONE = Reply(204, _HEADERS)
 
 
+@define(eq=False, kw_only=True)
 class Receiver:
-    """Hears requests for all endpoints of all providers."""
+    """Handles requests to the endpoints of all providers."""
 
-    def __init__(self, inbox: Inbox, links: SignedUrls) -> None:
-        self._inbox = inbox
-        self._links = links
-        self._crowd: SingleFlight[Reply] = SingleFlight()
+    _inbox: Inbox
+    _store: Store
+    _providers: Mapping[str, Provider]
+    _poll_requests: PollRequests
+    _directory: ListenerDirectory
+    _urls: SignedUrls
+    _single_flight: SingleFlight[Reply] = field(init=False, factory=SingleFlight)
 
     async def handle(self, method: str, path: str, query: bytes) -> Reply:
-        """One request; ``path`` is relative to where the receiver is mounted."""
+        """Handle one request; ``path`` is relative to where the receiver is mounted."""
         provider_name, _, rest = path.strip("/").partition("/")
         purpose, _, token = rest.partition("/")
-        provider = self._inbox.providers.get(provider_name)
-        inlet = next((inlet for inlet in provider.endpoints if inlet.purpose == purpose), None) if provider else None
-        if provider is None or inlet is None or inlet.shared == bool(token):
+        provider = self._providers.get(provider_name)
+        endpoint = next((endpoint for endpoint in provider.endpoints if endpoint.purpose == purpose), None) if provider else None
+        if provider is None or endpoint is None or endpoint.shared == bool(token):
             return NOT_FOUND
-        if method not in inlet.methods:
-            return Reply(405, {**_MANNERS, "Allow": ", ".join(inlet.methods)})
-        beat = min(provider.timing.poll_interval, _LONGEST_BEAT)
-        if inlet.shared:
-            return await self._crowd.join((provider_name, purpose), beat, lambda heard: self._hear_of_some(provider, heard))
-        order_id = self._links.order_of(provider_name, purpose, token)
+        if method not in endpoint.methods:
+            return Reply(405, {**_HEADERS, "Allow": ", ".join(endpoint.methods)})
+        window = min(provider.timing.poll_interval, _LONGEST_WINDOW)
+        if endpoint.shared:
+            return await self._single_flight.do((provider_name, purpose), window, lambda callers: self._handle_shared(provider, callers))
+        order_id = self._urls.order_of(provider_name, purpose, token)
         if order_id is None:
             return NOT_FOUND
-        claimed = inlet.understand(_parameters(query))
-        return await self._crowd.join((token, claimed), beat, lambda _heard: self._hear_order(provider, inlet, order_id, token, claimed))
+        claim = endpoint.understand(_parse_query(query))
+        return await self._single_flight.do((token, claim), window, lambda _callers: self._handle_claim(endpoint, order_id, token, claim))
 
-    async def _hear_of_some(self, provider: Provider, heard: int) -> Reply:
-        timing = provider.timing
-        most = min(timing.notice_fanout * heard, _MOST_AT_ONCE)
-        await self._inbox.store.bring_polls_forward(provider.name, self._inbox.clock.now(), timing.poll_interval, most)
-        self._inbox.wake.set()
+    async def _handle_shared(self, provider: Provider, callers: int) -> Reply:
+        limit = min(provider.timing.notice_fanout * callers, _MOST_AT_ONCE)
+        await self._poll_requests.request_oldest(provider, limit)
         return DONE
 
-    async def _hear_order(self, provider: Provider, inlet: Endpoint, order_id: str, token: str, claimed: Claim) -> Reply:
+    async def _handle_claim(self, endpoint: Endpoint, order_id: str, token: str, claim: Claim) -> Reply:
         try:
-            if claimed.event is None:
-                await self._inbox.bring_poll_forward(order_id)
-            else:
-                await self._inbox.refresh_listeners(LISTENER_REFRESH_SECONDS)
-                key = InboxKey(Origin.CLAIM.value, f"{token}:{claimed.value}")
-                receipt = await self._inbox.accept(order_id, Event(claimed.event, Origin.CLAIM), key)
-                if isinstance(receipt.decision, Ignored) and receipt.decision.reason is Reason.DUPLICATE:
-                    await self._inbox.bring_poll_forward(order_id)
-            page = (await self._inbox.store.load(order_id)).snapshot.data.get(inlet.page) if inlet.page else None
-        except UnknownName:  # signed by us, and gone since
+            await self._accept(order_id, token, claim)
+            page = (await self._store.load(order_id)).snapshot.data.get(endpoint.page) if endpoint.page else None
+        except UnknownName:  # we signed its URL, and it was deleted since
             return NOT_FOUND
         if isinstance(page, str):
-            return Reply(303, {**_MANNERS, "Location": page})
-        if inlet.page:
-            return Reply(200, {**_MANNERS, "Content-Type": "text/plain; charset=utf-8"}, _THANKS)
+            return Reply(303, {**_HEADERS, "Location": page})
+        if endpoint.page:
+            return Reply(200, {**_HEADERS, "Content-Type": "text/plain; charset=utf-8"}, _THANKS)
         return DONE
 
+    async def _accept(self, order_id: str, token: str, claim: Claim) -> None:
+        if claim.event is None:
+            await self._poll_requests.request(order_id)
+            return
+        await self._directory.refresh(LISTENER_REFRESH_SECONDS)
+        key = InboxKey(Origin.CLAIM.value, f"{token}:{claim.value}")
+        receipt = await self._inbox.accept(order_id, Event(claim.event, Origin.CLAIM), key)
+        if isinstance(receipt.decision, Ignored) and receipt.decision.reason is Reason.DUPLICATE:
+            await self._poll_requests.request(order_id)
 
-def _parameters(query: bytes) -> list[tuple[str, str]]:
-    """The raw pairs; what cannot be taken apart becomes one oversized pair, which every inlet finds unclear."""
+
+def _parse_query(query: bytes) -> list[tuple[str, str]]:
+    """The raw pairs. A query that is too long or malformed becomes one oversized pair, which every endpoint finds unclear."""
     text = query.decode("utf-8", "replace")
     if len(query) <= _LONGEST_QUERY:
         try:

@@ -1,6 +1,6 @@
 """Our public URLs: ``<public>/<provider>/<purpose>/<key id>.<order>.<signature>``.
 
-The token is HMAC-SHA256 over provider, purpose and order, in the path (query strings end in logs and referrers). It authorises a read
+The token is HMAC-SHA256 over provider, purpose and order, in the path (query strings end in logs and referrers). It authorises a poll
 and nothing else, so it needs no expiry and survives many notifications. Two keys at once allow rotation: the first signs, all verify.
 """
 
@@ -21,8 +21,9 @@ class SignedUrls:
     """Makes and checks tokens. ``keys``: key id -> secret (at least 16 bytes), the first one signs.
 
     Raises:
-        ConfigurationError: no key, a short key, one with white space at an end, or a key id that is no plain word; a public URL that
-            is no absolute one, or has a user, query or fragment.
+        ConfigurationError: no key, a short key, one with white space at an end, or a key id that is not letters and digits; a public URL
+        that
+            is not absolute, or has a user, query or fragment.
     """
 
     def __init__(self, public_url: str | None, keys: Mapping[str, str | bytes]) -> None:
@@ -35,17 +36,17 @@ class SignedUrls:
                 raise ConfigurationError(f"signing_keys: a key id is letters and digits, a key at least {_SHORTEST_KEY} bytes")
 
     def __repr__(self) -> str:
-        return "SignedLinks(...)"
+        return "SignedUrls(...)"
 
     def url(self, provider: str, purpose: str, order_id: str = "") -> str | None:
-        """See ``ports.Links``."""
+        """See ``PublicUrls.url``."""
         if self._public is None:
             return None
         base = f"{self._public}/{provider}/{purpose}"
         return f"{base}/{self._token(provider, purpose, order_id)}" if order_id else base
 
     def order_of(self, provider: str, purpose: str, token: str) -> str | None:
-        """The order a token was signed for; None where the token is not ours."""
+        """The order for which a token was signed; None if we did not sign it."""
         kid, _, rest = token.partition(".")
         order_id, _, signature = rest.rpartition(".")
         key = self._keys.get(kid)

@@ -1,8 +1,7 @@
-"""What thousands say at once is heard once: a flood of notices must not become a flood of statements. Knows no order.
+"""Single flight: equal requests that arrive at the same time share one execution, so that a flood of notices is no flood of statements.
 
-Whoever comes gets the result of a run that begins after it came, so nothing said is lost and nothing is answered before it is kept.
-Runs of one key are a *beat* apart; all who come meanwhile share the next. A beat is paced by the event loop, as a timeout is: it
-moves no order.
+A caller gets the result of an execution that begins after it asked. Executions of one key begin at least a window apart; callers that
+arrive meanwhile share the next one. The window is measured by the event loop's clock, because it moves no order.
 """
 
 from __future__ import annotations
@@ -15,28 +14,28 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Runs under way and to come, by key. It keeps a key for a beat and no longer."""
+    """Executions that are waited for, by key. A key is remembered for one window."""
 
     def __init__(self) -> None:
-        self._next: dict[Hashable, asyncio.Task[T]] = {}
-        self._size: dict[Hashable, int] = {}  # how many share the run to come
-        self._rest: dict[Hashable, float] = {}  # until when no other run of a key begins; the oldest first
+        self._pending: dict[Hashable, asyncio.Task[T]] = {}
+        self._callers: dict[Hashable, int] = {}  # of the pending execution
+        self._next_start: dict[Hashable, float] = {}  # when an execution of this key may begin again; the oldest first
 
-    async def join(self, key: Hashable, beat: float, run: Callable[[int], Awaitable[T]]) -> T:
-        """The result of the next ``run`` for this key, which is told how many share it; ``beat`` in seconds."""
-        self._size[key] = self._size.get(key, 0) + 1
-        coming = self._next.get(key)
-        if coming is None:
-            coming = self._next[key] = asyncio.create_task(self._run(key, beat, run))
-        return await asyncio.shield(coming)  # one that hangs up must not take the others' answer along
+    async def do(self, key: Hashable, window: float, execute: Callable[[int], Awaitable[T]]) -> T:
+        """The result of the next execution for this key. ``window``: seconds; ``execute`` gets the number of callers that share it."""
+        self._callers[key] = self._callers.get(key, 0) + 1
+        task = self._pending.get(key)
+        if task is None:
+            task = self._pending[key] = asyncio.create_task(self._execute(key, window, execute))
+        return await asyncio.shield(task)  # a caller that is cancelled must not cancel it for the others
 
-    async def _run(self, key: Hashable, beat: float, run: Callable[[int], Awaitable[T]]) -> T:
+    async def _execute(self, key: Hashable, window: float, execute: Callable[[int], Awaitable[T]]) -> T:
         now = asyncio.get_running_loop().time
-        if key in self._rest:
-            await asyncio.sleep(max(0.0, self._rest[key] - now()))
-        del self._next[key]
-        while self._rest and (oldest := next(iter(self._rest.items())))[1] <= now():
-            del self._rest[oldest[0]]
-        self._rest.pop(key, None)
-        self._rest[key] = now() + beat
-        return await run(self._size.pop(key))
+        if key in self._next_start:
+            await asyncio.sleep(max(0.0, self._next_start[key] - now()))
+        del self._pending[key]
+        while self._next_start and (oldest := next(iter(self._next_start.items())))[1] <= now():
+            del self._next_start[oldest[0]]
+        self._next_start.pop(key, None)
+        self._next_start[key] = now() + window
+        return await execute(self._callers.pop(key))

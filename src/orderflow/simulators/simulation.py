@@ -1,7 +1,7 @@
 """How a provider's simulator is found and used: the record that a provider publishes as an entry point, and the look-up.
 
-The entry point stands in the group ``orderflow.simulators`` and names a ``Simulation``. Command line, pytest plugin and demo know simulators
-know simulators only by this record.
+The entry point stands in the group ``orderflow.simulators`` and names a ``Simulation``. Command line, pytest plugin and demo know
+simulators know simulators only by this record.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ async def lease_within_quota(scope: WorkerScope, limit: int, take: Callable[[Wor
             if not found:
                 raise
             _log.warning(
-                "worker.look_cut_short", **exception_fields(error)
+                "worker.fetch_incomplete", **exception_fields(error)
             )  # what was taken must be carried out; the next look meets it again
             break
         if len(found) >= limit:

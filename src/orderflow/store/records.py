@@ -26,7 +26,7 @@ class LeasedEffect:
     name: str
     provider: str
     attempt: int
-    unanswered: bool
+    previous_attempt_unknown: bool
     entered_state: str = ""  # the state that the host is to be told of
     uncounted_attempts: int = 0  # attempts that do not count against the budget: the provider had asked us to wait
     trace: str = ""  # as OwedEffect's
@@ -114,7 +114,7 @@ class Commit:
     finished_effect: EffectKey | None = None
     cancel_effects: bool = False  # what lifecycles still owe for this order is not wanted any more
     poll: PollPlan | None = None
-    remember: bool = True  # whether the inbox key is kept
+    keep_key: bool = True  # whether the inbox key is kept
 
 
 @record

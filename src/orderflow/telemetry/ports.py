@@ -1,29 +1,53 @@
-"""Who watches the engine at work."""
+"""What the engine reports to a tracing and metrics system: the protocols, and an implementation that does nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 
 class Span(Protocol):
-    """Something that is going on, watched."""
+    """A piece of work that is being traced."""
 
     @property
-    def trace(self) -> str:
-        """Its W3C traceparent, by which a later span can link to it; "" where nobody watches."""
+    def traceparent(self) -> str:
+        """Its W3C traceparent, to which a later span can link; ``""`` without tracing."""
 
-    def note(self, **about: str | int) -> None:
-        """Say more about it. Never an order's data, never an exception's message."""
+    def set(self, **attributes: str | int) -> None:
+        """Add attributes. Never an order's data, never the message of an exception."""
 
 
 class Telemetry(Protocol):
-    """Who watches the engine at work."""
+    """Traces and metrics of the engine."""
 
-    def span(self, name: str, about: Mapping[str, str | int], cause: str | None = None) -> AbstractContextManager[Span]:
-        """Watch a ``decision``, ``effect``, ``read`` or ``deadline``: part of what is going on here, or (``cause``: the traceparent
-        of what led to it, "" where that is unknown) a trace of its own that links to it."""
+    def span(self, name: str, attributes: Mapping[str, str | int], link: str | None = None) -> AbstractContextManager[Span]:
+        """Trace a ``decision``, ``effect``, ``poll`` or ``deadline``.
 
-    def stepped(self, lifecycle: str, source: str, target: str, origin: str, kind: str) -> None:
-        """An order took a step."""
+        Without ``link`` the span is a child of the current one. With ``link`` it starts a trace of its own, linked to that
+        traceparent (``""``: linked to nothing).
+        """
+
+    def count_transition(self, lifecycle: str, source: str, target: str, origin: str, kind: str) -> None:
+        """Count one step of an order."""
+
+
+class _NoSpan:
+    traceparent = ""
+
+    def set(self, **attributes: str | int) -> None:
+        """Do nothing."""
+
+
+_NO_SPAN: AbstractContextManager[Span] = nullcontext(_NoSpan())
+
+
+class NoTelemetry:
+    """A ``Telemetry`` that does nothing, at next to no cost."""
+
+    def span(self, name: str, attributes: Mapping[str, str | int], link: str | None = None) -> AbstractContextManager[Span]:
+        """See ``Telemetry.span``."""
+        return _NO_SPAN
+
+    def count_transition(self, lifecycle: str, source: str, target: str, origin: str, kind: str) -> None:
+        """See ``Telemetry.count_transition``."""

@@ -167,7 +167,7 @@ class Boundaries:
             async with flow:
                 await story(flow)
         except Crash:
-            await flow.abandon()
+            await flow.crash()
             for close in self._closing:
                 await close()
         finally:

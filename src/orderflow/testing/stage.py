@@ -120,7 +120,7 @@ class Stage:
         flow, self.flow = self.flow, None
         if flow is not None:
             self.crashes += 1
-            await flow.abandon()
+            await flow.crash()
 
     async def up(self) -> Orderflow:
         """The flow, as soon as the process is up."""

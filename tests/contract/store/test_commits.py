@@ -178,7 +178,7 @@ async def test_of_duplicates_at_once_one_is_applied(another: Another) -> None:
 async def test_a_refused_event_is_remembered_unless_it_may_come_again(store: Store) -> None:
     order = await store.create(new_order(), "content")
     await store.commit(order.id, InboxKey("command", "c"), stay(Reason.NOT_LEGAL_HERE))
-    await store.commit(order.id, InboxKey("claim", "c"), stay(Reason.EARLY, remember=False))
+    await store.commit(order.id, InboxKey("claim", "c"), stay(Reason.EARLY, keep_key=False))
     assert (await store.commit(order.id, InboxKey("command", "c"), move("sent"))).decision == Ignored(Reason.DUPLICATE, "drafted")
     assert isinstance((await store.commit(order.id, InboxKey("claim", "c"), move("sent"))).decision, Applied)
 

@@ -81,7 +81,7 @@ async def test_what_is_owed_again_just_when_its_lease_would_have_ended_is_writte
     order = await bench.new(state="sending")
     effect = await bench.lease()
     bench.toy.will("place", NotExecuted("later", bench.toy.timing.lease, signal=Signal.THROTTLED if throttled else Signal.NONE))
-    assert await bench.effects.carry_out(effect)
+    assert await bench.engine.outbox.run(effect)
     (row,) = (await bench.store.pending(order.id)).effects
     assert (row.in_flight, row.run_at) == (False, effect.until)
 
@@ -115,7 +115,7 @@ async def test_a_search_without_a_hit_is_repeated_and_then_given_up(bench: Bench
     for _ in range(5):
         await bench.after(60)
     assert (bench.toy.called("look_up"), await bench.state(order.id)) == (3, "in_doubt")
-    assert await bench.store.next_due(bench.inbox.scope) is None
+    assert await bench.store.next_due(bench.scope()) is None
 
 
 async def test_a_search_with_a_hit_leads_out_of_doubt(bench: Bench) -> None:
@@ -191,7 +191,7 @@ async def test_a_late_reply_leaves_doubt_by_its_edge(bench: Bench) -> None:
         return Succeeded("order_placed", provider_id="T-late")
 
     bench.toy.will("place", answered_late)
-    await bench.effects.carry_out(slow)
+    await bench.engine.outbox.run(slow)
     found = await bench.store.load(order.id)
     assert (found.state, found.provider_id, found.flagged) == ("placed", "T-late", False)
     assert (await bench.path(order.id))[2:] == ["placement_answer_lost", "order_placed"]
@@ -200,13 +200,13 @@ async def test_a_late_reply_leaves_doubt_by_its_edge(bench: Bench) -> None:
 
 async def test_a_late_refusal_leaves_doubt_by_its_edge(bench: Bench) -> None:
     order = await bench.new(state="in_doubt")
-    await bench.tell(order.id, "placement_refused", reply)
+    await bench.accept(order.id, "placement_refused", reply)
     assert await bench.state(order.id) == "refused"
 
 
 async def test_a_reply_that_names_another_order_is_an_alarm_and_keeps_the_id(bench: Bench) -> None:
     order = await bench.new()
-    decision = await bench.tell(order.id, "order_placed", reply, provider_id="T-other")
+    decision = await bench.accept(order.id, "order_placed", reply, provider_id="T-other")
     found = await bench.store.load(order.id)
     assert (found.state, found.version, found.provider_id, found.flagged) == ("placed", 3, number(order), True)
     assert decision.reason is Reason.NOT_OURS  # type: ignore[union-attr]
@@ -217,8 +217,8 @@ async def test_a_reply_that_names_another_order_is_an_alarm_and_keeps_the_id(ben
 
 async def test_an_id_that_comes_when_the_order_is_given_up_is_not_lost(bench: Bench) -> None:
     order = await bench.new(state="in_doubt")
-    await bench.tell(order.id, "placement_given_up", Origin.OPERATOR)
-    await bench.tell(order.id, "order_placed", reply, provider_id="T-late")
+    await bench.accept(order.id, "placement_given_up", Origin.OPERATOR)
+    await bench.accept(order.id, "order_placed", reply, provider_id="T-late")
     found = await bench.store.load(order.id)
     assert (found.state, found.flagged) == ("abandoned", True)
     assert any("T-late" in row.detail for row in await bench.store.refusals(order.id))
@@ -228,7 +228,7 @@ async def test_a_reply_delivered_twice_is_heard_once(bench: Bench) -> None:
     order = await bench.new(state="sending")
     effect = await bench.lease()
     for _ in range(2):
-        await bench.effects.carry_out(effect)
+        await bench.engine.outbox.run(effect)
     assert await bench.state(order.id) == "placed"
     assert (await bench.path(order.id)).count("order_placed") == 1
     assert await bench.reasons(order.id) == {}
@@ -243,7 +243,7 @@ async def test_a_second_answer_to_a_repeatable_effect_is_late(bench: Bench) -> N
         return Succeeded("prepared")
 
     bench.toy.will("make_ready", answered_late)
-    await bench.effects.carry_out(slow)
+    await bench.engine.outbox.run(slow)
     assert await bench.state(order.id) == "placed"
     assert await bench.reasons(order.id) == {("prepared", "late"): 1}
     assert bench.toy.called("place") == 1

@@ -70,18 +70,18 @@ async def test_only_listeners_of_the_state_are_told() -> None:
 
 
 async def test_the_host_is_told_of_every_entered_state_once(bench: Bench) -> None:
-    bench.add_listeners("preparing", "sending", "placed", "waiting")
+    bench.listen("preparing", "sending", "placed", "waiting")
     order = await bench.new()
-    await bench.tell(order.id, "came", Origin.CLAIM)
+    await bench.accept(order.id, "came", Origin.CLAIM)
     await bench.after(500)  # reminded: waiting to waiting enters nothing
     await bench.after(100)
-    assert [(told.state, told.version, told.key) for told in bench.told] == [
+    assert [(told.state, told.version, told.key) for told in bench.notified] == [
         ("preparing", 1, f"{order.id}:1:1"),  # behind the effect of its step
         ("sending", 2, f"{order.id}:2:1"),
         ("placed", 3, f"{order.id}:3:0"),
         ("waiting", 4, f"{order.id}:4:0"),
     ]
-    assert {(told.provisional, told.inferred) for told in bench.told} == {(False, False)}
+    assert {(told.provisional, told.inferred) for told in bench.notified} == {(False, False)}
 
 
 async def test_a_host_that_raises_is_told_again_with_the_same_key(bench: Bench) -> None:
@@ -92,7 +92,7 @@ async def test_a_host_that_raises_is_told_again_with_the_same_key(bench: Bench) 
         if len(keys) < 5:  # more often than a provider would be asked
             raise ConnectionError("the shop's database is away")
 
-    bench.listeners.add("toy", "placed", grumbles)
+    bench.engine.listeners.add("toy", "placed", grumbles)
     order = await bench.new()
     assert await bench.state(order.id) == "placed"  # its trouble holds no order up
     for _ in range(20):
@@ -101,13 +101,13 @@ async def test_a_host_that_raises_is_told_again_with_the_same_key(bench: Bench) 
 
 
 async def test_a_host_that_was_interrupted_is_told_again(bench: Bench) -> None:
-    bench.add_listeners("placed")
+    bench.listen("placed")
     order = await bench.new(state="sending")
-    await bench.effects.carry_out(await bench.lease())
+    await bench.engine.outbox.run(await bench.lease())
     await bench.lease()  # the worker ends before it has told
-    assert bench.told == []
+    assert bench.notified == []
     await bench.after(bench.toy.timing.lease)
-    assert [told.key for told in bench.told] == [f"{order.id}:3:0"]
+    assert [told.key for told in bench.notified] == [f"{order.id}:3:0"]
 
 
 async def test_what_another_process_asked_for_waits_for_that_process(tmp_path: Path) -> None:
@@ -126,6 +126,6 @@ async def test_what_another_process_asked_for_waits_for_that_process(tmp_path: P
 
 async def test_nobody_is_told_of_the_past(bench: Bench) -> None:
     await bench.new()
-    bench.add_listeners("placed")
+    bench.listen("placed")
     await bench.after(100)
-    assert bench.told == []
+    assert bench.notified == []

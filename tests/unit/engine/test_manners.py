@@ -206,7 +206,7 @@ def test_trouble_is_said_once_an_outage_whatever_the_story() -> None:
                 said += [trouble] if trouble != (said or [""])[-1] else []
         assert [line.get("why", "") for line in logs] == said, story
         assert {line["log_level"] for line in logs if "why" in line} <= {"warning"}
-        assert {line["event"] for line in logs} <= {"provider.in_trouble", "provider.well_again"}
+        assert {line["event"] for line in logs} <= {"circuit.opened", "circuit.closed"}
 
 
 # ── 429 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────

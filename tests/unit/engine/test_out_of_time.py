@@ -19,8 +19,8 @@ async def test_a_once_effect_that_was_taken_over_before_its_call_began_is_not_ca
     bench.toy.will("look_up", NotExecuted("later"))
     await bench.after(bench.toy.timing.lease)
     assert await bench.state(order.id) == "in_doubt"
-    await bench.tell(order.id, "placement_given_up", Origin.OPERATOR, InboxKey("operator", "1"))
-    await bench.effects.carry_out(held)
+    await bench.accept(order.id, "placement_given_up", Origin.OPERATOR, InboxKey("operator", "1"))
+    await bench.engine.outbox.run(held)
     assert (await bench.state(order.id), bench.toy.called("place")) == ("abandoned", 0)
 
 
@@ -29,7 +29,7 @@ async def test_what_was_not_begun_in_time_is_owed_again_and_costs_no_attempt(ben
     for _ in range(bench.toy.timing.retry_attempts):
         held = await bench.lease()
         bench.clock.advance(0.9 * bench.toy.timing.lease)
-        await bench.effects.carry_out(held)
+        await bench.engine.outbox.run(held)
         assert (await bench.state(order.id), bench.toy.called("place")) == ("sending", 0)
     bench.toy.will("place", NotExecuted("connect failure"))
     await bench.work()
@@ -40,8 +40,8 @@ async def test_what_was_not_begun_in_time_is_owed_again_and_costs_no_attempt(ben
 async def test_a_read_that_was_not_begun_in_time_is_left_to_who_takes_it_over(bench: Bench) -> None:
     order = await bench.new()
     bench.clock.advance(10)
-    held = await bench.lease_read()
+    held = await bench.lease_poll()
     await bench.after(bench.toy.timing.lease)
     assert len(bench.toy.reads) == 1
-    await bench.reader.read(held)
+    await bench.engine.poller.run(held)
     assert (len(bench.toy.reads), await bench.state(order.id)) == (1, "placed")

@@ -74,7 +74,7 @@ async def test_a_read_whose_worker_died_is_made_by_another(bench: Bench) -> None
     bench.toy.shows("packed")
     order = await bench.new()
     bench.clock.advance(10)
-    await bench.lease_read()
+    await bench.lease_poll()
     await bench.after(bench.toy.timing.lease)
     assert await bench.state(order.id) == "packed"
 
@@ -84,10 +84,10 @@ async def test_a_settled_order_is_read_no_more(bench: Bench) -> None:
     order = await bench.new()
     await bench.after(10)
     assert await bench.state(order.id) == "delivered"
-    await bench.inbox.bring_poll_forward(order.id)
+    await bench.engine.poll_requests.request(order.id)
     await bench.after(1e6)
     assert len(bench.toy.reads) == 1
-    assert await bench.store.next_due(bench.inbox.scope) is None
+    assert await bench.store.next_due(bench.scope()) is None
 
 
 # ── what a status says ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -100,25 +100,25 @@ async def test_a_reading_consistent_with_the_state_is_no_news_and_no_row(bench: 
 
 
 async def test_the_only_way_to_what_was_seen_is_inferred_step_by_step(bench: Bench) -> None:
-    bench.add_listeners("packed", "loaded")
+    bench.listen("packed", "loaded")
     order = await bench.new()
-    await bench.tell(order.id, "came", CLAIM)
+    await bench.accept(order.id, "came", CLAIM)
     bench.toy.shows("loaded")
     await bench.after(2)
     rows = (await bench.store.journal(order.id))[-2:]
     assert [(row.event, row.kind) for row in rows] == [("seen_packed", StepKind.INFERRED), ("seen_loaded", StepKind.STEP)]
-    assert [(told.state, told.inferred, told.version) for told in bench.told] == [("packed", True, 5), ("loaded", False, 6)]
+    assert [(told.state, told.inferred, told.version) for told in bench.notified] == [("packed", True, 5), ("loaded", False, 6)]
 
 
 async def test_one_of_several_ways_to_what_was_seen_is_a_jump(bench: Bench) -> None:
-    bench.add_listeners("packed", "boxed", "delivered")
+    bench.listen("packed", "boxed", "delivered")
     bench.toy.shows("delivered")
     order = await bench.new()
     await bench.after(10)
     row = (await bench.store.journal(order.id))[-1]
     assert (row.source, row.target, row.kind) == ("placed", "delivered", StepKind.JUMP)
     assert row.note == "certainly missed: loaded; possibly missed: packed, boxed"
-    assert [(told.state, told.inferred) for told in bench.told] == [("delivered", True)]
+    assert [(told.state, told.inferred) for told in bench.notified] == [("delivered", True)]
 
 
 async def test_an_unexpected_step_is_taken_and_leaves_a_note(bench: Bench) -> None:
@@ -157,7 +157,7 @@ async def test_a_word_that_cannot_be_keeps_the_state_and_flags_until_the_next_st
 async def test_an_observation_cannot_be_told_by_name(bench: Bench) -> None:
     order = await bench.new()
     for origin in Origin:
-        decision = await bench.tell(order.id, "seen_packed", origin)
+        decision = await bench.accept(order.id, "seen_packed", origin)
         assert isinstance(decision, Refused)
         assert decision.reason is Reason.WRONG_ORIGIN
     assert await bench.state(order.id) == "placed"
@@ -170,12 +170,12 @@ async def test_a_read_overtaken_by_a_move_is_discarded_recorded_and_made_again(b
     order = await bench.new()
 
     async def overtaken(order: Order) -> StatusRead:
-        await bench.tell(order.id, "came", CLAIM)
+        await bench.accept(order.id, "came", CLAIM)
         return StatusRead("boxed")
 
     bench.toy.shows(overtaken, "packed")
     bench.clock.advance(10)
-    await bench.reader.read(await bench.lease_read())
+    await bench.engine.poller.run(await bench.lease_poll())
     assert await bench.state(order.id) == "waiting"  # "boxed" was read of an order that no longer was
     assert await bench.reasons(order.id) == {("status_read", "stale"): 1}
     await bench.after(bench.toy.timing.poll_interval)  # at once, but for the interval
@@ -186,19 +186,19 @@ async def test_a_failed_read_of_an_order_that_ended_meanwhile_plans_no_other(ben
     order = await bench.new()
 
     async def overtaken(order: Order) -> ReadFailed:
-        await bench.inbox.override(order.id, "abandoned", by="op", reason="test", version=order.version)
+        await bench.engine.inbox.override(order.id, "abandoned", by="op", reason="test", version=order.version)
         return ReadFailed("500")
 
     bench.toy.shows(overtaken)
     bench.clock.advance(10)
-    await bench.reader.read(await bench.lease_read())
+    await bench.engine.poller.run(await bench.lease_poll())
     assert await bench.state(order.id) == "abandoned"
-    assert await bench.store.next_due(bench.inbox.scope) is None
+    assert await bench.store.next_due(bench.scope()) is None
 
 
 async def test_a_stale_word_is_never_judged_again(bench: Bench) -> None:
     order = await bench.new()
-    receipt = await bench.inbox.accept_observation(order.id, Observation("packed", order.version - 1), 0, "r1")
+    receipt = await bench.engine.inbox.accept_observation(order.id, Observation("packed", order.version - 1), 0, "r1")
     assert isinstance(receipt.decision, Ignored)
     assert (receipt.decision.reason, await bench.state(order.id)) == (Reason.STALE, "placed")
 
@@ -209,18 +209,18 @@ async def test_a_stale_word_is_never_judged_again(bench: Bench) -> None:
 async def test_a_storm_of_notices_makes_one_read_per_interval(bench: Bench) -> None:
     order = await bench.new()
     for _ in range(100):
-        await bench.inbox.bring_poll_forward(order.id)
+        await bench.engine.poll_requests.request(order.id)
         await bench.work()
     assert _at(bench) == [0]
     for _ in range(20):
-        await bench.inbox.bring_poll_forward(order.id)
+        await bench.engine.poll_requests.request(order.id)
         await bench.after(0.25)
     assert _at(bench) == [0, 2, 4]  # poll_interval
 
 
 async def test_a_notice_before_the_id_is_remembered_and_read_when_the_id_comes(bench: Bench) -> None:
     order = await bench.new(state="sending")
-    await bench.inbox.bring_poll_forward(order.id)
+    await bench.engine.poll_requests.request(order.id)
     await bench.work(effects=False)
     assert bench.toy.reads == []
     bench.toy.shows("packed")
@@ -230,10 +230,10 @@ async def test_a_notice_before_the_id_is_remembered_and_read_when_the_id_comes(b
 
 async def test_a_notice_survives_until_an_operator_finds_the_id(bench: Bench) -> None:
     order = await bench.new(state="in_doubt")
-    await bench.inbox.bring_poll_forward(order.id)
+    await bench.engine.poll_requests.request(order.id)
     bench.toy.shows("packed")
     await bench.after(60)
-    await bench.tell(order.id, "placement_resolved", OPERATOR, data={PROVIDER_ID: "T-found"})
+    await bench.accept(order.id, "placement_resolved", OPERATOR, data={PROVIDER_ID: "T-found"})
     await bench.work()
     assert await bench.state(order.id) == "packed"
 
@@ -242,7 +242,7 @@ async def test_a_shared_notice_brings_a_few_orders_forward_the_one_read_longest_
     orders = [await bench.new(f"k{n}") for n in range(3)]
     timing = bench.toy.timing
     for n in (2, 0, 1):
-        await bench.inbox.bring_poll_forward(orders[n].id)
+        await bench.engine.poll_requests.request(orders[n].id)
         await bench.after(timing.poll_interval)
     bench.toy.reads.clear()
     await bench.store.bring_polls_forward("toy", bench.clock.now(), timing.poll_interval, timing.notice_fanout)
@@ -257,13 +257,13 @@ async def test_notices_and_claims_for_a_settled_order_leave_nothing_behind(bench
     await bench.after(10)
     for n in range(10):
         if how == "notice":
-            await bench.inbox.bring_poll_forward(order.id)
+            await bench.engine.poll_requests.request(order.id)
         else:
-            await bench.tell(order.id, "came", CLAIM, InboxKey("claim", str(n)))
-    assert await bench.store.next_due(bench.inbox.scope) is None
+            await bench.accept(order.id, "came", CLAIM, InboxKey("claim", str(n)))
+    assert await bench.store.next_due(bench.scope()) is None
     version = (await bench.store.load(order.id)).version
     bench.clock.advance(100)
-    await bench.inbox.override(order.id, "placed", by="op", reason="test", version=version)
+    await bench.engine.inbox.override(order.id, "placed", by="op", reason="test", version=version)
     await bench.work()
     assert _at(bench) == [10]  # a remembered notice would be read at once
     await bench.after(10)
@@ -275,7 +275,7 @@ async def test_notices_and_claims_for_a_settled_order_leave_nothing_behind(bench
 
 async def test_a_claim_that_moves_the_order_brings_the_read_forward(bench: Bench) -> None:
     order = await bench.new()
-    await bench.tell(order.id, "came", CLAIM)
+    await bench.accept(order.id, "came", CLAIM)
     await bench.work()
     assert (await bench.state(order.id), _at(bench)) == ("waiting", [0])
 
@@ -287,7 +287,7 @@ async def test_a_claim_that_moves_nothing_brings_the_read_forward_all_the_same(b
         bench.toy.shows("packed", "loaded")
         await bench.after(10)
         bench.clock.advance(2)
-    decision = await bench.tell(order.id, "came", CLAIM, InboxKey("claim", "token:me"))
+    decision = await bench.accept(order.id, "came", CLAIM, InboxKey("claim", "token:me"))
     assert isinstance(decision, Ignored)
     before = len(bench.toy.reads)
     await bench.work()
@@ -298,18 +298,18 @@ async def test_a_claim_that_moves_nothing_brings_the_read_forward_all_the_same(b
 async def test_an_unmoved_claim_may_come_again_and_move_the_order_then(bench: Bench) -> None:
     order = await bench.new(state="sending")
     key = InboxKey("claim", "token:me")
-    await bench.tell(order.id, "came", CLAIM, key)
-    await bench.work(reads=False)
-    await bench.tell(order.id, "came", CLAIM, key)
+    await bench.accept(order.id, "came", CLAIM, key)
+    await bench.work(polls=False)
+    await bench.accept(order.id, "came", CLAIM, key)
     assert await bench.state(order.id) == "waiting"
-    assert (await bench.tell(order.id, "came", CLAIM, key)) == Ignored(Reason.DUPLICATE, "waiting")
+    assert (await bench.accept(order.id, "came", CLAIM, key)) == Ignored(Reason.DUPLICATE, "waiting")
 
 
 async def test_a_callback_before_the_reply_is_not_lost(bench: Bench) -> None:
     order = await bench.new(state="sending")
     effect = await bench.lease()  # the call is under way
-    await bench.tell(order.id, "came", CLAIM, InboxKey("claim", "token:me"))
-    await bench.effects.carry_out(effect)
+    await bench.accept(order.id, "came", CLAIM, InboxKey("claim", "token:me"))
+    await bench.engine.outbox.run(effect)
     bench.toy.shows("packed")
     await bench.work()
     found = await bench.store.load(order.id)
@@ -319,7 +319,7 @@ async def test_a_callback_before_the_reply_is_not_lost(bench: Bench) -> None:
 async def test_claims_alone_prove_nothing(bench: Bench) -> None:
     order = await bench.new()
     for n in range(50):
-        await bench.tell(order.id, "came", CLAIM, InboxKey("claim", str(n)))
+        await bench.accept(order.id, "came", CLAIM, InboxKey("claim", str(n)))
     assert await bench.state(order.id) == "waiting"
     assert await bench.reasons(order.id) == {("came", "late"): 49}
 
@@ -339,27 +339,27 @@ async def test_a_provisional_end_is_read_slowly_until_its_window_closes(bench: B
     waits = {round(later - earlier) for earlier, later in zip(_at(bench)[5:], _at(bench)[6:], strict=False)}
     assert waits == {80}
     assert 11_000 - 80 <= _at(bench)[-1] <= 11_000
-    assert await bench.store.next_due(bench.inbox.scope) is None
+    assert await bench.store.next_due(bench.scope()) is None
 
 
 async def test_proof_within_the_window_overrules_a_provisional_end(bench: Bench) -> None:
-    bench.add_listeners("lapsed", "shipped")
+    bench.listen("lapsed", "shipped")
     order = await bench.new()
     await bench.after(1000)
     bench.toy.shows("shipped")
     await bench.after(80)
     assert await bench.state(order.id) == "shipped"
-    assert [(told.state, told.provisional) for told in bench.told] == [("lapsed", True), ("shipped", False)]
+    assert [(told.state, told.provisional) for told in bench.notified] == [("lapsed", True), ("shipped", False)]
 
 
 async def test_proof_after_the_window_is_an_anomaly(bench: Bench) -> None:
     order = await bench.new()
     await bench.after(1000)
     bench.clock.advance(10_000)
-    read = await bench.lease_read()  # taken a moment before the window closes
-    await bench.deadlines.bring(await bench.due_deadline())
+    read = await bench.lease_poll()  # taken a moment before the window closes
+    await bench.engine.deadlines.run(await bench.due_deadline())
     bench.toy.shows("shipped")
-    await bench.reader.read(read)
+    await bench.engine.poller.run(read)
     found = await bench.store.load(order.id)
     assert (found.state, found.flagged) == ("lapsed", True)
     assert await bench.reasons(order.id) == {("status_read", "anomaly"): 1}

@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 from attrs import evolve
 from tests.kit.postgres import drop_schema, make_schema
-from tests.kit.toy import FAST, TIMING, NoLinks, Toy, ToyLifecycle
+from tests.kit.toy import FAST, TIMING, NoUrls, Toy, ToyLifecycle
 
 from orderflow.app import Orderflow
 from orderflow.dispatch.local import LocalDispatcher
@@ -423,7 +423,7 @@ class Held:
     """A call that lasts until it is let go; what it brings is full of personal data."""
 
     def __init__(self, flow: Orderflow, toy: Toy) -> None:
-        self._effects = Outbox(flow._inbox, NoLinks(), LocalDispatcher(flow._store))
+        self._effects = Outbox(flow._engine.inbox, NoUrls(), LocalDispatcher(flow._store))
         self._begun, self._let_go = asyncio.Event(), asyncio.Event()
         self._toy = toy
 
@@ -514,7 +514,7 @@ async def test_an_order_stays_redacted_whatever_is_made_of_it_afterwards(url: st
 
         async def heard(name: str, origin: Origin, **more: Any) -> Decision:
             event = Event(name, origin, {"email": SECRET}, note=f"{SECRET} said so", **more)
-            return (await flow._inbox.accept(order.id, event)).decision
+            return (await flow._engine.inbox.accept(order.id, event)).decision
 
         await moved("drafted")
         assert isinstance(await flow.send(order.id, "order_it", email=SECRET), Applied)
@@ -523,7 +523,7 @@ async def test_an_order_stays_redacted_whatever_is_made_of_it_afterwards(url: st
         assert isinstance(await heard("came", Origin.CLAIM), Applied)
         for status in ("packed", f"word of {SECRET}", "new"):
             seen = Observation(status, (await flow.order(order.id)).version, {"email": SECRET}, note=f"{SECRET} is seen")
-            await flow._inbox.accept_observation(order.id, seen, 0, f"read of {status[:4]}")
+            await flow._engine.inbox.accept_observation(order.id, seen, 0, f"read of {status[:4]}")
         await moved("in_doubt")
         assert isinstance(await flow.resolve(order.id, "placement_given_up", by="kim", reason="ticket 9"), Applied)
         assert SECRET not in await everything(url)

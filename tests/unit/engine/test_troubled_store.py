@@ -74,7 +74,7 @@ async def test_an_answer_is_kept_no_longer_than_its_lease(tmp_path: Path) -> Non
         await flow.send(order.id, "order_it")
         await store.refused.wait()
         async with asyncio.timeout(10):
-            while flow._worker._in_flight:
+            while flow._engine.worker._in_flight:
                 await asyncio.sleep(0.02)
         store.full = False
         await flow.wait(order.id, "in_doubt", timeout=10)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from tests.kit.toy import FAST, NoLinks, Toy
+from tests.kit.toy import FAST, NoUrls, Toy
 
 from orderflow.app import Orderflow
 from orderflow.clock import SystemClock
@@ -99,7 +99,7 @@ async def test_stopping_lets_calls_under_way_finish_and_takes_nothing_new(tmp_pa
         order = await flow.create("toy", key="k")
         await flow.send(order.id, "order_it")
         await held.begun.wait()
-        stopping = asyncio.create_task(flow._worker.stop())  # type: ignore[union-attr]
+        stopping = asyncio.create_task(flow._engine.worker.stop())  # type: ignore[union-attr]
         await asyncio.sleep(0.05)
         assert not stopping.done()
         held.go_on.set()
@@ -115,7 +115,7 @@ async def _worker(folder: Path, toy: Toy, **more: int) -> AsyncIterator[tuple[Wo
     store, rng = SqliteStore(folder / "orders.db"), random.Random(1)
     inbox = Inbox(store, {"toy": toy}, Listeners(), SystemClock(), rng)
     await store.open()
-    worker = Worker(inbox, NoLinks(), LocalDispatcher(store), rng, fetch_interval=0.05, **more)
+    worker = Worker(inbox, NoUrls(), LocalDispatcher(store), rng, fetch_interval=0.05, **more)
     await worker.start()
     try:
         yield worker, inbox

@@ -69,7 +69,7 @@ JUDGES: tuple[tuple[Decider, str, DueDeadline | None], ...] = (  # everything th
     (move("sent", deadlines=(("late", NOW + 1), ("later", NOW + 2)), poll=PollAt(NOW + 3, 1, 1.0)), "2", None),
     (move("sent", deadlines=(), poll=PollSooner(1.0)), "", DueDeadline("", "armed", "toy", 0)),
     (stay(Reason.ANOMALY, poll=StopPolling()), "4", None),
-    (stay(Reason.LATE, remember=False, finished_effect=EffectKey("", 0, 0)), "5", None),
+    (stay(Reason.LATE, keep_key=False, finished_effect=EffectKey("", 0, 0)), "5", None),
     (move("sent", cancel_effects=True), "", None),
     (move("sent"), "", DueDeadline("", "never armed", "toy", 0)),
     (stay(Reason.NO_NEWS, recorded=False), "8", None),

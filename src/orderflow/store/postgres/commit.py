@@ -138,7 +138,7 @@ def write_of(order: Order, key: InboxKey | None, commit: Commit, deadline: DueDe
         values[EFFECTS] = (*((done.version, done.n) if done else (None, None)), order.version if commit.cancel_effects else None)
     if commit.poll is not None:
         values[READ] = _plan(commit.poll)
-    if key is not None and commit.remember:
+    if key is not None and commit.keep_key:
         values[KEYED] = (key.origin, carried(key.key))
     owed = [(one.version, one.n, one.name, one.entered_state, one.trace) for one in commit.effects]
     deadlines = [(name, receipt.version, due) for name, due in commit.deadlines or ()]

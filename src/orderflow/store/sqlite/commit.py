@@ -59,7 +59,7 @@ def apply(connection: sqlite3.Connection, order: Order, key: InboxKey | None, co
         connection.execute(update, (order.id, order.version, NOTIFY_LISTENER))
     if commit.poll is not None:
         plan_poll(connection, order, commit.at, commit.poll)
-    if key is not None and commit.remember:
+    if key is not None and commit.keep_key:
         insert = "INSERT INTO of_inbox (origin, key, order_id, at) VALUES (?, ?, ?, ?)"
         connection.execute(insert, (key.origin, key.key, order.id, commit.at))
     return receipt

@@ -1,7 +1,7 @@
-"""A provider for tests of the engine: a small lifecycle with every feature, and an adapter that does what the test says.
+"""A provider for tests of the engine: a small lifecycle that uses every feature, and an adapter that answers as the test tells it.
 
-``Toy`` is a provider like any other: the engine under test is the real one, on a real database. ``Bench`` is that engine without its
-loop, under a clock that the test advances, so that nothing has to be waited for. No test lives here.
+``Toy`` is a provider like any other. The engine under test is the real one, on a real database. ``Bench`` is that engine without a
+running worker, under a clock that the test advances, so that nothing has to be waited for. No test lives here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ command, reply, observation, claim, clock, operator = Origin
 
 
 def edge(origin: Origin, transitions: Any, **more: Any) -> Any:
-    """An edge whose cause, evidence and label do not matter here."""
+    """An edge; its cause, evidence and label do not matter here."""
     return declared_edge(origin, transitions, cause=Cause.US, evidence=assumed("a test"), label="moves", **more)
 
 
@@ -46,8 +46,8 @@ class ToyLifecycle(Lifecycle, name="toy"):
     preparing = State()
     sending   = State()
     in_doubt  = State(budget="doubt")
-    placed    = State(deadlines={"nobody_came": "patience"}, budget="patience")
-    waiting   = State(deadlines={"nobody_came": "patience", "reminded": "reminder"})
+    placed    = State(deadlines={"timed_out": "patience"}, budget="patience")
+    waiting   = State(deadlines={"timed_out": "patience", "reminded": "reminder"})
     packed    = State()
     boxed     = State()
     loaded    = State()
@@ -75,7 +75,7 @@ class ToyLifecycle(Lifecycle, name="toy"):
     placement_resolved      = edge(operator, in_doubt.to(placed))
     placement_given_up      = edge(operator, in_doubt.to(abandoned))
     came                    = edge(claim, placed.to(waiting))
-    nobody_came             = edge(clock, lapsed.from_(placed, waiting))
+    timed_out               = edge(clock, lapsed.from_(placed, waiting))
     reminded                = edge(clock, waiting.to(waiting))
     seen_packed             = edge(observation, packed.from_(placed, waiting))
     seen_boxed              = edge(observation, placed.to(boxed))
@@ -119,43 +119,52 @@ FAST = evolve(
 )
 """For tests on the real clock."""
 
+START = 1_000_000.0
+"""When a bench begins, in epoch seconds."""
+
 Answer = Outcome | BaseException | Callable[[Order], Awaitable[Outcome]]
-Word = str | StatusRead | ReadFailed | BaseException | Callable[[Order], Awaitable[StatusRead | ReadFailed]]
+"""How a call ends: an outcome, an exception that the adapter raises, or a coroutine function that returns the outcome."""
+
+Status = str | StatusRead | ReadFailed | BaseException | Callable[[Order], Awaitable[StatusRead | ReadFailed]]
+"""How a poll ends: a status of the provider, or as ``Answer``."""
 
 
-def _query(pairs: Sequence[tuple[str, str]]) -> Claim:
+def _understand_visit(pairs: Sequence[tuple[str, str]]) -> Claim:
     return Claim("came", dict(pairs).get("who", ""))
 
 
 @define(eq=False)
 class Toy:
-    """The provider ``toy``. What it answers is queued with ``will`` and ``shows``; ``calls`` and ``reads`` say what it was asked."""
+    """The provider ``toy``.
+
+    Tests queue its answers with ``answer`` and ``show``. ``calls`` and ``polls`` record what it was asked.
+    """
 
     name: str = "toy"
     timing: Timing = TIMING
     calls: list[tuple[str, str]] = field(factory=list)  # effect and order id
-    reads: list[tuple[str, float]] = field(factory=list)  # order id and when
+    polls: list[tuple[str, float]] = field(factory=list)  # order id and time
     closed: bool = False
     now: Callable[[], float] = lambda: 0.0
     table: Table = ToyLifecycle.table
     endpoints: tuple[Endpoint, ...] = (
-        Endpoint("came", ("GET",), _query),
+        Endpoint("came", ("GET",), _understand_visit),
         Endpoint("news", ("POST",), lambda _: Claim(None)),
         Endpoint("all", ("POST",), lambda _: Claim(None), shared=True),
     )
+    status: Status = "new"
     _answers: dict[str, deque[Answer]] = field(factory=lambda: defaultdict(deque))
-    _words: deque[Word] = field(factory=deque)
-    word: Word = "new"
+    _statuses: deque[Status] = field(factory=deque)
 
-    def will(self, effect: str, *answers: Answer) -> None:
-        """What the next calls of an effect end in; then it goes well again."""
+    def answer(self, effect: str, *answers: Answer) -> None:
+        """Queue how the next calls of an effect end. Later calls succeed again."""
         self._answers[effect].extend(answers)
 
-    def shows(self, *words: Word) -> None:
-        """What the next reads say; the last one stands for all later ones."""
-        self._words.extend(words)
+    def show(self, *statuses: Status) -> None:
+        """Queue the results of the next polls. Later polls repeat the last one."""
+        self._statuses.extend(statuses)
 
-    def called(self, effect: str) -> int:
+    def count_calls(self, effect: str) -> int:
         """How often an effect was carried out."""
         return sum(name == effect for name, _ in self.calls)
 
@@ -172,7 +181,7 @@ class Toy:
     async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
         self.calls.append((effect, order.id))
         if not self._answers[effect]:
-            return _well(effect, order)
+            return _default_outcome(effect, order)
         answer = self._answers[effect].popleft()
         if isinstance(answer, BaseException):
             raise answer
@@ -182,27 +191,27 @@ class Toy:
         return None
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
-        self.reads.append((order.id, self.now()))
-        if self._words:
-            self.word = self._words.popleft()
-        if isinstance(self.word, BaseException):
-            raise self.word
-        word = await self.word(order) if callable(self.word) else self.word
-        return StatusRead(word) if isinstance(word, str) else word
+        self.polls.append((order.id, self.now()))
+        if self._statuses:
+            self.status = self._statuses.popleft()
+        if isinstance(self.status, BaseException):
+            raise self.status
+        status = await self.status(order) if callable(self.status) else self.status
+        return StatusRead(status) if isinstance(status, str) else status
 
     async def close(self) -> None:
         self.closed = True
 
 
-def number(order: Order) -> str:
+def toy_id(order: Order) -> str:
     """The toy's id of an order."""
     return f"T-{order.key}"
 
 
-def _well(effect: str, order: Order) -> Outcome:
+def _default_outcome(effect: str, order: Order) -> Outcome:
     if effect == "make_ready":
         return Succeeded("prepared")
-    return Succeeded("order_placed", provider_id=number(order)) if effect == "place" else NoResult("no hit")
+    return Succeeded("order_placed", provider_id=toy_id(order)) if effect == "place" else NoResult("no hit")
 
 
 class NoUrls:
@@ -214,7 +223,7 @@ class NoUrls:
 
 @define
 class Bench:
-    """An engine without its loop. ``work`` does everything that is due now; ``clock.advance`` makes more due.
+    """An engine whose worker does not run. ``work`` does everything that is due now; ``clock.advance`` makes more due.
 
     ``notified`` collects what the listeners of ``listen`` were given.
     """
@@ -230,35 +239,40 @@ class Bench:
         return self.engine.store
 
     def scope(self) -> WorkerScope:
-        """What a worker could do now."""
+        """What a worker could run now."""
         now, admission = self.clock.now(), self.engine.admission
-        return WorkerScope(
-            {"toy": self.toy.timing.lease}, self.engine.listeners.pairs(), admission.paused(now), admission.quotas(now)
-        )
+        leases = {"toy": self.toy.timing.lease}
+        return WorkerScope(leases, self.engine.listeners.pairs(), admission.paused(now), admission.quotas(now))
+
+    # ── what a worker does ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def work(self, *, effects: bool = True, polls: bool = True) -> None:
-        """Do what is due at this moment, and what that makes due."""
+        """Do what is due at this time, and what that makes due."""
         engine, busy = self.engine, True
         while busy:
             busy = False
             for deadline in await engine.deadlines.fetch(self.scope(), 10):
                 await engine.deadlines.run(deadline)
                 busy = True
-            for attempt in await engine.outbox.fetch(self.scope(), 10) if effects else ():
+            for attempt in await self.lease_all() if effects else ():
                 await engine.outbox.run(attempt)
                 busy = True
             for poll in await engine.poller.fetch(self.scope(), 10) if polls else ():
                 await engine.poller.run(poll)
                 busy = True
 
-    async def after(self, seconds: float) -> None:
-        """Let so much time pass, then do what is due."""
+    async def work_after(self, seconds: float) -> None:
+        """Let time pass, then do what is due."""
         self.clock.advance(seconds)
         await self.work()
 
+    async def lease_all(self, limit: int = 10) -> list[Attempt]:
+        """Lease the effects that are due, as a worker would."""
+        return await self.engine.outbox.fetch(self.scope(), limit)
+
     async def lease(self) -> Attempt:
-        """Lease the one effect that is due, as a worker would."""
-        (attempt,) = await self.engine.outbox.fetch(self.scope(), 10)
+        """Lease the one effect that is due."""
+        (attempt,) = await self.lease_all()
         return attempt
 
     async def lease_poll(self) -> LeasedPoll:
@@ -266,13 +280,15 @@ class Bench:
         (poll,) = await self.engine.poller.fetch(self.scope(), 10)
         return poll
 
-    async def due_deadline(self) -> DueDeadline:
+    async def fetch_deadline(self) -> DueDeadline:
         """The one deadline that is due."""
         (deadline,) = await self.engine.deadlines.fetch(self.scope(), 10)
         return deadline
 
-    async def new(self, key: str = "k", state: str = "placed", **facts: bool | str) -> Order:
-        """An order that has come as far as ``state``: drafted, preparing, sending, in_doubt, placed, or by override elsewhere."""
+    # ── what an application does ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def create(self, key: str = "k", state: str = "placed", **facts: bool | str) -> Order:
+        """A new order in ``state``: drafted, preparing, sending, in_doubt or placed."""
         draft = self.toy.draft({"facts": facts})
         now = self.clock.now()
         order = Order(f"toy-{key}", "toy", key, Snapshot("drafted", draft.facts, draft.data, 0), now, now)
@@ -280,46 +296,52 @@ class Bench:
         if state == "drafted":
             return order
         await self.accept(order.id, "order_it")
-        if state == "preparing":
-            return await self.store.load(order.id)
         if state == "sending":
             await self.engine.outbox.run(await self.lease())
-            return await self.store.load(order.id)
-        if state == "in_doubt":
-            self.toy.will("place", InDoubt("reset"))
-        await self.work()
+        elif state != "preparing":
+            if state == "in_doubt":
+                self.toy.answer("place", InDoubt("reset"))
+            await self.work()
         return await self.store.load(order.id)
 
     async def accept(self, order_id: str, name: str, origin: Origin = command, key: InboxKey | None = None, **more: Any) -> Decision:
-        """An event through the inbox."""
+        """Bring an event to the inbox; ``more`` are other fields of the event."""
         return (await self.engine.inbox.accept(order_id, Event(name, origin, **more), key)).decision
 
-    async def state(self, order_id: str) -> str:
-        """The order's state."""
-        return (await self.store.load(order_id)).state
-
-    async def path(self, order_id: str) -> list[str]:
-        """The events of its journal."""
-        return [row.event for row in await self.store.journal(order_id)]
-
-    async def reasons(self, order_id: str) -> dict[tuple[str, str], int]:
-        """(event, reason) of its refusals, counted."""
-        return {(row.event, row.reason.value): row.count for row in await self.store.refusals(order_id)}
+    async def override(self, order_id: str, target: str, version: int | None = None) -> Decision:
+        """Move an order as an operator, from its present version unless another one is given."""
+        if version is None:
+            version = (await self.store.load(order_id)).version
+        return (await self.engine.inbox.override(order_id, target, actor="kim", reason="ticket 7", version=version)).decision
 
     def listen(self, *states: str) -> None:
         """Collect the notifications of these states in ``notified``."""
         for state in states:
             self.engine.listeners.add("toy", state, self.notified.append)
 
+    # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def state_of(self, order_id: str) -> str:
+        """The order's state."""
+        return (await self.store.load(order_id)).state
+
+    async def events_of(self, order_id: str) -> list[str]:
+        """The events in the order's journal, oldest first."""
+        return [row.event for row in await self.store.journal(order_id)]
+
+    async def refusals_of(self, order_id: str) -> dict[tuple[str, str], int]:
+        """How often each (event, reason) was refused or ignored."""
+        return {(row.event, row.reason.value): row.count for row in await self.store.refusals(order_id)}
+
 
 @asynccontextmanager
-async def bench(folder: Path, toy: Toy | None = None, **timing: Any) -> AsyncIterator[Bench]:
-    """An engine over ``folder / "orders.db"``, at a time that stands still; entering it again is a restart."""
+async def open_bench(folder: Path, toy: Toy | None = None, *, store: Store | None = None, **timing: Any) -> AsyncIterator[Bench]:
+    """A bench over ``store``, or over ``folder / "orders.db"``; opening that again is a restart. ``timing`` changes the toy's."""
     toy = toy or Toy()
     toy.timing = evolve(toy.timing, **timing)
-    clock = SimClock(start=1_000_000.0, manual=True)
+    clock = SimClock(start=START, manual=True)
     toy.now = clock.now
-    store = make_store(f"sqlite:///{folder / 'orders.db'}")
+    store = store or make_store(f"sqlite:///{folder / 'orders.db'}")
     engine = build_engine(
         store=store,
         providers={toy.name: toy},

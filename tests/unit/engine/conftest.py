@@ -1,4 +1,4 @@
-"""The engine of each test."""
+"""The bench of each test, and no logs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 import structlog
-from tests.kit.toy import Bench
-from tests.kit.toy import bench as new_bench
+from tests.kit.toy import Bench, open_bench
 
 
 @pytest.fixture(autouse=True)
-def silence() -> Iterator[None]:
-    """Drawing a traceback takes a tenth of a second: enough to make a loop that spins look patient."""
+def no_logs() -> Iterator[None]:
+    """To format a traceback takes a tenth of a second. That would hide a loop that spins."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     yield
     structlog.reset_defaults()
@@ -23,5 +22,5 @@ def silence() -> Iterator[None]:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     """An engine over an empty database, under a clock that stands still."""
-    async with new_bench(tmp_path) as made:
-        yield made
+    async with open_bench(tmp_path) as opened:
+        yield opened

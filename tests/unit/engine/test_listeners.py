@@ -1,31 +1,105 @@
-"""Who is told of what, across processes: a listener that could not be saved, and one that came later, is heard of all the same.
+"""Listeners of this process, and the directory by which each process knows the listeners of all.
 
-One that is in the code no more is forgotten by an operator.
+A listener that could not be saved, or was added later, is notified all the same. One that the code no longer has is removed by an
+operator.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 from collections.abc import Collection
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.kit.toy import Toy, bench
+from tests.kit.commits import move
+from tests.kit.toy import Toy, open_bench
 
 from orderflow.app import Orderflow
 from orderflow.blocking import SyncOrderflow
-from orderflow.engine import listeners
+from orderflow.engine.listeners import LISTENER_REFRESH_SECONDS, Listeners
 from orderflow.errors import InvalidInput, OperationalError, UnknownName
-from orderflow.model import Applied, Listener, Order, StateEntered
+from orderflow.model import NOTIFY_LISTENER, Applied, Listener, Order, Snapshot, StateEntered
+from orderflow.receiver.signed_urls import SignedUrls
 from orderflow.simulators import SimClock
 from orderflow.store.sqlite.store import SqliteStore
 
 pytestmark = pytest.mark.anyio
 
+ORDER = Order("toy-k", "toy", "k", Snapshot("placed", {}, {}, 3), 0.0, 0.0)
+ENTERED = StateEntered("toy-k:3:0", ORDER, "placed", 3, provisional=False, inferred=False)
 
-class Away(SqliteStore):
-    """Cannot be reached while it is asked to remember listeners."""
+
+def ignore(entered: StateEntered) -> None:
+    """A listener that does nothing."""
+
+
+# ── listeners of this process ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_listener_is_a_function_a_coroutine_function_or_a_callable_that_returns_an_awaitable() -> None:
+    listeners, called = Listeners(), []
+
+    async def coroutine_function(entered: StateEntered) -> None:
+        await asyncio.sleep(0)
+        called.append("coroutine")
+
+    def function(entered: StateEntered) -> None:
+        assert threading.current_thread() is not threading.main_thread()
+        called.append("function")
+
+    class Callable:
+        async def __call__(self, entered: StateEntered) -> None:
+            called.append("callable")
+
+    for handler in (coroutine_function, function, Callable(), partial(coroutine_function)):
+        listeners.add("toy", "placed", handler)
+    await listeners.notify(ENTERED)
+    assert called == ["coroutine", "function", "callable", "coroutine"]
+
+
+async def test_a_listener_that_raises_does_not_keep_the_others_from_running() -> None:
+    listeners, notified = Listeners(), []
+
+    def fail(entered: StateEntered) -> None:
+        raise ZeroDivisionError
+
+    listeners.add("toy", "placed", fail)
+    listeners.add("toy", "placed", notified.append)
+    with pytest.raises(ZeroDivisionError):
+        await listeners.notify(ENTERED)
+    assert notified == [ENTERED]
+
+
+async def test_only_listeners_of_the_entered_state_run() -> None:
+    listeners, notified = Listeners(), []
+    listeners.add("toy", "packed", notified.append)
+    listeners.add("other", "placed", notified.append)
+    await listeners.notify(ENTERED)
+    assert notified == []
+
+
+def test_the_states_of_a_provider_are_those_with_a_listener_here_or_elsewhere() -> None:
+    listeners = Listeners()
+    listeners.add("toy", "packed", ignore)
+    listeners.add("other", "placed", ignore)
+    listeners.set_elsewhere(frozenset({("toy", "shipped")}))
+    listeners.add("toy", "loaded", ignore)
+    assert listeners.states_of("toy") == {"packed", "shipped", "loaded"}
+    assert listeners.states_of("third") == frozenset()
+    assert listeners.pairs() == {("toy", "packed"), ("other", "placed"), ("toy", "loaded")}
+    listeners.set_elsewhere(frozenset())
+    assert listeners.states_of("toy") == {"packed", "loaded"}
+
+
+# ── listeners of other processes ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class AwayStore(SqliteStore):
+    """Cannot save listeners while it is ``away``."""
 
     away = False
 
@@ -36,43 +110,56 @@ class Away(SqliteStore):
 
 
 async def test_a_listener_that_the_database_did_not_take_is_saved_later(tmp_path: Path) -> None:
-    async with bench(tmp_path) as made:
-        made.inbox.store = away = Away(tmp_path / "orders.db")
-        await away.open()
-        made.add_listeners("placed")
-        away.away = True
+    store = AwayStore(tmp_path / "orders.db")
+    async with open_bench(tmp_path, store=store) as bench:
+        bench.listen("placed")
+        store.away = True
         with pytest.raises(OperationalError):
-            await made.inbox.refresh_listeners()
-        away.away = False
-        await made.inbox.refresh_listeners()
-        assert await away.listeners() == {("toy", "placed")}
-        await away.close()
+            await bench.engine.directory.refresh()
+        store.away = False
+        await bench.engine.directory.refresh()
+        assert await store.listeners() == {("toy", "placed")}
+
+
+async def test_the_directory_is_refreshed_once_an_interval_and_at_once_for_a_new_listener(tmp_path: Path) -> None:
+    async with open_bench(tmp_path) as bench:
+        directory, listeners = bench.engine.directory, bench.engine.listeners
+        await directory.refresh(10.0)
+        await bench.store.add_listeners([("toy", "packed")])
+        bench.clock.advance(9.9)
+        await directory.refresh(10.0)
+        assert listeners.states_of("toy") == frozenset()
+        bench.clock.advance(0.1)
+        await directory.refresh(10.0)
+        assert listeners.states_of("toy") == {"packed"}
+        bench.listen("placed")
+        await directory.refresh(10.0)
+        assert await bench.store.listeners() == {("toy", "packed"), ("toy", "placed")}
 
 
 @pytest.mark.parametrize("by", ["command", "claim"])
-async def test_a_process_that_creates_nothing_learns_whom_others_tell(tmp_path: Path, by: str) -> None:
-    """It began before anybody listened; all that it does is passing on commands, and hearing claims."""
-    url, clock, told = f"sqlite:///{tmp_path / 'orders.db'}", SimClock(start=1e6, manual=True), list[StateEntered]()
-    settings = {"clock": clock, "public_url": "https://shop.example/orders", "signing_keys": {"k": "a key of sixteen bytes"}}
-    async with Orderflow(url, [Toy()], **settings) as desk, Orderflow(url, [Toy()], **settings) as listener:
-        order = await desk.create("toy", key="k")
+async def test_a_process_that_creates_nothing_learns_of_listeners_elsewhere(tmp_path: Path, by: str) -> None:
+    """It started before there was any listener. All that it does is accept commands and claims."""
+    url, clock, keys = f"sqlite:///{tmp_path / 'orders.db'}", SimClock(start=1e6, manual=True), {"k": "a key of sixteen bytes"}
+    settings = {"clock": clock, "public_url": "https://shop.example/orders", "signing_keys": keys}
+    async with Orderflow(url, [Toy()], **settings) as caller, Orderflow(url, [Toy()], **settings) as listening:
+        order = await caller.create("toy", key="k")
         state = "preparing" if by == "command" else "waiting"
-        listener.on_entered("toy", state, told.append)
-        await listener._inbox.refresh_listeners()
+        listening.on_entered("toy", state, ignore)
+        await listening.create("toy", key="k")  # which saves the listener
         if by == "claim":
-            await listener.override(order.id, "placed", by="a test", reason="to be claimed", version=0)
-        clock.advance(10.0)
+            await listening.override(order.id, "placed", by="a test", reason="so that a claim can move it", version=0)
+        clock.advance(LISTENER_REFRESH_SECONDS)
         if by == "command":
-            await desk.send(order.id, "order_it")
+            await caller.send(order.id, "order_it")
         else:
-            url_of_order = desk._links.url("toy", "came", order.id)
-            assert url_of_order is not None
-            await desk.handle_request("GET", url_of_order.removeprefix("https://shop.example/orders"))
-        assert (await desk.order(order.id)).state == state
-        assert [row.entered_state for row in (await listener.pending(order.id)).effects if row.entered_state] == [state]
+            claim_url = str(SignedUrls("https://shop.example/orders", keys).url("toy", "came", order.id))
+            await caller.handle_request("GET", claim_url.removeprefix("https://shop.example/orders"))
+        assert (await caller.order(order.id)).state == state
+        assert [row.entered_state for row in (await listening.pending(order.id)).effects if row.entered_state] == [state]
 
 
-# ── who is gone ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── removed listeners ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
@@ -80,24 +167,23 @@ async def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'orders.db'}"
 
 
-async def left_behind(url: str, count: int = 1) -> list[Order]:
-    """Settled orders of which a listener was never told that is in the code no more."""
-    async with Orderflow(url, [Toy()]) as shop:
-        shop.on_entered("toy", "abandoned", lambda told: None)
-        await shop._inbox.refresh_listeners()
-        orders = [await shop.create("toy", key=str(n)) for n in range(count)]
+async def leave_notifications(url: str, count: int = 1) -> list[Order]:
+    """Settled orders, each with a pending notification for a listener that the code no longer has."""
+    async with Orderflow(url, [Toy()]) as flow:
+        flow.on_entered("toy", "abandoned", ignore)
+        orders = [await flow.create("toy", key=str(n)) for n in range(count)]
         for order in orders:
-            await shop.override(order.id, "abandoned", by="a test", reason="to stand there", version=0)
+            await flow.override(order.id, "abandoned", by="a test", reason="to be in this state", version=0)
     return orders
 
 
-async def test_a_listener_that_is_gone_is_forgotten_and_its_orders_may_go(url: str) -> None:
-    kept, gone = await left_behind(url, 2)
+async def test_once_a_listener_is_removed_its_orders_can_be_redacted_and_pruned(url: str) -> None:
+    kept, gone = await leave_notifications(url, 2)
     async with Orderflow(url, [Toy()], clock=SimClock(start=4e9, manual=True)) as flow:
         assert await flow.listeners() == [Listener("toy", "abandoned", 2)]
         assert not isinstance(await flow.redact(kept.id, by="dpo", reason="asked"), Applied)
         assert [batch async for batch in flow.prune(older_than=0.0)] == []
-        assert await flow.remove_listener("toy", "abandoned", by="olga", reason="the shop does not ship any more") == 2
+        assert await flow.remove_listener("toy", "abandoned", by="olga", reason="we do not ship any more") == 2
         assert await flow.listeners() == []
         assert isinstance(await flow.redact(kept.id, by="dpo", reason="asked"), Applied)
         assert [batch async for batch in flow.prune(older_than=0.0)] == [[gone.id]]
@@ -105,20 +191,24 @@ async def test_a_listener_that_is_gone_is_forgotten_and_its_orders_may_go(url: s
             await flow.remove_listener("toy", "abandoned", by="olga", reason="again")
 
 
-async def test_who_forgot_and_why_stands_with_each_telling(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listeners, "_BATCH", 2)
-    await left_behind(url, 5)
+async def test_a_removal_ends_every_notification_and_records_who_and_why_with_each(url: str, tmp_path: Path) -> None:
+    """More notifications than one transaction ends."""
+    store = SqliteStore(tmp_path / "orders.db")
+    async with Orderflow(store, [Toy()]) as flow:
+        flow.on_entered("toy", "abandoned", ignore)
+        order = await flow.create("toy", key="k")
+        await store.commit(order.id, None, move("abandoned", effects=[NOTIFY_LISTENER] * 2500, entered_state="abandoned"))
     async with Orderflow(url, [Toy()]) as flow:
-        assert await flow.remove_listener("toy", "abandoned", by=" olga ", reason="gone") == 5
+        assert await flow.remove_listener("toy", "abandoned", by=" olga ", reason="gone") == 2500
     with closing(sqlite3.connect(tmp_path / "orders.db")) as connection:
         assert connection.execute("SELECT why, count(*) FROM of_effects WHERE owed = 0 GROUP BY 1").fetchall() == [
-            ("forgotten by olga: gone", 5)
+            ("removed by olga: gone", 2500)
         ]
 
 
 @pytest.mark.parametrize(("by", "reason", "field"), [("", "gone", "by"), ("olga", "  ", "reason")])
-async def test_nobody_is_forgotten_without_a_name_and_a_reason(url: str, by: str, reason: str, field: str) -> None:
-    await left_behind(url)
+async def test_a_removal_needs_a_name_and_a_reason(url: str, by: str, reason: str, field: str) -> None:
+    await leave_notifications(url)
     async with Orderflow(url, [Toy()]) as flow:
         with pytest.raises(InvalidInput) as error:
             await flow.remove_listener("toy", "abandoned", by=by, reason=reason)
@@ -126,27 +216,27 @@ async def test_nobody_is_forgotten_without_a_name_and_a_reason(url: str, by: str
         assert await flow.listeners() == [Listener("toy", "abandoned", 1)]
 
 
-async def test_what_is_owed_behind_the_back_of_the_forgetting_is_seen_and_ended_by_doing_it_again(url: str) -> None:
-    """Another process learns only seconds later that nobody listens any more."""
-    await left_behind(url)
-    clock = SimClock(start=1e9, manual=True)
-    async with Orderflow(url, [Toy()], clock=clock) as desk, Orderflow(url, [Toy()]) as flow:
-        order = await desk.create("toy", key="late")
+async def test_what_other_processes_owe_after_a_removal_is_listed_and_a_second_removal_ends_it(url: str, tmp_path: Path) -> None:
+    """Another process learns only seconds later that the listener is gone."""
+    await leave_notifications(url)
+    async with open_bench(tmp_path) as other, Orderflow(url, [Toy()]) as flow:
+        await other.engine.directory.refresh(LISTENER_REFRESH_SECONDS)
+        order = await other.create("late", "drafted")
         await flow.remove_listener("toy", "abandoned", by="olga", reason="gone")
-        await desk._inbox.override(order.id, "abandoned", by="a test", reason="knows of no forgetting", version=0)
+        await other.override(order.id, "abandoned")
         assert await flow.listeners() == [Listener("toy", "abandoned", 1)]
         assert await flow.remove_listener("toy", "abandoned", by="olga", reason="gone") == 1
-        clock.advance(10.0)
-        await desk.send((await desk.create("toy", key="later")).id, "order_it")
-        await desk._inbox.override(order.id, "placed", by="a test", reason="as before", version=1)
-        await desk._inbox.override(order.id, "abandoned", by="a test", reason="as before", version=2)
+        other.clock.advance(LISTENER_REFRESH_SECONDS)
+        await other.engine.directory.refresh(LISTENER_REFRESH_SECONDS)
+        await other.override(order.id, "placed")
+        await other.override(order.id, "abandoned")
         assert await flow.listeners() == []
 
 
-async def test_who_forgets_owes_nothing_more_from_then_on(url: str) -> None:
-    async with Orderflow(url, [Toy()]) as shop:
-        shop.on_entered("toy", "preparing", lambda told: None)
-        await shop._inbox.refresh_listeners()
+async def test_the_process_that_removes_a_listener_owes_no_notification_from_then_on(url: str) -> None:
+    async with Orderflow(url, [Toy()]) as flow:
+        flow.on_entered("toy", "preparing", ignore)
+        await flow.create("toy", key="j")  # which saves the listener
     async with Orderflow(url, [Toy()]) as flow:
         order = await flow.create("toy", key="k")
         await flow.remove_listener("toy", "preparing", by="olga", reason="gone")
@@ -154,15 +244,15 @@ async def test_who_forgets_owes_nothing_more_from_then_on(url: str) -> None:
         assert await flow.listeners() == []
 
 
-async def test_a_process_that_still_listens_is_remembered_when_it_starts(url: str) -> None:
-    await left_behind(url)
+async def test_a_process_that_still_has_the_listener_adds_it_again_when_it_starts(url: str) -> None:
+    await leave_notifications(url)
     async with Orderflow(url, [Toy()]) as flow:
         await flow.remove_listener("toy", "abandoned", by="olga", reason="gone")
-        await left_behind(url, 2)
-        assert await flow.listeners() == [Listener("toy", "abandoned", 1)]  # of the one that entered the state since
+        await leave_notifications(url, 2)
+        assert await flow.listeners() == [Listener("toy", "abandoned", 1)]  # of the order that entered the state since
 
 
-def test_the_same_without_await(tmp_path: Path) -> None:
+def test_listeners_are_listed_and_removed_without_await(tmp_path: Path) -> None:
     with SyncOrderflow(f"sqlite:///{tmp_path / 'orders.db'}", [Toy()]) as flow:
         assert flow.listeners() == []
         with pytest.raises(UnknownName):

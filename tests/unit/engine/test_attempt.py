@@ -1,0 +1,209 @@
+"""One attempt to carry out an effect: how it starts, what its outcome means, which moves it may make. Every case, as tables."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from attrs import evolve
+from tests.kit.toy import TIMING
+
+from orderflow.engine.attempt import (
+    NO_ANSWER,
+    PREVIOUS_UNKNOWN,
+    STOPPED,
+    UNWRITTEN,
+    Attempt,
+    Call,
+    Finish,
+    LeaveLeased,
+    Phase,
+    Reply,
+    Report,
+    Retry,
+    conclude,
+    first_move,
+    retry_wait,
+)
+from orderflow.model import Effect, EffectKey, Event, Origin
+from orderflow.provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Signal, Succeeded
+from orderflow.store.records import LeasedEffect
+
+LEASE = 60.0
+ONCE = Effect("place", "placement", once=True)
+REPEATABLE = Effect("make_ready", "preparation", once=False)
+WITHOUT_REPLIES = Effect("look_up", "", once=False)
+
+Pair = tuple[object, object]
+
+
+def leased(attempt: int = 1, *, uncounted: int = 0, previous_unknown: bool = False) -> LeasedEffect:
+    return LeasedEffect(EffectKey("toy-k", 1, 0), "place", "toy", attempt, previous_unknown, uncounted_attempts=uncounted)
+
+
+# ── how it starts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+CALL = Call(48.0)
+LEFT = LeaveLeased()
+REPORT = Report(PREVIOUS_UNKNOWN)
+ANOTHER_VERSION = Retry(LEASE, "not declared in this version", uncounted=True)
+CANCELLED = Retry(0.0, "the worker stopped before the answer came", uncounted=True)
+TOO_LATE = Retry(0.0, "the lease ran out before the call was begun", uncounted=True)
+
+FIRST_MOVES = [
+    # declared, whether a previous attempt is unknown: in time, too late, stopping in time, stopping too late
+    (ONCE, False, CALL, TOO_LATE, CANCELLED, CANCELLED),
+    (ONCE, True, REPORT, REPORT, REPORT, REPORT),
+    (REPEATABLE, False, CALL, TOO_LATE, CANCELLED, CANCELLED),
+    (REPEATABLE, True, CALL, TOO_LATE, CANCELLED, CANCELLED),
+    (WITHOUT_REPLIES, False, CALL, TOO_LATE, CANCELLED, CANCELLED),
+    (WITHOUT_REPLIES, True, CALL, TOO_LATE, CANCELLED, CANCELLED),
+    (None, False, ANOTHER_VERSION, ANOTHER_VERSION, ANOTHER_VERSION, ANOTHER_VERSION),
+    (None, True, LEFT, LEFT, LEFT, LEFT),
+]
+
+
+@pytest.mark.parametrize("too_late", [0.0, -1.0])
+@pytest.mark.parametrize(("declared", "previous_unknown", "in_time", "late", "stopping", "stopping_late"), FIRST_MOVES)
+def test_how_a_leased_effect_starts(
+    declared: Effect | None, previous_unknown: bool, in_time: object, late: object, stopping: object, stopping_late: object, too_late: float
+) -> None:
+    effect = leased(2, previous_unknown=previous_unknown)
+    assert first_move(effect, declared, 48.0, LEASE, stopping=False) == in_time
+    assert first_move(effect, declared, too_late, LEASE, stopping=False) == late
+    assert first_move(effect, declared, 48.0, LEASE, stopping=True) == stopping
+    assert first_move(effect, declared, too_late, LEASE, stopping=True) == stopping_late
+
+
+def test_a_call_may_take_the_seconds_that_are_left() -> None:
+    assert first_move(leased(), ONCE, 0.5, LEASE, stopping=False) == Call(0.5)
+
+
+# ── what an outcome means ────────────────────────────────────────────────────────────────────────────────────────────────
+
+# the budget is three attempts, and two attempts do not count: the fourth is the second that counts, the fifth is the last
+BUDGET = evolve(TIMING, retry_attempts=3, retry_first=1.0, retry_cap=60.0, throttle=30.0)
+LEFT_ATTEMPT, LAST_ATTEMPT = 4, 5
+
+
+def reply(event: str, answer: object, why: str = "why") -> Reply:
+    return Reply(Event(event, Origin.REPLY, note=why), str(answer))
+
+
+SUCCESS = Succeeded("order_placed", {"number": 1}, "T-1", "fine")
+PLACED_4 = Reply(Event("order_placed", Origin.REPLY, {"number": 1}, "T-1", "fine"), "4")
+PLACED_5 = evolve(PLACED_4, answer="5")
+PLACE_REFUSED_4, PLACE_REFUSED_5 = reply("placement_refused", 4), reply("placement_refused", 5)
+PREPARE_REFUSED_4, PREPARE_REFUSED_5 = reply("preparation_refused", 4), reply("preparation_refused", 5)
+LOST = reply("placement_answer_lost", NO_ANSWER)
+LOST_STOPPED = reply("placement_answer_lost", NO_ANSWER, STOPPED.why)
+LOST_UNWRITTEN = reply("placement_answer_lost", NO_ANSWER, UNWRITTEN.why)
+PLACE_UNDELIVERED = reply("placement_undelivered", NO_ANSWER)
+PREPARE_UNDELIVERED = reply("preparation_undelivered", NO_ANSWER)
+OVER = Finish("why")
+AGAIN = Retry(2.0, "why")
+LATER = Retry(50.0, "why")
+STOPPED_AGAIN = Retry(0.0, STOPPED.why, uncounted=True)
+UNWRITTEN_AGAIN = Retry(0.0, UNWRITTEN.why, uncounted=True)
+WAIT_30 = Retry(30.0, "why", uncounted=True, throttle=True)
+WAIT_50 = Retry(50.0, "why", uncounted=True, throttle=True)
+
+# for a once-effect, a repeatable effect, and a repeatable effect without replies: with budget left, and with the last attempt
+CONCLUSIONS: dict[str, tuple[Outcome, Pair, Pair, Pair]] = {
+    "succeeded": (SUCCESS, (PLACED_4, PLACED_5), (PLACED_4, PLACED_5), (PLACED_4, PLACED_5)),
+    "rejected": (Rejected("why"), (PLACE_REFUSED_4, PLACE_REFUSED_5), (PREPARE_REFUSED_4, PREPARE_REFUSED_5), (OVER, OVER)),
+    "rejected without a call": (
+        Rejected("why", Signal.NOT_CALLED),
+        (PLACE_REFUSED_4, PLACE_REFUSED_5),
+        (PREPARE_REFUSED_4, PREPARE_REFUSED_5),
+        (OVER, OVER),
+    ),
+    "in doubt": (InDoubt("why"), (LOST, LOST), (AGAIN, PREPARE_UNDELIVERED), (AGAIN, OVER)),
+    "in doubt because the worker stopped": (
+        STOPPED,
+        (LOST_STOPPED, LOST_STOPPED),
+        (STOPPED_AGAIN, STOPPED_AGAIN),
+        (STOPPED_AGAIN, STOPPED_AGAIN),
+    ),
+    "in doubt because nothing was written": (
+        UNWRITTEN,
+        (LOST_UNWRITTEN, LOST_UNWRITTEN),
+        (UNWRITTEN_AGAIN, UNWRITTEN_AGAIN),
+        (UNWRITTEN_AGAIN, UNWRITTEN_AGAIN),
+    ),
+    "not executed": (NotExecuted("why"), (AGAIN, PLACE_UNDELIVERED), (AGAIN, PREPARE_UNDELIVERED), (AGAIN, OVER)),
+    "unreachable": (NotExecuted("why", signal=Signal.UNREACHABLE), (AGAIN, PLACE_UNDELIVERED), (AGAIN, PREPARE_UNDELIVERED), (AGAIN, OVER)),
+    "unauthorized": (
+        NotExecuted("why", signal=Signal.UNAUTHORIZED),
+        (AGAIN, PLACE_UNDELIVERED),
+        (AGAIN, PREPARE_UNDELIVERED),
+        (AGAIN, OVER),
+    ),
+    "not called": (NotExecuted("why", signal=Signal.NOT_CALLED), (AGAIN, PLACE_UNDELIVERED), (AGAIN, PREPARE_UNDELIVERED), (AGAIN, OVER)),
+    "not executed, try in 50 s": (
+        NotExecuted("why", retry_after=50.0),
+        (LATER, PLACE_UNDELIVERED),
+        (LATER, PREPARE_UNDELIVERED),
+        (LATER, OVER),
+    ),
+    "not executed, try in 0.5 s": (
+        NotExecuted("why", retry_after=0.5),
+        (AGAIN, PLACE_UNDELIVERED),
+        (AGAIN, PREPARE_UNDELIVERED),
+        (AGAIN, OVER),
+    ),
+    "throttled": (NotExecuted("why", signal=Signal.THROTTLED), (WAIT_30, WAIT_30), (WAIT_30, WAIT_30), (WAIT_30, WAIT_30)),
+    "throttled for 50 s": (NotExecuted("why", 50.0, Signal.THROTTLED), (WAIT_50, WAIT_50), (WAIT_50, WAIT_50), (WAIT_50, WAIT_50)),
+    "no result": (NoResult("why"), (AGAIN, PLACE_UNDELIVERED), (AGAIN, PREPARE_UNDELIVERED), (AGAIN, OVER)),
+}
+
+
+def test_the_table_has_every_kind_of_outcome_and_every_signal() -> None:
+    outcomes = [row[0] for row in CONCLUSIONS.values()]
+    assert {type(outcome) for outcome in outcomes} == set(get_args(Outcome))
+    assert {outcome.signal for outcome in outcomes if isinstance(outcome, NotExecuted)} == set(Signal)
+
+
+@pytest.mark.parametrize(("outcome", "once", "repeatable", "without_replies"), CONCLUSIONS.values(), ids=CONCLUSIONS)
+def test_what_an_outcome_means(outcome: Outcome, once: Pair, repeatable: Pair, without_replies: Pair) -> None:
+    for declared, expected in ((ONCE, once), (REPEATABLE, repeatable), (WITHOUT_REPLIES, without_replies)):
+        conclusions = [conclude(leased(attempt, uncounted=2), declared, outcome, BUDGET) for attempt in (LEFT_ATTEMPT, LAST_ATTEMPT)]
+        assert conclusions == list(expected), declared.name
+
+
+@pytest.mark.parametrize("attempt", range(1, 6))
+@pytest.mark.parametrize("outcome", [NotExecuted("why"), NoResult("why"), InDoubt("why")], ids=lambda outcome: type(outcome).__name__)
+def test_the_budget_is_spent_with_its_last_counted_attempt(outcome: Outcome, attempt: int) -> None:
+    expected = Retry(2.0 ** (attempt - 1), "why") if attempt < 3 else PREPARE_UNDELIVERED
+    assert conclude(leased(attempt), REPEATABLE, outcome, BUDGET) == expected
+
+
+def test_retry_waits_double_to_the_cap() -> None:
+    assert [retry_wait(TIMING, attempts) for attempts in (1, 2, 3, 6, 7, 10_000)] == [1, 2, 4, 32, 60, 60]
+
+
+# ── which moves it may make ──────────────────────────────────────────────────────────────────────────────────────────────
+
+MOVES = {
+    "begin": lambda attempt: attempt.begin(),
+    "answer": lambda attempt: attempt.answer(NoResult("why")),
+    "skip": lambda attempt: attempt.skip(NoResult("why")),
+}
+ALLOWED = {
+    (Phase.LEASED, "begin"): Phase.CALLING,
+    (Phase.LEASED, "skip"): Phase.ANSWERED,
+    (Phase.CALLING, "answer"): Phase.ANSWERED,
+}
+
+
+@pytest.mark.parametrize(("phase", "move"), [(phase, move) for phase in Phase for move in MOVES])
+def test_an_attempt_moves_from_leased_to_answered_and_no_other_way(phase: Phase, move: str) -> None:
+    attempt = Attempt(leased(), phase)
+    if (phase, move) in ALLOWED:
+        MOVES[move](attempt)
+        assert attempt.phase is ALLOWED[phase, move]
+        assert attempt.outcome == (None if move == "begin" else NoResult("why"))
+    else:
+        with pytest.raises(KeyError):
+            MOVES[move](attempt)
+        assert (attempt.phase, attempt.outcome) == (phase, None)

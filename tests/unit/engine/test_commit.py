@@ -1,0 +1,139 @@
+"""``plan_commit``: from a decision to everything that it writes. Pure, so tested without a store."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+from tests.kit.toy import TIMING, ToyLifecycle
+
+from orderflow.engine.commit import CommitContext, plan_commit, poll_wait
+from orderflow.lifecycle.decide import decide
+from orderflow.lifecycle.observe import observe
+from orderflow.model import NOTIFY_LISTENER, PROVIDER_ID, Applied, Event, Observation, Order, Origin, Reason, Snapshot
+from orderflow.store.records import Commit, PollAt, PollSooner, StopPolling
+
+TABLE = ToyLifecycle.table
+NOW = 1000.0
+
+
+def context(event: str, origin: Origin, *, notified: tuple[str, ...] = (), without_news: int = 0) -> CommitContext:
+    return CommitContext(TABLE, TIMING, frozenset(notified), NOW, 0.0, event, origin, without_news=without_news)
+
+
+def order_in(state: str, *, with_id: bool = True, **facts: bool | str) -> Order:
+    data = {PROVIDER_ID: "T-1"} if with_id else {}
+    return Order("toy-k", "toy", "k", Snapshot(state, {**TABLE.defaults(), **facts}, data, 4), 0.0, 0.0)
+
+
+def plan_event(order: Order, name: str, origin: Origin, *, notified: tuple[str, ...] = ()) -> Commit:
+    return plan_commit(context(name, origin, notified=notified), order, decide(TABLE, order.snapshot, Event(name, origin)))
+
+
+def plan_observation(order: Order, status: str, without_news: int = 0, notified: tuple[str, ...] = ()) -> Commit:
+    decision = observe(TABLE, order.snapshot, Observation(status, order.version))
+    return plan_commit(context("status_read", Origin.OBSERVATION, without_news=without_news, notified=notified), order, decision)
+
+
+def test_every_step_has_a_journal_row_and_a_version_of_its_own() -> None:
+    commit = plan_observation(order_in("waiting"), "delivered", notified=("packed", "delivered"))
+    assert isinstance(commit.decision, Applied)
+    assert [(row.version, row.target) for row in commit.journal] == [(5, "packed"), (6, "loaded"), (7, "delivered")]
+    assert [(owed.version, owed.n, owed.name, owed.entered_state) for owed in commit.effects] == [
+        (5, 0, NOTIFY_LISTENER, "packed"),
+        (7, 0, NOTIFY_LISTENER, "delivered"),
+    ]
+
+
+def test_the_notification_is_numbered_after_the_effects_of_the_step() -> None:
+    commit = plan_event(order_in("drafted", with_id=False), "order_it", Origin.COMMAND, notified=("preparing",))
+    assert [(owed.n, owed.name, owed.entered_state) for owed in commit.effects] == [
+        (0, "make_ready", ""),
+        (1, NOTIFY_LISTENER, "preparing"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "origin", "deadlines"),
+    [
+        ("sending", "order_placed", Origin.REPLY, (("timed_out", NOW + 1000),)),
+        ("placed", "came", Origin.CLAIM, (("timed_out", NOW + 1000), ("reminded", NOW + 500))),
+        ("waiting", "reminded", Origin.CLOCK, None),  # the same state: its deadlines stay
+        ("drafted", "order_it", Origin.COMMAND, None),  # nothing to arm, nothing to disarm
+        ("in_doubt", "came", Origin.CLAIM, None),  # ignored
+    ],
+)
+def test_deadlines_follow_the_state(state: str, event: str, origin: Origin, deadlines: object) -> None:
+    assert plan_event(order_in(state), event, origin).deadlines == deadlines
+
+
+def test_a_step_to_a_state_without_deadlines_disarms() -> None:
+    assert plan_observation(order_in("placed"), "packed").deadlines == ()
+
+
+@pytest.mark.parametrize(
+    ("order", "event", "origin", "plan"),
+    [
+        (order_in("sending"), "order_placed", Origin.REPLY, PollAt(NOW + 10, 0, 2.0)),
+        (order_in("sending", with_id=False), "order_placed", Origin.REPLY, None),  # no id: nothing to poll, a notice is kept
+        (order_in("placed"), "came", Origin.CLAIM, PollAt(NOW, 0, 2.0)),  # a claim: at once
+        (order_in("placed", with_id=False), "came", Origin.CLAIM, PollSooner(2.0)),  # a claim without an id: remembered
+        (order_in("placed"), "timed_out", Origin.CLOCK, PollAt(NOW, 0, 2.0)),
+        (order_in("lapsed"), "window_closed", Origin.CLOCK, StopPolling()),
+        (order_in("sending", with_id=False), "came", Origin.CLAIM, PollSooner(2.0)),  # early
+        (order_in("packed"), "came", Origin.CLAIM, PollSooner(2.0)),  # late
+        (order_in("delivered"), "came", Origin.CLAIM, None),  # settled: no poll can move it
+        (order_in("drafted", with_id=False), "order_it", Origin.COMMAND, None),
+        (order_in("in_doubt"), "placement_given_up", Origin.OPERATOR, StopPolling()),
+        (order_in("packed"), "timed_out", Origin.CLOCK, None),  # late: the poll stays as planned
+    ],
+)
+def test_polls_follow_the_decision_on_an_event(order: Order, event: str, origin: Origin, plan: object) -> None:
+    assert plan_event(order, event, origin).poll == plan
+
+
+@pytest.mark.parametrize(
+    ("order", "status", "plan"),
+    [
+        (order_in("placed"), "new", PollAt(NOW + 40, 2, 2.0)),
+        (order_in("packed"), "new", PollAt(NOW + 40, 2, 2.0)),  # an anomaly: polling goes on
+        (order_in("placed"), "packed", PollAt(NOW + 10, 0, 2.0)),
+        (order_in("placed"), "delivered", StopPolling()),
+        (order_in("lapsed", window="closed"), "shipped", StopPolling()),
+    ],
+)
+def test_polls_follow_the_decision_on_an_observation(order: Order, status: str, plan: object) -> None:
+    assert plan_observation(order, status, without_news=1).poll == plan
+
+
+def test_a_stale_observation_brings_the_next_poll_forward() -> None:
+    order = order_in("placed")
+    decision = observe(TABLE, order.snapshot, Observation("packed", order.version - 1))
+    commit = plan_commit(context("status_read", Origin.OBSERVATION), order, decision)
+    assert commit.poll == PollSooner(2.0)
+    assert commit.refusal is not None
+    assert commit.refusal.reason is Reason.STALE
+
+
+def test_an_observation_without_news_leaves_no_row() -> None:
+    assert plan_observation(order_in("placed"), "new").refusal is None
+
+
+@pytest.mark.parametrize(
+    ("event", "origin", "kept"),
+    [
+        ("order_it", Origin.COMMAND, False),
+        ("order_placed", Origin.REPLY, True),
+        ("timed_out", Origin.CLOCK, True),
+        ("came", Origin.CLAIM, False),
+    ],
+)
+def test_the_inbox_key_of_an_event_that_was_not_applied_is_kept_unless_it_may_be_applied_later(
+    event: str, origin: Origin, kept: bool
+) -> None:
+    assert plan_event(order_in("boxed"), event, origin).keep_key is kept
+
+
+def test_poll_waits_grow_to_the_cap_and_have_jitter() -> None:
+    timing = evolve(TIMING, poll_jitter=0.2)
+    assert [poll_wait(timing, without_news, 0.0) for without_news in (0, 1, 2, 3, 4, 10_000)] == [10, 20, 40, 80, 80, 80]
+    assert [poll_wait(timing, 0, jitter) for jitter in (-1.0, 1.0)] == [8, 12]

@@ -1,0 +1,245 @@
+"""Once means once: what becomes of each way in which a call can end, and of calls whose worker died."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from attrs import evolve
+from tests.kit.toy import Bench, toy_id
+
+from orderflow.engine.attempt import Attempt
+from orderflow.model import Order, Origin
+from orderflow.provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Signal, Succeeded
+from orderflow.store.records import InboxKey
+
+pytestmark = pytest.mark.anyio
+
+
+# ── outcomes ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_order_is_prepared_and_placed_by_one_call_each(bench: Bench) -> None:
+    order = await bench.create()
+    assert (order.state, order.provider_id) == ("placed", toy_id(order))
+    assert bench.toy.calls == [("make_ready", order.id), ("place", order.id)]
+    await bench.work_after(3600)
+    assert len(bench.toy.calls) == 2
+
+
+async def test_a_once_effect_without_an_answer_ends_in_doubt_and_is_never_called_again(bench: Bench) -> None:
+    order = await bench.create(state="in_doubt")
+    assert order.state == "in_doubt"
+    for _ in range(50):
+        await bench.work_after(3600)
+    assert bench.toy.count_calls("place") == 1
+    assert await bench.state_of(order.id) == "in_doubt"
+    assert (await bench.store.journal(order.id))[-1].note == "reset"
+
+
+async def test_a_call_that_was_never_sent_is_retried_until_the_budget_is_spent(bench: Bench) -> None:
+    bench.toy.answer("place", *[NotExecuted("connect failure")] * 9)
+    order = await bench.create()
+    assert (order.state, bench.toy.count_calls("place")) == ("sending", 1)
+    await bench.work_after(0.9)
+    assert bench.toy.count_calls("place") == 1
+    await bench.work_after(0.1)  # retry_first, then twice that
+    assert bench.toy.count_calls("place") == 2
+    await bench.work_after(2)
+    assert (bench.toy.count_calls("place"), await bench.state_of(order.id)) == (3, "refused")
+    row = (await bench.store.journal(order.id))[-1]
+    assert (row.event, row.note) == ("placement_undelivered", "connect failure")
+    await bench.work_after(3600)
+    assert bench.toy.count_calls("place") == 3
+
+
+async def test_a_retry_waits_as_long_as_the_provider_says(bench: Bench) -> None:
+    bench.toy.answer("place", NotExecuted("503", retry_after=40.0))
+    order = await bench.create()
+    await bench.work_after(39)
+    assert bench.toy.count_calls("place") == 1
+    await bench.work_after(1)
+    assert (bench.toy.count_calls("place"), await bench.state_of(order.id)) == (2, "placed")
+
+
+@pytest.mark.parametrize("throttled", [True, False])
+async def test_a_retry_that_is_due_when_the_lease_would_end_is_written(bench: Bench, throttled: bool) -> None:
+    """It is not left to its lease: a worker that stops has nothing to give back, and must not report it in doubt."""
+    order = await bench.create(state="sending")
+    attempt = await bench.lease()
+    signal = Signal.THROTTLED if throttled else Signal.NONE
+    bench.toy.answer("place", NotExecuted("later", bench.toy.timing.lease, signal=signal))
+    assert await bench.engine.outbox.run(attempt)
+    (row,) = (await bench.store.pending(order.id)).effects
+    assert (row.in_flight, row.run_at) == (False, attempt.effect.until)
+
+
+async def test_a_rejection_is_an_answer(bench: Bench) -> None:
+    bench.toy.answer("place", Rejected("400"))
+    order = await bench.create()
+    assert (order.state, (await bench.events_of(order.id))[-1]) == ("refused", "placement_refused")
+
+
+async def test_a_repeatable_effect_in_doubt_is_called_again(bench: Bench) -> None:
+    bench.toy.answer("make_ready", InDoubt("reset"), InDoubt("500"))
+    order = await bench.create()
+    assert order.state == "preparing"
+    await bench.work_after(1)
+    await bench.work_after(2)
+    assert (bench.toy.count_calls("make_ready"), await bench.state_of(order.id)) == (3, "placed")
+
+
+async def test_a_repeatable_effect_that_stays_in_doubt_is_undelivered(bench: Bench) -> None:
+    bench.toy.answer("make_ready", *[InDoubt("reset")] * 9)
+    order = await bench.create()
+    await bench.work_after(1)
+    await bench.work_after(2)
+    assert (bench.toy.count_calls("make_ready"), await bench.state_of(order.id)) == (3, "refused")
+    assert (await bench.events_of(order.id))[-1] == "preparation_undelivered"
+
+
+async def test_a_search_without_a_result_is_repeated_and_then_given_up(bench: Bench) -> None:
+    order = await bench.create(state="in_doubt")
+    for _ in range(5):
+        await bench.work_after(60)
+    assert (bench.toy.count_calls("look_up"), await bench.state_of(order.id)) == (3, "in_doubt")
+    assert await bench.store.next_due(bench.scope()) is None
+
+
+async def test_a_search_with_a_result_resolves_the_doubt(bench: Bench) -> None:
+    bench.toy.answer("look_up", NoResult("no hit"), Succeeded("placement_found", provider_id="T-found"))
+    order = await bench.create(state="in_doubt")
+    await bench.work_after(1)
+    order = await bench.store.load(order.id)
+    assert (order.state, order.provider_id, bench.toy.count_calls("place")) == ("placed", "T-found", 1)
+
+
+@pytest.mark.parametrize("bug", [ValueError("a bug"), KeyError("x"), TimeoutError()], ids=lambda bug: type(bug).__name__)
+async def test_an_adapter_that_raises_leaves_the_call_in_doubt(bench: Bench, bug: Exception) -> None:
+    bench.toy.answer("place", bug)
+    order = await bench.create()
+    await bench.work_after(3600)
+    assert (bench.toy.count_calls("place"), await bench.state_of(order.id)) == (1, "in_doubt")
+    assert "a bug" not in (await bench.store.journal(order.id))[-1].note  # the message may quote what was sent
+
+
+async def test_a_call_that_hangs_is_in_doubt_before_its_lease_ends(bench: Bench) -> None:
+    bench.toy.timing = evolve(bench.toy.timing, lease=0.05)
+
+    async def hang(order: Order) -> Outcome:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    bench.toy.answer("place", hang)
+    order = await bench.create()
+    row = next(row for row in await bench.store.journal(order.id) if row.event == "placement_answer_lost")
+    assert row.note == "no answer within the lease"
+
+
+# ── another worker takes over ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_once_effect_that_another_worker_began_is_reported_in_doubt_and_not_called(bench: Bench) -> None:
+    order = await bench.create(state="sending")
+    await bench.lease()  # this worker dies
+    await bench.work()
+    assert await bench.state_of(order.id) == "sending"
+    await bench.work_after(bench.toy.timing.lease)
+    assert (bench.toy.count_calls("place"), await bench.state_of(order.id)) == (0, "in_doubt")
+
+
+async def test_a_repeatable_effect_that_another_worker_began_is_called(bench: Bench) -> None:
+    order = await bench.create(state="preparing")
+    await bench.lease()
+    await bench.work_after(bench.toy.timing.lease)
+    assert (bench.toy.count_calls("make_ready"), await bench.state_of(order.id)) == (1, "placed")
+
+
+async def test_a_worker_that_lacks_the_effect_leaves_it_to_one_that_has_it(bench: Bench) -> None:
+    """During a rolling upgrade the older code must not make the newer code's call look unanswered."""
+    order = await bench.create(state="sending")
+    table = bench.toy.table
+    bench.toy.table = evolve(table, effects={name: effect for name, effect in table.effects.items() if name != "place"})
+    await bench.work()
+    bench.toy.table = table
+    await bench.work_after(bench.toy.timing.lease)
+    assert (bench.toy.count_calls("place"), await bench.state_of(order.id)) == (1, "placed")
+
+
+# ── a lease ends before the call begins ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_once_effect_that_was_taken_over_before_its_call_began_is_not_called(bench: Bench) -> None:
+    """The first worker stands still after leasing. The second reports the answer lost, and an operator gives the order up."""
+    order = await bench.create(state="sending")
+    attempt = await bench.lease()
+    bench.toy.answer("look_up", NotExecuted("later"))
+    await bench.work_after(bench.toy.timing.lease)
+    assert await bench.state_of(order.id) == "in_doubt"
+    await bench.accept(order.id, "placement_given_up", Origin.OPERATOR, InboxKey("operator", "1"))
+    await bench.engine.outbox.run(attempt)
+    assert (await bench.state_of(order.id), bench.toy.count_calls("place")) == ("abandoned", 0)
+
+
+async def test_a_call_that_was_not_begun_in_time_is_owed_again_and_costs_no_attempt(bench: Bench) -> None:
+    order = await bench.create(state="sending")
+    for _ in range(bench.toy.timing.retry_attempts):
+        attempt = await bench.lease()
+        bench.clock.advance(0.9 * bench.toy.timing.lease)
+        await bench.engine.outbox.run(attempt)
+        assert (await bench.state_of(order.id), bench.toy.count_calls("place")) == ("sending", 0)
+    bench.toy.answer("place", NotExecuted("connect failure"))
+    await bench.work()
+    await bench.work_after(1)
+    assert (await bench.state_of(order.id), bench.toy.count_calls("place")) == ("placed", 2)
+
+
+# ── a late outcome is still an event ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_late_reply_resolves_the_doubt(bench: Bench) -> None:
+    order = await bench.create(state="sending")
+    attempt = await bench.lease()
+
+    async def answer_late(order: Order) -> Outcome:
+        await bench.work_after(bench.toy.timing.lease)  # meanwhile another worker takes over, and reports the answer lost
+        assert await bench.state_of(order.id) == "in_doubt"
+        return Succeeded("order_placed", provider_id="T-late")
+
+    bench.toy.answer("place", answer_late)
+    await bench.engine.outbox.run(attempt)
+    order = await bench.store.load(order.id)
+    assert (order.state, order.provider_id, order.flagged) == ("placed", "T-late", False)
+    assert (await bench.events_of(order.id))[2:] == ["placement_answer_lost", "order_placed"]
+    assert bench.toy.count_calls("place") == 1
+
+
+async def test_a_late_rejection_resolves_the_doubt(bench: Bench) -> None:
+    order = await bench.create(state="in_doubt")
+    await bench.accept(order.id, "placement_refused", Origin.REPLY)
+    assert await bench.state_of(order.id) == "refused"
+
+
+async def test_a_reply_that_is_reported_twice_is_applied_once(bench: Bench) -> None:
+    order = await bench.create(state="sending")
+    attempt = await bench.lease()
+    for again in (attempt, Attempt(attempt.effect)):  # the same lease, as if a second worker held it
+        await bench.engine.outbox.run(again)
+    assert await bench.state_of(order.id) == "placed"
+    assert (await bench.events_of(order.id)).count("order_placed") == 1
+    assert await bench.refusals_of(order.id) == {}
+
+
+async def test_a_second_reply_to_a_repeatable_effect_is_late(bench: Bench) -> None:
+    order = await bench.create(state="preparing")
+    attempt = await bench.lease()
+
+    async def answer_late(order: Order) -> Outcome:
+        await bench.work_after(bench.toy.timing.lease)  # meanwhile another worker takes over, and is answered
+        return Succeeded("prepared")
+
+    bench.toy.answer("make_ready", answer_late)
+    await bench.engine.outbox.run(attempt)
+    assert await bench.state_of(order.id) == "placed"
+    assert await bench.refusals_of(order.id) == {("prepared", "late"): 1}
+    assert bench.toy.count_calls("place") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from attrs import evolve
@@ -338,7 +339,7 @@ async def test_an_order_in_a_provisional_end_is_polled_slowly_until_its_window_c
     order = await bench.store.load(order.id)
     assert (order.state, order.snapshot.facts["window"]) == ("lapsed", "closed")
     times = poll_times(bench)
-    assert {round(later - earlier) for earlier, later in zip(times[5:], times[6:], strict=False)} == {80}
+    assert {round(later - earlier) for earlier, later in pairwise(times[5:])} == {80}
     assert 11_000 - 80 <= times[-1] <= 11_000
     assert await bench.store.next_due(bench.scope()) is None
 

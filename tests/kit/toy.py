@@ -15,6 +15,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from orderflow.clock import Clock
 from orderflow.dispatch.local import LocalDispatcher
 from orderflow.engine.attempt import Attempt
 from orderflow.engine.engine import Engine, build_engine
@@ -334,6 +335,18 @@ class Bench:
         return {(row.event, row.reason.value): row.count for row in await self.store.refusals(order_id)}
 
 
+def build_toy_engine(store: Store, toy: Toy, clock: Clock) -> Engine:
+    """An engine over a store that has the toy and nothing else."""
+    return build_engine(
+        store=store,
+        providers={toy.name: toy},
+        urls=NoUrls(),
+        dispatcher=LocalDispatcher(store),
+        clock=clock,
+        rng=random.Random(1),
+    )
+
+
 @asynccontextmanager
 async def open_bench(folder: Path, toy: Toy | None = None, *, store: Store | None = None, **timing: Any) -> AsyncIterator[Bench]:
     """A bench over ``store``, or over ``folder / "orders.db"``; opening that again is a restart. ``timing`` changes the toy's."""
@@ -342,16 +355,8 @@ async def open_bench(folder: Path, toy: Toy | None = None, *, store: Store | Non
     clock = SimClock(start=START, manual=True)
     toy.now = clock.now
     store = store or make_store(f"sqlite:///{folder / 'orders.db'}")
-    engine = build_engine(
-        store=store,
-        providers={toy.name: toy},
-        urls=NoUrls(),
-        dispatcher=LocalDispatcher(store),
-        clock=clock,
-        rng=random.Random(1),
-    )
     await store.open()
     try:
-        yield Bench(engine, toy, clock)
+        yield Bench(build_toy_engine(store, toy, clock), toy, clock)
     finally:
         await store.close()

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import structlog
 
@@ -27,8 +27,9 @@ from orderflow.inputs import check_json, require_text
 from orderflow.lifecycle.decide import legal
 from orderflow.model import PROVIDER_ID, Decision, Event, JournalRow, Listener, Order, Origin, Pending, RefusalRow, Snapshot
 from orderflow.provider.discovery import resolve_providers
-from orderflow.provider.protocol import Provider
+from orderflow.provider.protocol import Provider, name_of
 from orderflow.provider.timing import check_timing
+from orderflow.providers import signatures
 from orderflow.receiver.asgi import asgi_app
 from orderflow.receiver.receiver import Receiver, Reply
 from orderflow.receiver.signed_urls import SignedUrls
@@ -40,13 +41,7 @@ from orderflow.telemetry.ports import Telemetry
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from orderflow.providers.ccv import names as ccv
-    from orderflow.providers.connect import names as connect
-
-    # known names complete in an editor; a third provider's are plain text
-    Command = ccv.Command | connect.Command | str
-    OperatorEvent = ccv.OperatorEvent | connect.OperatorEvent | str
-    State = ccv.State | connect.State | str
+    from orderflow.providers.signatures import AnyProvider, AnyState
 
 _log = structlog.get_logger()
 _LONGEST_KEY = 200
@@ -76,7 +71,7 @@ class Orderflow:
     def __init__(
         self,
         db: str | Store,
-        providers: Sequence[Provider | str],
+        providers: Sequence[AnyProvider],
         *,
         public_url: str | None = None,
         signing_keys: Mapping[str, str | bytes] | None = None,
@@ -109,8 +104,8 @@ class Orderflow:
             raise ConfigurationError("an Orderflow is entered once: make another one")
         self._entered = True
         for provider in self._providers.values():
-            check_timing(provider.name, provider.table, provider.timing, getattr(provider, "timeout", None))
-            for warning in getattr(provider, "warnings", ()):
+            check_timing(provider.name, provider.table, provider.timing, provider.timeout)
+            for warning in provider.warnings:
                 _log.warning("provider.limited", provider=provider.name, warning=warning)
         try:
             await self._store.open()
@@ -153,7 +148,8 @@ class Orderflow:
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def create(self, provider: str, /, *, key: str, **request: object) -> Order:
+    @signatures.create
+    async def create(self, provider: Provider | str, /, *, key: str, **request: object) -> Order:
         """A new order, drafted; idempotent by ``key``, unique per provider (1 to 200 characters).
 
         Raises:
@@ -173,10 +169,11 @@ class Orderflow:
         identity = self._new_id()
         if "-" in identity:  # ids are taken apart at their last hyphen
             raise ConfigurationError("new_id: an id must not contain a hyphen")
-        order = Order(f"{provider}-{identity}", provider, key, snapshot, now, now)
+        order = Order(f"{found.name}-{identity}", found.name, key, snapshot, now, now)
         return await self._store.create(order, hashlib.sha256(canonical.encode()).hexdigest())
 
-    async def send(self, order_id: str, command: Command, /, *, key: str | None = None, **arguments: object) -> Decision:
+    @signatures.send
+    async def send(self, order_id: str, command: str, /, *, key: str | None = None, **arguments: object) -> Decision:
         """A command; answers with the decision. Idempotent by ``key`` where one is given.
 
         Raises:
@@ -185,7 +182,8 @@ class Orderflow:
         """
         return await self._ask(order_id, command, Origin.COMMAND, arguments, key=key)
 
-    async def resolve(self, order_id: str, event: OperatorEvent, /, *, by: str, reason: str, **arguments: object) -> Decision:
+    @signatures.resolve
+    async def resolve(self, order_id: str, event: str, /, *, by: str, reason: str, **arguments: object) -> Decision:
         """An operator's declared event (``registration_resolved``, ``submission_given_up``, ...), kept with who and why.
 
         Raises:
@@ -194,7 +192,7 @@ class Orderflow:
         note = f"by {require_text('by', by)}: {require_text('reason', reason)}"
         return await self._ask(order_id, event, Origin.OPERATOR, arguments, note=note)
 
-    async def override(self, order_id: str, target: State, *, by: str, reason: str, version: int) -> Decision:
+    async def override(self, order_id: str, target: AnyState, *, by: str, reason: str, version: int) -> Decision:
         """Move an order outside the table, from the version that was looked at. Audited; arms deadlines and reads, tells the host.
 
         Raises:
@@ -223,7 +221,7 @@ class Orderflow:
             _check_key(key)
         for argument, value in arguments.items():
             check_json(argument, value)
-        if name in getattr(provider, "needs_public_url", ()) and self._links.url(provider.name, name) is None:
+        if name in provider.needs_public_url and self._links.url(provider.name, name) is None:
             raise InvalidInput("public_url", f"is not configured: nobody could come back from {name}")
         data = dict(provider.command(name, arguments))
         resolve_providers = data.pop(PROVIDER_ID, None)
@@ -242,9 +240,10 @@ class Orderflow:
         """
         return await self._store.load(order_id)
 
-    async def orders(self, *, provider: str = "", state: str = "", limit: int = 100) -> list[Order]:
+    @signatures.orders
+    async def orders(self, *, provider: Provider | str = "", state: str = "", limit: int = 100) -> list[Order]:
         """Orders, the latest created first."""
-        return await self._store.orders(provider=provider, state=state, limit=limit)
+        return await self._store.orders(provider=name_of(provider), state=state, limit=limit)
 
     async def stuck(self, *, limit: int = 100) -> list[Order]:
         """Orders that have been in their state for longer than its time budget."""
@@ -272,7 +271,8 @@ class Orderflow:
         await self._store.load(order_id)
         return await self._store.pending(order_id)
 
-    def states(self, provider: str) -> tuple[str, ...]:
+    @signatures.states
+    def states(self, provider: Provider | str) -> tuple[str, ...]:
         """The states of a provider's lifecycle.
 
         Raises:
@@ -301,14 +301,14 @@ class Orderflow:
         """Bring the next status read forward."""
         await self._inbox.bring_poll_forward(order_id)
 
-    async def wait(self, order_id: str, until: State | Collection[str], timeout: float = 30.0) -> Order:
+    async def wait(self, order_id: str, until: AnyState | Collection[AnyState], timeout: float = 30.0) -> Order:
         """Return when the order is in one of the states.
 
         Raises:
             UnknownName: no such order or state.
             WaitTimeout: it was not reached in ``timeout`` seconds; OutOfReach, at once: no event leads there any more.
         """
-        wanted = {until} if isinstance(until, str) else set(until)
+        wanted: set[str] = {until} if isinstance(until, str) else set(until)
         table = self._inbox.provider_of(order_id).table
         for state in wanted - table.states.keys():
             raise UnknownName(f"state of {table.name}", state, tuple(table.states))
@@ -334,7 +334,13 @@ class Orderflow:
     # ── old orders ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def prune(
-        self, *, older_than: float, provider: str = "", batch: int = 500, export: Path | Export | None = None, dry_run: bool = False
+        self,
+        *,
+        older_than: float,
+        provider: AnyProvider | Literal[""] = "",
+        batch: int = 500,
+        export: Path | Export | None = None,
+        dry_run: bool = False,
     ) -> AsyncGenerator[list[str], None]:
         """Delete settled orders to which nothing has happened for ``older_than`` seconds and for which nothing is owed, with all that
         is kept of them. Yields the ids of each batch, one short transaction each, so that the host can pace it; workers may run.
@@ -345,7 +351,7 @@ class Orderflow:
         Raises:
             InvalidInput: a number is out of range; UnknownName: no such provider.
         """
-        return self._retention.prune(older_than, provider, batch, export, dry_run)
+        return self._retention.prune(older_than, name_of(provider), batch, export, dry_run)
 
     async def redact(self, order_id: str, *, by: str, reason: str) -> Decision:
         """Remove the personal data of a settled order: its data but for the provider's id, every note, detail and error kept beside
@@ -359,7 +365,8 @@ class Orderflow:
 
     # ── being told, hearing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def on_entered(self, provider: str, state: State, handler: Handler) -> None:
+    @signatures.on_entered
+    def on_entered(self, provider: Provider | str, state: str, handler: Handler) -> None:
         """Tell ``run`` of every order that enters the state from now on: at least once, with a stable key.
         Register it in every process that works. It should return within 0.8 of the provider's lease (48 s unless configured):
         one that raises or takes longer is told again, with the same key.
@@ -370,19 +377,20 @@ class Orderflow:
         table = self._provider(provider).table
         if state not in table.states:
             raise UnknownName(f"state of {table.name}", state, tuple(table.states))
-        self._listeners.add(provider, state, handler)
+        self._listeners.add(name_of(provider), state, handler)
 
     async def listeners(self) -> list[Listener]:
         """Of which states any process ever wanted to be told, and how many pending_notifications are owed."""
         return await list_listeners(self._store)
 
-    async def remove_listener(self, provider: str, state: str, *, by: str, reason: str) -> int:
+    @signatures.remove_listener
+    async def remove_listener(self, provider: Provider | str, state: str, *, by: str, reason: str) -> int:
         """Forget a listener that is gone from the code, and end what it is owed: how many. A process that has it brings it back.
 
         Raises:
             UnknownName: nobody listens, nor did; InvalidInput: ``by`` or ``reason`` is empty.
         """
-        removed = await remove_listener(self._store, provider, state, by=by, reason=reason)
+        removed = await remove_listener(self._store, name_of(provider), state, by=by, reason=reason)
         await self._inbox.refresh_listeners()
         return removed
 
@@ -394,7 +402,8 @@ class Orderflow:
         """One request to the receiver, for frameworks that are no ASGI; ``path`` is relative to the mount point."""
         return await self._receiver.handle(method, path, query)
 
-    def _provider(self, name: str) -> Provider:
+    def _provider(self, provider: Provider | str) -> Provider:
+        name = name_of(provider)
         if name not in self._providers:
             raise UnknownName("provider", name, tuple(self._providers))
         return self._providers[name]

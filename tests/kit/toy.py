@@ -28,7 +28,7 @@ from orderflow.lifecycle.table import Table
 from orderflow.model import PROVIDER_ID, Cause, Decision, Event, Order, Origin, Snapshot, StateEntered
 from orderflow.provider.endpoints import Claim, Endpoint
 from orderflow.provider.outcomes import InDoubt, NoResult, Outcome, ReadFailed, StatusRead, Succeeded
-from orderflow.provider.protocol import Draft, PublicUrls
+from orderflow.provider.protocol import BaseProvider, Draft, PublicUrls
 from orderflow.provider.timing import Timing
 from orderflow.simulators import SimClock
 from orderflow.store.ports import Store
@@ -131,7 +131,7 @@ def _query(pairs: Sequence[tuple[str, str]]) -> Claim:
 
 
 @define(eq=False)
-class Toy:
+class Toy(BaseProvider):
     """The provider ``toy``. What it answers is queued with ``will`` and ``shows``; ``calls`` and ``reads`` say what it was asked."""
 
     name: str = "toy"

@@ -1,6 +1,5 @@
 """Never run: mistakes that both type checkers must refuse, one a line. An ignore that is not needed is an error, so each line must fail."""
 
-# ruff: noqa: E501
 # fmt: off
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def send_mail(entered: StateEntered) -> None:
     """A listener that does not await."""
 
 
-# ── the shipped providers, given as objects or by name ───────────────────────────────────────────────────────────────────
+# ── the shipped providers, given as objects or by name ─────────────────────────────────────────────────────────────────
 
 
 async def use_connect(payload: dict[str, Any]) -> None:
@@ -114,7 +114,7 @@ def use_without_await() -> None:
             assert_type(ids, list[str])
 
 
-# ── names that a type checker cannot know ────────────────────────────────────────────────────────────────────────────────
+# ── names that a type checker cannot know ──────────────────────────────────────────────────────────────────────────────
 
 
 class ParcelLifecycle(Lifecycle, name="parcel"):

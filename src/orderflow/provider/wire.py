@@ -115,7 +115,7 @@ def to_json(record: object) -> dict[str, Any]:
     return value
 
 
-# ── from records to JSON ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── from records to JSON ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _unstructure(value: object) -> Any:
@@ -135,7 +135,7 @@ def _unstructure(value: object) -> Any:
     return value
 
 
-# ── from JSON to records ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── from JSON to records ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _structure(cls: type[T], value: object) -> T | _Misfit:
@@ -264,7 +264,7 @@ def _make_converter() -> Converter:
 _CONVERTER = _make_converter()
 
 
-# ── what was wrong ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what was wrong ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _list_problems(error: BaseException, path: str) -> Iterator[tuple[str, str]]:

@@ -37,7 +37,7 @@ class OtherProvider(Protocol):
         """Its name."""
 
 
-# ── signatures ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── signatures ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Create(Protocol[R_co]):
@@ -139,7 +139,7 @@ class RemoveListener(Protocol[R_co]):
     def __call__(self, provider: OtherProvider | Name, state: str, *, by: str, reason: str) -> R_co: ...
 
 
-# ── decorators that give a method its signature ──────────────────────────────────────────────────────────────────────────
+# ── decorators that give a method its signature ────────────────────────────────────────────────────────────────────────
 
 
 def create(method: Callable[..., R]) -> Create[R]:

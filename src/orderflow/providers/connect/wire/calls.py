@@ -23,7 +23,7 @@ from orderflow.providers.connect.wire.values import (
     url_problems,
 )
 
-# ── Complete order, client mode (A3) ─────────────────────────────────────────────────────────────────────────────────────
+# ── Complete order, client mode (A3) ───────────────────────────────────────────────────────────────────────────────────
 
 
 @frozen
@@ -55,7 +55,7 @@ class FulfillmentResponse:
     extra: Mapping[str, object] = field(factory=dict, repr=False)
 
 
-# ── List order status, Search order details (A4, R1) ─────────────────────────────────────────────────────────────────────
+# ── List order status, Search order details (A4, R1) ───────────────────────────────────────────────────────────────────
 
 
 @frozen
@@ -125,7 +125,7 @@ class SearchRequest:
         yield from external_order_id_problems(self.external_order_id)
 
 
-# ── Assign user, client mode (A9, R3) ────────────────────────────────────────────────────────────────────────────────────
+# ── Assign user, client mode (A9, R3) ──────────────────────────────────────────────────────────────────────────────────
 
 
 @frozen(repr=False)
@@ -166,7 +166,7 @@ class AssignResponse:
     extra: Mapping[str, object] = field(factory=dict, repr=False)
 
 
-# ── errors (C1) ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── errors (C1) ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @frozen

@@ -42,6 +42,7 @@ check: install   ## lint, format, types, import contracts, lifecycles, diagrams 
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
 	$(BIN)/mypy tests/typing
+	$(BIN)/basedpyright
 	$(BIN)/lint-imports --config pyproject.toml
 	$(BIN)/orderflow check
 	$(BIN)/orderflow diagram --check

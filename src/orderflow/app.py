@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Seque
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import structlog
 
@@ -27,8 +27,9 @@ from orderflow.inputs import check_json, require_text
 from orderflow.lifecycle.decide import legal
 from orderflow.model import PROVIDER_ID, Decision, Event, JournalRow, Listener, Order, Origin, Pending, RefusalRow, Snapshot
 from orderflow.provider.discovery import resolve_providers
-from orderflow.provider.protocol import Provider
+from orderflow.provider.protocol import Provider, name_of
 from orderflow.provider.timing import check_timing
+from orderflow.providers import signatures
 from orderflow.receiver.asgi import asgi_app
 from orderflow.receiver.receiver import Receiver, Reply
 from orderflow.receiver.signed_urls import SignedUrls
@@ -40,13 +41,7 @@ from orderflow.telemetry.ports import Telemetry
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from orderflow.providers.ccv import names as ccv
-    from orderflow.providers.connect import names as connect
-
-    # known names complete in an editor; a third provider's are plain text
-    Command = ccv.Command | connect.Command | str
-    OperatorEvent = ccv.OperatorEvent | connect.OperatorEvent | str
-    State = ccv.State | connect.State | str
+    from orderflow.providers.signatures import AnyProvider, AnyState
 
 _log = structlog.get_logger()
 _LONGEST_KEY = 200
@@ -75,7 +70,7 @@ class Orderflow:
     def __init__(
         self,
         db: str | Store,
-        providers: Sequence[Provider | str],
+        providers: Sequence[AnyProvider],
         *,
         public_url: str | None = None,
         signing_keys: Mapping[str, str | bytes] | None = None,
@@ -117,8 +112,8 @@ class Orderflow:
             raise ConfigurationError("Orderflow instances are single-use: make another one")
         self._entered = True
         for provider in self._providers.values():
-            check_timing(provider.name, provider.table, provider.timing, getattr(provider, "timeout", None))
-            for warning in getattr(provider, "warnings", ()):
+            check_timing(provider.name, provider.table, provider.timing, provider.timeout)
+            for warning in provider.warnings:
                 _log.warning("provider.warning", provider=provider.name, warning=warning)
         try:
             await self._store.open()
@@ -161,7 +156,8 @@ class Orderflow:
 
     # ── creating and sending ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def create(self, provider: str, /, *, key: str, **request: object) -> Order:
+    @signatures.create
+    async def create(self, provider: Provider | str, /, *, key: str, **request: object) -> Order:
         """Create an order, in its initial state. Idempotent by ``key`` (1 to 200 characters), which is unique per provider.
 
         Raises:
@@ -177,7 +173,7 @@ class Orderflow:
         draft = configured.draft(request)
         snapshot = Snapshot(configured.table.initial, draft.facts, draft.data, 0)
         now = self._engine.clock.now()
-        order = Order(f"{provider}-{self._unique_part()}", provider, key, snapshot, now, now)
+        order = Order(f"{configured.name}-{self._unique_part()}", configured.name, key, snapshot, now, now)
         return await self._store.create(order, _fingerprint(request))
 
     def _unique_part(self) -> str:
@@ -186,7 +182,8 @@ class Orderflow:
             raise ConfigurationError("new_id: an id must not contain a hyphen")
         return unique
 
-    async def send(self, order_id: str, command: Command, /, *, key: str | None = None, **arguments: object) -> Decision:
+    @signatures.send
+    async def send(self, order_id: str, command: str, /, *, key: str | None = None, **arguments: object) -> Decision:
         """Send a command to an order. Returns the decision, which may be ``Refused``. Idempotent by ``key`` if one is given.
 
         Raises:
@@ -195,7 +192,8 @@ class Orderflow:
         """
         return await self._accept(order_id, command, Origin.COMMAND, arguments, key=key)
 
-    async def resolve(self, order_id: str, event: OperatorEvent, /, *, by: str, reason: str, **arguments: object) -> Decision:
+    @signatures.resolve
+    async def resolve(self, order_id: str, event: str, /, *, by: str, reason: str, **arguments: object) -> Decision:
         """Send an operator's declared event (``registration_resolved``, ``submission_given_up``, ...), recorded with who and why.
 
         Raises:
@@ -204,7 +202,7 @@ class Orderflow:
         note = f"by {require_text('by', by)}: {require_text('reason', reason)}"
         return await self._accept(order_id, event, Origin.OPERATOR, arguments, note=note)
 
-    async def override(self, order_id: str, target: State, *, by: str, reason: str, version: int) -> Decision:
+    async def override(self, order_id: str, target: AnyState, *, by: str, reason: str, version: int) -> Decision:
         """Move an order to any state outside the table, if it is still at the version that was looked at; recorded with who and why.
 
         Deadlines and polls of the state begin, and its listeners are notified.
@@ -235,7 +233,7 @@ class Orderflow:
             _check_key(key)
         for argument, value in arguments.items():
             check_json(argument, value)
-        if name in getattr(provider, "needs_public_url", ()) and self._urls.url(provider.name, name) is None:
+        if name in provider.needs_public_url and self._urls.url(provider.name, name) is None:
             raise InvalidInput("public_url", f"is required for {name} (the browser is redirected back to it)")
         data = dict(provider.command(name, arguments))
         provider_id = data.pop(PROVIDER_ID, None)
@@ -254,9 +252,10 @@ class Orderflow:
         """
         return await self._store.load(order_id)
 
-    async def orders(self, *, provider: str = "", state: str = "", limit: int = 100) -> list[Order]:
+    @signatures.orders
+    async def orders(self, *, provider: Provider | str = "", state: str = "", limit: int = 100) -> list[Order]:
         """Orders, the latest created first."""
-        return await self._store.orders(provider=provider, state=state, limit=limit)
+        return await self._store.orders(provider=name_of(provider), state=state, limit=limit)
 
     async def stuck(self, *, limit: int = 100) -> list[Order]:
         """Orders that have been in their state for longer than its time budget, the longest first."""
@@ -296,7 +295,8 @@ class Orderflow:
         await self._store.load(order_id)
         return await self._store.pending(order_id)
 
-    def states(self, provider: str) -> tuple[str, ...]:
+    @signatures.states
+    def states(self, provider: Provider | str) -> tuple[str, ...]:
         """The states of a provider's lifecycle.
 
         Raises:
@@ -334,14 +334,14 @@ class Orderflow:
         """
         await self._engine.poll_requests.request(order_id)
 
-    async def wait(self, order_id: str, until: State | Collection[str], timeout: float = 30.0) -> Order:
+    async def wait(self, order_id: str, until: AnyState | Collection[AnyState], timeout: float = 30.0) -> Order:
         """Return when the order is in one of the states.
 
         Raises:
             UnknownName: no such order or state.
             WaitTimeout: it was in none of them for ``timeout`` seconds; OutOfReach, at once: no event leads there any more.
         """
-        states = {until} if isinstance(until, str) else set(until)
+        states: set[str] = {until} if isinstance(until, str) else set(until)
         table = provider_of(self._providers, order_id).table
         for state in states - table.states.keys():
             raise UnknownName(f"state of {table.name}", state, tuple(table.states))
@@ -350,7 +350,13 @@ class Orderflow:
     # ── old orders ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def prune(
-        self, *, older_than: float, provider: str = "", batch: int = 500, export: Path | Export | None = None, dry_run: bool = False
+        self,
+        *,
+        older_than: float,
+        provider: AnyProvider | Literal[""] = "",
+        batch: int = 500,
+        export: Path | Export | None = None,
+        dry_run: bool = False,
     ) -> AsyncGenerator[list[str], None]:
         """Delete settled orders to which nothing has happened for ``older_than`` seconds and nothing is owed, with all their rows.
 
@@ -361,7 +367,7 @@ class Orderflow:
         Raises:
             InvalidInput: a number is out of range; UnknownName: no such provider.
         """
-        return self._engine.retention.prune(older_than, provider, batch, export, dry_run)
+        return self._engine.retention.prune(older_than, name_of(provider), batch, export, dry_run)
 
     async def redact(self, order_id: str, *, by: str, reason: str) -> Decision:
         """Remove the personal data of a settled order: its data except the provider's id, and every note, detail and error.
@@ -376,7 +382,8 @@ class Orderflow:
 
     # ── listeners and the receiver ───────────────────────────────────────────────────────────────────────────────────────
 
-    def on_entered(self, provider: str, state: State, handler: Handler | None = None) -> Any:
+    @signatures.on_entered
+    def on_entered(self, provider: Provider | str, state: str, handler: Handler | None = None) -> Any:
         """Run ``handler`` for every order that enters the state from now on: at least once, with a stable key.
 
         Without ``handler`` it is a decorator. Register it in every process with a worker. It should return within 0.8 of the provider's
@@ -389,8 +396,8 @@ class Orderflow:
         if state not in table.states:
             raise UnknownName(f"state of {table.name}", state, tuple(table.states))
         if handler is None:
-            return partial(self._add_listener, provider, state)
-        return self._add_listener(provider, state, handler)
+            return partial(self._add_listener, name_of(provider), state)
+        return self._add_listener(name_of(provider), state, handler)
 
     def _add_listener(self, provider: str, state: str, handler: Handler) -> Handler:
         self._engine.listeners.add(provider, state, handler)
@@ -400,7 +407,8 @@ class Orderflow:
         """Every listener that any process has or had, with the number of its pending notifications."""
         return await self._engine.directory.list()
 
-    async def remove_listener(self, provider: str, state: str, *, by: str, reason: str) -> int:
+    @signatures.remove_listener
+    async def remove_listener(self, provider: Provider | str, state: str, *, by: str, reason: str) -> int:
         """Remove a listener that the code no longer has, and end its pending notifications. Returns how many ended.
 
         A process that still has the listener adds it again when it starts.
@@ -408,7 +416,7 @@ class Orderflow:
         Raises:
             UnknownName: there is no such listener; InvalidInput: ``by`` or ``reason`` is empty.
         """
-        return await self._engine.directory.remove(provider, state, actor=by, reason=reason)
+        return await self._engine.directory.remove(name_of(provider), state, actor=by, reason=reason)
 
     def receiver(self) -> ASGIApp:
         """The ASGI app to mount at ``public_url``."""
@@ -418,7 +426,8 @@ class Orderflow:
         """Handle one request to the receiver, for frameworks that are not ASGI; ``path`` is relative to the mount point."""
         return await self._receiver.handle(method, path, query)
 
-    def _provider(self, name: str) -> Provider:
+    def _provider(self, provider: Provider | str) -> Provider:
+        name = name_of(provider)
         if name not in self._providers:
             raise UnknownName("provider", name, tuple(self._providers))
         return self._providers[name]

@@ -3,29 +3,51 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
-from collections.abc import Collection, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack
 
 from orderflow.app import Orderflow
+from orderflow.clock import Clock
+from orderflow.dispatch.ports import Dispatcher
 from orderflow.engine.listeners import Handler
+from orderflow.engine.retention import Export
 from orderflow.engine.worker import Health
 from orderflow.model import Decision, JournalRow, Listener, Order, Pending, RefusalRow
-from orderflow.provider.protocol import Provider
+from orderflow.provider.protocol import Name, Provider, name_of
+from orderflow.providers import signatures
 from orderflow.receiver.receiver import Reply
 from orderflow.store.ports import Store
+from orderflow.telemetry.ports import Telemetry
 
 if TYPE_CHECKING:
-    from orderflow.app import Command, OperatorEvent, State
+    from orderflow.providers.signatures import AnyProvider, AnyState
 
 T = TypeVar("T")
+
+
+class Options(TypedDict, total=False):
+    """The keyword arguments of ``Orderflow``, which explains them."""
+
+    public_url: str | None
+    signing_keys: Mapping[str, str | bytes] | None
+    worker: bool
+    grace: float
+    dispatch: str | Dispatcher
+    fetch_interval: float
+    telemetry: Telemetry | None
+    clock: Clock | None
+    rng: random.Random | None
+    new_id: Callable[[], str] | None
 
 
 class SyncOrderflow:
     """``Orderflow`` without ``await``. Thread-safe; ``worker=True`` works in the background thread. Arguments and errors as there."""
 
-    def __init__(self, db: str | Store, providers: Sequence[Provider | str], **options: Any) -> None:
+    def __init__(self, db: str | Store, providers: Sequence[AnyProvider], **options: Unpack[Options]) -> None:
         self._flow = Orderflow(db, providers, **options)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="orderflow", daemon=True)
@@ -65,19 +87,22 @@ class SyncOrderflow:
         """See ``Orderflow.health``."""
         return self._flow.health
 
-    def create(self, provider: str, /, *, key: str, **request: object) -> Order:
+    @signatures.create
+    def create(self, provider: Provider | str, /, *, key: str, **request: object) -> Order:
         """See ``Orderflow.create``."""
-        return self._run(self._flow.create(provider, key=key, **request))
+        return self._run(self._flow.create(_name(provider), key=key, **request))
 
-    def send(self, order_id: str, command: Command, /, *, key: str | None = None, **arguments: object) -> Decision:
+    @signatures.send
+    def send(self, order_id: str, command: str, /, *, key: str | None = None, **arguments: object) -> Decision:
         """See ``Orderflow.send``."""
-        return self._run(self._flow.send(order_id, command, key=key, **arguments))
+        return self._run(self._flow.send(order_id, Name(command), key=key, **arguments))
 
-    def resolve(self, order_id: str, event: OperatorEvent, /, *, by: str, reason: str, **arguments: object) -> Decision:
+    @signatures.resolve
+    def resolve(self, order_id: str, event: str, /, *, by: str, reason: str, **arguments: object) -> Decision:
         """See ``Orderflow.resolve``."""
-        return self._run(self._flow.resolve(order_id, event, by=by, reason=reason, **arguments))
+        return self._run(self._flow.resolve(order_id, Name(event), by=by, reason=reason, **arguments))
 
-    def override(self, order_id: str, target: State, *, by: str, reason: str, version: int) -> Decision:
+    def override(self, order_id: str, target: AnyState, *, by: str, reason: str, version: int) -> Decision:
         """See ``Orderflow.override``."""
         return self._run(self._flow.override(order_id, target, by=by, reason=reason, version=version))
 
@@ -85,9 +110,10 @@ class SyncOrderflow:
         """See ``Orderflow.order``."""
         return self._run(self._flow.order(order_id))
 
-    def orders(self, *, provider: str = "", state: str = "", limit: int = 100) -> list[Order]:
+    @signatures.orders
+    def orders(self, *, provider: Provider | str = "", state: str = "", limit: int = 100) -> list[Order]:
         """See ``Orderflow.orders``."""
-        return self._run(self._flow.orders(provider=provider, state=state, limit=limit))
+        return self._run(self._flow.orders(provider=_name(provider), state=state, limit=limit))
 
     def stuck(self, *, limit: int = 100) -> list[Order]:
         """See ``Orderflow.stuck``."""
@@ -105,16 +131,24 @@ class SyncOrderflow:
         """See ``Orderflow.pending``."""
         return self._run(self._flow.pending(order_id))
 
-    def prune(self, **asked: Any) -> Iterator[list[str]]:
+    def prune(
+        self,
+        *,
+        older_than: float,
+        provider: AnyProvider | Literal[""] = "",
+        batch: int = 500,
+        export: Path | Export | None = None,
+        dry_run: bool = False,
+    ) -> Iterator[list[str]]:
         """See ``Orderflow.prune``."""
-        batches = self._flow.prune(**asked)
+        batches = self._flow.prune(older_than=older_than, provider=provider, batch=batch, export=export, dry_run=dry_run)
 
         async def following() -> list[str] | None:
             return await anext(batches, None)
 
         try:
-            while (batch := self._run(following())) is not None:
-                yield batch
+            while (orders := self._run(following())) is not None:
+                yield orders
         finally:
             self._run(batches.aclose())
 
@@ -126,9 +160,10 @@ class SyncOrderflow:
         """See ``Orderflow.legal``."""
         return self._run(self._flow.legal(order_id))
 
-    def states(self, provider: str) -> tuple[str, ...]:
+    @signatures.states
+    def states(self, provider: Provider | str) -> tuple[str, ...]:
         """See ``Orderflow.states``."""
-        return self._flow.states(provider)
+        return self._flow.states(_name(provider))
 
     def customer_url(self, order_id: str) -> str:
         """See ``Orderflow.customer_url``."""
@@ -138,7 +173,7 @@ class SyncOrderflow:
         """See ``Orderflow.refresh``."""
         self._run(self._flow.refresh(order_id))
 
-    def wait(self, order_id: str, until: State | Collection[str], timeout: float = 30.0) -> Order:
+    def wait(self, order_id: str, until: AnyState | Collection[AnyState], timeout: float = 30.0) -> Order:
         """See ``Orderflow.wait``."""
         return self._run(self._flow.wait(order_id, until, timeout))
 
@@ -146,17 +181,25 @@ class SyncOrderflow:
         """See ``Orderflow.listeners``."""
         return self._run(self._flow.listeners())
 
-    def remove_listener(self, provider: str, state: str, *, by: str, reason: str) -> int:
+    @signatures.remove_listener
+    def remove_listener(self, provider: Provider | str, state: str, *, by: str, reason: str) -> int:
         """See ``Orderflow.remove_listener``."""
-        return self._run(self._flow.remove_listener(provider, state, by=by, reason=reason))
+        return self._run(self._flow.remove_listener(_name(provider), state, by=by, reason=reason))
 
-    def on_entered(self, provider: str, state: State, handler: Handler) -> None:
-        """See ``Orderflow.on_entered``; a plain function runs in a thread of its own."""
-        self._flow.on_entered(provider, state, handler)
+    @signatures.on_entered
+    def on_entered(self, provider: Provider | str, state: str, handler: Handler | None = None) -> Any:
+        """See ``Orderflow.on_entered``; a plain function runs in a thread."""
+        if handler is None:
+            return self._flow.on_entered(_name(provider), state)
+        return self._flow.on_entered(_name(provider), state, handler)
 
     def handle_request(self, method: str, path: str, query: bytes = b"") -> Reply:
         """See ``Orderflow.handle_request``: for the view that receives redirects, callbacks and notifications."""
         return self._run(self._flow.handle_request(method, path, query))
+
+
+def _name(provider: Provider | str) -> Name:
+    return Name(name_of(provider))
 
 
 async def _cancel_rest() -> None:
@@ -167,6 +210,6 @@ async def _cancel_rest() -> None:
     await asyncio.gather(*rest, return_exceptions=True)
 
 
-def sync(db: str | Store, providers: Sequence[Provider | str], **options: Any) -> SyncOrderflow:
+def sync(db: str | Store, providers: Sequence[AnyProvider], **options: Unpack[Options]) -> SyncOrderflow:
     """``with orderflow.sync(db, providers, worker=True) as flow: ...``"""
     return SyncOrderflow(db, providers, **options)

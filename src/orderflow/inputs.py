@@ -1,109 +1,123 @@
-"""Checking what a caller gave: shared by the providers' manifests. Knows no provider."""
+"""Checks of what callers give: requests, arguments, texts, JSON values. Knows no provider.
+
+A check raises ``InvalidInput`` with the field and the reason. No message quotes a value.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
 
 from orderflow.errors import InvalidInput
 
+_MAX_DEPTH = 50
+_MAX_PATH_SHOWN = 100
 
-def only(given: Mapping[str, object], known: Iterable[str]) -> None:
-    """Refuse arguments that nobody would read.
+
+def reject_unknown(given: Mapping[str, object], known: Iterable[str]) -> None:
+    """Refuse a name that is not among the known ones: it would have no effect.
 
     Raises:
         InvalidInput: names the first unknown argument.
     """
-    allowed = tuple(known)
+    known = tuple(known)
     for name in given:
-        if name not in allowed:
-            hint = f"known: {', '.join(allowed)}" if allowed else "none is taken"
+        if name not in known:
+            hint = f"known: {', '.join(known)}" if known else "none is taken"
             raise InvalidInput(name, f"unknown argument ({hint})")
 
 
-def required_text(given: Mapping[str, object], name: str) -> str:
-    """A non-empty text.
+def get_text(given: Mapping[str, object], name: str) -> str:
+    """A text that must be there, as it was given.
 
     Raises:
-        InvalidInput: missing, empty or no text.
+        InvalidInput: missing, blank or not text.
     """
-    value = given.get(name)
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidInput(name, "required, as non-empty text")
-    return value
+    return _check_text(name, given.get(name))
 
 
-def optional_flag(given: Mapping[str, object], name: str, default: bool = False) -> bool:
-    """A bool.
+def get_flag(given: Mapping[str, object], name: str, default: bool = False) -> bool:
+    """A bool, or the default where it is missing.
 
     Raises:
-        InvalidInput: neither true nor false.
+        InvalidInput: something else was given.
     """
     value = given.get(name, default)
     if not isinstance(value, bool):
-        raise InvalidInput(name, "must be true or false")
+        raise InvalidInput(name, f"must be true or false, got {_type_name(value)}")
     return value
 
 
-def json_object(given: Mapping[str, object], name: str) -> Mapping[str, object]:
-    """A JSON object.
+def get_object(given: Mapping[str, object], name: str) -> Mapping[str, object]:
+    """A JSON object that must be there.
 
     Raises:
         InvalidInput: missing, or something else.
     """
     value = given.get(name)
-    if not isinstance(value, Mapping):
+    if value is None:
         raise InvalidInput(name, "required, as a JSON object")
+    if not isinstance(value, Mapping):
+        raise InvalidInput(name, f"must be a JSON object, got {_type_name(value)}")
     return value
 
 
-_DEEPEST = 50
+def require_text(field: str, value: object) -> str:
+    """A text that can be stored, without white space at its ends.
 
-
-_NAME_SHOWN = 100
-
-
-def check_json(name: str, value: object, depth: int = 0) -> None:
-    """Check that a caller's value can be stored and sent: JSON (or Decimal), finite, text that UTF-8 can carry.
-
-    Raises InvalidInput naming the part at fault by its path.
+    Raises:
+        InvalidInput: missing, blank, not text, or holding characters that cannot be stored.
     """
-    if depth > _DEEPEST:
-        raise InvalidInput(name[:_NAME_SHOWN], f"nested more than {_DEEPEST} deep")
+    text = _check_text(field, value)
+    check_json(field, text)
+    return text.strip()
+
+
+def check_json(name: str, value: object) -> None:
+    """Check that a value can be stored and sent: JSON or Decimal, finite, text that UTF-8 can carry.
+
+    Raises:
+        InvalidInput: names the part at fault by its path.
+    """
+    _check_json(name, value, 0)
+
+
+def _check_json(path: str, value: object, depth: int) -> None:
+    if depth > _MAX_DEPTH:
+        raise InvalidInput(path[:_MAX_PATH_SHOWN], f"nested more than {_MAX_DEPTH} deep")
     if not isinstance(value, str) and isinstance(value, Mapping):
         for key, part in value.items():
-            if not isinstance(key, str) or not _carried(key):
-                raise InvalidInput(name, "has a name that is no text")
-            check_json(f"{name}.{key}", part, depth + 1)
+            if not isinstance(key, str) or not _is_storable(key):
+                raise InvalidInput(path, "has a name that is no text")
+            _check_json(f"{path}.{key}", part, depth + 1)
     elif isinstance(value, list | tuple):
-        for n, part in enumerate(value):
-            check_json(f"{name}[{n}]", part, depth + 1)
+        for index, part in enumerate(value):
+            _check_json(f"{path}[{index}]", part, depth + 1)
     elif problem := _leaf_problem(value):
-        raise InvalidInput(name, problem)
+        raise InvalidInput(path, problem)
 
 
 def _leaf_problem(value: object) -> str:
     if isinstance(value, str):
-        return "" if _carried(value) else "holds characters that no text can carry"
+        return "" if _is_storable(value) else "holds characters that no text can carry"
     if isinstance(value, float | Decimal):
         return "" if math.isfinite(value) else "must be a finite number"
     return "" if value is None or isinstance(value, int) else "is no JSON value"
 
 
-def _carried(text: str) -> bool:
-    """Whether text is without NUL (PostgreSQL stores none) and lone surrogates (UTF-8 has none)."""
+def _is_storable(text: str) -> bool:
+    """Whether a text is free of NUL (PostgreSQL stores none) and of lone surrogates (UTF-8 has none)."""
     return "\0" not in text and (text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text))
 
 
-def require_text(field: str, value: Any) -> str:
-    """A text that must not be missing.
+def _check_text(name: str, value: object) -> str:
+    if value is not None and not isinstance(value, str):
+        raise InvalidInput(name, f"must be text, got {_type_name(value)}")
+    if value is None or not value.strip():
+        raise InvalidInput(name, "required, as non-empty text")
+    return value
 
-    Raises:
-        InvalidInput: it is.
-    """
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidInput(field, "required, as non-empty text")
-    check_json(field, value)
-    return value.strip()
+
+def _type_name(value: object) -> str:
+    return type(value).__name__

@@ -37,7 +37,7 @@ from orderflow.lifecycle.table import Table
 from orderflow.model import Applied, Cause, JournalRow, Order, Origin, Snapshot, Step, StepKind
 from orderflow.provider.endpoints import Endpoint
 from orderflow.provider.outcomes import NoResult, Outcome, ReadFailed, StatusRead
-from orderflow.provider.protocol import Draft, PublicUrls
+from orderflow.provider.protocol import BaseProvider, Draft, PublicUrls
 from orderflow.provider.timing import Timing
 from orderflow.store import rows
 from orderflow.store.postgres.commit import look, together, write_of
@@ -64,7 +64,7 @@ class Bell(Lifecycle, name="bell"):
     release = edge(Origin.COMMAND, ringing.to(silent), *US, effects=[ring])
 
 
-class BellProvider:
+class BellProvider(BaseProvider):
     """A provider of bells; nothing is carried out."""
 
     name = "bell"

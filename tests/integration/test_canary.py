@@ -34,7 +34,7 @@ from orderflow.cli.demo.world import Scenario
 from orderflow.cli.main import main
 from orderflow.errors import OperationalError
 from orderflow.model import Event, JournalRow, Observation, Origin, StateEntered
-from orderflow.provider.http import Answer
+from orderflow.provider.http import HttpResponse
 from orderflow.provider.outcomes import StatusRead, Succeeded
 from orderflow.provider.protocol import Draft
 from orderflow.providers.ccv import Ccv
@@ -167,7 +167,7 @@ async def test_no_canary_is_in_the_repr_of_what_holds_secrets(tmp_path: Path) ->
     flow = Orderflow(
         f"sqlite:///{tmp_path / 'o.db'}", [ccv, connect], public_url="https://s.example", signing_keys={"k": crash_shop.LINK_KEY}
     )
-    answer = Answer(200, {"Authorization": crash_shop.CCV_KEY}, EMAIL.encode())
+    answer = HttpResponse(200, {"Authorization": crash_shop.CCV_KEY}, EMAIL.encode())
     async with flow:
         seen = [repr(one) for one in (ccv, connect, flow, flow.receiver(), answer, *vars(flow).values(), *vars(ccv).values())]
     assert met("\n".join(seen)) == []

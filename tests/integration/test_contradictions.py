@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.kit.provider_answers import silent
+from tests.kit.provider_answers import assert_no_canary
 from tests.kit.world import EMAIL, PHONE, World, connect_request, eventually, running
 
 from orderflow.model import Order, Reason
@@ -89,4 +89,4 @@ async def test_what_a_provider_quotes_is_kept_nowhere_it_could_be_shown(world: W
     now = await world.flow.wait(order.id, "refused", 5)
     journal = await world.flow.journal(order.id)
     assert "400 from the provider (OrderException)" in journal[-1].note
-    silent(now, journal, await world.flow.refusals(order.id), world.flow)
+    assert_no_canary(now, journal, await world.flow.refusals(order.id), world.flow)

@@ -19,7 +19,7 @@ from tests.kit.world import CONNECT_FAST, connect_at, connect_request, connect_s
 from orderflow.app import Orderflow
 from orderflow.errors import ConfigurationError
 from orderflow.model import Order
-from orderflow.provider.http import new_client
+from orderflow.provider.http import make_client
 from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.simulators import Fault, serve
 
@@ -35,7 +35,7 @@ UNREAD = evolve(TIMING, poll_first=600.0, poll_cap=600.0)
 class Watched:
     """An HTTP client that keeps when each call to the apiServer began."""
 
-    inner: httpx.AsyncClient = field(factory=lambda: new_client(5.0))
+    inner: httpx.AsyncClient = field(factory=lambda: make_client(5.0))
     began: list[float] = field(factory=list)
 
     def stream(self, method: str, url: str, **more: Any) -> AbstractAsyncContextManager[Any]:

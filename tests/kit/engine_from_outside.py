@@ -23,7 +23,7 @@ from orderflow.lifecycle.decide import legal, pollable
 from orderflow.lifecycle.table import Table
 from orderflow.model import Applied, Decision, EffectKey, Order, Origin, Reason, Refused, Snapshot, StepKind
 from orderflow.provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Rejected, StatusRead, Succeeded
-from orderflow.provider.protocol import Provider, PublicUrls
+from orderflow.provider.protocol import BaseProvider, Provider, PublicUrls
 from orderflow.provider.timing import Timing
 from orderflow.store.ports import Store
 from orderflow.store.records import LeasedEffect, WorkerScope
@@ -158,7 +158,7 @@ def _step(event: str, target: str, kind: str, effects: Collection[str]) -> str:
 # ── the engine ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Scripted:
+class Scripted(BaseProvider):
     """A provider that checks requests as the real one does, and says what it is told to."""
 
     def __init__(self, real: Provider) -> None:

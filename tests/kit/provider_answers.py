@@ -1,4 +1,4 @@
-"""Every way an HTTP answer can go, and what it proves (DESIGN rule 7): one table for every effect and read of every provider."""
+"""Every way in which an HTTP call can end, and what it proves (DESIGN rule 9): one table for each effect and poll of each provider."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.kit.world import CANARIES, EMAIL, NAME, PHONE
 from orderflow.provider.outcomes import InDoubt, NotExecuted, Rejected
 from orderflow.simulators import Fault
 
-LOUD = {"exceptionType": "SomeException", "errorMessage": f"{NAME} {EMAIL} {PHONE}", "error_description": " ".join(CANARIES)}
+QUOTING_BODY = {"exceptionType": "SomeException", "errorMessage": f"{NAME} {EMAIL} {PHONE}", "error_description": " ".join(CANARIES)}
 """A body that quotes what we sent, as providers do."""
 
 
 @frozen
-class Mishap:
-    """A fault, the outcome it must have, and whether the provider acted."""
+class FaultCase:
+    """A fault, the outcome that an effect must have with it, and how often the provider acted."""
 
     name: str
     fault: dict[str, Any]
@@ -25,22 +25,30 @@ class Mishap:
     executed: int
     retry_after: float | None = None
 
-    def on(self, match: str, times: int | None = None) -> Fault:
-        return Fault(match, **{"times": times, "body": json.dumps(LOUD).encode(), **self.fault})
+    def at(self, match: str, times: int | None = None) -> Fault:
+        """The fault at the requests that match."""
+        return Fault(match, **{"times": times, "body": json.dumps(QUOTING_BODY).encode(), **self.fault})
 
 
-def _status(status: int, outcome: type[NotExecuted | Rejected | InDoubt], **headers: str) -> Mishap:
+def _status(status: int, outcome: type[NotExecuted | Rejected | InDoubt], **headers: str) -> FaultCase:
     name = "-".join([str(status), *headers])
-    spelled = {header.replace("_", "-"): value for header, value in headers.items()}
-    wait = next((float(value) for value in headers.values() if value.isdigit()), None)
-    return Mishap(name, {"kind": "status", "status": status, "headers": spelled}, outcome, 0, wait if status == 429 else None)
+    real_headers = {header.replace("_", "-"): value for header, value in headers.items()}
+    seconds = next((float(value) for value in headers.values() if value.isdigit()), None)
+    fault = {"kind": "status", "status": status, "headers": real_headers}
+    return FaultCase(name, fault, outcome, 0, seconds if status == 429 else None)
 
 
-def _acted(name: str, **fault: Any) -> Mishap:
-    return Mishap(name, {"kind": name, **fault}, InDoubt, 1)
+def _after_acting(kind: str, **fault: Any) -> FaultCase:
+    """A fault of the answer alone: the provider acted."""
+    return FaultCase(kind, {"kind": kind, **fault}, InDoubt, 1)
 
 
-MISHAPS = (
+def _body(name: str, body: bytes) -> FaultCase:
+    """A 200 with an unusable body."""
+    return FaultCase(name, {"kind": "garbage", "body": body}, InDoubt, 1)
+
+
+FAULT_CASES = (
     _status(400, Rejected),
     _status(401, NotExecuted),
     _status(403, Rejected),
@@ -50,32 +58,32 @@ MISHAPS = (
     _status(429, NotExecuted),
     _status(429, NotExecuted, X_RateLimit_Reset="7"),
     _status(429, NotExecuted, Retry_After="9"),
-    Mishap("429-odd", {"kind": "status", "status": 429, "headers": {"Retry-After": "soon"}}, NotExecuted, 0),
+    FaultCase("429-odd", {"kind": "status", "status": 429, "headers": {"Retry-After": "soon"}}, NotExecuted, 0),
     _status(500, InDoubt),
     _status(502, InDoubt),
     _status(503, InDoubt),
     _status(302, InDoubt, Location="/elsewhere"),
     _status(204, InDoubt),
-    _acted("status_after", status=500),
-    _acted("garbage", body=f"<<{NAME}".encode()),
-    _acted("html", body=f"<p>{EMAIL}</p>".encode()),
-    _acted("xml", body=f"<message>{PHONE}</message>".encode()),
-    _acted("empty", body=b""),
-    _acted("cut_body"),
-    _acted("cut_after"),
-    Mishap("cut_before", {"kind": "cut_before"}, InDoubt, 0),
-    Mishap("no-object", {"kind": "garbage", "body": json.dumps([EMAIL]).encode()}, InDoubt, 1),
-    Mishap("no-id", {"kind": "garbage", "body": b"{}"}, InDoubt, 1),
-    Mishap("nulls", {"kind": "garbage", "body": b'{"orderId": null, "fulfillmentStatus": null, "orders": null}'}, InDoubt, 1),
-    Mishap("not-finite", {"kind": "garbage", "body": b'{"orderId": NaN}'}, InDoubt, 1),
-    Mishap("not-unicode", {"kind": "garbage", "body": b'{"orderId": "\xff\xfe"}'}, InDoubt, 1),
-    Mishap("too-deep", {"kind": "garbage", "body": b"[" * 200_000}, InDoubt, 1),
-    Mishap("not-gzip", {"kind": "status_after", "status": 200, "headers": {"Content-Encoding": "gzip"}}, InDoubt, 1),
+    _after_acting("status_after", status=500),
+    _after_acting("garbage", body=f"<<{NAME}".encode()),
+    _after_acting("html", body=f"<p>{EMAIL}</p>".encode()),
+    _after_acting("xml", body=f"<message>{PHONE}</message>".encode()),
+    _after_acting("empty", body=b""),
+    _after_acting("cut_body"),
+    _after_acting("cut_after"),
+    FaultCase("cut_before", {"kind": "cut_before"}, InDoubt, 0),
+    _body("no-object", json.dumps([EMAIL]).encode()),
+    _body("no-id", b"{}"),
+    _body("nulls", b'{"orderId": null, "fulfillmentStatus": null, "orders": null}'),
+    _body("not-finite", b'{"orderId": NaN}'),
+    _body("not-unicode", b'{"orderId": "\xff\xfe"}'),
+    _body("too-deep", b"[" * 200_000),
+    FaultCase("not-gzip", {"kind": "status_after", "status": 200, "headers": {"Content-Encoding": "gzip"}}, InDoubt, 1),
 )
 
 
-def silent(*shown: object) -> None:
-    """Nothing shown quotes a secret, personal data or a body."""
-    for one in shown:
-        for text in (str(one), repr(one)):
+def assert_no_canary(*objects: object) -> None:
+    """Neither ``str`` nor ``repr`` of any object shows a secret or personal data."""
+    for shown in objects:
+        for text in (str(shown), repr(shown)):
             assert not [canary for canary in CANARIES if canary in text], text

@@ -26,7 +26,7 @@ from orderflow.lifecycle.table import Table
 from orderflow.model import PROVIDER_ID, Cause, Decision, Event, Order, Origin, Snapshot, StateEntered
 from orderflow.provider.endpoints import Claim, Endpoint
 from orderflow.provider.outcomes import InDoubt, NoResult, Outcome, ReadFailed, StatusRead, Succeeded
-from orderflow.provider.protocol import Draft, PublicUrls
+from orderflow.provider.protocol import BaseProvider, Draft, PublicUrls
 from orderflow.provider.timing import Timing
 from orderflow.simulators import SimClock
 from orderflow.store.ports import Store
@@ -135,7 +135,7 @@ def _understand_visit(pairs: Sequence[tuple[str, str]]) -> Claim:
 
 
 @define(eq=False)
-class Toy:
+class Toy(BaseProvider):
     """The provider ``toy``.
 
     Tests queue its answers with ``answer`` and ``show``. ``calls`` and ``polls`` record what it was asked.

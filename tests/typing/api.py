@@ -1,4 +1,4 @@
-"""Never run: how a user writes and asks a lifecycle, type-checked by ``mypy tests/typing``."""
+"""Never run: how a user declares and uses a lifecycle. ``make check`` type-checks this folder with mypy and basedpyright."""
 
 from __future__ import annotations
 
@@ -84,9 +84,11 @@ def report() -> tuple[Problem, ...]:
 
 
 def mistakes(order: Snapshot) -> None:
-    """What a type checker must refuse: each line would be an unused ignore if it did not."""
-    decide(Parcel.table, order, "post")  # type: ignore[arg-type]
-    observe(Parcel.table, order, Event("seen_delivered", Origin.OBSERVATION))  # type: ignore[arg-type]
-    edge("command", Parcel.packed.to(Parcel.sent), cause=Cause.US, evidence=documented("1"), label="x")  # type: ignore[arg-type]
-    edge(Origin.COMMAND, Parcel.packed.to(Parcel.sent), label="x")  # type: ignore[call-arg]
-    order.state = "lost"  # type: ignore[misc]
+    """What both type checkers must refuse: an ignore that is not needed is an error."""
+    # fmt: off
+    decide(Parcel.table, order, "post")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    observe(Parcel.table, order, Event("seen_delivered", Origin.OBSERVATION))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    edge("command", Parcel.packed.to(Parcel.sent), Cause.US, documented("1"), "x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    edge(Origin.COMMAND, Parcel.packed.to(Parcel.sent), label="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    order.state = "lost"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    # fmt: on

@@ -16,7 +16,7 @@ import pytest
 
 import orderflow
 from orderflow.errors import DeclarationError, InvalidInput, OrderflowError
-from orderflow.inputs import required_text
+from orderflow.inputs import get_text
 from orderflow.lifecycle.declare import Flag, Lifecycle, State, assumed, edge
 from orderflow.model import Cause, Origin
 
@@ -72,7 +72,7 @@ def test_none_is_left_out() -> None:
 
 def test_an_error_comes_out_of_a_pool_of_processes() -> None:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool, pytest.raises(InvalidInput) as raised:
-        pool.submit(required_text, {}, "order_id").result(60)
+        pool.submit(get_text, {}, "order_id").result(60)
     assert (raised.value.field, raised.value.reason) == ("order_id", "required, as non-empty text")
 
 

@@ -96,10 +96,12 @@ def prune(
     if export is not None and not export.absolute().parent.is_dir():
         raise InvalidInput("--export", f"the folder of {export} does not exist")
 
+    from orderflow.provider import Name  # noqa: PLC0415 - imported when a command runs
+
     async def run(flow: Orderflow) -> int:
         count = 0
         seconds = older_than.total_seconds()
-        async for gone in flow.prune(older_than=seconds, provider=provider, batch=batch, export=export, dry_run=dry_run):
+        async for gone in flow.prune(older_than=seconds, provider=Name(provider), batch=batch, export=export, dry_run=dry_run):
             count += len(gone)
             if sys.stderr.isatty():
                 print(f"\r{count} orders", end="", file=sys.stderr, flush=True)

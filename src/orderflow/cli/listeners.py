@@ -40,8 +40,10 @@ def forget(provider: str, state: str, /, *, db: Db, by: str, reason: str, json: 
     reason:
         Why; kept with each telling that ends.
     """
+    from orderflow.provider import Name  # noqa: PLC0415 - imported when a command runs
+
     try:
-        ended = with_flow(db, lambda flow: flow.remove_listener(provider, state, by=by, reason=reason))
+        ended = with_flow(db, lambda flow: flow.remove_listener(Name(provider), state, by=by, reason=reason))
     except InvalidInput as error:
         raise InvalidInput(f"--{error.field}", error.reason) from None
     if json:

@@ -46,10 +46,12 @@ def list_(*, db: Db, provider: str = "", state: str = "", stuck: bool = False, l
     if not 1 <= limit <= _MOST:
         raise InvalidInput("--limit", f"must be between 1 and {_MOST}")
 
+    from orderflow.provider import Name  # noqa: PLC0415 - imported when a command runs
+
     async def look(flow: Orderflow) -> list[Order]:
         if stuck:
             return [one for one in await flow.stuck(limit=limit) if provider in ("", one.provider) and state in ("", one.state)]
-        return await flow.orders(provider=provider, state=state, limit=limit)
+        return await flow.orders(provider=Name(provider), state=state, limit=limit)
 
     if state:
         _known_state(state)
@@ -174,12 +176,13 @@ def resolve(
         list. May be given again.
     """
     from orderflow.model import Reason, Refused  # noqa: PLC0415 - imported when a command runs
+    from orderflow.provider import Name  # noqa: PLC0415
 
     arguments = _arguments(set_ or [])
 
     async def tell(flow: Orderflow) -> Decision:
         try:
-            return await flow.resolve(order, event, by=by, reason=reason, **arguments)
+            return await flow.resolve(order, Name(event), by=by, reason=reason, **arguments)
         except InvalidInput as error:
             found, may = await flow.order(order), await flow.legal(order)
             if error.field in ("by", "reason"):
@@ -206,7 +209,9 @@ def override(order: str, target: str, /, *, db: Db, by: str, reason: str, versio
     version:
         The version that was looked at; refused if the order has moved since.
     """
-    decision = with_flow(db, lambda flow: flow.override(order, target, by=by, reason=reason, version=version))
+    from orderflow.provider import Name  # noqa: PLC0415 - imported when a command runs
+
+    decision = with_flow(db, lambda flow: flow.override(order, Name(target), by=by, reason=reason, version=version))
     return _decided(decision, json)
 
 
@@ -226,7 +231,7 @@ def redact(order: str, /, *, db: Db, by: str, reason: str, json: Json = False) -
 
 def _arguments(settings: list[str]) -> dict[str, object]:
     from orderflow.errors import MalformedAnswer  # noqa: PLC0415 - imported when a command runs
-    from orderflow.provider.wire import loads  # noqa: PLC0415
+    from orderflow.provider.wire import parse_json  # noqa: PLC0415
 
     arguments: dict[str, object] = {}
     for setting in settings:
@@ -237,7 +242,7 @@ def _arguments(settings: list[str]) -> dict[str, object]:
         if plain in arguments:
             raise InvalidInput(f"--set {plain}", "is given twice")
         try:
-            arguments[plain] = value if plain == name else loads(value)
+            arguments[plain] = value if plain == name else parse_json(value)
         except MalformedAnswer:
             raise InvalidInput(f"--set {plain}", "is no JSON") from None
     return arguments

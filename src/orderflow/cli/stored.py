@@ -50,13 +50,12 @@ def with_flow(db: str, ask: Callable[[Orderflow], Awaitable[T]]) -> T:
     import structlog  # noqa: PLC0415 - the engine is imported when a command asks it
 
     from orderflow.app import Orderflow  # noqa: PLC0415
-    from orderflow.provider.discovery import find_provider_factories  # noqa: PLC0415
+    from orderflow.provider.discovery import make_offline_providers  # noqa: PLC0415
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
 
     async def asked() -> T:
-        offline = [factory.offline() for factory in find_provider_factories().values() if hasattr(factory, "offline")]
-        async with Orderflow(make_store(db, create=False), offline) as flow:
+        async with Orderflow(make_store(db, create=False), make_offline_providers()) as flow:
             return await ask(flow)
 
     with as_given(os.environ, db=db):

@@ -1,4 +1,4 @@
-"""Where redirects, callbacks and notifications come in."""
+"""The URLs of ours at which redirects, callbacks and notifications arrive. Only records live here."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from attrs import frozen
 
 @frozen
 class Claim:
-    """What an inlet understood of a request: the claim event (None: only bring the read forward) and the value that,
-    with the token, makes it one of a kind."""
+    """What a request to an endpoint claims.
+
+    ``event`` is a claim of the lifecycle; None only brings the next poll forward. ``value`` distinguishes the claims that arrive at
+    one URL: a value that arrives again is a duplicate.
+    """
 
     event: str | None
     value: str = ""
@@ -18,11 +21,11 @@ class Claim:
 
 @frozen
 class Endpoint:
-    """A place where redirects, callbacks or notifications come in.
+    """One URL of ours.
 
-    ``purpose`` is its path segment and part of the token's signature; ``understand`` gets the raw query pairs.
-    ``page`` is the key in the order's data of the shop's page that a browser is sent on to ("": no browser here).
-    ``shared``: the URL names no order; one notice brings forward the oldest-read orders of the provider.
+    ``purpose`` is its path segment, and part of what the signature in the URL covers. ``understand`` turns the raw query pairs into a
+    claim. ``page`` is the key, in the order's data, of the application's page that the browser is sent on to; "" where no browser comes.
+    A ``shared`` endpoint has no order in its URL: a request to it brings forward the polls of the orders that were polled longest ago.
     """
 
     purpose: str

@@ -1,6 +1,7 @@
-"""One HTTP call and what its end proves: answered, certainly never sent, or cut. Shared by adapters; knows no provider.
+"""One HTTP request, and what is known after it: a response, certainly never sent, or the response lost. Knows no provider.
 
-Foreign exceptions are mapped here and nowhere else. They are told apart by name, so any client with httpx's interface will do.
+The exceptions of the HTTP library are mapped here and nowhere else. They are recognised by class name, so that any client with the
+interface of ``httpx.AsyncClient`` can be used.
 """
 
 from __future__ import annotations
@@ -9,17 +10,19 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import httpx
 from attrs import field, frozen
 
-from orderflow.errors import ConfigurationError, MalformedAnswer
+from orderflow.errors import MalformedAnswer
 from orderflow.provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Rejected, Signal
-from orderflow.provider.wire import loads
+from orderflow.provider.wire import parse_json
 
-MOST_BYTES = 2 * 1024 * 1024
-_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "LocalProtocolError", "ProxyError"})
+MAX_RESPONSE_BYTES = 2 * 1024 * 1024
+_MAX_RETRY_AFTER = 3600.0
+_NEVER_SENT = frozenset(
+    {"ConnectError", "ConnectTimeout", "InvalidURL", "LocalProtocolError", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
+)
 
 
 class HttpClient(Protocol):
@@ -35,15 +38,15 @@ class HttpClient(Protocol):
         headers: dict[str, str],
         follow_redirects: bool,
     ) -> AbstractAsyncContextManager[Any]:
-        """As httpx's."""
+        """See ``httpx.AsyncClient.stream``."""
 
     async def aclose(self) -> None:
-        """As httpx's."""
+        """See ``httpx.AsyncClient.aclose``."""
 
 
 @frozen
-class Answer:
-    """A whole answer. Bodies are never shown: they may quote what we sent."""
+class HttpResponse:
+    """A whole response. ``repr`` shows neither headers nor body: a body may quote what we sent."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -53,78 +56,50 @@ class Answer:
         """The body as JSON.
 
         Raises:
-            MalformedAnswer: it is XML, HTML, empty, cut, or otherwise no JSON.
+            MalformedAnswer: it is not JSON.
         """
-        return loads(self.body)
+        return parse_json(self.body)
 
 
 @frozen
 class NeverSent:
-    """The call certainly did not reach the provider."""
+    """The request certainly did not reach the provider."""
 
     why: str
 
 
 @frozen
-class Cut:
-    """The call was sent and its answer did not come, or not whole."""
+class ResponseLost:
+    """The request was sent, and no whole response arrived."""
 
     why: str
 
 
-def base_url(name: str, url: object) -> str:
-    """A configured base URL, without its trailing slash.
+RequestResult = HttpResponse | NeverSent | ResponseLost
 
-    Raises:
-        ConfigurationError: it is no absolute http or https URL of a host, or carries what would be lost or leak (user, query).
+
+def make_client(timeout: float) -> httpx.AsyncClient:
+    """An HTTP client without redirects, and without proxies, certificates or credentials from the environment.
+
+    ``timeout``: seconds to wait for a connection, or for the next bytes.
     """
-    if not isinstance(url, str):  # of a variable that is not set, most likely
-        raise ConfigurationError(f"{name}: must be text")
-    try:
-        parts = urlsplit(url)
-        port = parts.port  # raises where it is out of range
-    except ValueError:
-        raise ConfigurationError(f"{name}: not a URL") from None
-    plain = url.isascii() and url.isprintable() and " " not in url and port != 0
-    if not plain or parts.scheme not in ("http", "https") or not parts.hostname or "xn--." in f"{parts.hostname}.":
-        raise ConfigurationError(f"{name}: must be an absolute http or https URL in ASCII")
-    if "@" in parts.netloc or "?" in url or "#" in url:
-        raise ConfigurationError(f"{name}: must carry no user, query or fragment")
-    return url.rstrip("/")
+    return httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False)
 
 
-def secret(name: str, given: object) -> str:
-    """A configured key, secret or header, as it is.
-
-    Raises:
-        ConfigurationError: it is no text, or has white space at an end or something unprintable: most likely the end of a file's line.
-    """
-    if not isinstance(given, str):
-        raise ConfigurationError(f"{name}: must be text")
-    if given != given.strip() or not given.isprintable():
-        raise ConfigurationError(f"{name}: must have no white space at its ends and nothing unprintable, such as a line's end")
-    return given
-
-
-def longest_silence(client: HttpClient) -> float | None:
-    """For how many seconds a call of this client waits for its connection, or for the next bytes, at most; None where it does not tell."""
+def longest_timeout(client: HttpClient) -> float | None:
+    """The longest of a client's timeouts in seconds, ``inf`` where one is off. None where the client does not show them."""
     timeout = getattr(client, "timeout", None)
     if not isinstance(timeout, httpx.Timeout):
         return None
     return max(math.inf if seconds is None else seconds for seconds in timeout.as_dict().values())
 
 
-def new_client(timeout: float) -> httpx.AsyncClient:
-    """A client with explicit manners: own timeouts, no redirects, no proxies or certificates from the environment."""
-    return httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False)
-
-
-def sendable(value: str) -> bool:
-    """Whether it may stand in a header: clients would raise, quoting it."""
+def is_header_value(value: str) -> bool:
+    """Whether a text can be sent as the value of a header. HTTP clients raise on any other, and quote it."""
     return value.isascii() and value.isprintable()
 
 
-async def exchange(
+async def send_request(
     client: HttpClient,
     method: str,
     url: str,
@@ -132,11 +107,11 @@ async def exchange(
     headers: Mapping[str, str],
     content: bytes = b"",
     params: Mapping[str, str] | None = None,
-) -> Answer | NeverSent | Cut:
-    """Send one request, once, and say what became of it."""
-    if not all(map(sendable, headers.values())):
+) -> RequestResult:
+    """Send one request, once."""
+    if not all(map(is_header_value, headers.values())):
         return NeverSent("a header that is not plain ASCII")
-    sending = client.stream(
+    streaming = client.stream(
         method,
         url,
         content=content or None,
@@ -145,63 +120,72 @@ async def exchange(
         follow_redirects=False,
     )
     try:
-        async with sending as response:
+        async with streaming as response:
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk
-                if len(body) > MOST_BYTES:
-                    return Cut("the answer is too large")
-            return Answer(response.status_code, response.headers, bytes(body))
+                if len(body) > MAX_RESPONSE_BYTES:
+                    return ResponseLost("the response is too large")
+            return HttpResponse(response.status_code, response.headers, bytes(body))
     except Exception as error:
-        names = {base.__name__ for base in type(error).__mro__}
-        if "HTTPError" not in names and "InvalidURL" not in names:
+        result = _result_of_error(error)
+        if result is None:
             raise
-        if names & _NEVER_SENT or "InvalidURL" in names:
-            return NeverSent(type(error).__name__)
-        return Cut(type(error).__name__)
+        return result
 
 
-def outcome_of(answer: Answer | NeverSent | Cut, accept: Callable[[Answer], Outcome]) -> Outcome:
-    """DESIGN rule 7: not executed, refused, or in doubt. ``accept`` judges a 2xx; its MalformedAnswer means in doubt."""
-    if isinstance(answer, NeverSent):
-        return NotExecuted(f"never sent: {answer.why}", signal=Signal.UNREACHABLE)
-    if isinstance(answer, Cut):
-        return InDoubt(f"sent, no usable answer: {answer.why}")
-    if 200 <= answer.status < 300:
+def _result_of_error(error: Exception) -> NeverSent | ResponseLost | None:
+    """What an exception of the HTTP library proves. None: it is not one of the HTTP library's."""
+    names = {base.__name__ for base in type(error).__mro__}
+    if names & _NEVER_SENT:
+        return NeverSent(type(error).__name__)
+    return ResponseLost(type(error).__name__) if "HTTPError" in names else None
+
+
+def outcome_of_response(result: RequestResult, accept: Callable[[HttpResponse], Outcome]) -> Outcome:
+    """What a request proves about the effect it was sent for.
+
+    ``accept`` turns a 2xx response into an outcome; where it raises ``MalformedAnswer``, the effect is in doubt.
+    """
+    if isinstance(result, NeverSent):
+        return NotExecuted(f"never sent: {result.why}", signal=Signal.UNREACHABLE)
+    if isinstance(result, ResponseLost):
+        return InDoubt(f"sent, no usable answer: {result.why}")
+    if 200 <= result.status < 300:
         try:
-            return accept(answer)
+            return accept(result)
         except MalformedAnswer as error:
-            return InDoubt(f"{answer.status} with an unusable body: {error}")
-    if answer.status == 429:
-        return NotExecuted("429 from the provider", retry_after(answer), Signal.THROTTLED)
-    if answer.status == 401:
+            return InDoubt(f"{result.status} with an unusable body: {error}")
+    if result.status == 429:
+        return NotExecuted("429 from the provider", retry_after_seconds(result), Signal.THROTTLED)
+    if result.status == 401:
         return NotExecuted("401 from the provider", signal=Signal.UNAUTHORIZED)
-    if 400 <= answer.status < 500 and answer.status != 408:
-        return Rejected(f"{answer.status} from the provider")
-    return InDoubt(f"{answer.status} from the provider")
+    if 400 <= result.status < 500 and result.status != 408:
+        return Rejected(f"{result.status} from the provider")
+    return InDoubt(f"{result.status} from the provider")
 
 
-def unread_of(answer: Answer | NeverSent | Cut) -> ReadFailed | Answer:
-    """A read's answer where it is a 200, else why there is none."""
-    if isinstance(answer, NeverSent | Cut):
-        return ReadFailed(answer.why, signal=Signal.UNREACHABLE)
-    if answer.status == 429:
-        return ReadFailed("429 from the provider", retry_after(answer), Signal.THROTTLED)
-    if answer.status != 200:
-        return ReadFailed(f"{answer.status} from the provider", signal=_signal_of(answer.status))
-    return answer
+def check_poll_response(result: RequestResult) -> HttpResponse | ReadFailed:
+    """The response to a status poll where it is a 200, else why the poll failed."""
+    if isinstance(result, NeverSent | ResponseLost):
+        return ReadFailed(result.why, signal=Signal.UNREACHABLE)
+    if result.status == 429:
+        return ReadFailed("429 from the provider", retry_after_seconds(result), Signal.THROTTLED)
+    if result.status != 200:
+        return ReadFailed(f"{result.status} from the provider", signal=_signal_of_status(result.status))
+    return result
 
 
-def retry_after(answer: Answer) -> float | None:
-    """Seconds to wait by ``Retry-After`` or Connect's ``X-RateLimit-Reset`` (A12: seconds left); None where neither says."""
+def retry_after_seconds(response: HttpResponse) -> float | None:
+    """Seconds to wait by ``Retry-After`` or ``X-RateLimit-Reset``, at most an hour. None where neither is a whole number."""
     for name in ("Retry-After", "X-RateLimit-Reset"):
-        value = answer.headers.get(name, "")
+        value = response.headers.get(name, "")
         if value.isascii() and value.isdigit():
-            return min(float(value), 3600.0)
+            return min(float(value), _MAX_RETRY_AFTER)
     return None
 
 
-def _signal_of(status: int) -> Signal:
+def _signal_of_status(status: int) -> Signal:
     if status == 401:
         return Signal.UNAUTHORIZED
     return Signal.UNREACHABLE if status >= 500 else Signal.NONE

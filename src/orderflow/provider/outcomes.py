@@ -1,4 +1,4 @@
-"""What a call to a provider came to, and what a status read brought."""
+"""The outcomes of a call to a provider, and of a status poll. Only records live here."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from attrs import field, frozen
 
 
 class Signal(StrEnum):
-    """What the end of a call says about the provider itself, beside what became of this call. Rate limiting and circuit breaker read it."""
+    """What the end of a call shows about the provider as a whole. The rate limiter and the circuit breaker act on it."""
 
-    NONE = "none"  # an ordinary answer
+    NONE = "none"  # an ordinary response
     THROTTLED = "throttled"  # 429: all processes have to slow down
-    UNREACHABLE = "unreachable"  # no connection, no whole answer, or a 5xx
-    UNAUTHORIZED = "unauthorized"  # our credentials were refused
-    NOT_CALLED = "not called"  # there was no call, because a user's token is missing: says nothing about the provider
+    UNREACHABLE = "unreachable"  # no connection, no whole response, or a 5xx
+    UNAUTHORIZED = "unauthorized"  # the provider refuses our credentials
+    NOT_CALLED = "not called"  # nothing was sent because a user's token is missing: shows nothing about the provider
 
 
 @frozen
 class Succeeded:
-    """An effect's answer: the event it amounts to. ``provider_id`` where the answer names the order."""
+    """The provider acted. ``event`` is the reply that the lifecycle declares; ``provider_id`` is set where the answer names the order."""
 
     event: str
     data: Mapping[str, object] = field(factory=dict, repr=False)
@@ -30,16 +30,16 @@ class Succeeded:
 
 @frozen
 class NotExecuted:
-    """The provider certainly did not act (connect failure, 401 after a refresh, 429). Sent again until the budget is spent."""
+    """The provider certainly did not act: no connection, 401 after a token refresh, 429. It is sent again until its budget is spent."""
 
     why: str
-    retry_after: float | None = None
+    retry_after: float | None = None  # seconds
     signal: Signal = Signal.NONE
 
 
 @frozen
 class Rejected:
-    """The provider answered no (400, 403, 404, 200 with ERROR), or was not asked: the user is gone."""
+    """The provider refused (400, 403, 404, 200 with an error). Also where the call cannot be made any more, because the user is gone."""
 
     why: str
     signal: Signal = Signal.NONE
@@ -47,14 +47,14 @@ class Rejected:
 
 @frozen
 class InDoubt:
-    """Nobody knows whether the provider acted (read timeout, reset, 5xx, an unusable 2xx)."""
+    """The provider may or may not have acted: a timeout, a reset, a 5xx, an unusable 2xx."""
 
     why: str
 
 
 @frozen
 class NoResult:
-    """Asked and answered, with nothing to report (a search without a hit). Asked again until the budget is spent."""
+    """A look-up succeeded and found nothing. It is repeated until its budget is spent."""
 
     why: str
 
@@ -64,18 +64,18 @@ Outcome = Succeeded | NotExecuted | Rejected | InDoubt | NoResult
 
 @frozen
 class StatusRead:
-    """A status read: the provider's word."""
+    """The status that a poll brought, as the provider spells it."""
 
     status: str
     data: Mapping[str, object] = field(factory=dict, repr=False)
-    mismatch: str = ""  # a field of the answer that is not our order's
+    mismatch: str = ""  # a field by which the answer is about another order
     note: str = ""  # kept in the journal if the order moves
 
 
 @frozen
 class ReadFailed:
-    """A status read that brought no word."""
+    """A poll that brought no status."""
 
     why: str
-    retry_after: float | None = None
+    retry_after: float | None = None  # seconds
     signal: Signal = Signal.NONE

@@ -1,4 +1,4 @@
-"""JSON Schema of a wire class, for the simulators' OpenAPI. What may live here: this one translation."""
+"""The JSON Schema of a record on the wire, for the OpenAPI documents of simulators. Only this translation lives here."""
 
 from __future__ import annotations
 
@@ -9,43 +9,44 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
-from orderflow.provider.wire import EXTRA, spellings
+from orderflow.provider.wire import EXTRA, json_names
 
 Json = dict[str, Any]
-_PLAIN: Mapping[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
+_PRIMITIVES: Mapping[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 def schema_of(cls: Any) -> Json:
-    """The schema of an attrs wire class, in the spelling that is written; what it does not name may come as well."""
+    """The schema of a record, by the names that are written. Other fields are allowed."""
     hints = get_type_hints(cls)
-    names = {name: written[0] for name, written in spellings(cls).items()}
-    required = [names[a.name] for a in attrs.fields(cls) if a.name != EXTRA and a.default is attrs.NOTHING]
-    properties = {names[a.name]: _schema(hints[a.name]) for a in attrs.fields(cls) if a.name != EXTRA}
+    names = {attribute: json_name for attribute, (json_name, *_) in json_names(cls).items()}
+    fields = [field for field in attrs.fields(cls) if field.name != EXTRA]
+    required = [names[field.name] for field in fields if field.default is attrs.NOTHING]
+    properties = {names[field.name]: _schema_of_type(hints[field.name]) for field in fields}
     return {"type": "object", "properties": properties, **({"required": required} if required else {})}
 
 
-def _schema(hint: Any) -> Json:
+def _schema_of_type(hint: Any) -> Json:
     origin = get_origin(hint)
     if origin in {Union, UnionType}:
-        return _union([part for part in get_args(hint) if part is not NoneType], NoneType in get_args(hint))
+        return _schema_of_union([member for member in get_args(hint) if member is not NoneType], NoneType in get_args(hint))
     if origin is tuple:
-        return {"type": "array", "items": _schema(get_args(hint)[0])}
+        return {"type": "array", "items": _schema_of_type(get_args(hint)[0])}
     if attrs.has(hint):
         return schema_of(hint)
-    if hint in _PLAIN:
-        return {"type": _PLAIN[hint]}
+    if hint in _PRIMITIVES:
+        return {"type": _PRIMITIVES[hint]}
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return {"type": "string", "enum": [word.value for word in hint]}
+        return {"type": "string", "enum": [member.value for member in hint]}
     return {} if hint is object else {"type": "object"}
 
 
-def _union(parts: list[Any], nullable: bool) -> Json:
-    """An open enum (``Kind | str``) is text with its known words as examples."""
-    kinds = [part for part in parts if isinstance(part, type) and issubclass(part, Enum)]
-    if kinds and str in parts:
-        made: Json = {"type": "string", "examples": [word.value for word in kinds[0]]}
-    elif len(parts) == 1:
-        made = _schema(parts[0])
+def _schema_of_union(members: list[Any], nullable: bool) -> Json:
+    """An open enum (``Kind | str``) is text, with its known values as examples."""
+    null: list[Json] = [{"type": "null"}] if nullable else []
+    enums = [member for member in members if isinstance(member, type) and issubclass(member, Enum)]
+    if enums and str in members:
+        schemas: list[Json] = [{"type": "string", "examples": [member.value for member in enums[0]]}]
     else:
-        return {"anyOf": [*(_schema(part) for part in parts), *([{"type": "null"}] if nullable else [])]}
-    return {"anyOf": [made, {"type": "null"}]} if nullable else made
+        schemas = [_schema_of_type(member) for member in members]
+    schemas += null
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}

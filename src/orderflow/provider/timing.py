@@ -1,4 +1,4 @@
-"""The timing of one provider: deadlines, polls, retries, leases, quotas."""
+"""The timing of one provider: deadlines, polls, retries, leases, quotas; and its check against the lifecycle."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from orderflow.errors import ConfigurationError
 from orderflow.lifecycle.table import Table
 
 CALL_SHARE = 0.8
-"""A call may take this share of its lease, so that two workers never call at once."""
+"""The share of its lease that a call may take. The rest is for writing its outcome before another worker may call."""
 
 _MAY_BE_INFINITE = ("calls_per_second", "calls_per_minute")
 
 
 @frozen
 class Timing:
-    """Configuration of one provider's clockwork. ``durations`` holds what the lifecycle's deadlines and budgets name."""
+    """The timing of one provider, in seconds. ``durations`` has an entry for each deadline and budget that the lifecycle names."""
 
     durations: Mapping[str, float]
-    poll_first: float = 2.0  # from a transition to the next read
-    poll_growth: float = 2.0  # each read without news multiplies the wait
-    poll_cap: float = 3600.0
-    poll_jitter: float = 0.2  # share of the wait that is drawn at random
-    poll_interval: float = 1.0  # at most one read per order in this time
-    retry_attempts: int = 6  # how often a not-executed effect is sent before it counts as undelivered
+    poll_first: float = 2.0  # from a transition to the first poll
+    poll_growth: float = 2.0  # each poll without news multiplies the wait by this
+    poll_cap: float = 3600.0  # the longest wait
+    poll_jitter: float = 0.2  # the share of the wait that is random
+    poll_interval: float = 1.0  # at most one poll of an order in this time
+    retry_attempts: int = 6  # how often an effect is sent that was not executed, before it counts as undelivered
     retry_first: float = 1.0
     retry_cap: float = 300.0
-    lease: float = 60.0  # silence after which another worker takes an effect or read over
-    notice_fanout: int = 20  # how many orders one shared notice brings forward
-    calls_per_second: float = inf  # what one process may begin, an effect or a read counting as one call; never less than one
+    lease: float = 60.0  # a worker holds an effect or a poll for so long; then another worker takes it over
+    notice_fanout: int = 20  # how many orders one notification without an order brings forward
+    calls_per_second: float = inf  # what one process may begin; an effect and a poll count as one call each; never less than one
     calls_per_minute: float = inf
-    throttle: float = 30.0  # no process calls for so long after a 429 that does not say how long
-    circuit_threshold: int = 5  # calls in a row without a usable answer, after which this process makes a pause
-    circuit_pause: float = 10.0  # and this long it is; then one call at a time until one is answered
+    throttle: float = 30.0  # no process calls for so long after a 429 without a time
+    circuit_threshold: int = 5  # the circuit opens in this process after so many calls in a row without a usable answer
+    circuit_pause: float = 10.0  # and stays open for so long; then one call at a time, until one is answered
 
 
 def check_timing(provider: str, table: Table, timing: Timing, timeout: float | None) -> None:
-    """Check a provider's timing against its lifecycle. ``timeout``: seconds of silence after which one of its calls fails; None: unknown.
+    """Check a provider's timing against its lifecycle. ``timeout``: after how many seconds it gives a call up; None: not known.
 
     Raises:
-        ConfigurationError: a number is not finite; a deadline or budget of the lifecycle has no duration; or ``timeout`` is not below
-            ``CALL_SHARE`` of the lease, so that even a call that never reached the provider would end in doubt.
+        ConfigurationError: a number is not finite; a deadline or budget of the lifecycle has no duration; or ``timeout`` is not
+            below ``CALL_SHARE`` of the lease, so that a call that never reached the provider would end in doubt.
     """
     _check_finite(provider, timing)
     for state in table.states.values():
@@ -56,7 +56,7 @@ def check_timing(provider: str, table: Table, timing: Timing, timeout: float | N
 
 
 def _check_finite(provider: str, timing: Timing) -> None:
-    """A moment without end cannot be stored or waited for."""
+    """Infinite times can be neither stored nor waited for."""
     numbers = attrs.asdict(timing, recurse=False)
     durations = {f"duration {key!r}": seconds for key, seconds in numbers.pop("durations").items()}
     for name, number in (numbers | durations).items():

@@ -1,12 +1,12 @@
-"""What the wire modules share: JSON in, attrs objects out, and back, without losing a field.
+"""Records on the wire: JSON in, attrs objects out, and back, without losing a field.
 
-What may live here: spelling, unknown fields, open enums, strict primitives and the error that names what was wrong.
-No provider's field and no HTTP.
+A record is a frozen attrs class with fields in snake_case. Its JSON names are the camelCase of these, unless a field carries
+``metadata=json_name(...)``. A field called ``extra`` (``Mapping[str, object]``) collects the JSON fields that the record does not
+name; ``to_json`` puts them back. An open enum is typed ``Kind | str`` with ``Kind`` a StrEnum: an unknown value stays a plain str.
+Lists are ``tuple[X, ...]``; free JSON is ``object`` or ``Mapping[str, object]``.
 
-A wire class is a frozen attrs class in snake_case; its JSON name is the camelCase of that, unless the field carries
-``metadata=spelled(...)``. A field called ``extra`` (``Mapping[str, object]``) collects what is not typed and is put
-back by ``write``. An open enum is typed ``Kind | str`` (``Kind`` a StrEnum): a word outside it stays a plain str.
-Lists are ``tuple[X, ...]``, free JSON is ``object`` or ``Mapping[str, object]``.
+What may live here: names in JSON, unknown fields, open enums, strict primitive types, and errors that name the wrong field.
+No field of a provider, and no HTTP.
 """
 
 from __future__ import annotations
@@ -29,9 +29,8 @@ from orderflow.errors import InvalidInput, MalformedAnswer
 T = TypeVar("T")
 
 EXTRA = "extra"
-# a key no JSON object of a provider has, so that a provider's own "extra" is not mistaken for ours
-_EXTRA_KEY = "\0extra"
-_SPELLED = "orderflow.spelled"
+_EXTRA_KEY = "\0extra"  # no provider uses this name, so a JSON field "extra" of theirs is not mistaken for ours
+_JSON_NAME = "orderflow.json_name"
 _PRIMITIVES: Mapping[Any, tuple[tuple[type, ...], str]] = {
     str: ((str,), "text"),
     int: ((int,), "a whole number"),
@@ -41,8 +40,8 @@ _PRIMITIVES: Mapping[Any, tuple[tuple[type, ...], str]] = {
 
 
 @attrs.frozen
-class _Unfit:
-    """Why a value was not read: (JSON path, reason), the path empty for the value itself."""
+class _Misfit:
+    """Why a value is not a record: pairs of JSON path and reason. The path is empty for the value itself."""
 
     problems: tuple[tuple[str, str], ...]
 
@@ -50,107 +49,107 @@ class _Unfit:
         return "; ".join(f"{path}: {reason}" if path else reason for path, reason in self.problems)
 
 
-class _Mismatch(Exception):
-    """A value has not the documented shape; the message never quotes it."""
+class _WrongShape(Exception):
+    """A value does not have the documented shape. The message never quotes the value."""
 
 
-def spelled(name: str, *also: str) -> dict[str, Any]:
-    """attrs metadata: the field is written as ``name``; ``also`` are spellings that are read as well."""
-    return {_SPELLED: (name, *also)}
-
-
-def loads(body: bytes | str) -> object:
-    """JSON text as a value. Raises MalformedAnswer when it is not JSON (``NaN`` is not)."""
-    try:
-        return json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise MalformedAnswer("not JSON") from None
-
-
-def read(cls: type[T], value: object) -> T:
-    """A provider's parsed JSON as a ``cls``; null means absent wherever the field has a default.
-
-    Raises MalformedAnswer naming every field that is missing or of the wrong shape, by its JSON path, without values.
-    """
-    found = _structured(cls, value)
-    if isinstance(found, _Unfit):
-        raise MalformedAnswer(f"{cls.__name__}: {found}")
-    return found
-
-
-def read_input(cls: type[T], value: object) -> T:
-    """What a caller gave us (parsed JSON) as a ``cls``, by the same rules as ``read``.
-
-    Raises InvalidInput for the first field that is missing or of the wrong shape.
-    """
-    found = _structured(cls, value)
-    if isinstance(found, _Unfit):
-        path, reason = found.problems[0]
-        raise InvalidInput(path or cls.__name__, reason)
-    return found
-
-
-def write(obj: object) -> dict[str, Any]:
-    """A wire object as JSON: provider's spelling, fields that are None left out, ``extra`` put back."""
-    written = _plain(obj)
-    assert isinstance(written, dict), "write takes an attrs object or a mapping"
-    return written
-
-
-# ---------------------------------------------------------------- spelling
-
-
-def spellings(cls: Any) -> Mapping[str, tuple[str, ...]]:
-    """Attribute name to its JSON spellings, the one to write first; without ``extra``."""
-    return _spellings(cls)
+def json_name(name: str, *aliases: str) -> dict[str, Any]:
+    """attrs metadata: the field is written as ``name``, and is also read under the aliases."""
+    return {_JSON_NAME: (name, *aliases)}
 
 
 @cache
-def _spellings(cls: Any) -> Mapping[str, tuple[str, ...]]:
-    """Attribute name to its JSON spellings, the one to write first; without ``extra``."""
-    return {a.name: a.metadata.get(_SPELLED) or (_camel(a.name),) for a in attrs.fields(attrs.resolve_types(cls)) if a.name != EXTRA}
+def json_names(cls: Any) -> Mapping[str, tuple[str, ...]]:
+    """The JSON names of each attribute of a record, without ``extra``. The first is the one that is written."""
+    fields = attrs.fields(attrs.resolve_types(cls))
+    return {field.name: field.metadata.get(_JSON_NAME) or (camel_case(field.name),) for field in fields if field.name != EXTRA}
 
 
-def _camel(name: str) -> str:
+def camel_case(name: str) -> str:
+    """``order_amount`` as ``orderAmount``."""
     head, *tail = name.split("_")
     return head + "".join(part.capitalize() for part in tail)
 
 
-# ---------------------------------------------------------------- out
+def parse_json(body: bytes | str) -> object:
+    """JSON text as a value.
+
+    Raises:
+        MalformedAnswer: it is not JSON. ``NaN`` and ``Infinity`` are not.
+    """
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise MalformedAnswer("not JSON") from None
 
 
-def _plain(value: object) -> Any:
+def parse_record(cls: type[T], value: object) -> T:
+    """A provider's parsed JSON as a record. Null means absent wherever the field has a default.
+
+    Raises:
+        MalformedAnswer: names every field that is missing or of the wrong shape by its JSON path, without its value.
+    """
+    record = _structure(cls, value)
+    if isinstance(record, _Misfit):
+        raise MalformedAnswer(f"{cls.__name__}: {record}")
+    return record
+
+
+def parse_input(cls: type[T], value: object) -> T:
+    """A caller's parsed JSON as a record, by the same rules.
+
+    Raises:
+        InvalidInput: names the first field that is missing or of the wrong shape.
+    """
+    record = _structure(cls, value)
+    if isinstance(record, _Misfit):
+        path, reason = record.problems[0]
+        raise InvalidInput(path or cls.__name__, reason)
+    return record
+
+
+def to_json(record: object) -> dict[str, Any]:
+    """A record as JSON in the provider's spelling, without fields that are None, and with ``extra`` put back."""
+    value = _unstructure(record)
+    assert isinstance(value, dict), "to_json takes a record or a mapping"
+    return value
+
+
+# ── from records to JSON ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _unstructure(value: object) -> Any:
     kind: Any = type(value)
     if attrs.has(kind):
-        typed = {names[0]: getattr(value, name) for name, names in _spellings(kind).items()}
-        known = {name: _plain(part) for name, part in typed.items() if part is not None}
-        return {**_plain(getattr(value, EXTRA, {})), **known}
+        fields = {names[0]: getattr(value, attribute) for attribute, names in json_names(kind).items()}
+        known = {name: _unstructure(part) for name, part in fields.items() if part is not None}
+        return {**_unstructure(getattr(value, EXTRA, {})), **known}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
+        return {key: _unstructure(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    if isinstance(value, Decimal):  # JSON knows none
+        return [_unstructure(part) for part in value]
+    if isinstance(value, Decimal):  # JSON has no decimals
         return int(value) if value == value.to_integral_value() else float(value)
     return value
 
 
-# ---------------------------------------------------------------- in
+# ── from JSON to records ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _structured(cls: type[T], value: object) -> T | _Unfit:
-    # problems are returned, not raised from here: a chained exception would carry the values
+def _structure(cls: type[T], value: object) -> T | _Misfit:
+    # problems are returned, not raised here: a chained exception would carry the values
     try:
         return _CONVERTER.structure(value, cls)
-    except (BaseValidationError, _Mismatch) as mismatch:
-        return _Unfit(tuple(_problems(mismatch, "")))
+    except (BaseValidationError, _WrongShape) as error:
+        return _Misfit(tuple(_list_problems(error, "")))
 
 
-def _object_hook(cls: type, converter: Converter) -> Callable[[Any, Any], Any]:
-    spellings = _spellings(cls)
+def _make_record_hook(cls: type, converter: Converter) -> Callable[[Any, Any], Any]:
+    names_of = json_names(cls)
     fields = attrs.fields_dict(cls)
-    renames: dict[str, Any] = {name: override(rename=names[0]) for name, names in spellings.items()}
+    renames: dict[str, Any] = {attribute: override(rename=names[0]) for attribute, names in names_of.items()}
     keeps_extra = EXTRA in fields
     if keeps_extra:
         renames[EXTRA] = override(rename=_EXTRA_KEY)
@@ -158,37 +157,40 @@ def _object_hook(cls: type, converter: Converter) -> Callable[[Any, Any], Any]:
 
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise _Mismatch("expected an object")
-        rest = dict(value)
+            raise _WrongShape("expected an object")
+        unknown = dict(value)
         known: dict[str, Any] = {}
-        for name, names in spellings.items():
-            found = next((spelling for spelling in names if rest.get(spelling) is not None), None)
-            if found is not None:
-                known[names[0]] = rest.pop(found)
-            else:
-                _absent(rest, known, names, optional=fields[name].default is not attrs.NOTHING)
+        for attribute, names in names_of.items():
+            _take_field(unknown, known, names, required=fields[attribute].default is attrs.NOTHING)
         if keeps_extra:
-            known[_EXTRA_KEY] = rest
+            known[_EXTRA_KEY] = unknown
         return structure(known, cls)
 
     return hook
 
 
-def _absent(rest: dict[str, Any], known: dict[str, Any], names: tuple[str, ...], *, optional: bool) -> None:
-    """A field that is missing or null: null is no unknown field, and an error only where a value is required."""
-    for spelling in names:
-        if spelling in rest:
-            rest.pop(spelling)
-            if not optional:
-                known[names[0]] = None
+def _take_field(unknown: dict[str, Any], known: dict[str, Any], names: tuple[str, ...], *, required: bool) -> None:
+    """Move one field from the unknown ones to the known ones, under the name that is written.
+
+    A null counts as absent; it is an error only where a value is required.
+    """
+    present = [name for name in names if name in unknown]
+    filled = next((name for name in present if unknown[name] is not None), None)
+    if filled is not None:
+        known[names[0]] = unknown.pop(filled)
+        return
+    for name in present:
+        del unknown[name]
+    if present and required:
+        known[names[0]] = None
 
 
-def _primitive_hook(value: Any, kind: Any) -> Any:
+def _structure_primitive(value: Any, kind: Any) -> Any:
     accepted, shape = _PRIMITIVES[kind]
-    # bool is an int to Python, and NaN a float; to JSON they are neither
+    # Python's bool is an int, and its NaN a float; in JSON they are neither
     wrong = not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool)
     if wrong or (isinstance(value, float) and not math.isfinite(value)):
-        raise _Mismatch(f"expected {shape}")
+        raise _WrongShape(f"expected {shape}")
     return value
 
 
@@ -196,99 +198,99 @@ def _is_union(kind: Any) -> bool:
     return get_origin(kind) in {Union, UnionType}
 
 
-def _union_hook(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
-    """The first member that fits; a StrEnum beside str is open, since str takes the words the enum does not know."""
+def _make_union_hook(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+    """The first member that fits. ``str`` is tried last, so that it takes the values that a StrEnum beside it does not know."""
     members = sorted(get_args(kind), key=lambda member: member is str)
+    choices = [member for member in members if member is not NoneType]
 
     def hook(value: Any, _: Any) -> Any:
         if value is None and NoneType in members:
             return None
-        choices = [member for member in members if member is not NoneType]
         for member in choices[:-1]:
             try:
                 return converter.structure(value, member)
-            except (BaseValidationError, _Mismatch):
+            except (BaseValidationError, _WrongShape):
                 continue
         return converter.structure(value, choices[-1])
 
     return hook
 
 
-def _enum_hook(value: Any, kind: Any) -> Any:
+def _structure_enum(value: Any, kind: Any) -> Any:
     try:
         return kind(value)
     except ValueError:
-        raise _Mismatch("not a documented word") from None
+        raise _WrongShape("not a documented word") from None
 
 
 def _is_list(kind: Any) -> bool:
     return get_origin(kind) is tuple
 
 
-def _list_hook(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+def _make_list_hook(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     element = get_args(kind)[0]
 
     def hook(value: Any, _: Any) -> Any:
-        # cattrs would iterate a text letter by letter
+        # cattrs would take a text apart, letter by letter
         if not isinstance(value, (list, tuple)):
-            raise _Mismatch("expected a list")
+            raise _WrongShape("expected a list")
         return tuple(converter.structure(value, list[element]))  # type: ignore[valid-type]
 
     return hook
 
 
-def _is_free(kind: Any) -> bool:
+def _is_free_json(kind: Any) -> bool:
     return kind is object or (get_origin(kind) or kind) in {Mapping, dict}
 
 
-def _free_hook(value: Any, kind: Any) -> Any:
+def _structure_free_json(value: Any, kind: Any) -> Any:
     if kind is not object and not isinstance(value, Mapping):
-        raise _Mismatch("expected an object")
+        raise _WrongShape("expected an object")
     return value
 
 
-def _converter() -> Converter:
+def _make_converter() -> Converter:
     converter = Converter(detailed_validation=True)
-    converter.register_structure_hook_factory(attrs.has, _object_hook)
+    converter.register_structure_hook_factory(attrs.has, _make_record_hook)
     for primitive in _PRIMITIVES:
-        converter.register_structure_hook(primitive, _primitive_hook)
-    converter.register_structure_hook(StrEnum, _enum_hook)
-    converter.register_structure_hook_factory(_is_union, _union_hook)
-    converter.register_structure_hook_factory(_is_list, _list_hook)
-    converter.register_structure_hook_func(_is_free, _free_hook)
+        converter.register_structure_hook(primitive, _structure_primitive)
+    converter.register_structure_hook(StrEnum, _structure_enum)
+    converter.register_structure_hook_factory(_is_union, _make_union_hook)
+    converter.register_structure_hook_factory(_is_list, _make_list_hook)
+    converter.register_structure_hook_func(_is_free_json, _structure_free_json)
     return converter
 
 
-_CONVERTER = _converter()
+_CONVERTER = _make_converter()
 
 
-# ---------------------------------------------------------------- what was wrong
+# ── what was wrong ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _problems(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
-    """(JSON path, reason) of everything that did not fit."""
+def _list_problems(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
+    """JSON path and reason of everything that did not fit."""
     if isinstance(error, ClassValidationError):
-        spellings = _spellings(error.cl)
-        noted, plain = error.group_exceptions()
-        for part, note in noted:
-            name = spellings.get(note.name, (note.name,))[0]
-            yield from _problems(part, f"{path}.{name}" if path else name)
+        names_of = json_names(error.cl)
+        in_fields, elsewhere = error.group_exceptions()
+        for part, note in in_fields:
+            name = names_of.get(note.name, (note.name,))[0]
+            yield from _list_problems(part, f"{path}.{name}" if path else name)
     elif isinstance(error, IterableValidationError):
-        rows, plain = error.group_exceptions()
-        for part, row in rows:
-            yield from _problems(part, f"{path}[{row.index}]")
+        in_elements, elsewhere = error.group_exceptions()
+        for part, element in in_elements:
+            yield from _list_problems(part, f"{path}[{element.index}]")
     else:
-        plain = []
-        yield path, _reason(error)
-    for part in plain:
-        yield from _problems(part, path)
+        elsewhere = []
+        yield path, _describe_problem(error)
+    for part in elsewhere:
+        yield from _list_problems(part, path)
 
 
-def _reason(error: BaseException) -> str:
-    if isinstance(error, _Mismatch):
+def _describe_problem(error: BaseException) -> str:
+    if isinstance(error, _WrongShape):
         return str(error)
     return "missing" if isinstance(error, KeyError) else "not of the documented shape"
 
 
-def _no_constant(_: str) -> object:
+def _refuse_constant(_: str) -> object:
     raise ValueError

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from orderflow.errors import ConfigurationError
-from orderflow.provider.http import base_url, secret
+from orderflow.provider.settings import check_base_url, check_secret
 
 _SHORTEST_KEY = 16
 
@@ -27,8 +27,8 @@ class SignedUrls:
     """
 
     def __init__(self, public_url: str | None, keys: Mapping[str, str | bytes]) -> None:
-        self._public = base_url("public_url", public_url) if public_url else None
-        self._keys = {kid: key if isinstance(key, bytes) else secret("signing_keys", key).encode() for kid, key in keys.items()}
+        self._public = check_base_url("public_url", public_url) if public_url else None
+        self._keys = {kid: key if isinstance(key, bytes) else check_secret("signing_keys", key).encode() for kid, key in keys.items()}
         if self._public is not None and not self._keys:
             raise ConfigurationError("signing_keys: needed to sign our public URLs")
         for kid, key in self._keys.items():

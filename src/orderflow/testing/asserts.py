@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Collection, Iterable, Sequence
 from itertools import pairwise
 from types import EllipsisType
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from orderflow.app import Orderflow
 from orderflow.blocking import SyncOrderflow
 from orderflow.errors import WaitTimeout
 from orderflow.model import JournalRow, Order, RefusalRow
 from orderflow.simulators import SimClock
+
+if TYPE_CHECKING:
+    from orderflow.providers.signatures import AnyState
 
 _TRY = 0.1  # seconds of real time between two pushes of a standing clock
 _FIRST_PUSH = 1.0
@@ -44,16 +47,16 @@ def assert_path(journal: Iterable[JournalRow], expected: Sequence[str | Ellipsis
 
 @overload
 def assert_converges(
-    flow: SyncOrderflow, order: Order | str, to: str | Collection[str], *, within: float = ..., clock: SimClock | None = ...
+    flow: SyncOrderflow, order: Order | str, to: AnyState | Collection[AnyState], *, within: float = ..., clock: SimClock | None = ...
 ) -> Order: ...
 @overload
 def assert_converges(
-    flow: Orderflow, order: Order | str, to: str | Collection[str], *, within: float = ..., clock: SimClock | None = ...
+    flow: Orderflow, order: Order | str, to: AnyState | Collection[AnyState], *, within: float = ..., clock: SimClock | None = ...
 ) -> Awaitable[Order]: ...
 def assert_converges(
     flow: SyncOrderflow | Orderflow,
     order: Order | str,
-    to: str | Collection[str],
+    to: AnyState | Collection[AnyState],
     *,
     within: float = 10.0,
     clock: SimClock | None = None,
@@ -78,7 +81,7 @@ def assert_converges(
     raise AssertionError(f"{late}\n{_told(flow.journal(order_id), flow.refusals(order_id))}")
 
 
-async def _converges(flow: Orderflow, order_id: str, to: str | Collection[str], within: float, clock: SimClock | None) -> Order:
+async def _converges(flow: Orderflow, order_id: str, to: AnyState | Collection[AnyState], within: float, clock: SimClock | None) -> Order:
     late: WaitTimeout | None = None
     for push in _pushes(within, clock):
         try:

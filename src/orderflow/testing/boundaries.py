@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from orderflow.app import Orderflow
 from orderflow.engine.listeners import Handler
 from orderflow.model import Applied, Order, StateEntered
-from orderflow.provider.http import HttpClient, new_client
+from orderflow.provider.http import HttpClient, make_client
 from orderflow.provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow.provider.protocol import Provider, PublicUrls
 from orderflow.store.ports import Store
@@ -136,7 +136,7 @@ class Boundaries:
     def client(self, client: HttpClient | None = None, timeout: float = 20.0) -> HttpClient:
         """An HTTP client (default: one of httpx) with three boundaries a call: before it is sent, when the other side has acted
         and its answer is unread, when the answer is read."""
-        client = client or new_client(timeout)
+        client = client or make_client(timeout)
         self._closing.append(client.aclose)
         return _WatchedClient(self, client)
 

@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from orderflow.app import Orderflow
-from orderflow.provider.protocol import Provider
+from orderflow.provider.protocol import Name, Provider
 from orderflow.provider.timing import Timing
 from orderflow.providers.ccv import Ccv
 from orderflow.providers.ccv.simulator import CcvSimulator
@@ -105,7 +105,7 @@ class Stage:
         )
         for provider in providers:
             for state in provider.table.states:
-                flow.on_entered(provider.name, state, self._hear)
+                flow.on_entered(Name(provider.name), state, self._hear)
         await flow.__aenter__()
         self.flow = flow
 

@@ -1,4 +1,4 @@
-"""A provider that orderflow does not know: a small warehouse. Lifecycle, adapter, inlet and a simulator of its own, in one file.
+"""A provider that orderflow does not know: a small warehouse. Lifecycle, adapter, endpoint and a simulator of its own, in one file.
 
 It is a package outside: nothing in orderflow names it, an entry point in the group ``orderflow.providers`` does.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,11 +19,25 @@ from orderflow.errors import InvalidInput, MalformedAnswer, UnknownName
 from orderflow.lifecycle.declare import Flag, Lifecycle, State, assumed, documented, edge, reading, repeatable
 from orderflow.lifecycle.table import Table
 from orderflow.model import Cause, Order, Origin
-from orderflow.provider.endpoints import Claim, Endpoint
-from orderflow.provider.http import Answer, base_url, exchange, new_client, outcome_of, unread_of
-from orderflow.provider.outcomes import Outcome, ReadFailed, StatusRead, Succeeded
-from orderflow.provider.protocol import Draft, PublicUrls
-from orderflow.provider.timing import Timing
+from orderflow.provider import (
+    BaseProvider,
+    Claim,
+    Draft,
+    Endpoint,
+    HttpResponse,
+    Name,
+    Outcome,
+    PublicUrls,
+    ReadFailed,
+    StatusRead,
+    Succeeded,
+    Timing,
+    check_base_url,
+    check_poll_response,
+    make_client,
+    outcome_of_response,
+    send_request,
+)
 from orderflow.simulators import Simulator, mark_executed
 
 command, reply, observation, claim, clock, operator = Origin
@@ -58,17 +72,17 @@ class WarehouseLifecycle(Lifecycle, name="warehouse"):
 # fmt: on
 
 
-class Warehouse:
+class Warehouse(BaseProvider):
     """The provider ``warehouse``; configured by the environment variable WAREHOUSE_URL."""
 
-    name: ClassVar[str] = "warehouse"
-    table: ClassVar[Table] = WarehouseLifecycle.table
-    endpoints: ClassVar[tuple[Endpoint, ...]] = (Endpoint("hook", ("POST",), lambda parameters: Claim(None)),)
-    timing: ClassVar[Timing] = Timing({"picking_time": 0.05}, poll_first=600.0, poll_cap=600.0, poll_interval=0.01, retry_first=0.01)
+    name: Name = Name("warehouse")
+    table: Table = WarehouseLifecycle.table
+    endpoints: tuple[Endpoint, ...] = (Endpoint("hook", ("POST",), lambda parameters: Claim(None)),)
+    timing: Timing = Timing({"picking_time": 0.05}, poll_first=600.0, poll_cap=600.0, poll_interval=0.01, retry_first=0.01)
 
     def __init__(self) -> None:
-        self._client = new_client(5.0)
-        self._base = base_url("WAREHOUSE_URL", os.environ["WAREHOUSE_URL"])
+        self._client = make_client(5.0)
+        self._base = check_base_url("WAREHOUSE_URL", os.environ["WAREHOUSE_URL"])
 
     def draft(self, request: Mapping[str, object]) -> Draft:
         items = request.get("items")
@@ -85,22 +99,23 @@ class Warehouse:
         if effect != "place_order":
             raise UnknownName("effect", effect)
         body = {"items": order.snapshot.data["items"], "hook": links.url(self.name, "hook", order.id)}
-        answer = await exchange(self._client, "PUT", f"{self._base}/orders/{order.id}", headers={}, content=json.dumps(body).encode())
-        return outcome_of(answer, lambda whole: Succeeded("placed", provider_id=_text(whole, "number")))
+        result = await send_request(self._client, "PUT", f"{self._base}/orders/{order.id}", headers={}, content=json.dumps(body).encode())
+        return outcome_of_response(result, lambda response: Succeeded("placed", provider_id=_text(response, "number")))
 
     def customer_url(self, order: Order, links: PublicUrls) -> str | None:
         return None
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
-        answer = unread_of(await exchange(self._client, "GET", f"{self._base}/orders/{order.provider_id}", headers={}))
-        return answer if isinstance(answer, ReadFailed) else StatusRead(_text(answer, "state"))
+        result = await send_request(self._client, "GET", f"{self._base}/orders/{order.provider_id}", headers={})
+        response = check_poll_response(result)
+        return response if isinstance(response, ReadFailed) else StatusRead(_text(response, "state"))
 
     async def close(self) -> None:
         await self._client.aclose()
 
 
-def _text(answer: Answer, name: str) -> str:
-    body = answer.json()
+def _text(response: HttpResponse, name: str) -> str:
+    body = response.json()
     if not isinstance(body, dict) or not isinstance(body.get(name), str):
         raise MalformedAnswer(f"{name}: missing")
     return str(body[name])

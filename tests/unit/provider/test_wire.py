@@ -1,4 +1,4 @@
-"""The wire classes' common ground: nothing a provider sends is lost, nothing it may not send gets in unnoticed."""
+"""Records on the wire: no field is lost, and every value of the wrong shape is refused by its path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orderflow.errors import InvalidInput, MalformedAnswer
-from orderflow.provider.wire import loads, read, read_input, spelled, write
+from orderflow.provider.wire import json_name, parse_input, parse_json, parse_record, to_json
 
 
 class Colour(StrEnum):
@@ -32,7 +32,7 @@ class Basket:
     basket_id: str | int
     colour: Colour | str
     lines: tuple[Line, ...] = ()
-    tax: float | None = field(default=None, metadata=spelled("excludingTax", "exludingTax"))
+    tax: float | None = field(default=None, metadata=json_name("excludingTax", "exludingTax"))
     paid: bool | None = None
     note: str | None = field(default=None, repr=False)
     free: object = None
@@ -52,32 +52,32 @@ FULL = {
 }
 
 
-def test_names_are_translated_and_everything_comes_back() -> None:
-    basket = read(Basket, FULL)
+def test_names_are_translated_and_no_field_is_lost() -> None:
+    basket = parse_record(Basket, FULL)
     assert basket.basket_id == 7
     assert basket.colour is Colour.RED
     assert basket.lines[0].quantity == 3
     assert basket.extra == {"extra": "the provider's own", "newField": {"deep": None}}
-    assert write(basket) == FULL
+    assert to_json(basket) == FULL
 
 
 @pytest.mark.parametrize("spelling", ["excludingTax", "exludingTax"])
 def test_both_spellings_are_read_and_the_first_is_written(spelling: str) -> None:
-    basket = read(Basket, {"basketId": "b", "colour": "Red", spelling: 9})
+    basket = parse_record(Basket, {"basketId": "b", "colour": "Red", spelling: 9})
     assert basket.tax == 9
     assert basket.extra == {}
-    assert write(basket) == {"basketId": "b", "colour": "Red", "lines": [], "excludingTax": 9}
+    assert to_json(basket) == {"basketId": "b", "colour": "Red", "lines": [], "excludingTax": 9}
 
 
-def test_an_open_enum_keeps_a_word_it_does_not_know() -> None:
-    basket = read(Basket, {"basketId": "b", "colour": "Mauve"})
+def test_an_open_enum_keeps_a_value_it_does_not_know() -> None:
+    basket = parse_record(Basket, {"basketId": "b", "colour": "Mauve"})
     assert basket.colour == "Mauve"
     assert not isinstance(basket.colour, Colour)
-    assert write(basket)["colour"] == "Mauve"
+    assert to_json(basket)["colour"] == "Mauve"
 
 
 def test_null_means_absent_where_there_is_a_default() -> None:
-    basket = read(Basket, {"basketId": "b", "colour": "Red", "lines": None, "paid": None, "excludingTax": None})
+    basket = parse_record(Basket, {"basketId": "b", "colour": "Red", "lines": None, "paid": None, "excludingTax": None})
     assert (basket.lines, basket.paid, basket.tax, basket.extra) == ((), None, None, {})
 
 
@@ -104,9 +104,9 @@ def test_null_means_absent_where_there_is_a_default() -> None:
         ({"basketId": "b", "colour": "Red", "exludingTax": float("inf")}, ["excludingTax: expected a number"]),
     ],
 )
-def test_what_does_not_fit_is_named_by_its_path_and_never_quoted(value: object, problems: list[str]) -> None:
+def test_a_value_of_the_wrong_shape_is_named_by_its_path_and_never_quoted(value: object, problems: list[str]) -> None:
     with pytest.raises(MalformedAnswer) as caught:
-        read(Basket, value)
+        parse_record(Basket, value)
     message = str(caught.value)
     assert message.startswith("Basket: ")
     for problem in problems:
@@ -118,18 +118,18 @@ def test_what_does_not_fit_is_named_by_its_path_and_never_quoted(value: object, 
 
 def test_a_callers_mistake_is_an_invalid_input_with_field_and_reason() -> None:
     with pytest.raises(InvalidInput) as caught:
-        read_input(Basket, {"basketId": "b", "colour": "Red", "lines": [{"unitPrice": "secret"}]})
+        parse_input(Basket, {"basketId": "b", "colour": "Red", "lines": [{"unitPrice": "secret"}]})
     assert (caught.value.field, caught.value.reason) == ("lines[0].unitPrice", "expected a number")
     with pytest.raises(InvalidInput) as caught:
-        read_input(Basket, "secret")
+        parse_input(Basket, "secret")
     assert (caught.value.field, caught.value.reason) == ("Basket", "expected an object")
-    assert read_input(Basket, FULL) == read(Basket, FULL)
+    assert parse_input(Basket, FULL) == parse_record(Basket, FULL)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"a":', b'{"a": NaN}', b"\xff\xfe\x00", b"[" * 100_000])
-def test_what_is_not_json_says_so(body: bytes) -> None:
+def test_text_that_is_not_json_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedAnswer, match=r"^not JSON$"):
-        loads(body)
+        parse_json(body)
 
 
 JSON = st.recursive(
@@ -140,15 +140,15 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_any_json_either_reads_or_is_malformed(value: object) -> None:
+def test_any_json_is_either_a_record_or_malformed(value: object) -> None:
     for attempt in (value, {"basketId": value, "colour": value, "lines": value, "exludingTax": value, "free": value}):
         try:
-            basket = read(Basket, attempt)
+            basket = parse_record(Basket, attempt)
         except MalformedAnswer:
             continue
-        assert read(Basket, json.loads(json.dumps(write(basket)))) == basket
+        assert parse_record(Basket, json.loads(json.dumps(to_json(basket)))) == basket
 
 
 @given(st.dictionaries(st.text().filter(lambda key: key not in FULL), JSON))
-def test_unknown_fields_survive_whatever_they_are(unknown: dict[str, object]) -> None:
-    assert write(read(Basket, FULL | unknown)) == FULL | unknown
+def test_unknown_fields_of_any_kind_are_kept(unknown: dict[str, object]) -> None:
+    assert to_json(parse_record(Basket, FULL | unknown)) == FULL | unknown

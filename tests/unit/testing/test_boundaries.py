@@ -13,7 +13,7 @@ from tests.kit.toy import FAST, Toy
 from tests.kit.world import CCV_KEY, ccv_sim
 
 from orderflow.app import Orderflow
-from orderflow.provider.http import Answer, exchange
+from orderflow.provider.http import HttpResponse, send_request
 from orderflow.simulators import Fault, serve
 from orderflow.testing.boundaries import Boundaries, Crash, kill
 from orderflow.testing.forked import lived
@@ -109,14 +109,14 @@ async def test_a_call_has_three_boundaries_and_shows_no_id() -> None:
         client = counting.client(timeout=2.0)
         headers = {"Authorization": httpx.BasicAuth(CCV_KEY, "")._auth_header}
         for path in ("/order/1234-abcd/status", "/order/7/status"):
-            answer = await exchange(client, "GET", f"{base}/api/ordercompletion/reseller{path}", headers=headers)
-            assert isinstance(answer, Answer)
+            answer = await send_request(client, "GET", f"{base}/api/ordercompletion/reseller{path}", headers=headers)
+            assert isinstance(answer, HttpResponse)
         call = "GET /api/ordercompletion/reseller/order/*/status"
         wheres = (f"before {call}", f"{call} acted on, answer unread", f"after {call}")
         assert counting.passed == 2 * [f"none | call | {where}" for where in wheres]
         counting.passed.clear()
         sim.faults.arm(Fault("GET", "cut_after"))
-        await exchange(client, "GET", f"{base}/api/ordercompletion/reseller/order/7/status", headers=headers)
+        await send_request(client, "GET", f"{base}/api/ordercompletion/reseller/order/7/status", headers=headers)
         assert counting.passed == [f"none | call | before {call}"]
         await client.aclose()
 

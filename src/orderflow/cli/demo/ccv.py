@@ -7,10 +7,11 @@ from typing import Any
 
 from orderflow.cli.demo.world import Case, Scenario, Unmet, once
 from orderflow.model import Order
+from orderflow.providers.ccv.names import State
 from orderflow.simulators import Fault
 
 _SUBMIT = "POST /api/ordercompletion/reseller/order"
-_LONG = ("Incomplete", "AwaitingPayment", "Screening", "New", "FulfillmentInProgress", "FulfillmentDone", "Completed")
+_LONG: tuple[State, ...] = ("Incomplete", "AwaitingPayment", "Screening", "New", "FulfillmentInProgress", "FulfillmentDone", "Completed")
 _STORE = {"companyName": "Demo B.V.", "cocNumber": "12345678", "cocRegistry": "Kvk"}
 _PRICE = {
     "period": "Monthly",
@@ -21,7 +22,7 @@ _PRICE = {
 }
 
 
-async def _submitted(case: Case, *, wait: bool = True, **expectations: bool) -> str:
+async def _submitted(case: Case, *, wait: bool = True, **expectations: Any) -> str:
     shop = case.world.shop
     flow = case.world.flow
     order: dict[str, Any] = {
@@ -53,7 +54,7 @@ async def _submitted(case: Case, *, wait: bool = True, **expectations: bool) -> 
     return created.id
 
 
-async def _lives(case: Case, *statuses: str, notify_early: bool = False, **expectations: bool) -> Order:
+async def _lives(case: Case, *statuses: State, notify_early: bool = False, **expectations: bool) -> Order:
     """The order passes these statuses, each as soon as the one before was seen here: no clock is raced."""
     case.world.ccv.script(case.reference, notify_early=notify_early)
     order_id = await _submitted(case, **expectations)

@@ -6,13 +6,15 @@ from typing import Any
 
 from orderflow.cli.demo.world import Button, Case, Scenario, Unmet, once
 from orderflow.model import Applied, Order
+from orderflow.provider import Name
+from orderflow.providers.connect.names import State
 from orderflow.simulators import Fault
 
 _REGISTER = "POST /capi/v1/client/orde[r]"  # a pattern: the plain word is also the beginning of .../order/fulfillment
 _FULFILL = "POST /capi/v1/client/order/fulfillment"
 
 
-async def _registered(case: Case, method: str, *, prepaid: bool = False, register: bool = True, **options: object) -> str:
+async def _registered(case: Case, method: str, *, prepaid: bool = False, register: bool = True, **options: Any) -> str:
     order: dict[str, Any] = {
         "externalOrderId": case.reference,
         "paymentMethod": method,
@@ -33,12 +35,12 @@ async def _registered(case: Case, method: str, *, prepaid: bool = False, registe
 
 
 async def _tell(case: Case, order_id: str, command: str, **arguments: Any) -> None:
-    decision = await case.world.flow.send(order_id, command, **arguments)
+    decision = await case.world.flow.send(order_id, Name(command), **arguments)
     if not isinstance(decision, Applied):
         raise Unmet(f"{command} was not applied: {decision.reason}")
 
 
-async def _by_api(case: Case, method: str, until: str = "fulfilled", *, prepaid: bool = False, **outcome: object) -> Order:
+async def _by_api(case: Case, method: str, until: State = "fulfilled", *, prepaid: bool = False, **outcome: object) -> Order:
     case.world.connect.script(case.reference, **outcome)
     order_id = await _registered(case, method, prepaid=prepaid)
     await _tell(case, order_id, "complete_by_api")
@@ -51,7 +53,7 @@ async def _sent_to_url(case: Case, method: str = "creditcardPayex", **options: A
     return order_id, await case.world.flow.customer_url(order_id)
 
 
-async def _by_url(case: Case, button: Button, until: str, **options: Any) -> Order:
+async def _by_url(case: Case, button: Button, until: State, **options: Any) -> Order:
     order_id, url = await _sent_to_url(case, **options)
     await case.world.visit(url, button)
     return await case.world.flow.wait(order_id, until, 20)

@@ -8,6 +8,7 @@ import sys
 from orderflow.cli.demo import ccv, connect
 from orderflow.cli.demo.world import Case, Scenario, StateEntered, Unmet, World, world
 from orderflow.errors import OrderflowError
+from orderflow.provider import Name
 
 SCENARIOS: tuple[Scenario, ...] = (*connect.SCENARIOS, *ccv.SCENARIOS)
 
@@ -43,7 +44,7 @@ async def play(here: World, scenario: Scenario) -> StateEntered:
         order = await scenario.play(case)
     except (Unmet, OrderflowError) as error:
         why = str(error)
-        mine = [one for one in await flow.orders(provider=scenario.provider, limit=1000) if one.key == case.reference]
+        mine = [one for one in await flow.orders(provider=Name(scenario.provider), limit=1000) if one.key == case.reference]
         if not mine:
             return StateEntered(scenario, "", ok=False, why=why, journal=[], refusals=[])
         order = mine[0]

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from orderflow.app import Orderflow
 from orderflow.model import JournalRow, Order, RefusalRow
-from orderflow.provider.protocol import Provider
+from orderflow.provider.protocol import Name, Provider
 from orderflow.provider.timing import Timing
 from orderflow.providers.ccv import Ccv
 from orderflow.providers.ccv.simulator import CcvSimulator
@@ -183,7 +183,7 @@ async def world(db: str, dispatch: str = "local") -> AsyncIterator[World]:
             told: list[tuple[str, str]] = []
             for provider in providers:
                 for state in provider.table.states:
-                    flow.on_entered(provider.name, state, lambda news: told.append((news.order.id, news.state)))
+                    flow.on_entered(Name(provider.name), state, lambda news: told.append((news.order.id, news.state)))
             yield World(flow, connect_sim, ccv_sim, browser, shop_url, told, tokens)
 
 

@@ -1,6 +1,7 @@
-"""Carries CCV's effects out over HTTP and reads statuses. One call, no retries, no state: an answer becomes an Outcome.
+"""Carries out CCV's effects over HTTP, and polls statuses. One call without retries; an answer becomes an ``Outcome``.
 
-The four configurator calls pass the order along by value and store nothing at CCV (D3-D6), so they may be repeated; the submit may not.
+The calls of the configurator pass the order along in their bodies and store nothing at CCV (D3 to D6), so they may be repeated. The
+submit may not.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections.abc import Mapping
 
 from orderflow.errors import MalformedAnswer
 from orderflow.model import Order
-from orderflow.provider.http import Answer, Cut, HttpClient, NeverSent, exchange, outcome_of, unread_of
+from orderflow.provider.http import HttpClient, HttpResponse, RequestResult, check_poll_response, outcome_of_response, send_request
 from orderflow.provider.outcomes import Outcome, ReadFailed, StatusRead, Succeeded
-from orderflow.provider.wire import write
+from orderflow.provider.wire import to_json
 from orderflow.providers.ccv import wire
 
 Product = wire.AddSalesPackage | wire.AddTerminalPackage | wire.AddPspStandalone
@@ -23,10 +24,10 @@ PRODUCTS: Mapping[str, tuple[type[Product], str]] = {
     "terminal_package": (wire.AddTerminalPackage, wire.ADD_TERMINAL_PACKAGE),
     "psp_standalone": (wire.AddPspStandalone, wire.ADD_PSP_STANDALONE),
 }
-"""What an order may hold, by the name used in a create request: its request and path (D4, D5, D6)."""
+"""The kinds of products in a create request, with the record and the path of the call that adds one (D4, D5, D6)."""
 
 
-def basic(api_key: str) -> str:
+def basic_authorization(api_key: str) -> str:
     """The Authorization header by analogy with CCV's Payment API (P1): HTTP Basic, the key as user name, no password."""
     return "Basic " + b64encode(f"{api_key}:".encode()).decode()
 
@@ -44,73 +45,79 @@ class Adapter:
         }
 
     async def configure(self, order: Order) -> Outcome:
-        """startorder, then each product: the enriched order, ready to submit (D3 to D6)."""
+        """startorder, then one call for each product (D3 to D6). Each answers with the order to pass to the next call."""
         data = order.snapshot.data
-        path, body = wire.START_ORDER, data["start_order"]
-        calls = [(path, body)] + [(PRODUCTS[str(kind)][1], fields) for kind, fields in _products(data)]
-        enriched: Mapping[str, object] | None = None
+        calls = [(wire.START_ORDER, data["start_order"])]
+        calls += [(PRODUCTS[str(product["kind"])][1], product["fields"]) for product in _products_of(data)]
+        configured: Mapping[str, object] | None = None
         for path, fields in calls:
             assert isinstance(fields, Mapping)
-            content = fields if enriched is None else {**fields, "order": enriched}
-            answer = await self._send("PATCH", path, content)
-            outcome = outcome_of(answer, lambda whole: Succeeded("order_configured", {"order": wire.read_order(whole.body)}))
+            body = fields if configured is None else {**fields, "order": configured}
+            result = await self._send("PATCH", path, body)
+            outcome = outcome_of_response(result, _accept_configured)
             if not isinstance(outcome, Succeeded):
                 return outcome
-            enriched = outcome.data["order"]  # type: ignore[assignment]
-        return Succeeded("order_configured", {"order": enriched})
+            configured = outcome.data["order"]  # type: ignore[assignment]
+        return Succeeded("order_configured", {"order": configured})
 
     async def submit(self, order: Order, notification_url: str | None) -> Outcome:
-        """POST order: 200 and 201 both mean created (D1); without an id in the answer nobody knows which order it is."""
+        """POST order. 200 and 201 both mean created (D1). Without an id in the answer the order is in doubt."""
         data = order.snapshot.data
-        notice = None
-        if notification_url is not None:
-            statuses = data.get("notify_on_status")
-            chosen = tuple(statuses) if isinstance(statuses, list) and statuses else wire.ORDER_STATUSES
-            notice = wire.StatusNotification(notification_url, chosen)
-        enriched = data["order"]
-        assert isinstance(enriched, Mapping)
+        configured = data["order"]
+        assert isinstance(configured, Mapping)
         request = wire.Submit(
             notify_customer_by_email=bool(data["notify_customer_by_email"]),
-            order=enriched,
-            external_reference=reference(order),
-            status_notification_information=notice,
+            order=configured,
+            external_reference=external_reference(order),
+            status_notification_information=_notification_of(data, notification_url),
         )
-        answer = await self._send("POST", wire.SUBMIT, write(request))
+        result = await self._send("POST", wire.SUBMIT, to_json(request))
 
-        def accept(whole: Answer) -> Outcome:
-            found = wire.read_submit_answer(whole.body, whole.headers.get("Location"))
-            return Succeeded("order_submitted", provider_id=found.order_id)
+        def accept(response: HttpResponse) -> Outcome:
+            submitted = wire.parse_submit_response(response.body, response.headers.get("Location"))
+            return Succeeded("order_submitted", provider_id=submitted.order_id)
 
-        return outcome_of(answer, accept)
+        return outcome_of_response(result, accept)
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
-        """GET order/{orderId}/status (D2). A 404 shortly after the submit is taken for "not yet visible"."""
+        """GET order/{orderId}/status (D2). A 404 shortly after the submit means "not yet visible", so the next poll asks again."""
         assert order.provider_id is not None
-        answer = unread_of(await self._send("GET", wire.status_path(order.provider_id)))
-        if isinstance(answer, ReadFailed):
-            return answer
+        response = check_poll_response(await self._send("GET", wire.status_path(order.provider_id)))
+        if isinstance(response, ReadFailed):
+            return response
         try:
-            status = wire.read_status_answer(answer.body)
+            status = wire.parse_status_response(response.body)
         except MalformedAnswer as error:
             return ReadFailed(str(error))
-        foreign = status.external_reference not in (None, "", reference(order))
+        foreign = status.external_reference not in (None, "", external_reference(order))
         return StatusRead(str(status.order_status), mismatch="externalReference" if foreign else "")
 
     async def close(self) -> None:
         """Close the HTTP client."""
         await self._client.aclose()
 
-    async def _send(self, method: str, path: str, body: object = None) -> Answer | NeverSent | Cut:
+    async def _send(self, method: str, path: str, body: object = None) -> RequestResult:
         content = b"" if body is None else json.dumps(body).encode()
-        return await exchange(self._client, method, self._base_url + path, headers=self._headers, content=content)
+        return await send_request(self._client, method, self._base_url + path, headers=self._headers, content=content)
 
 
-def reference(order: Order) -> str:
-    """The externalReference we give: the caller's, or our order id, by which a person can find a lost submit."""
+def external_reference(order: Order) -> str:
+    """The externalReference that we send: the caller's, or our order id. A person can find a lost submit by it."""
     return str(order.snapshot.data.get("external_reference") or order.id)
 
 
-def _products(data: Mapping[str, object]) -> list[tuple[str, object]]:
+def _accept_configured(response: HttpResponse) -> Outcome:
+    return Succeeded("order_configured", {"order": wire.parse_order(response.body)})
+
+
+def _notification_of(data: Mapping[str, object], notification_url: str | None) -> wire.StatusNotification | None:
+    if notification_url is None:
+        return None
+    statuses = data.get("notify_on_status")
+    return wire.StatusNotification(notification_url, tuple(statuses) if isinstance(statuses, list) and statuses else wire.ORDER_STATUSES)
+
+
+def _products_of(data: Mapping[str, object]) -> list[Mapping[str, object]]:
     products = data["products"]
     assert isinstance(products, list)
-    return [(product["kind"], product["fields"]) for product in products]
+    return products

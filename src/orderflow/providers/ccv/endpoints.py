@@ -1,4 +1,4 @@
-"""What CCV's notification means: that there may be news, and nothing else (D1: no body, anyone could call it)."""
+"""CCV's notifications. They have no body and could come from anyone (D1), so they only bring polls forward."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ PER_ORDER = "notification"
 SHARED = "notifications"
 
 
-def _news(_parameters: Sequence[tuple[str, str]]) -> Claim:
+def understand_notification(_parameters: Sequence[tuple[str, str]]) -> Claim:
+    """No claim: there may be a new status."""
     return Claim(None)
 
 
 ENDPOINTS = (
-    Endpoint(PER_ORDER, ("POST",), _news),
-    Endpoint(SHARED, ("POST",), _news, shared=True),
+    Endpoint(PER_ORDER, ("POST",), understand_notification),
+    Endpoint(SHARED, ("POST",), understand_notification, shared=True),
 )
-"""A path per order by default; the shared one where CCV allow-lists a single URL."""
+"""A URL for each order, or one URL for all of them where CCV allows traffic to a single URL."""

@@ -1,4 +1,7 @@
-"""Carries Connect's effects out over HTTP and reads statuses. One call and at most one token refresh; an answer becomes an Outcome."""
+"""Carries out Connect's effects over HTTP, and polls statuses. An answer becomes an ``Outcome``.
+
+An effect is one call. After a 401 it is made once more, with a fresh token.
+"""
 
 from __future__ import annotations
 
@@ -8,204 +11,218 @@ from collections.abc import Callable, Mapping
 
 from orderflow.errors import MalformedAnswer
 from orderflow.model import Order
-from orderflow.provider.http import Answer, Cut, HttpClient, NeverSent, exchange, outcome_of, sendable, unread_of
+from orderflow.provider.http import (
+    HttpClient,
+    HttpResponse,
+    RequestResult,
+    check_poll_response,
+    is_header_value,
+    outcome_of_response,
+    send_request,
+)
+from orderflow.provider.oauth2 import OAuth2Client
 from orderflow.provider.outcomes import NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
 from orderflow.provider.protocol import TokenSource
-from orderflow.provider.wire import read, write
+from orderflow.provider.wire import parse_record, to_json
 from orderflow.providers.connect import wire
-from orderflow.providers.connect.tokens import OAuth2Client
 
-_PROOF = "fulfilled"  # the lifecycle's reading
-_TYPE_NAME = re.compile(r"[A-Za-z_][\w.$]{,79}\Z")
+_FULFILLED = "fulfilled"  # the reading of the lifecycle
+_CLASS_NAME = re.compile(r"[A-Za-z_][\w.$]{,79}\Z")
+_ASKS_FOR_ACCESS = ("allowAccessProduct", "allowAccessCategoryType")
+
+CallResult = RequestResult | NotExecuted | Rejected
+"""The result of the request, or why there was no token to send it with."""
 
 
 class Adapter:
-    """Connect over one HTTP client. ``api`` is the apiServer's base URL (``.../capi``)."""
+    """Connect over one HTTP client.
 
-    def __init__(self, client: HttpClient, api: str, tokens: OAuth2Client, users: TokenSource | None, fulfilled: tuple[str, ...]) -> None:
+    ``api`` is the base URL of the apiServer (``.../capi``). ``tokens`` gives the client's access tokens, ``users`` those of users.
+    ``fulfilled_literals`` are the values of orderStatus that prove fulfilment.
+    """
+
+    def __init__(
+        self, client: HttpClient, api: str, tokens: OAuth2Client, users: TokenSource | None, fulfilled_literals: tuple[str, ...]
+    ) -> None:
         self._client = client
         self._api = api
         self._tokens = tokens
         self._users = users
-        self._fulfilled = fulfilled
+        self._fulfilled_literals = fulfilled_literals
 
     async def register(self, order: Order) -> Outcome:
-        """POST order, with the client's token or the user's (A5)."""
-        body = {**_request(order), "externalOrderId": external_id(order)}
+        """Register order (A5), with the client's token or, in user mode, with the user's."""
+        body = {**_request_of(order), "externalOrderId": external_order_id(order)}
         if order.snapshot.facts["user_mode"]:
-            answer = await self._as_user(order, "/v1/order", body)
+            result = await self._call_as_user(order, "/v1/order", body)
         else:
-            answer = await self._as_client("POST", "/v1/client/order", body)
+            result = await self._call_as_client("POST", "/v1/client/order", body)
 
-        def accept(whole: Answer) -> Outcome:
-            registered = read(wire.RegisterAnswer, whole.json())
+        def accept(response: HttpResponse) -> Outcome:
+            registered = parse_record(wire.RegisterResponse, response.json())
             return Succeeded("order_registered", provider_id=registered.order_id)
 
-        return _outcome(answer, accept)
+        return _outcome_of(result, accept)
 
     async def fulfill(self, order: Order, callback_url: str | None) -> Outcome:
-        """Complete order, client mode (A3). OK means accepted; for sms the customer has still to pay."""
+        """Complete order, client mode (A3). ``OK`` means accepted: for sms the customer has still to pay."""
         assert order.provider_id is not None
         request = wire.FulfillmentRequest(order.provider_id, callback_url)
-        answer = await self._as_client("POST", "/v1/client/order/fulfillment", write(request))
+        result = await self._call_as_client("POST", "/v1/client/order/fulfillment", to_json(request))
 
-        def accept(whole: Answer) -> Outcome:
-            fulfilled = read(wire.FulfillmentAnswer, whole.json())
-            if fulfilled.fulfillment_status == wire.ApiStatus.OK:
-                return Succeeded("fulfillment_accepted", provider_id=fulfilled.order_id)
-            if fulfilled.fulfillment_status == wire.ApiStatus.ERROR:
+        def accept(response: HttpResponse) -> Outcome:
+            answer = parse_record(wire.FulfillmentResponse, response.json())
+            if answer.fulfillment_status == wire.ApiStatus.OK:
+                return Succeeded("fulfillment_accepted", provider_id=answer.order_id)
+            if answer.fulfillment_status == wire.ApiStatus.ERROR:
                 return Rejected("200 with fulfillmentStatus ERROR")
             raise MalformedAnswer("fulfillmentStatus: neither OK nor ERROR")
 
-        return _outcome(answer, accept)
+        return _outcome_of(result, accept)
 
     async def assign(self, order: Order) -> Outcome:
         """Assign user, client mode (A9)."""
         body = order.snapshot.data["assignment"]
-        answer = await self._as_client("POST", f"/v1/client/order/{order.provider_id}/user", body)
+        result = await self._call_as_client("POST", f"/v1/client/order/{order.provider_id}/user", body)
 
-        def accept(whole: Answer) -> Outcome:
-            assigned = read(wire.AssignAnswer, whole.json())
+        def accept(response: HttpResponse) -> Outcome:
+            assigned = parse_record(wire.AssignResponse, response.json())
             if assigned.order_id is None and assigned.unique_user_id is None:
-                raise MalformedAnswer("AssignAnswer: neither orderId nor uniqueUserId")
-            known = {"is_new_user": assigned.is_new_user, "is_password_set": assigned.is_password_set}
-            data = {"assigned_user_id": assigned.unique_user_id, **known}
-            note = ", ".join(f"{name}: {value}" for name, value in known.items() if value is not None)
+                raise MalformedAnswer("AssignResponse: neither orderId nor uniqueUserId")
+            flags = {"is_new_user": assigned.is_new_user, "is_password_set": assigned.is_password_set}
+            data = {"assigned_user_id": assigned.unique_user_id, **flags}
+            note = ", ".join(f"{name}: {value}" for name, value in flags.items() if value is not None)
             return Succeeded("assigned", data, assigned.order_id, note)
 
-        return _outcome(answer, accept)
+        return _outcome_of(result, accept)
 
     async def search(self, order: Order) -> Outcome:
-        """Search order details by our own id, user mode (R1). One hit is ours; the id is not unique, so more need a person."""
-        answer = await self._as_user(order, "/v1/order/status", {"externalOrderId": external_id(order)})
+        """Search order details by our own id, user mode (R1). One hit is ours. With more, a person decides: the id is not unique."""
+        result = await self._call_as_user(order, "/v1/order/status", {"externalOrderId": external_order_id(order)})
 
-        def accept(whole: Answer) -> Outcome:
-            hits = read(wire.OrdersAnswer, whole.json()).orders
+        def accept(response: HttpResponse) -> Outcome:
+            hits = parse_record(wire.OrdersResponse, response.json()).orders
             if not hits:
                 return NoResult("no order has our externalOrderId")
             if len(hits) > 1:
                 return Rejected(f"{len(hits)} orders have our externalOrderId; a person must choose")
             return Succeeded("registration_found", provider_id=hits[0].order_id)
 
-        return _outcome(answer, accept)
+        return _outcome_of(result, accept)
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
-        """List order status, client mode (A4): one element in practice, which must be ours."""
-        answer = await self._as_client("GET", f"/v1/client/order/status/{order.provider_id}", None)
-        if isinstance(answer, NotExecuted):
-            return ReadFailed(answer.why, answer.retry_after, answer.signal)
-        if isinstance(answer, Rejected):
-            return ReadFailed(answer.why)
-        whole = unread_of(answer)
-        if isinstance(whole, ReadFailed):
-            return whole
+        """List order status, client mode (A4). The response lists one order in practice, and it must be ours."""
+        result = await self._call_as_client("GET", f"/v1/client/order/status/{order.provider_id}", None)
+        if isinstance(result, NotExecuted):
+            return ReadFailed(result.why, result.retry_after, result.signal)
+        if isinstance(result, Rejected):
+            return ReadFailed(result.why)
+        response = check_poll_response(result)
+        if isinstance(response, ReadFailed):
+            return response
         try:
-            orders = read(wire.OrdersAnswer, whole.json()).orders
+            listed_orders = parse_record(wire.OrdersResponse, response.json()).orders
         except MalformedAnswer as error:
             return ReadFailed(str(error))
-        if not orders:
+        if not listed_orders:
             return ReadFailed("no order in the answer")
-        found = next((one for one in orders if one.order_id == order.provider_id), orders[0])
-        if not found.order_status:
+        listed = next((listed for listed in listed_orders if listed.order_id == order.provider_id), listed_orders[0])
+        if not listed.order_status:
             return ReadFailed("no orderStatus in the answer")
-        note = _access_note(order) if found.order_status in self._fulfilled else ""
-        return StatusRead(self._reading(found.order_status), mismatch=_mismatch(found, order), note=note)
+        note = _access_note(order) if listed.order_status in self._fulfilled_literals else ""
+        return StatusRead(self._status_of(listed.order_status), mismatch=_find_mismatch(listed, order), note=note)
 
-    def _reading(self, word: str) -> str:
-        """The lifecycle's name for Connect's word. Our name for proof, spoken by Connect, proves nothing unless configured."""
-        if word in self._fulfilled:
-            return _PROOF
-        return f"{word} (not among fulfilled_literals)" if word == _PROOF else word
+    def _status_of(self, order_status: str) -> str:
+        """The reading of the lifecycle for an orderStatus. ``fulfilled`` itself proves nothing unless it is configured."""
+        if order_status in self._fulfilled_literals:
+            return _FULFILLED
+        return f"{order_status} (not among fulfilled_literals)" if order_status == _FULFILLED else order_status
 
     async def close(self) -> None:
         """Close the HTTP client."""
         await self._client.aclose()
 
-    async def _as_client(self, method: str, path: str, body: object) -> Answer | NeverSent | Cut | NotExecuted | Rejected:
-        for last in (False, True):
-            token = await self._tokens.token()
-            if isinstance(token, NotExecuted):
-                return token
-            answer = await self._send(method, path, token, body)
-            if last or not isinstance(answer, Answer) or answer.status != 401:
-                return answer
-            self._tokens.forget(token)  # expired or revoked: one fresh token, one more try
-        raise AssertionError("unreachable")
+    async def _call_as_client(self, method: str, path: str, body: object) -> CallResult:
+        """Call with the client's token. After a 401, try once more with a fresh token: the first one expired or was revoked."""
+        token = await self._tokens.token()
+        if isinstance(token, NotExecuted):
+            return token
+        result = await self._send(method, path, token, body)
+        if not isinstance(result, HttpResponse) or result.status != 401:
+            return result
+        self._tokens.forget(token)
+        token = await self._tokens.token()
+        return token if isinstance(token, NotExecuted) else await self._send(method, path, token, body)
 
-    async def _as_user(self, order: Order, path: str, body: object) -> Answer | NeverSent | Cut | NotExecuted | Rejected:
+    async def _call_as_user(self, order: Order, path: str, body: object) -> CallResult:
+        """Call with the token of the order's user, which the application gives."""
         try:
             token = await self._users.token(order.id) if self._users is not None else None
-        except Exception as error:  # noqa: BLE001  the host's code may raise anything, and nothing was sent
-            return NotExecuted(f"the host's TokenSource raised {type(error).__name__}", signal=Signal.NOT_CALLED)
+        except Exception as error:  # noqa: BLE001  the application's code may raise anything, and nothing was sent
+            return NotExecuted(f"the application's TokenSource raised {type(error).__name__}", signal=Signal.NOT_CALLED)
         if not token:
-            return Rejected("the host has no token of the user any more", signal=Signal.NOT_CALLED)
-        if not sendable(token):
-            return NotExecuted("the host's token of the user is not plain ASCII", signal=Signal.NOT_CALLED)
-        answer = await self._send("POST", path, token, body)
-        if isinstance(answer, Answer) and answer.status == 401:
-            return NotExecuted("401 from the provider")  # not ``unauthorized``: says nothing of our own credentials
-        return answer
+            return Rejected("the application has no token of the user any more", signal=Signal.NOT_CALLED)
+        if not is_header_value(token):
+            return NotExecuted("the user's token is not plain ASCII", signal=Signal.NOT_CALLED)
+        result = await self._send("POST", path, token, body)
+        if isinstance(result, HttpResponse) and result.status == 401:
+            return NotExecuted("401 from the provider")  # without a signal: it shows nothing about our own credentials
+        return result
 
-    async def _send(self, method: str, path: str, token: str, body: object) -> Answer | NeverSent | Cut:
-        # without Accept an older server may answer in XML (C2, C3)
+    async def _send(self, method: str, path: str, token: str, body: object) -> RequestResult:
+        # without Accept, an older server may answer in XML (C2, C3)
         headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
         content = b""
         if body is not None:
             headers["Content-Type"] = "application/json"
             content = json.dumps(body).encode()
-        return await exchange(self._client, method, self._api + path, headers=headers, content=content)
+        return await send_request(self._client, method, self._api + path, headers=headers, content=content)
 
 
-def external_id(order: Order) -> str:
-    """The externalOrderId we give: the caller's, or our order id."""
-    return str(_request(order).get("externalOrderId") or order.id)
+def external_order_id(order: Order) -> str:
+    """The externalOrderId that we send: the caller's, or our order id."""
+    return str(_request_of(order).get("externalOrderId") or order.id)
 
 
-def _request(order: Order) -> Mapping[str, object]:
+def _request_of(order: Order) -> Mapping[str, object]:
     request = order.snapshot.data["request"]
     assert isinstance(request, Mapping)
     return request
 
 
-def _outcome(answer: Answer | NeverSent | Cut | NotExecuted | Rejected, accept: Callable[[Answer], Outcome]) -> Outcome:
-    if isinstance(answer, NotExecuted | Rejected):
-        return answer
-    outcome = outcome_of(answer, accept)
-    if isinstance(outcome, Rejected) and isinstance(answer, Answer):
-        return Rejected(outcome.why + _exception_type(answer))
+def _outcome_of(result: CallResult, accept: Callable[[HttpResponse], Outcome]) -> Outcome:
+    if isinstance(result, NotExecuted | Rejected):
+        return result
+    outcome = outcome_of_response(result, accept)
+    if isinstance(outcome, Rejected) and isinstance(result, HttpResponse):
+        return Rejected(outcome.why + _exception_type_note(result))
     return outcome
 
 
-def _exception_type(answer: Answer) -> str:
-    """A 400's exceptionType (C1), a class name; the message beside it may quote what we sent and is not kept."""
+def _exception_type_note(response: HttpResponse) -> str:
+    """The exceptionType of an error response (C1), if it is a class name. The message beside it may quote what we sent; it is not kept."""
     try:
-        kind = read(wire.ErrorAnswer, answer.json()).exception_type
+        exception_type = parse_record(wire.ErrorResponse, response.json()).exception_type
     except MalformedAnswer:
         return ""
-    return f" ({kind})" if kind and _TYPE_NAME.match(kind) else ""
+    return f" ({exception_type})" if exception_type and _CLASS_NAME.match(exception_type) else ""
 
 
 def _access_note(order: Order) -> str:
-    """Temporary access is given on fulfilment where a line asked for it (A6, A1 step 8); it is no state of ours."""
-    lines = _request(order).get("orderLines")
-    asks = ("allowAccessProduct", "allowAccessCategoryType")
-    asked = isinstance(lines, list) and any(name in line for line in lines for name in asks)
+    """Connect gives temporary access on fulfilment where a line asks for it (A6, A1 step 8). It is no state of ours."""
+    lines = _request_of(order).get("orderLines")
+    asked = isinstance(lines, list) and any(name in line for line in lines for name in _ASKS_FOR_ACCESS)
     return "temporary access was asked for" if asked else ""
 
 
-def _mismatch(found: wire.ReadOrder, order: Order) -> str:
-    """A field by which this is somebody else's order: ids look sequential, and a browser can open any of them."""
-    request = _request(order)
-    if found.order_id != order.provider_id:
+def _find_mismatch(listed: wire.ListedOrder, order: Order) -> str:
+    """The field by which a listed order is not ours. Order ids are sequential, and any browser can open any of them."""
+    if listed.order_id != order.provider_id:
         return "orderId"
-    if found.external_order_id and found.external_order_id != external_id(order):
+    if listed.external_order_id and listed.external_order_id != external_order_id(order):
         return "externalOrderId"
-    ours = request.get("orderAmount")
-    if ours is None or found.order_amount in (None, ""):
+    our_amount = _request_of(order).get("orderAmount")
+    if our_amount is None or listed.order_amount in (None, ""):
         return ""
-    return "" if found.amount is not None and found.amount == wire_amount(ours) else "orderAmount"
-
-
-def wire_amount(value: object) -> object:
-    """An amount of ours as the read's ``amount`` would show it."""
-    return wire.ReadOrder("0", order_amount=str(value)).amount
+    ours = wire.ListedOrder("0", order_amount=str(our_amount))
+    return "" if listed.amount is not None and listed.amount == ours.amount else "orderAmount"

@@ -1,13 +1,12 @@
-"""Which payment method may be completed which way. What may live here: the table, the look-up, nothing else.
+"""The payment methods of Connect, and the ways in which an order may be completed with each. Only this table and its look-up live here.
 
-Connect completes an order in one of two ways: the customer's browser is sent to the fulfillment URL, or our service
-calls the fulfillment API. Its pages disagree about which method may go which way: the URL guide (A1, G3) excludes only
-``other`` and ``sms``; the API guide (G4) and the API reference (A3) each print a list, and the lists differ. The
-reading taken here fits most of them: the API takes ``sms``, ``invoice`` and ``free`` when nothing was paid yet, and
-whatever was paid beforehand; the URL takes what the customer must still pay in a browser. Where a page objects to a
-row, the row names it behind "but" and its evidence is no longer ``documented``.
+There are two ways. Either the customer's browser is sent to the fulfillment URL, or our service calls the fulfillment API. The pages
+of Connect disagree about the methods of each way. The URL guide (A1, G3) excludes only ``other`` and ``sms``. The API guide (G4) and
+the API reference (A3) each print a list, and the lists differ.
 
-Pages: A1 and G3 URL guide, A3 API reference, G4 API guide, A5 Register order, A7 introduction, C1 public client code.
+The table follows the reading that fits most pages. The API takes ``sms``, ``invoice`` and ``free`` where nothing was paid yet, and
+everything that was paid beforehand. The URL takes what the customer has still to pay in a browser. Where a page objects to a row, the
+row names it after "but", and its evidence is not ``documented``. README.md explains the tags of the pages.
 """
 
 from __future__ import annotations
@@ -22,16 +21,20 @@ from orderflow.errors import UnknownName
 
 @frozen
 class Ways:
-    """One row: may this method, paid beforehand or not, go by the URL, by the API?
+    """One row: whether a method, prepaid or not, may be completed by the URL and by the API.
 
-    ``source`` names the pages the row rests on (and, behind "but", those that object);
-    ``evidence`` is ``documented``, ``inferred`` or ``assumed``.
+    ``source`` names the pages that the row rests on and, after "but", those that object. ``evidence`` is ``documented``, ``inferred``
+    or ``assumed``.
     """
 
     url: bool
     api: bool
     source: str
     evidence: str
+
+
+Overrides = Mapping[tuple[str, bool], Ways]
+"""Rows by method and prepaid."""
 
 
 def _url(source: str, evidence: str) -> Ways:
@@ -46,9 +49,9 @@ def _neither(source: str, evidence: str) -> Ways:
     return Ways(url=False, api=False, source=source, evidence=evidence)
 
 
-# A1 shuts prepaid orders out of the URL and describes, further down, what happens to them there: so every prepaid row
-# says no to the URL, and a shop that knows better overrides it.
-_TABLE: Final[Mapping[tuple[str, bool], Ways]] = {
+# A1 excludes prepaid orders from the URL, and further down describes what happens to them there. So every prepaid row excludes the
+# URL, and an application that knows better overrides the row.
+_TABLE: Final[Overrides] = {
     # method, prepaid
     ("invoice", False): _api("Connect A3, A5, G4", "documented"),
     ("invoice", True): _api("Connect A3, G4; but A5 ticks it in three of four columns, lost which", "inferred"),
@@ -68,7 +71,7 @@ _TABLE: Final[Mapping[tuple[str, bool], Ways]] = {
     ("vippsEcommerce", True): _api("Connect A5, G4; but A3 does not list it", "inferred"),
     ("nexi", False): _url("Connect A1, A5; in no API list (A3, G4)", "documented"),
     ("nexi", True): _api("Connect A5, G4 (prepaid of any method); but A3 does not list it", "inferred"),
-    # the shop's own integration has no page of Connect's to send a browser to, and nothing Connect could collect
+    # for the application's own payment integration Connect has no page to send a browser to, and nothing to collect
     ("other", False): _neither("Connect A1 (not by URL), A7; but A3 and G4 list it for the API", "inferred"),
     ("other", True): _api("Connect A3, A5, G4", "documented"),
     ("free", False): _api("Connect A3, A5, G4", "documented"),
@@ -80,18 +83,18 @@ _TABLE: Final[Mapping[tuple[str, bool], Ways]] = {
 }
 
 METHODS: Final[tuple[str, ...]] = tuple(dict.fromkeys(method for method, _ in _TABLE))
-"""Every payment method of the table, the current ones first, then two older names (Connect A5, C1)."""
+"""Every payment method of the table: the current ones, then two older names (A5, C1)."""
 
-_CLOSED: Final = _neither("no page speaks of it", "assumed")
+_CLOSED: Final = _neither("on no page", "assumed")
 
 
-def ways(method: str, prepaid: bool, overrides: Mapping[tuple[str, bool], Ways] | None = None) -> Ways:
-    """The ways ``method`` may go. A row of ``overrides`` wins over the table, and may name a method of its own.
+def find_ways(method: str, prepaid: bool, overrides: Overrides | None = None) -> Ways:
+    """The ways of a method, prepaid or not. A row of ``overrides`` replaces the table's, and may name a method of its own.
 
-    A combination neither speaks of may go no way at all.
+    A combination without a row may be completed in no way.
 
     Raises:
-        UnknownName: no row, in the table or in ``overrides``, knows the method.
+        UnknownName: the method has no row at all.
     """
     rows = {**_TABLE, **(overrides or {})}
     known = tuple(dict.fromkeys(name for name, _ in rows))

@@ -1,9 +1,11 @@
-"""Connect's names as types, so that editors complete them. A test holds them against the table. Nothing else lives here."""
+"""Connect's names as types: for type checkers, and for completion in editors. Tests compare them with the lifecycle and the provider."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, Required, TypedDict
 
+ProviderName = Literal["connect"]
 State = Literal[
     "drafted",
     "registering",
@@ -24,12 +26,9 @@ State = Literal[
     "refused",
     "abandoned",
 ]
-Command = Literal[
-    "register",
-    "complete_by_url",
-    "complete_by_api",
-    "assign_user",
-]
+Command = Literal["register", "complete_by_url", "complete_by_api", "assign_user"]
+BareCommand = Literal["register", "complete_by_api"]
+"""Commands without arguments."""
 OperatorEvent = Literal[
     "registration_resolved",
     "registration_given_up",
@@ -37,3 +36,41 @@ OperatorEvent = Literal[
     "assignment_resolved",
     "assignment_given_up",
 ]
+BareOperatorEvent = Literal["registration_given_up", "fulfillment_given_up", "assignment_resolved", "assignment_given_up"]
+"""Operator events without arguments."""
+
+
+class CreateRequest(TypedDict, total=False):
+    """The request of ``create``."""
+
+    order: Required[Mapping[str, object]]
+    """The body of Register order, in Connect's spelling (A5)."""
+    user_mode: bool
+    """A user is logged in. The order is registered with the user's token."""
+    digital: bool
+    """The order has content that needs a user's access."""
+
+
+class CompleteByUrl(TypedDict, total=False):
+    """The arguments of ``complete_by_url``: pages of the application, at or below one of ``return_pages``."""
+
+    return_url: Required[str]
+    error_url: str
+
+
+class AssignUser(TypedDict, total=False):
+    """The arguments of ``assign_user``: the fields of Assign user (A9) in snake case."""
+
+    credential: Required[str]
+    is_send_message: bool
+    override_client_id: str
+    return_url: str
+    error_url: str
+    link_lifetime: int
+
+
+class RegistrationResolved(TypedDict):
+    """The arguments of ``registration_resolved``."""
+
+    order_id: str
+    """Connect's id of the order."""

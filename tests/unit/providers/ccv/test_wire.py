@@ -1,4 +1,4 @@
-"""CCV's JSON: what is sent, what is read, what is refused before it is sent."""
+"""CCV's JSON: what is sent, what is read, and what is refused before it is sent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orderflow.errors import InvalidInput, MalformedAnswer
-from orderflow.provider.wire import write
+from orderflow.provider.wire import to_json
 from orderflow.providers.ccv import wire
 
 # examples in the provider's table spelling (left) must be sent in its examples' spelling (right)
@@ -92,20 +92,20 @@ REQUESTS: list[tuple[Any, dict[str, Any]]] = [
 ]
 
 
-def respelled(value: Any) -> Any:
+def respell(value: Any) -> Any:
     if isinstance(value, dict):
-        return {SENT_AS.get(key, key): respelled(part) for key, part in value.items()}
-    return [respelled(part) for part in value] if isinstance(value, list) else value
+        return {SENT_AS.get(key, key): respell(part) for key, part in value.items()}
+    return [respell(part) for part in value] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize(("cls", "example"), REQUESTS)
 def test_both_spellings_are_read_one_is_sent_and_nothing_is_lost(cls: Any, example: dict[str, Any]) -> None:
-    assert write(wire.given(cls, example)) == write(wire.given(cls, respelled(example))) == respelled(example)
+    assert to_json(wire.parse_request(cls, example)) == to_json(wire.parse_request(cls, respell(example))) == respell(example)
 
 
 @pytest.mark.parametrize(("cls", "example"), REQUESTS)
-def test_no_documented_field_of_the_examples_is_left_untyped(cls: Any, example: dict[str, Any]) -> None:
-    assert set(wire.given(cls, example).extra) <= {"somethingNew"}
+def test_every_documented_field_of_the_examples_is_typed(cls: Any, example: dict[str, Any]) -> None:
+    assert set(wire.parse_request(cls, example).extra) <= {"somethingNew"}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_no_documented_field_of_the_examples_is_left_untyped(cls: Any, example: 
 )
 def test_a_missing_required_field_is_named(cls: Any, example: dict[str, Any], missing: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        wire.given(cls, {name: value for name, value in example.items() if name != missing})
+        wire.parse_request(cls, {name: value for name, value in example.items() if name != missing})
     assert (caught.value.field, caught.value.reason) == (SENT_AS.get(missing, missing), "missing")
 
 
@@ -149,11 +149,11 @@ def test_a_missing_required_field_is_named(cls: Any, example: dict[str, Any], mi
         (wire.Submit, SUBMIT, {"notifyCustomerByEmail": "yes"}, "notifyCustomerByEmail"),
     ],
 )
-def test_a_malformed_request_names_its_field_and_quotes_nothing(
+def test_a_malformed_request_is_refused_with_its_field_and_no_value(
     cls: Any, example: dict[str, Any], change: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(InvalidInput) as caught:
-        wire.given(cls, example | change)
+        wire.parse_request(cls, example | change)
     assert caught.value.field == field
     assert "secret" not in str(caught.value)
 
@@ -163,22 +163,22 @@ def test_a_malformed_request_names_its_field_and_quotes_nothing(
 )
 def test_a_notification_url_must_be_https(url: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        wire.given(wire.Submit, SUBMIT | {"statusNotificationInformation": {"notificationUrl": url}})
+        wire.parse_request(wire.Submit, SUBMIT | {"statusNotificationInformation": {"notificationUrl": url}})
     assert caught.value.field == "statusNotificationInformation.notificationUrl"
 
 
 def test_http_passes_only_where_a_simulator_allows_it() -> None:
-    notice = wire.StatusNotification("http://127.0.0.1:1/n", wire.ORDER_STATUSES)
-    submit = wire.Submit(notify_customer_by_email=False, order=ORDER, status_notification_information=notice)
+    notification = wire.StatusNotification("http://127.0.0.1:1/n", wire.ORDER_STATUSES)
+    submit = wire.Submit(notify_customer_by_email=False, order=ORDER, status_notification_information=notification)
     submit.check(allow_http=True)
     with pytest.raises(InvalidInput, match="https"):
         submit.check()
 
 
 def test_a_status_to_be_notified_of_must_be_one_of_the_twelve() -> None:
-    notice = {"notificationUrl": "https://x.example/", "notifyOnStatus": ["Completed", "Cancelled"]}
+    notification = {"notificationUrl": "https://x.example/", "notifyOnStatus": ["Completed", "Cancelled"]}
     with pytest.raises(InvalidInput) as caught:
-        wire.given(wire.Submit, SUBMIT | {"statusNotificationInformation": notice})
+        wire.parse_request(wire.Submit, SUBMIT | {"statusNotificationInformation": notification})
     assert caught.value.field == "statusNotificationInformation.notifyOnStatus[1]"
     assert "Canceled" in caught.value.reason
 
@@ -206,8 +206,8 @@ def test_the_twelve_statuses_in_order() -> None:
     ],
 )
 def test_the_id_of_a_submitted_order(body: bytes, location: str | None, expected: str) -> None:
-    answer = wire.read_submit_answer(body, location)
-    assert (answer.order_id, answer.raw) == (expected, body)
+    answer = wire.parse_submit_response(body, location)
+    assert (answer.order_id, answer.body) == (expected, body)
 
 
 @pytest.mark.parametrize(
@@ -229,45 +229,45 @@ def test_the_id_of_a_submitted_order(body: bytes, location: str | None, expected
         (b'{"orderId": "A', None),
     ],
 )
-def test_a_missing_id_is_never_guessed(body: bytes, location: str | None) -> None:
+def test_without_an_id_the_response_is_malformed(body: bytes, location: str | None) -> None:
     with pytest.raises(MalformedAnswer):
-        wire.read_submit_answer(body, location)
+        wire.parse_submit_response(body, location)
 
 
-def test_the_names_of_the_id_are_configurable() -> None:
-    assert wire.read_submit_answer(b'{"orderId": "O", "number": "N"}', names=("number",)).order_id == "N"
+def test_the_fields_of_the_id_can_be_chosen() -> None:
+    assert wire.parse_submit_response(b'{"orderId": "O", "number": "N"}', names=("number",)).order_id == "N"
 
 
 @pytest.mark.parametrize("status", [*wire.ORDER_STATUSES, "OnHold"])
-def test_a_status_answer(status: str) -> None:
-    answer = wire.read_status_answer(json.dumps({"orderStatus": status, "externalReference": "123456"}).encode())
+def test_a_status_response(status: str) -> None:
+    answer = wire.parse_status_response(json.dumps({"orderStatus": status, "externalReference": "123456"}).encode())
     assert (answer.order_status, answer.external_reference) == (status, "123456")
     assert isinstance(answer.order_status, wire.OrderStatus) == (status != "OnHold")
 
 
 @pytest.mark.parametrize("body", [b'{"orderStatus":"New"}', b'{"orderStatus":"New","externalReference":null,"x":1}'])
 def test_the_reference_may_be_absent_or_null(body: bytes) -> None:
-    assert wire.read_status_answer(body).external_reference is None
+    assert wire.parse_status_response(body).external_reference is None
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"orderStatus":null}', b'{"orderStatus":""}', b'{"orderStatus":1}', b"[]"])
-def test_a_status_answer_without_a_status_is_malformed(body: bytes) -> None:
+def test_a_status_response_without_a_status_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedAnswer):
-        wire.read_status_answer(body)
+        wire.parse_status_response(body)
 
 
-def test_the_order_is_passed_on_as_it_came() -> None:
-    assert wire.read_order(json.dumps(ORDER).encode()) == ORDER
+def test_the_order_is_passed_on_unchanged() -> None:
+    assert wire.parse_order(json.dumps(ORDER).encode()) == ORDER
     for body in (b"", b"[]", b"{}", b'"order"', b"<html>"):
         with pytest.raises(MalformedAnswer):
-            wire.read_order(body)
+            wire.parse_order(body)
 
 
 def test_an_id_is_escaped_in_the_path() -> None:
     assert wire.status_path("a/b?c d") == "/order/a%2Fb%3Fc%20d/status"
 
 
-def test_personal_data_stay_out_of_repr() -> None:
-    shown = repr(wire.given(wire.StartOrder, START)) + repr(wire.given(wire.Submit, SUBMIT))
+def test_repr_shows_no_personal_data() -> None:
+    shown = repr(wire.parse_request(wire.StartOrder, START)) + repr(wire.parse_request(wire.Submit, SUBMIT))
     for private in ("a@shop.example", "bills@", "ring twice", "iban", "integrator.example"):
         assert private not in shown

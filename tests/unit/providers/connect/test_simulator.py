@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from orderflow.provider.wire import write
+from orderflow.provider.wire import to_json
 from orderflow.providers.connect import wire
 from orderflow.providers.connect.simulator import FULFILLED, PRELIMINARY, ConnectSimulator
 from orderflow.simulators import Fault, SimClock, serve
@@ -32,7 +32,7 @@ def order(method: str = "invoice", *, name: str = "cart-17", prepaid: bool = Fal
     line = wire.OrderLine("coupon", "WEB", 7, unit_price=295)
     info = wire.PaymentInfo(transaction_id="t-1") if prepaid else None
     request = wire.OrderRequest(payer, (line,), name, payment_method=method, order_amount=295, prepaid=prepaid, payment_info=info)
-    return write(request.checked())
+    return to_json(request.check())
 
 
 @define

@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 
 from orderflow.errors import InvalidInput, MalformedAnswer
-from orderflow.provider.wire import read, write
+from orderflow.provider.wire import parse_record, to_json
 from orderflow.providers.connect import wire
 
 PAYER = wire.Person(last_name="Hansen", postal_code="0150", emails=("kari@example.org",))
@@ -15,13 +15,13 @@ LINE = wire.OrderLine(product_spec_type="coupon", product_spec_code="WEB", produ
 ORDER = wire.OrderRequest(payer=PAYER, order_lines=(LINE,), external_order_id="cart-17", payment_method="invoice")
 
 
-# ---------------------------------------------------------------- requests on the wire
+# ── requests on the wire ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_an_order_is_spelled_as_connect_spells_it() -> None:
     line = evolve(LINE, allow_access_product="WEB", allow_access_seconds=3600, start_info=wire.StartInfo("2027-01-01"))
     order = evolve(ORDER, order_lines=(line,), order_amount=Decimal("295.50"), currency="NOK", recurring=True)
-    assert write(order.checked()) == {
+    assert to_json(order.check()) == {
         "payer": {"lastName": "Hansen", "postalCode": "0150", "emails": ["kari@example.org"]},
         "orderLines": [
             {
@@ -43,27 +43,27 @@ def test_an_order_is_spelled_as_connect_spells_it() -> None:
     }
 
 
-@pytest.mark.parametrize(("given", "sent"), [(Decimal("295.00"), 295), (Decimal("0.1"), 0.1), (295, 295), (2.5, 2.5)])
-def test_an_amount_may_be_decimal_int_or_float(given: Any, sent: float) -> None:
-    assert repr(write(evolve(ORDER, order_amount=given))["orderAmount"]) == repr(sent)
+@pytest.mark.parametrize(("amount", "sent"), [(Decimal("295.00"), 295), (Decimal("0.1"), 0.1), (295, 295), (2.5, 2.5)])
+def test_an_amount_may_be_decimal_int_or_float(amount: Any, sent: float) -> None:
+    assert repr(to_json(evolve(ORDER, order_amount=amount))["orderAmount"]) == repr(sent)
 
 
-def test_fields_we_do_not_know_are_kept_and_sent_back() -> None:
-    payload = {**write(ORDER), "giftWrap": True, "payer": {**write(PAYER), "title": "Dr"}}
-    order = wire.order_request(payload)
+def test_unknown_fields_are_kept_and_sent_back() -> None:
+    payload = {**to_json(ORDER), "giftWrap": True, "payer": {**to_json(PAYER), "title": "Dr"}}
+    order = wire.parse_order_request(payload)
     assert order.extra == {"giftWrap": True}
-    assert write(order) == payload
+    assert to_json(order) == payload
 
 
 def test_the_other_requests_are_spelled_as_connect_spells_them() -> None:
-    assert write(wire.FulfillmentRequest("14", "https://shop.example/cb").checked()) == {
+    assert to_json(wire.FulfillmentRequest("14", "https://shop.example/cb").check()) == {
         "orderId": 14,
         "callbackUrl": "https://shop.example/cb",
     }
-    assert write(wire.SearchRequest(external_order_id="cart-17").checked()) == {"externalOrderId": "cart-17"}
-    assert write(wire.SearchRequest(order_id="14").checked()) == {"orderId": 14}
+    assert to_json(wire.SearchRequest(external_order_id="cart-17").check()) == {"externalOrderId": "cart-17"}
+    assert to_json(wire.SearchRequest(order_id="14").check()) == {"orderId": 14}
     assign = wire.AssignRequest("kari@example.org", True, "no.mediaconnect", "https://shop.example/in", None, 2)
-    assert write(assign.checked()) == {
+    assert to_json(assign.check()) == {
         "credential": "kari@example.org",
         "isSendMessage": True,
         "overrideClientId": "no.mediaconnect",
@@ -72,7 +72,7 @@ def test_the_other_requests_are_spelled_as_connect_spells_them() -> None:
     }
 
 
-# ---------------------------------------------------------------- requests refused
+# ── requests refused ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def line(**fields: Any) -> wire.OrderRequest:
@@ -103,16 +103,16 @@ WRONG_ORDERS = [
 ]
 
 
-@pytest.mark.parametrize(("order", "named"), WRONG_ORDERS)
-def test_a_wrong_order_is_refused_and_the_field_named(order: wire.OrderRequest, named: str) -> None:
+@pytest.mark.parametrize(("order", "field"), WRONG_ORDERS)
+def test_a_wrong_order_is_refused_with_its_field(order: wire.OrderRequest, field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        order.checked()
-    assert caught.value.field == named
+        order.check()
+    assert caught.value.field == field
     assert "Hansen" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    "right",
+    "order",
     [
         evolve(ORDER, payer=wire.Person(company_name="Avis AS", postal_code="0150", phone_numbers=("+4790000000",))),
         evolve(ORDER, external_order_id="x" * 40),
@@ -124,28 +124,28 @@ def test_a_wrong_order_is_refused_and_the_field_named(order: wire.OrderRequest, 
         line(product_spec_type="article", article_detail={"articleId": "a1"}),
     ],
 )
-def test_an_order_that_keeps_the_rules_passes(right: wire.OrderRequest) -> None:
-    assert right.checked() == right
+def test_an_order_that_keeps_the_rules_passes(order: wire.OrderRequest) -> None:
+    assert order.check() == order
 
 
 @pytest.mark.parametrize(
-    ("payload", "named"),
+    ("payload", "field"),
     [
         ([], "OrderRequest"),
-        ({**write(ORDER), "payer": "Hansen"}, "payer"),
-        ({**write(ORDER), "orderLines": [{"productSpecNo": "7", "productSpecType": "coupon"}]}, "orderLines[0]"),
-        ({**write(ORDER), "prepaid": "yes"}, "prepaid"),
+        ({**to_json(ORDER), "payer": "Hansen"}, "payer"),
+        ({**to_json(ORDER), "orderLines": [{"productSpecNo": "7", "productSpecType": "coupon"}]}, "orderLines[0]"),
+        ({**to_json(ORDER), "prepaid": "yes"}, "prepaid"),
     ],
 )
-def test_a_malformed_payload_is_the_callers_fault_and_no_value_is_quoted(payload: object, named: str) -> None:
+def test_a_malformed_payload_is_invalid_input_and_no_value_is_quoted(payload: object, field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        wire.order_request(payload)
-    assert caught.value.field.startswith(named)
+        wire.parse_order_request(payload)
+    assert caught.value.field.startswith(field)
     assert "Hansen" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("request_", "named"),
+    ("request_", "field"),
     [
         (wire.AssignRequest(""), "credential"),
         (wire.AssignRequest("k" * 61), "credential"),
@@ -157,36 +157,36 @@ def test_a_malformed_payload_is_the_callers_fault_and_no_value_is_quoted(payload
         (wire.SearchRequest(external_order_id="x" * 41), "externalOrderId"),
     ],
 )
-def test_the_other_requests_are_refused_with_the_field_named(request_: Any, named: str) -> None:
+def test_the_other_requests_are_refused_with_their_field(request_: Any, field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        request_.checked()
-    assert caught.value.field == named
+        request_.check()
+    assert caught.value.field == field
     assert "kari" not in str(caught.value)
 
 
-def test_an_order_id_that_is_no_number_is_refused() -> None:
+def test_an_order_id_that_is_no_whole_number_is_refused() -> None:
     with pytest.raises(InvalidInput, match="orderId: must be a whole number"):
         wire.FulfillmentRequest("../admin")
 
 
 def test_a_credential_of_sixty_characters_passes() -> None:
-    assert wire.AssignRequest("k" * 60).checked().credential == "k" * 60
+    assert wire.AssignRequest("k" * 60).check().credential == "k" * 60
 
 
-# ---------------------------------------------------------------- answers
+# ── responses ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("given", [14, "14"], ids=["integer", "digits"])
-def test_an_order_id_is_an_integer_or_its_digits_and_becomes_text(given: object) -> None:
-    answer = read(wire.RegisterAnswer, {"orderId": given, "colour": "blue"})
+@pytest.mark.parametrize("order_id", [14, "14"], ids=["integer", "digits"])
+def test_an_order_id_is_an_integer_or_its_digits_and_becomes_text(order_id: object) -> None:
+    answer = parse_record(wire.RegisterResponse, {"orderId": order_id, "colour": "blue"})
     assert answer.order_id == "14"
     assert answer.extra == {"colour": "blue"}
 
 
 @pytest.mark.parametrize("body", [{}, {"orderId": None}, {"orderId": ""}, {"orderId": True}, {"orderId": 1.5}, [14]])
-def test_a_register_answer_without_a_usable_order_id_is_malformed(body: object) -> None:
+def test_a_register_response_without_a_usable_order_id_is_malformed(body: object) -> None:
     with pytest.raises(MalformedAnswer):
-        read(wire.RegisterAnswer, body)
+        parse_record(wire.RegisterResponse, body)
 
 
 @pytest.mark.parametrize(
@@ -200,27 +200,27 @@ def test_a_register_answer_without_a_usable_order_id_is_malformed(body: object) 
         ({}, None, None),
     ],
 )
-def test_the_fulfillment_answer_in_all_its_forms(body: object, status: object, order_id: object) -> None:
-    answer = read(wire.FulfillmentAnswer, body)
+def test_the_fulfillment_response_in_all_its_forms(body: object, status: object, order_id: object) -> None:
+    answer = parse_record(wire.FulfillmentResponse, body)
     assert answer.fulfillment_status == status
     assert type(answer.fulfillment_status) is type(status)
     assert answer.order_id == order_id
 
 
-def test_the_three_vocabularies_share_a_name_and_no_word_of_the_others() -> None:
-    for words, foreign in (
+def test_no_vocabulary_of_fulfillment_status_accepts_values_of_the_others() -> None:
+    for vocabulary, foreign in (
         (wire.ReturnStatus, ("failed", "OK", "ERROR")),
         (wire.CallbackStatus, ("cancel", "error", "unknown", "OK")),
         (wire.ApiStatus, ("success", "failed", "error")),
     ):
-        for word in foreign:
+        for value in foreign:
             with pytest.raises(ValueError, match="not a valid"):
-                words(word)
+                vocabulary(value)
 
 
 def test_the_documented_order_status_example_is_read() -> None:
     row = {"orderId": 9, "externalOrderId": "2342", "orderTime": 1559372400000, "orderStatus": "preliminary"}
-    answer = read(wire.OrdersAnswer, {"orders": [{**row, "orderAmount": 295, "customerNumber": 563457}]})
+    answer = parse_record(wire.OrdersResponse, {"orders": [{**row, "orderAmount": 295, "customerNumber": 563457}]})
     (order,) = answer.orders
     assert (order.order_id, order.external_order_id, order.order_status) == ("9", "2342", "preliminary")
     assert order.amount == Decimal(295)
@@ -228,9 +228,9 @@ def test_the_documented_order_status_example_is_read() -> None:
 
 
 @pytest.mark.parametrize("amount", [None, "", "free of charge"])
-def test_a_status_without_amount_or_external_id_and_with_a_new_word_is_read(amount: object) -> None:
+def test_an_order_without_amount_or_external_id_and_with_a_new_status_is_read(amount: object) -> None:
     row = {"orderId": 9, "externalOrderId": None, "orderStatus": "somethingNew", "orderAmount": amount}
-    (order,) = read(wire.OrdersAnswer, {"orders": [row]}).orders
+    (order,) = parse_record(wire.OrdersResponse, {"orders": [row]}).orders
     assert order.order_status == "somethingNew"
     assert order.external_order_id is None
     assert order.amount is None
@@ -238,39 +238,35 @@ def test_a_status_without_amount_or_external_id_and_with_a_new_word_is_read(amou
 
 def test_search_order_details_reads_its_lines() -> None:
     line = {"productId": 3, "invoiceTime": 1560290400, "invoiceStatus": "notInvoiced", "deliveryStatus": "waiting"}
-    (order,) = read(wire.OrdersAnswer, {"orders": [{"orderId": 9, "orderLines": [line]}]}).orders
+    (order,) = parse_record(wire.OrdersResponse, {"orders": [{"orderId": 9, "orderLines": [line]}]}).orders
     assert order.order_lines is not None
     assert order.order_lines[0].delivery_status == "waiting"
 
 
-def test_a_status_answer_of_another_shape_names_the_field() -> None:
+def test_a_status_response_of_another_shape_names_the_field() -> None:
     with pytest.raises(MalformedAnswer, match=r"orders\[0\]\.orderId: missing"):
-        read(wire.OrdersAnswer, {"orders": [{"orderStatus": "preliminary"}]})
+        parse_record(wire.OrdersResponse, {"orders": [{"orderStatus": "preliminary"}]})
     with pytest.raises(MalformedAnswer, match="orders: missing"):
-        read(wire.OrdersAnswer, {})
+        parse_record(wire.OrdersResponse, {})
 
 
-def test_token_assign_and_error_bodies_are_read() -> None:
-    token = read(wire.TokenAnswer, {"access_token": "s3cret", "token_type": "bearer", "expires_in": 43200})
-    assert (token.access_token, token.expires_in) == ("s3cret", 43200)
-    assigned = read(wire.AssignAnswer, {"orderId": 14, "uniqueUserId": "ab", "isNewUser": True, "isPasswordSet": False})
+def test_the_bodies_of_assign_user_and_of_errors_are_read() -> None:
+    assigned = parse_record(wire.AssignResponse, {"orderId": 14, "uniqueUserId": "ab", "isNewUser": True, "isPasswordSet": False})
     assert (assigned.is_new_user, assigned.is_password_set, assigned.unique_user_id) == (True, False, "ab")
-    refused = read(wire.ErrorAnswer, {"exceptionType": "ValidationException", "errorMessage": "postalCode"})
+    refused = parse_record(wire.ErrorResponse, {"exceptionType": "ValidationException", "errorMessage": "postalCode"})
     assert (refused.exception_type, refused.error_message) == ("ValidationException", "postalCode")
-    oauth = read(wire.OAuthErrorAnswer, {"error": "invalid_grant", "error_description": "expired"})
+    oauth = parse_record(wire.OAuthErrorResponse, {"error": "invalid_grant", "error_description": "expired"})
     assert (oauth.error, oauth.error_description) == ("invalid_grant", "expired")
 
 
 def test_repr_shows_neither_customers_nor_secrets() -> None:
-    token = wire.TokenAnswer("s3cret")
     prepaid = evolve(ORDER, prepaid=True, payment_info=wire.PaymentInfo(card_number_masked="s3cret"))
-    for shape in (
+    for record in (
         PAYER,
         prepaid,
         evolve(LINE, receiver=PAYER, extra={"note": "s3cret"}),
-        token,
         wire.AssignRequest("kari@example.org"),
         wire.FulfillmentRequest(14, "https://shop.example/cb/s3cret"),
-        wire.FulfillmentAnswer("ERROR", None, "kari@example.org is wrong"),
+        wire.FulfillmentResponse("ERROR", None, "kari@example.org is wrong"),
     ):
-        assert not any(word in repr(shape) for word in ("Hansen", "kari", "s3cret"))
+        assert not any(secret in repr(record) for secret in ("Hansen", "kari", "s3cret"))

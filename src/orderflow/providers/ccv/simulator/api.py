@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orderflow.errors import InvalidInput, MalformedAnswer
-from orderflow.provider.wire import read_input, write
+from orderflow.provider.wire import parse_input, to_json
 from orderflow.providers.ccv import wire
 from orderflow.providers.ccv.simulator.orders import SimOrder
 from orderflow.providers.ccv.simulator.rules import body_of, check_strangers, content, packages, refused, with_packages
@@ -71,18 +71,18 @@ class Api:
 
     async def _start_order(self, request: Request) -> Response:
         body = await body_of(self._sim, request)
-        start = wire.given(wire.StartOrder, body)
+        start = wire.parse_request(wire.StartOrder, body)
         check_strangers(self._sim, start)
-        order = body if self._sim.spelling == "tables" and isinstance(body, dict) else write(start)
+        order = body if self._sim.spelling == "tables" and isinstance(body, dict) else to_json(start)
         return JSONResponse({"shoppingCart": {"currency": "EUR", "salesPackages": []}, **order})
 
     async def _add_sales_package(self, request: Request) -> Response:
-        package = wire.given(wire.AddSalesPackage, await body_of(self._sim, request))
+        package = wire.parse_request(wire.AddSalesPackage, await body_of(self._sim, request))
         check_strangers(self._sim, package)
         return JSONResponse(with_packages(package.order, [*packages(package.order), content(package)]))
 
     async def _add_terminal_package(self, request: Request) -> Response:
-        terminal = wire.given(wire.AddTerminalPackage, await body_of(self._sim, request))
+        terminal = wire.parse_request(wire.AddTerminalPackage, await body_of(self._sim, request))
         check_strangers(self._sim, terminal)
         found = packages(terminal.order)
         if self._sim.terminal_needs_package and not found:
@@ -91,7 +91,7 @@ class Api:
         return JSONResponse(with_packages(terminal.order, [*found, package]))
 
     async def _add_psp_standalone(self, request: Request) -> Response:
-        psp = wire.given(wire.AddPspStandalone, await body_of(self._sim, request))
+        psp = wire.parse_request(wire.AddPspStandalone, await body_of(self._sim, request))
         check_strangers(self._sim, psp)
         found = packages(psp.order)
         if not found:
@@ -103,7 +103,7 @@ class Api:
     # ---------------------------------------------------------------- submit and status
 
     async def _submit(self, request: Request) -> Response:
-        submitted = read_input(wire.Submit, await body_of(self._sim, request))
+        submitted = parse_input(wire.Submit, await body_of(self._sim, request))
         submitted.check(allow_http=self._sim.allow_http_notifications)
         check_strangers(self._sim, submitted)
         key = request.headers.get(IDEMPOTENCY, "")

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from orderflow.errors import InvalidInput
-from orderflow.provider.wire import loads, write
+from orderflow.provider.wire import parse_json, to_json
 from orderflow.providers.ccv import wire
 from orderflow.providers.ccv.simulator.switches import CcvSwitches
 
@@ -66,7 +66,7 @@ async def body_of(switches: CcvSwitches, request: Request) -> object:
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if switches.content_type == "json" and declared != "application/json":
         raise InvalidInput("Content-Type", "must be application/json")
-    body = loads(await request.body())
+    body = parse_json(await request.body())
     if isinstance(body, Mapping):
         _check_spelling(switches, body)
     return body
@@ -96,7 +96,7 @@ def _check_spelling(switches: CcvSwitches, body: Mapping[str, Any]) -> None:
 
 def content(request: object) -> dict[str, Any]:
     """A configurator call without the order it carries."""
-    made = write(request)
+    made = to_json(request)
     del made["order"]
     return made
 

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orderflow.errors import InvalidInput, MalformedAnswer
-from orderflow.provider.wire import loads, read_input
+from orderflow.provider.wire import parse_input, parse_json
 from orderflow.providers.connect.simulator.magic import mail_tags
 from orderflow.providers.connect.simulator.orders import BY_API, NOTHING_TO_PAY, Outcome, SimulatedOrder
 from orderflow.providers.connect.wire import ApiStatus, AssignRequest, CallbackStatus, FulfillmentRequest, OrderRequest, SearchRequest
@@ -96,7 +96,7 @@ class Api:
             if self._sim.content_type == "json" and declared != "application/json":
                 refuse("HttpMediaTypeNotSupportedException", "Content-Type must be application/json")
             try:
-                body = loads(await request.body())
+                body = parse_json(await request.body())
             except MalformedAnswer:
                 refuse("HttpMessageNotReadableException", "body is not JSON")
         return Call(token.user, request.path_params, body, request.scope.get(TAGS, ()))
@@ -111,7 +111,7 @@ class Api:
 
     def _read(self, cls: type[T], body: object, rule: Callable[[T], T]) -> T:
         """A body as its class, by its rule and the switches; what breaks one is refused."""
-        request = _input(lambda: rule(read_input(cls, self._schemed(body))))
+        request = _input(lambda: rule(parse_input(cls, self._schemed(body))))
         strange = sorted(getattr(request, "extra", {}))
         if self._sim.unknown_fields == "refused" and strange:
             refuse("ValidationException", f"{strange[0][:60]}: no such field")
@@ -127,7 +127,7 @@ class Api:
     # ---------------------------------------------------------------- register
 
     async def _register(self, call: Call) -> Json:
-        request = self._read(OrderRequest, call.body, OrderRequest.checked)
+        request = self._read(OrderRequest, call.body, OrderRequest.check)
         configured = self._sim.configured_methods
         if configured is not None and request.payment_method not in {None, *NOTHING_TO_PAY, *configured}:
             refuse("PaymentMethodException", "support has not set up this payment method")
@@ -144,7 +144,7 @@ class Api:
     # ---------------------------------------------------------------- complete by API
 
     async def _complete(self, call: Call) -> Json:
-        request = self._read(FulfillmentRequest, call.body, FulfillmentRequest.checked)
+        request = self._read(FulfillmentRequest, call.body, FulfillmentRequest.check)
         if self._sim.callback_https_only and (request.callback_url or "https:").startswith("http:"):
             refuse("ValidationException", "callbackUrl: must be https")
         order = self._known(request.order_id)
@@ -204,7 +204,7 @@ class Api:
         body = call.body
         if self._sim.search_by_both and isinstance(body, Mapping) and body.get("orderId") is not None:
             body = {name: value for name, value in body.items() if name != "externalOrderId"}
-        request = self._read(SearchRequest, body, SearchRequest.checked)
+        request = self._read(SearchRequest, body, SearchRequest.check)
         wanted, name = request.order_id, request.external_order_id
         hits = [order for order in self._of(call) if (order.order_id == wanted if wanted is not None else order.external_order_id == name)]
         return {"orders": [{**self._row(order), "orderLines": list(order.lines)} for order in hits]}
@@ -219,7 +219,7 @@ class Api:
     # ---------------------------------------------------------------- assign
 
     async def _assign(self, call: Call) -> Json:
-        request = self._read(AssignRequest, call.body, AssignRequest.checked)
+        request = self._read(AssignRequest, call.body, AssignRequest.check)
         order = self._known(call.path["order_id"])
         self._sim.book.tell(order, (*mail_tags(request.credential), *call.tags))
         early = order.fulfilled_at is None and not self._sim.assign_before_fulfilled

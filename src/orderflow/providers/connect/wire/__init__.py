@@ -1,33 +1,39 @@
-"""Connect's JSON in its own words. What may live here: shapes of requests and answers, and what makes a request wrong.
+"""Connect's JSON as records: the bodies of requests and responses, and the rules that a request must keep.
 
-Attributes are Connect's field names in snake case (``order_amount`` is ``orderAmount``). An absent field is ``None``
-and is not sent. What we do not know is kept: unknown fields in ``extra``, unknown words of an open enum as plain
-strings (Connect A12: fields and values may be added at any time). Shapes hold customers' data and tokens: ``repr``
-shows neither.
+Attributes are Connect's field names in snake case (``order_amount`` is ``orderAmount``). An absent field is None and is not sent.
+Unknown fields are kept in ``extra``, and unknown values of an open enum as plain text: Connect may add both at any time (A12).
+Records hold customers' data, so ``repr`` shows none of it.
 
-``fulfillmentStatus`` is one name for three vocabularies, kept apart here: `ReturnStatus` on the browser's way back
-(Connect A1), `CallbackStatus` on the callback (Connect A3), `ApiStatus` in the fulfillment API's answer (Connect A3).
+A record can be built with wrong values, because the simulator must accept whatever is sent to it. Each of our own requests passes
+``check()`` before it is stored or sent.
 
-A shape can be built wrong, since it must hold whatever a simulator is sent; ``checked()`` on a request is the gate
-every request of ours passes before anything is stored or sent.
+Connect uses the name ``fulfillmentStatus`` in three places with three vocabularies. They are three enums here: `ReturnStatus` in the
+browser's redirect (A1), `CallbackStatus` in the callback (A3), `ApiStatus` in the response of the fulfillment API (A3).
 """
 
 from __future__ import annotations
 
 from orderflow.providers.connect.wire.calls import (
-    AssignAnswer,
     AssignRequest,
-    ErrorAnswer,
-    FulfillmentAnswer,
+    AssignResponse,
+    ErrorResponse,
     FulfillmentRequest,
-    OAuthErrorAnswer,
-    OrdersAnswer,
-    ReadLine,
-    ReadOrder,
+    FulfillmentResponse,
+    ListedLine,
+    ListedOrder,
+    OAuthErrorResponse,
+    OrdersResponse,
     SearchRequest,
-    TokenAnswer,
 )
-from orderflow.providers.connect.wire.order import OrderLine, OrderRequest, PaymentInfo, Person, RegisterAnswer, StartInfo, order_request
+from orderflow.providers.connect.wire.order import (
+    OrderLine,
+    OrderRequest,
+    PaymentInfo,
+    Person,
+    RegisterResponse,
+    StartInfo,
+    parse_order_request,
+)
 from orderflow.providers.connect.wire.values import (
     CREDENTIAL_MAX,
     EXTERNAL_ORDER_ID_MAX,
@@ -44,26 +50,25 @@ __all__ = [
     "EXTERNAL_ORDER_ID_MAX",
     "LINE_NEEDS",
     "ApiStatus",
-    "AssignAnswer",
     "AssignRequest",
+    "AssignResponse",
     "CallbackStatus",
-    "ErrorAnswer",
-    "FulfillmentAnswer",
+    "ErrorResponse",
     "FulfillmentRequest",
-    "OAuthErrorAnswer",
+    "FulfillmentResponse",
+    "ListedLine",
+    "ListedOrder",
+    "OAuthErrorResponse",
     "OrderLine",
     "OrderRequest",
-    "OrdersAnswer",
+    "OrdersResponse",
     "PaymentInfo",
     "Person",
     "ProductSpecType",
-    "ReadLine",
-    "ReadOrder",
-    "RegisterAnswer",
+    "RegisterResponse",
     "ReturnStatus",
     "SearchRequest",
     "StartInfo",
-    "TokenAnswer",
     "is_absolute",
-    "order_request",
+    "parse_order_request",
 ]

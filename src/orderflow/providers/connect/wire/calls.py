@@ -1,4 +1,4 @@
-"""Every call but Register order. What may live here: shapes of requests and answers, and the requests' rules."""
+"""Every call of Connect but Register order: the bodies of requests and responses, and the rules of the requests."""
 
 from __future__ import annotations
 
@@ -8,74 +8,59 @@ from typing import Self
 
 from attrs import field, frozen
 
-from orderflow.provider.wire import spelled
+from orderflow.provider.wire import json_name
 from orderflow.providers.connect.wire.values import (
     CREDENTIAL_MAX,
     ApiStatus,
     OrderId,
     Problems,
-    bad_external_id,
-    bad_url,
-    checked,
-    digits,
-    digits_or_none,
-    whole,
-    whole_or_none,
+    check_request,
+    external_order_id_problems,
+    optional_order_id_as_number,
+    optional_order_id_as_text,
+    order_id_as_number,
+    order_id_as_text,
+    url_problems,
 )
 
-# ---------------------------------------------------------------- token (Connect A10, A3)
-
-
-@frozen(repr=False)
-class TokenAnswer:
-    """Answer of ``POST <loginServer>/oauth/token``; ``expires_in`` in seconds, 12 hours by default (Connect A10)."""
-
-    access_token: str = field(metadata=spelled("access_token"))
-    token_type: str | None = field(default=None, metadata=spelled("token_type"))
-    expires_in: int | None = field(default=None, metadata=spelled("expires_in"))
-    refresh_token: str | None = field(default=None, metadata=spelled("refresh_token"))
-    scope: str | None = None
-    extra: Mapping[str, object] = field(factory=dict)
-
-
-# ---------------------------------------------------------------- Complete order, client mode (Connect A3)
+# ── Complete order, client mode (A3) ───────────────────────────────────────────────────────────────────────────────────
 
 
 @frozen
 class FulfillmentRequest:
-    """Body of ``POST /v1/client/order/fulfillment``. ``callback_url`` holds a token of ours: never shown."""
+    """Body of ``POST /v1/client/order/fulfillment``. ``callback_url`` holds a signed token of ours, so ``repr`` hides it."""
 
-    order_id: int = field(converter=whole)
+    order_id: int = field(converter=order_id_as_number)
     callback_url: str | None = field(default=None, repr=False)
     extra: Mapping[str, object] = field(factory=dict, repr=False)
 
-    def checked(self) -> Self:
-        """Itself, when callbackUrl is absolute (A3). Raises InvalidInput."""
-        return checked(self, FulfillmentRequest._problems)
+    def check(self) -> Self:
+        """This request, checked: callbackUrl is absolute (A3). Raises InvalidInput."""
+        return check_request(self, FulfillmentRequest._find_problems)
 
-    def _problems(self) -> Problems:
-        yield from bad_url("callbackUrl", self.callback_url)
+    def _find_problems(self) -> Problems:
+        yield from url_problems("callbackUrl", self.callback_url)
 
 
 @frozen
-class FulfillmentAnswer:
-    """Answer of Complete order, every field optional (A3). A status that is neither ``OK`` nor ``ERROR`` says nothing.
+class FulfillmentResponse:
+    """Response of Complete order. Every field is optional (A3), and ``order_id`` may be null with ``OK`` and with ``ERROR``.
 
-    ``order_id`` is null or a number in either case; ``error_message`` may quote a phone number and is never shown.
+    ``error_message`` may quote a phone number, so ``repr`` hides it.
     """
 
     fulfillment_status: ApiStatus | str | None = None
-    order_id: OrderId | None = field(default=None, converter=digits_or_none)
+    order_id: OrderId | None = field(default=None, converter=optional_order_id_as_text)
     error_message: str | None = field(default=None, repr=False)
     extra: Mapping[str, object] = field(factory=dict, repr=False)
 
 
-# ---------------------------------------------------------------- List order status, Search order details (A4, R1)
+# ── List order status, Search order details (A4, R1) ───────────────────────────────────────────────────────────────────
 
 
 @frozen
-class ReadLine:
-    """One line of Search order details. ``invoice_time`` looks like epoch *seconds* in the example (R1)."""
+class ListedLine:
+    """One line of Search order details. ``invoice_time`` is in epoch seconds by the example (R1)."""
 
     product_id: int | str | None = None
     description: str | None = None
@@ -88,25 +73,25 @@ class ReadLine:
 
 
 @frozen
-class ReadOrder:
-    """One order as Connect sees it. ``order_time`` in epoch milliseconds; ``order_lines`` only in Search order details.
+class ListedOrder:
+    """One order as Connect shows it. ``order_time`` in epoch milliseconds; ``order_lines`` only in Search order details.
 
-    ``order_status`` is open: ``preliminary`` is the only value any page shows. externalOrderId and orderAmount can be
-    null or empty (C1).
+    ``order_status`` is an open vocabulary: the pages show ``preliminary`` and no other value. externalOrderId and orderAmount can
+    be null or empty (C1).
     """
 
-    order_id: OrderId = field(converter=digits)
+    order_id: OrderId = field(converter=order_id_as_text)
     order_status: str | None = None
     external_order_id: str | None = None
     order_time: int | None = None
     order_amount: float | str | None = None
     customer_number: int | str | None = field(default=None, repr=False)
-    order_lines: tuple[ReadLine, ...] | None = None
+    order_lines: tuple[ListedLine, ...] | None = None
     extra: Mapping[str, object] = field(factory=dict, repr=False)
 
     @property
     def amount(self) -> Decimal | None:
-        """orderAmount in major units; None where Connect gives none, or nothing finite."""
+        """orderAmount in major units. None where it is absent or not a finite number."""
         try:
             amount = Decimal("" if self.order_amount is None else str(self.order_amount))
         except InvalidOperation:
@@ -115,10 +100,10 @@ class ReadOrder:
 
 
 @frozen
-class OrdersAnswer:
-    """Answer of List order status (one element in practice, C1), of List orders and of Search order details."""
+class OrdersResponse:
+    """Response of List order status (one element in practice, C1), of List orders and of Search order details."""
 
-    orders: tuple[ReadOrder, ...]
+    orders: tuple[ListedOrder, ...]
     extra: Mapping[str, object] = field(factory=dict, repr=False)
 
 
@@ -126,26 +111,26 @@ class OrdersAnswer:
 class SearchRequest:
     """Body of ``POST /v1/order/status``: exactly one of the two (R1)."""
 
-    order_id: int | None = field(default=None, converter=whole_or_none)
+    order_id: int | None = field(default=None, converter=optional_order_id_as_number)
     external_order_id: str | None = None
     extra: Mapping[str, object] = field(factory=dict, repr=False)
 
-    def checked(self) -> Self:
-        """Itself, when exactly one is given. Raises InvalidInput."""
-        return checked(self, SearchRequest._problems)
+    def check(self) -> Self:
+        """This request, checked: exactly one of the two is given. Raises InvalidInput."""
+        return check_request(self, SearchRequest._find_problems)
 
-    def _problems(self) -> Problems:
+    def _find_problems(self) -> Problems:
         if (self.order_id is None) == (not self.external_order_id):
             yield "orderId", "exactly one of orderId and externalOrderId is required"
-        yield from bad_external_id(self.external_order_id)
+        yield from external_order_id_problems(self.external_order_id)
 
 
-# ---------------------------------------------------------------- Assign user, client mode (Connect A9, R3)
+# ── Assign user, client mode (A9, R3) ──────────────────────────────────────────────────────────────────────────────────
 
 
 @frozen(repr=False)
 class AssignRequest:
-    """Body of ``POST /v1/client/order/{orderId}/user``. The unit of ``link_lifetime`` is not stated."""
+    """Body of ``POST /v1/client/order/{orderId}/user``. The pages do not state the unit of ``link_lifetime``."""
 
     credential: str
     is_send_message: bool | None = None
@@ -155,38 +140,38 @@ class AssignRequest:
     link_lifetime: int | None = None
     extra: Mapping[str, object] = field(factory=dict)
 
-    def checked(self) -> Self:
-        """Itself, when the stated rules are kept (A9). Raises InvalidInput naming the first breach."""
-        return checked(self, AssignRequest._problems)
+    def check(self) -> Self:
+        """This request, checked against the rules that A9 states. Raises InvalidInput, which names the first field at fault."""
+        return check_request(self, AssignRequest._find_problems)
 
-    def _problems(self) -> Problems:
+    def _find_problems(self) -> Problems:
         if not self.credential:
             yield "credential", "required"
         if len(self.credential) > CREDENTIAL_MAX:
             yield "credential", f"at most {CREDENTIAL_MAX} characters"
         if self.is_send_message and not self.override_client_id:
             yield "overrideClientId", "required when isSendMessage is true"
-        yield from bad_url("returnUrl", self.return_url)
-        yield from bad_url("errorUrl", self.error_url)
+        yield from url_problems("returnUrl", self.return_url)
+        yield from url_problems("errorUrl", self.error_url)
 
 
 @frozen
-class AssignAnswer:
-    """Answer of Assign user (example in A9)."""
+class AssignResponse:
+    """Response of Assign user (example in A9)."""
 
-    order_id: OrderId | None = field(default=None, converter=digits_or_none)
+    order_id: OrderId | None = field(default=None, converter=optional_order_id_as_text)
     unique_user_id: str | None = field(default=None, repr=False)
     is_new_user: bool | None = None
     is_password_set: bool | None = None
     extra: Mapping[str, object] = field(factory=dict, repr=False)
 
 
-# ---------------------------------------------------------------- errors (Connect C1)
+# ── errors (C1) ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @frozen
-class ErrorAnswer:
-    """Body of a 400 (C1). The message is free text and may quote what we sent: never shown."""
+class ErrorResponse:
+    """Body of a 400 (C1). ``error_message`` is free text and may quote what we sent, so ``repr`` hides it."""
 
     exception_type: str | None = None
     error_message: str | None = field(default=None, repr=False)
@@ -194,9 +179,9 @@ class ErrorAnswer:
 
 
 @frozen
-class OAuthErrorAnswer:
-    """Body of a 401, and of the token endpoint's 4xx (C1): ``invalid_client``, ``invalid_grant``, ``invalid_token``."""
+class OAuthErrorResponse:
+    """Body of a 401, and of a 4xx of the token endpoint (C1): ``invalid_client``, ``invalid_grant``, ``invalid_token``."""
 
     error: str | None = None
-    error_description: str | None = field(default=None, repr=False, metadata=spelled("error_description"))
+    error_description: str | None = field(default=None, repr=False, metadata=json_name("error_description"))
     extra: Mapping[str, object] = field(factory=dict, repr=False)

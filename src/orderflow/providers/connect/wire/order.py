@@ -1,4 +1,4 @@
-"""Register order (Connect A5, A6, C1). What may live here: the order's shapes, its rules, and the answer's shape."""
+"""Register order (A5, A6, C1): the request, its rules, and the response."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Final, Self
 
 from attrs import field, frozen
 
-from orderflow.provider.wire import read_input
+from orderflow.provider.wire import parse_input
 from orderflow.providers.connect.wire.values import (
     LINE_NEEDS,
     OrderId,
     Problems,
     ProductSpecType,
-    as_number,
-    bad_external_id,
-    checked,
-    digits,
+    amount_as_number,
+    check_request,
+    external_order_id_problems,
+    order_id_as_text,
 )
 
 
 @frozen(repr=False)
 class Person:
-    """Payer, receiver or recruiter (fields from Connect C1's model)."""
+    """Payer, receiver or recruiter (fields from C1)."""
 
     customer_number: int | str | None = None
     company_registration_number: str | None = None
@@ -49,8 +49,8 @@ class Person:
     phone_numbers: tuple[str, ...] | None = None
     extra: Mapping[str, object] = field(factory=dict)
 
-    def payer_problems(self) -> Problems:
-        """What a payer lacks (Connect A5)."""
+    def find_payer_problems(self) -> Problems:
+        """What a payer lacks (A5)."""
         if not (self.company_name or self.last_name):
             yield "payer.lastName", "companyName or lastName is required"
         if not self.postal_code:
@@ -61,7 +61,7 @@ class Person:
 
 @frozen
 class StartInfo:
-    """When a subscription starts (Connect C2); senders differ in how they write a date."""
+    """When a subscription starts (C2). The format of the date differs from client to client."""
 
     start_date: int | str | None = None
     extra: Mapping[str, object] = field(factory=dict, repr=False)
@@ -69,10 +69,10 @@ class StartInfo:
 
 @frozen
 class OrderLine:
-    """One thing sold. ``receiver`` only where it is not the payer (Connect A8). Amounts are in major units.
+    """One thing sold. ``receiver`` only where it is not the payer (A8). Amounts are in major units.
 
-    ``allow_access_product`` and ``allow_access_seconds`` ask for temporary access, ``allow_access_category_type``
-    for access to a category (Connect A6).
+    ``allow_access_product`` and ``allow_access_seconds`` ask for temporary access, ``allow_access_category_type`` for access to a
+    category (A6).
     """
 
     product_spec_type: ProductSpecType | str
@@ -81,7 +81,7 @@ class OrderLine:
     product: str | None = None
     article_detail: object = None
     quantity: int | None = None
-    unit_price: float | None = field(default=None, converter=as_number)
+    unit_price: float | None = field(default=None, converter=amount_as_number)
     voucher_code: str | None = None
     allow_access_product: str | None = None
     allow_access_seconds: int | None = None
@@ -93,25 +93,25 @@ class OrderLine:
     recruiter: Person | None = field(default=None, repr=False)
     extra: Mapping[str, object] = field(factory=dict, repr=False)
 
-    def problems(self, path: str) -> Problems:
-        """What this line lacks by its productSpecType (Connect A6)."""
+    def find_problems(self, path: str) -> Problems:
+        """What this line lacks by its productSpecType (A6)."""
         if self.product_spec_type not in LINE_NEEDS:
             yield f"{path}.productSpecType", f"must be one of {', '.join(LINE_NEEDS)}"
             return
-        has = {
+        fields = {
             "productSpecCode": self.product_spec_code,
             "productSpecNo": self.product_spec_no,
             "product": self.product,
             "articleDetail": self.article_detail,
         }
         for name in LINE_NEEDS[self.product_spec_type]:
-            if has[name] is None or has[name] == "":
+            if fields[name] is None or fields[name] == "":
                 yield f"{path}.{name}", f"required for productSpecType {self.product_spec_type}"
 
 
 @frozen(repr=False)
 class PaymentInfo:
-    """How a prepaid order was paid. Fields from C1's older single ``paymentInfo``; the newer objects' are not known."""
+    """How a prepaid order was paid. The fields are those of the older ``paymentInfo`` (C1); those of the newer objects are not known."""
 
     ticket: str | None = None
     card_number_masked: str | None = None
@@ -132,10 +132,9 @@ PAYMENT_INFO: Final = "paymentInfo"
 
 @frozen(repr=False)
 class OrderRequest:
-    """Body of ``POST /v1/order`` and ``POST /v1/client/order``. ``external_order_id`` is ours and not unique (R1).
+    """Body of ``POST /v1/order`` and ``POST /v1/client/order``. ``external_order_id`` is ours; Connect does not keep it unique (R1).
 
-    Of the objects ``paymentInfo<Method>`` only ``paymentInfoPayex`` is known by name (Connect A6); put others into
-    ``extra`` under their name.
+    Of the objects ``paymentInfo<Method>`` only ``paymentInfoPayex`` is known by name (A6). Others go into ``extra``.
     """
 
     payer: Person | None = None
@@ -143,7 +142,7 @@ class OrderRequest:
     external_order_id: str | None = None
     order_date: int | str | None = None
     payment_method: str | None = None
-    order_amount: float | None = field(default=None, converter=as_number)
+    order_amount: float | None = field(default=None, converter=amount_as_number)
     currency: str | None = None
     recurring: bool | None = None
     prepaid: bool = False
@@ -155,28 +154,30 @@ class OrderRequest:
     customer_reference: str | None = None
     extra: Mapping[str, object] = field(factory=dict)
 
-    def checked(self) -> Self:
-        """Itself, when the rules that Connect states are kept (A5, A6, A8, R1). Raises InvalidInput naming a breach."""
-        return checked(self, OrderRequest._problems)
+    def check(self) -> Self:
+        """This request, checked against the rules that Connect states (A5, A6, A8, R1). Raises InvalidInput, which names the field."""
+        return check_request(self, OrderRequest._find_problems)
 
-    def _problems(self) -> Problems:
+    def _find_problems(self) -> Problems:
         if self.payer is None:
             yield "payer", "required"
         else:
-            yield from self.payer.payer_problems()
+            yield from self.payer.find_payer_problems()
         if not self.order_lines:
             yield "orderLines", "at least one line is required"
-        for n, line in enumerate(self.order_lines):
-            yield from line.problems(f"orderLines[{n}]")
-        yield from bad_external_id(self.external_order_id)
-        yield from self._payment_problems()
-        # an empty code or number is as good as none
-        code, number = self.marketing_coupon_code, self.marketing_coupon_number
+        for index, line in enumerate(self.order_lines):
+            yield from line.find_problems(f"orderLines[{index}]")
+        yield from external_order_id_problems(self.external_order_id)
+        yield from self._find_payment_problems()
+        yield from self._find_coupon_problems()
+
+    def _find_coupon_problems(self) -> Problems:
+        code, number = self.marketing_coupon_code, self.marketing_coupon_number  # an empty one counts as missing
         if (code in {None, ""}) != (number in {None, ""}):
             missing = "marketingCouponCode" if number not in {None, ""} else "marketingCouponNumber"
             yield missing, "marketingCouponCode and marketingCouponNumber are given both or not at all"
 
-    def _payment_problems(self) -> Problems:
+    def _find_payment_problems(self) -> Problems:
         by_extra = next((name for name in self.extra if name.startswith(PAYMENT_INFO)), None)
         by_field = PAYMENT_INFO if self.payment_info else "paymentInfoPayex" if self.payment_info_payex else None
         given = by_field or by_extra
@@ -186,14 +187,14 @@ class OrderRequest:
             yield given, "only a prepaid order carries payment info"
 
 
-def order_request(payload: object) -> OrderRequest:
-    """A caller's parsed JSON as a checked request. Raises InvalidInput naming field and reason."""
-    return read_input(OrderRequest, payload).checked()
+def parse_order_request(payload: object) -> OrderRequest:
+    """A caller's parsed JSON as a checked request. Raises InvalidInput, which names the field."""
+    return parse_input(OrderRequest, payload).check()
 
 
 @frozen
-class RegisterAnswer:
-    """Answer of Register order. Without an orderId it is no answer (MalformedAnswer)."""
+class RegisterResponse:
+    """Response of Register order. The pages name orderId alone (A6), so without it the response is malformed."""
 
-    order_id: OrderId = field(converter=digits)
+    order_id: OrderId = field(converter=order_id_as_text)
     extra: Mapping[str, object] = field(factory=dict, repr=False)

@@ -1,4 +1,4 @@
-"""Connect's words and small values. What may live here: vocabularies, identifiers, and what makes a value wrong."""
+"""Connect's vocabularies, identifiers and amounts, and the checks of single values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 from orderflow.errors import InvalidInput
-from orderflow.provider.wire import read_input, write
+from orderflow.provider.wire import parse_input, to_json
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ CREDENTIAL_MAX: Final = 60
 
 
 class ReturnStatus(StrEnum):
-    """What the browser brings back to returnUrl (Connect A1). A claim: anyone can type it."""
+    """``fulfillmentStatus`` in the query of the return URL (A1). A claim: anyone can type it."""
 
     SUCCESS = "success"
     CANCEL = "cancel"
@@ -27,21 +27,21 @@ class ReturnStatus(StrEnum):
 
 
 class CallbackStatus(StrEnum):
-    """What a GET on callbackUrl says about an sms payment (Connect A3). A claim: it is not signed."""
+    """``fulfillmentStatus`` in the query of the callback for an sms payment (A3). A claim: it is not signed."""
 
     SUCCESS = "success"
     FAILED = "failed"
 
 
 class ApiStatus(StrEnum):
-    """What the fulfillment API answers (Connect A3). ``OK`` is *accepted*: an sms order is not paid by it."""
+    """``fulfillmentStatus`` in the response of the fulfillment API (A3). ``OK`` means accepted: an sms order is not paid yet."""
 
     OK = "OK"
     ERROR = "ERROR"
 
 
 class ProductSpecType(StrEnum):
-    """What an order line sells (Connect A6)."""
+    """What an order line sells (A6)."""
 
     COUPON = "coupon"
     PRODUCT = "product"
@@ -55,52 +55,59 @@ LINE_NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     ProductSpecType.ISSUE: ("productSpecCode", "productSpecNo", "product"),
     ProductSpecType.ARTICLE: ("articleDetail",),
 }
-"""The fields a line must have, by its productSpecType (Connect A6)."""
+"""The fields that an order line must have, by its productSpecType (A6)."""
 
 
 if TYPE_CHECKING:
     OrderId = str
 else:
-    # what may come; `digits` makes the text of it
-    OrderId = int | str
-"""Connect's number of an order, to us a text: an integer in bodies, a string in paths (Connect A3, A4)."""
+    OrderId = int | str  # what Connect sends; a converter makes it text
+"""Connect's number of an order, kept as text. It is an integer in bodies and a string in paths (A3, A4)."""
 
 
-def digits(value: int | str) -> str:
-    """An orderId as text. Raises ValueError for what is neither a whole number nor the digits of one."""
+def order_id_as_text(value: int | str) -> str:
+    """An orderId as text.
+
+    Raises:
+        ValueError: not a whole number, nor its digits.
+    """
     text = str(value)
     if isinstance(value, bool) or not (text.isascii() and text.isdigit()):
         raise ValueError("orderId: not a whole number")
     return text
 
 
-def digits_or_none(value: int | str | None) -> str | None:
-    """As `digits`, where the orderId may be absent."""
-    return None if value is None else digits(value)
+def optional_order_id_as_text(value: int | str | None) -> str | None:
+    """``order_id_as_text``, where the orderId may be absent."""
+    return None if value is None else order_id_as_text(value)
 
 
-def as_number(value: Decimal | float | None) -> float | None:
-    """An amount as a JSON number; JSON knows no Decimal."""
+def order_id_as_number(value: int | str) -> int:
+    """An orderId as request bodies carry it.
+
+    Raises:
+        InvalidInput: not a whole number, nor its digits.
+    """
+    try:
+        return int(order_id_as_text(value))
+    except ValueError:
+        raise InvalidInput("orderId", "must be a whole number") from None
+
+
+def optional_order_id_as_number(value: int | str | None) -> int | None:
+    """``order_id_as_number``, where the orderId may be absent."""
+    return None if value is None else order_id_as_number(value)
+
+
+def amount_as_number(value: Decimal | float | None) -> float | None:
+    """An amount as a JSON number, since JSON has no Decimal."""
     if not isinstance(value, Decimal):
         return value
     return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
 
 
-def whole(value: int | str) -> int:
-    """An orderId as bodies carry it. Raises InvalidInput."""
-    try:
-        return int(digits(value))
-    except ValueError:
-        raise InvalidInput("orderId", "must be a whole number") from None
-
-
-def whole_or_none(value: int | str | None) -> int | None:
-    """As `whole`, where the orderId may be absent. Raises InvalidInput."""
-    return None if value is None else whole(value)
-
-
 def is_absolute(url: str) -> bool:
-    """Whether ``url`` is an http or https address with a host, as returnUrl and callbackUrl must be (A1, A3)."""
+    """Whether a URL is http or https and has a host, as Connect asks of returnUrl and callbackUrl (A1, A3)."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -109,22 +116,28 @@ def is_absolute(url: str) -> bool:
 
 
 Problems = Iterator[tuple[str, str]]
-"""(field path in Connect's words, reason)."""
+"""Pairs of a field's path in Connect's spelling and the reason."""
 
 
-def checked(request: T, problems: Callable[[T], Problems]) -> T:
-    """``request`` as it will be on the wire, its types included. Raises InvalidInput naming the first breach."""
-    sound = read_input(type(request), write(request))
-    for name, reason in problems(sound):
-        raise InvalidInput(name, reason)
-    return sound
-
-
-def bad_url(name: str, url: str | None) -> Problems:
+def url_problems(name: str, url: str | None) -> Problems:
+    """Why an optional URL cannot be sent."""
     if url is not None and not is_absolute(url):
         yield name, "must be an absolute http or https URL"
 
 
-def bad_external_id(value: str | None) -> Problems:
+def external_order_id_problems(value: str | None) -> Problems:
+    """Why an optional externalOrderId cannot be sent (R1)."""
     if value is not None and len(value) > EXTERNAL_ORDER_ID_MAX:
         yield "externalOrderId", f"at most {EXTERNAL_ORDER_ID_MAX} characters"
+
+
+def check_request(request: T, find_problems: Callable[[T], Problems]) -> T:
+    """A request with its types and its rules checked.
+
+    Raises:
+        InvalidInput: names the first field at fault.
+    """
+    typed = parse_input(type(request), to_json(request))
+    for name, reason in find_problems(typed):
+        raise InvalidInput(name, reason)
+    return typed

@@ -1,4 +1,4 @@
-"""What Connect's redirects and callbacks are taken to claim: the documented words, spelled as documented, once; else nothing."""
+"""The claims of Connect's redirects and callbacks: only the documented values, spelled as documented, and only once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ UNCLEAR = (
 
 
 @pytest.mark.parametrize(
-    ("inlet", "said", "event"),
+    ("endpoint", "parameters", "event"),
     [
         (RETURN, [(P, "success")], "returned_success"),
         (RETURN, [(P, "cancel")], "returned_cancel"),
@@ -46,27 +46,27 @@ UNCLEAR = (
         (RETURN, [], "returned_bare"),
         (RETURN, [("status", "success")], "returned_bare"),
         (RETURN, [(P, "failed")], "returned_unclear"),
-        *((RETURN, said, "returned_unclear") for said in UNCLEAR),
+        *((RETURN, parameters, "returned_unclear") for parameters in UNCLEAR),
         (ERROR, [], "returned_error"),
         (ERROR, [(P, "success")], "returned_error"),
         (CALLBACK, [(P, "success")], "called_back_success"),
         (CALLBACK, [(P, "failed")], "called_back_failed"),
-        *((CALLBACK, [(P, word)], None) for word in ("cancel", "error", "unknown")),
+        *((CALLBACK, [(P, value)], None) for value in ("cancel", "error", "unknown")),
         (CALLBACK, [], None),
-        *((CALLBACK, said, None) for said in UNCLEAR),
+        *((CALLBACK, parameters, None) for parameters in UNCLEAR),
     ],
 )
-def test_what_is_claimed(inlet: Endpoint, said: list[tuple[str, str]], event: str | None) -> None:
-    assert inlet.understand(said).event == event
+def test_what_a_request_claims(endpoint: Endpoint, parameters: list[tuple[str, str]], event: str | None) -> None:
+    assert endpoint.understand(parameters).event == event
 
 
-def test_every_claim_is_one_of_the_lifecycles_claims() -> None:
-    words = ("success", "cancel", "error", "unknown", "failed", "", "x")
-    claimed = {inlet.understand([(P, word)] if word else []).event for inlet in ENDPOINTS for word in words} - {None}
+def test_the_claims_are_those_of_the_lifecycle() -> None:
+    values = ("success", "cancel", "error", "unknown", "failed", "", "x")
+    claimed = {endpoint.understand([(P, value)] if value else []).event for endpoint in ENDPOINTS for value in values} - {None}
     claims = {name for name, origin in Connect.table.events.items() if origin == "claim"}
     assert claimed == claims
 
 
-def test_differing_claims_of_one_token_are_told_apart() -> None:
-    said = [RETURN.understand([(P, word)]).value for word in ("success", "cancel", "error", "unknown")]
-    assert len(set(said)) == 4
+def test_different_claims_at_one_url_are_no_duplicates() -> None:
+    claims = {RETURN.understand([(P, value)]).value for value in ("success", "cancel", "error", "unknown")}
+    assert len(claims) == 4

@@ -1,7 +1,7 @@
-"""No timing is accepted that cannot work: a duration without an end, or one silence of a call as long as all that a call may take.
+"""A timing that cannot work is refused at start-up: an infinite duration, or a timeout as long as a whole call may take.
 
-A call is several waits (for a connection, for a token, for each part of an answer) and may be cut all the same: what is refused is a
-timeout with which not even the first of them would end by itself, so that what was never sent would be in doubt.
+A call waits several times: for a connection, for a token, for each part of the response. With a timeout that is refused, not even the
+first wait would end by itself. Then a call that was never sent would be in doubt.
 """
 
 from __future__ import annotations
@@ -27,74 +27,76 @@ from orderflow.providers.connect import TIMING as CONNECT_TIMING
 
 pytestmark = pytest.mark.anyio
 
-Make = Callable[..., Provider]
-MAKERS: dict[str, tuple[Make, Any]] = {"ccv": (ccv_at, CCV_TIMING), "connect": (connect_at, CONNECT_TIMING)}
+MakeProvider = Callable[..., Provider]
+FACTORIES: dict[str, tuple[MakeProvider, Any]] = {"ccv": (ccv_at, CCV_TIMING), "connect": (connect_at, CONNECT_TIMING)}
 LEASE = 10.0
-BORDER = CALL_SHARE * LEASE
+LIMIT = CALL_SHARE * LEASE
 
 
 def check(provider: Provider) -> None:
-    check_timing(provider.name, provider.table, provider.timing, getattr(provider, "timeout", None))
+    check_timing(provider.name, provider.table, provider.timing, provider.timeout)
 
 
-@pytest.fixture(params=MAKERS)
-def make(request: pytest.FixtureRequest) -> Make:
-    """Each provider in turn, with a lease of ten seconds."""
-    maker, timing = MAKERS[request.param]
-    return lambda **settings: maker("https://provider.example", timing=evolve(timing, lease=LEASE), **settings)
+@pytest.fixture(params=FACTORIES)
+def make(request: pytest.FixtureRequest) -> MakeProvider:
+    """Makes each provider in turn, with a lease of ten seconds."""
+    factory, timing = FACTORIES[request.param]
+    return lambda **settings: factory("https://provider.example", timing=evolve(timing, lease=LEASE), **settings)
 
 
-@pytest.mark.parametrize("timeout", [BORDER, BORDER + 0.001, 20.0, inf, 0.0, -1.0, nan])
-async def test_a_timeout_as_long_as_a_whole_call_is_refused_at_start(make: Make, tmp_path: Path, timeout: float) -> None:
+@pytest.mark.parametrize("timeout", [LIMIT, LIMIT + 0.001, 20.0, inf, 0.0, -1.0, nan])
+async def test_a_timeout_as_long_as_a_whole_call_is_refused_at_start(make: MakeProvider, tmp_path: Path, timeout: float) -> None:
     provider = make(timeout=timeout)
-    said = rf"^{provider.name}: timeout \(\S+ s\) must be > 0 and < 0\.8 x lease \(10 s\)$"
-    with pytest.raises(ConfigurationError, match=said):
+    message = rf"^{provider.name}: timeout \(\S+ s\) must be > 0 and < 0\.8 x lease \(10 s\)$"
+    with pytest.raises(ConfigurationError, match=message):
         async with orderflow.Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [provider]):
             raise AssertionError("it started")
     assert not os.listdir(tmp_path)  # nothing was opened
     await provider.close()
 
 
-@pytest.mark.parametrize("timeout", [0.001, 5.0, BORDER - 0.001])
-async def test_a_shorter_timeout_is_taken(make: Make, timeout: float) -> None:
+@pytest.mark.parametrize("timeout", [0.001, 5.0, LIMIT - 0.001])
+async def test_a_shorter_timeout_is_accepted(make: MakeProvider, timeout: float) -> None:
     provider = make(timeout=timeout)
     check(provider)
     await provider.close()
 
 
 @pytest.mark.parametrize(
-    ("timeout", "taken"),
+    ("timeout", "accepted"),
     [
         (httpx.Timeout(5.0), True),
-        (httpx.Timeout(5.0, read=BORDER), False),
-        (httpx.Timeout(5.0, connect=BORDER), False),
-        (httpx.Timeout(5.0, pool=BORDER), False),
-        (httpx.Timeout(5.0, write=BORDER), False),
+        (httpx.Timeout(5.0, read=LIMIT), False),
+        (httpx.Timeout(5.0, connect=LIMIT), False),
+        (httpx.Timeout(5.0, pool=LIMIT), False),
+        (httpx.Timeout(5.0, write=LIMIT), False),
         (httpx.Timeout(5.0, read=None), False),
         (None, False),
     ],
 )
-async def test_a_client_of_the_hosts_is_asked_for_its_own(make: Make, timeout: httpx.Timeout | None, taken: bool) -> None:
+async def test_with_a_client_of_the_application_its_own_timeout_counts(
+    make: MakeProvider, timeout: httpx.Timeout | None, accepted: bool
+) -> None:
     async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
-        provider = make(client=client, timeout=1.0)  # which is the default client's, and not used
-        if taken:
+        provider = make(client=client, timeout=1.0)  # the argument is for the default client, and not used here
+        if accepted:
             check(provider)
         else:
             with pytest.raises(ConfigurationError, match=rf"^{provider.name}: timeout "):
                 check(provider)
 
 
-async def test_as_they_come_both_start(tmp_path: Path) -> None:
+async def test_both_providers_start_with_their_defaults(tmp_path: Path) -> None:
     providers = [orderflow.Ccv("https://ccv.example", "key"), orderflow.Connect("https://c.example", "https://l.example", "id", "secret")]
     async with orderflow.Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", providers):
         pass
 
 
-def test_a_provider_that_does_not_tell_is_not_asked() -> None:
+def test_a_provider_without_a_known_timeout_is_accepted() -> None:
     check(Toy())
 
 
-ENDLESS = [
+NOT_FINITE = [
     (field.name, value)
     for field in fields(Timing)
     if field.name != "durations"
@@ -103,25 +105,25 @@ ENDLESS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value"), ENDLESS)
-def test_a_timing_that_is_no_finite_number_is_refused(name: str, value: float) -> None:
+@pytest.mark.parametrize(("name", "value"), NOT_FINITE)
+def test_a_timing_with_a_number_that_is_not_finite_is_refused(name: str, value: float) -> None:
     with pytest.raises(ConfigurationError, match=rf"^toy: timing's {name} \({value:g}\) must be finite$"):
         check(Toy(timing=evolve(TIMING, **{name: value})))
 
 
 @pytest.mark.parametrize("name", TIMING.durations)
 @pytest.mark.parametrize("value", [inf, nan])
-def test_a_duration_that_is_no_finite_number_is_refused(name: str, value: float) -> None:
+def test_a_duration_that_is_not_finite_is_refused(name: str, value: float) -> None:
     with pytest.raises(ConfigurationError, match=rf"^toy: timing's duration '{name}' \({value:g}\) must be finite$"):
         check(Toy(timing=evolve(TIMING, durations={**TIMING.durations, name: value})))
 
 
-async def test_it_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
+async def test_a_timing_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="must be finite"):
         async with orderflow.Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [Toy(timing=evolve(TIMING, poll_first=inf))]):
             raise AssertionError("it started")
     assert not os.listdir(tmp_path)
 
 
-def test_calls_may_be_without_limit() -> None:
+def test_quotas_may_be_infinite() -> None:
     check(Toy(timing=evolve(TIMING, calls_per_second=inf, calls_per_minute=inf)))

@@ -1,11 +1,11 @@
-"""What a caller may ask of Connect: requests and commands, checked before anything is stored or sent."""
+"""The settings, requests and commands of Connect, checked before anything is stored or sent."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from tests.kit.provider_answers import silent
+from tests.kit.provider_answers import assert_no_canary
 from tests.kit.world import CONNECT_SECRET, EMAIL, SHOP, Users, connect_at, connect_request
 
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
@@ -18,7 +18,7 @@ def connect(**settings: Any) -> Connect:
     return connect_at(BASE, tokens=Users(), **settings)
 
 
-# ── facts ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── facts ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -40,16 +40,16 @@ def test_a_request_derives_the_facts_that_guards_read(request_: dict[str, Any], 
     draft = connect().draft(request_)
     assert facts.items() <= draft.facts.items()
     assert draft.facts.keys() == Connect.table.facts.keys()
-    silent(draft)
+    assert_no_canary(draft)
 
 
 def test_a_configured_way_overrides_the_table() -> None:
-    mine = {("creditcardPayex", True): Ways(url=True, api=True, source="ours", evidence="assumed")}
-    facts = connect(ways=mine).draft(connect_request("creditcardPayex", prepaid=True)).facts
+    ours = {("creditcardPayex", True): Ways(url=True, api=True, source="our contract", evidence="assumed")}
+    facts = connect(ways=ours).draft(connect_request("creditcardPayex", prepaid=True)).facts
     assert (facts["url_allowed"], facts["api_allowed"]) == (True, True)
 
 
-# ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── requests ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _without(name: str) -> dict[str, Any]:
@@ -82,18 +82,18 @@ def _without(name: str) -> dict[str, Any]:
         (connect_request(marketingCouponCode="X"), "marketingCouponNumber"),
     ],
 )
-def test_a_malformed_request_is_refused_by_field(request_: dict[str, Any], field: str) -> None:
-    with pytest.raises(InvalidInput) as refused:
+def test_a_malformed_request_is_refused_with_its_field(request_: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
         connect().draft(request_)
-    assert refused.value.field == field
-    assert refused.value.reason
-    silent(refused.value)
+    assert raised.value.field == field
+    assert raised.value.reason
+    assert_no_canary(raised.value)
 
 
-def test_an_unknown_method_is_named_with_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="unknown payment method: 'barter'") as refused:
+def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UnknownName, match="unknown payment method: 'barter'") as raised:
         connect().draft(connect_request("barter"))
-    assert "invoice" in refused.value.known
+    assert "invoice" in raised.value.known
 
 
 def test_user_mode_needs_a_token_source() -> None:
@@ -101,9 +101,9 @@ def test_user_mode_needs_a_token_source() -> None:
         connect_at(BASE).draft(connect_request(user_mode=True))
 
 
-# ── the shop's pages ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── return pages ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-LISTED = ("https://shop.example/shop", "https://other.example:8443", "http://localhost:8000/")
+ALLOWED = ("https://shop.example/shop", "https://other.example:8443", "http://localhost:8000/")
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ LISTED = ("https://shop.example/shop", "https://other.example:8443", "http://loc
         "http://localhost:8000/thanks",
     ],
 )
-def test_a_listed_page_is_kept_as_given(url: str) -> None:
-    kept = connect(return_pages=LISTED).command("complete_by_url", {"return_url": url, "error_url": url})
+def test_an_allowed_page_is_kept_unchanged(url: str) -> None:
+    kept = connect(return_pages=ALLOWED).command("complete_by_url", {"return_url": url, "error_url": url})
     assert kept == {"return_page": url, "error_page": url}
 
 
@@ -171,26 +171,26 @@ def test_a_listed_page_is_kept_as_given(url: str) -> None:
     ],
 )
 @pytest.mark.parametrize("field", ["return_url", "error_url"])
-def test_no_other_page_is_taken(url: object, field: str) -> None:
+def test_any_other_page_is_refused(url: object, field: str) -> None:
     arguments = {"return_url": "https://shop.example/shop", field: url}
-    with pytest.raises(InvalidInput) as refused:
-        connect(return_pages=LISTED).command("complete_by_url", arguments)
-    assert refused.value.field == field
-    assert "evil" not in str(refused.value)
+    with pytest.raises(InvalidInput) as raised:
+        connect(return_pages=ALLOWED).command("complete_by_url", arguments)
+    assert raised.value.field == field
+    assert "evil" not in str(raised.value)
 
 
-def test_without_a_list_no_page_is_taken() -> None:
+def test_without_allowed_pages_every_page_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"^return_url: .*return_pages"):
         connect(return_pages=()).command("complete_by_url", {"return_url": f"{SHOP}/x"})
 
 
 @pytest.mark.parametrize("page", ["shop.example", "/shop", "*", "https://*@shop.example", ""])
-def test_a_list_that_could_never_match_is_a_configuration_error(page: str) -> None:
+def test_an_allowed_page_that_is_no_url_is_a_configuration_error(page: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^return_pages: "):
         connect(return_pages=(page,))
 
 
-# ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── commands ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -209,38 +209,38 @@ def test_a_list_that_could_never_match_is_a_configuration_error(page: str) -> No
         ({"credential": EMAIL, "extra": {}}, "extra"),
     ],
 )
-def test_a_malformed_assignment_is_refused_by_field(arguments: dict[str, Any], field: str) -> None:
-    with pytest.raises(InvalidInput) as refused:
+def test_a_malformed_assignment_is_refused_with_its_field(arguments: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
         connect().command("assign_user", arguments)
-    assert refused.value.field == field
-    silent(refused.value)
+    assert raised.value.field == field
+    assert_no_canary(raised.value)
 
 
-def test_a_credential_of_60_characters_is_taken() -> None:
-    given = {"credential": "x" * 60, "is_send_message": True, "override_client_id": "shop", "link_lifetime": 3}
-    kept = connect().command("assign_user", given)
+def test_a_credential_of_60_characters_is_accepted() -> None:
+    arguments = {"credential": "x" * 60, "is_send_message": True, "override_client_id": "shop", "link_lifetime": 3}
+    kept = connect().command("assign_user", arguments)
     assert kept == {"assignment": {"credential": "x" * 60, "isSendMessage": True, "overrideClientId": "shop", "linkLifetime": 3}}
 
 
-@pytest.mark.parametrize("found", ["", "abc", "-1", "1.0", "\u0667", "1 ", 14, None, "9" * 30])
-def test_an_operator_names_a_whole_number(found: object) -> None:
+@pytest.mark.parametrize("order_id", ["", "abc", "-1", "1.0", "\u0667", "1 ", 14, None, "9" * 30])
+def test_an_order_id_that_is_no_whole_number_is_refused(order_id: object) -> None:
     with pytest.raises(InvalidInput, match=r"^order_id: "):
-        connect().command("registration_resolved", {"order_id": found})
+        connect().command("registration_resolved", {"order_id": order_id})
 
 
-@pytest.mark.parametrize("found", ["14", "014"])
-def test_the_number_is_kept_as_connect_writes_it(found: str) -> None:
-    assert connect().command("registration_resolved", {"order_id": found}) == {"provider_id": "14"}
+@pytest.mark.parametrize("order_id", ["14", "014"])
+def test_an_order_id_is_kept_as_connect_writes_it(order_id: str) -> None:
+    assert connect().command("registration_resolved", {"order_id": order_id}) == {"provider_id": "14"}
 
 
 @pytest.mark.parametrize("command", ["register", "complete_by_api", "registration_given_up", "assignment_resolved"])
-def test_other_commands_take_no_argument(command: str) -> None:
+def test_other_events_take_no_argument(command: str) -> None:
     assert connect().command(command, {}) == {}
     with pytest.raises(InvalidInput, match=r"^why: unknown argument"):
         connect().command(command, {"why": "because"})
 
 
-# ── configuration ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── configuration ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(("api", "login"), [("connect.example", BASE), (BASE, "connect.example"), (BASE, "https://a:b@c")])
@@ -249,24 +249,24 @@ def test_an_unusable_base_url_is_a_configuration_error(api: str, login: str) -> 
         Connect(api, login, "id", CONNECT_SECRET)
 
 
-ODD = ["{}\n", " {}", "{} ", "\t{}", "{}\r\n", "\ufeff{}", "{}\0", "{}\u200b", None, b"bytes", 17]
-"""A secret as a file, a copied line or a missing variable leave it."""
+UNUSABLE = ["{}\n", " {}", "{} ", "\t{}", "{}\r\n", "\ufeff{}", "{}\0", "{}\u200b", None, b"bytes", 17]
+"""A secret with what a file, a copied line or a missing variable leaves of it."""
 
 
-@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("secret", UNUSABLE)
 @pytest.mark.parametrize("name", ["client_id", "client_secret"])
-def test_an_odd_secret_is_a_configuration_error_that_does_not_show_it(name: str, odd: object) -> None:
-    given = odd.format(CONNECT_SECRET) if isinstance(odd, str) else odd
-    with pytest.raises(ConfigurationError, match=rf"^{name}: must ") as refused:
-        connect_at(BASE, **{name: given})
-    silent(refused.value)
+def test_an_unusable_secret_is_a_configuration_error_that_does_not_show_it(name: str, secret: object) -> None:
+    value = secret.format(CONNECT_SECRET) if isinstance(secret, str) else secret
+    with pytest.raises(ConfigurationError, match=rf"^{name}: must ") as raised:
+        connect_at(BASE, **{name: value})
+    assert_no_canary(raised.value)
 
 
-def test_where_the_credentials_go_is_one_of_three() -> None:
-    """Anything else went into the query, where logs keep it."""
+def test_the_place_of_the_credentials_is_one_of_three() -> None:
+    """With any other they would go into the query, where logs keep them."""
     with pytest.raises(ConfigurationError, match=r"^credentials_in: must be one of basic, body, query$"):
         connect(credentials_in="header")
 
 
-def test_nothing_shows_the_secret() -> None:
-    silent(connect(), Connect.offline())
+def test_no_repr_shows_the_secret() -> None:
+    assert_no_canary(connect(), Connect.offline())

@@ -1,11 +1,11 @@
-"""What a caller may ask of CCV: requests and commands, checked before anything is stored or sent."""
+"""The settings, requests and commands of CCV, checked before anything is stored or sent."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from tests.kit.provider_answers import silent
+from tests.kit.provider_answers import assert_no_canary
 from tests.kit.world import CCV_KEY, ccv_at, ccv_request
 
 from orderflow.errors import ConfigurationError, InvalidInput
@@ -29,7 +29,7 @@ def test_a_request_derives_its_expectations(request_: dict[str, Any], facts: dic
     draft = ccv().draft(request_)
     assert facts.items() <= draft.facts.items()
     assert draft.facts.keys() == Ccv.table.facts.keys()
-    silent(draft)
+    assert_no_canary(draft)
 
 
 def _order(**changes: Any) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def _order(**changes: Any) -> dict[str, Any]:
     return {**request, "order": {**request["order"], **changes}}
 
 
-NOTICE = "statusNotificationInformation.notificationUrl"
+NOTIFICATION_URL = "statusNotificationInformation.notificationUrl"
 
 
 @pytest.mark.parametrize(
@@ -64,24 +64,24 @@ NOTICE = "statusNotificationInformation.notificationUrl"
         (ccv_request(notify_on_status="Completed"), "notify_on_status"),
         (ccv_request(notify_on_status=["Cancelled"]), "statusNotificationInformation.notifyOnStatus[0]"),
         (ccv_request(notify_on_status=["New", None]), "statusNotificationInformation.notifyOnStatus[1]"),
-        (ccv_request(notification_url="http://us.example/n"), NOTICE),
-        (ccv_request(notification_url="/n"), NOTICE),
-        (ccv_request(notification_url="https://"), NOTICE),
-        (ccv_request(notification_url="https://us.example:port/"), NOTICE),
-        (ccv_request(notification_url="https://us.example/a b"), NOTICE),
-        (ccv_request(notification_url="ftp://us.example/"), NOTICE),
+        (ccv_request(notification_url="http://us.example/n"), NOTIFICATION_URL),
+        (ccv_request(notification_url="/n"), NOTIFICATION_URL),
+        (ccv_request(notification_url="https://"), NOTIFICATION_URL),
+        (ccv_request(notification_url="https://us.example:port/"), NOTIFICATION_URL),
+        (ccv_request(notification_url="https://us.example/a b"), NOTIFICATION_URL),
+        (ccv_request(notification_url="ftp://us.example/"), NOTIFICATION_URL),
         (ccv_request(notification_url=7), "notification_url"),
     ],
 )
-def test_a_malformed_request_is_refused_by_field(request_: dict[str, Any], field: str) -> None:
-    with pytest.raises(InvalidInput) as refused:
+def test_a_malformed_request_is_refused_with_its_field(request_: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
         ccv().draft(request_)
-    assert refused.value.field == field
-    assert refused.value.reason
-    silent(refused.value)
+    assert raised.value.field == field
+    assert raised.value.reason
+    assert_no_canary(raised.value)
 
 
-def test_an_operator_names_ccvs_order() -> None:
+def test_an_operator_gives_the_id_of_ccvs_order() -> None:
     assert ccv().command("submission_resolved", {"order_id": "A-1"}) == {"provider_id": "A-1"}
     for wrong in ({}, {"order_id": " "}, {"order_id": 7}):
         with pytest.raises(InvalidInput, match=r"^order_id: "):
@@ -89,26 +89,26 @@ def test_an_operator_names_ccvs_order() -> None:
 
 
 @pytest.mark.parametrize("command", ["submit", "submission_given_up"])
-def test_other_commands_take_no_argument(command: str) -> None:
+def test_other_events_take_no_argument(command: str) -> None:
     assert ccv().command(command, {}) == {}
     with pytest.raises(InvalidInput, match=r"^order_id: unknown argument"):
         ccv().command(command, {"order_id": "A-1"})
 
 
-ODD = ["{}\n", " {}", "{} ", "\t{}", "{}\r\n", "\ufeff{}", "{}\0", "{}\u200b", None, b"bytes", 17]
-"""A key as a file, a copied line or a missing variable leave it."""
+UNUSABLE = ["{}\n", " {}", "{} ", "\t{}", "{}\r\n", "\ufeff{}", "{}\0", "{}\u200b", None, b"bytes", 17]
+"""A key with what a file, a copied line or a missing variable leaves of it."""
 
 
-@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("key", UNUSABLE)
 @pytest.mark.parametrize("name", ["api_key", "authorization"])
-def test_an_odd_key_is_a_configuration_error_that_does_not_show_it(name: str, odd: object) -> None:
-    given = odd.format(CCV_KEY) if isinstance(odd, str) else odd
-    with pytest.raises(ConfigurationError, match=rf"^{name}: must ") as refused:
-        Ccv("https://ccv.example", **{name: given})  # type: ignore[arg-type]
-    silent(refused.value)
+def test_an_unusable_key_is_a_configuration_error_that_does_not_show_it(name: str, key: object) -> None:
+    value = key.format(CCV_KEY) if isinstance(key, str) else key
+    with pytest.raises(ConfigurationError, match=rf"^{name}: must ") as raised:
+        Ccv("https://ccv.example", **{name: value})  # type: ignore[arg-type]
+    assert_no_canary(raised.value)
 
 
-def test_a_header_that_no_client_would_send_is_a_configuration_error() -> None:
+def test_a_header_that_cannot_be_sent_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match=r"^authorization: must be in ASCII$"):
         Ccv("https://ccv.example", authorization="Bearer clé")
     Ccv("https://ccv.example", "clé with a space")  # sent in Base64
@@ -120,5 +120,5 @@ def test_an_unusable_base_url_is_a_configuration_error(base: str) -> None:
         Ccv(base, CCV_KEY)
 
 
-def test_nothing_shows_the_key() -> None:
-    silent(ccv(), Ccv.offline())
+def test_no_repr_shows_the_key() -> None:
+    assert_no_canary(ccv(), Ccv.offline())

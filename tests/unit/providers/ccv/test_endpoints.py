@@ -1,0 +1,21 @@
+"""CCV's endpoints: a notification claims nothing, whatever its parameters are."""
+
+from __future__ import annotations
+
+import pytest
+
+from orderflow.provider.endpoints import Claim, Endpoint
+from orderflow.providers.ccv.endpoints import ENDPOINTS
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.purpose)
+@pytest.mark.parametrize("parameters", [[], [("orderStatus", "Completed")], [("x", "y")] * 200])
+def test_a_notification_claims_nothing(endpoint: Endpoint, parameters: list[tuple[str, str]]) -> None:
+    assert endpoint.understand(parameters) == Claim(None)
+
+
+def test_there_is_a_url_for_each_order_and_a_shared_one_and_no_browser() -> None:
+    assert [(endpoint.purpose, endpoint.methods, endpoint.shared, endpoint.page) for endpoint in ENDPOINTS] == [
+        ("notification", ("POST",), False, ""),
+        ("notifications", ("POST",), True, ""),
+    ]

@@ -1,0 +1,83 @@
+"""The checks of what callers give: each names the field and the reason, and quotes no value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from orderflow.errors import InvalidInput
+from orderflow.inputs import check_json, get_flag, get_object, get_text, reject_unknown, require_text
+
+
+@pytest.mark.parametrize(
+    ("check", "given", "reason"),
+    [
+        (get_text, {}, "required, as non-empty text"),
+        (get_text, {"x": None}, "required, as non-empty text"),
+        (get_text, {"x": " "}, "required, as non-empty text"),
+        (get_text, {"x": 77}, "must be text, got int"),
+        (get_text, {"x": b"canary"}, "must be text, got bytes"),
+        (get_flag, {"x": "canary"}, "must be true or false, got str"),
+        (get_flag, {"x": 1}, "must be true or false, got int"),
+        (get_flag, {"x": None}, "must be true or false, got NoneType"),
+        (get_object, {}, "required, as a JSON object"),
+        (get_object, {"x": ["canary"]}, "must be a JSON object, got list"),
+        (lambda given, name: require_text(name, given[name]), {"x": 7}, "must be text, got int"),
+        (lambda given, name: require_text(name, given[name]), {"x": ""}, "required, as non-empty text"),
+        (lambda given, name: require_text(name, given[name]), {"x": "can\0ary"}, "holds characters that no text can carry"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name_and_type(check: Callable[..., Any], given: dict[str, object], reason: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        check(given, "x")
+    assert (raised.value.field, raised.value.reason) == ("x", reason)
+
+
+def test_a_right_value_is_returned() -> None:
+    assert get_text({"x": " a "}, "x") == " a "
+    assert require_text("x", " a ") == "a"
+    assert get_flag({"x": True}, "x") is True
+    assert get_flag({}, "x", default=True) is True
+    assert get_object({"x": {"y": 1}}, "x") == {"y": 1}
+    reject_unknown({"x": 1}, ("x", "y"))
+
+
+@pytest.mark.parametrize(("known", "hint"), [(("x", "y"), "known: x, y"), ((), "none is taken")])
+def test_an_unknown_argument_is_refused_with_the_known_ones(known: tuple[str, ...], hint: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"^z: unknown argument \({hint}\)$"):
+        reject_unknown({"z": 1}, known)
+
+
+@pytest.mark.parametrize("value", [None, True, 1, 1.5, Decimal("1.5"), "text", [1, ("a",)], {"a": {"b": []}}])
+def test_json_and_decimals_pass(value: object) -> None:
+    check_json("x", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (float("nan"), "x: must be a finite number"),
+        (Decimal("Infinity"), "x: must be a finite number"),
+        ("\ud800", "x: holds characters that no text can carry"),
+        ({"a": [1, {"b": object()}]}, "x.a[1].b: is no JSON value"),
+        ({"a": {7: 1}}, "x.a: has a name that is no text"),
+        ({"a\0": 1}, "x: has a name that is no text"),
+        (b"bytes", "x: is no JSON value"),
+    ],
+)
+def test_any_other_value_is_refused_by_its_path(value: object, message: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        check_json("x", value)
+    assert str(raised.value) == message
+
+
+def test_deep_nesting_is_refused_with_a_short_path() -> None:
+    value: object = 1
+    for _ in range(60):
+        value = {"name": value}
+    with pytest.raises(InvalidInput, match="nested more than 50 deep") as raised:
+        check_json("x", value)
+    assert len(raised.value.field) <= 100

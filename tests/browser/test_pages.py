@@ -111,7 +111,7 @@ async def sound(tab: Any) -> None:
 async def test_a_page_of_ccv_is_sound(tab: Any, page: str) -> None:
     async with ccv("a#pay", "b#unknown-status+what") as (sim, base):
         await sim.advance(125)
-        sim.faults.arm(Fault("POST /api", "cut_after", times=3))
+        sim.faults.arm(Fault("POST /api", "reset-after-commit", times=3))
         await tab.goto(f"{base}/_sim{page}")
         await sound(tab)
 
@@ -133,7 +133,7 @@ async def test_no_window_cuts_anything_off(tab: Any, width: int) -> None:
     await tab.set_viewport_size({"width": width, "height": 700})
     async with ccv(f"{LONG}#pay", "b#unknown-status+what") as (sim, base), connects() as connect:
         await sim.advance(125)
-        sim.faults.arm(Fault("POST /api", "cut_after", times=3))
+        sim.faults.arm(Fault("POST /api", "reset-after-commit", times=3))
         payment = connect.url(await connect.order(f"{LONG}@example.org"))
         urls = [base + page for page in ("/_sim/", "/_sim/order/ccv-0-000001", "/_sim/order/ccv-0-000002", "/_sim/magic", "/_sim/journal")]
         urls += [payment, *(connect.base + page for page in ("/_sim/", "/_sim/order/14", "/_sim/magic", "/_sim/journal", "/user/pay/99"))]
@@ -200,7 +200,7 @@ async def test_time_faults_and_a_reset_by_button(tab: Any) -> None:
         await tab.locator("select[name=scenario]").select_option("reset-after-commit")
         await tab.locator("input[name=times]").fill("2")
         await tab.get_by_role("button", name="Arm").click()
-        assert [(fault.match, fault.kind, fault.times) for fault in sim.faults.armed] == [(f"POST {SUBMIT}", "cut_after", 2)]
+        assert [(fault.match, fault.kind, fault.times) for fault in sim.faults.armed] == [(f"POST {SUBMIT}", "reset-after-commit", 2)]
         await tab.get_by_role("button", name="Disarm all").click()
         assert sim.faults.armed == ()
         await tab.get_by_role("button", name="Let it run").click()

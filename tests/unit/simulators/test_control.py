@@ -59,7 +59,7 @@ async def test_the_clock_runs_and_stands_as_told_and_sleepers_sleep_on() -> None
     async with ccv("a") as (sim, http):
         sim.clock.advance(59.99)
         assert not (await told(http, "POST", "/clock", {"manual": False}))["manual"]
-        await asyncio.wait_for(sim.reached("ccv-7-000001", "Incomplete"), 5)
+        await asyncio.wait_for(sim.wait_for_status("ccv-7-000001", "Incomplete"), 5)
         assert (await told(http, "POST", "/clock", {"manual": True, "advance": "PT1M"}))["manual"]
         assert sim.orders[0].status == "New"
 

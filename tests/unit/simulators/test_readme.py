@@ -11,7 +11,7 @@ import orderflow.simulators
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.simulators import Simulator
-from orderflow.simulators.scenario import http_fault
+from orderflow.simulators.scenario import parse_fault
 
 pytestmark = pytest.mark.anyio
 
@@ -34,8 +34,8 @@ async def test_every_row_of_the_table_can_be_asked_for(name: str, make: type[Sim
             assert ways, behaviour
             for way in ways:
                 tags = [tag for tag in re.split(r"[+#]", way.replace("..", "sms").split("(")[0]) if tag]
-                known = all(sim.knows(tag) or tag.startswith("sim-") for tag in tags)
-                assert known or way in switches or http_fault(way, sim.refusal) or hasattr(sim, tags[0]), (behaviour, way)
+                known = all(sim.is_tag(tag) or tag.startswith("sim-") for tag in tags)
+                assert known or way in switches or parse_fault(way, sim.error_response) or hasattr(sim, tags[0]), (behaviour, way)
 
 
 @pytest.mark.parametrize(("room", "make"), [("connect", ConnectSimulator), ("ccv", CcvSimulator)])

@@ -17,12 +17,12 @@ from orderflow.simulators import Fault, Simulator
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("kind", ["hang", "hang_after", "cut_before", "cut_after", "cut_body"])
+@pytest.mark.parametrize("kind", ["timeout", "timeout-after-commit", "reset", "reset-after-commit", "cut-body"])
 async def test_a_caller_that_leaves_or_is_cut_off_leaves_no_exception_in_the_log(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     class Greeter(Simulator):
         def __init__(self) -> None:
             super().__init__()
-            self.asgi = self.guard(Starlette(routes=[Route("/", lambda _: PlainTextResponse("hello " * 1000))]))
+            self.asgi = self.wrap(Starlette(routes=[Route("/", lambda _: PlainTextResponse("hello " * 1000))]))
 
     async with Greeter() as sim, serve(sim.asgi) as url:
         for _ in range(5):

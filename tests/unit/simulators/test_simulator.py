@@ -26,7 +26,7 @@ class Counter(Simulator):
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
-        self.asgi = self.guard(Starlette(routes=[Route("/count/{n}", self._add, methods=["POST"])]))
+        self.asgi = self.wrap(Starlette(routes=[Route("/count/{n}", self._add, methods=["POST"])]))
 
     async def _add(self, request: Request) -> Response:
         if request.path_params["n"] == "nobody":
@@ -63,15 +63,15 @@ async def test_without_a_fault_the_app_answers_and_both_counts_rise(sim: Counter
 
 async def test_a_request_the_provider_did_not_act_on_is_received_not_executed(sim: Counter, client: httpx.AsyncClient) -> None:
     await client.post("/count/nobody")
-    assert (sim.journal.received("POST /count"), sim.journal.executed("POST /count")) == (1, 0)
+    assert (sim.journal.count_received("POST /count"), sim.journal.count_executed("POST /count")) == (1, 0)
 
 
 @pytest.mark.parametrize(
     ("fault", "acted", "error"),
     [
-        (Fault("POST /count", "cut_before"), False, httpx.ReadError),
-        (Fault("POST /count", "cut_after"), True, httpx.ReadError),
-        (Fault("POST /count", "cut_body"), True, httpx.RemoteProtocolError),
+        (Fault("POST /count", "reset"), False, httpx.ReadError),
+        (Fault("POST /count", "reset-after-commit"), True, httpx.ReadError),
+        (Fault("POST /count", "cut-body"), True, httpx.RemoteProtocolError),
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else None,
 )
@@ -79,8 +79,8 @@ async def test_a_cut_connection(sim: Counter, client: httpx.AsyncClient, fault: 
     sim.faults.arm(fault)
     with pytest.raises(error):
         await client.post("/count/one", content=b"x")
-    assert sim.journal.received("POST /count") == 1
-    assert sim.journal.executed("POST /count") == sim.count == int(acted)
+    assert sim.journal.count_received("POST /count") == 1
+    assert sim.journal.count_executed("POST /count") == sim.count == int(acted)
     assert (await client.post("/count/one", content=b"x")).status_code == 200, "a fault happens once unless told"
 
 
@@ -89,7 +89,7 @@ async def test_a_cut_connection(sim: Counter, client: httpx.AsyncClient, fault: 
     [
         (Fault("", "status", status=503), False, 503, "application/json", b""),
         (Fault("", "status", 429, {"X-RateLimit-Reset": "3"}, b"{}"), False, 429, "application/json", b"{}"),
-        (Fault("", "status_after", status=502), True, 502, "application/json", b""),
+        (Fault("", "status-after-commit", status=502), True, 502, "application/json", b""),
         (Fault("", "garbage"), True, 200, "application/json", None),
         (Fault("", "html"), True, 200, "text/html; charset=utf-8", None),
         (Fault("", "xml"), True, 200, "application/xml", None),
@@ -107,7 +107,7 @@ async def test_a_spoilt_answer(
     assert (answer.status_code, answer.headers["content-type"]) == (status, media)
     assert all(answer.headers[name] == value for name, value in fault.headers.items())
     assert body is None or answer.content == body
-    assert sim.journal.executed() == int(acted)
+    assert sim.journal.count_executed() == int(acted)
     if body is None:
         with pytest.raises((json.JSONDecodeError, UnicodeDecodeError)):
             answer.json()
@@ -119,7 +119,7 @@ async def test_a_caller_that_gives_up_waiting_does_not_stop_the_provider(sim: Co
     async with serve(sim.asgi) as url, httpx.AsyncClient(trust_env=False) as client:
         with pytest.raises(httpx.ReadTimeout):
             await client.post(f"{url}/count/one", content=b"x", timeout=0.05)
-    assert sim.journal.executed() == 1
+    assert sim.journal.count_executed() == 1
     assert time.monotonic() - began < 5
 
 
@@ -246,7 +246,7 @@ async def test_a_delivery_arrives_once_and_without_a_body(inbox: Any) -> None:
     await deliveries.drain()
     assert seen == [("POST", b"")]
     assert [(row.outcome, row.answered) for row in deliveries.rows] == [("sent", 204)]
-    assert deliveries.sent("POST /note") == 1
+    assert deliveries.count_sent("POST /note") == 1
     await deliveries.close()
 
 
@@ -290,7 +290,7 @@ async def test_what_a_background_task_died_of_comes_out_at_close() -> None:
         raise RuntimeError("script is wrong")
 
     sim = Counter()
-    sim.spawn(broken())
+    sim.background.spawn(broken())
     await asyncio.sleep(0)
     with pytest.raises(RuntimeError, match="script is wrong"):
         await sim.close()
@@ -298,6 +298,6 @@ async def test_what_a_background_task_died_of_comes_out_at_close() -> None:
 
 async def test_close_ends_background_work_that_would_last() -> None:
     sim = Counter()
-    sim.spawn(sim.clock.sleep(3600))
+    sim.background.spawn(sim.clock.sleep(3600))
     await asyncio.sleep(0)
     await asyncio.wait_for(sim.close(), 1)

@@ -89,14 +89,14 @@ async def test_submits_once_and_takes_the_id_wherever_it_stands(one: Ccv1, shape
     (made,) = one.sim.orders
     assert (outcome.event, outcome.provider_id) == ("order_submitted", made.id)
     assert made.external_reference == order.id
-    assert one.sim.journal.executed(SUBMIT) == 1
+    assert one.sim.journal.count_executed(SUBMIT) == 1
 
 
 async def test_a_submit_answer_without_an_id_is_in_doubt(one: Ccv1) -> None:
     one.sim.id_shape = "missing"
     outcome = await one.ccv.perform("submit_order", await one.configured(), LINKS)
     assert isinstance(outcome, InDoubt)
-    assert one.sim.journal.executed(SUBMIT) == 1
+    assert one.sim.journal.count_executed(SUBMIT) == 1
 
 
 @pytest.mark.parametrize(
@@ -160,9 +160,9 @@ async def test_configure(one: Ccv1, call: str, mishap: Mishap) -> None:
     one.sim.faults.arm(mishap.on(PATCHES[call]))
     order = order_of(one.ccv, ccv_request("sales_package", "psp_standalone", "terminal_package"))
     _check(await one.ccv.perform("configure_order", order, LINKS), mishap)
-    assert one.sim.journal.received(PATCHES[call]) == 1
-    assert one.sim.journal.executed(PATCHES[call]) == mishap.executed
-    assert one.sim.journal.received(SUBMIT) == 0
+    assert one.sim.journal.count_received(PATCHES[call]) == 1
+    assert one.sim.journal.count_executed(PATCHES[call]) == mishap.executed
+    assert one.sim.journal.count_received(SUBMIT) == 0
 
 
 @pytest.mark.parametrize("mishap", MISHAPS, **ids)
@@ -170,8 +170,8 @@ async def test_submit(one: Ccv1, mishap: Mishap) -> None:
     order = await one.configured()
     one.sim.faults.arm(mishap.on(SUBMIT))
     _check(await one.ccv.perform("submit_order", order, LINKS), mishap)
-    assert one.sim.journal.received(SUBMIT) == 1
-    assert one.sim.journal.executed(SUBMIT) == len(one.sim.orders) == mishap.executed
+    assert one.sim.journal.count_received(SUBMIT) == 1
+    assert one.sim.journal.count_executed(SUBMIT) == len(one.sim.orders) == mishap.executed
 
 
 @pytest.mark.parametrize("mishap", MISHAPS, **ids)

@@ -115,7 +115,7 @@ async def test_the_order_travels_by_value_through_the_configurator(world: World)
     package = {"packageName": "Smart", "products": [TERMINAL]}
     assert bare.json() == {"x": None, "shoppingCart": {"salesPackages": [package]}}
     assert world.sim.orders == ()
-    assert world.sim.journal.executed("PATCH") == 4
+    assert world.sim.journal.count_executed("PATCH") == 4
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ async def test_the_order_travels_by_value_through_the_configurator(world: World)
 async def test_a_missing_field_is_400_and_nothing_is_executed(world: World, path: str, body: dict[str, Any], field: str) -> None:
     answer = await world.http.patch(f"/orderconfigurator/{path}", json=body)
     assert (answer.status_code, answer.json()["field"]) == (400, field)
-    assert world.sim.journal.executed() == 0
+    assert world.sim.journal.count_executed() == 0
 
 
 async def test_what_is_not_json_is_400(world: World) -> None:
@@ -198,10 +198,10 @@ async def test_notification_urls_are_https_unless_allowed(world: World, notice: 
 
 
 async def test_a_submit_whose_answer_is_lost_was_executed_once(world: World) -> None:
-    world.sim.faults.arm(Fault(f"POST {PREFIX}/order", "cut_after"))
+    world.sim.faults.arm(Fault(f"POST {PREFIX}/order", "reset-after-commit"))
     with pytest.raises(httpx.ReadError):
         await world.submit("lost")
-    assert world.sim.journal.executed(f"POST {PREFIX}/order") == 1
+    assert world.sim.journal.count_executed(f"POST {PREFIX}/order") == 1
     assert [order.external_reference for order in world.sim.orders] == ["lost"]
 
 
@@ -319,12 +319,12 @@ async def test_a_script_may_leave_the_order_alone_for_ever(world: World) -> None
 
 async def test_reached_waits_for_a_status_even_one_passed(world: World) -> None:
     order_id = await world.submit()
-    waiting = asyncio.create_task(world.sim.reached(order_id, "New"))
+    waiting = asyncio.create_task(world.sim.wait_for_status(order_id, "New"))
     await world.after(1, order_id)
     assert not waiting.done()
     world.sim.clock.advance(60)
     await asyncio.wait_for(waiting, 1)
-    await asyncio.wait_for(world.sim.reached(order_id, "Incomplete"), 1)
+    await asyncio.wait_for(world.sim.wait_for_status(order_id, "Incomplete"), 1)
 
 
 def test_the_table_of_moves() -> None:
@@ -340,7 +340,7 @@ def test_the_table_of_moves() -> None:
 
 async def test_a_foreign_order_is_404(world: World) -> None:
     assert (await world.http.get("/order/somebody-elses/status")).status_code == 404
-    assert world.sim.journal.executed() == 0
+    assert world.sim.journal.count_executed() == 0
 
 
 async def test_an_order_may_be_invisible_just_after_the_submit(world: World) -> None:
@@ -424,5 +424,5 @@ async def test_on_a_running_clock_orders_live_by_themselves() -> None:
     ):
         answer = await http.post("/order", json={"notifyCustomerByEmail": True, "order": ORDER})
         order_id = answer.json()["orderId"]
-        await asyncio.wait_for(sim.reached(order_id, "Completed"), 5)
+        await asyncio.wait_for(sim.wait_for_status(order_id, "Completed"), 5)
         assert (await http.get(f"/order/{order_id}/status")).json() == {"orderStatus": "Completed"}

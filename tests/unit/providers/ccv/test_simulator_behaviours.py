@@ -120,7 +120,7 @@ async def test_an_unknown_tag_asks_for_nothing_and_is_noted() -> None:
     async with ccv() as one:
         await one.submit("ORDER#17+pya")
         assert await one.watched(3) == WAYS[""]
-        assert one.sim.views()[0].notes == ("The tag #17 means nothing here.", "The tag #pya means nothing here.")
+        assert one.sim.order_views()[0].notes == ("The tag #17 means nothing here.", "The tag #pya means nothing here.")
 
 
 # ---------------------------------------------------------------- notifications
@@ -317,10 +317,10 @@ async def test_no_key_is_401_unless_everyone_is_let_in() -> None:
     async with ccv(api_key="k") as one:
         assert (await one.status()).status_code == 401
         assert (await one.http.get("/order/x/status", auth=("k", ""))).status_code == 404
-        one.sim.turn("auth_scheme", "bearer")
+        one.sim.set_switch("auth_scheme", "bearer")
         assert (await one.http.get("/order/x/status", auth=("k", ""))).status_code == 401
         assert (await one.http.get("/order/x/status", headers={"authorization": "Bearer k"})).status_code == 404
-        one.sim.turn("forbidden_keys", ["r"])
+        one.sim.set_switch("forbidden_keys", ["r"])
         assert (await one.http.get("/order/x/status", headers={"authorization": "Bearer r"})).status_code == 403
 
 
@@ -355,7 +355,7 @@ async def test_unknown_fields_may_be_refused() -> None:
     async with ccv(unknown_fields="refused") as one:
         answer = await one.submit("r", externalRefrence="r")
         assert (answer.status_code, answer.json()["field"]) == (400, "externalRefrence")
-        one.sim.turn("unknown_fields", "ignored")
+        one.sim.set_switch("unknown_fields", "ignored")
         assert (await one.submit("r", externalRefrence="r")).status_code == 201
 
 
@@ -365,7 +365,7 @@ async def test_a_terminal_may_need_a_sales_package() -> None:
     body = {"terminalPackageType": "Smart", "transactionFee": 0.05, **money, **rates, "order": {"a": 1}}
     async with ccv() as one:
         assert (await one.http.patch("/orderconfigurator/addTerminalPackage", json=body)).status_code == 200
-        one.sim.turn("terminal_needs_package", True)
+        one.sim.set_switch("terminal_needs_package", True)
         assert (await one.http.patch("/orderconfigurator/addTerminalPackage", json=body)).status_code == 400
 
 
@@ -383,7 +383,7 @@ async def test_an_idempotency_reference_counts_only_where_it_is_said_to() -> Non
         await one.submit("r")
         await one.submit("r")
         assert len(one.sim.orders) == 2
-        one.sim.turn("duplicate_submit", "by key")
+        one.sim.set_switch("duplicate_submit", "by key")
         assert (await one.submit("r")).json()["orderId"] == "ccv-0-000002"
 
 
@@ -400,7 +400,7 @@ async def test_the_reference_may_be_null() -> None:
 
 
 async def test_an_ended_order_may_be_forgotten() -> None:
-    async with ccv(forget_after=60.0) as one:
+    async with ccv(retention_seconds=60.0) as one:
         await one.submit("r")
         await one.sim.advance(62.0)
         assert (await one.status()).status_code == 200
@@ -414,15 +414,15 @@ async def test_an_ended_order_may_be_forgotten() -> None:
 )
 async def test_a_url_ccv_was_not_told_of_is_lost_silently(match: str, entry: str, notices: int) -> None:
     async with ccv() as one:
-        one.sim.turn("allow_list_match", match)
-        one.sim.turn("allow_list", [entry.format(hook=one.hook, host="127.0.0.1")])
+        one.sim.set_switch("allow_list_match", match)
+        one.sim.set_switch("allow_list", [entry.format(hook=one.hook, host="127.0.0.1")])
         assert (await one.submit("r#stuck")).status_code == 201
         await one.sim.advance(1.0)
         assert len(one.notices) == notices
 
 
 async def test_how_long_ccv_waits_for_an_answer() -> None:
-    async with ccv(patience_seconds=0.05) as one:
+    async with ccv(notification_timeout=0.05) as one:
         one.slow = 0.5
         await one.submit("r#stuck")
         await one.sim.advance(1.0)
@@ -459,10 +459,10 @@ async def test_switches_of_what_is_legal(switch: str, here: str, there: str) -> 
         order_id = (await one.submit("r#stuck")).json()["orderId"]
         one.sim.move(order_id, here, force=True)
         default = getattr(one.sim, switch)
-        one.sim.turn(switch, switch == "failed_is_end")
+        one.sim.set_switch(switch, switch == "failed_is_end")
         with pytest.raises(ValueError, match=f"from {here} to {there}"):
             one.sim.move(order_id, there)
-        one.sim.turn(switch, default)
+        one.sim.set_switch(switch, default)
         one.sim.move(order_id, there)
         assert await one.word() == there
 
@@ -470,10 +470,10 @@ async def test_switches_of_what_is_legal(switch: str, here: str, there: str) -> 
 async def test_a_switch_that_is_none_and_a_value_that_is_none() -> None:
     async with ccv() as one:
         with pytest.raises(UnknownName, match="id_shap"):
-            one.sim.turn("id_shap", "bare")
+            one.sim.set_switch("id_shap", "bare")
         for name, value in (("id_shape", "bar"), ("submit_status", 202), ("null_reference", 1), ("step_seconds", -1), ("poll_limit", True)):
             with pytest.raises(InvalidInput, match=name):
-                one.sim.turn(name, value)
-        one.sim.turn_text("step_seconds=60")
-        one.sim.turn_text("api_key=123")
+                one.sim.set_switch(name, value)
+        one.sim.set_switch_text("step_seconds=60")
+        one.sim.set_switch_text("api_key=123")
         assert (one.sim.step_seconds, one.sim.api_key) == (60, "123")

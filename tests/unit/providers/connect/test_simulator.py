@@ -271,7 +271,7 @@ async def test_sms(script: dict[str, Any], told: list[str], status: str) -> None
         assert await shop.status(order_id) == PRELIMINARY
         assert shop.callbacks == []
         clock.advance(60.0)
-        await shop.sim.settle()
+        await shop.sim.drain()
         assert shop.callbacks == [f"GET v=1&fulfillmentStatus={word}" for word in told]
         assert await shop.status(order_id) == status
 
@@ -298,7 +298,7 @@ async def test_a_dropped_callback_leaves_the_order_paid() -> None:
         shop.sim.deliveries.arm("drop")
         order_id = await shop.register(order("sms"))
         await shop.complete(order_id, callback_url)
-        await shop.sim.settle()
+        await shop.sim.drain()
         assert shop.callbacks == []
         assert await shop.status(order_id) == FULFILLED
 
@@ -330,7 +330,7 @@ async def test_the_fulfillment_api_answers_200_either_way(script: dict[str, Any]
         assert (answer.status_code, answer.json()) == (200, expected)
         accepted = expected["fulfillmentStatus"] == "OK"
         assert await shop.status(order_id) == (FULFILLED if accepted else PRELIMINARY)
-        assert shop.sim.journal.executed("POST /capi/v1/client/order/fulfillment") == int(accepted)
+        assert shop.sim.journal.count_executed("POST /capi/v1/client/order/fulfillment") == int(accepted)
 
 
 async def test_a_method_that_needs_a_browser_is_refused_by_the_api() -> None:
@@ -350,7 +350,7 @@ async def test_a_wrong_body_is_answered_400_and_nothing_is_done(path: str, body:
         answer = await shop.http.post(f"{shop.base}/capi/v1{path}", content=body, headers=headers)
         assert answer.status_code == 400
         assert set(answer.json()) == {"exceptionType", "errorMessage"}
-        assert shop.sim.journal.executed("POST /capi") == 0
+        assert shop.sim.journal.count_executed("POST /capi") == 0
 
 
 async def test_an_order_nobody_knows_is_answered_400() -> None:
@@ -443,7 +443,7 @@ async def test_a_token_expires_by_the_clock_and_by_order() -> None:
         await shop.log_in()
         shop.sim.expire_tokens()
         assert (await shop.complete(order_id)).status_code == 401
-        assert shop.sim.journal.executed("POST /capi/v1/client/order/fulfillment") == 0
+        assert shop.sim.journal.count_executed("POST /capi/v1/client/order/fulfillment") == 0
         await shop.log_in()
         assert (await shop.complete(order_id)).status_code == 200
 
@@ -489,10 +489,10 @@ async def test_429_by_fault_then_success() -> None:
 
 async def test_a_lost_register_answer_leaves_one_order_behind() -> None:
     async with shopping() as shop:
-        shop.sim.faults.arm(Fault("POST /capi/v1/client/order", "cut_after"))
+        shop.sim.faults.arm(Fault("POST /capi/v1/client/order", "reset-after-commit"))
         with pytest.raises(httpx.TransportError):
             await shop.call("POST", "/client/order", order())
-        assert shop.sim.journal.executed("POST /capi/v1/client/order") == 1
+        assert shop.sim.journal.count_executed("POST /capi/v1/client/order") == 1
         assert [row.external_order_id for row in shop.sim.orders] == ["cart-17"]
 
 

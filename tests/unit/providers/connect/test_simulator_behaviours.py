@@ -111,7 +111,7 @@ async def connect(**switches: Any) -> AsyncIterator[Connect]:
         ("+bare", [], "fulfilled", "fulfilled"),
         ("+success+delay", ["success"], "preliminary", "fulfilled"),
         ("+success+never", ["success"], "preliminary", "preliminary"),
-        ("+success+new-word", ["success"], "inTransfer", "inTransfer"),
+        ("+success+unknown-status", ["success"], "inTransfer", "inTransfer"),
     ],
 )
 async def test_what_a_tag_brings_back(tag: str, claims: list[str], at_once: str, later: str) -> None:
@@ -160,7 +160,7 @@ async def test_the_error_page() -> None:
     async with connect() as one:
         order_id = await one.registered("+errorurl")
         assert (await one.visit(order_id, errorUrl=f"{one.ours}/oops")).headers["location"] == f"{one.ours}/oops"
-        one.sim.turn("error_url", "ignored")
+        one.sim.set_switch("error_url", "ignored")
         assert (await one.visit(order_id, errorUrl=f"{one.ours}/oops")).status_code == 400
 
 
@@ -199,7 +199,7 @@ async def test_the_last_digits_of_a_phone(digits: str, answer: dict[str, Any], t
         assert await one.complete(order_id) == {"status": 200, **answer}
         if digits == "05":
             assert len(one.calls) == 1, "called back before the answer came"
-        await one.sim.quiet()
+        await one.sim.wait_until_idle()
         if digits == "09":
             assert one.calls == []
             await one.sim.advance(60.0)
@@ -307,7 +307,7 @@ async def test_a_tag_in_the_header_of_a_completion() -> None:
 
 
 async def test_words_of_the_status() -> None:
-    async with connect(fulfilled_word="done", stopped_word="halted", transferred_word="sent", transfer_delay=60.0) as one:
+    async with connect(fulfilled_status="done", stopped_status="halted", transferred_status="sent", transfer_delay=60.0) as one:
         paid, stopped = await one.registered("+success"), await one.registered("+cancel")
         await one.visit(paid)
         await one.visit(stopped)
@@ -342,9 +342,9 @@ async def test_prepaid_by_url() -> None:
     async with connect() as one:
         order_id = await one.registered(prepaid=True)
         assert claimed(await one.visit(order_id)) == ["success"]
-        one.sim.turn("prepaid_return", "bare")
+        one.sim.set_switch("prepaid_return", "bare")
         assert claimed(await one.visit(order_id)) == []
-        one.sim.turn("prepaid_by_url", "error page")
+        one.sim.set_switch("prepaid_by_url", "error page")
         assert (await one.visit(order_id)).status_code == 400
 
 
@@ -366,7 +366,7 @@ async def test_whether_a_stopped_order_can_be_paid() -> None:
         order_id = await one.registered("+cancel")
         await one.visit(order_id)
         assert (await one.visit(order_id)).status_code == 302
-        one.sim.turn("pay_after_stop", False)
+        one.sim.set_switch("pay_after_stop", False)
         assert (await one.visit(order_id)).status_code == 400
         assert (await one.http.post(f"/user/pay/{order_id}", data={"action": "pay"})).status_code == 409
 
@@ -395,7 +395,7 @@ async def test_which_methods_the_api_takes(switch: str, method: str, word: str) 
         order_id = await one.registered("", method)
         assert (await one.complete(order_id))["fulfillmentStatus"] == word
         if word == "ERROR":
-            one.sim.turn("unfit_method", "400")
+            one.sim.set_switch("unfit_method", "400")
             assert (await one.complete(order_id))["status"] == 400
 
 
@@ -415,7 +415,7 @@ async def test_completing_twice(switch: str, status: int, word: str | None, call
         await one.complete(order_id)
         again = await one.complete(order_id)
         assert (again["status"], again.get("fulfillmentStatus")) == (status, word)
-        await one.sim.settle()
+        await one.sim.drain()
         assert len(one.calls) == calls
 
 
@@ -423,9 +423,9 @@ async def test_what_is_called_back_and_how() -> None:
     async with connect(callback_methods="all", callback_join="?", callback_https_only=False) as one:
         order_id = await one.registered("", "invoice")
         await one.complete(order_id, f"{one.ours}/called?v=1")
-        await one.sim.settle()
+        await one.sim.drain()
         assert one.calls == ["/called v=1?fulfillmentStatus=success"]
-        one.sim.turn("callback_https_only", True)
+        one.sim.set_switch("callback_https_only", True)
         assert (await one.complete(order_id))["status"] == 400
 
 
@@ -454,12 +454,12 @@ async def test_content_type_unknown_fields_and_xml() -> None:
     async with connect() as one:
         plain = {"content-type": "text/plain"}
         assert (await one.http.post(FULFIL, content=b'{"orderId": 14}', headers=plain)).status_code == 400
-        one.sim.turn("content_type", "any")
+        one.sim.set_switch("content_type", "any")
         order_id = await one.registered("", "invoice")
         assert (await one.http.post(FULFIL, content=b'{"orderId": 14}', headers=plain)).status_code == 200
-        one.sim.turn("unknown_fields", "refused")
+        one.sim.set_switch("unknown_fields", "refused")
         assert (await one.post(FULFIL, {"orderId": order_id, "callback": "x"})).status_code == 400
-        one.sim.turn("xml_unless_asked", True)
+        one.sim.set_switch("xml_unless_asked", True)
         status = f"/capi/v1/client/order/status/{order_id}"
         assert (await one.http.get(status, headers={"accept": "*/*"})).headers["content-type"].startswith("application/xml")
 
@@ -480,7 +480,7 @@ async def test_lenient_takes_what_the_pages_print_against_themselves() -> None:
 async def test_where_credentials_may_stand() -> None:
     async with connect() as one:
         for switch, body, query in (("any", 200, 200), ("body", 200, 401), ("query", 401, 200), ("basic", 401, 401)):
-            one.sim.turn("token_credentials", switch)
+            one.sim.set_switch("token_credentials", switch)
             assert (await one.token(client_id="simulated-client")).status_code == body
             assert (await one.http.post("/user/oauth/token", params=GRANT)).status_code == query
         assert (await one.http.post("/user/oauth/token", data=GRANT, auth=("simulated-client", "simulated-secret"))).status_code == 200
@@ -491,7 +491,7 @@ async def test_tokens_live_as_long_as_the_switch_says_and_users_may_pass() -> No
         assert (await one.token(client_id="simulated-client")).json()["expires_in"] == 60
         one.http.headers["authorization"] = f"Bearer {one.sim.issue_user_token()}"
         assert (await one.register()).status_code == 401
-        one.sim.turn("user_token_in_client_mode", True)
+        one.sim.set_switch("user_token_in_client_mode", True)
         assert (await one.register()).status_code == 200
 
 

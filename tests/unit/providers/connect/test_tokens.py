@@ -42,7 +42,7 @@ class One:
 
     @property
     def fetched(self) -> int:
-        return self.sim.journal.executed(TOKEN)
+        return self.sim.journal.count_executed(TOKEN)
 
 
 @asynccontextmanager
@@ -62,7 +62,7 @@ async def one() -> AsyncIterator[One]:
 async def test_fifty_calls_at_once_fetch_one_token(one: One) -> None:
     outcomes = await asyncio.gather(*(one.register() for _ in range(50)))
     assert {type(outcome) for outcome in outcomes} == {Succeeded}
-    assert (one.fetched, one.sim.journal.executed(REGISTER)) == (1, 50)
+    assert (one.fetched, one.sim.journal.count_executed(REGISTER)) == (1, 50)
 
 
 async def test_fifty_calls_whose_token_ended_fetch_one_more(one: One) -> None:
@@ -70,14 +70,14 @@ async def test_fifty_calls_whose_token_ended_fetch_one_more(one: One) -> None:
     one.sim.expire_tokens()
     outcomes = await asyncio.gather(*(one.register() for _ in range(50)))
     assert {type(outcome) for outcome in outcomes} == {Succeeded}
-    assert (one.fetched, one.sim.journal.executed(REGISTER)) == (2, 51)
+    assert (one.fetched, one.sim.journal.count_executed(REGISTER)) == (2, 51)
 
 
 async def test_fifty_calls_share_one_failure_and_the_next_asks_again(one: One) -> None:
     one.sim.faults.arm(Fault(TOKEN, "status", status=503))
     outcomes = await asyncio.gather(*(one.register() for _ in range(50)))
     assert set(outcomes) == {NotExecuted("no token: 503 from the login server", signal=Signal.UNREACHABLE)}
-    assert (one.sim.journal.received(TOKEN), one.sim.journal.received(REGISTER)) == (1, 0)
+    assert (one.sim.journal.count_received(TOKEN), one.sim.journal.count_received(REGISTER)) == (1, 0)
     assert isinstance(await one.register(), Succeeded)
 
 
@@ -105,7 +105,7 @@ async def test_each_expiry_costs_one_refresh_and_no_order(one: One) -> None:
 async def test_a_fresh_token_refused_too_is_not_executed(one: One) -> None:
     one.sim.faults.arm(Fault(REGISTER, "status", status=401, times=None))
     assert await one.register() == NotExecuted("401 from the provider", signal=Signal.UNAUTHORIZED)
-    assert (one.fetched, one.sim.journal.received(REGISTER)) == (2, 2)
+    assert (one.fetched, one.sim.journal.count_received(REGISTER)) == (2, 2)
 
 
 @pytest.mark.parametrize("place", ["basic", "body", "query"])
@@ -130,7 +130,7 @@ async def test_without_a_token_the_order_call_is_not_sent(one: One, mishap: Any)
     seen = await one.connect.fetch_status(order_of(one.connect, connect_request(), provider_id="14"))
     assert isinstance(seen, ReadFailed)
     assert seen.retry_after == mishap.retry_after
-    assert one.sim.journal.received("/capi") == 0
+    assert one.sim.journal.count_received("/capi") == 0
     silent(outcome, seen)
 
 
@@ -149,7 +149,7 @@ async def test_without_a_token_the_order_call_is_not_sent(one: One, mishap: Any)
 async def test_an_unusable_token_is_none(one: One, body: bytes) -> None:
     one.sim.faults.arm(Fault(TOKEN, "garbage", body=body, times=None))
     assert isinstance(await one.register(), NotExecuted)
-    assert one.sim.journal.received("/capi") == 0
+    assert one.sim.journal.count_received("/capi") == 0
 
 
 async def test_a_login_server_that_hangs_or_is_away_is_not_executed(one: One) -> None:
@@ -161,7 +161,7 @@ async def test_a_login_server_that_hangs_or_is_away_is_not_executed(one: One) ->
         away = Connect(one.base + "/capi", gone + "/user", CONNECT_ID, CONNECT_SECRET)
     assert await away.perform("register_order", one.order(), LINKS) == NotExecuted("no token: ConnectError", signal=Signal.UNREACHABLE)
     await away.close()
-    assert one.sim.journal.received("/capi") == 0
+    assert one.sim.journal.count_received("/capi") == 0
 
 
 async def test_wrong_credentials_are_shown_nowhere(one: One) -> None:
@@ -177,7 +177,7 @@ async def test_a_token_without_a_stated_life_is_kept(one: One) -> None:
     one.sim.faults.arm(Fault(TOKEN, "garbage", body=f'{{"access_token": "{token}"}}'.encode()))
     assert isinstance(await one.register(), Succeeded)
     assert isinstance(await one.register(), Succeeded)
-    assert one.sim.journal.received(TOKEN) == 1
+    assert one.sim.journal.count_received(TOKEN) == 1
 
 
 async def test_a_read_refreshes_too(one: One) -> None:

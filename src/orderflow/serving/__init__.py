@@ -38,7 +38,7 @@ async def serve(app: Any, *, host: str = "127.0.0.1", port: int = 0, grace: floa
     try:
         from orderflow.serving import uvicorn_server  # noqa: PLC0415 - the extra is optional
     except ImportError as missing:
-        raise ConfigurationError("serving needs uvicorn: pip install 'orderflow[sim]'") from missing
+        raise ConfigurationError("serving needs uvicorn: pip install 'orderflow[simulate]'") from missing
     async with uvicorn_server.run_server(app, host, port, grace) as url:
         yield url
 

@@ -95,9 +95,10 @@ class SimulatorMiddleware:
             return await connection.receive()
 
         scope = connection.scope
+        mounted_at = scope.get("endpoint")
         await self.app(scope, receive, response.receive)
-        # Starlette sets "endpoint" where it has found a route
-        without_route = response.status == HTTPStatus.NOT_FOUND and "endpoint" not in scope
+        # Starlette sets another "endpoint" if it finds a route
+        without_route = response.status == HTTPStatus.NOT_FOUND and scope.get("endpoint") is mounted_at
         if request.path == "/" and request.method in {"GET", "HEAD"} and without_route:
             return BufferedResponse(303, [(b"location", quote(f"{scope[ROOT]}{CONTROL}/").encode())])
         return response

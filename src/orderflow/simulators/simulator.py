@@ -96,10 +96,11 @@ class Simulator(Switchboard):
     def wrap(self, app: Asgi) -> Asgi:
         """``app`` in the middleware of control calls, journal, scenario header and faults."""
         return SimulatorMiddleware(
-            app, control_app(self._control_routes()), self.clock, self.faults, self.journal, self.header, self.events
+            app, control_app(self.control_routes()), self.clock, self.faults, self.journal, self.header, self.events
         )
 
-    def _control_routes(self) -> list[Route]:
+    def control_routes(self) -> list[Route]:
+        """The routes of control calls and pages, below ``/_sim``."""
         panels = (
             ClockPanel(self.clock, self.advance, self.reset),
             FaultPanel(self.faults, self.operations, self.error_response),

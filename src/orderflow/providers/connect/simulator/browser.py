@@ -178,7 +178,7 @@ class Browser:
                 self._background.spawn(self._payments.pay_later(order, paid_after))
         address = self._return_address(return_url, RETURNS[action])
         if outcome.return_twice:
-            self._background.spawn(self._payments.return_again(address))
+            self._payments.return_again(address)
         return RedirectResponse(address, redirect_status)
 
     def _return_address(self, return_url: str, status: ReturnStatus) -> str:

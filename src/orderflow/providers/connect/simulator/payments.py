@@ -19,7 +19,7 @@ def add_status(url: str, status: str) -> str:
 
 
 class Payments:
-    """What customers and Connect do after a request was answered. Each method is run in the background or awaited."""
+    """What customers and Connect do after a request was answered."""
 
     def __init__(self, switches: ConnectSwitches, clock: SimClock, orders: OrderBook, deliveries: Deliveries) -> None:
         self._switches = switches
@@ -57,6 +57,6 @@ class Payments:
         if return_url:
             await self._deliveries.send("GET", return_url)
 
-    async def return_again(self, return_url: str) -> None:
-        """The browser returns once more, as after a reload."""
-        await self._deliveries.send("GET", return_url)
+    def return_again(self, return_url: str) -> None:
+        """The browser returns once more in the background, as after a reload."""
+        self._deliveries.send_in_background("GET", return_url)

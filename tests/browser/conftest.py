@@ -1,4 +1,4 @@
-"""A real Chromium, by Playwright. Without either, every test here is skipped and says why; ``make test-browser`` brings both."""
+"""A real Chromium, by Playwright. Without one of them every test here is skipped; ``make test-browser`` installs both."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ async def chromium() -> AsyncIterator[Any]:
 
 @pytest.fixture(params=["light", "dark"])
 async def tab(request: pytest.FixtureRequest, chromium: Any) -> AsyncIterator[Any]:
-    """A page in each colour scheme, whose console must stay silent: a breach of its own policy would be heard there."""
+    """A page in each colour scheme. Its console must stay empty: the browser reports breaches of the page's own policy there."""
     context = await chromium.new_context(color_scheme=request.param, viewport={"width": 1200, "height": 900})
     page = await context.new_page()
     page.set_default_timeout(15000)
-    complaints: list[str] = []
-    # a page that says 404 is a page; Chromium remarks upon it
-    page.on("console", lambda message: complaints.append(message.text) if "status of 404" not in message.text else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    messages: list[str] = []
+    # Chromium logs a page that is answered with 404, which is not an error here
+    page.on("console", lambda message: messages.append(message.text) if "status of 404" not in message.text else None)
+    page.on("pageerror", lambda error: messages.append(str(error)))
     yield page
     await context.close()
-    assert complaints == []
+    assert messages == []

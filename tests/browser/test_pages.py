@@ -1,4 +1,4 @@
-"""The simulators' pages in a real Chromium: every button, by mouse and keyboard, in light and dark, and what axe says."""
+"""The simulators' pages in a real Chromium: every button, by mouse and keyboard, in light and dark, checked by axe."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ OUTSIDE = """() => [...document.querySelectorAll('body *')].filter(it => {
 
 
 @define
-class Connects:
-    """Connect with one order at the payment page, and a shop on another origin that sends its customer on to a third."""
+class ConnectWorld:
+    """Connect, and an application on another origin that redirects its customer to a third."""
 
     sim: ConnectSimulator
     base: str
@@ -64,23 +64,23 @@ class Connects:
 
 
 @asynccontextmanager
-async def connects(path: str = "") -> AsyncIterator[Connects]:
+async def connect_world(path: str = "") -> AsyncIterator[ConnectWorld]:
     returned: list[str] = []
 
     async def back(request: Request) -> Response:
         returned.append(request.url.query)
         return RedirectResponse(f"{thanks}/thanks", 303)
 
-    async def thank(_: Request) -> Response:
+    async def show_thanks(_: Request) -> Response:
         return HTMLResponse('<!doctype html><title>Thanks</title><link rel="icon" href="data:,">Thank you')
 
     async with (
         ConnectSimulator(clock=SimClock(start=1.8e9, manual=True)) as sim,
         serve(Starlette(routes=[Mount(path, sim.asgi)]) if path else sim.asgi) as base,
         serve(Starlette(routes=[Route("/back", back)])) as shop,
-        serve(Starlette(routes=[Route("/thanks", thank)])) as thanks,
+        serve(Starlette(routes=[Route("/thanks", show_thanks)])) as thanks,
     ):
-        yield Connects(sim, base + path, shop, thanks, returned)
+        yield ConnectWorld(sim, base + path, shop, thanks, returned)
 
 
 @asynccontextmanager
@@ -94,46 +94,46 @@ async def ccv(*references: str, path: str = "") -> AsyncIterator[tuple[CcvSimula
             yield sim, base + path
 
 
-async def sound(tab: Any) -> None:
+async def check_page(tab: Any) -> None:
     """Nothing is cut off or wider than the window, every text can be read, and axe finds nothing."""
     assert await tab.evaluate(WIDER) <= 0
     faint = [(text, round(ratio, 2)) for text, ratio in await tab.evaluate(CONTRAST) if ratio < READABLE]
     assert faint == []
-    await tab.evaluate(AXE.read_text())  # by the debugger's inbox: the pages' own policy lets no script in
-    found = await tab.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
-    assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
+    await tab.evaluate(AXE.read_text())  # through the debugger: the pages' own policy allows no script
+    report = await tab.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    assert [(violation["id"], violation["nodes"][0]["html"]) for violation in report["violations"]] == []
 
 
 # ---------------------------------------------------------------- every page
 
 
-@pytest.mark.parametrize("page", ["/", "/journal", "/magic", "/order/ccv-0-000001", "/order/ccv-0-000002", "/order/nobody"])
-async def test_a_page_of_ccv_is_sound(tab: Any, page: str) -> None:
+@pytest.mark.parametrize("page", ["/", "/journal", "/magic", "/order/ccv-0-000001", "/order/ccv-0-000002", "/order/missing"])
+async def test_a_page_of_ccv(tab: Any, page: str) -> None:
     async with ccv("a#pay", "b#unknown-status+what") as (sim, base):
         await sim.advance(125)
-        sim.faults.arm(Fault("POST /api", "cut_after", times=3))
+        sim.faults.arm(Fault("POST /api", "reset-after-commit", times=3))
         await tab.goto(f"{base}/_sim{page}")
-        await sound(tab)
+        await check_page(tab)
 
 
 @pytest.mark.parametrize("page", ["/_sim/", "/_sim/order/14", "/user/pay/14", "/user/pay/99", "/_sim/magic"])
-async def test_a_page_of_connect_is_sound(tab: Any, page: str) -> None:
-    async with connects() as connect:
+async def test_a_page_of_connect(tab: Any, page: str) -> None:
+    async with connect_world() as connect:
         await tab.goto(connect.url(await connect.order()))
         await tab.goto(connect.base + page)
-        await sound(tab)
+        await check_page(tab)
 
 
-LONG = "a-very-long-reference-that-somebody-thought-was-a-good-idea"
+LONG = "a-very-long-reference-without-any-place-to-break-the-line"
 
 
 @pytest.mark.parametrize("width", [360, 1280])
 async def test_no_window_cuts_anything_off(tab: Any, width: int) -> None:
-    """Nothing overflows the window or its own box; on a narrow one nothing has to be scrolled sideways, tables neither."""
+    """Nothing overflows the window or its own box. On a narrow window nothing has to be scrolled sideways, not even a table."""
     await tab.set_viewport_size({"width": width, "height": 700})
-    async with ccv(f"{LONG}#pay", "b#unknown-status+what") as (sim, base), connects() as connect:
+    async with ccv(f"{LONG}#pay", "b#unknown-status+what") as (sim, base), connect_world() as connect:
         await sim.advance(125)
-        sim.faults.arm(Fault("POST /api", "cut_after", times=3))
+        sim.faults.arm(Fault("POST /api", "reset-after-commit", times=3))
         payment = connect.url(await connect.order(f"{LONG}@example.org"))
         urls = [base + page for page in ("/_sim/", "/_sim/order/ccv-0-000001", "/_sim/order/ccv-0-000002", "/_sim/magic", "/_sim/journal")]
         urls += [payment, *(connect.base + page for page in ("/_sim/", "/_sim/order/14", "/_sim/magic", "/_sim/journal", "/user/pay/99"))]
@@ -145,13 +145,13 @@ async def test_no_window_cuts_anything_off(tab: Any, width: int) -> None:
 
 
 async def test_a_narrow_table_names_every_cell(tab: Any) -> None:
-    """A row is a block: each cell stands behind its own head, and what is heard is still a table."""
+    """A row is a block: each cell follows its column's head. A screen reader still has a table."""
     await tab.set_viewport_size({"width": 360, "height": 700})
     async with ccv("a#pay") as (_, base):
         await tab.goto(f"{base}/_sim/")
         heads = "() => [...document.querySelectorAll('tbody tr > *')].map(it => getComputedStyle(it, '::before').content)"
         assert await tab.evaluate(heads) == [
-            f'"{head}"' for head in ("Order", "Reference", "Where it is", "What a status call says", "Since (UTC)")
+            f'"{head}"' for head in ("Order", "Reference", "Where it is", "Status call answers", "Since (UTC)")
         ]
         assert await tab.get_by_role("table").get_by_role("row").count() == 2
         assert await tab.get_by_role("rowheader").text_content() == "ccv-0-000001"
@@ -159,14 +159,14 @@ async def test_a_narrow_table_names_every_cell(tab: Any) -> None:
         assert set(await tab.evaluate(heads)) == {"none"}
 
 
-async def test_every_kind_of_state_box_is_told_apart_and_readable(tab: Any) -> None:
+async def test_every_kind_of_state_box_looks_different_and_is_readable(tab: Any) -> None:
     async with ccv("a#pay") as (sim, base):
         await sim.advance(125)
         await tab.goto(f"{base}/_sim/order/ccv-0-000001")
         look = "box => { const s = getComputedStyle(box); return [s.backgroundColor, s.color, s.borderTopStyle].join(' ') }"
         looks = {}
-        for kind, word in {"current": "AwaitingPayment", "passed": "Processing", "next": "New", "other": "Completed"}.items():
-            box = tab.locator(f"[data-state={word}]")
+        for kind, stage in {"current": "AwaitingPayment", "passed": "Processing", "next": "New", "other": "Completed"}.items():
+            box = tab.locator(f"[data-state={stage}]")
             assert kind in await box.get_attribute("class")
             looks[kind] = await box.evaluate(look)
         assert len(set(looks.values())) == 4
@@ -197,21 +197,21 @@ async def test_time_faults_and_a_reset_by_button(tab: Any) -> None:
         await tab.get_by_role("button", name="+ 1 minute").click()
         assert await tab.locator("tbody .chip").inner_text() == "Incomplete"
         await tab.locator("select[name=match]").select_option(f"POST {SUBMIT}")
-        await tab.locator("select[name=scenario]").select_option("reset-after-commit")
+        await tab.locator("select[name=fault]").select_option("reset-after-commit")
         await tab.locator("input[name=times]").fill("2")
         await tab.get_by_role("button", name="Arm").click()
-        assert [(fault.match, fault.kind, fault.times) for fault in sim.faults.armed] == [(f"POST {SUBMIT}", "cut_after", 2)]
-        await tab.get_by_role("button", name="Disarm all").click()
+        assert [(fault.match, fault.kind, fault.times) for fault in sim.faults.armed] == [(f"POST {SUBMIT}", "reset-after-commit", 2)]
+        await tab.get_by_role("button", name="Clear all").click()
         assert sim.faults.armed == ()
         await tab.get_by_role("button", name="Let it run").click()
         assert not sim.clock.manual
         await tab.get_by_role("button", name="Stop it").click()
-        await tab.get_by_role("button", name="Forget everything").click()
+        await tab.get_by_role("button", name="Reset everything").click()
         assert await tab.get_by_text("No orders yet").is_visible()
 
 
 async def test_everything_is_reached_by_keyboard(tab: Any) -> None:
-    async with connects() as connect:
+    async with connect_world() as connect:
         await tab.goto(connect.url(await connect.order()))
         reached = []
         for _ in range(6):
@@ -229,22 +229,22 @@ async def test_everything_is_reached_by_keyboard(tab: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("button", "word", "paid"),
+    ("button", "claim", "paid"),
     [("Pay", "success", True), ("Cancel", "cancel", False), ("Fail", "error", False), ("Lose the result", "unknown", False)],
 )
-async def test_each_button_brings_the_customer_back_to_the_shop(chromium: Any, button: str, word: str, paid: bool) -> None:
-    """Over two further origins, which a stricter form-action would forbid; without JavaScript."""
-    async with connects() as connect:
+async def test_each_button_returns_the_customer_to_the_application(chromium: Any, button: str, claim: str, paid: bool) -> None:
+    """Over two more origins, which a stricter form-action would forbid; without JavaScript."""
+    async with connect_world() as connect:
         page = await chromium.new_page(java_script_enabled=False)
         await page.goto(connect.url(await connect.order()))
         await page.get_by_role("button", name=button, exact=True).click()
         await page.wait_for_url(f"{connect.thanks}/thanks")
-        assert connect.returned == [f"cart=17&fulfillmentStatus={word}"]
+        assert connect.returned == [f"cart=17&fulfillmentStatus={claim}"]
         assert connect.sim.order(14).paid == paid
 
 
-async def test_who_closes_the_tab_never_returns(tab: Any) -> None:
-    async with connects() as connect:
+async def test_a_customer_who_closes_the_tab_never_returns(tab: Any) -> None:
+    async with connect_world() as connect:
         await tab.goto(connect.url(await connect.order()))
         await tab.get_by_role("button", name="Close the tab").click()
         assert await tab.get_by_role("heading").inner_text() == "You may close this window"
@@ -263,7 +263,7 @@ async def test_pages_work_below_any_path(tab: Any) -> None:
         assert await tab.evaluate("() => getComputedStyle(document.querySelector('main')).maxWidth") == "1184px"
         await tab.get_by_role("link", name="Requests").click()
         assert await tab.get_by_text(f"POST {SUBMIT}").is_visible()
-    async with connects("/deep/connect") as connect:
+    async with connect_world("/deep/connect") as connect:
         await tab.goto(connect.url(await connect.order()))
         await tab.get_by_role("button", name="Pay", exact=True).click()
         await tab.wait_for_url(f"{connect.thanks}/thanks")

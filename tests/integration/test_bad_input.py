@@ -210,7 +210,7 @@ async def test_a_command_with_a_key_is_carried_out_once(world: World) -> None:
     assert sum(isinstance(decision, Applied) for decision in decisions) == 1
     assert {decision.reason for decision in decisions if isinstance(decision, Ignored)} == {Reason.DUPLICATE}
     await world.flow.wait(order.id, "registered", 5)
-    assert world.connect.journal.executed("POST /capi/v1/client/order") == 1
+    assert world.connect.journal.count_executed("POST /capi/v1/client/order") == 1
 
 
 # ── well-formed, but not now ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -252,7 +252,7 @@ async def test_a_method_not_allowed_for_the_way(world: World, method: str, prepa
     arguments = {"return_url": f"{SHOP}/thanks"} if command == "complete_by_url" else {}
     decision = await world.flow.send(order.id, command, **arguments)
     await _refused(world, order, decision, Reason.GUARD_FAILED, legal)
-    assert world.connect.journal.received("POST /capi/v1/client/order/fulfillment") == 0
+    assert world.connect.journal.count_received("POST /capi/v1/client/order/fulfillment") == 0
 
 
 @pytest.mark.parametrize("event", ["seen_fulfilled", "returned_success", "order_registered", "no_proof", "registration_given_up"])

@@ -51,7 +51,7 @@ async def test_a_read_about_another_order_flags_ours(world: World, changes: dict
     order = await registered(world, external_id="mine")
     await world.flow.send(order.id, "complete_by_api")
     await world.flow.wait(order.id, "confirming", 5)
-    await eventually(lambda: world.connect.journal.executed(STATUS) >= 5)
+    await eventually(lambda: world.connect.journal.count_executed(STATUS) >= 5)
     assert not {"paid", "fulfilled"} & set(await world.path(order.id))
     assert (await world.flow.order(order.id)).flagged
     assert reason in {refusal.reason for refusal in await world.flow.refusals(order.id)}
@@ -63,7 +63,7 @@ async def test_without_configured_words_nothing_is_ever_proven(tmp_path: Path) -
         await world.flow.send(order.id, "complete_by_api")
         await world.flow.wait(order.id, "confirming", 5)
         assert world.connect.orders[0].status == "fulfilled"
-        await eventually(lambda: world.connect.journal.executed(STATUS) >= 3)
+        await eventually(lambda: world.connect.journal.count_executed(STATUS) >= 3)
         now = await world.flow.order(order.id)
         assert (now.state, now.flagged) == ("confirming", True)
 
@@ -74,7 +74,7 @@ async def test_an_answer_about_another_order_is_an_alarm_that_keeps_the_id(world
     world.connect.faults.arm(Fault("POST /capi/v1/client/order/fulfillment", "garbage", body=told))
     world.connect.script("*", pay_outcome="never")
     await world.flow.send(order.id, "complete_by_api")
-    await eventually(lambda: world.connect.journal.executed(STATUS) >= 2)
+    await eventually(lambda: world.connect.journal.count_executed(STATUS) >= 2)
     now = await world.flow.order(order.id)
     assert (now.state, now.flagged, now.provider_id) == ("fulfilling", True, "14")
     (row,) = [refusal for refusal in await world.flow.refusals(order.id) if refusal.reason is Reason.NOT_OURS]

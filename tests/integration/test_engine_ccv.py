@@ -26,27 +26,27 @@ async def _submitted(world: World, key: str = "k", until: str = "Processing", **
     return await world.flow.wait(order.id, until, timeout=15)
 
 
-@pytest.mark.parametrize("kind", ["cut_after", "cut_body", "status_after", "garbage", "html", "xml", "empty"])
+@pytest.mark.parametrize("kind", ["reset-after-commit", "cut-body", "status-after-commit", "garbage", "html", "xml", "empty"])
 async def test_a_submit_whose_answer_is_lost_is_never_sent_again(tmp_path: Path, kind: Any) -> None:
     async with running(tmp_path) as world:
         world.ccv.faults.arm(Fault(SUBMIT, kind))
         order = await _submitted(world, until="submission_in_doubt")
         await _submitted(world, key="another", until="Completed")  # time passes, the worker works
-        assert world.ccv.journal.executed(SUBMIT) == world.ccv.journal.received(SUBMIT) == 2
+        assert world.ccv.journal.count_executed(SUBMIT) == world.ccv.journal.count_received(SUBMIT) == 2
         assert (await world.flow.order(order.id)).state == "submission_in_doubt"
 
 
 async def test_a_submit_that_was_cut_on_the_way_is_in_doubt_too(tmp_path: Path) -> None:
     """From here nobody can tell: some orders in doubt were never sent."""
     async with running(tmp_path) as world:
-        world.ccv.faults.arm(Fault(SUBMIT, "cut_before"))
+        world.ccv.faults.arm(Fault(SUBMIT, "reset"))
         await _submitted(world, until="submission_in_doubt")
-        assert (world.ccv.journal.received(SUBMIT), world.ccv.journal.executed(SUBMIT)) == (1, 0)
+        assert (world.ccv.journal.count_received(SUBMIT), world.ccv.journal.count_executed(SUBMIT)) == (1, 0)
 
 
 async def test_a_lost_submit_is_resolved_with_the_number_that_ccv_names(tmp_path: Path) -> None:
     async with running(tmp_path) as world:
-        world.ccv.faults.arm(Fault(SUBMIT, "cut_after"))
+        world.ccv.faults.arm(Fault(SUBMIT, "reset-after-commit"))
         order = await _submitted(world, until="submission_in_doubt")
         (known,) = world.ccv.orders
         assert known.external_reference == "k"  # by which a person finds it
@@ -65,9 +65,9 @@ async def test_a_429_is_waited_out_and_then_sent_once(tmp_path: Path) -> None:
 
 async def test_configuring_is_repeated_after_a_lost_answer(tmp_path: Path) -> None:
     async with running(tmp_path) as world:
-        world.ccv.faults.arm(Fault("PATCH /api/ordercompletion/reseller", "cut_after", times=2))
+        world.ccv.faults.arm(Fault("PATCH /api/ordercompletion/reseller", "reset-after-commit", times=2))
         await _submitted(world)
-        assert world.ccv.journal.executed(SUBMIT) == 1
+        assert world.ccv.journal.count_executed(SUBMIT) == 1
 
 
 async def test_a_notification_before_the_submits_answer_is_read_when_the_id_comes(tmp_path: Path) -> None:
@@ -75,21 +75,21 @@ async def test_a_notification_before_the_submits_answer_is_read_when_the_id_come
     async with running(tmp_path, ccv=SLOW_READS) as world:
         world.ccv.script("k", (0.0, "Incomplete"), notify_early=True)
         await _submitted(world, until="Incomplete")
-        assert world.ccv.deliveries.sent() == 1
+        assert world.ccv.deliveries.count_sent() == 1
 
 
 async def test_each_notification_brings_the_read_forward(tmp_path: Path) -> None:
     async with running(tmp_path, ccv=SLOW_READS) as world:
         order = await _submitted(world, until="Completed")
         assert (await world.path(order.id))[-1] == "Completed"
-        assert world.ccv.deliveries.sent() == 3
+        assert world.ccv.deliveries.count_sent() == 3
 
 
 async def test_reads_suffice_when_all_notifications_are_lost(tmp_path: Path) -> None:
     async with running(tmp_path) as world:
         world.ccv.deliveries.arm("drop", times=None)
         await _submitted(world, until="Completed")
-        assert world.ccv.deliveries.sent() == 0
+        assert world.ccv.deliveries.count_sent() == 0
 
 
 async def test_a_storm_of_notifications_makes_few_reads(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ async def test_a_storm_of_notifications_makes_few_reads(tmp_path: Path) -> None:
         answers = await asyncio.gather(*(world.http.post(str(url)) for _ in range(50)))
         assert {answer.status_code for answer in answers} == {204}
         await _submitted(world, key="another")  # the worker has looked since
-        assert world.ccv.journal.received(f"GET /api/ordercompletion/reseller/order/{known.id}/status") == 1
+        assert world.ccv.journal.count_received(f"GET /api/ordercompletion/reseller/order/{known.id}/status") == 1
 
 
 async def test_a_read_overtaken_by_an_operator_is_discarded_recorded_and_made_again(tmp_path: Path) -> None:

@@ -108,11 +108,11 @@ async def test_an_order_lives_its_whole_life(yard: Yard) -> None:
 
 
 async def test_a_skipped_status_is_inferred_and_a_lost_answer_asked_again(yard: Yard) -> None:
-    yard.sim.faults.arm(Fault(PUT, "cut_after"))
+    yard.sim.faults.arm(Fault(PUT, "reset-after-commit"))
     order = await yard.flow.create("warehouse", key="crate-2", items=["lamp"])
     await yard.flow.send(order.id, "place")
     order = await yard.flow.wait(order.id, "picking", 5)
-    assert (yard.sim.journal.executed(PUT), len(yard.sim.orders)) == (2, 1)
+    assert (yard.sim.journal.count_executed(PUT), len(yard.sim.orders)) == (2, 1)
     await yard.sim.move(str(order.provider_id), "shipped")
     await yard.flow.wait(order.id, "shipped", 5)
     assert [row.kind for row in await yard.flow.journal(order.id)][-2:] == ["inferred", "step"]

@@ -121,9 +121,9 @@ async def test_a_429_to_one_silences_both_until_the_moment_and_then_all_orders_c
         for client in two.clients:
             assert [at - busy for at in client.began if busy + 0.5 < at < busy + 1.9] == []
             assert any(at > busy + 1.9 for at in client.began)
-        assert two.sim.journal.executed(REGISTER) == 2 * len(orders)  # each registered once, and completed once
+        assert two.sim.journal.count_executed(REGISTER) == 2 * len(orders)  # each registered once, and completed once
         assert len(two.sim.orders) == len(orders)
-        assert two.sim.journal.received(TOKEN) == 2  # one token a process
+        assert two.sim.journal.count_received(TOKEN) == 2  # one token a process
 
 
 @pytest.mark.parametrize("url", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)], indirect=True)

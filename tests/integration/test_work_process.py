@@ -274,7 +274,7 @@ async def test_two_workers_on_one_database_send_each_order_once(yard: Yard) -> N
     workers = [await yard.worker(), await yard.worker()]
     orders = [await yard.ordered(str(n)) for n in range(20)]
     await asyncio.gather(*(yard.desk.wait(order.id, "Processing", PATIENCE) for order in orders))
-    assert yard.ccv.journal.executed(SUBMIT) == 20
+    assert yard.ccv.journal.count_executed(SUBMIT) == 20
     assert [await worker.end(signal.SIGTERM) for worker in workers] == [0, 0]
     assert yard.leased() == []
 
@@ -286,17 +286,17 @@ async def test_what_is_answered_within_the_grace_just_ends(yard: Yard) -> None:
     yard.ccv.faults.arm(Fault(SUBMIT, "delay", seconds=1.0))
     worker = await yard.worker("--grace", "30")
     order = await yard.ordered()
-    await eventually(lambda: yard.ccv.journal.received(SUBMIT), PATIENCE)
+    await eventually(lambda: yard.ccv.journal.count_received(SUBMIT), PATIENCE)
     assert await worker.end(signal.SIGTERM) == 0
     assert (await yard.desk.order(order.id)).state == "Processing"
     assert yard.leased() == []
 
 
 async def test_a_submit_under_way_at_the_end_of_the_grace_is_in_doubt_and_never_sent_again(yard: Yard) -> None:
-    yard.ccv.faults.arm(Fault(SUBMIT, "hang_after"))
+    yard.ccv.faults.arm(Fault(SUBMIT, "timeout-after-commit"))
     worker = await yard.worker("--grace", "0.2")
     order = await yard.ordered()
-    await eventually(lambda: yard.ccv.journal.received(SUBMIT), PATIENCE)
+    await eventually(lambda: yard.ccv.journal.count_received(SUBMIT), PATIENCE)
     assert await worker.end(signal.SIGTERM) == 0
     assert (await yard.desk.order(order.id)).state == "submission_in_doubt"
     last = (await yard.desk.journal(order.id))[-1]
@@ -306,19 +306,19 @@ async def test_a_submit_under_way_at_the_end_of_the_grace_is_in_doubt_and_never_
     other = await yard.ordered("other")
     await yard.desk.wait(other.id, "Processing", PATIENCE)
     assert await later.end(signal.SIGTERM) == 0
-    assert yard.ccv.journal.executed(SUBMIT) == 2  # one each
+    assert yard.ccv.journal.count_executed(SUBMIT) == 2  # one each
 
 
 async def test_a_configuration_under_way_is_given_back_and_done_by_another_at_once(yard: Yard) -> None:
-    yard.ccv.faults.arm(Fault(CONFIGURE, "hang"))
+    yard.ccv.faults.arm(Fault(CONFIGURE, "timeout"))
     worker = await yard.worker("--grace", "0.2")
     order = await yard.ordered()
-    await eventually(lambda: yard.ccv.journal.received(CONFIGURE), PATIENCE)
+    await eventually(lambda: yard.ccv.journal.count_received(CONFIGURE), PATIENCE)
     assert await worker.end(signal.SIGTERM) == 0
     assert yard.leased() == []
     await yard.worker()
     await yard.desk.wait(order.id, "Processing", PATIENCE / 2)  # the lease of the first would have lasted a minute
-    assert yard.ccv.journal.executed(SUBMIT) == 1
+    assert yard.ccv.journal.count_executed(SUBMIT) == 1
 
 
 @pytest.mark.slow
@@ -326,9 +326,9 @@ async def test_a_read_under_way_is_planned_again(yard: Yard) -> None:
     worker = await yard.worker("--grace", "0.2")
     order = await yard.ordered()
     order = await yard.desk.wait(order.id, "Processing", PATIENCE)
-    yard.ccv.faults.arm(Fault(READ, "hang"))
+    yard.ccv.faults.arm(Fault(READ, "timeout"))
     await yard.desk.refresh(order.id)
-    await eventually(lambda: yard.ccv.journal.received(READ), PATIENCE)
+    await eventually(lambda: yard.ccv.journal.count_received(READ), PATIENCE)
     assert yard.leased() == [("read",)]
     assert await worker.end(signal.SIGTERM) == 0
     assert yard.leased() == []
@@ -362,10 +362,10 @@ async def test_a_host_that_does_not_return_is_told_again_by_another(yard: Yard, 
 
 
 async def test_a_second_signal_ends_it_at_once(yard: Yard) -> None:
-    yard.ccv.faults.arm(Fault(SUBMIT, "hang"))
+    yard.ccv.faults.arm(Fault(SUBMIT, "timeout"))
     worker = await yard.worker("--grace", "600")
     await yard.ordered()
-    await eventually(lambda: yard.ccv.journal.received(SUBMIT), PATIENCE)
+    await eventually(lambda: yard.ccv.journal.count_received(SUBMIT), PATIENCE)
     assert await worker.end(signal.SIGTERM, signal.SIGINT) == -signal.SIGINT
     assert yard.leased() == [("submit_order",)]  # left to its lease; whoever takes it over reports it lost
 
@@ -374,12 +374,12 @@ async def test_a_second_signal_ends_it_at_once(yard: Yard) -> None:
 
 
 async def test_it_is_not_ready_while_it_drains(yard: Yard) -> None:
-    yard.ccv.faults.arm(Fault(SUBMIT, "hang"))
+    yard.ccv.faults.arm(Fault(SUBMIT, "timeout"))
     worker = await yard.worker("--grace", "2", "--health", "127.0.0.1:0")
     await yard.ordered()
     async with httpx.AsyncClient(trust_env=False, base_url=(await worker.logged("work.started"))["health"]) as http:
         await probed_until(http, "/ready", (200, ""))
-        await eventually(lambda: yard.ccv.journal.received(SUBMIT), PATIENCE)
+        await eventually(lambda: yard.ccv.journal.count_received(SUBMIT), PATIENCE)
         assert (await http.get("/live")).json()["in_hand"] == 1
         worker.process.send_signal(signal.SIGTERM)
         assert (await worker.logged("work.draining"))["in_hand"] == 1
@@ -452,10 +452,10 @@ async def test_it_ends_although_its_database_is_away_and_says_what_it_left(tmp_p
     own = postgres.server(f"orderflow-pg-own-{secrets.token_hex(4)}")
     try:
         async with opened(tmp_path, own.get_uri()) as yard:
-            yard.ccv.faults.arm(Fault(SUBMIT, "hang"))
+            yard.ccv.faults.arm(Fault(SUBMIT, "timeout"))
             worker = await yard.worker("--grace", "0.5")
             await yard.ordered()
-            await eventually(lambda: yard.ccv.journal.received(SUBMIT), PATIENCE)
+            await eventually(lambda: yard.ccv.journal.count_received(SUBMIT), PATIENCE)
             await asyncio.to_thread(postgres.pg_ctl, own, "-m", "immediate", "stop")
             assert await worker.end(signal.SIGTERM) == 1
             assert (await worker.logged("work.ended"))["left"] >= 1

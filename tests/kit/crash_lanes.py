@@ -113,7 +113,7 @@ class Lane:
         durations = {**_DURATIONS, **(_HURRY if scenario.name in _HURRIED else {})}
         db = await self.fresh(folder)
         lease = _SHORT_LEASE if more else _LEASE  # where nobody waits for it, a busy machine loses no answer
-        self.clock.stand(bool(course))
+        self.clock.set_manual(bool(course))
         self.settings = evolve(self.settings, folder=folder, db=db, durations=durations, lease=lease, course=course)
         self.settings = evolve(self.settings, now=self.clock.now(), **({"canaries": (), "only": ()} | more))
         self.settings.log.touch()
@@ -181,7 +181,7 @@ class Lane:
             return
         self.killed = True
         self.remote.course = ""
-        self.clock.stand(False)
+        self.clock.set_manual(False)
         self.settings = evolve(self.settings, course="", now=self.clock.now() + 2 * self.settings.lease)  # its clock was a little ahead
         async with asyncio.TaskGroup() as group:
             group.create_task(self._die(None))

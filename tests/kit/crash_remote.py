@@ -135,7 +135,7 @@ class Remote:
         """One thing that the shop has to do; time goes on when there is none."""
         if self.course:
             for simulator in self.simulators:
-                await simulator.quiet()
+                await simulator.wait_until_idle()
         await self._go("step")
 
     async def _go(self, what: str, *args: str) -> None:

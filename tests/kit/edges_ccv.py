@@ -76,7 +76,7 @@ async def _(case: Ccv) -> None:
     "submission_in_doubt -submission_resolved-> Processing",
 )
 async def _(case: Ccv) -> None:
-    case.sim.faults.arm(Fault(_SUBMIT, "cut_after"))
+    case.sim.faults.arm(Fault(_SUBMIT, "reset-after-commit"))
     await case.tell("submit")
     await case.reaches("submission_in_doubt")
     await case.resolve("submission_resolved", order_id=case.sim.orders[0].id)
@@ -84,7 +84,7 @@ async def _(case: Ccv) -> None:
 
 @story("submit's answer lost; CCV knows no such order", "submission_in_doubt -submission_given_up-> abandoned")
 async def _(case: Ccv) -> None:
-    case.sim.faults.arm(Fault(_SUBMIT, "cut_before"))
+    case.sim.faults.arm(Fault(_SUBMIT, "reset"))
     await case.tell("submit")
     await case.reaches("submission_in_doubt")
     await case.resolve("submission_given_up")

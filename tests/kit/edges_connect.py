@@ -51,7 +51,7 @@ async def register(case: Connect, method: str = "invoice", *, until: str = "regi
 
 async def answer_lost(case: Connect, match: str, command: str, until: str, **arguments: object) -> None:
     """The provider acts on the command's call, and the connection breaks before it answers."""
-    case.sim.faults.arm(Fault(match, "cut_after"))
+    case.sim.faults.arm(Fault(match, "reset-after-commit"))
     await case.tell(command, **arguments)
     await case.reaches(until)
 
@@ -100,7 +100,7 @@ async def _(case: Connect) -> None:
     "registration_in_doubt -registration_found-> registered",
 )
 async def _(case: Connect) -> None:
-    case.sim.faults.arm(Fault(_REGISTER_AS_USER, "cut_after"))
+    case.sim.faults.arm(Fault(_REGISTER_AS_USER, "reset-after-commit"))
     await register(case, user_mode=True, until="")
 
 
@@ -110,14 +110,14 @@ async def _(case: Connect) -> None:
     "registration_in_doubt -registration_resolved-> registered",
 )
 async def _(case: Connect) -> None:
-    case.sim.faults.arm(Fault(_REGISTER, "cut_after"))
+    case.sim.faults.arm(Fault(_REGISTER, "reset-after-commit"))
     await register(case, until="registration_in_doubt")
     await case.resolve("registration_resolved", order_id=str(case.sim.orders[0].order_id))
 
 
 @story("register's answer lost; a person finds no order", "registration_in_doubt -registration_given_up-> abandoned")
 async def _(case: Connect) -> None:
-    case.sim.faults.arm(Fault(_REGISTER, "cut_before"))
+    case.sim.faults.arm(Fault(_REGISTER, "reset"))
     await register(case, until="registration_in_doubt")
     await case.resolve("registration_given_up")
 

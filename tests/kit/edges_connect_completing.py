@@ -153,7 +153,7 @@ async def _(case: Connect) -> None:
 @story("sms, a callback says success, then the answer refuses", "confirming -fulfillment_refused-> error")
 async def _(case: Connect) -> None:
     case.sim.script(NAME, pay_outcome="success", callback="early")
-    case.sim.faults.arm(Fault(FULFILL, "status_after", status=400))
+    case.sim.faults.arm(Fault(FULFILL, "status-after-commit", status=400))
     await register(case, "sms")
     await case.tell("complete_by_api")
 

@@ -150,7 +150,7 @@ def _arm(world: World, storm: Storm) -> None:
             sim.deliveries.arm("drop", times=None, chance=storm.notices_lost)
             sim.deliveries.arm("duplicate", times=None, chance=storm.notices_doubled)
         if storm.answers_lost:
-            for kind in ("cut_after", "cut_before"):
+            for kind in ("reset-after-commit", "reset"):
                 for match in ("POST /capi", "GET /capi", "/api", "POST /user/oauth"):
                     sim.faults.arm(Fault(match, kind, times=None, chance=storm.answers_lost / 2))  # type: ignore[arg-type]
 

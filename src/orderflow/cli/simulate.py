@@ -112,7 +112,7 @@ async def _made(asked: _Asked) -> dict[str, Simulator]:
         if not having:
             raise UnknownName("switch", switch, tuple(sorted(set().union(*known.values()))))
         for one in having:
-            one.turn_text(setting)
+            one.set_switch_text(setting)
     return made
 
 

@@ -1,5 +1,8 @@
-"""Any ASGI app on a real socket inside the running event loop: simulators, a worker's probes. What may live here: ``serve``, what a
-server tells its app, and (uvicorn_server.py) the one module that touches uvicorn, imported only when something is served."""
+"""Serve any ASGI app on a real socket, inside the running event loop. Simulators and the worker's health probes use it.
+
+What may live here: ``serve``, the ASGI extensions that the server offers to its app, and what an app needs to end with the server.
+Only uvicorn_server.py imports uvicorn, and only when something is served.
+"""
 
 from __future__ import annotations
 
@@ -17,38 +20,43 @@ CLOSE = "orderflow.close"
 """ASGI extension: a callable that sends what is buffered and then closes the TCP connection."""
 CLOSING = "orderflow.closing"
 """ASGI extension: an ``asyncio.Event`` that is set when the server is about to stop."""
+GRACE_SECONDS = 2.0
 
 
 @asynccontextmanager
-async def serve(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+async def serve(app: Any, *, host: str = "127.0.0.1", port: int = 0, grace: float = GRACE_SECONDS) -> AsyncIterator[str]:
     """Serve ``app`` until the block ends; yields the base URL, such as ``http://127.0.0.1:40123``.
 
-    Port 0 takes a free one. The app's lifespan is not run, no signal is caught, requests are not logged.
-    An app that raises is reported on the logger ``uvicorn.error``.
-    Raises ConfigurationError when uvicorn is not installed, OSError when the port is taken.
+    Port 0 takes a free port. At the end, requests under way have ``grace`` seconds; then they are cut off.
+    The app's lifespan is not run, no signal is caught, requests are not logged.
+    The exception of an app that raises is logged by ``uvicorn.error``.
+
+    Raises:
+        ConfigurationError: uvicorn is not installed.
+        OSError: the port is taken.
     """
     try:
         from orderflow.serving import uvicorn_server  # noqa: PLC0415 - the extra is optional
     except ImportError as missing:
-        raise ConfigurationError("serving needs uvicorn: pip install 'orderflow[sim]'") from missing
-    async with uvicorn_server.running(app, host, port) as url:
+        raise ConfigurationError("serving needs uvicorn: pip install 'orderflow[simulate]'") from missing
+    async with uvicorn_server.run_server(app, host, port, grace) as url:
         yield url
 
 
-async def until(closing: asyncio.Event | None, feed: AsyncGenerator[T, None]) -> AsyncIterator[T]:
-    """What ``feed`` yields, until the server is about to stop: an endless answer would hold it open."""
+async def end_on_shutdown(items: AsyncGenerator[T, None], closing: asyncio.Event | None) -> AsyncIterator[T]:
+    """Yield the endless ``items`` until ``closing`` is set: an endless response would keep the server from stopping."""
     stopped = asyncio.ensure_future((closing or asyncio.Event()).wait())
-    step: asyncio.Future[T] | None = None
+    next_item: asyncio.Future[T] | None = None
     try:
         while True:
-            step = asyncio.ensure_future(anext(feed))
-            await asyncio.wait({step, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not step.done():
+            next_item = asyncio.ensure_future(anext(items))
+            await asyncio.wait({next_item, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not next_item.done():
                 return
-            yield step.result()
+            yield next_item.result()
     finally:
-        left = [one for one in (step, stopped) if one is not None and not one.done()]
-        for one in left:
-            one.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        await feed.aclose()
+        unfinished = [future for future in (next_item, stopped) if future is not None and not future.done()]
+        for future in unfinished:
+            future.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
+        await items.aclose()

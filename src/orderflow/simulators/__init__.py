@@ -1,38 +1,67 @@
-"""What simulators share: time, faults, a request journal, real deliveries, real sockets. Re-exports only.
+"""The kit for simulators of providers: clock, faults, request journal, deliveries, pages and control calls over HTTP.
 
-A provider's simulator subclasses ``Simulator``, builds a Starlette app of its own and sets
-``self.asgi = self.guard(app)``; its endpoints call ``mark_executed(request.scope)`` where the provider has acted.
-Everything here knows HTTP and no provider. README.md is the guide.
+A simulator subclasses ``Simulator``, builds an ASGI app of its own and sets ``self.asgi = self.wrap(app)``. Its endpoints call
+``mark_executed(request.scope)`` where the provider has acted. Nothing here knows a provider; README.md is the guide.
+
+What is in ``__all__`` is public. What needs starlette or httpx is imported on first use, so that ``find_simulations`` is cheap.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from orderflow.serving import serve
 from orderflow.simulators.clock import SimClock
-from orderflow.simulators.deliveries import Deliveries, Delivery
-from orderflow.simulators.faults import Fault, Faults, matches
-from orderflow.simulators.journal import Near, Received, RequestJournal, mark_executed
+from orderflow.simulators.events import EventLog, SimulatorEvent
+from orderflow.simulators.faults import Fault, FaultKind, Faults, matches
+from orderflow.simulators.journal import RecordedRequest, RequestJournal, mark_executed
 from orderflow.simulators.operations import Answer, Operation
-from orderflow.simulators.simulator import Simulator
-from orderflow.simulators.switches import Switch
-from orderflow.simulators.views import Magic, OrderView
+from orderflow.simulators.scenario import HEADER, UnknownScenario
+from orderflow.simulators.simulation import Simulation, Surroundings, find_simulation, find_simulations
+from orderflow.simulators.switches import Switch, Switchboard
+from orderflow.simulators.views import Magic, OrderView, draw_flow
+
+if TYPE_CHECKING:
+    from orderflow.simulators.background import BackgroundTasks
+    from orderflow.simulators.deliveries import Deliveries, Delivery
+    from orderflow.simulators.simulator import Simulator
+
+_LAZY = {"BackgroundTasks": "background", "Deliveries": "deliveries", "Delivery": "deliveries", "Simulator": "simulator"}
 
 __all__ = [
+    "HEADER",
     "Answer",
+    "BackgroundTasks",
     "Deliveries",
     "Delivery",
+    "EventLog",
     "Fault",
+    "FaultKind",
     "Faults",
     "Magic",
-    "Near",
     "Operation",
     "OrderView",
-    "Received",
+    "RecordedRequest",
     "RequestJournal",
     "SimClock",
+    "Simulation",
     "Simulator",
+    "SimulatorEvent",
+    "Surroundings",
     "Switch",
+    "Switchboard",
+    "UnknownScenario",
+    "draw_flow",
+    "find_simulation",
+    "find_simulations",
     "mark_executed",
     "matches",
     "serve",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

@@ -1,4 +1,4 @@
-"""What has happened in a simulator, as a feed that may be followed. What may live here: the log and its followers."""
+"""What has happened in a simulator, as a feed that clients can follow. What may live here: the log and its events."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from collections.abc import AsyncGenerator, Mapping
 
 from attrs import frozen
 
+from orderflow.simulators.clock import SimClock
+
 KEPT = 1000
 
 
 @frozen
-class Event:
-    """One happening. ``n`` rises by one and never restarts; ``at`` is simulator time; ``data`` is JSON."""
+class SimulatorEvent:
+    """One event. ``n`` rises by one and never restarts; ``at`` is simulator time; ``data`` is JSON."""
 
     n: int
     at: float
@@ -22,36 +24,37 @@ class Event:
 
 
 class EventLog:
-    """The newest ``KEPT`` events, and whoever waits for the next."""
+    """The newest ``KEPT`` events; ``follow`` waits for the next ones."""
 
-    def __init__(self) -> None:
-        self._events: deque[Event] = deque(maxlen=KEPT)
+    def __init__(self, clock: SimClock) -> None:
+        self._clock = clock
+        self._events: deque[SimulatorEvent] = deque(maxlen=KEPT)
         self._next = 1
-        self._waiting: set[asyncio.Event] = set()
+        self._followers: set[asyncio.Event] = set()
 
     @property
-    def rows(self) -> tuple[Event, ...]:
-        """What is kept, oldest first."""
+    def rows(self) -> tuple[SimulatorEvent, ...]:
+        """The kept events, oldest first."""
         return tuple(self._events)
 
-    def add(self, at: float, kind: str, **data: object) -> None:
-        """Write one down and wake those who follow."""
-        self._events.append(Event(self._next, at, kind, data))
+    def record(self, kind: str, **data: object) -> None:
+        """Add an event and wake all followers."""
+        self._events.append(SimulatorEvent(self._next, self._clock.now(), kind, data))
         self._next += 1
-        for waiting in self._waiting:
-            waiting.set()
+        for follower in self._followers:
+            follower.set()
 
-    async def follow(self, after: int = 0) -> AsyncGenerator[Event, None]:
-        """Every event with a number above ``after``, past ones at once, then each as it comes; never ends."""
-        news = asyncio.Event()
-        self._waiting.add(news)
+    async def follow(self, after: int = 0) -> AsyncGenerator[SimulatorEvent, None]:
+        """Yield each event with a number above ``after``: first the kept ones, then new ones. Never ends."""
+        changed = asyncio.Event()
+        self._followers.add(changed)
         try:
             while True:
-                news.clear()
+                changed.clear()
                 for event in tuple(self._events):
                     if event.n > after:
                         after = event.n
                         yield event
-                await news.wait()
+                await changed.wait()
         finally:
-            self._waiting.discard(news)
+            self._followers.discard(changed)

@@ -1,66 +1,96 @@
-"""Faults that a test or a demo arms: what goes wrong on the way to or from the provider. What may live here: the faults
-as values, which one a request takes, and the pattern language. Acting them out is the simulator's part."""
+"""Faults: what goes wrong with a request on its way to or from the provider.
+
+What may live here: a fault as a value, the names of all kinds, the pattern that selects requests, and the list of armed faults.
+The kinds have the same names everywhere: in Python, in the header ``X-Sim-Scenario``, in ``/_sim/faults`` and on the pages.
+playback.py carries a fault out on the connection.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Literal, get_args
+from typing import Any, Final, Literal, get_args
 
-from attrs import evolve, field, frozen
+from attrs import Attribute, evolve, field, frozen
 
 FaultKind = Literal[
     "status",
-    "status_after",
-    "cut_before",
-    "cut_after",
-    "cut_body",
-    "delay",
+    "status-html",
+    "status-empty",
+    "status-after-commit",
+    "reset",
+    "reset-after-commit",
+    "timeout",
+    "timeout-after-commit",
+    "cut-body",
     "slow",
+    "delay",
     "garbage",
     "html",
     "xml",
     "empty",
-    "hang",
-    "hang_after",
 ]
-KINDS: tuple[str, ...] = get_args(FaultKind)
-ACTS_FIRST = frozenset(KINDS) - {"status", "cut_before", "hang"}
-"""The kinds in which the provider acts on the request although the caller may never learn it."""
+KINDS: Final[tuple[FaultKind, ...]] = get_args(FaultKind)
+WITH_STATUS: Final = frozenset({"status", "status-html", "status-empty", "status-after-commit"})
+"""The kinds that answer with the status code ``Fault.status``."""
+STATUS_CODES: Final = range(100, 600)
+WITH_SECONDS: Final = frozenset({"slow", "delay"})
+"""The kinds that last ``Fault.seconds``."""
+MEANINGS: Final[Mapping[FaultKind, str]] = {
+    "status": "not acted on; that status code, with the provider's error body",
+    "status-html": "not acted on; that status code, with a page of HTML",
+    "status-empty": "not acted on; that status code, without a body",
+    "status-after-commit": "acted on; that status code, with the provider's error body",
+    "reset": "not acted on; the connection is reset",
+    "reset-after-commit": "acted on; the connection is reset without an answer",
+    "timeout": "not acted on; never answered",
+    "timeout-after-commit": "acted on; never answered",
+    "cut-body": "acted on; half of the answer's body, then the connection closes",
+    "slow": "acted on; the answer's body is sent in small pieces over that time",
+    "delay": "acted on after that time, then answered",
+    "garbage": "acted on; 200 with a body that is not JSON",
+    "html": "acted on; 200 with a page of HTML",
+    "xml": "acted on; 200 with XML",
+    "empty": "acted on; 200 without a body",
+}
 
 
 def matches(pattern: str, method: str, path: str) -> bool:
-    """Whether a request is meant by a pattern.
+    """Whether ``pattern`` selects a request.
 
-    ``"POST /v1/order"`` means every request whose ``"METHOD /path"`` begins so; with ``*``, ``?`` or ``[`` in it the
-    whole must match as in a shell; a pattern beginning with ``/`` means any method; the empty one means everything.
-    The query is no part of it.
+    ``"POST /v1/order"`` selects each request whose ``"METHOD /path"`` begins with it. A pattern with ``*``, ``?`` or ``[`` must match
+    the whole, as in a shell. A pattern that begins with ``/`` is for any method; the empty pattern selects every request.
+    The query is not part of the path.
     """
     subject = path if pattern.startswith("/") else f"{method} {path}"
     return fnmatchcase(subject, pattern) if any(c in pattern for c in "*?[") else subject.startswith(pattern)
 
 
-def _known(_fault: Fault, _field: object, kind: str) -> None:
+def _check_kind(_fault: Fault, attribute: Attribute[Any], kind: object) -> None:
     if kind not in KINDS:
-        raise ValueError(f"kind: {kind!r} is none of {', '.join(KINDS)}")
+        raise ValueError(f"{attribute.name}: {kind!r} is none of {', '.join(KINDS)}")
 
 
 @frozen
 class Fault:
-    """One thing that goes wrong, for the next ``times`` requests that match (None: for ever).
+    """One thing that goes wrong with the next ``times`` requests that match (None: with all of them).
 
-    ``status``: answer ``status`` with ``headers`` and ``body`` *without acting*; ``status_after``: act, then the same.
-    ``cut_before``: reset the connection before acting; ``cut_after``: act, then reset without an answer; ``cut_body``:
-    act, then half of the body under its full Content-Length. ``delay``: wait ``seconds`` of real time, then act and
-    answer; ``slow``: act, then drip the body out over ``seconds``. ``garbage``, ``html``, ``xml``, ``empty``: act, then
-    answer 200 with that (``body``, where given, replaces the stock text). ``hang``: never answer, until the caller hangs
-    up; ``hang_after``: act, then the same.
-    ``chance`` below 1 is drawn, request by request, from the ``Faults``' seeded randomness.
+    Attributes:
+        match: which requests; see ``matches``.
+        kind: what goes wrong; ``MEANINGS`` explains each kind.
+        status: the status code of the ``status`` kinds.
+        headers: more headers of the answer that the fault makes.
+        body: the body of that answer. For ``html``, ``status-html``, ``xml`` and ``garbage``, empty means a stock text.
+        seconds: real seconds that ``slow`` and ``delay`` last.
+        times: how many requests.
+        chance: the share of matching requests, drawn from the seeded randomness of ``Faults``.
+
+    Raises ValueError for an unknown kind.
     """
 
     match: str
-    kind: FaultKind = field(validator=_known)
+    kind: FaultKind = field(validator=_check_kind)
     status: int = 500
     headers: Mapping[str, str] = field(factory=dict)
     body: bytes = b""
@@ -70,32 +100,32 @@ class Fault:
 
 
 class Faults:
-    """The armed faults, in the order they were armed; the first that matches is taken."""
+    """The armed faults, in the order in which they were armed. A request takes the first one that matches."""
 
     def __init__(self, seed: int = 0) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - reproducible trouble, not a secret
+        self._random = random.Random(seed)  # noqa: S311 - reproducible faults, not a secret
         self._armed: list[Fault] = []
 
     @property
     def armed(self) -> tuple[Fault, ...]:
-        """What is still to happen; ``times`` counts down."""
+        """The faults still to come; ``times`` counts down."""
         return tuple(self._armed)
 
     def arm(self, fault: Fault) -> None:
-        """Let this go wrong from now on."""
+        """Add a fault."""
         self._armed.append(fault)
 
     def clear(self) -> None:
-        """Disarm everything."""
+        """Remove all faults."""
         self._armed.clear()
 
     def reset(self, seed: int) -> None:
-        """Disarm everything, and draw from the beginning again."""
+        """Remove all faults and restart the randomness."""
         self._armed.clear()
         self._random.seed(seed)
 
     def take(self, method: str, path: str) -> Fault | None:
-        """The fault this request runs into, used up by one; None when all goes well."""
+        """The fault for this request, counted down by one; None if there is none."""
         for index, fault in enumerate(self._armed):
             if not matches(fault.match, method, path):
                 continue

@@ -1,31 +1,35 @@
-"""What a simulator was asked and what it acted on. What may live here: the request journal, an endpoint's mark, and the
-search for requests that *nearly* were the one a test expected."""
+"""The requests that a simulator received. What may live here: the journal, its rows, and how an endpoint marks one as executed."""
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Mapping
-from difflib import SequenceMatcher
-from typing import Any
+from typing import Any, Final
 
 from attrs import evolve, field, frozen
 
 from orderflow.simulators.faults import matches
 
-JOURNAL = "orderflow.journal"
-ROW = "orderflow.row"
-KEPT = 20_000
-"""So many requests are kept, the newest; a simulator may run for days."""
+JOURNAL: Final = "orderflow.journal"
+"""ASGI scope: the journal."""
+ROW: Final = "orderflow.row"
+"""ASGI scope: the number of the request's row."""
+KEPT: Final = 20_000
+"""How many requests are kept, the newest; a simulator may run for days."""
 
 
 @frozen
-class Received:
-    """One request. ``at`` is simulator time; ``path`` is percent-decoded; ``query`` is raw, without the ``?``.
+class RecordedRequest:
+    """One request.
 
-    ``executed``: the provider acted on it (created, changed or served something), whatever the caller got to see.
-    ``answered``: the status code sent; None while under way, and for ever when the connection was cut.
-    ``played``: what the simulator was told to do to this request (``header 429``, ``armed cut_after``), else empty.
+    Attributes:
+        at: simulator time.
+        path: percent-decoded, below the simulator's root.
+        query: raw, without the ``?``.
+        executed: the provider acted on it (created, changed or served something), whatever the client received.
+        answered: the status code that was sent; None while under way, and for good if the connection was cut.
+        n: the row's number.
+        played: the scenario that was applied, such as ``header status=429`` or ``armed reset-after-commit``; else empty.
     """
 
     at: float
@@ -40,110 +44,46 @@ class Received:
     played: str = ""
 
 
-@frozen
-class Near:
-    """A request that nearly was the expected one: how close (1 is equal), and what differs, in words."""
-
-    row: Received
-    score: float
-    differs: tuple[str, ...]
-
-
 class RequestJournal:
-    """Every request in order of arrival. Queries, headers and bodies are kept and never printed by ``repr``."""
+    """Every request in order of arrival. Queries, headers and bodies are kept, and never shown by ``repr``."""
 
     def __init__(self) -> None:
-        self._rows: deque[Received] = deque(maxlen=KEPT)
-        self._entered = 0
+        self._rows: deque[RecordedRequest] = deque(maxlen=KEPT)
+        self._count = 0
 
     @property
-    def rows(self) -> tuple[Received, ...]:
-        """All requests so far, oldest first."""
+    def rows(self) -> tuple[RecordedRequest, ...]:
+        """All kept requests, oldest first."""
         return tuple(self._rows)
 
-    def received(self, match: str = "") -> int:
-        """How many matching requests arrived (pattern: see ``matches``)."""
+    def count_received(self, match: str = "") -> int:
+        """How many matching requests arrived (for the pattern see ``matches``)."""
         return sum(matches(match, row.method, row.path) for row in self._rows)
 
-    def executed(self, match: str = "") -> int:
+    def count_executed(self, match: str = "") -> int:
         """How many matching requests the provider acted on."""
         return sum(row.executed and matches(match, row.method, row.path) for row in self._rows)
 
-    def near(self, match: str, body: object = None, limit: int = 3) -> tuple[Near, ...]:
-        """The requests closest to an expected one, best first: ``match`` is ``METHOD /path`` (``*`` allowed), ``body`` JSON
-        that must be *contained* in the request's. Those with nothing in common are left out; an exact one scores 1."""
-        judged = [_judged(row, match, body) for row in self._rows]
-        return tuple(sorted((near for near in judged if near.score > 0), key=lambda near: (-near.score, -near.row.n))[:limit])
-
     def clear(self) -> None:
-        """Forget every request; numbers go on."""
+        """Delete all rows; numbers go on."""
         self._rows.clear()
 
-    def enter(self, request: Received) -> int:
-        """Write down an arriving request; answers with the row's number (its ``n`` is set here)."""
-        n = self._entered
-        self._entered += 1
-        self._rows.append(evolve(request, n=n))
-        return n
+    def add(self, request: RecordedRequest) -> RecordedRequest:
+        """Add a request that has just arrived; returns its row, with the number ``n``."""
+        row = evolve(request, n=self._count)
+        self._count += 1
+        self._rows.append(row)
+        return row
 
-    def amend(self, n: int, **changes: Any) -> None:
-        """Complete row ``n`` with what is known now (``executed``, ``answered``); a row forgotten meanwhile stays so."""
-        at = len(self._rows) - (self._entered - n)
-        if 0 <= at < len(self._rows):
-            self._rows[at] = evolve(self._rows[at], **changes)
+    def update(self, n: int, **changes: Any) -> None:
+        """Set fields of row ``n``. A row that has been deleted meanwhile stays deleted."""
+        index = len(self._rows) - (self._count - n)
+        if 0 <= index < len(self._rows):
+            self._rows[index] = evolve(self._rows[index], **changes)
 
 
 def mark_executed(scope: Mapping[str, Any]) -> None:
-    """Say that the provider has acted on the request of this ASGI scope. Without a journal around it, does nothing."""
+    """Record that the provider acted on the request of this ASGI scope. Without a journal in the scope, do nothing."""
     journal = scope.get(JOURNAL)
     if isinstance(journal, RequestJournal):
-        journal.amend(scope[ROW], executed=True)
-
-
-# ---------------------------------------------------------------- near misses
-
-_FAR = 0.6
-_BEGINS = 0.99
-
-
-def _judged(row: Received, match: str, body: object) -> Near:
-    method, _, path = match.rpartition(" ")
-    differs: list[str] = []
-    scores = [1.0]
-    if not matches(path, row.method, row.path):
-        likeness = SequenceMatcher(None, path, row.path).ratio()
-        scores.append(likeness if likeness >= _FAR else 0.0)
-        differs.append(f"path: expected {path}, got {row.path}")
-    elif path != row.path:
-        scores.append(_BEGINS)
-    if method and method != row.method:
-        scores.append(0.7)
-        differs.append(f"method: expected {method}, got {row.method}")
-    if body is not None:
-        missed = _missing(body, _parsed(row.body), "body")
-        scores.append(1 / (1 + len(missed)))
-        differs += missed
-    score = 1.0
-    for part in scores:
-        score *= part
-    return Near(row, round(score, 3), tuple(differs))
-
-
-def _parsed(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except ValueError:
-        return None
-
-
-def _missing(expected: object, got: object, path: str) -> list[str]:
-    """What of ``expected`` is not in ``got``, path by path. Values received are not quoted: they may be personal."""
-    if isinstance(expected, Mapping):
-        if not isinstance(got, Mapping):
-            return [f"{path}.{name}: missing" for name in expected] or [f"{path}: expected an object"]
-        found: list[str] = []
-        for name, part in expected.items():
-            here = f"{path}.{name}"
-            found += _missing(part, got[name], here) if name in got else [f"{here}: missing"]
-        return found
-    return [] if expected == got else [f"{path}: expected {expected!r}, got another value"]
+        journal.update(scope[ROW], executed=True)

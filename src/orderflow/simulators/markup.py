@@ -1,14 +1,14 @@
-"""HTML as values: everything is escaped unless it was made here. What may live here: ``el``, ``page`` and the style sheet's
-name; no simulator, no route."""
+"""HTML as values: everything is escaped unless it was made here. What may live here: ``el``, ``page``, the style sheet; no route."""
 
 from __future__ import annotations
 
 from html import escape
 from importlib.resources import files
+from typing import Final
 
-STYLE = "style.css"
-VOID = frozenset({"input", "meta", "link", "br"})
-CSP = "default-src 'none'; style-src 'self'; img-src data:; form-action {actions}; base-uri 'none'; frame-ancestors 'none'"
+STYLE: Final = "style.css"
+VOID: Final = frozenset({"input", "meta", "link", "br"})
+CSP: Final = "default-src 'none'; style-src 'self'; img-src data:; form-action {actions}; base-uri 'none'; frame-ancestors 'none'"
 
 
 class Html(str):
@@ -18,10 +18,11 @@ class Html(str):
 
 
 def el(tag: str, *children: object, **attributes: object) -> Html:
-    """An element. A trailing underscore of an attribute's name is dropped, others become hyphens; True writes the bare name,
-    None and False leave it out. Children that are lists are joined; None is left out."""
-    written = "".join(_attribute(name, value) for name, value in attributes.items())
-    start = f"<{tag}{written}>"
+    """An element. Of an attribute's name, a trailing underscore is dropped and the others become hyphens.
+
+    An attribute that is True has no value; one that is None or False is left out. Children may be lists; None is left out.
+    """
+    start = f"<{tag}{''.join(_format_attribute(name, value) for name, value in attributes.items())}>"
     return Html(start if tag in VOID else f"{start}{join(children)}</{tag}>")
 
 
@@ -36,15 +37,15 @@ def join(children: object) -> str:
     return escape(str(children))
 
 
-def _attribute(name: str, value: object) -> str:
+def _format_attribute(name: str, value: object) -> str:
     if value is None or value is False:
         return ""
-    plain = name.rstrip("_").replace("_", "-")
-    return f" {plain}" if value is True else f' {plain}="{escape(str(value))}"'
+    html_name = name.rstrip("_").replace("_", "-")
+    return f" {html_name}" if value is True else f' {html_name}="{escape(str(value))}"'
 
 
 def page(title: str, body: object, *, root: str, nav: object = None, wide: bool = True) -> str:
-    """A whole page; ``root`` is where the simulator is mounted."""
+    """A whole page; ``root`` is the path at which the simulator is mounted."""
     head = el(
         "head",
         el("meta", charset="utf-8"),
@@ -59,16 +60,16 @@ def page(title: str, body: object, *, root: str, nav: object = None, wide: bool 
     return f"<!doctype html>{el('html', head, el('body', skip, nav, main), lang='en')}"
 
 
-def headers(actions: str = "'self'") -> dict[str, str]:
-    """The headers of every page: nothing from elsewhere, nothing inline, no script at all."""
+def page_headers(form_targets: str = "'self'") -> dict[str, str]:
+    """The headers of every page: nothing from another site, nothing inline, no script. Forms may only lead to ``form_targets``."""
     return {
-        "content-security-policy": CSP.format(actions=actions),
+        "content-security-policy": CSP.format(actions=form_targets),
         "cache-control": "no-store",
         "referrer-policy": "no-referrer",
         "x-content-type-options": "nosniff",
     }
 
 
-def style() -> bytes:
+def read_style() -> bytes:
     """The style sheet."""
     return files(__package__).joinpath(STYLE).read_bytes()

@@ -1,7 +1,7 @@
 """A simulator's operations as OpenAPI 3.1. What may live here: one operation as a value, and the document of all of them.
 
-Every operation, and every answer of it, says whether the provider's pages state it (``documented``), imply it
-(``inferred``) or leave it to us (``assumed``), and on which page: ``x-evidence`` and ``x-source``.
+Each operation and each of its answers has ``x-evidence`` and ``x-source``: whether the provider's pages state it (``documented``),
+imply it (``inferred``) or say nothing about it (``assumed``), and on which page.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import frozen
 
 Evidence = Literal["documented", "inferred", "assumed"]
 Json = dict[str, Any]
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 @frozen
 class Answer:
-    """One answer: what it means, and where that stands. ``schema`` is JSON Schema, None for no or a free body."""
+    """One answer: its meaning, and where it is documented. ``schema`` is JSON Schema; None for no body or any body."""
 
     meaning: str
     evidence: Evidence
@@ -28,7 +28,7 @@ class Answer:
 
 @frozen
 class Operation:
-    """One call. ``path`` has ``{names}``; ``security`` names one of the provider's schemes, empty for none."""
+    """One call. ``path`` may have ``{names}``; ``security`` is the name of one of the provider's schemes, or empty."""
 
     method: str
     path: str
@@ -40,56 +40,55 @@ class Operation:
     query: tuple[str, ...] = ()
     security: str = ""
     media: str = "application/json"
-    note: str = field(default="")
 
 
-def document(title: str, operations: Iterable[Operation], schemes: Mapping[str, Json]) -> Json:
-    """The OpenAPI document; ``servers`` is left to who serves it."""
+def openapi_document(title: str, operations: Iterable[Operation], schemes: Mapping[str, Json]) -> Json:
+    """The OpenAPI document, without ``servers``."""
     paths: dict[str, Json] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation_object(operation)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": f"{title}, simulated",
             "version": "1",
-            "description": "x-evidence says of each operation and answer whether the provider's pages state it (documented), imply it "
-            "(inferred) or are silent (assumed); x-source names the page.",
+            "description": "x-evidence of an operation or answer: the provider's pages state it (documented), imply it (inferred) "
+            "or say nothing about it (assumed); x-source is the page.",
         },
         "paths": paths,
         "components": {"securitySchemes": dict(schemes)},
     }
 
 
-def _operation(operation: Operation) -> Json:
-    made: Json = {
+def _operation_object(operation: Operation) -> Json:
+    result: Json = {
         "operationId": operation_id(operation),
         "summary": operation.title,
-        "description": f"{operation.evidence.capitalize()}: {operation.source}." + (f" {operation.note}" if operation.note else ""),
+        "description": f"{operation.evidence.capitalize()}: {operation.source}.",
         "x-evidence": operation.evidence,
         "x-source": operation.source,
-        "responses": {str(status): _answer(answer, operation.media) for status, answer in operation.answers.items()},
+        "responses": {str(status): _response_object(answer, operation.media) for status, answer in operation.answers.items()},
     }
     names = re.findall(r"{(\w+)}", operation.path)
     parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
     parameters += [{"name": name, "in": "query", "schema": {"type": "string"}} for name in operation.query]
     if parameters:
-        made["parameters"] = parameters
+        result["parameters"] = parameters
     if operation.body is not None:
-        made["requestBody"] = {"required": True, "content": {operation.media: {"schema": operation.body}}}
+        result["requestBody"] = {"required": True, "content": {operation.media: {"schema": operation.body}}}
     if operation.security:
-        made["security"] = [{operation.security: []}]
-    return made
+        result["security"] = [{operation.security: []}]
+    return result
 
 
 def operation_id(operation: Operation) -> str:
-    """A name for the operation that is stable and unique."""
+    """A stable, unique name of the operation."""
     return operation.method.lower() + "".join(part.strip("{}").capitalize() for part in re.split(r"[/_-]", operation.path) if part)
 
 
-def _answer(answer: Answer, media: str) -> Json:
-    made: Json = {"description": answer.meaning, "x-evidence": answer.evidence, "x-source": answer.source}
+def _response_object(answer: Answer, media: str) -> Json:
+    result: Json = {"description": answer.meaning, "x-evidence": answer.evidence, "x-source": answer.source}
     if answer.schema is not None:
-        shown = "application/json" if media.endswith("form-urlencoded") else media
-        made["content"] = {shown: {"schema": answer.schema}}
-    return made
+        response_media = "application/json" if media.endswith("form-urlencoded") else media
+        result["content"] = {response_media: {"schema": answer.schema}}
+    return result

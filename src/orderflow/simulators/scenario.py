@@ -1,9 +1,12 @@
-"""The header ``X-Sim-Scenario``: what one request is to run into. What may live here: its language, and the count of how
-often each was played.
+"""The header ``X-Sim-Scenario``: what happens to one request. What may live here: its language, and how often each item was used.
 
-``X-Sim-Scenario: 429;times=2, cancel`` holds items with commas between. An item is a mishap of HTTP (below), or a tag of
-the provider's own magic values, which then overrides those in the request's data. A mishap happens to the first request
-as sent (same method, path and body), so that a repeat goes through; ``;times=n`` to the first n, ``;times=always`` to all.
+``X-Sim-Scenario: status=429;times=2, cancel`` holds items, separated by commas. An item is one of:
+
+* a fault: its kind, with ``=`` and its status code or time where it has one (``reset``, ``status=429``, ``slow=5s``, ``delay=10ms``);
+* a tag of the provider's magic values, which overrides the tags in the request's data.
+
+A fault happens once to a request (same method, path and body), so that a repeat succeeds. ``;times=n`` makes it happen n times,
+``;times=always`` always.
 """
 
 from __future__ import annotations
@@ -11,112 +14,102 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from attrs import frozen
 
-from orderflow.simulators.faults import Fault, FaultKind
+from orderflow.simulators.faults import KINDS, MEANINGS, WITH_SECONDS, WITH_STATUS, Fault, FaultKind
 
-HEADER = "x-sim-scenario"
-TAGS = "orderflow.tags"
+HEADER: Final = "x-sim-scenario"
+TAGS: Final = "orderflow.tags"
 """ASGI scope: the header's items that are the provider's tags, as a tuple of text."""
 
-HTTP_SCENARIOS: Mapping[str, str] = {
-    "<status>": "that status, in the provider's error body, nothing acted on: 400, 401, 403, 404, 429, 500, 503, ...",
-    "<status>-html": "that status with a page of HTML as its body",
-    "<status>-empty": "that status with no body",
-    "<status>-after-commit": "acted on, then that status",
-    "timeout": "never answered, nothing acted on",
-    "timeout-after-commit": "acted on, never answered",
-    "reset": "the connection is reset, nothing acted on",
-    "reset-after-commit": "acted on, then the connection is reset",
-    "cut": "acted on, half of the answer's body, then the connection closes",
-    "slow=5s": "acted on, the answer dripped out over so long",
-    "delay=5s": "acted on after so long, then answered",
-    "garbage": "acted on, 200 with a body that is not JSON",
-    "html": "acted on, 200 with a page of HTML",
-    "xml": "acted on, 200 with XML",
-    "empty": "acted on, 200 with no body",
-}
+_EXAMPLES: Final = {**dict.fromkeys(WITH_STATUS, "=429"), **dict.fromkeys(WITH_SECONDS, "=5s")}
+HTTP_SCENARIOS: Final[Mapping[str, str]] = {f"{kind}{_EXAMPLES.get(kind, '')}": meaning for kind, meaning in MEANINGS.items()}
+"""Each kind of fault as an item of the header, with its meaning. Any status code and any time may stand behind ``=``."""
 
-_PLAIN: Mapping[str, FaultKind] = {
-    "timeout": "hang",
-    "timeout-after-commit": "hang_after",
-    "reset": "cut_before",
-    "reset-after-commit": "cut_after",
-    "cut": "cut_body",
-    "garbage": "garbage",
-    "html": "html",
-    "xml": "xml",
-    "empty": "empty",
-}
-_STATUS = re.compile(r"([1-5]\d\d)(-after-commit|-html|-empty)?")
-_SLOW = re.compile(r"(slow|delay)=(\d+(?:\.\d+)?)(ms|s)?")
+_STATUS: Final = re.compile(r"[1-5]\d\d")
+_SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s)?")
 
-Refusal = Callable[[int], tuple[Mapping[str, str], bytes]]
-"""How a provider words a refusal: headers and body for a status."""
+ErrorResponse = Callable[[int], tuple[Mapping[str, str], bytes]]
+"""A provider's error response for a status code: headers and body."""
 
 
 class UnknownScenario(ValueError):
-    """The header names something that neither HTTP nor the provider's simulator has."""
+    """The header has an item that is neither a fault nor a tag of the provider."""
 
 
 @frozen
-class Told:
-    """What the header asks for this one request."""
+class Scenario:
+    """What the header asks for one request."""
 
     fault: Fault | None = None
     tags: tuple[str, ...] = ()
 
 
-def http_fault(name: str, refusal: Refusal) -> Fault | None:
-    """The mishap of HTTP that a name means; None when it is none."""
-    if kind := _PLAIN.get(name):
+def make_fault(kind: FaultKind, status: int, error_response: ErrorResponse) -> Fault:
+    """A fault for any request; a ``status`` kind gets the headers and the body of the provider's error response."""
+    if kind not in WITH_STATUS:
         return Fault("", kind)
-    if slow := _SLOW.fullmatch(name):
-        scale = 0.001 if slow[3] == "ms" else 1.0
-        return Fault("", "slow" if slow[1] == "slow" else "delay", seconds=float(slow[2]) * scale)
-    if not (status := _STATUS.fullmatch(name)):
+    headers, body = error_response(status)
+    if kind == "status-html":
+        return Fault("", kind, status, {**headers, "content-type": "text/html; charset=utf-8"})
+    return Fault("", kind, status, headers, b"" if kind == "status-empty" else body)
+
+
+def parse_fault(item: str, error_response: ErrorResponse) -> Fault | None:
+    """The fault that an item such as ``reset`` or ``status=429`` stands for, for any request; None if it is no fault."""
+    name, equals, value = item.partition("=")
+    kind = next((kind for kind in KINDS if kind == name), None)
+    if kind is None:
         return None
-    headers, body = refusal(int(status[1]))
-    if status[2] == "-html":
-        headers, body = {**headers, "content-type": "text/html; charset=utf-8"}, b"<!doctype html><title>Error</title><h1>Error</h1>"
-    if status[2] == "-empty":
-        body = b""
-    return Fault("", "status_after" if status[2] == "-after-commit" else "status", int(status[1]), headers, body)
+    if kind in WITH_STATUS:
+        return make_fault(kind, int(value), error_response) if _STATUS.fullmatch(value) else None
+    if kind in WITH_SECONDS:
+        time = _SECONDS.fullmatch(value)
+        return Fault("", kind, seconds=float(time[1]) * (0.001 if time[2] == "ms" else 1.0)) if time else None
+    return None if equals else Fault("", kind)
 
 
 class HeaderScenarios:
-    """Reads the header, request by request."""
+    """Reads the header of each request, and counts the faults that were used."""
 
-    def __init__(self, refusal: Refusal, knows: Callable[[str], bool]) -> None:
-        self._refusal = refusal
-        self._knows = knows
-        self._played: Counter[tuple[str, str, bytes, str]] = Counter()
+    def __init__(self, error_response: ErrorResponse, is_tag: Callable[[str], bool]) -> None:
+        self._error_response = error_response
+        self._is_tag = is_tag
+        self._used: Counter[tuple[str, str, bytes, str]] = Counter()
 
     def clear(self) -> None:
-        """Forget what was played."""
-        self._played.clear()
+        """Restart all counts."""
+        self._used.clear()
 
-    def read(self, text: str, method: str, path: str, body: bytes) -> Told:
-        """What this request is to run into. Raises UnknownScenario."""
+    def read(self, header: str, method: str, path: str, body: bytes) -> Scenario:
+        """What happens to this request; a fault that is returned is counted.
+
+        Raises:
+            UnknownScenario: an item means nothing; the exception's text is the item.
+        """
         fault: Fault | None = None
         tags: list[str] = []
-        for item in filter(None, (part.strip() for part in text.split(","))):
+        for item in filter(None, (part.strip() for part in header.split(","))):
             name, _, option = (part.strip() for part in item.partition(";"))
-            found = http_fault(name, self._refusal)
-            if found is None:
-                if option or not self._knows(name.lstrip("+#")):
-                    raise UnknownScenario(item)
-                tags.append(name.lstrip("+#"))
-            elif self._due((method, path, body, item), option, item) and fault is None:
-                fault = found
-        return Told(fault, tuple(tags))
+            parsed = parse_fault(name, self._error_response)
+            if parsed is not None:
+                if self._count((method, path, body, item), option) and fault is None:
+                    fault = parsed
+                continue
+            tag = name.lstrip("+#")
+            if option or not self._is_tag(tag):
+                raise UnknownScenario(item)
+            tags.append(tag)
+        return Scenario(fault, tuple(tags))
 
-    def _due(self, key: tuple[str, str, bytes, str], option: str, item: str) -> bool:
+    def _count(self, key: tuple[str, str, bytes, str], option: str) -> bool:
+        """Count a use of the item; whether it still happens."""
         times = option.removeprefix("times=") if option else "1"
         if times == "always":
             return True
         if not times.isdigit():
-            raise UnknownScenario(item)
-        self._played[key] += 1
-        return self._played[key] <= int(times)
+            raise UnknownScenario(key[-1])
+        self._used[key] += 1
+        return self._used[key] <= int(times)

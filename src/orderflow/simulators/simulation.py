@@ -1,24 +1,24 @@
-"""How a provider's simulator is found and used: the record that a provider publishes as an entry point, and the look-up.
+"""How a provider's simulator is found and used. What may live here: the record that a provider publishes, and the look-up.
 
-The entry point stands in the group ``orderflow.simulators`` and names a ``Simulation``. Command line, pytest plugin and demo know
-simulators know simulators only by this record.
+A provider publishes a ``Simulation`` as an entry point of the group ``orderflow.simulators``. The command line, the pytest plugin,
+the demo and the tests find every simulator by these records only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
 from orderflow.errors import UnknownName
+from orderflow.simulators.clock import SimClock
 
 if TYPE_CHECKING:
-    from orderflow.simulators.clock import SimClock
-    from orderflow.simulators.simulator import Simulator
+    from orderflow.simulators.simulator import Simulator  # starlette and httpx, which the look-up does not need
 
-GROUP = "orderflow.simulators"
+GROUP: Final = "orderflow.simulators"
 
 
 @frozen
@@ -28,8 +28,8 @@ class Surroundings:
     Attributes:
         return_pages: pages of the application to which a customer's browser may be sent back.
         clock: the clock of engine and simulator.
-        timeout: seconds without a byte after which a call of ours fails.
-        adjust: makes a provider's default ``Timing`` fit for tests; returns it as it is where time is advanced by hand.
+        timeout: seconds without a byte after which a call to the provider fails.
+        adjust: returns a provider's default ``Timing``, changed for tests, or unchanged where time is advanced by hand.
     """
 
     return_pages: tuple[str, ...] = ()
@@ -40,15 +40,14 @@ class Surroundings:
 
 @frozen
 class Simulation:
-    """A provider's simulator and how the provider is configured against it.
+    """A provider's simulator, and how the provider is configured to use it.
 
     Attributes:
         name: the provider's name.
-        create: makes the simulator; keywords are ``clock``, ``seed``, ``lenient`` and the simulator's switches.
-        configure: ``configure(base_url, simulator, surroundings, **settings)`` returns the provider, set up to call the simulator served
-            at ``base_url``; ``settings`` override its arguments.
-        arguments: ``arguments(base_url, simulator)`` returns, by name, what a service gives the provider to use the simulator: base URLs
-            and simulated credentials.
+        create: makes the simulator; keywords are ``clock``, ``seed``, ``lenient``, ``client`` and the simulator's switches.
+        configure: ``configure(base_url, simulator, surroundings, **settings)`` returns the provider, set up to call the simulator that
+            is served at ``base_url``. ``settings`` override the provider's arguments.
+        arguments: ``arguments(base_url, simulator)`` returns the provider's arguments by name: base URLs and simulated credentials.
     """
 
     name: str
@@ -58,18 +57,22 @@ class Simulation:
 
 
 def find_simulations() -> dict[str, Simulation]:
-    """Every simulator that is installed, by its provider's name, in alphabetical order."""
-    return {entry.name: entry.load() for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)}
+    """Every installed simulation by its provider's name, in alphabetical order."""
+    return {name: entry.load() for name, entry in sorted(_entries().items())}
 
 
 def find_simulation(name: str) -> Simulation:
-    """The simulator of one provider.
+    """The simulation of one provider.
 
     Raises:
-        UnknownName: no such simulator is installed.
+        UnknownName: no such simulation is installed.
     """
-    entries = {entry.name: entry for entry in entry_points(group=GROUP)}
+    entries = _entries()
     if name not in entries:
         raise UnknownName("simulator", name, tuple(sorted(entries)))
     simulation: Simulation = entries[name].load()
     return simulation
+
+
+def _entries() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}

@@ -1,8 +1,8 @@
-"""Switches: what a simulator does where a provider's pages are silent or contradict each other. What may live here: a
-switch as a value, and setting one with its type checked.
+"""Switches: what a simulator does where a provider's pages say nothing or contradict each other.
 
-A provider lists its switches as ``Switch`` rows, and declares each as an annotated class attribute of the same name, whose
-value is the default: so code reads and sets ``sim.id_shape``, typed, and the command line and ``/_sim`` know them all.
+What may live here: a switch as a value, and setting one with its type checked. A provider lists its switches as ``Switch`` rows.
+It declares each as an annotated class attribute of the same name, whose value is the default. So ``sim.id_shape`` is typed, and
+the command line and ``/_sim`` know all switches.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from attrs import field, frozen
 
 from orderflow.errors import InvalidInput, UnknownName
 
-_UNSET = object()
+_UNSET: Final = object()
+_TYPE_NAMES: Final[Mapping[Any, str]] = {bool: "true | false", int: "whole number", float: "number", str: "text", NoneType: "null"}
 
 
 @frozen
@@ -30,23 +31,29 @@ class Switch:
 
 
 class Switchboard:
-    """Base of what has switches."""
+    """Base class of what has switches."""
 
     SWITCHES: tuple[Switch, ...] = ()
 
-    def turn(self, name: str, value: object) -> None:
-        """Set a switch. Raises UnknownName, or InvalidInput for a value that is none of its values."""
-        hints = get_type_hints(type(self))
-        if name not in {switch.name for switch in self.SWITCHES}:
-            raise UnknownName("switch", name, tuple(switch.name for switch in self.SWITCHES))
+    def set_switch(self, name: str, value: object) -> None:
+        """Set a switch.
+
+        Raises:
+            UnknownName: no such switch.
+            InvalidInput: the switch cannot have this value.
+        """
+        names = tuple(switch.name for switch in self.SWITCHES)
+        if name not in names:
+            raise UnknownName("switch", name, names)
+        hint = get_type_hints(type(self))[name]
         if isinstance(value, list):
             value = tuple(value)
-        if not _fits(hints[name], value):
-            raise InvalidInput(name, f"must be {shape(hints[name])}")
+        if not _fits(hint, value):
+            raise InvalidInput(name, f"must be {describe_type(hint)}")
         setattr(self, name, value)
 
-    def turn_text(self, setting: str) -> None:
-        """Set a switch by ``name=value``; the value is JSON, or plain text. Raises as ``turn``."""
+    def set_switch_text(self, setting: str) -> None:
+        """Set a switch by ``name=value``; the value is JSON or plain text. Raises as ``set_switch``."""
         name, equals, text = setting.partition("=")
         if not equals:
             raise InvalidInput("--set", f"{setting!r} is not name=value")
@@ -55,23 +62,23 @@ class Switchboard:
         except ValueError:
             value = text
         try:
-            self.turn(name, value)
+            self.set_switch(name, value)
         except InvalidInput:
-            self.turn(name, text)
+            self.set_switch(name, text)
 
-    def be_lenient(self) -> None:
-        """Take what the provider's pages print in contradiction to each other."""
+    def set_lenient(self) -> None:
+        """Accept what the provider's pages print in contradiction to each other."""
         for switch in self.SWITCHES:
             if switch.lenient is not _UNSET:
                 setattr(self, switch.name, switch.lenient)
 
     def switches(self) -> list[dict[str, object]]:
-        """Every switch as JSON: name, values, default, its value now, the question, where it is left open."""
+        """Every switch as JSON: name, values, default, its value now, the question, and where it is left open."""
         hints = get_type_hints(type(self))
         return [
             {
                 "name": switch.name,
-                "values": shape(hints[switch.name]),
+                "values": describe_type(hints[switch.name]),
                 "default": getattr(type(self), switch.name),
                 "now": getattr(self, switch.name),
                 "question": switch.question,
@@ -81,17 +88,16 @@ class Switchboard:
         ]
 
 
-def shape(hint: Any) -> str:
-    """A type as a person reads it."""
+def describe_type(hint: Any) -> str:
+    """A type as text for people, such as ``"new" | "same"``."""
     origin = get_origin(hint)
     if origin is Literal:
         return " | ".join(json.dumps(value) for value in get_args(hint))
     if origin in {Union, UnionType}:
-        return " | ".join(shape(part) for part in get_args(hint))
+        return " | ".join(describe_type(part) for part in get_args(hint))
     if origin is tuple:
         return "list of text"
-    names: Mapping[Any, str] = {bool: "true | false", int: "whole number", float: "number", str: "text", NoneType: "null"}
-    return names.get(hint, str(hint))
+    return _TYPE_NAMES.get(hint, str(hint))
 
 
 def _fits(hint: Any, value: object) -> bool:

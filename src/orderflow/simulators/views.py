@@ -1,8 +1,8 @@
-"""An order as any simulator's pages and control calls show it. What may live here: these values; no HTML, no HTTP."""
+"""An order as the pages and control calls of any simulator show it. What may live here: these values; no HTML, no HTTP."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol
 
 from attrs import frozen
 
@@ -11,19 +11,25 @@ Mark = Literal["current", "passed", "next", "other"]
 
 @frozen
 class Box:
-    """A status on the drawn flow: the word, and what it is to this order."""
+    """A stage in the drawing of an order, and whether the order is there, was there or may go there next."""
 
-    word: str
+    stage: str
     mark: Mark
 
 
 @frozen
 class OrderView:
-    """One order. ``status`` is what a status call would say now, ``stage`` where the order really is.
+    """One order.
 
-    ``history``: (simulator time, what happened), oldest first. ``legal``: the stages it may be moved to by hand, ``forced``
-    those it may be forced to. ``flow``: rows of boxes, the straight life first. ``notes``: what the simulator was told about
-    this order. ``link``: a page of this order's, as a path below the simulator's root.
+    Attributes:
+        status: what a status call answers now.
+        stage: where the order really is.
+        history: (simulator time, what happened), oldest first.
+        legal: the stages to which it may be moved by hand.
+        forced: the stages to which only force moves it.
+        flow: rows of boxes; the first row is the usual way.
+        notes: what is special about this order.
+        link: a page of this order, as a path below the simulator's root.
     """
 
     id: str
@@ -41,7 +47,7 @@ class OrderView:
 
 @frozen
 class Magic:
-    """A magic value: what to write, what it makes happen, what in the caller it proves."""
+    """A magic value: what to write, where, what it makes happen, what it tests in the caller."""
 
     value: str
     carrier: str
@@ -49,14 +55,26 @@ class Magic:
     proves: str
 
 
-def flow(rows: tuple[tuple[str, ...], ...], current: str, passed: set[str], legal: tuple[str, ...]) -> tuple[tuple[Box, ...], ...]:
-    """Rows of words as boxes of one order; a current word that is in no row gets a row of its own."""
+class SimulatedOrders(Protocol):
+    """The orders of a simulator, as pages and control calls use them."""
 
-    def mark(word: str) -> Mark:
-        if word == current:
+    def order_views(self) -> tuple[OrderView, ...]:
+        """Every order, oldest first."""
+        ...
+
+    def transition(self, order_id: str, to: str, *, force: bool = False) -> None:
+        """Move one order. Raises KeyError for an unknown order, ValueError for a move the provider would not make."""
+        ...
+
+
+def draw_flow(rows: tuple[tuple[str, ...], ...], current: str, passed: set[str], legal: tuple[str, ...]) -> tuple[tuple[Box, ...], ...]:
+    """Rows of stages as boxes of one order. A current stage that is in no row gets a row of its own."""
+
+    def mark(stage: str) -> Mark:
+        if stage == current:
             return "current"
-        return "passed" if word in passed else "next" if word in legal else "other"
+        return "passed" if stage in passed else "next" if stage in legal else "other"
 
-    known = {word for row in rows for word in row}
-    shown = rows if current in known else (*rows, (current,))
-    return tuple(tuple(Box(word, mark(word)) for word in row) for row in shown)
+    known = {stage for row in rows for stage in row}
+    all_rows = rows if current in known else (*rows, (current,))
+    return tuple(tuple(Box(stage, mark(stage)) for stage in row) for row in all_rows)

@@ -51,9 +51,9 @@ class SharedClock(SimClock):
         with self._lock:
             return sum(one.loop is here for one in self._asleep)
 
-    def stand(self, still: bool) -> None:
-        """Let the clock stand still from its present reading, or run on from it. Whoever sleeps, sleeps on."""
-        super().stand(still)
+    def set_manual(self, manual: bool) -> None:
+        """Stop the clock at its present time, or let it run on from there. Sleeping tasks go on sleeping."""
+        super().set_manual(manual)
         with self._lock:
             asleep = tuple(self._asleep)
         # each looks at the clock anew, and sets itself a timer or none

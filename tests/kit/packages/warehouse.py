@@ -128,7 +128,7 @@ class WarehouseSimulator(Simulator):
         super().__init__()
         self.orders: dict[str, dict[str, Any]] = {}
         paths = [Route("/orders/{id}", self._put, methods=["PUT"]), Route("/orders/{id}", self._get, methods=["GET"])]
-        self.asgi = self.guard(Starlette(routes=paths))
+        self.asgi = self.wrap(Starlette(routes=paths))
 
     async def _put(self, request: Request) -> Response:
         mark_executed(request.scope)

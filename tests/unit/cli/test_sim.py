@@ -59,7 +59,7 @@ def test_both_are_served_side_by_side() -> None:
             assert [http.get(one["page"]).status_code for one in told] == [200, 200]
 
 
-@pytest.mark.parametrize(("which", "name"), [("connect", "fulfilled_word"), ("ccv", "id_shape")])
+@pytest.mark.parametrize(("which", "name"), [("connect", "fulfilled_status"), ("ccv", "id_shape")])
 def test_switches_are_listed(orderflow: Orderflow, which: str, name: str) -> None:
     plain = orderflow("sim", which, "--switches")
     assert (plain.code, name in plain.out) == (0, True)

@@ -70,7 +70,7 @@ class Sold:
 
     @property
     def reads(self) -> int:
-        return self.world.connect.journal.executed(CONNECT_READS) + self.world.ccv.journal.executed(CCV_READS)
+        return self.world.connect.journal.count_executed(CONNECT_READS) + self.world.ccv.journal.count_executed(CCV_READS)
 
 
 @pytest.fixture

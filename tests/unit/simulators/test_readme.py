@@ -1,7 +1,8 @@
-"""The simulators' guide against the simulators: what its tables promise is there, and what is there is asked for in a test."""
+"""The README of the simulators: its tables have what the simulators have, and each row is tried by a test."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import orderflow.simulators
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.simulators import Simulator
-from orderflow.simulators.scenario import http_fault
+from orderflow.simulators.faults import MEANINGS
+from orderflow.simulators.scenario import parse_fault
 
 pytestmark = pytest.mark.anyio
 
@@ -19,8 +21,8 @@ README = Path(orderflow.simulators.__file__).with_name("README.md").read_text()
 TESTS = Path(__file__).parents[1] / "providers"
 
 
-def section(name: str) -> str:
-    return README.split(f"### {name}")[1].split("\n### ")[0]
+def section(heading: str) -> str:
+    return re.split(r"\n##+ ", README.split(f"# {heading}")[1])[0]
 
 
 @pytest.mark.parametrize(("name", "make"), [("Connect", ConnectSimulator), ("CCV", CcvSimulator)])
@@ -34,23 +36,34 @@ async def test_every_row_of_the_table_can_be_asked_for(name: str, make: type[Sim
             assert ways, behaviour
             for way in ways:
                 tags = [tag for tag in re.split(r"[+#]", way.replace("..", "sms").split("(")[0]) if tag]
-                known = all(sim.knows(tag) or tag.startswith("sim-") for tag in tags)
-                assert known or way in switches or http_fault(way, sim.refusal) or hasattr(sim, tags[0]), (behaviour, way)
+                known = all(sim.is_tag(tag) or tag.startswith("sim-") for tag in tags)
+                assert known or way in switches or parse_fault(way, sim.error_response) or hasattr(sim, tags[0]), (behaviour, way)
 
 
-@pytest.mark.parametrize(("room", "make"), [("connect", ConnectSimulator), ("ccv", CcvSimulator)])
-def test_every_switch_and_every_magic_value_is_tried_by_a_test(room: str, make: type[Simulator]) -> None:
-    tried = "".join(path.read_text() for path in (TESTS / room).glob("test_simulator*.py"))
-    assert [switch.name for switch in make.SWITCHES if switch.name not in tried] == []
+@pytest.mark.parametrize(("provider", "make"), [("connect", ConnectSimulator), ("ccv", CcvSimulator)])
+def test_every_switch_and_every_magic_value_is_tried_by_a_test(provider: str, make: type[Simulator]) -> None:
+    tests = "".join(path.read_text() for path in (TESTS / provider).glob("test_simulator*.py"))
+    assert [switch.name for switch in make.SWITCHES if switch.name not in tests] == []
     values = [value for magic in make.MAGIC for value in re.split(r", ", magic.value) if value[0] in "+#"]
     plain = [value for value in values if "@Status" not in value and value not in {"#200", "#201"}]
-    assert [value for value in plain if value not in tried] == []
+    assert [value for value in plain if value not in tests] == []
 
 
-def test_the_guide_runs() -> None:
-    """Its Python, as it stands."""
-    import asyncio
+def test_the_table_of_faults_is_that_of_the_code() -> None:
+    assert dict(re.findall(r"^\| `(\S+)` \| (.+) \|$", section("Faults"), re.MULTILINE)) == MEANINGS
 
+
+def test_the_table_of_calls_has_every_control_call() -> None:
+    async def paths() -> set[str]:
+        async with CcvSimulator() as sim:
+            return {f"/_sim{route.path}" for route in sim.control_routes()}
+
+    documented = {path.replace("{id}", "{order_id}") for path in re.findall(r"(/_sim/[^`?]*)`", section("Over HTTP: `/_sim`"))}
+    pages = {"/_sim/style.css", "/_sim/order/{order_id}", "/_sim/journal", "/_sim/magic"}
+    assert asyncio.run(paths()) - pages == documented
+
+
+def test_the_example_runs() -> None:
     (code,) = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)

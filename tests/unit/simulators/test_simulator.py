@@ -1,4 +1,4 @@
-"""What every provider simulator leans on: time, faults acted out on a real connection, the journal, real deliveries."""
+"""The parts of every simulator: clock, faults on a real connection, journal, deliveries, background tasks."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ pytestmark = pytest.mark.anyio
 
 
 class Counter(Simulator):
-    """A provider whose one act is to count."""
+    """A provider that counts bytes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
-        self.asgi = self.guard(Starlette(routes=[Route("/count/{n}", self._add, methods=["POST"])]))
+        self.asgi = self.wrap(Starlette(routes=[Route("/count/{n}", self._add, methods=["POST"])]))
 
     async def _add(self, request: Request) -> Response:
-        if request.path_params["n"] == "nobody":
-            return JSONResponse({"error": "who?"}, status_code=404)
+        if request.path_params["n"] == "missing":
+            return JSONResponse({"error": "unknown"}, status_code=404)
         self.count += len(await request.body())
         mark_executed(request.scope)
         return JSONResponse({"count": self.count})
@@ -51,7 +51,7 @@ async def client(sim: Counter) -> AsyncIterator[httpx.AsyncClient]:
 # ---------------------------------------------------------------- faults on the wire
 
 
-async def test_without_a_fault_the_app_answers_and_both_counts_rise(sim: Counter, client: httpx.AsyncClient) -> None:
+async def test_without_a_fault_the_app_answers_and_the_journal_has_the_request(sim: Counter, client: httpx.AsyncClient) -> None:
     answer = await client.post("/count/one?secret=1", content=b"xyz")
     assert (answer.status_code, answer.json()) == (200, {"count": 3})
     row = sim.journal.rows[0]
@@ -61,35 +61,37 @@ async def test_without_a_fault_the_app_answers_and_both_counts_rise(sim: Counter
     assert "xyz" not in repr(row)
 
 
-async def test_a_request_the_provider_did_not_act_on_is_received_not_executed(sim: Counter, client: httpx.AsyncClient) -> None:
-    await client.post("/count/nobody")
-    assert (sim.journal.received("POST /count"), sim.journal.executed("POST /count")) == (1, 0)
+async def test_a_request_without_an_effect_is_received_but_not_executed(sim: Counter, client: httpx.AsyncClient) -> None:
+    await client.post("/count/missing")
+    assert (sim.journal.count_received("POST /count"), sim.journal.count_executed("POST /count")) == (1, 0)
 
 
 @pytest.mark.parametrize(
-    ("fault", "acted", "error"),
+    ("fault", "executed", "error"),
     [
-        (Fault("POST /count", "cut_before"), False, httpx.ReadError),
-        (Fault("POST /count", "cut_after"), True, httpx.ReadError),
-        (Fault("POST /count", "cut_body"), True, httpx.RemoteProtocolError),
+        (Fault("POST /count", "reset"), False, httpx.ReadError),
+        (Fault("POST /count", "reset-after-commit"), True, httpx.ReadError),
+        (Fault("POST /count", "cut-body"), True, httpx.RemoteProtocolError),
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else None,
 )
-async def test_a_cut_connection(sim: Counter, client: httpx.AsyncClient, fault: Fault, acted: bool, error: type[Exception]) -> None:
+async def test_a_cut_connection(sim: Counter, client: httpx.AsyncClient, fault: Fault, executed: bool, error: type[Exception]) -> None:
     sim.faults.arm(fault)
     with pytest.raises(error):
         await client.post("/count/one", content=b"x")
-    assert sim.journal.received("POST /count") == 1
-    assert sim.journal.executed("POST /count") == sim.count == int(acted)
-    assert (await client.post("/count/one", content=b"x")).status_code == 200, "a fault happens once unless told"
+    assert sim.journal.count_received("POST /count") == 1
+    assert sim.journal.count_executed("POST /count") == sim.count == int(executed)
+    assert (await client.post("/count/one", content=b"x")).status_code == 200, "a fault happens once by default"
 
 
 @pytest.mark.parametrize(
-    ("fault", "acted", "status", "media", "body"),
+    ("fault", "executed", "status", "media", "body"),
     [
         (Fault("", "status", status=503), False, 503, "application/json", b""),
         (Fault("", "status", 429, {"X-RateLimit-Reset": "3"}, b"{}"), False, 429, "application/json", b"{}"),
-        (Fault("", "status_after", status=502), True, 502, "application/json", b""),
+        (Fault("", "status-html", status=503), False, 503, "text/html; charset=utf-8", None),
+        (Fault("", "status-empty", 503, {"X-Why": "load"}, b"dropped"), False, 503, "application/json", b""),
+        (Fault("", "status-after-commit", status=502), True, 502, "application/json", b""),
         (Fault("", "garbage"), True, 200, "application/json", None),
         (Fault("", "html"), True, 200, "text/html; charset=utf-8", None),
         (Fault("", "xml"), True, 200, "application/xml", None),
@@ -99,52 +101,28 @@ async def test_a_cut_connection(sim: Counter, client: httpx.AsyncClient, fault: 
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else None,
 )
-async def test_a_spoilt_answer(
-    sim: Counter, client: httpx.AsyncClient, *, fault: Fault, acted: bool, status: int, media: str, body: bytes | None
+async def test_an_answer_made_by_a_fault(
+    sim: Counter, client: httpx.AsyncClient, *, fault: Fault, executed: bool, status: int, media: str, body: bytes | None
 ) -> None:
     sim.faults.arm(fault)
     answer = await client.post("/count/one", content=b"x")
     assert (answer.status_code, answer.headers["content-type"]) == (status, media)
     assert all(answer.headers[name] == value for name, value in fault.headers.items())
     assert body is None or answer.content == body
-    assert sim.journal.executed() == int(acted)
+    assert sim.journal.count_executed() == int(executed)
     if body is None:
         with pytest.raises((json.JSONDecodeError, UnicodeDecodeError)):
             answer.json()
 
 
-async def test_a_caller_that_gives_up_waiting_does_not_stop_the_provider(sim: Counter) -> None:
+async def test_a_client_that_stops_waiting_does_not_stop_the_provider(sim: Counter) -> None:
     sim.faults.arm(Fault("POST", "delay", seconds=60))
     began = time.monotonic()
     async with serve(sim.asgi) as url, httpx.AsyncClient(trust_env=False) as client:
         with pytest.raises(httpx.ReadTimeout):
             await client.post(f"{url}/count/one", content=b"x", timeout=0.05)
-    assert sim.journal.executed() == 1
+    assert sim.journal.count_executed() == 1
     assert time.monotonic() - began < 5
-
-
-async def test_a_request_that_never_ends_is_cut_off_when_the_server_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orderflow.serving.uvicorn_server.GRACE_SECONDS", 0.05)
-    arrived = asyncio.Event()
-
-    async def hang(_: Request) -> Response:
-        arrived.set()
-        await asyncio.Event().wait()
-        return Response()
-
-    async with httpx.AsyncClient(trust_env=False) as client:
-        async with serve(Starlette(routes=[Route("/", hang)])) as url:
-            call = asyncio.create_task(client.get(url))
-            await arrived.wait()
-        with pytest.raises(httpx.TransportError):
-            await asyncio.wait_for(call, 1)
-
-
-async def test_a_taken_port_is_an_error_at_once() -> None:
-    async with serve(Starlette()) as url:
-        with pytest.raises(OSError, match="in use"):
-            async with serve(Starlette(), port=int(url.rpartition(":")[2])):
-                pass
 
 
 # ---------------------------------------------------------------- which fault
@@ -159,7 +137,7 @@ def test_patterns() -> None:
     assert not matches("GET /a/*/status", "GET", "/a/17/status/x")
 
 
-def test_times_counts_down_and_none_is_for_ever() -> None:
+def test_times_counts_down_and_none_means_always() -> None:
     faults = Faults()
     faults.arm(Fault("/a", "empty", times=2))
     faults.arm(Fault("/", "html", times=None))
@@ -179,7 +157,7 @@ def test_chance_is_the_same_for_the_same_seed() -> None:
     assert 10 < sum(run(1)) < 40
 
 
-def test_an_unknown_kind_is_named() -> None:
+def test_an_unknown_kind_is_in_the_error() -> None:
     with pytest.raises(ValueError, match="kind: 'explode'"):
         Fault("", "explode")  # type: ignore[arg-type]
 
@@ -187,7 +165,7 @@ def test_an_unknown_kind_is_named() -> None:
 # ---------------------------------------------------------------- time
 
 
-async def test_a_manual_clock_wakes_sleepers_in_order_of_their_time() -> None:
+async def test_a_manual_clock_wakes_tasks_in_order_of_their_time() -> None:
     clock, woken = SimClock(start=1000.0, manual=True), []
 
     async def sleeper(seconds: float) -> None:
@@ -209,7 +187,7 @@ async def test_a_manual_clock_wakes_sleepers_in_order_of_their_time() -> None:
     assert clock.now() == 1030.0
 
 
-async def test_a_running_clock_moves_by_itself_and_can_be_pushed() -> None:
+async def test_a_running_clock_moves_by_itself_and_can_be_advanced() -> None:
     clock = SimClock(start=0.0)
     await clock.sleep(0.01)
     assert 0.01 <= clock.now() < 5
@@ -228,51 +206,51 @@ async def test_the_clock_never_goes_back() -> None:
 
 
 @pytest.fixture
-async def inbox() -> AsyncIterator[tuple[str, list[tuple[str, bytes]]]]:
-    seen: list[tuple[str, bytes]] = []
+async def receiver() -> AsyncIterator[tuple[str, list[tuple[str, bytes]]]]:
+    received: list[tuple[str, bytes]] = []
 
-    async def take(request: Request) -> Response:
-        seen.append((request.method, await request.body()))
+    async def receive(request: Request) -> Response:
+        received.append((request.method, await request.body()))
         return Response(status_code=204)
 
-    async with serve(Starlette(routes=[Route("/note", take, methods=["GET", "POST"])])) as url:
-        yield f"{url}/note", seen
+    async with serve(Starlette(routes=[Route("/note", receive, methods=["GET", "POST"])])) as url:
+        yield f"{url}/note", received
 
 
-async def test_a_delivery_arrives_once_and_without_a_body(inbox: Any) -> None:
-    url, seen = inbox
+async def test_a_delivery_arrives_once_and_without_a_body(receiver: Any) -> None:
+    url, received = receiver
     deliveries = Deliveries(SimClock())
-    deliveries.start("POST", url)
+    deliveries.send_in_background("POST", url)
     await deliveries.drain()
-    assert seen == [("POST", b"")]
+    assert received == [("POST", b"")]
     assert [(row.outcome, row.answered) for row in deliveries.rows] == [("sent", 204)]
-    assert deliveries.sent("POST /note") == 1
+    assert deliveries.count_sent("POST /note") == 1
     await deliveries.close()
 
 
-async def test_deliveries_can_be_lost_doubled_and_held_back(inbox: Any) -> None:
-    url, seen = inbox
+async def test_deliveries_can_be_dropped_duplicated_and_delayed(receiver: Any) -> None:
+    url, received = receiver
     clock = SimClock(manual=True)
     deliveries = Deliveries(clock)
     deliveries.arm("drop", "POST /note")
     deliveries.arm("duplicate")
     deliveries.arm("delay", seconds=60)
     await deliveries.send("POST", url)
-    assert seen == []
+    assert received == []
     await deliveries.send("POST", url)
-    assert len(seen) == 2
-    deliveries.start("GET", url)
+    assert len(received) == 2
+    deliveries.send_in_background("GET", url)
     await asyncio.sleep(0)
-    assert len(seen) == 2
+    assert len(received) == 2
     clock.advance(60)
     await deliveries.drain()
-    assert seen[2:] == [("GET", b"")]
+    assert received[2:] == [("GET", b"")]
     assert [row.outcome for row in deliveries.rows] == ["dropped", "sent", "sent", "sent"]
     await deliveries.close()
 
 
-async def test_a_receiver_that_is_away_is_noted_and_not_tried_again(inbox: Any) -> None:
-    url, _ = inbox
+async def test_a_receiver_that_is_down_is_recorded_and_not_tried_again(receiver: Any) -> None:
+    url, _ = receiver
     deliveries = Deliveries(SimClock())
     async with serve(Starlette()) as gone:
         pass
@@ -285,19 +263,19 @@ async def test_a_receiver_that_is_away_is_noted_and_not_tried_again(inbox: Any) 
 # ---------------------------------------------------------------- background work
 
 
-async def test_what_a_background_task_died_of_comes_out_at_close() -> None:
+async def test_close_raises_the_exception_of_a_background_task() -> None:
     async def broken() -> None:
         raise RuntimeError("script is wrong")
 
     sim = Counter()
-    sim.spawn(broken())
+    sim.background.spawn(broken())
     await asyncio.sleep(0)
     with pytest.raises(RuntimeError, match="script is wrong"):
         await sim.close()
 
 
-async def test_close_ends_background_work_that_would_last() -> None:
+async def test_close_cancels_background_tasks() -> None:
     sim = Counter()
-    sim.spawn(sim.clock.sleep(3600))
+    sim.background.spawn(sim.clock.sleep(3600))
     await asyncio.sleep(0)
     await asyncio.wait_for(sim.close(), 1)

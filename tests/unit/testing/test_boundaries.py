@@ -115,7 +115,7 @@ async def test_a_call_has_three_boundaries_and_shows_no_id() -> None:
         wheres = (f"before {call}", f"{call} acted on, answer unread", f"after {call}")
         assert counting.passed == 2 * [f"none | call | {where}" for where in wheres]
         counting.passed.clear()
-        sim.faults.arm(Fault("GET", "cut_after"))
+        sim.faults.arm(Fault("GET", "reset-after-commit"))
         await send_request(client, "GET", f"{base}/api/ordercompletion/reseller/order/7/status", headers=headers)
         assert counting.passed == [f"none | call | before {call}"]
         await client.aclose()

@@ -122,7 +122,7 @@ def test_the_marker_brings_scenario_faults_switches_and_database(project: pytest
                 assert_converges(flow, order, "Closed")
                 assert_path(flow.journal(order.id), ["drafted", ..., "Screening", "Closed"])
 
-        @pytest.mark.orderflow("ccv", faults=[Fault("* */order", "cut_after")])
+        @pytest.mark.orderflow("ccv", faults=[Fault("* */order", "reset-after-commit")])
         @pytest.mark.orderflow(db="sqlite:///marked.db")
         def test_lost(orderflow_flow, orderflow_store):
             assert orderflow_store == "sqlite:///marked.db"

@@ -137,7 +137,7 @@ async def _unknown_status(case: Case) -> Order:
 
 
 async def _answer_lost(case: Case) -> Order:
-    case.world.ccv.faults.arm(Fault(_SUBMIT, "cut_after"))
+    case.world.ccv.faults.arm(Fault(_SUBMIT, "reset-after-commit"))
     async with once(case.world.ccv.journal, _SUBMIT):
         order_id = await _submitted(case, wait=False)
         return await case.world.flow.wait(order_id, "submission_in_doubt", 20)

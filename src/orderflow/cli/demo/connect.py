@@ -157,7 +157,7 @@ async def _never_returns(case: Case) -> Order:
 
 
 async def _answer_lost(case: Case) -> Order:
-    case.world.connect.faults.arm(Fault(_REGISTER, "cut_after"))
+    case.world.connect.faults.arm(Fault(_REGISTER, "reset-after-commit"))
     async with once(case.world.connect.journal, _REGISTER):
         order_id = await _registered(case, "invoice", register=False)
         return await case.world.flow.wait(order_id, "registration_in_doubt", 20)

@@ -100,10 +100,10 @@ async def once(journal: RequestJournal, call: str) -> AsyncIterator[None]:
     Raises:
         Unmet: it executed it another number of times.
     """
-    before = journal.executed(call)
+    before = journal.count_executed(call)
     yield
     await asyncio.sleep(0.3)  # long enough for a blind retry, if there were one
-    executed = journal.executed(call) - before
+    executed = journal.count_executed(call) - before
     if executed != 1:
         raise Unmet(f"the simulator executed {executed} times what may happen once")
 

@@ -7,18 +7,17 @@ from typing import Any
 
 from orderflow.providers.ccv import TIMING, Ccv
 from orderflow.providers.ccv.simulator import CcvSimulator
-from orderflow.simulators.simulation import Simulation, Surroundings
+from orderflow.simulators import Simulation, Surroundings
 
 
 def create(**switches: Any) -> CcvSimulator:
-    """A simulator that takes ``http://`` notification URLs, because local tests have no certificate."""
-    return CcvSimulator(**{"api_key": "simulated-key", "allow_http_notifications": True, **switches})
+    """A simulator that accepts ``http://`` notification URLs, because local tests have no certificate."""
+    return CcvSimulator(**{"allow_http_notifications": True, **switches})
 
 
 def arguments(base_url: str, simulator: CcvSimulator) -> Mapping[str, str]:
     """The base URL of the reseller API, and a key that the simulator accepts."""
-    switches = {str(row["name"]): row["now"] for row in simulator.switches()}
-    return {"base_url": f"{base_url}{switches['prefix']}", "api_key": str(switches["api_key"] or "any")}
+    return {"base_url": f"{base_url}{simulator.prefix}", "api_key": simulator.api_key or "any"}
 
 
 def configure(base_url: str, simulator: CcvSimulator, surroundings: Surroundings, **settings: Any) -> Ccv:

@@ -7,7 +7,7 @@ from typing import Any
 
 from orderflow.providers.connect import TIMING, Connect
 from orderflow.providers.connect.simulator import FULFILLED, ConnectSimulator
-from orderflow.simulators.simulation import Simulation, Surroundings
+from orderflow.simulators import Simulation, Surroundings
 
 
 def arguments(base_url: str, simulator: ConnectSimulator) -> Mapping[str, str]:

@@ -89,14 +89,14 @@ async def test_submits_once_and_finds_the_id_in_every_place(setup: Setup, shape:
     (submitted,) = setup.sim.orders
     assert (outcome.event, outcome.provider_id) == ("order_submitted", submitted.id)
     assert submitted.external_reference == order.id
-    assert setup.sim.journal.executed(SUBMIT) == 1
+    assert setup.sim.journal.count_executed(SUBMIT) == 1
 
 
 async def test_a_submit_answer_without_an_id_is_in_doubt(setup: Setup) -> None:
     setup.sim.id_shape = "missing"
     outcome = await setup.ccv.perform("submit_order", await setup.make_configured(), LINKS)
     assert isinstance(outcome, InDoubt)
-    assert setup.sim.journal.executed(SUBMIT) == 1
+    assert setup.sim.journal.count_executed(SUBMIT) == 1
 
 
 @pytest.mark.parametrize(
@@ -159,9 +159,9 @@ async def test_a_fault_while_configuring(setup: Setup, call: str, case: FaultCas
     setup.sim.faults.arm(case.at(PATCHES[call]))
     order = order_of(setup.ccv, ccv_request("sales_package", "psp_standalone", "terminal_package"))
     _check(await setup.ccv.perform("configure_order", order, LINKS), case)
-    assert setup.sim.journal.received(PATCHES[call]) == 1
-    assert setup.sim.journal.executed(PATCHES[call]) == case.executed
-    assert setup.sim.journal.received(SUBMIT) == 0
+    assert setup.sim.journal.count_received(PATCHES[call]) == 1
+    assert setup.sim.journal.count_executed(PATCHES[call]) == case.executed
+    assert setup.sim.journal.count_received(SUBMIT) == 0
 
 
 @pytest.mark.parametrize("case", FAULT_CASES, **by_name)
@@ -169,8 +169,8 @@ async def test_a_fault_while_submitting(setup: Setup, case: FaultCase) -> None:
     order = await setup.make_configured()
     setup.sim.faults.arm(case.at(SUBMIT))
     _check(await setup.ccv.perform("submit_order", order, LINKS), case)
-    assert setup.sim.journal.received(SUBMIT) == 1
-    assert setup.sim.journal.executed(SUBMIT) == len(setup.sim.orders) == case.executed
+    assert setup.sim.journal.count_received(SUBMIT) == 1
+    assert setup.sim.journal.count_executed(SUBMIT) == len(setup.sim.orders) == case.executed
 
 
 @pytest.mark.parametrize("case", FAULT_CASES, **by_name)

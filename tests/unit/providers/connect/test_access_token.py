@@ -45,7 +45,7 @@ class Setup:
     @property
     def fetches(self) -> int:
         """How many tokens the simulator gave out."""
-        return self.sim.journal.executed(TOKEN)
+        return self.sim.journal.count_executed(TOKEN)
 
 
 @asynccontextmanager
@@ -65,7 +65,7 @@ async def setup() -> AsyncIterator[Setup]:
 async def test_fifty_calls_at_once_fetch_one_token(setup: Setup) -> None:
     outcomes = await asyncio.gather(*(setup.register() for _ in range(50)))
     assert {type(outcome) for outcome in outcomes} == {Succeeded}
-    assert (setup.fetches, setup.sim.journal.executed(REGISTER)) == (1, 50)
+    assert (setup.fetches, setup.sim.journal.count_executed(REGISTER)) == (1, 50)
 
 
 async def test_fifty_calls_with_an_expired_token_fetch_one_more(setup: Setup) -> None:
@@ -73,14 +73,14 @@ async def test_fifty_calls_with_an_expired_token_fetch_one_more(setup: Setup) ->
     setup.sim.expire_tokens()
     outcomes = await asyncio.gather(*(setup.register() for _ in range(50)))
     assert {type(outcome) for outcome in outcomes} == {Succeeded}
-    assert (setup.fetches, setup.sim.journal.executed(REGISTER)) == (2, 51)
+    assert (setup.fetches, setup.sim.journal.count_executed(REGISTER)) == (2, 51)
 
 
 async def test_fifty_calls_share_one_failure_and_the_next_call_fetches_again(setup: Setup) -> None:
     setup.sim.faults.arm(Fault(TOKEN, "status", status=503))
     outcomes = await asyncio.gather(*(setup.register() for _ in range(50)))
     assert set(outcomes) == {NotExecuted("no token: 503 from the token endpoint", signal=Signal.UNREACHABLE)}
-    assert (setup.sim.journal.received(TOKEN), setup.sim.journal.received(REGISTER)) == (1, 0)
+    assert (setup.sim.journal.count_received(TOKEN), setup.sim.journal.count_received(REGISTER)) == (1, 0)
     assert isinstance(await setup.register(), Succeeded)
 
 
@@ -108,7 +108,7 @@ async def test_each_expiry_costs_one_refresh_and_no_order(setup: Setup) -> None:
 async def test_when_the_fresh_token_is_refused_too_the_call_is_not_executed(setup: Setup) -> None:
     setup.sim.faults.arm(Fault(REGISTER, "status", status=401, times=None))
     assert await setup.register() == NotExecuted("401 from the provider", signal=Signal.UNAUTHORIZED)
-    assert (setup.fetches, setup.sim.journal.received(REGISTER)) == (2, 2)
+    assert (setup.fetches, setup.sim.journal.count_received(REGISTER)) == (2, 2)
 
 
 @pytest.mark.parametrize("place", ["basic", "body", "query"])
@@ -137,7 +137,7 @@ async def test_without_a_token_the_call_is_not_sent(setup: Setup, case: FaultCas
     poll = await setup.connect.fetch_status(order_of(setup.connect, connect_request(), provider_id="14"))
     assert isinstance(poll, ReadFailed)
     assert poll.retry_after == case.retry_after
-    assert setup.sim.journal.received("/capi") == 0
+    assert setup.sim.journal.count_received("/capi") == 0
     assert_no_canary(outcome, poll)
 
 
@@ -156,7 +156,7 @@ async def test_without_a_token_the_call_is_not_sent(setup: Setup, case: FaultCas
 async def test_with_an_unusable_token_the_call_is_not_sent(setup: Setup, body: bytes) -> None:
     setup.sim.faults.arm(Fault(TOKEN, "garbage", body=body, times=None))
     assert isinstance(await setup.register(), NotExecuted)
-    assert setup.sim.journal.received("/capi") == 0
+    assert setup.sim.journal.count_received("/capi") == 0
 
 
 async def test_a_login_server_that_hangs_or_is_unreachable_means_not_executed(setup: Setup) -> None:
@@ -170,7 +170,7 @@ async def test_a_login_server_that_hangs_or_is_unreachable_means_not_executed(se
         connect = Connect(setup.base + "/capi", closed + "/user", CONNECT_ID, CONNECT_SECRET)
     assert await connect.perform("register_order", setup.order(), LINKS) == NotExecuted("no token: ConnectError", signal=Signal.UNREACHABLE)
     await connect.close()
-    assert setup.sim.journal.received("/capi") == 0
+    assert setup.sim.journal.count_received("/capi") == 0
 
 
 async def test_wrong_credentials_are_shown_nowhere(setup: Setup) -> None:
@@ -186,7 +186,7 @@ async def test_a_token_without_a_stated_lifetime_is_kept(setup: Setup) -> None:
     setup.sim.faults.arm(Fault(TOKEN, "garbage", body=f'{{"access_token": "{token}"}}'.encode()))
     assert isinstance(await setup.register(), Succeeded)
     assert isinstance(await setup.register(), Succeeded)
-    assert setup.sim.journal.received(TOKEN) == 1
+    assert setup.sim.journal.count_received(TOKEN) == 1
 
 
 async def test_a_poll_refreshes_the_token_too(setup: Setup) -> None:

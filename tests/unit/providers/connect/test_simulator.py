@@ -1,4 +1,4 @@
-"""The simulated Connect, over real sockets: every way an order can fare, as a caller and a browser see it."""
+"""The simulator of Connect over real sockets: what can happen to an order, as a client and a browser see it."""
 
 import base64
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ def order(method: str = "invoice", *, name: str = "cart-17", prepaid: bool = Fal
 
 @define
 class Shop:
-    """Plays our service, its customer's browser, and the receiver of callbacks."""
+    """The application, its customer's browser, and the receiver of callbacks."""
 
     sim: ConnectSimulator
     base: str
@@ -71,11 +71,10 @@ class Shop:
         answer = await self.call("GET", f"/client/order/status/{order_id}")
         (row,) = answer.json()["orders"]
         assert row["orderId"] == order_id
-        word: str = row["orderStatus"]
-        return word
+        return str(row["orderStatus"])
 
     async def browse(self, order_id: int, return_url: str = SHOP + "/back/x?cart=17", **more: str) -> httpx.Response:
-        """Follow redirects as long as they stay at Connect; `here` is then where the browser is."""
+        """Follow redirects as long as they stay at Connect; `here` is then the browser's address."""
         query = {"orderId": str(order_id), "returnUrl": return_url, "errorUrl": SHOP + "/oops", **more}
         return await self._follow(await self.http.get(self.base + "/user/fulfillment", params=query))
 
@@ -93,7 +92,7 @@ class Shop:
 
     @property
     def claims(self) -> list[str]:
-        """What the address the browser is at says."""
+        """The fulfillmentStatus in the browser's address."""
         return parse_qs(urlsplit(self.here).query).get("fulfillmentStatus", [])
 
     async def receive(self, request: Request) -> Response:
@@ -120,7 +119,7 @@ async def called_back(shop: Shop) -> AsyncIterator[str]:
         yield base + "/cb/t0k3n?v=1"
 
 
-# ---------------------------------------------------------------- ways an order fares
+# ---------------------------------------------------------------- what happens to an order
 
 
 @pytest.mark.parametrize(("method", "prepaid"), [("creditcardPayex", True), ("invoice", False), ("free", False)])
@@ -158,8 +157,8 @@ async def test_card_by_url_is_paid_on_the_page_and_fulfilled_after_its_delay() -
         assert await shop.status(order_id) == PRELIMINARY
         clock.advance(0.2)
         assert await shop.status(order_id) == FULFILLED
-        told = [what for _, what in shop.sim.order(order_id).history]
-        assert told == ["registered", "sent to the URL", "pressed pay", "paid", "fulfilled"]
+        history = [what for _, what in shop.sim.order(order_id).history]
+        assert history == ["registered", "sent to the URL", "pressed pay", "paid", "fulfilled"]
 
 
 async def test_a_logged_in_users_order_goes_by_url_and_belongs_to_the_user() -> None:
@@ -194,7 +193,7 @@ async def test_an_unknown_outcome_may_turn_out_to_be_paid() -> None:
         assert await shop.status(order_id) == FULFILLED
 
 
-async def test_a_user_who_closes_the_window_never_returns() -> None:
+async def test_a_customer_who_closes_the_window_never_returns() -> None:
     async with shopping() as shop:
         order_id = await shop.register(order("creditcardPayex"))
         await shop.browse(order_id)
@@ -216,8 +215,8 @@ async def test_a_cancelled_order_can_still_be_paid_at_the_old_url() -> None:
         assert await shop.status(order_id) == FULFILLED
 
 
-async def test_paid_although_nobody_says_so() -> None:
-    """What a forged cancel contradicts: the money came, the browser tells something else."""
+async def test_a_payment_without_a_return() -> None:
+    """What a forged cancel contradicts: the order is paid, and the browser claims something else."""
     async with shopping() as shop:
         order_id = await shop.register(order("creditcardPayex"))
         await shop.browse(order_id)
@@ -252,7 +251,7 @@ async def test_an_order_scripted_never_to_be_fulfilled_stays_preliminary_though_
 
 
 @pytest.mark.parametrize(
-    ("script", "told", "status"),
+    ("script", "callbacks", "status"),
     [
         ({"pay_outcome": "success"}, ["success"], FULFILLED),
         ({"pay_outcome": "failed"}, ["failed"], PRELIMINARY),
@@ -260,9 +259,9 @@ async def test_an_order_scripted_never_to_be_fulfilled_stays_preliminary_though_
         ({"callback": "never"}, [], FULFILLED),
         ({"pay_outcome": "never"}, [], PRELIMINARY),
     ],
-    ids=["paid", "failed", "twice", "paid but not told", "nobody pays"],
+    ids=["paid", "failed", "twice", "paid, no callback", "never paid"],
 )
-async def test_sms(script: dict[str, Any], told: list[str], status: str) -> None:
+async def test_sms(script: dict[str, Any], callbacks: list[str], status: str) -> None:
     clock = SimClock(manual=True)
     async with shopping(clock=clock) as shop, called_back(shop) as callback_url:
         shop.sim.script("cart-17", pay_delay=60.0, **script)
@@ -271,8 +270,8 @@ async def test_sms(script: dict[str, Any], told: list[str], status: str) -> None
         assert await shop.status(order_id) == PRELIMINARY
         assert shop.callbacks == []
         clock.advance(60.0)
-        await shop.sim.settle()
-        assert shop.callbacks == [f"GET v=1&fulfillmentStatus={word}" for word in told]
+        await shop.sim.drain()
+        assert shop.callbacks == [f"GET v=1&fulfillmentStatus={claim}" for claim in callbacks]
         assert await shop.status(order_id) == status
 
 
@@ -298,7 +297,7 @@ async def test_a_dropped_callback_leaves_the_order_paid() -> None:
         shop.sim.deliveries.arm("drop")
         order_id = await shop.register(order("sms"))
         await shop.complete(order_id, callback_url)
-        await shop.sim.settle()
+        await shop.sim.drain()
         assert shop.callbacks == []
         assert await shop.status(order_id) == FULFILLED
 
@@ -330,7 +329,7 @@ async def test_the_fulfillment_api_answers_200_either_way(script: dict[str, Any]
         assert (answer.status_code, answer.json()) == (200, expected)
         accepted = expected["fulfillmentStatus"] == "OK"
         assert await shop.status(order_id) == (FULFILLED if accepted else PRELIMINARY)
-        assert shop.sim.journal.executed("POST /capi/v1/client/order/fulfillment") == int(accepted)
+        assert shop.sim.journal.count_executed("POST /capi/v1/client/order/fulfillment") == int(accepted)
 
 
 async def test_a_method_that_needs_a_browser_is_refused_by_the_api() -> None:
@@ -350,10 +349,10 @@ async def test_a_wrong_body_is_answered_400_and_nothing_is_done(path: str, body:
         answer = await shop.http.post(f"{shop.base}/capi/v1{path}", content=body, headers=headers)
         assert answer.status_code == 400
         assert set(answer.json()) == {"exceptionType", "errorMessage"}
-        assert shop.sim.journal.executed("POST /capi") == 0
+        assert shop.sim.journal.count_executed("POST /capi") == 0
 
 
-async def test_an_order_nobody_knows_is_answered_400() -> None:
+async def test_an_unknown_order_is_answered_400() -> None:
     async with shopping() as shop:
         for answer in (await shop.complete(99), await shop.call("GET", "/client/order/status/99")):
             assert answer.status_code == 400
@@ -406,7 +405,7 @@ async def test_assigning_a_known_user() -> None:
 
 
 @pytest.mark.parametrize("way", ["basic", "raw basic", "body", "query"])
-async def test_credentials_may_come_by_basic_body_or_query(way: str) -> None:
+async def test_credentials_may_be_sent_by_basic_body_or_query(way: str) -> None:
     async with shopping(client_id="me", client_secret="a b%") as shop:
         url, own = shop.base + "/user/oauth/token", {"client_id": "me", "client_secret": "a b%"}
         basic, raw = (base64.b64encode(text).decode() for text in (b"me:a+b%25", b"me:a b%"))
@@ -433,7 +432,7 @@ async def test_wrong_credentials_and_wrong_grants_are_refused() -> None:
         assert (grant.status_code, grant.json()) == (400, {"error": "unsupported_grant_type"})
 
 
-async def test_a_token_expires_by_the_clock_and_by_order() -> None:
+async def test_a_token_expires_by_the_clock_and_by_expire_tokens() -> None:
     clock = SimClock(manual=True)
     async with shopping(clock=clock, token_seconds=60) as shop:
         order_id = await shop.register(order())
@@ -443,7 +442,7 @@ async def test_a_token_expires_by_the_clock_and_by_order() -> None:
         await shop.log_in()
         shop.sim.expire_tokens()
         assert (await shop.complete(order_id)).status_code == 401
-        assert shop.sim.journal.executed("POST /capi/v1/client/order/fulfillment") == 0
+        assert shop.sim.journal.count_executed("POST /capi/v1/client/order/fulfillment") == 0
         await shop.log_in()
         assert (await shop.complete(order_id)).status_code == 200
 
@@ -459,10 +458,10 @@ async def test_user_endpoints_refuse_the_client_and_client_endpoints_a_user() ->
         assert shop.sim.orders == ()
 
 
-# ---------------------------------------------------------------- limits and mishaps
+# ---------------------------------------------------------------- limits and faults
 
 
-async def test_one_call_too_many_is_429_with_both_headers_until_the_window_ends() -> None:
+async def test_calls_above_the_limit_are_429_with_both_headers_until_the_window_ends() -> None:
     clock = SimClock(manual=True)
     async with shopping(clock=clock) as shop:
         shop.sim.limit(2, per_seconds=10)
@@ -489,19 +488,19 @@ async def test_429_by_fault_then_success() -> None:
 
 async def test_a_lost_register_answer_leaves_one_order_behind() -> None:
     async with shopping() as shop:
-        shop.sim.faults.arm(Fault("POST /capi/v1/client/order", "cut_after"))
+        shop.sim.faults.arm(Fault("POST /capi/v1/client/order", "reset-after-commit"))
         with pytest.raises(httpx.TransportError):
             await shop.call("POST", "/client/order", order())
-        assert shop.sim.journal.executed("POST /capi/v1/client/order") == 1
+        assert shop.sim.journal.count_executed("POST /capi/v1/client/order") == 1
         assert [row.external_order_id for row in shop.sim.orders] == ["cart-17"]
 
 
-async def test_ids_are_small_rising_and_nothing_is_deduplicated() -> None:
+async def test_ids_are_small_and_rise_and_nothing_is_deduplicated() -> None:
     async with shopping(first_order_id=9) as shop:
         assert [await shop.register(order()) for _ in range(3)] == [9, 10, 11]
 
 
-async def test_xml_comes_back_unless_json_is_asked_for() -> None:
+async def test_the_answer_is_xml_unless_json_is_asked_for() -> None:
     async with shopping(xml_unless_asked=True) as shop:
         order_id = await shop.register(order())
         answer = await shop.call("GET", f"/client/order/status/{order_id}", headers={"Accept": "*/*"})
@@ -510,7 +509,7 @@ async def test_xml_comes_back_unless_json_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("method", ["creditcardPayex", "sms"])
-async def test_the_error_url_takes_whom_the_fulfillment_url_cannot_serve(method: str) -> None:
+async def test_the_fulfillment_url_redirects_to_the_error_url_for_an_order_that_cannot_be_paid_there(method: str) -> None:
     async with shopping() as shop:
         shop.sim.script("cart-17", error_page=method != "sms")
         order_id = await shop.register(order(method))
@@ -519,7 +518,7 @@ async def test_the_error_url_takes_whom_the_fulfillment_url_cannot_serve(method:
 
 
 @pytest.mark.parametrize("query", [{"orderId": "99"}, {"returnUrl": "/back"}, {"returnUrl": "http://["}, {"clientId": "x"}], ids=str)
-async def test_without_an_error_url_a_page_says_no(query: dict[str, str]) -> None:
+async def test_without_an_error_url_a_page_refuses(query: dict[str, str]) -> None:
     async with shopping() as shop:
         order_id = await shop.register(order("creditcardPayex"))
         right = {"orderId": str(order_id), "returnUrl": SHOP + "/back"}
@@ -527,7 +526,7 @@ async def test_without_an_error_url_a_page_says_no(query: dict[str, str]) -> Non
         assert answer.status_code == 400
 
 
-async def test_a_payment_page_nobody_was_sent_to_is_not_there() -> None:
+async def test_an_order_has_no_payment_page_before_its_fulfillment_url_was_visited() -> None:
     async with shopping() as shop:
         order_id = await shop.register(order("creditcardPayex"))
         url = f"{shop.base}/user/pay/{order_id}"
@@ -538,7 +537,7 @@ async def test_a_payment_page_nobody_was_sent_to_is_not_there() -> None:
         assert not shop.sim.order(order_id).paid
 
 
-async def test_a_script_that_means_nothing_is_refused() -> None:
+async def test_a_script_with_an_unknown_field_or_value_is_refused() -> None:
     async with ConnectSimulator() as sim:
         with pytest.raises(TypeError, match="payed"):
             sim.script("cart-17", payed=True)

@@ -1,4 +1,4 @@
-"""What CCV itself can do with an order, one move at a time (CCV D1). What may live here: this table, and its reading."""
+"""The moves that CCV itself can make with an order (CCV D1). What may live here: this table, and questions asked of it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ MOVES: Final[Mapping[str, frozenset[str]]] = {
     S.FAILED: frozenset(set(S) - {S.FAILED, S.ERP_IN_PROGRESS}),
     **dict.fromkeys(ENDS, frozenset[str]()),
 }
-"""A word outside the twelve moves freely between statuses that are no end."""
+"""From each status, the next ones. A status outside the twelve may follow and precede any status that is not an end."""
 
 ROWS: Final[tuple[tuple[str, ...], ...]] = (
     tuple(status for status in S if status not in {S.ERP_IN_PROGRESS, S.CLOSED, S.CANCELED, S.FAILED}),
     (S.ERP_IN_PROGRESS, S.CLOSED, S.CANCELED, S.FAILED),
 )
-"""As drawn: the straight life, then the reserved status and the other ends."""
+"""The drawing: the usual way, then the reserved status and the other ends."""
 
-WAYS: Final[Mapping[str, tuple[str, ...]]] = {
+SHORTEST_WAYS: Final[Mapping[str, tuple[str, ...]]] = {
     S.PROCESSING: (),
     S.INCOMPLETE: (S.INCOMPLETE,),
     S.AWAITING_PAYMENT: (S.INCOMPLETE, S.AWAITING_PAYMENT),
@@ -48,21 +48,21 @@ WAYS: Final[Mapping[str, tuple[str, ...]]] = {
 """The shortest usual way from Processing to each status, without Processing."""
 
 
-def legal(here: str, switches: CcvSwitches) -> tuple[str, ...]:
-    """Where CCV may move an order from here, in the enum's order; the switches narrow what its pages leave open."""
-    known = MOVES.get(here, frozenset(set(S) - {S.PROCESSING}))
-    shut: set[str] = set()
-    if here == S.FAILED and switches.failed_is_end:
-        shut = set(S)
-    if here in {S.AWAITING_PAYMENT, S.SCREENING} and not switches.cancel_while_waiting:
-        shut = {S.CANCELED, S.CLOSED} if here == S.AWAITING_PAYMENT else {S.CANCELED}
-    if here == S.FULFILLMENT_DONE and not switches.cancel_after_activation:
-        shut = {S.CANCELED}
-    return tuple(status for status in S if status in known and status not in shut)
+def legal_moves(status: str, switches: CcvSwitches) -> tuple[str, ...]:
+    """The statuses to which CCV may move an order, in the enum's order. Switches remove moves on which the pages are not clear."""
+    moves = MOVES.get(status, frozenset(set(S) - {S.PROCESSING}))
+    closed: set[str] = set()
+    if status == S.FAILED and switches.failed_is_end:
+        closed = set(S)
+    if status in {S.AWAITING_PAYMENT, S.SCREENING} and not switches.cancel_while_waiting:
+        closed = {S.CANCELED, S.CLOSED} if status == S.AWAITING_PAYMENT else {S.CANCELED}
+    if status == S.FULFILLMENT_DONE and not switches.cancel_after_activation:
+        closed = {S.CANCELED}
+    return tuple(target for target in S if target in moves and target not in closed)
 
 
-def must_be_legal(here: str, there: str, switches: CcvSwitches) -> None:
+def check_move(status: str, target: str, switches: CcvSwitches) -> None:
     """Raises ValueError for a move CCV would not make."""
-    unknown = there not in MOVES and here not in ENDS
-    if here in MOVES and there not in legal(here, switches) and not unknown:
-        raise ValueError(f"CCV does not move an order from {here} to {there}; force=True does")
+    unknown_target = target not in MOVES and status not in ENDS
+    if status in MOVES and target not in legal_moves(status, switches) and not unknown_target:
+        raise ValueError(f"CCV does not move an order from {status} to {target}; force=True does")

@@ -1,8 +1,10 @@
-"""CCV's six calls, as OpenAPI has them. What may live here: the calls, their answers, and where each stands."""
+"""CCV's six calls for the OpenAPI document. What may live here: the calls, their answers, and the page that documents each."""
 
 from __future__ import annotations
 
 from typing import Any, Final
+
+from attrs import evolve
 
 from orderflow.provider.schemas import schema_of
 from orderflow.providers.ccv import wire
@@ -11,7 +13,10 @@ from orderflow.simulators import Answer, Operation
 from orderflow.simulators.operations import Evidence
 
 SCHEMES: Final[dict[str, dict[str, Any]]] = {
-    "key": {"type": "http", "description": "Assumed: no page says how a caller is known; CCV P1 by analogy has the key as user name."}
+    "key": {
+        "type": "http",
+        "description": "Assumed: no page says how a caller authenticates; in CCV P1, an analogy, the key is the user name.",
+    }
 }
 _ORDER: Final = {"type": "object", "description": "the enriched order, to be passed on unchanged"}
 _ERROR: Final = {
@@ -31,13 +36,13 @@ _STATUS: Final = {
 def _refusals(source: str, *, listed: bool = True) -> dict[int, Answer]:
     evidence: Evidence = "documented" if listed else "inferred"
     return {
-        401: Answer("the key is not known", evidence, source, _ERROR),
-        403: Answer("the key may not", evidence, source, _ERROR),
+        401: Answer("the key is unknown", evidence, source, _ERROR),
+        403: Answer("the key has no permission", evidence, source, _ERROR),
         500: Answer("CCV failed", evidence, source),
     }
 
 
-def _configures(path: str, title: str, cls: Any, source: str, *, listed: bool = True) -> Operation:
+def _configuration(path: str, title: str, cls: Any, source: str, *, listed: bool = True) -> Operation:
     evidence: Evidence = "documented" if listed else "inferred"
     answers = {
         200: Answer("the order, enriched; nothing is stored yet", "inferred", f"{source} (no body shown)", _ORDER),
@@ -61,25 +66,12 @@ def operations(prefix: str, security: str) -> tuple[Operation, ...]:
         429: Answer("too many calls", "assumed", "CCV's PHP client", _ERROR),
         **_refusals("CCV D2"),
     }
-    made = (
-        _configures(wire.START_ORDER, "A new order template", wire.StartOrder, "CCV D3", listed=False),
-        _configures(wire.ADD_SALES_PACKAGE, "Add a sales package", wire.AddSalesPackage, "CCV D4"),
-        _configures(wire.ADD_TERMINAL_PACKAGE, "Add a terminal package", wire.AddTerminalPackage, "CCV D5"),
-        _configures(wire.ADD_PSP_STANDALONE, "Add online payments to the last package", wire.AddPspStandalone, "CCV D6"),
+    calls = (
+        _configuration(wire.START_ORDER, "A new order template", wire.StartOrder, "CCV D3", listed=False),
+        _configuration(wire.ADD_SALES_PACKAGE, "Add a sales package", wire.AddSalesPackage, "CCV D4"),
+        _configuration(wire.ADD_TERMINAL_PACKAGE, "Add a terminal package", wire.AddTerminalPackage, "CCV D5"),
+        _configuration(wire.ADD_PSP_STANDALONE, "Add online payments to the last package", wire.AddPspStandalone, "CCV D6"),
         Operation("POST", wire.SUBMIT, "Submit the order", "documented", "CCV D1", submit, schema_of(wire.Submit)),
         Operation("GET", wire.SUBMIT + "/{orderId}/status", "The order's status", "documented", "CCV D2", status),
     )
-    return tuple(_below(prefix, operation, security) for operation in made)
-
-
-def _below(prefix: str, operation: Operation, security: str) -> Operation:
-    return Operation(
-        operation.method,
-        prefix + operation.path,
-        operation.title,
-        operation.evidence,
-        operation.source,
-        operation.answers,
-        operation.body,
-        security=security,
-    )
+    return tuple(evolve(call, path=prefix + call.path, security=security) for call in calls)

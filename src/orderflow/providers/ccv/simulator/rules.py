@@ -1,4 +1,4 @@
-"""What a request must be before CCV acts on it, and how CCV says no. What may live here: these rules; no order, no state."""
+"""What a request must be before CCV acts on it, and how CCV refuses. What may live here: these rules; no order, no state."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _SPELLINGS: Final[Mapping[str, Mapping[str, str]]] = {
     "storeInformation": {"tradingName": "tradeName"},
     "periodPricingDetails": {"excludingTax": "exludingTax", "singleExcludingTax": "singleExludingTax"},
 }
-"""Where CCV's examples (left) and tables (right) spell a field differently (D3, D4, D5), by the part of the body."""
+"""The fields that CCV's examples (left) and tables (right) spell differently (D3, D4, D5), by the part of the body."""
 
 
-def refused(switches: CcvSwitches, status: int, message: str, name: str | None = None) -> Response:
-    """CCV documents codes and a phrase; the JSON body is modelled on its Payment API."""
+def refuse(switches: CcvSwitches, status: int, message: str, name: str | None = None) -> Response:
+    """The answer that refuses a request. CCV documents codes and a phrase; the JSON body follows its Payment API."""
     match switches.error_body:
         case "text":
             return Response(message, status, media_type="text/plain")
@@ -41,8 +41,8 @@ def refused(switches: CcvSwitches, status: int, message: str, name: str | None =
     return JSONResponse({"type": "error", "message": message, **({"field": name} if name else {})}, status)
 
 
-def basic_or_bearer(switches: CcvSwitches, request: Request) -> int | None:
-    """The status to refuse with, or None: 401 for a key that is none, 403 for one that may not (CCV P1, by analogy)."""
+def check_credentials(switches: CcvSwitches, request: Request) -> int | None:
+    """The status to refuse with, or None: 401 for an unknown key, 403 for a key without permission (CCV P1, by analogy)."""
     if switches.api_key is None:
         return None
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
@@ -61,7 +61,7 @@ def _user_of(credentials: str) -> str | None:
         return None
 
 
-async def body_of(switches: CcvSwitches, request: Request) -> object:
+async def read_body(switches: CcvSwitches, request: Request) -> object:
     """The request's JSON. Raises InvalidInput or MalformedAnswer."""
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if switches.content_type == "json" and declared != "application/json":
@@ -72,11 +72,11 @@ async def body_of(switches: CcvSwitches, request: Request) -> object:
     return body
 
 
-def check_strangers(switches: CcvSwitches, request: object) -> None:
-    """Raises InvalidInput for a field that no page names, where the switch says so."""
-    strange = sorted(getattr(request, "extra", {}))
-    if switches.unknown_fields == "refused" and strange:
-        raise InvalidInput(strange[0][:60], "no such field")
+def check_extra_fields(switches: CcvSwitches, request: object) -> None:
+    """Raises InvalidInput for a field that no page names, if the switch refuses such fields."""
+    extra = sorted(getattr(request, "extra", {}))
+    if switches.unknown_fields == "refused" and extra:
+        raise InvalidInput(extra[0][:60], "no such field")
 
 
 def _check_spelling(switches: CcvSwitches, body: Mapping[str, Any]) -> None:
@@ -94,23 +94,23 @@ def _check_spelling(switches: CcvSwitches, body: Mapping[str, Any]) -> None:
 # ---------------------------------------------------------------- the order that travels by value
 
 
-def content(request: object) -> dict[str, Any]:
+def content_of(request: object) -> dict[str, Any]:
     """A configurator call without the order it carries."""
-    made = to_json(request)
-    del made["order"]
-    return made
+    body = to_json(request)
+    del body["order"]
+    return body
 
 
-def packages(order: wire.Json) -> list[dict[str, Any]]:
-    """The sales packages of an order. Raises InvalidInput where they are no list of objects."""
+def packages_of(order: wire.Json) -> list[dict[str, Any]]:
+    """The sales packages of an order. Raises InvalidInput if they are not a list of objects."""
     cart = order.get("shoppingCart") or {}
-    found = cart.get("salesPackages") or [] if isinstance(cart, Mapping) else None
-    if not isinstance(found, list) or not all(isinstance(package, dict) for package in found):
+    packages = cart.get("salesPackages") or [] if isinstance(cart, Mapping) else None
+    if not isinstance(packages, list) or not all(isinstance(package, dict) for package in packages):
         raise InvalidInput("order.shoppingCart.salesPackages", "expected a list of objects")
-    return found
+    return packages
 
 
-def with_packages(order: wire.Json, found: list[dict[str, Any]]) -> dict[str, Any]:
-    """The order with other packages; whatever else is in it stays, this simulator stores nothing before the submit."""
+def with_packages(order: wire.Json, packages: list[dict[str, Any]]) -> dict[str, Any]:
+    """The order with other packages. All else in it stays: this simulator stores nothing before the submit."""
     cart = order.get("shoppingCart")
-    return {**order, "shoppingCart": {**(cart if isinstance(cart, Mapping) else {}), "salesPackages": found}}
+    return {**order, "shoppingCart": {**(cart if isinstance(cart, Mapping) else {}), "salesPackages": packages}}

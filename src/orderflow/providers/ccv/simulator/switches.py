@@ -1,14 +1,14 @@
-"""What CCV's pages leave open, as switches. What may live here: their names, types, defaults, and which page leaves it open.
+"""What CCV's pages leave open, as switches. What may live here: their names, types, defaults, and which page leaves each open.
 
-A default is an assumption, where nothing else is said. ``docs``: CCV D1 submit-order, D2 status, D3 start-order, D4 sales
-package, D5 terminal package, D6 PSP; P1 to P4 are its Payment API, an analogy only.
+Without a source, a default is an assumption. Pages: CCV D1 submit-order, D2 status, D3 start-order, D4 sales package, D5 terminal
+package, D6 PSP; P1 to P4 are its Payment API, an analogy only.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from orderflow.simulators.switches import Switch, Switchboard
+from orderflow.simulators import Switch, Switchboard
 
 IdShape = Literal["orderId", "id", "reference", "bare", "location", "missing"]
 ErrorBody = Literal["json", "text", "html", "empty"]
@@ -40,13 +40,13 @@ class CcvSwitches(Switchboard):
     visible_after: float = 0.0
     stale_seconds: float = 0.0
     null_reference: bool = False
-    forget_after: float | None = None
+    retention_seconds: float | None = None
     # notifications
     empty_filter_notifies_all: bool = True
     notify_creation: bool = False
     allow_list: tuple[str, ...] | None = None
     allow_list_match: Literal["url", "prefix", "host"] = "host"
-    patience_seconds: float = 5.0
+    notification_timeout: float = 5.0
     # the life
     step_seconds: float = 1.0
     passes_incomplete: bool = True
@@ -57,10 +57,10 @@ class CcvSwitches(Switchboard):
     cancel_after_activation: bool = True
 
     SWITCHES = (
-        Switch("prefix", "Below which path do the calls live? The host is not told at all.", "CCV D1 to D6; no page on base URLs"),
-        Switch("auth_scheme", "How does a caller say who it is? 401 and 403 are listed, no scheme.", "CCV D1, D4 to D6; P1 by analogy"),
-        Switch("api_key", "The key that is accepted; null lets everyone in.", "CCV P1, by analogy"),
-        Switch("forbidden_keys", "Keys that are known and may not: 403.", "CCV D1 (403 without a reason)"),
+        Switch("prefix", "Below which path are the calls? The pages do not even name the host.", "CCV D1 to D6; no page on base URLs"),
+        Switch("auth_scheme", "How does a caller authenticate? 401 and 403 are listed, no scheme.", "CCV D1, D4 to D6; P1 by analogy"),
+        Switch("api_key", "The key that is accepted; null: no key is needed.", "CCV P1, by analogy"),
+        Switch("forbidden_keys", "Keys that are known but have no permission: 403.", "CCV D1 (403 without a reason)"),
         Switch("poll_limit", "How many status calls a minute are allowed? null: any number.", "no page; 429 in CCV's own PHP client"),
         Switch("retry_after", "Does a 429 say how long to wait?", "no page"),
         Switch(
@@ -70,40 +70,36 @@ class CcvSwitches(Switchboard):
             "both",
         ),
         Switch("content_type", "Must a body be declared application/json?", "CCV D1, D3 to D6 (declared)", "any"),
-        Switch("unknown_fields", "Is a field nobody documents ignored or refused?", "no page"),
+        Switch("unknown_fields", "Is an undocumented field ignored or refused?", "no page"),
         Switch("terminal_needs_package", "Must addSalesPackage come before addTerminalPackage?", "CCV D5 against itself"),
-        Switch("allow_http_notifications", "Is a notificationUrl with http taken? CCV: https only.", "CCV D1 (documented: no)"),
+        Switch("allow_http_notifications", "Is a notificationUrl with http accepted? CCV: https only.", "CCV D1 (documented: no)"),
         Switch("error_body", "What is the body of a 4xx or 5xx?", "no page; P5 by analogy"),
         Switch("submit_status", "200 'Order created' or 201 'Success'?", "CCV D1 lists both"),
         Switch("id_shape", "How does the submit's answer name the order?", "CCV D1 shows no body"),
-        Switch("checkout_url", "Does the answer carry a checkout URL when the customer is not mailed?", "CCV D1 is silent"),
+        Switch("checkout_url", "Does the answer have a checkout URL when the customer gets no e-mail?", "not in CCV D1"),
         Switch(
             "duplicate_submit",
-            "A second submit of the same reference: another order, the same, 400, or by Idempotency-Reference?",
-            "CCV D1 is silent; P4",
+            "A second submit of the same reference: another order, the same order, 400, or by Idempotency-Reference?",
+            "not in CCV D1; P4",
         ),
         Switch("visible_after", "Seconds after the submit in which the status is 404.", "CCV D2 (404 listed, not explained)"),
-        Switch("stale_seconds", "Seconds in which a status call still tells the status before.", "CCV D2 is silent"),
-        Switch("null_reference", "Is a missing externalReference absent or null?", "CCV D2 is silent"),
-        Switch("forget_after", "Seconds after its end at which an order is 404; null: never.", "CCV D2 is silent on retention"),
-        Switch("empty_filter_notifies_all", "A notificationUrl without notifyOnStatus: all statuses or none?", "CCV D1 is silent"),
-        Switch("notify_creation", "Is becoming Processing a change that is announced?", "CCV D1 is silent"),
-        Switch("allow_list", "What was told to CCV so that it lets calls out; null: everything. Others are lost silently.", "CCV D1"),
-        Switch("allow_list_match", "Is the allow-list of URLs, of prefixes, or of listeners?", "CCV D1 is silent"),
-        Switch("patience_seconds", "Real seconds CCV waits for a notification to be answered.", "CCV D1 is silent"),
-        Switch(
-            "step_seconds", "Seconds between two statuses of a life that is not scripted.", "no page: nothing has a documented duration"
-        ),
+        Switch("stale_seconds", "Seconds in which a status call still answers the status before.", "not in CCV D2"),
+        Switch("null_reference", "Is a missing externalReference absent or null?", "not in CCV D2"),
+        Switch("retention_seconds", "Seconds after its end at which an order is 404; null: never.", "no retention in CCV D2"),
+        Switch("empty_filter_notifies_all", "A notificationUrl without notifyOnStatus: all statuses or none?", "not in CCV D1"),
+        Switch("notify_creation", "Is becoming Processing a change that is announced?", "not in CCV D1"),
+        Switch("allow_list", "What CCV was given so that it lets requests out; null: everything. Other notifications are lost.", "CCV D1"),
+        Switch("allow_list_match", "Does the allow-list hold URLs, prefixes, or hosts?", "not in CCV D1"),
+        Switch("notification_timeout", "Real seconds that CCV waits for a notification to be answered.", "not in CCV D1"),
+        Switch("step_seconds", "Seconds between two statuses of a life without a script.", "no page: no duration is documented"),
         Switch("passes_incomplete", "Does a complete order pass Incomplete, too?", "CCV D1, Processing against Incomplete"),
-        Switch(
-            "new_to_completed", "Does an order without activation go from New to Completed, or over FulfillmentDone?", "CCV D1 is silent"
-        ),
+        Switch("new_to_completed", "Does an order without activation go from New to Completed, or over FulfillmentDone?", "not in CCV D1"),
         Switch(
             "rejection_closes",
             "Does rejected screening close the order by itself, or does it stay until an employee closes it?",
             "CCV D1 ('may')",
         ),
-        Switch("failed_is_end", "Is Failed an end, or may it be left? Starred as end, yet 'action required'.", "CCV D1 against itself"),
+        Switch("failed_is_end", "Is Failed an end? It is starred as one, yet 'action required'.", "CCV D1 against itself"),
         Switch("cancel_while_waiting", "May an order that waits for payment or screening be canceled?", "CCV D1 ('remain until')"),
-        Switch("cancel_after_activation", "May an order be canceled whose products are all activated?", "CCV D1 is silent"),
+        Switch("cancel_after_activation", "May an order be canceled whose products are all activated?", "not in CCV D1"),
     )

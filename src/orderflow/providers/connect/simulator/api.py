@@ -1,11 +1,11 @@
-"""The simulator's apiServer (Connect A3, A4, A5, A9, R1). What may live here: limit, bearer, endpoints."""
+"""The simulator's apiServer (Connect A3, A4, A5, A9, R1). What may live here: its endpoints, and what each request must pass."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 from xml.sax.saxutils import escape
 
 from attrs import frozen
@@ -16,20 +16,28 @@ from starlette.routing import Route
 from orderflow.errors import InvalidInput, MalformedAnswer
 from orderflow.provider.wire import parse_input, parse_json
 from orderflow.providers.connect.simulator.magic import mail_tags
-from orderflow.providers.connect.simulator.orders import BY_API, NOTHING_TO_PAY, Outcome, SimulatedOrder
+from orderflow.providers.connect.simulator.orders import NOTHING_TO_PAY, OrderBook, SimulatedOrder
+from orderflow.providers.connect.simulator.outcome import Outcome
+from orderflow.providers.connect.simulator.payments import Payments
+from orderflow.providers.connect.simulator.rate_limit import RateLimit
+from orderflow.providers.connect.simulator.switches import ConnectSwitches
+from orderflow.providers.connect.simulator.tokens import Tokens
 from orderflow.providers.connect.wire import ApiStatus, AssignRequest, CallbackStatus, FulfillmentRequest, OrderRequest, SearchRequest
 from orderflow.simulators import mark_executed
+from orderflow.simulators.background import BackgroundTasks
 from orderflow.simulators.scenario import TAGS
-
-if TYPE_CHECKING:
-    from orderflow.providers.connect.simulator.connect import ConnectSimulator
 
 T = TypeVar("T")
 Json = dict[str, Any]
 
+_A3 = frozenset({"sms", "invoice", "free", "kco", "creditcardPayex", "other"})
+_G4 = frozenset({"sms", "invoice", "free", "kco", "swishPayex", "vippsEcommerce", "other"})
+BY_API: Final = {"A3": _A3, "G4": _G4, "either": _A3 | _G4}
+"""The methods by which each page lets an unpaid order be completed by API."""
+
 
 class Refusal(Exception):
-    """An answer that says no: nothing was done."""
+    """An answer that refuses; nothing was done."""
 
     def __init__(self, status: int, body: Mapping[str, object]) -> None:
         super().__init__(status)
@@ -38,13 +46,13 @@ class Refusal(Exception):
 
 
 def refuse(exception_type: str, message: str) -> NoReturn:
-    """400 in the shape C1 reads; the exception types are made up."""
+    """400 in the shape that C1 reads; the exception types are made up."""
     raise Refusal(400, {"exceptionType": exception_type, "errorMessage": message})
 
 
 @frozen
 class Call:
-    """One authenticated request. ``user`` is None in client mode; ``tags`` are the scenario header's."""
+    """One authenticated request. ``user`` is None in client mode; ``tags`` are those of the scenario header."""
 
     user: str | None
     path: Mapping[str, Any]
@@ -55,11 +63,25 @@ class Call:
 class Api:
     """The endpoints under ``/capi``."""
 
-    def __init__(self, sim: ConnectSimulator) -> None:
-        self._sim = sim
+    def __init__(
+        self,
+        switches: ConnectSwitches,
+        *,
+        rate_limit: RateLimit,
+        tokens: Tokens,
+        orders: OrderBook,
+        payments: Payments,
+        background: BackgroundTasks,
+    ) -> None:
+        self._switches = switches
+        self._rate_limit = rate_limit
+        self._tokens = tokens
+        self._orders = orders
+        self._payments = payments
+        self._background = background
 
     def routes(self) -> list[Route]:
-        """Every path with its method, and whether it wants a user's token."""
+        """Every path with its method; ``user`` where a user's token is needed."""
         return [
             self._route("POST", "/v1/client/order", self._register),
             self._route("POST", "/v1/order", self._register, user=True),
@@ -83,169 +105,180 @@ class Api:
         return Route(path, endpoint, methods=[method])
 
     async def _admit(self, request: Request, user: bool) -> Call:
-        if not self._sim.rate.take():
+        if not self._rate_limit.count():
             raise Refusal(429, {})
-        token = self._sim.tokens.bearer(request)
-        # a user endpoint refuses a client's token (C1); the other way round is assumed to be refused alike
+        token = self._tokens.find_bearer(request)
+        # a user endpoint refuses a client's token (C1); that a client endpoint refuses a user's is assumed
         wrong_kind = token is not None and (token.user is not None) != user
-        if token is None or (wrong_kind and (user or not self._sim.user_token_in_client_mode)):
+        if token is None or (wrong_kind and (user or not self._switches.user_token_in_client_mode)):
             raise Refusal(401, {"error": "invalid_token"})
-        body: object = None
-        if request.method == "POST":
-            declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if self._sim.content_type == "json" and declared != "application/json":
-                refuse("HttpMediaTypeNotSupportedException", "Content-Type must be application/json")
-            try:
-                body = parse_json(await request.body())
-            except MalformedAnswer:
-                refuse("HttpMessageNotReadableException", "body is not JSON")
+        body = await self._read_json(request) if request.method == "POST" else None
         return Call(token.user, request.path_params, body, request.scope.get(TAGS, ()))
 
+    async def _read_json(self, request: Request) -> object:
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if self._switches.content_type == "json" and content_type != "application/json":
+            refuse("HttpMediaTypeNotSupportedException", "Content-Type must be application/json")
+        try:
+            return parse_json(await request.body())
+        except MalformedAnswer:
+            refuse("HttpMessageNotReadableException", "body is not JSON")
+
     def _answer(self, request: Request, status: int, body: Mapping[str, object]) -> Response:
-        headers = dict(self._sim.rate.headers())
-        if status == HTTPStatus.TOO_MANY_REQUESTS and self._sim.retry_after:
+        headers = dict(self._rate_limit.headers())
+        if status == HTTPStatus.TOO_MANY_REQUESTS and self._switches.retry_after:
             headers["Retry-After"] = headers["X-RateLimit-Reset"]
-        if self._sim.xml_unless_asked and "application/json" not in request.headers.get("accept", ""):
-            return Response(f"<answer>{_xml(body)}</answer>", status, headers, "application/xml")
+        if self._switches.xml_unless_asked and "application/json" not in request.headers.get("accept", ""):
+            return Response(f"<answer>{_to_xml(body)}</answer>", status, headers, "application/xml")
         return JSONResponse(body, status, headers)
 
-    def _read(self, cls: type[T], body: object, rule: Callable[[T], T]) -> T:
-        """A body as its class, by its rule and the switches; what breaks one is refused."""
-        request = _input(lambda: rule(parse_input(cls, self._schemed(body))))
-        strange = sorted(getattr(request, "extra", {}))
-        if self._sim.unknown_fields == "refused" and strange:
-            refuse("ValidationException", f"{strange[0][:60]}: no such field")
+    def _read(self, cls: type[T], body: object, check: Callable[[T], T]) -> T:
+        """A body as its class, checked by the documented rules and the switches; else refused."""
+        try:
+            request = check(parse_input(cls, self._complete_urls(body)))
+        except InvalidInput as invalid:
+            refuse("ValidationException", str(invalid))
+        extra = sorted(getattr(request, "extra", {}))
+        if self._switches.unknown_fields == "refused" and extra:
+            refuse("ValidationException", f"{extra[0][:60]}: no such field")
         return request
 
-    def _schemed(self, body: object) -> object:
-        """The body with its addresses made absolute, where addresses without a scheme are taken (Q19)."""
-        if self._sim.absolute_urls or not isinstance(body, Mapping):
+    def _complete_urls(self, body: object) -> object:
+        """The body with its URLs made absolute, if URLs without a scheme are accepted (Q19)."""
+        if self._switches.absolute_urls or not isinstance(body, Mapping):
             return body
-        bare = {name: body[name] for name in ("callbackUrl", "returnUrl", "errorUrl") if isinstance(body.get(name), str)}
-        return {**body, **{name: url if "://" in url else f"https://{url}" for name, url in bare.items()}}
+        urls = {name: body[name] for name in ("callbackUrl", "returnUrl", "errorUrl") if isinstance(body.get(name), str)}
+        return {**body, **{name: url if "://" in url else f"https://{url}" for name, url in urls.items()}}
 
     # ---------------------------------------------------------------- register
 
     async def _register(self, call: Call) -> Json:
         request = self._read(OrderRequest, call.body, OrderRequest.check)
-        configured = self._sim.configured_methods
+        configured = self._switches.configured_methods
         if configured is not None and request.payment_method not in {None, *NOTHING_TO_PAY, *configured}:
             refuse("PaymentMethodException", "support has not set up this payment method")
-        before = self._sim.book.named(request.external_order_id) if request.external_order_id else None
-        if before is not None and self._sim.duplicate_register == "same":
-            return {"orderId": self._number(before)}
-        if before is not None and self._sim.duplicate_register == "refuse":
+        existing = self._orders.find_by_external_id(request.external_order_id) if request.external_order_id else None
+        if existing is not None and self._switches.duplicate_register == "same":
+            return {"orderId": self._number(existing)}
+        if existing is not None and self._switches.duplicate_register == "refuse":
             refuse("DuplicateOrderException", "externalOrderId exists")
-        order = self._sim.book.register(request, call.user, call.tags)
-        if self._sim.book.outcome(order).twin:
-            self._sim.book.register(request, call.user, call.tags)
+        order = self._orders.register(request, call.user, call.tags)
+        if self._orders.outcome(order).twin:
+            self._orders.register(request, call.user, call.tags)
         return {"orderId": self._number(order)}
 
     # ---------------------------------------------------------------- complete by API
 
     async def _complete(self, call: Call) -> Json:
         request = self._read(FulfillmentRequest, call.body, FulfillmentRequest.check)
-        if self._sim.callback_https_only and (request.callback_url or "https:").startswith("http:"):
+        if self._switches.callback_https_only and (request.callback_url or "https:").startswith("http:"):
             refuse("ValidationException", "callbackUrl: must be https")
-        order = self._known(request.order_id)
-        self._sim.book.tell(order, call.tags)
-        outcome = self._sim.book.outcome(order)
+        order = self._find(request.order_id)
+        self._orders.apply_tags(order, call.tags)
+        outcome = self._orders.outcome(order)
         if outcome.api_answer == "ERROR":
             self._refuse_completion(order, outcome.api_message)
-        if order.to_pay and order.method not in BY_API[self._sim.api_methods]:
-            if self._sim.unfit_method == "400":
+        if order.to_pay and order.method not in BY_API[self._switches.api_methods]:
+            if self._switches.unfit_method == "400":
                 refuse("PaymentMethodException", "payment method needs the fulfillment URL")
             self._refuse_completion(order, "payment method needs the fulfillment URL")
-        if not self._again(order):
+        if not self._is_repeat(order):
             await self._begin(order, outcome, request.callback_url)
         return self._completion(order, ApiStatus.OK)
 
-    def _again(self, order: SimulatedOrder) -> bool:
-        """Whether this is a second completion that changes nothing; one that is refused ends here."""
-        if not order.completed or self._sim.complete_twice == "again":
+    def _is_repeat(self, order: SimulatedOrder) -> bool:
+        """Whether this is a second completion that changes nothing. Raises Refusal if a second one is refused."""
+        if not order.completed or self._switches.complete_twice == "again":
             return False
-        if self._sim.complete_twice == "400":
+        if self._switches.complete_twice == "400":
             refuse("OrderAlreadyCompletedException", "the order was completed before")
-        if self._sim.complete_twice == "ERROR":
+        if self._switches.complete_twice == "ERROR":
             self._refuse_completion(order, "the order was completed before")
         return True
 
     async def _begin(self, order: SimulatedOrder, outcome: Outcome, callback_url: str | None) -> None:
         order.completed = True
-        self._sim.book.note(order, "completed by API")
+        self._orders.record(order, "completed by API")
         if not (order.to_pay and order.method == "sms"):
-            self._sim.book.accept(order)
-            if self._sim.callback_methods == "all" and callback_url is not None:
-                self._sim.spawn(self._sim.call_back(callback_url, CallbackStatus.SUCCESS))
+            self._orders.accept(order)
+            if self._switches.callback_methods == "all" and callback_url is not None:
+                self._background.spawn(self._payments.call_back(callback_url, CallbackStatus.SUCCESS))
             return
         order.at_payment = True
+        payment = self._payments.pay_by_sms(order, callback_url)
         if outcome.callback == "early":
-            await self._sim.sms_answered(order, callback_url)
+            await payment
         else:
-            self._sim.spawn(self._sim.sms_answered(order, callback_url))
+            self._background.spawn(payment)
 
     def _refuse_completion(self, order: SimulatedOrder, message: str) -> NoReturn:
-        self._sim.book.note(order, "completion refused")
+        self._orders.record(order, "completion refused")
         raise Refusal(200, {**self._completion(order, ApiStatus.ERROR), "errorMessage": message})
 
-    def _completion(self, order: SimulatedOrder, word: ApiStatus) -> Json:
-        switch = self._sim.ok_order_id if word is ApiStatus.OK else self._sim.error_order_id
-        wanted = self._sim.book.outcome(order).answer_order_id or switch
-        return {"fulfillmentStatus": word.value, "orderId": self._number(order) if wanted == "number" else None}
+    def _completion(self, order: SimulatedOrder, status: ApiStatus) -> Json:
+        switch = self._switches.ok_order_id if status is ApiStatus.OK else self._switches.error_order_id
+        order_id = self._orders.outcome(order).answer_order_id or switch
+        return {"fulfillmentStatus": status.value, "orderId": self._number(order) if order_id == "number" else None}
 
-    # ---------------------------------------------------------------- reads
+    # ---------------------------------------------------------------- status and search
 
     async def _status(self, call: Call) -> Json:
-        if self._sim.unknown_order == "empty" and self._sim.book.find(call.path["order_id"]) is None:
+        order_id = call.path["order_id"]
+        if self._switches.unknown_order == "empty" and self._orders.find(order_id) is None:
             return {"orders": []}
-        return {"orders": [self._row(self._known(call.path["order_id"]))]}
+        return {"orders": [self._row(self._find(order_id))]}
 
     async def _search(self, call: Call) -> Json:
         body = call.body
-        if self._sim.search_by_both and isinstance(body, Mapping) and body.get("orderId") is not None:
+        if self._switches.search_by_both and isinstance(body, Mapping) and body.get("orderId") is not None:
             body = {name: value for name, value in body.items() if name != "externalOrderId"}
         request = self._read(SearchRequest, body, SearchRequest.check)
-        wanted, name = request.order_id, request.external_order_id
-        hits = [order for order in self._of(call) if (order.order_id == wanted if wanted is not None else order.external_order_id == name)]
-        return {"orders": [{**self._row(order), "orderLines": list(order.lines)} for order in hits]}
+        orders = self._orders_of(call.user)
+        if request.order_id is not None:
+            orders = [order for order in orders if order.order_id == request.order_id]
+        else:
+            orders = [order for order in orders if order.external_order_id == request.external_order_id]
+        return {"orders": [{**self._row(order), "orderLines": list(order.lines)} for order in orders]}
 
     async def _list(self, call: Call) -> Json:
-        return {"orders": [self._row(order) for order in self._of(call)]}
+        return {"orders": [self._row(order) for order in self._orders_of(call.user)]}
 
-    def _of(self, call: Call) -> list[SimulatedOrder]:
-        # a user sees only what is his: an assumption, no page says so
-        return [order for order in self._sim.book.all() if order.user == call.user]
+    def _orders_of(self, user: str | None) -> list[SimulatedOrder]:
+        # that a user sees only orders of their own is an assumption: no page says so
+        return [order for order in self._orders.all() if order.user == user]
 
     # ---------------------------------------------------------------- assign
 
     async def _assign(self, call: Call) -> Json:
         request = self._read(AssignRequest, call.body, AssignRequest.check)
-        order = self._known(call.path["order_id"])
-        self._sim.book.tell(order, (*mail_tags(request.credential), *call.tags))
-        early = order.fulfilled_at is None and not self._sim.assign_before_fulfilled
+        order = self._find(call.path["order_id"])
+        self._orders.apply_tags(order, (*mail_tags(request.credential), *call.tags))
+        early = order.fulfilled_at is None and not self._switches.assign_before_fulfilled
         if order.user_mode or early:
             refuse("OrderNotAssignableException", "only a fulfilled order registered in client mode can be assigned")
-        if order.assigned and self._sim.assign_twice == "refuse":
+        if order.assigned and self._switches.assign_twice == "refuse":
             refuse("OrderNotAssignableException", "the order has a user")
         order.user, order.assigned = hashlib.sha256(request.credential.encode()).hexdigest()[:32], True
-        self._sim.book.note(order, "assigned, and a message sent" if request.is_send_message else "assigned")
-        outcome = self._sim.book.outcome(order)
+        self._orders.record(order, "assigned, and a message sent" if request.is_send_message else "assigned")
+        outcome = self._orders.outcome(order)
         flags = {"isNewUser": outcome.is_new_user, "isPasswordSet": outcome.password_set}
         return {"orderId": self._number(order), "uniqueUserId": order.user, **flags}
 
-    def _known(self, order_id: int | str) -> SimulatedOrder:
-        order = self._sim.book.find(order_id)
+    # ---------------------------------------------------------------- orders in answers
+
+    def _find(self, order_id: int | str) -> SimulatedOrder:
+        order = self._orders.find(order_id)
         if order is None:
-            if self._sim.unknown_order == "404":
+            if self._switches.unknown_order == "404":
                 raise Refusal(404, {"exceptionType": "OrderNotFoundException", "errorMessage": "no such order"})
             refuse("OrderNotFoundException", "no such order")
         return order
 
     def _number(self, order: SimulatedOrder) -> int | str:
-        return str(order.order_id) if self._sim.order_id_as_text else order.order_id
+        return str(order.order_id) if self._switches.order_id_as_text else order.order_id
 
     def _row(self, order: SimulatedOrder) -> Json:
-        """An order as List order status shows it; orderTime in epoch milliseconds (A4)."""
+        """An order as List order status answers it; orderTime in epoch milliseconds (A4)."""
         return {
             "orderId": self._number(order),
             "externalOrderId": order.external_order_id,
@@ -256,16 +289,9 @@ class Api:
         }
 
 
-def _input(make: Callable[[], T]) -> T:
-    try:
-        return make()
-    except InvalidInput as wrong:
-        refuse("ValidationException", str(wrong))
-
-
-def _xml(value: object) -> str:
+def _to_xml(value: object) -> str:
     if isinstance(value, Mapping):
-        return "".join(f"<{name}>{_xml(part)}</{name}>" for name, part in value.items())
+        return "".join(f"<{name}>{_to_xml(part)}</{name}>" for name, part in value.items())
     if isinstance(value, list):
-        return "".join(f"<item>{_xml(part)}</item>" for part in value)
+        return "".join(f"<item>{_to_xml(part)}</item>" for part in value)
     return escape("" if value is None else str(value))

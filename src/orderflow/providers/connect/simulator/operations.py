@@ -1,4 +1,4 @@
-"""Connect's calls and pages, as OpenAPI has them. What may live here: the calls, their answers, and where each stands."""
+"""Connect's calls and pages for the OpenAPI document. What may live here: the calls, their answers, and the page that documents each."""
 
 from __future__ import annotations
 
@@ -53,20 +53,20 @@ _TOKEN: Final[Json] = {
 }
 
 
-def _answers(right: Json, source: str, meaning: str) -> dict[int, Answer]:
+def _answers(success: Json, source: str, meaning: str) -> dict[int, Answer]:
     return {
-        200: Answer(meaning, "documented", source, right),
+        200: Answer(meaning, "documented", source, success),
         400: Answer("a rule of the request is broken, or there is no such order", "documented", f"{source}; the body by C1", _ERROR),
-        401: Answer("the token is not known, not live, or of the other mode", "inferred", "Connect C1", _OAUTH),
-        429: Answer("too many calls; X-RateLimit-Remaining and X-RateLimit-Reset say until when", "documented", "Connect A12"),
+        401: Answer("the token is unknown, expired, or of the other mode", "inferred", "Connect C1", _OAUTH),
+        429: Answer("too many calls; X-RateLimit-Reset has the seconds to wait", "documented", "Connect A12"),
         500: Answer("Connect failed", "documented", source),
     }
 
 
-def _call(method: str, path: str, title: str, source: str, right: Json, *, body: Json | None = None, **more: Any) -> Operation:
+def _call(method: str, path: str, title: str, source: str, success: Json, *, body: Json | None = None, **more: Any) -> Operation:
     security = "client" if path.startswith("/v1/client") else "user"
     evidence = more.pop("evidence", "documented")
-    answers = _answers(right, source, more.pop("meaning", title))
+    answers = _answers(success, source, more.pop("meaning", title))
     return Operation(method, f"/capi{path}", title, evidence, source, answers, body, security=security, **more)
 
 
@@ -105,7 +105,7 @@ _BROWSER: Final = (
         media="application/x-www-form-urlencoded",
     ),
 )
-_OPENID: Final = Operation(
+_OAUTH_TOKEN: Final = Operation(
     "POST",
     "/user/oauth/token",
     "A token for the client",
@@ -114,14 +114,14 @@ _OPENID: Final = Operation(
     {
         200: Answer("a token", "documented", "Connect A10", _TOKEN),
         400: Answer("another grant", "inferred", "Connect C1", _OAUTH),
-        401: Answer("credentials that are none", "inferred", "Connect C1", _OAUTH),
+        401: Answer("wrong credentials", "inferred", "Connect C1", _OAUTH),
     },
     {"type": "object", "properties": {name: {"type": "string"} for name in ("grant_type", "client_id", "client_secret")}},
     media="application/x-www-form-urlencoded",
 )
 _ORDER: Final = schema_of(wire.OrderRequest)
 OPERATIONS: Final = (
-    _OPENID,
+    _OAUTH_TOKEN,
     *_BROWSER,
     _call("POST", "/v1/client/order", "Register order, client mode", "Connect A5, A6; the path by C1", _REGISTERED, body=_ORDER),
     _call("POST", "/v1/order", "Register order, user mode", "Connect A6; the path by C1", _REGISTERED, body=_ORDER),
@@ -132,7 +132,7 @@ OPERATIONS: Final = (
         "Connect A3",
         _COMPLETED,
         body=schema_of(wire.FulfillmentRequest),
-        meaning="OK: accepted (an sms is not yet paid); ERROR: refused, although it is a 200",
+        meaning="OK: accepted (an sms is not yet paid); ERROR: refused, although the status code is 200",
     ),
     _call("GET", "/v1/client/order/status/{orderId}", "List order status, client mode", "Connect A4", _ROWS),
     _call("POST", "/v1/order/status", "Search order details, user mode", "Connect R1", _ROWS, body=schema_of(wire.SearchRequest)),

@@ -1,89 +1,24 @@
-"""The simulator's orders: how each was scripted to fare, and how it fares. What may live here: no HTTP, no sending."""
+"""The simulator's orders: what is scripted for them, and what happens to them. What may live here: no HTTP, no sending."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import Any, Final
 
-from attrs import Attribute, define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from orderflow.providers.connect.simulator.magic import fields_of, tags_of
+from orderflow.providers.connect.simulator.outcome import EVERY_ORDER, Outcome
+from orderflow.providers.connect.simulator.switches import ConnectSwitches
 from orderflow.providers.connect.wire import OrderRequest
-from orderflow.simulators.views import OrderView, flow
-
-if TYPE_CHECKING:
-    from orderflow.providers.connect.simulator.connect import ConnectSimulator
+from orderflow.simulators import EventLog, OrderView, SimClock, draw_flow
 
 PRELIMINARY: Final = "preliminary"
 """The one orderStatus that Connect's pages show (A4, R1)."""
 FULFILLED: Final = "fulfilled"
-"""Made up: A1 step 8 calls the state so in prose; which word orderStatus then holds is not known."""
+"""Made up: A1 step 8 calls the state so in prose; which orderStatus it then has is not known."""
 
-EVERY_ORDER: Final = "*"
-
-PayOutcome = Literal["success", "failed", "never"]
-Callback = Literal["send", "never", "twice", "early"]
-ApiWord = Literal["OK", "ERROR"]
-AnswerOrderId = Literal["null", "number"]
-
-Customer = Literal["page", "success", "cancel", "error", "unknown", "abandon", "late", "forged"]
-
-_A3 = frozenset({"sms", "invoice", "free", "kco", "creditcardPayex", "other"})
-_G4 = frozenset({"sms", "invoice", "free", "kco", "swishPayex", "vippsEcommerce", "other"})
-BY_API: Final = {"A3": _A3, "G4": _G4, "either": _A3 | _G4}
-"""Which methods each page lets be completed by API, for orders not paid beforehand."""
-NOT_BY_URL: Final = frozenset({"sms", "other"})
 NOTHING_TO_PAY: Final = frozenset({"invoice", "free"})
-
-
-def _one_of(words: Any) -> Any:
-    def check(_: Outcome, attribute: Attribute[Any], value: object) -> None:
-        if value is not None and value not in get_args(words):
-            raise ValueError(f"{attribute.name}: {value!r} is none of {', '.join(get_args(words))}")
-
-    return check
-
-
-@frozen(kw_only=True)
-class Outcome:
-    """How an order is to fare. All seconds are the simulator's.
-
-    ``pay_outcome``, ``pay_delay``: what the customer does with the sms, and how long after the request for it.
-    ``callback``: sent once after the answer, ``never``, ``twice``, or ``early``: paid and told before the API answers.
-    ``fulfil_delay``: from paid or accepted to fulfilled (None: the simulator's own); ``fulfil_never``: it never is.
-    ``api_answer``, ``api_message``: the fulfillment API's word. ``answer_order_id``: its orderId (None: as A3 prints
-    it, null for OK, a number for ERROR). ``bare_return``: no fulfillmentStatus on a return without a payment page.
-    ``error_page``: the fulfillment URL leads to errorUrl. ``lost_is_paid``: whether the payment whose outcome the page
-    loses went through. ``is_new_user``, ``password_set``: what Assign user answers.
-    ``customer``: what the customer does at the URL: ``page`` shows the payment page, the others press a button at once
-    (``abandon``: none, ``late``: pays after ``late_seconds``, ``forged``: comes back with success, unpaid). ``paid_after``:
-    seconds after any unpaid end at which the money comes nevertheless. ``return_twice``: the return happens once more.
-    ``as_prepaid``: no payment page, as if paid beforehand. ``status_word``: what status calls say instead of fulfilled.
-    ``twin``: Register order makes a second order of the same name.
-    """
-
-    pay_outcome: PayOutcome = field(default="success", validator=_one_of(PayOutcome))
-    pay_delay: float = 0.0
-    callback: Callback = field(default="send", validator=_one_of(Callback))
-    fulfil_delay: float | None = None
-    fulfil_never: bool = False
-    api_answer: ApiWord = field(default="OK", validator=_one_of(ApiWord))
-    api_message: str = "phone number not accepted"
-    answer_order_id: AnswerOrderId | None = field(default=None, validator=_one_of(AnswerOrderId))
-    bare_return: bool = False
-    error_page: bool = False
-    lost_is_paid: bool = False
-    is_new_user: bool = True
-    password_set: bool = False
-    customer: Customer = field(default="page", validator=_one_of(Customer))
-    late_seconds: float = 1800.0
-    paid_after: float | None = None
-    return_twice: bool = False
-    as_prepaid: bool = False
-    status_word: str | None = None
-    twin: bool = False
-
-
 STAGES: Final = ("registered", "at payment", "paid", "fulfilled")
 STOPPED: Final = "stopped"
 _LEGAL: Final = {
@@ -96,7 +31,7 @@ _LEGAL: Final = {
 
 @define
 class SimulatedOrder:
-    """One order as the simulator knows it. ``history``: (simulator time, what happened), oldest first."""
+    """One order as Connect has it. ``history``: (simulator time, what happened), oldest first."""
 
     order_id: int
     external_order_id: str | None
@@ -112,7 +47,7 @@ class SimulatedOrder:
     history: list[tuple[float, str]] = field(factory=list)
     fulfil_at: float | None = None
     return_url: str | None = field(default=None, repr=False)
-    told: dict[str, Any] = field(factory=dict, repr=False)
+    header_fields: dict[str, Any] = field(factory=dict, repr=False)
     tags: tuple[str, ...] = ()
     at_payment: bool = False
     stopped: bool = False
@@ -122,12 +57,12 @@ class SimulatedOrder:
 
     @property
     def to_pay(self) -> bool:
-        """Whether the customer still has something to pay by the way of an order (not by invoice)."""
+        """Whether the customer must pay before the order is fulfilled (not prepaid, free or by invoice)."""
         return not (self.prepaid or self.method in NOTHING_TO_PAY)
 
     @property
     def stage(self) -> str:
-        """Where the order is, in the simulator's own words: Connect shows next to nothing of it."""
+        """Where the order is, by the simulator's own names: Connect's statuses show almost nothing of it."""
         if self.fulfilled_at is not None:
             return "fulfilled"
         if self.paid:
@@ -136,39 +71,62 @@ class SimulatedOrder:
 
 
 class OrderBook:
-    """All orders, by small increasing number. ``externalOrderId`` is not unique (R1), and nothing is deduplicated."""
+    """All orders, by small rising numbers. ``externalOrderId`` is not unique (R1), and nothing is deduplicated."""
 
-    def __init__(self, sim: ConnectSimulator, first_id: int) -> None:
-        self._sim = sim
+    def __init__(self, switches: ConnectSwitches, clock: SimClock, events: EventLog, *, first_id: int) -> None:
+        self._switches = switches
+        self._clock = clock
+        self._events = events
         self._first_id = self._next_id = first_id
         self._orders: dict[str, SimulatedOrder] = {}
         self._scripts: dict[str, dict[str, Any]] = {}
 
-    def forget(self) -> None:
-        """No orders any more, and numbers from the first; scripts stay."""
+    def clear(self) -> None:
+        """Delete all orders; numbers start again, scripts stay."""
         self._orders.clear()
         self._next_id = self._first_id
 
+    # ---------------------------------------------------------------- what is to happen
+
     def script(self, external_order_id: str, outcome: dict[str, Any]) -> None:
-        """Add to how orders of this name will fare; ``*`` is every order, below all else."""
-        evolve(Outcome(), **outcome)  # a field or a word that is none is an error now
+        """Add to the outcome of orders with this externalOrderId; ``*`` is for all orders, and weakest.
+
+        Raises TypeError for an unknown field, ValueError for an unknown value.
+        """
+        evolve(Outcome(), **outcome)  # raises now, not at the first order
         self._scripts[external_order_id] = {**self._scripts.get(external_order_id, {}), **outcome}
 
     def outcome(self, order: SimulatedOrder) -> Outcome:
-        """How this order is to fare: header over script by name over magic value over the script of every order."""
-        named = self._scripts.get(order.external_order_id or EVERY_ORDER, {})
-        return Outcome(**{**self._scripts.get(EVERY_ORDER, {}), **fields_of(order.tags), **named, **order.told})
+        """What is to happen to this order: header over its script over magic values over the script for all orders."""
+        script = self._scripts.get(order.external_order_id or EVERY_ORDER, {})
+        return Outcome(**{**self._scripts.get(EVERY_ORDER, {}), **fields_of(order.tags), **script, **order.header_fields})
 
-    def tell(self, order: SimulatedOrder, header_tags: Iterable[str]) -> None:
-        """What the scenario header says of this order, from now on."""
-        order.told |= fields_of(header_tags)
+    def apply_tags(self, order: SimulatedOrder, header_tags: Iterable[str]) -> None:
+        """Apply the tags of a scenario header to this order, from now on."""
+        order.header_fields |= fields_of(header_tags)
 
-    def named(self, external_order_id: str | None) -> SimulatedOrder | None:
-        """The first order of that name."""
+    # ---------------------------------------------------------------- look-ups
+
+    def all(self) -> tuple[SimulatedOrder, ...]:
+        """Every order as of now, oldest first."""
+        return tuple(self._update(order) for order in self._orders.values())
+
+    def find(self, order_id: int | str) -> SimulatedOrder | None:
+        """The order of this number as of now; None also after it has expired."""
+        order = self._orders.get(str(order_id))
+        lifetime = self._switches.expire_after
+        if order is None or (lifetime is not None and not order.paid and self._clock.now() >= order.registered_at + lifetime):
+            return None
+        return self._update(order)
+
+    def find_by_external_id(self, external_order_id: str) -> SimulatedOrder | None:
+        """The first order of that externalOrderId."""
         return next((order for order in self._orders.values() if order.external_order_id == external_order_id), None)
 
+    # ---------------------------------------------------------------- an order's life
+
     def register(self, request: OrderRequest, user: str | None, header_tags: Iterable[str] = ()) -> SimulatedOrder:
-        """Take an order in, as often as it is sent."""
+        """Add an order, each time it is sent."""
         order = SimulatedOrder(
             order_id=self._next_id,
             external_order_id=request.external_order_id,
@@ -177,99 +135,92 @@ class OrderBook:
             amount=request.order_amount,
             user=user,
             user_mode=user is not None,
-            registered_at=self._sim.clock.now(),
-            lines=tuple(_read_line(n, line.product_spec_code) for n, line in enumerate(request.order_lines, 1)),
+            registered_at=self._clock.now(),
+            lines=tuple(_order_line(n, line.product_spec_code) for n, line in enumerate(request.order_lines, 1)),
             paid=request.prepaid,
             tags=tags_of(request),
         )
-        self.tell(order, header_tags)
+        self.apply_tags(order, header_tags)
         self._next_id += 1
         self._orders[str(order.order_id)] = order
-        self.note(order, "registered")
+        self.record(order, "registered")
         return order
-
-    def all(self) -> tuple[SimulatedOrder, ...]:
-        """Every order as it now stands, oldest first."""
-        return tuple(self._settled(order) for order in self._orders.values())
-
-    def find(self, order_id: int | str) -> SimulatedOrder | None:
-        """The order of this number as it now stands; None as well once it has expired."""
-        order = self._orders.get(str(order_id))
-        kept = self._sim.expire_after
-        if order is None or (kept is not None and not order.paid and self._sim.clock.now() >= order.registered_at + kept):
-            return None
-        return self._settled(order)
 
     def pay(self, order: SimulatedOrder) -> None:
-        """The customer's money has come. Paying twice changes nothing."""
+        """The payment has arrived. A second payment changes nothing."""
         if not order.paid:
             order.paid = True
-            self.note(order, "paid")
+            self.record(order, "paid")
         self.accept(order)
 
-    def stop(self, order: SimulatedOrder, why: str) -> None:
-        """The payment came to nothing; processing stops (A1, G4)."""
-        self.note(order, why)
-        if not order.paid and order.fulfil_at is None:  # what was accepted without a payment is not taken back by a button
+    def stop(self, order: SimulatedOrder, reason: str) -> None:
+        """The payment was cancelled or failed; processing stops (A1, G4)."""
+        self.record(order, reason)
+        if not order.paid and order.fulfil_at is None:  # an order accepted without a payment is not stopped by a button
             order.stopped = True
-            order.status = self._sim.stopped_word
+            order.status = self._switches.stopped_status
 
     def accept(self, order: SimulatedOrder) -> None:
-        """Nothing stands in the way any more: the order will be fulfilled after its delay."""
+        """The order will be fulfilled after its delay."""
         outcome = self.outcome(order)
         if order.fulfil_at is None and not outcome.fulfil_never:
-            delay = self._sim.fulfil_delay if outcome.fulfil_delay is None else outcome.fulfil_delay
-            order.fulfil_at = self._sim.clock.now() + delay
+            delay = self._switches.fulfil_delay if outcome.fulfil_delay is None else outcome.fulfil_delay
+            order.fulfil_at = self._clock.now() + delay
 
-    def note(self, order: SimulatedOrder, what: str) -> None:
-        """Write into the order's history."""
-        order.history.append((self._sim.clock.now(), what))
-        self._sim.tell("order", id=str(order.order_id), reference=order.external_order_id, happened=what)
+    def record(self, order: SimulatedOrder, what: str) -> None:
+        """Add to the order's history and to the events."""
+        order.history.append((self._clock.now(), what))
+        self._events.record("order", id=str(order.order_id), reference=order.external_order_id, happened=what)
 
-    def _settled(self, order: SimulatedOrder) -> SimulatedOrder:
-        # fulfilment needs no timer: whoever looks finds it done from its time on
-        due, now = order.fulfil_at, self._sim.clock.now()
-        if due is not None and order.fulfilled_at is None and due <= now:
-            order.fulfilled_at = due
-            order.status = self.outcome(order).status_word or self._sim.fulfilled_word
-            order.history.append((due, "fulfilled"))
-        word = self._sim.transferred_word
-        if word and order.fulfilled_at is not None and order.status != word and now >= order.fulfilled_at + self._sim.transfer_delay:
-            order.status = word
-            order.history.append((order.fulfilled_at + self._sim.transfer_delay, "transferred"))
+    def _update(self, order: SimulatedOrder) -> SimulatedOrder:
+        # fulfilment needs no timer: each look-up brings the order up to date
+        now = self._clock.now()
+        if order.fulfil_at is not None and order.fulfilled_at is None and order.fulfil_at <= now:
+            order.fulfilled_at = order.fulfil_at
+            order.status = self._fulfilled_status(order)
+            order.history.append((order.fulfilled_at, "fulfilled"))
+        transferred = self._switches.transferred_status
+        if transferred and order.fulfilled_at is not None and order.status != transferred:
+            transferred_at = order.fulfilled_at + self._switches.transfer_delay
+            if now >= transferred_at:
+                order.status = transferred
+                order.history.append((transferred_at, "transferred"))
         return order
+
+    def _fulfilled_status(self, order: SimulatedOrder) -> str:
+        return self.outcome(order).fulfilled_status or self._switches.fulfilled_status
 
     # ---------------------------------------------------------------- by hand
 
-    def legal(self, order: SimulatedOrder) -> tuple[str, ...]:
-        """Where Connect may move an order from here."""
-        if order.stage == STOPPED and not self._sim.pay_after_stop:
+    def legal_moves(self, order: SimulatedOrder) -> tuple[str, ...]:
+        """The stages to which Connect may move an order."""
+        if order.stage == STOPPED and not self._switches.pay_after_stop:
             return ()
         if order.stage == "registered" and not order.to_pay:
             return ("fulfilled", STOPPED)
         return _LEGAL.get(order.stage, ())
 
     def move(self, order: SimulatedOrder, to: str, *, force: bool) -> None:
-        """Move an order by hand. A word that is no stage is, by force, what status calls say from now on."""
-        if not force and to not in self.legal(order):
+        """Move an order by hand. With force, ``to`` may also be any status that status calls answer from now on."""
+        if not force and to not in self.legal_moves(order):
             raise ValueError(f"Connect does not move an order from {order.stage} to {to}; force=True does")
-        now = self._sim.clock.now()
+        now = self._clock.now()
         if to in STAGES or to == STOPPED:
             order.paid = order.prepaid or to in {"paid", "fulfilled"}
             order.stopped, order.at_payment = to == STOPPED, to == "at payment"
             order.fulfilled_at = order.fulfil_at = now if to == "fulfilled" else None
-            words = {"fulfilled": self.outcome(order).status_word or self._sim.fulfilled_word, STOPPED: self._sim.stopped_word}
-            order.status = words.get(to, PRELIMINARY)
+            statuses = {"fulfilled": self._fulfilled_status(order), STOPPED: self._switches.stopped_status}
+            order.status = statuses.get(to, PRELIMINARY)
         else:
             order.status = to
-        self.note(order, f"{to} by hand")
+        self.record(order, f"{to} by hand")
 
     def view(self, order: SimulatedOrder) -> OrderView:
         """The order as pages and control calls show it."""
-        legal, stage = self.legal(order), order.stage
+        legal, stage = self.legal_moves(order), order.stage
         passed = {"registered"} | ({"at payment"} if order.at_payment else set()) | ({"paid"} if order.paid else set())
-        kind = f"{order.method or 'no method'}{', prepaid' if order.prepaid else ''}{', user mode' if order.user_mode else ''}"
-        strange = [tag for tag in order.tags if not fields_of([tag]) and tag != "success"]
+        payment = f"{order.method or 'no method'}{', prepaid' if order.prepaid else ''}{', user mode' if order.user_mode else ''}"
+        unknown = [tag for tag in order.tags if not fields_of([tag]) and tag != "success"]
         return OrderView(
             id=str(order.order_id),
             reference=order.external_order_id,
@@ -279,12 +230,12 @@ class OrderBook:
             history=tuple(order.history),
             legal=legal,
             forced=tuple(to for to in (*STAGES, STOPPED, "inTransfer") if to not in legal and to != stage),
-            flow=flow((STAGES, (STOPPED,)), stage, passed, legal),
-            notes=(f"Payment: {kind}.", *(f"The tag +{tag} means nothing here." for tag in strange)),
+            flow=draw_flow((STAGES, (STOPPED,)), stage, passed, legal),
+            notes=(f"Payment: {payment}.", *(f"The tag +{tag} means nothing here." for tag in unknown)),
             link=f"/user/pay/{order.order_id}" if order.return_url is not None and not order.paid else "",
         )
 
 
-def _read_line(n: int, description: str | None) -> dict[str, object]:
-    """A line as Search order details shows it (example values of R1)."""
+def _order_line(n: int, description: str | None) -> dict[str, object]:
+    """A line as Search order details answers it (example values of R1)."""
     return {"productId": n, "description": description, "invoiceStatus": "notInvoiced", "deliveryStatus": "waiting"}

@@ -1,13 +1,13 @@
-"""What Connect's pages leave open, as switches. What may live here: their names, types, defaults, and which page leaves it open.
+"""What Connect's pages leave open, as switches. What may live here: their names, types, defaults, and which page leaves each open.
 
-A default is an assumption, where nothing else is said. Q1 to Q20 are the open questions in the order of this room's README.
+Without a source, a default is an assumption. Q1 to Q20 are the open questions in the provider's README.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from orderflow.simulators.switches import Switch, Switchboard
+from orderflow.simulators import Switch, Switchboard
 
 
 class ConnectSwitches(Switchboard):
@@ -25,10 +25,10 @@ class ConnectSwitches(Switchboard):
     unknown_fields: Literal["ignored", "refused"] = "ignored"
     configured_methods: tuple[str, ...] | None = None
     duplicate_register: Literal["new", "same", "refuse"] = "new"
-    # what status calls say
-    fulfilled_word: str = "fulfilled"
-    stopped_word: str = "preliminary"
-    transferred_word: str | None = None
+    # what status calls answer
+    fulfilled_status: str = "fulfilled"
+    stopped_status: str = "preliminary"
+    transferred_status: str | None = None
     transfer_delay: float = 60.0
     order_id_as_text: bool = False
     unknown_order: Literal["400", "404", "empty"] = "400"
@@ -60,38 +60,44 @@ class ConnectSwitches(Switchboard):
     SWITCHES = (
         Switch("token_seconds", "How long does an access token live? 12 h by default, per client.", "Connect A10"),
         Switch("token_credentials", "Where do client id and secret go?", "Connect C1, C2, C4 (all seem accepted)"),
-        Switch("user_token_in_client_mode", "Does a client-mode call take a user's token?", "Connect C1 (the other way round is refused)"),
+        Switch(
+            "user_token_in_client_mode", "Does a client-mode call accept a user's token?", "Connect C1 (the other way round is refused)"
+        ),
         Switch("content_type", "Must a body be declared application/json?", "Connect A3 (JSON); C2, C3 sent other things", "any"),
         Switch("xml_unless_asked", "Is the answer XML unless Accept names JSON?", "Connect C2, C3"),
         Switch("absolute_urls", "Is an address without a scheme refused?", "Connect A1 against its own samples (Q19)", False),
         Switch(
             "search_by_both", "May a search give both ids? 'Exactly one', yet the sample sends both.", "Connect R1 against itself", True
         ),
-        Switch("unknown_fields", "Is a field nobody documents ignored or refused?", "no page"),
-        Switch("configured_methods", "Methods support has set up, besides free and invoice; null: every one.", "Connect A5"),
+        Switch("unknown_fields", "Is an undocumented field ignored or refused?", "no page"),
+        Switch("configured_methods", "Methods that support has set up, besides free and invoice; null: all.", "Connect A5"),
         Switch(
-            "duplicate_register", "A second order of the same externalOrderId: another, the same, or 400?", "no page; R1: not unique (Q14)"
+            "duplicate_register",
+            "A second order of the same externalOrderId: another order, the same order, or 400?",
+            "no page; R1: not unique (Q14)",
         ),
-        Switch("fulfilled_word", "The word of a fulfilled order. No page shows one.", "Connect A1, A4 (Q1)"),
-        Switch("stopped_word", "The word of an order whose payment was cancelled or failed.", "Connect A1, A4 (Q1)"),
-        Switch("transferred_word", "The word of an order that went to the backend; null: as fulfilled.", "Connect A1, A4 (Q1)"),
+        Switch("fulfilled_status", "The status of a fulfilled order. No page shows one.", "Connect A1, A4 (Q1)"),
+        Switch("stopped_status", "The status of an order whose payment was cancelled or failed.", "Connect A1, A4 (Q1)"),
+        Switch("transferred_status", "The status of an order that went to the backend; null: as fulfilled.", "Connect A1, A4 (Q1)"),
         Switch("transfer_delay", "Seconds from fulfilled to transferred.", "no page"),
         Switch("order_id_as_text", "Is orderId text in answers? Integer in bodies, string in paths.", "Connect A3, A4 (Q13)"),
-        Switch("unknown_order", "An order nobody knows: 400, 404, or 200 with no orders?", "Connect A4 lists 200, 400, 429, 500 (Q16)"),
-        Switch("fulfil_delay", "Seconds from paid or accepted to fulfilled: is it marked before the browser returns?", "Connect A1 (Q6)"),
+        Switch("unknown_order", "An unknown order: 400, 404, or 200 with no orders?", "Connect A4 lists 200, 400, 429, 500 (Q16)"),
+        Switch(
+            "fulfil_delay", "Seconds from paid or accepted to fulfilled: is it fulfilled before the browser returns?", "Connect A1 (Q6)"
+        ),
         Switch("prepaid_by_url", "A prepaid order at the fulfillment URL: sent back, or to errorUrl?", "Connect A1 against itself (Q3)"),
         Switch("prepaid_return", "Is fulfillmentStatus added when a prepaid order is sent back?", "Connect A1 (Q3)"),
-        Switch("return_query", "Does the query of our returnUrl survive?", "Connect A1 (Q9)"),
+        Switch("return_query", "Is the query of our returnUrl kept?", "Connect A1 (Q9)"),
         Switch("return_allow_list", "Beginnings that a returnUrl may have; null: any.", "Connect A1 (Q9)"),
         Switch("error_url", "Is errorUrl used by the fulfillment URL?", "Connect C1, A11 (Q9)"),
         Switch("pay_after_stop", "May an order be paid at its URL after a cancel or error?", "Connect A1 (Q7)"),
-        Switch("lost_paid_after", "Seconds after which a payment whose outcome was lost turns out paid; null: never.", "Connect A1 (Q10)"),
+        Switch("lost_paid_after", "Seconds after which a payment whose result was lost arrives; null: never.", "Connect A1 (Q10)"),
         Switch("expire_after", "Seconds after which an unpaid order is gone; null: never.", "no page (Q11)"),
         Switch("api_methods", "Which methods may be completed by API unpaid: A3's list, G4's, or either's?", "Connect A3 against G4 (Q2)"),
-        Switch("unfit_method", "A method the API does not take: 200 with ERROR, or 400?", "no page (Q2)"),
+        Switch("unfit_method", "A method that the API does not accept: 200 with ERROR, or 400?", "no page (Q2)"),
         Switch("ok_order_id", "orderId of an OK answer.", "Connect A3 (Q5)"),
         Switch("error_order_id", "orderId of an ERROR answer.", "Connect A3 (Q5)"),
-        Switch("complete_twice", "A second Complete order: done again, the same answer only, ERROR, or 400?", "no page (Q7)"),
+        Switch("complete_twice", "A second Complete order: done again, only the same answer, ERROR, or 400?", "no page (Q7)"),
         Switch("callback_methods", "Is callbackUrl called for sms only?", "Connect A3, G4 (Q8)"),
         Switch("callback_join", "Is the parameter added with & where the URL has a query, or always with a second '?'?", "no page (Q8)"),
         Switch("callback_https_only", "Is a callbackUrl with http refused?", "no page (Q8)"),

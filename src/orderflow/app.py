@@ -61,7 +61,7 @@ class Orderflow:
         providers: configured providers; a name is looked up by entry point and called without arguments.
         public_url: where ``receiver()`` is reachable from outside; None: no redirects, callbacks or notifications, reads alone.
         signing_keys: key id -> secret, for signing our public URLs; the first signs, all verify.
-        work: carry out effects, reads and deadlines in this process (else ``orderflow work`` does in another).
+        work: carry out effects, reads and deadlines in this process (else ``orderflow worker`` does in another).
         grace: for how many seconds, at the end, calls under way may go on; what is not answered then is cut and given back.
         dispatch: what brings effects to the worker: ``local``, ``pgqueuer`` (PostgreSQL, many machines), or a ``Dispatcher``.
         poll: the longest silence between two looks at the database, in seconds.
@@ -172,7 +172,7 @@ class Orderflow:
         snapshot = Snapshot(found.table.initial, draft.facts, draft.data, 0)
         identity = self._new_id()
         if "-" in identity:  # ids are taken apart at their last hyphen
-            raise ConfigurationError("new_id: an id must not contain a hyphen")
+            raise ConfigurationError("an id must not contain a hyphen", "new_id")
         order = Order(f"{provider}-{identity}", provider, key, snapshot, now, now)
         return await self._store.create(order, hashlib.sha256(canonical.encode()).hexdigest())
 

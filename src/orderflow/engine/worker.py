@@ -40,20 +40,23 @@ _TRY_AGAIN = 0.2  # seconds between two tries to give back
 
 @frozen
 class Health:
-    """How a worker is.
+    """The health of a worker.
 
-    ``age``: seconds since it last looked at the database (or began); ``reached``: whether that look was answered (None: there was
-    none yet); ``poll``: the longest silence between two looks, in seconds, when all is well; ``in_hand``: effects and reads that it
-    holds leased, under way or failed and not written about, after its end those that it could not give back; ``draining``: it takes
-    nothing new; ``troubles``: providers that do not answer or refuse our credentials, and which of the two.
+    Attributes:
+        seconds_since_fetch: seconds since it last asked the database for work, or since it started.
+        database_ok: whether that fetch was answered; None if there was none yet.
+        fetch_interval: seconds between two fetches at most, when all is well.
+        in_flight: effects and polls that it holds leased, running or failed; after its end those that it could not give back.
+        draining: it fetches nothing new.
+        problems: providers that do not answer or refuse our credentials, and which of the two.
     """
 
-    age: float
-    reached: bool | None
-    poll: float
-    in_hand: int
+    seconds_since_fetch: float
+    database_ok: bool | None
+    fetch_interval: float
+    in_flight: int
     draining: bool
-    troubles: Mapping[str, str] = field(factory=dict)
+    problems: Mapping[str, str] = field(factory=dict)
 
 
 @frozen(eq=False)
@@ -118,7 +121,7 @@ class Worker:
         with suppress(TimeoutError):
             async with asyncio.timeout(max(_LAST_TRY, end - now())):
                 await asyncio.gather(*map(self._give_back, self._still_leased()))
-        if left := self.health.in_hand:  # the database did not take it: another worker takes over when the leases have run out
+        if left := self.health.in_flight:  # the database did not take it: another worker takes over when the leases have run out
             _log.error("worker.leases_left", count=left)
         await self._dispatcher.close()
 

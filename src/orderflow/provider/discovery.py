@@ -36,7 +36,7 @@ def resolve_providers(providers: Sequence[Provider | str]) -> dict[str, Provider
     for given in providers:
         provider = _found(given) if isinstance(given, str) else given
         if provider.name in by_name:
-            raise ConfigurationError(f"providers: {provider.name} is given twice")
+            raise ConfigurationError(f"{provider.name} is given twice", "providers")
         by_name[provider.name] = provider
     return by_name
 
@@ -48,5 +48,5 @@ def _found(name: str) -> Provider:
     try:
         inspect.signature(factories[name]).bind()
     except TypeError as error:
-        raise ConfigurationError(f"providers: {name} needs to be configured, give an instance: {error}") from None
+        raise ConfigurationError(f"{name} needs to be configured, give an instance: {error}", "providers") from None
     return factories[name]()

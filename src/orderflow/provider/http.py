@@ -79,17 +79,17 @@ def base_url(name: str, url: object) -> str:
         ConfigurationError: it is no absolute http or https URL of a host, or carries what would be lost or leak (user, query).
     """
     if not isinstance(url, str):  # of a variable that is not set, most likely
-        raise ConfigurationError(f"{name}: must be text")
+        raise ConfigurationError("must be text", name)
     try:
         parts = urlsplit(url)
         port = parts.port  # raises where it is out of range
     except ValueError:
-        raise ConfigurationError(f"{name}: not a URL") from None
+        raise ConfigurationError("not a URL", name) from None
     plain = url.isascii() and url.isprintable() and " " not in url and port != 0
     if not plain or parts.scheme not in ("http", "https") or not parts.hostname or "xn--." in f"{parts.hostname}.":
-        raise ConfigurationError(f"{name}: must be an absolute http or https URL in ASCII")
+        raise ConfigurationError("must be an absolute http or https URL in ASCII", name)
     if "@" in parts.netloc or "?" in url or "#" in url:
-        raise ConfigurationError(f"{name}: must carry no user, query or fragment")
+        raise ConfigurationError("must carry no user, query or fragment", name)
     return url.rstrip("/")
 
 
@@ -100,9 +100,9 @@ def secret(name: str, given: object) -> str:
         ConfigurationError: it is no text, or has white space at an end or something unprintable: most likely the end of a file's line.
     """
     if not isinstance(given, str):
-        raise ConfigurationError(f"{name}: must be text")
+        raise ConfigurationError("must be text", name)
     if given != given.strip() or not given.isprintable():
-        raise ConfigurationError(f"{name}: must have no white space at its ends and nothing unprintable, such as a line's end")
+        raise ConfigurationError("must have no white space at its ends and nothing unprintable, such as a line's end", name)
     return given
 
 

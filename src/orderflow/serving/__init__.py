@@ -30,7 +30,7 @@ async def serve(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIte
     try:
         from orderflow.serving import uvicorn_server  # noqa: PLC0415 - the extra is optional
     except ImportError as missing:
-        raise ConfigurationError("serving needs uvicorn: pip install 'orderflow[sim]'") from missing
+        raise ConfigurationError("serving needs uvicorn: pip install 'orderflow[simulate]'") from missing
     async with uvicorn_server.running(app, host, port) as url:
         yield url
 

@@ -312,7 +312,7 @@ async def test_what_ends_within_the_grace_just_ends(tmp_path: Path, toy: Toy, de
         asyncio.get_running_loop().call_later(0.1, gate.opened.set)
     assert (await desk.order(order.id)).state == "placed"
     assert flow.health is not None
-    assert (flow.health.reached, flow.health.in_hand, flow.health.draining) == (True, 0, True)
+    assert (flow.health.database_ok, flow.health.in_flight, flow.health.draining) == (True, 0, True)
 
 
 async def test_a_database_that_is_silent_does_not_hold_us_and_what_is_left_is_said(
@@ -327,8 +327,8 @@ async def test_a_database_that_is_silent_does_not_hold_us_and_what_is_left_is_sa
         flow._inbox.wake.set()
         await commit.reached.wait()
         assert flow.health is not None
-        assert (flow.health.in_hand, flow.health.draining) == (1, False)
-    assert (flow.health.in_hand, flow.health.draining) == (1, True)
+        assert (flow.health.in_flight, flow.health.draining) == (1, False)
+    assert (flow.health.in_flight, flow.health.draining) == (1, True)
     assert leased(tmp_path, time.time()) == [("make_ready",)]
     assert asyncio.all_tasks() == before
 
@@ -392,7 +392,7 @@ async def test_a_call_that_failed_before_it_began_is_owed_again_and_sent_once(
         assert leased(tmp_path, time.time()) == [(effect,)]
         store.refuses = None
     assert flow.health is not None
-    assert (leased(tmp_path, time.time()), flow.health.in_hand, toy.called(effect)) == ([], 0, 0)
+    assert (leased(tmp_path, time.time()), flow.health.in_flight, toy.called(effect)) == ([], 0, 0)
     async with worker(tmp_path, toy):
         await desk.wait(order.id, "placed", SOON)
     assert toy.calls == [("make_ready", order.id), ("place", order.id)]
@@ -432,7 +432,7 @@ async def test_an_answer_that_could_not_be_written_in_time_is_written_when_the_s
     effects = [(one.name, one.in_flight, one.why) for one in (await desk.pending(order.id)).effects]
     assert effects == ([("place", False, owed)] if owed else [])
     assert flow.health is not None
-    assert (flow.health.in_hand, toy.called("place")) == (0, 1)
+    assert (flow.health.in_flight, toy.called("place")) == (0, 1)
 
 
 @pytest.mark.parametrize("error", [OperationalError("orders.db: away"), RuntimeError("a bug")], ids=["away", "bug"])
@@ -452,7 +452,7 @@ async def test_what_is_owed_again_is_not_reported_lost_though_the_silence_was_no
     assert [row.event for row in await desk.journal(order.id)] == ["order_it", "prepared"]
     assert [(one.name, one.in_flight, one.why) for one in (await desk.pending(order.id)).effects] == [("place", False, "429")]
     assert flow.health is not None
-    assert flow.health.in_hand == 0
+    assert flow.health.in_flight == 0
 
 
 async def test_a_once_call_of_another_worker_is_reported_lost_though_its_take_over_failed(
@@ -489,7 +489,7 @@ async def test_a_call_of_another_worker_that_we_cannot_judge_is_left_to_its_leas
     async with troubled(tmp_path, Toy(timing=PATIENT, table=evolve(toy.table, effects=known))) as (flow, _):
         await failed(flow)
     assert flow.health is not None
-    assert (flow.health.in_hand, leased(tmp_path, time.time())) == (1, [("place",)])
+    assert (flow.health.in_flight, leased(tmp_path, time.time())) == (1, [("place",)])
 
 
 async def test_a_host_that_was_told_and_not_written_about_is_told_again(tmp_path: Path, toy: Toy, desk: Orderflow) -> None:
@@ -538,10 +538,10 @@ async def test_what_failed_and_cannot_be_given_back_is_said_until_its_lease_ends
         await failed(flow)
         store.refuses = ("commit", "sending")
         assert flow.health is not None
-        assert flow.health.in_hand == 1
-    assert (flow.health.in_hand, leased(tmp_path, time.time())) == (1, [("place",)])
+        assert flow.health.in_flight == 1
+    assert (flow.health.in_flight, leased(tmp_path, time.time())) == (1, [("place",)])
     async with asyncio.timeout(SOON):
-        while flow.health.in_hand:
+        while flow.health.in_flight:
             await asyncio.sleep(0.02)
     with closing(sqlite3.connect(tmp_path / "orders.db", timeout=15)) as connection:
         assert connection.execute("SELECT run_at <= ? FROM of_effects WHERE name = 'place'", (time.time(),)).fetchone() == (1,)

@@ -87,12 +87,12 @@ class Ccv:
     ) -> None:
         self.timing = evolve(timing, durations={**TIMING.durations, **timing.durations, **(durations or {})})
         if notifications not in ("order", "shared", "off"):
-            raise ConfigurationError("notifications: must be order, shared or off")
+            raise ConfigurationError("must be order, shared or off", "notifications")
         self._notifications = notifications
         self._allow_http = allow_http
         header = secret("authorization", authorization) or basic(secret("api_key", api_key))
         if not header.isascii():
-            raise ConfigurationError("authorization: must be in ASCII")
+            raise ConfigurationError("must be in ASCII", "authorization")
         http = client or new_client(timeout)
         self.timeout: float | None = longest_silence(http)
         self._adapter = Adapter(http, checked_base("base_url", base_url), header)

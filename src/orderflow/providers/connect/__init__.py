@@ -96,7 +96,7 @@ class Connect:
         clock: Clock | None = None,
     ) -> None:
         if not rate_share > 0:
-            raise ConfigurationError("rate_share: must be more than nothing; 1 is all that Connect allows a client")
+            raise ConfigurationError("must be more than 0; 1 is all that Connect allows a client", "rate_share")
         self.timing = evolve(
             timing,
             durations={**TIMING.durations, **timing.durations, **(durations or {})},
@@ -105,11 +105,11 @@ class Connect:
         )
         for name, given in (("fulfilled_literals", fulfilled_literals), ("return_pages", return_pages)):
             if isinstance(given, str):
-                raise ConfigurationError(f"{name}: must be a list, not one text")
+                raise ConfigurationError("must be a list, not one text", name)
         if credentials_in not in get_args(CredentialsIn):
-            raise ConfigurationError(f"credentials_in: must be one of {', '.join(get_args(CredentialsIn))}")
+            raise ConfigurationError(f"must be one of {', '.join(get_args(CredentialsIn))}", "credentials_in")
         if "preliminary" in fulfilled_literals:
-            raise ConfigurationError("fulfilled_literals: 'preliminary' is what an unpaid order is (A4)")
+            raise ConfigurationError("'preliminary' is what an unpaid order is (A4)", "fulfilled_literals")
         self.fulfilled_literals = tuple(fulfilled_literals)
         self._login = base_url("login", login)
         self._client_id = secret("client_id", client_id)

@@ -10,7 +10,7 @@ from orderflow.cli import show
 from orderflow.cli.tables import Row
 from orderflow.model import JournalRow, StepKind
 
-HEAD = ("v", "time", "event", "origin", "state")
+HEAD = ("step", "time", "event", "origin", "state")
 _KINDS: dict[str, str] = {
     StepKind.INFERRED: "inferred: it must have passed this state; it was not seen there",
     StepKind.JUMP: "jump: several steps were not seen, and more than one way leads here",
@@ -28,7 +28,7 @@ def print_journal(journal: Sequence[JournalRow]) -> None:
 def journal_row(row: JournalRow) -> Row:
     """One step as a row under ``HEAD``; below it what is not a usual step, and the note."""
     cells = (str(row.version), time_of(row.at), row.event, row.origin.value, row.target)
-    return Row(cells, ". ".join(filter(None, (_KINDS.get(row.kind, ""), row.note))))
+    return Row(cells, tuple(filter(None, (_KINDS.get(row.kind), row.note and f"note: {row.note}"))))
 
 
 def journal_json(journal: Sequence[JournalRow]) -> list[dict[str, object]]:

@@ -141,12 +141,23 @@ def lifecycles(name: Name = None, /, *, json: Json = False) -> Exit:
         show.document(described)
         return Exit.OK
     for lifecycle in described:
-        show.table(("state", "kind", "deadlines", "stuck after"), _states(lifecycle), title=f"{lifecycle['lifecycle']}: states")
-        show.line()
-        show.line(f"{lifecycle['lifecycle']}: edges")
-        _print_edges(lifecycle)
-        show.line()
+        _print_lifecycle(lifecycle)
     return Exit.OK
+
+
+def _print_lifecycle(lifecycle: dict[str, Any]) -> None:
+    name = lifecycle["lifecycle"]
+    show.table(("state", "kind", "stuck after", "deadlines"), _states(lifecycle), title=f"{name}: states")
+    show.line(f"\n{name}: facts")
+    for fact, values in lifecycle["facts"].items():
+        show.paragraph(f"{fact}: {', '.join(map(show.fact_value, values))}", "  ", "  ")
+    show.line(f"\n{name}: edges")
+    _print_edges(lifecycle)
+    show.line(f"\n{name}: readings, by the provider's status")
+    for status, reading in lifecycle["readings"].items():
+        proves = f"proves {reading['proves']}; " if reading["proves"] else ""
+        show.paragraph(f"{status}: {proves}consistent with {', '.join(reading['consistent']) or 'no state'}", "  ", "  ")
+    show.line()
 
 
 def _states(lifecycle: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -154,19 +165,27 @@ def _states(lifecycle: dict[str, Any]) -> list[tuple[str, ...]]:
         (
             state["value"],
             ", ".join(kind for kind in _KINDS if state[kind]),
-            ", ".join(f"{deadline['event']} after {deadline['after']}" for deadline in state["deadlines"]),
             state["budget"],
+            ", ".join(f"{deadline['event']} after {deadline['after']}" for deadline in state["deadlines"]),
         )
         for state in lifecycle["states"]
     ]
 
 
 def _print_edges(lifecycle: dict[str, Any]) -> None:
-    """Each event with its edges below it; below each edge its cause and its evidence."""
+    """Each event with its edges below it, and below each its cause and evidence. Edges that differ only in their source are one."""
     for event, edges in groupby(lifecycle["edges"], lambda edge: f"{edge['event']} ({edge['origin']})"):
         show.line(event)
-        for edge in edges:
-            guard = f", if {edge['guard']}" if edge["guard"] else ""
-            effects = f", then {', '.join(edge['effects'])}" if edge["effects"] else ""
-            show.paragraph(f"{edge['source']} -> {edge['target']}{guard}{effects}", "  ")
-            show.paragraph(f"{edge['cause']}; {edge['evidence']['strength']}: {edge['evidence']['page']}", "      ")
+        for (target, reason), alike in groupby(edges, lambda edge: (_describe_target(edge), _describe_reason(edge))):
+            show.paragraph(f"{', '.join(edge['source'] for edge in alike)} -> {target}", "  ", "  ")
+            show.paragraph(reason, "      ")
+
+
+def _describe_target(edge: dict[str, Any]) -> str:
+    guard = f", if {edge['guard']}" if edge["guard"] else ""
+    effects = f", then {', '.join(edge['effects'])}" if edge["effects"] else ""
+    return f"{edge['target']}{guard}{effects}"
+
+
+def _describe_reason(edge: dict[str, Any]) -> str:
+    return f"{edge['cause']}; {edge['evidence']['strength']}: {edge['evidence']['page']}"

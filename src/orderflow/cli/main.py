@@ -39,6 +39,7 @@ class Command:
     exits: str = ""
 
 
+_CLOSE = 0.75  # likeness from which a known name is suggested; 1 is equal
 _IMPORTS_A_DECLARATION = "a declaration breaks a rule"
 COMMANDS = (
     Command(
@@ -144,9 +145,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _describe(error: Exception) -> str:
-    """An error's line. A name that is misspelt gets the known name that is close to it, instead of all known names."""
-    if isinstance(error, UnknownName) and (close := get_close_matches(error.name, error.known, 1)):
-        return f"unknown {error.kind}: {error.name!r}; did you mean {close[0]!r}?"
+    """An error's line. For a misspelt name, the known name that is close to it instead of all known names."""
+    if isinstance(error, UnknownName):
+        known = {name.casefold(): name for name in error.known}
+        if close := get_close_matches(error.name.casefold(), known, 1, _CLOSE):
+            return f"unknown {error.kind}: {error.name!r}; did you mean {known[close[0]]!r}?"
     return str(error)
 
 

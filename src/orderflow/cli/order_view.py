@@ -33,15 +33,17 @@ def order_json(order: Order) -> dict[str, object]:
 def print_order(order: Order, legal: Sequence[str] | None, pending: Pending) -> None:
     """Print where an order stands, what it would take now and what is still to come. ``legal`` is None if that cannot be known."""
     flag = ", flagged: the provider reported something that a person should look at" if order.flagged else ""
-    show.paragraph(f"{order.id}: {order.state} (version {order.version}) since {moment_of(order.entered_at)} UTC{flag}")
-    show.paragraph(f"key: {order.key}")
-    show.paragraph(f"provider's id: {order.provider_id or 'not known'}")
     facts = [f"{name} = {show.fact_value(value)}" for name, value in order.snapshot.facts.items()]
-    show.paragraph(f"facts: {', '.join(facts)}")
     unknown = "not known: its state or facts belong to another version of the lifecycle, see orderflow diff"
-    show.paragraph(f"legal now: {unknown if legal is None else list_legal(legal)}")
-    for text in _describe_pending(pending):
-        show.paragraph(text)
+    for text in (
+        f"{order.id}: {order.state} (version {order.version}) since {moment_of(order.entered_at)} UTC{flag}",
+        f"key: {order.key}",
+        f"provider's id: {order.provider_id or 'not known'}",
+        f"facts: {', '.join(facts)}",
+        f"legal now: {unknown if legal is None else list_legal(legal)}",
+        *_describe_pending(pending),
+    ):
+        show.paragraph(text, hanging="  ")
 
 
 def list_legal(legal: Sequence[str]) -> str:
@@ -78,7 +80,7 @@ def refusal_row(row: RefusalRow) -> Row:
     """A refusal as a row under ``REFUSAL_HEAD``."""
     detail = f": {row.detail}" if row.detail else ""
     cells = (row.reason.value, str(row.count), row.event, row.origin.value, row.state)
-    return Row(cells, f"last at {moment_of(row.last_at)}{detail}")
+    return Row(cells, (f"last at {moment_of(row.last_at)}{detail}",))
 
 
 def refusal_json(row: RefusalRow) -> dict[str, object]:

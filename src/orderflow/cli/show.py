@@ -19,9 +19,9 @@ def line(text: str = "") -> None:
     print(printable(text))
 
 
-def paragraph(text: str, indent: str = "") -> None:
-    """Print a text in lines that fit the terminal, each after ``indent``."""
-    print("\n".join(wrap(printable(text), width(), indent)))
+def paragraph(text: str, indent: str = "", hanging: str = "") -> None:
+    """Print a text in lines that fit the terminal, each after ``indent``, all but the first also after ``hanging``."""
+    print("\n".join(wrap(printable(text), width(), indent, hanging)))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str] | Row], title: str = "") -> None:
@@ -43,7 +43,7 @@ def printable(text: str) -> str:
 
 
 def _printable_row(row: Row) -> Row:
-    return Row(tuple(printable(cell).replace("\n", " ") for cell in row.cells), printable(row.note))
+    return Row(tuple(printable(cell).replace("\n", " ") for cell in row.cells), tuple(map(printable, row.notes)))
 
 
 def fact_value(value: bool | str) -> str:

@@ -19,10 +19,10 @@ _NARROWEST = 24  # the least width in which to wrap prose
 
 @frozen
 class Row:
-    """The cells of one row. ``note`` is printed below it."""
+    """The cells of one row. Each of ``notes`` is a paragraph below it."""
 
     cells: tuple[str, ...]
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def lay_out_table(head: Sequence[str], rows: Sequence[Row], width: int) -> list[str]:
@@ -33,7 +33,7 @@ def lay_out_table(head: Sequence[str], rows: Sequence[Row], width: int) -> list[
     for row in rows:
         lines += _lay_out_cells([row.cells[n] for n in columns], widths)
         below = [f"{head[n]}: {row.cells[n]}" for n in used[len(columns) :] if row.cells[n]]
-        for text in filter(None, (*below, row.note)):
+        for text in (*below, *row.notes):
             lines += wrap(text, width, _INDENT)
     return lines
 
@@ -66,9 +66,12 @@ def _fit(lines: Sequence[Sequence[str]], width: int) -> list[int] | None:
     return [*natural[:-1], left] if left >= max(_NARROWEST, longest_word) else None
 
 
-def wrap(text: str, width: int, indent: str = "") -> list[str]:
-    """The lines of a paragraph, each after ``indent``. Broken at spaces, and within a word that is wider than a line after ``_``."""
-    line_width = width - len(indent)
+def wrap(text: str, width: int, indent: str = "", hanging: str = "") -> list[str]:
+    """The lines of a paragraph, each after ``indent``, all but the first also after ``hanging``.
+
+    Lines break at spaces. A word that is wider than a line breaks after ``_``.
+    """
+    line_width = width - len(indent) - len(hanging)
     lines = [""]
     for word in text.split():
         pieces = [word] if len(word) <= line_width else re.findall(r"[^_]*_+|[^_]+", word)
@@ -78,4 +81,4 @@ def wrap(text: str, width: int, indent: str = "") -> list[str]:
                 lines[-1] = joined
             else:
                 lines.append(piece)
-    return [f"{indent}{line}".rstrip() for line in lines]
+    return [f"{indent}{hanging if n else ''}{line}".rstrip() for n, line in enumerate(lines)]

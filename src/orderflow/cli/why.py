@@ -38,7 +38,8 @@ def why(order: str, event: str | None = None, /, *, db: Db, json: Json = False) 
         show.document({**where, "to_settled": _path_json(to_end), "events": [_event_json(answer) for answer in answers]})
         return Exit.OK
     show.line(f"{stored.id}: {stored.state} (version {stored.version})")
-    show.paragraph(f"shortest way to a settled state: {_describe_path(to_end) or 'it is settled, only an operator can move it'}")
+    way = _describe_path(to_end) or "it is settled, only an operator can move it"
+    show.paragraph(f"shortest way to a settled state: {way}", hanging="  ")
     show.line()
     if event:
         _print_event(answers[0])
@@ -46,15 +47,15 @@ def why(order: str, event: str | None = None, /, *, db: Db, json: Json = False) 
     answers.sort(key=lambda answer: not answer.target)
     show.table(("event", "origin", "now"), [(answer.event, str(answer.origin), _summarise(answer)) for answer in answers])
     show.line()
-    show.paragraph(f"What is missing for one of them, and the way there: orderflow why {stored.id} EVENT")
+    show.paragraph(f"What is missing for one of them, and the way there: orderflow why {stored.id} EVENT", hanging="  ")
     return Exit.OK
 
 
 def _print_event(answer: Why) -> None:
     show.line(f"{answer.event} ({answer.origin}): {f'legal: -> {answer.target}' if answer.target else 'no'}")
     if not answer.target:
-        show.paragraph(f"because: {_describe_obstacle(answer)}")
-    show.paragraph(f"way: {_describe_path(answer.path)}")
+        show.paragraph(f"because: {_describe_obstacle(answer)}", hanging="  ")
+    show.paragraph(f"way: {_describe_path(answer.path)}", hanging="  ")
 
 
 def _summarise(answer: Why) -> str:

@@ -14,10 +14,10 @@ install: .venv/.installed  ## a .venv with everything for development
 	$(PYTHON) -c 'import sys; sys.exit("orderflow needs Python >= 3.11") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e '.[cli,sim,postgres,work,diagrams]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e '.[cli,simulate,postgres,worker,diagrams]'
 	@touch $@
 
-demo: install    ## real orders of both providers, over real sockets, their whole lives
+demo: install    ## three orders against simulated providers, explained step by step
 	$(BIN)/orderflow demo
 
 test: install    ## the suite

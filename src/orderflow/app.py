@@ -179,7 +179,7 @@ class Orderflow:
     def _unique_part(self) -> str:
         unique = self._new_id()
         if "-" in unique:  # the provider's name ends at an order id's last hyphen
-            raise ConfigurationError("new_id: an id must not contain a hyphen")
+            raise ConfigurationError("an id must not contain a hyphen", "new_id")
         return unique
 
     @signatures.send

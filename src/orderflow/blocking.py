@@ -79,7 +79,7 @@ class SyncOrderflow:
 
     @property
     def async_flow(self) -> Orderflow:
-        """The flow that this one runs: for ``orderflow work``, which has a loop of its own. Not to be entered twice."""
+        """The flow that this one runs: for ``orderflow worker``, which has a loop of its own. Not to be entered twice."""
         return self._flow
 
     @property

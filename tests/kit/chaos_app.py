@@ -1,4 +1,4 @@
-"""The service whose workers test_chaos.py kills: `orderflow work chaos_app:flow`. Its next steps are taken when it is told, as a host's
+"""The service whose workers test_chaos.py kills: `orderflow worker chaos_app:flow`. Its next steps are taken when it is told, as a host's
 would be: on "registered" the order is completed, on "fulfilling" the customer goes and pays. No test lives here.
 """
 

@@ -45,7 +45,7 @@ ONCE = {
 }
 """The once-effects, and the calls by which the simulators know them."""
 _HURRY = {"return_timeout": 1.0, "proof_timeout": 1.0}
-_HURRIED = {"unknown that a later read proves", "success forged while unpaid", "user never returns"}
+_HURRIED = {"unknown, then proven by a later poll", "success forged while unpaid", "user never returns"}
 _DURATIONS = {"completion_timeout": 60.0, "return_timeout": 60.0, "cancel_grace": 0.1, "proof_timeout": 60.0, "recovery_window": 90.0}
 _LEASE, _SHORT_LEASE = 20.0, 2.5
 _STEPS_AFTER = 8

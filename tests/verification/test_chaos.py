@@ -76,7 +76,7 @@ class World:
     async def employ(self) -> None:
         """One more worker process."""
         log = self.log(self.kills + len(self.workers)).open("wb")
-        command = (str(Path(sys.executable).with_name("orderflow")), "work", "chaos_app:flow")
+        command = (str(Path(sys.executable).with_name("orderflow")), "worker", "chaos_app:flow")
         with log:
             self.workers.append(await asyncio.create_subprocess_exec(*command, env=self.environment, stdout=log, stderr=log))
 

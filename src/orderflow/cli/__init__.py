@@ -1,4 +1,4 @@
-"""The command line, on the top floor. Commands only read arguments, call the rooms below, and print.
+"""The command line. A command reads arguments, calls the library and prints; it decides nothing about orders.
 
-What starts up is light: a command's module, and what it needs, is imported when the command runs (main.py).
+``orderflow --help`` must be fast: a command's module, and what that needs, is imported when the command runs (main.py).
 """

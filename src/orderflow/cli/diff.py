@@ -17,7 +17,7 @@ from cyclopts import Parameter
 
 from orderflow.cli import show
 from orderflow.cli.exits import Exit
-from orderflow.cli.stored import look
+from orderflow.cli.stored import ask_store
 from orderflow.errors import InvalidInput
 from orderflow.model import Order
 
@@ -181,7 +181,7 @@ def _broken(db: str, old: Mapping[str, _Machine], new: Mapping[str, _Machine]) -
     """What the new lifecycles would not carry on, by state and reason, with some of the orders."""
     found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for name, machine in old.items():
-        for order in look(db, lambda store, name=name: store.orders(provider=name, limit=2**62)):  # type: ignore[misc]
+        for order in ask_store(db, lambda store, name=name: store.orders(provider=name, limit=2**62)):  # type: ignore[misc]
             for why in _reasons(order, machine, new.get(name)):
                 found[name, order.state, why].append(order.id)
     return [

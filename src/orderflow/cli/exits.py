@@ -3,7 +3,7 @@
 0  ok
 1  failed: problems found, something not reached, a declaration that breaks a rule
 2  usage: an unknown command or option, malformed input
-3  not found: no such order, lifecycle, event, state or module
+3  not found: no such order, lifecycle, event, state, provider or module
 4  refused: a well-formed command that is not legal now
 5  provider: the provider, or the way to it, is at fault
 6  stale: diagrams that are not what the lifecycles would draw
@@ -40,10 +40,16 @@ class Exit(IntEnum):
     OURS = 7
 
 
-HELP = (
-    "Exit codes: 0 ok, 1 failed (problems found), 2 usage or malformed input, 3 not found, 4 refused (not legal now), "
-    "5 provider error, 6 stale diagrams, 7 database, schema or configuration error."
-)
+_MEANINGS = {
+    Exit.OK: "ok",
+    Exit.FAILED: "failed",
+    Exit.USAGE: "usage or malformed input",
+    Exit.NOT_FOUND: "not found",
+    Exit.REFUSED: "refused (not legal now)",
+    Exit.PROVIDER: "provider error",
+    Exit.STALE: "stale diagrams",
+    Exit.OURS: "database, schema or configuration error",
+}
 
 _BY_ERROR: tuple[tuple[type[Exception], Exit], ...] = (  # the first that fits
     (UnknownName, Exit.NOT_FOUND),
@@ -61,3 +67,10 @@ _BY_ERROR: tuple[tuple[type[Exception], Exit], ...] = (  # the first that fits
 def exit_for(error: OrderflowError | OSError) -> Exit:
     """The code of an error of ours, or of the disk's."""
     return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), Exit.FAILED)
+
+
+def list_exits(*others: Exit, failed: str = "") -> str:
+    """The line of a command's help that lists the codes it can return: ok, usage and ``others``. ``failed``: what 1 means here."""
+    meanings = {**_MEANINGS, Exit.FAILED: f"failed ({failed})" if failed else "failed"}
+    codes = sorted({Exit.OK, Exit.USAGE, *others, *([Exit.FAILED] if failed else [])})
+    return f"Exit codes: {', '.join(f'{code:d} {meanings[code]}' for code in codes)}."

@@ -1,4 +1,4 @@
-"""Liveness and readiness of a worker process over HTTP: what is asked, how it is judged, where it is served. No option lives here."""
+"""The probes of a worker process over HTTP: whether it is alive and whether it is ready. Options do not belong here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
 
-from attrs import asdict
+from attrs import asdict, frozen
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -17,70 +17,81 @@ from orderflow.engine.worker import Health
 from orderflow.errors import ConfigurationError, InvalidInput
 from orderflow.serving import serve
 
-_POLLS = 5
-_SLOW = 5.0  # seconds after which an unanswered look counts as a database that is away
-_STUCK = 60.0  # and as a worker that is: a store waits patiently for its database, and restarting us would not bring that back
-_HIGHEST = 65535
+_FETCHES = 5  # so many missed fetches count as late, if that is longer than the seconds of the limits
+_HIGHEST_PORT = 65535
 
 
-def address(text: str) -> tuple[str, int]:
+@frozen
+class Limits:
+    """Seconds without an answered fetch after which a worker is not ready, and after which it is not alive.
+
+    The second is long, because a store waits for its database, and to restart the worker would not bring the database back.
+    """
+
+    ready: float = 5.0
+    alive: float = 60.0
+
+
+def parse_address(text: str) -> tuple[str, int]:
     """Host and port of ``127.0.0.1:8081`` or ``[::1]:8081``.
 
     Raises:
         InvalidInput: it is neither.
     """
     host, _, port = text.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or int(port) > _HIGHEST:
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > _HIGHEST_PORT:
         raise InvalidInput("--health", "must be HOST:PORT, such as 127.0.0.1:8081")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def stuck(health: Health) -> bool:
-    """Whether the worker's loop does not turn any more. One that drains has none, and ends by itself."""
-    return not health.draining and health.seconds_since_fetch > max(_STUCK, _POLLS * health.fetch_interval)
+def is_stuck(health: Health, limits: Limits) -> bool:
+    """Whether the worker's loop has stopped turning. While it drains there is no loop, and it ends by itself."""
+    return not health.draining and health.seconds_since_fetch > max(limits.alive, _FETCHES * health.fetch_interval)
 
 
-def unready(health: Health) -> str:
-    """Why the worker is not at work: starting, draining, or its database is away; "" where it is."""
+def why_not_ready(health: Health | None, limits: Limits) -> str:
+    """Why the worker takes no work: it is starting, draining, or its database is away. "" if it does."""
+    if health is None:
+        return "starting"
     if health.draining:
         return "draining"
     if health.database_ok is None:
         return "starting"
-    late = health.seconds_since_fetch > max(_SLOW, _POLLS * health.fetch_interval)
+    late = health.seconds_since_fetch > max(limits.ready, _FETCHES * health.fetch_interval)
     return "the database is away" if late or not health.database_ok else ""
 
 
-def probes(flow: Orderflow) -> Starlette:
+def probes(flow: Orderflow, limits: Limits) -> Starlette:
     """``GET /live`` and ``GET /ready``: 200 or 503, with the worker's health as JSON."""
 
     async def live(_request: Request) -> JSONResponse:
         health = flow.health
-        return _answer(health, "stuck" if health is not None and stuck(health) else "")
+        return _respond(health, "stuck" if health is not None and is_stuck(health, limits) else "")
 
     async def ready(_request: Request) -> JSONResponse:
         health = flow.health
-        return _answer(health, "starting" if health is None else unready(health))
+        return _respond(health, why_not_ready(health, limits))
 
     return Starlette(routes=[Route("/live", live), Route("/ready", ready)])
 
 
-def _answer(health: Health | None, why: str) -> JSONResponse:
-    about = {} if health is None else {**asdict(health), "seconds_since_fetch": round(health.seconds_since_fetch, 3)}
-    return JSONResponse({"why": why, **about}, 503 if why else 200)
+def _respond(health: Health | None, why: str) -> JSONResponse:
+    fields = {} if health is None else {**asdict(health), "seconds_since_fetch": round(health.seconds_since_fetch, 3)}
+    return JSONResponse({"why": why, **fields}, 503 if why else 200)
 
 
 @asynccontextmanager
-async def probed(flow: Orderflow, host: str, port: int) -> AsyncIterator[str]:
+async def serve_probes(flow: Orderflow, host: str, port: int, limits: Limits | None = None) -> AsyncIterator[str]:
     """Serve the probes until the block ends; yields their base URL.
 
     Raises:
-        ConfigurationError: uvicorn is not installed, or the port cannot be had.
+        ConfigurationError: uvicorn is not installed, or the port is not free.
     """
     if find_spec("uvicorn") is None:
-        raise ConfigurationError("--health needs uvicorn: pip install 'orderflow[work]'")
+        raise ConfigurationError("needs uvicorn: pip install 'orderflow[worker]'", "--health")
     async with AsyncExitStack() as stack:
         try:
-            base = await stack.enter_async_context(serve(probes(flow), host=host, port=port))
+            base_url = await stack.enter_async_context(serve(probes(flow, limits or Limits()), host=host, port=port))
         except OSError as error:
-            raise ConfigurationError(f"--health {host}:{port}: {error.strerror or error}") from error
-        yield base
+            raise ConfigurationError(error.strerror or str(error), f"--health {host}:{port}") from error
+        yield base_url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,27 +10,30 @@ from attrs import asdict
 from cyclopts import Parameter
 
 from orderflow.analysis.check import Report, check_sketches
-from orderflow.analysis.check import check as checked
+from orderflow.analysis.check import check as check_table
 from orderflow.analysis.model_checking import Judged
 from orderflow.cli import finding, show
 from orderflow.cli.exits import Exit
+from orderflow.cli.options import Json
 from orderflow.diagrams import describe, stale, write
 from orderflow.errors import DeclarationError
 
 Name = Annotated[str | None, Parameter(name="NAME", help="A lifecycle's name, module:Class or file.py:Class; all lifecycles if absent.")]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON document instead of a table.")]
+_KINDS = ("initial", "final", "provisional", "proven", "assumed")
 
 
-def check(name: Name = None, /, *, as_json: Json = False) -> Exit:
-    """Check lifecycles: every rule of the declaration, what only a walk over all states and facts can show, and every property.
+def check(name: Name = None, /, *, json: Json = False) -> Exit:
+    """Check lifecycles: every rule, every state under every value of the facts, every property.
 
-    A property that holds is shown with a path on which it matters, and with the weakest
-    evidence that it needs. A guard that is no function of the declared facts cannot be enumerated: what
-    hangs on it is unchecked, never passed. A declaration that cannot even be imported is a problem like
-    any other. Exit code 1 if there are problems, or anything is unchecked.
+    A property that holds is shown with a path on which it matters, and with the
+    weakest evidence that this path needs. A guard that is not a function of the
+    declared facts cannot be enumerated: what depends on it is reported as
+    unchecked. A declaration that cannot be imported is a problem like any other.
+
+    Example: orderflow check shop.parcels:Parcel
     """
-    reports = [_report(each) for each in _names(name)]
-    if as_json:
+    reports = [_check(each) for each in _names(name)]
+    if json:
         show.document(reports)
     else:
         _print_reports(reports)
@@ -40,24 +44,25 @@ def _names(name: str | None) -> tuple[str, ...]:
     return finding.names() if name is None else (name,)
 
 
-def _report(name: str) -> dict[str, Any]:
+def _check(name: str) -> dict[str, Any]:
+    """The report of one lifecycle, as JSON."""
     try:
-        report = checked(finding.find(name))
+        report = check_table(finding.find(name))
     except DeclarationError as error:
         if not error.sketches:
             problem = {"rule": error.rule, "where": name, "explanation": error.explanation}
             return {"lifecycle": error.lifecycle, "problems": [problem], "figures": {}, "properties": []}
         report = check_sketches(*error.sketches)
-    return _told(report)
+    return _report_json(report)
 
 
-def _told(report: Report) -> dict[str, Any]:
+def _report_json(report: Report) -> dict[str, Any]:
     problems = [asdict(problem) for problem in report.problems]
-    properties = [_property(judged) for judged in report.properties]
+    properties = [_property_json(judged) for judged in report.properties]
     return {"lifecycle": report.lifecycle, "problems": problems, "figures": asdict(report.figures), "properties": properties}
 
 
-def _property(judged: Judged) -> dict[str, Any]:
+def _property_json(judged: Judged) -> dict[str, Any]:
     return {
         "property": judged.promised.name,
         "pattern": str(judged.promised.pattern),
@@ -75,21 +80,23 @@ def _print_reports(reports: list[dict[str, Any]]) -> None:
         count = len(report["problems"])
         verdict = f"{count} problem{'' if count == 1 else 's'}" if count else "ok"
         figures = ", ".join(f"{value} {figure}" for figure, value in report["figures"].items())
-        show.line(f"{report['lifecycle']}: {verdict}" + (f" ({figures})" if figures else ""))
-    promised = [
+        show.paragraph(f"{report['lifecycle']}: {verdict}" + (f" ({figures})" if figures else ""))
+    properties = [
         (report["lifecycle"], each["property"], each["verdict"], each["leans_on"], " > ".join(step.split(":")[0] for step in each["path"]))
         for report in reports
         for each in report["properties"]
     ]
-    if promised:
-        show.table(("lifecycle", "property", "verdict", "leans on", "path"), promised)
-    rows = [
+    if properties:
+        show.line()
+        show.table(("lifecycle", "property", "verdict", "leans on", "path"), properties)
+    problems = [
         (report["lifecycle"], problem["rule"], problem["where"], problem["explanation"])
         for report in reports
         for problem in report["problems"]
     ]
-    if rows:
-        show.table(("lifecycle", "rule", "where", "explanation"), rows)
+    if problems:
+        show.line()
+        show.table(("lifecycle", "rule", "where", "explanation"), problems)
 
 
 def diagram(
@@ -98,65 +105,87 @@ def diagram(
     *,
     format: Annotated[  # noqa: A002 - the option's name
         Literal["mermaid", "table", "svg", "png", "dot", "plantuml", "xstate"] | None,
-        Parameter(help="Only this; mermaid, table and svg if absent."),
+        Parameter(help="Only this format; mermaid, table and svg if absent."),
     ] = None,
-    out: Annotated[Path, Parameter(help="The directory of the files.")] = Path("diagrams"),
-    check: Annotated[bool, Parameter(negative="", help="Write nothing; name what is stale, and exit with 6.")] = False,
+    out: Annotated[Path, Parameter(help="The directory of the files.", show_default=True)] = Path("diagrams"),
+    check: Annotated[bool, Parameter(help="Write nothing; name the files that are stale, and exit with 6 if there are any.")] = False,
 ) -> Exit:
-    """Draw lifecycles as files. --check needs no extra: text is compared byte for byte, svg and png by the table they name."""
+    """Draw lifecycles as files, or check that the files are fresh.
+
+    --check needs no extra: text is compared byte for byte, svg and png by the
+    table that they name.
+
+    Example: orderflow diagram ccv --format svg --out docs
+    """
     tables = [finding.find(each) for each in _names(name)]
     formats = (format,) if format else ()
     if not check:
         for path in write(tables, out, formats):
             show.line(f"{path} written")
         return Exit.OK
-    found = stale(tables, out, formats, complete=name is None)
-    for each in found:
-        show.line(f"{out / each}")
-    if not found:
+    files = stale(tables, out, formats, complete=name is None)
+    for file in files:
+        show.line(f"{out / file}")
+    if not files:
         show.line(f"{out}: fresh")
-    return Exit.STALE if found else Exit.OK
+    return Exit.STALE if files else Exit.OK
 
 
-def lifecycles(name: Name = None, /, *, as_json: Json = False) -> Exit:
-    """Print lifecycles: their states, and every edge with its origin, guard, effects, cause and evidence."""
+def lifecycles(name: Name = None, /, *, json: Json = False) -> Exit:
+    """Print lifecycles: their states, and every edge with its guard, effects, cause and evidence.
+
+    Example: orderflow lifecycles ccv
+    """
     described = [describe(finding.find(each)) for each in _names(name)]
-    if as_json:
+    if json:
         show.document(described)
         return Exit.OK
-    for each in described:
-        show.table(("state", "kind", "deadlines", "stuck after"), _states(each), title=f"{each['lifecycle']}: states")
-        show.line("")
-        head = ("event", "origin", "source", "target", "guard", "effects", "cause", "evidence")
-        show.table(head, _edges(each), title=f"{each['lifecycle']}: edges")
-        show.line("")
+    for lifecycle in described:
+        _print_lifecycle(lifecycle)
     return Exit.OK
 
 
-def _states(described: dict[str, Any]) -> list[tuple[str, ...]]:
-    flags = ("initial", "final", "provisional", "proven", "assumed")
+def _print_lifecycle(lifecycle: dict[str, Any]) -> None:
+    name = lifecycle["lifecycle"]
+    show.table(("state", "kind", "stuck after", "deadlines"), _states(lifecycle), title=f"{name}: states")
+    show.line(f"\n{name}: facts")
+    for fact, values in lifecycle["facts"].items():
+        show.paragraph(f"{fact}: {', '.join(map(show.fact_value, values))}", "  ", "  ")
+    show.line(f"\n{name}: edges")
+    _print_edges(lifecycle)
+    show.line(f"\n{name}: readings, by the provider's status")
+    for status, reading in lifecycle["readings"].items():
+        proves = f"proves {reading['proves']}; " if reading["proves"] else ""
+        show.paragraph(f"{status}: {proves}consistent with {', '.join(reading['consistent']) or 'no state'}", "  ", "  ")
+    show.line()
+
+
+def _states(lifecycle: dict[str, Any]) -> list[tuple[str, ...]]:
     return [
         (
             state["value"],
-            ", ".join(flag for flag in flags if state[flag]),
-            ", ".join(f"{deadline['event']} after {deadline['after']}" for deadline in state["deadlines"]),
+            ", ".join(kind for kind in _KINDS if state[kind]),
             state["budget"],
+            ", ".join(f"{deadline['event']} after {deadline['after']}" for deadline in state["deadlines"]),
         )
-        for state in described["states"]
+        for state in lifecycle["states"]
     ]
 
 
-def _edges(described: dict[str, Any]) -> list[tuple[str, ...]]:
-    return [
-        (
-            edge["event"],
-            edge["origin"],
-            edge["source"],
-            edge["target"],
-            edge["guard"],
-            ", ".join(edge["effects"]),
-            edge["cause"],
-            f"{edge['evidence']['strength']}: {edge['evidence']['page']}",
-        )
-        for edge in described["edges"]
-    ]
+def _print_edges(lifecycle: dict[str, Any]) -> None:
+    """Each event with its edges below it, and below each its cause and evidence. Edges that differ only in their source are one."""
+    for event, edges in groupby(lifecycle["edges"], lambda edge: f"{edge['event']} ({edge['origin']})"):
+        show.line(event)
+        for (target, reason), alike in groupby(edges, lambda edge: (_describe_target(edge), _describe_reason(edge))):
+            show.paragraph(f"{', '.join(edge['source'] for edge in alike)} -> {target}", "  ", "  ")
+            show.paragraph(reason, "      ")
+
+
+def _describe_target(edge: dict[str, Any]) -> str:
+    guard = f", if {edge['guard']}" if edge["guard"] else ""
+    effects = f", then {', '.join(edge['effects'])}" if edge["effects"] else ""
+    return f"{edge['target']}{guard}{effects}"
+
+
+def _describe_reason(edge: dict[str, Any]) -> str:
+    return f"{edge['cause']}; {edge['evidence']['strength']}: {edge['evidence']['page']}"

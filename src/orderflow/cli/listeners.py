@@ -1,33 +1,45 @@
-"""``orderflow listeners``: of which states hosts are told, and forgetting one that is no more. Calls no provider and tells no host."""
+"""``orderflow listeners``: which listeners the database knows, and removing one. Calls no provider and no listener."""
 
 from __future__ import annotations
 
 from cyclopts import App
 
 from orderflow.cli import show
-from orderflow.cli.exits import Exit
-from orderflow.cli.stored import Db, Json, with_flow
+from orderflow.cli.confirm import confirm, report_unconfirmed
+from orderflow.cli.exits import Exit, list_exits
+from orderflow.cli.options import Db, Json, Yes
+from orderflow.cli.stored import ask_flow
 from orderflow.errors import InvalidInput
+from orderflow.provider import Name
 
-listeners = App(name="listeners", help="Say of which states hosts are told; forget a listener that is gone.", help_format="plaintext")
+listeners = App(name="listeners", help="List or remove listeners.", help_format="plaintext", help_epilogue=list_exits())
 
 
-@listeners.command(name="list")
-def list_(*, db: Db, json: Json = False) -> int:
-    """List the states that any process ever wanted to be told of, and how many pending_notifications are owed."""
-    found = with_flow(db, lambda flow: flow.listeners())
+@listeners.command(name="list", help_epilogue=list_exits(Exit.OURS))
+def list_(*, db: Db, json: Json = False) -> Exit:
+    """List the listeners that any process has registered, and how many notifications each is still owed.
+
+    Example: orderflow listeners list --db sqlite:///orders.db
+    """
+    known = ask_flow(db, lambda flow: flow.listeners())
     if json:
-        show.document([{"provider": one.provider, "state": one.state, "owed": one.owed} for one in found])
+        show.document([{"provider": listener.provider, "state": listener.state, "owed": listener.owed} for listener in known])
+    elif known:
+        show.table(("provider", "state", "owed"), [(listener.provider, listener.state, str(listener.owed)) for listener in known])
     else:
-        show.table(("provider", "state", "owed"), [(one.provider, one.state, str(one.owed)) for one in found])
+        show.line("no listeners")
     return Exit.OK
 
 
-@listeners.command
-def forget(provider: str, state: str, /, *, db: Db, by: str, reason: str, json: Json = False) -> int:
-    """Forget a listener that was removed from the code: nobody is told of what is owed to it, and its orders may be pruned and redacted.
+@listeners.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OURS, failed="not confirmed"))
+def remove(provider: str, state: str, /, *, db: Db, by: str, reason: str, yes: Yes = False, json: Json = False) -> Exit:
+    """Remove a listener that is gone from your code.
 
-    A process that still listens goes on, and is remembered again when it starts: change and restart it first.
+    Notifications that it is still owed are ended, and its orders may be pruned
+    and redacted. A process that still has the listener registers it again when
+    it starts: change and restart that process first.
+
+    Example: orderflow listeners remove ccv Completed --by anna --reason "not used any more"
 
     Parameters
     ----------
@@ -36,18 +48,18 @@ def forget(provider: str, state: str, /, *, db: Db, by: str, reason: str, json: 
     state:
         The state.
     by:
-        Who decides so; kept with each telling that ends.
+        Who decides this; kept with each notification that is ended.
     reason:
-        Why; kept with each telling that ends.
+        Why; kept with each notification that is ended.
     """
-    from orderflow.provider import Name  # noqa: PLC0415 - imported when a command runs
-
+    if not confirm(f"Remove the listener {provider} {state} and end the notifications that it is owed?", yes=yes):
+        return report_unconfirmed()
     try:
-        ended = with_flow(db, lambda flow: flow.remove_listener(Name(provider), state, by=by, reason=reason))
+        ended = ask_flow(db, lambda flow: flow.remove_listener(Name(provider), state, by=by, reason=reason))
     except InvalidInput as error:
         raise InvalidInput(f"--{error.field}", error.reason) from None
     if json:
         show.document({"provider": provider, "state": state, "ended": ended})
     else:
-        show.line(f"forgotten: {provider} {state}; {ended} owed telling{'' if ended == 1 else 's'} ended")
+        show.line(f"removed: {provider} {state}; {ended} owed notification{'' if ended == 1 else 's'} ended")
     return Exit.OK

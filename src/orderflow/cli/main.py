@@ -1,8 +1,7 @@
-"""The command line's root: which commands there are, and how a run ends. Imports nothing heavy, so that --help is fast.
+"""The root of the command line: which commands there are, and how a run ends. It imports nothing heavy, so that --help is fast.
 
-A command is a line of ``COMMANDS``: its name, where it is found, one line of help. It is imported when it is called.
-What is found there is a function, or a cyclopts ``App`` of the same name for a command that has commands of its own.
-It prints its answer and returns an ``Exit`` (None: ok); errors it raises, see exits.py, become one line on stderr.
+A command is a line of ``COMMANDS``. It is imported when it is called. Its function prints an answer and returns an ``Exit`` (None: ok).
+An error that it raises becomes one line on standard error and an exit code (exits.py).
 """
 
 from __future__ import annotations
@@ -10,79 +9,148 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
+from difflib import get_close_matches
 
-from orderflow.cli.exits import HELP, Exit, exit_for
-from orderflow.errors import OrderflowError
+from attrs import frozen
+
+from orderflow.cli.exits import Exit, exit_for, list_exits
+from orderflow.errors import OrderflowError, UnknownName
 
 try:
-    from cyclopts import App, CycloptsError
-except ModuleNotFoundError:  # the script is installed with the library, the command line's own needs only with its extra
+    from cyclopts import App, CycloptsError, Parameter
+except ModuleNotFoundError:  # pip installs the script with the library, but this dependency only with the extra
     print("orderflow: the command line needs its extra: pip install 'orderflow[cli]'", file=sys.stderr)
     sys.exit(Exit.OURS)
 
 
-class Command(NamedTuple):
-    """A command, not yet imported. ``found``: ``module:attribute``."""
+@frozen
+class Command:
+    """A command, not imported yet.
+
+    Attributes:
+        target: ``module:attribute`` of its function, or of a cyclopts ``App`` if it has commands of its own.
+        help: one line for the list of commands; its own help is its function's docstring.
+        exits: the line of its own help that lists its exit codes; "" if its commands do that.
+    """
 
     name: str
-    found: str
+    target: str
     help: str
+    exits: str = ""
 
 
+_CLOSE = 0.75  # likeness from which a known name is suggested; 1 is equal
+_IMPORTS_A_DECLARATION = "a declaration breaks a rule"
 COMMANDS = (
-    Command("demo", "orderflow.cli.demo:demo", "Play real orders of both providers, over real sockets."),
-    Command("sim", "orderflow.cli.simulate:sim", "Stand in for Connect or CCV over HTTP, with pages to click."),
-    Command("work", "orderflow.cli.worker:work", "Run a worker process: effects, reads, deadlines."),
-    Command("check", "orderflow.cli.lifecycles:check", "Check lifecycles: rules, properties over every path."),
-    Command("diagram", "orderflow.cli.lifecycles:diagram", "Draw lifecycles, or say which drawings are stale."),
-    Command("orders", "orderflow.cli.orders:orders", "Look at stored orders; resolve, override or redact them, audited."),
-    Command("db", "orderflow.cli.db:db", "Bring a database up to date; prune old orders."),
-    Command("listeners", "orderflow.cli.listeners:listeners", "Say of which states hosts are told; forget a listener."),
-    Command("lifecycles", "orderflow.cli.lifecycles:lifecycles", "Print lifecycles: states, edges, facts, readings."),
-    Command("diff", "orderflow.cli.diff:diff", "Compare two printed lifecycles; name the stored orders that break."),
-    Command("why", "orderflow.cli.why:why", "Say why an order may or may not take an event now."),
-    Command("audit", "orderflow.cli.audit:audit", "Judge a log of observed statuses against a lifecycle."),
+    Command(
+        "demo",
+        "orderflow.cli.demo:demo",
+        "Play orders against simulated providers and show what happens.",
+        list_exits(Exit.OURS, failed="a story did not end as it must"),
+    ),
+    Command(
+        "check",
+        "orderflow.cli.lifecycles:check",
+        "Check lifecycles: rules, reachability, properties.",
+        list_exits(Exit.NOT_FOUND, failed="problems found"),
+    ),
+    Command(
+        "diagram",
+        "orderflow.cli.lifecycles:diagram",
+        "Draw lifecycles, or check that the drawings are fresh.",
+        list_exits(Exit.NOT_FOUND, Exit.STALE, Exit.OURS, failed=_IMPORTS_A_DECLARATION),
+    ),
+    Command(
+        "lifecycles",
+        "orderflow.cli.lifecycles:lifecycles",
+        "Print lifecycles: states, edges, facts, readings.",
+        list_exits(Exit.NOT_FOUND, failed=_IMPORTS_A_DECLARATION),
+    ),
+    Command("orders", "orderflow.cli.orders:orders", "Look at stored orders; resolve, override or redact them."),
+    Command(
+        "audit",
+        "orderflow.cli.audit:audit",
+        "Compare a log of observed statuses with a lifecycle.",
+        list_exits(Exit.NOT_FOUND, Exit.OURS, failed="something is illegal, resurrected or unknown"),
+    ),
+    Command(
+        "diff",
+        "orderflow.cli.diff:diff",
+        "Compare two printed lifecycles; find the stored orders that would break.",
+        list_exits(Exit.OURS, failed="stored orders would break"),
+    ),
+    Command(
+        "why",
+        "orderflow.cli.why:why",
+        "Explain why an order would take an event now, or would not.",
+        list_exits(Exit.NOT_FOUND, Exit.OURS, failed=_IMPORTS_A_DECLARATION),
+    ),
+    Command(
+        "simulate",
+        "orderflow.cli.simulate:simulate",
+        "Simulate providers over HTTP, with pages to click.",
+        list_exits(Exit.NOT_FOUND, Exit.OURS),
+    ),
+    Command(
+        "worker",
+        "orderflow.cli.worker:worker",
+        "Run a worker process: effects, polls, deadlines.",
+        list_exits(Exit.NOT_FOUND, Exit.OURS, failed="something stayed leased"),
+    ),
+    Command("db", "orderflow.cli.db:db", "Upgrade a database; prune old orders."),
+    Command("listeners", "orderflow.cli.listeners:listeners", "List or remove listeners."),
 )
 
 
 def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 - only when asked
+    from importlib.metadata import version  # noqa: PLC0415 - slow, and rarely needed
 
     return version("orderflow")
 
 
-def build() -> App:
-    """The whole command line, with no command imported."""
+def build(called: str = "") -> App:
+    """The whole command line, with no command imported. ``called``: the command that will run; its help is its function's docstring."""
     app = App(
         name="orderflow",
-        help="Orders whose life outside providers run: declared once, decided purely, proven by reads.",
-        help_epilogue=HELP,
+        help="Run orders that outside providers carry out, and know for sure what became of them.\n\nExample: orderflow demo",
+        help_epilogue=list_exits(*Exit),
         help_format="plaintext",
+        default_parameter=Parameter(negative=(), show_default=False),
         version=_version,
         result_action="return_value",
         exit_on_error=False,
         print_error=False,
     )
-    for command in COMMANDS:
-        app.command(command.found, name=command.name, help=command.help)
+    for n, command in enumerate(COMMANDS):
+        options = {"help_epilogue": command.exits} if command.exits else {}
+        app.command(command.target, name=command.name, help=None if command.name == called else command.help, sort_key=n, **options)
+    app.register_install_completion_command(help="Install completion for your shell.")
     return app
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command line; answers with the exit code."""
-    app = build()
+    """Run one command line; returns the exit code."""
+    app = build(arguments[0] if arguments else "")
     try:
         result = app(list(arguments))
         sys.stdout.flush()
     except CycloptsError as error:
         return _fail(" ".join(str(error).split()), Exit.USAGE)
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except BrokenPipeError:  # the program that reads our output has ended, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
     except (OrderflowError, OSError) as error:
-        return _fail(str(error), exit_for(error))
+        return _fail(_describe(error), exit_for(error))
     return result if isinstance(result, int) else Exit.OK
+
+
+def _describe(error: Exception) -> str:
+    """An error's line. For a misspelt name, the known name that is close to it instead of all known names."""
+    if isinstance(error, UnknownName):
+        known = {name.casefold(): name for name in error.known}
+        if close := get_close_matches(error.name.casefold(), known, 1, _CLOSE):
+            return f"unknown {error.kind}: {error.name!r}; did you mean {known[close[0]]!r}?"
+    return str(error)
 
 
 def _fail(line: str, code: Exit) -> Exit:

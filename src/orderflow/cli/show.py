@@ -1,11 +1,12 @@
-"""Printing: one JSON document, or a table. A table is rich's on a terminal, and plain aligned text everywhere else."""
+"""Printing: one JSON document, a line, a paragraph, a table. Text of others is made harmless for a terminal here."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
+import shutil
 from collections.abc import Sequence
+
+from orderflow.cli.tables import Row, lay_out_table, wrap
 
 
 def document(value: object) -> None:
@@ -13,38 +14,38 @@ def document(value: object) -> None:
     print(json.dumps(value, indent=2))
 
 
-def line(text: str) -> None:
-    """Print a line of text."""
-    print(text)
+def line(text: str = "") -> None:
+    """Print a line of text as it is."""
+    print(printable(text))
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """Print rows under their heads. NO_COLOR and a dumb terminal are respected."""
-    if sys.stdout.isatty():
-        _rich(head, rows, title)
-    else:
-        _plain(head, rows, title)
+def paragraph(text: str, indent: str = "", hanging: str = "") -> None:
+    """Print a text in lines that fit the terminal, each after ``indent``, all but the first also after ``hanging``."""
+    print("\n".join(wrap(printable(text), width(), indent, hanging)))
 
 
-def _rich(head: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
-    from rich import box  # noqa: PLC0415 - only on a terminal
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    drawn = Table(title=Text(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold")
-    for name in head:
-        drawn.add_column(name, overflow="fold")
-    for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    bare = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    Console(color_system=None if bare else "auto").print(drawn)
-
-
-def _plain(head: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
-    lines = [head, *rows]
-    widths = [max(len(cells[n]) for cells in lines) for n in range(len(head))]
+def table(head: Sequence[str], rows: Sequence[Sequence[str] | Row], title: str = "") -> None:
+    """Print rows under their heads, so that no line is wider than the terminal."""
     if title:
-        print(title)
-    for cells in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+        paragraph(title)
+    shown = [_printable_row(row if isinstance(row, Row) else Row(tuple(row))) for row in rows]
+    print("\n".join(lay_out_table(head, shown, width())))
+
+
+def width() -> int:
+    """The columns of the terminal; COLUMNS if that is set; 80 if neither is known."""
+    return shutil.get_terminal_size().columns
+
+
+def printable(text: str) -> str:
+    """``text`` with ``?`` for each character that could control a terminal; line ends stay."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+
+
+def _printable_row(row: Row) -> Row:
+    return Row(tuple(printable(cell).replace("\n", " ") for cell in row.cells), tuple(map(printable, row.notes)))
+
+
+def fact_value(value: bool | str) -> str:
+    """The value of a fact as lifecycles write it: ``true``, ``open``."""
+    return str(value).lower() if isinstance(value, bool) else value

@@ -1,13 +1,14 @@
-"""``orderflow sim``: the simulators on a port, until they are stopped. What may live here: options, serving, what is printed."""
+"""``orderflow simulate``: installed simulators on ports, until a signal stops them. It names no provider: they are found by entry point."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from errno import EADDRINUSE
-from typing import TYPE_CHECKING, Annotated, Literal
+from json import dumps
+from typing import Annotated, Literal
 
 from attrs import field, frozen
 from cyclopts import Parameter
@@ -15,179 +16,186 @@ from cyclopts import Parameter
 from orderflow.cli.exits import Exit
 from orderflow.cli.show import document, line, table
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
+from orderflow.simulators import SimClock, Simulator, serve
+from orderflow.simulators.scenario import HTTP_SCENARIOS
+from orderflow.simulators.simulation import Simulation, find_simulations
 
-if TYPE_CHECKING:
-    from orderflow.simulators import Simulator
-
-NAMES = ("connect", "ccv")
+ALL = "all"
 PORT = 8001
-HIGHEST = 65535
+HIGHEST_PORT = 65535
 
 
-def sim(
-    which: Literal["connect", "ccv", "all"] = "all",
+def simulate(
+    provider: Annotated[str, Parameter(show_default=True)] = ALL,
+    /,
     *,
-    host: str = "127.0.0.1",
-    port: int = PORT,
-    clock: Literal["running", "manual"] = "running",
-    seed: int = 0,
+    host: Annotated[str, Parameter(show_default=True)] = "127.0.0.1",
+    port: Annotated[int, Parameter(show_default=True)] = PORT,
+    clock: Annotated[Literal["running", "manual"], Parameter(show_default=True)] = "running",
+    seed: Annotated[int, Parameter(show_default=True)] = 0,
     lenient: bool = False,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
-    switches: Annotated[bool, Parameter(negative=())] = False,
-    scenarios: Annotated[bool, Parameter(negative=())] = False,
-    json: Annotated[bool, Parameter(negative=())] = False,
-) -> int:
-    """Stand in for a provider over HTTP, until Ctrl-C. Orders, buttons and the payment page are at /_sim/.
+    switches: bool = False,
+    scenarios: bool = False,
+    json: bool = False,
+) -> Exit:
+    """Simulate providers over HTTP, until Ctrl-C. Orders and payment pages are at /_sim/.
+
+    Example: orderflow simulate ccv --clock manual --set id_shape=bare
 
     Parameters
     ----------
-    which:
-        The provider; all: both, on two ports.
+    provider:
+        The provider to simulate; all: every simulator that is installed, each on a port of its own.
     host:
-        Where to listen. Anyone who reaches it can move the orders: keep it to this machine.
+        The address to listen on. Everybody who can reach it can move the orders: keep it to this machine.
     port:
-        The (first) port; 0 takes free ones.
+        The first port; 0 takes free ones.
     clock:
         manual: time stands still until it is advanced, on the page or by POST /_sim/clock.
     seed:
-        Decides ids and everything that is drawn by chance.
+        The seed of ids and of everything random.
     lenient:
-        Take what the provider's pages print in contradiction to each other.
+        Accept what the provider's pages print in contradiction to each other.
     set_:
-        Turn a switch: --set id_shape=bare. May be given again.
+        Set a switch, as NAME=VALUE. May be given again.
     switches:
         Print every switch with its values, default and open question, and stop.
     scenarios:
         Print every magic value and every item of the X-Sim-Scenario header, and stop.
     json:
-        Print JSON: one document; while serving, one line a simulator.
+        Print JSON: one document; while serving, one line for each simulator.
     """
-    if not 0 <= port <= HIGHEST:
-        raise InvalidInput("--port", f"must be between 0 and {HIGHEST}")
-    names = NAMES if which == "all" else (which,)
-    asked = _Asked(names, clock == "manual", seed, lenient, tuple(set_ or ()), as_json=json)
+    if not 0 <= port <= HIGHEST_PORT:
+        raise InvalidInput("--port", f"must be between 0 and {HIGHEST_PORT}")
+    options = _Options(clock == "manual", seed, lenient, tuple(set_ or ()))
+    simulations = _choose(provider)
     if switches or scenarios:
-        _list(asyncio.run(_made(asked)), switches=switches, as_json=json)
+        simulators = asyncio.run(_create(simulations, options))
+        (_print_switches if switches else _print_scenarios)(simulators, as_json=json)
     else:
-        asyncio.run(_serve(asked, host, port))
+        asyncio.run(_serve(simulations, options, host, port, as_json=json))
     return Exit.OK
 
 
 @frozen
-class _Asked:
-    """What the command line asks the simulators to be."""
+class _Options:
+    """How simulators are created. ``settings``: switches, as ``name=value``."""
 
-    names: tuple[str, ...]
     manual: bool
     seed: int
     lenient: bool
-    settings: tuple[str, ...]
-    as_json: bool = field(kw_only=True)
+    settings: tuple[str, ...] = field(repr=False)
 
 
-def _simulator(name: str, asked: _Asked) -> Simulator:
-    from orderflow.simulators import SimClock  # noqa: PLC0415 - starlette and httpx, only when asked
-
-    clock = SimClock(manual=asked.manual)
-    if name == "connect":
-        from orderflow.providers.connect.simulator import ConnectSimulator  # noqa: PLC0415
-
-        return ConnectSimulator(clock=clock, seed=asked.seed, lenient=asked.lenient)
-    from orderflow.providers.ccv.simulator import CcvSimulator  # noqa: PLC0415
-
-    # whoever runs this on a laptop has no certificate
-    return CcvSimulator(clock=clock, seed=asked.seed, lenient=asked.lenient, allow_http_notifications=True)
+def _choose(provider: str) -> dict[str, Simulation]:
+    simulations = find_simulations()
+    if provider == ALL:
+        return simulations
+    if provider not in simulations:
+        raise UnknownName("simulator", provider, (*simulations, ALL))
+    return {provider: simulations[provider]}
 
 
-async def _made(asked: _Asked) -> dict[str, Simulator]:
-    """The simulators with their switches set; a setting goes to whoever has that switch.
+async def _create(simulations: Mapping[str, Simulation], options: _Options) -> dict[str, Simulator]:
+    """The simulators, with their switches set. Each setting goes to every simulator that has the switch.
 
-    Raises InvalidInput for a value that fits none, UnknownName for a switch nobody has.
+    Raises:
+        InvalidInput: a value fits no switch; UnknownName: no simulator has the switch.
     """
-    made = {name: _simulator(name, asked) for name in asked.names}
-    known = {name: {switch.name for switch in one.SWITCHES} for name, one in made.items()}
-    for setting in asked.settings:
+    simulators: dict[str, Simulator] = {
+        name: simulation.create(clock=SimClock(manual=options.manual), seed=options.seed, lenient=options.lenient)
+        for name, simulation in simulations.items()
+    }
+    for setting in options.settings:
         switch = setting.partition("=")[0]
-        having = [one for name, one in made.items() if switch in known[name]]
-        if not having:
-            raise UnknownName("switch", switch, tuple(sorted(set().union(*known.values()))))
-        for one in having:
-            one.set_switch_text(setting)
-    return made
+        owners = [simulator for simulator in simulators.values() if switch in _switch_names(simulator)]
+        if not owners:
+            known = set().union(*map(_switch_names, simulators.values()))
+            raise UnknownName("switch", switch, tuple(sorted(known)))
+        for simulator in owners:
+            simulator.set_switch_text(setting)
+    return simulators
 
 
-async def _serve(asked: _Asked, host: str, port: int) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for wanted in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(wanted, stop.set)
+def _switch_names(simulator: Simulator) -> set[str]:
+    return {switch.name for switch in simulator.SWITCHES}
+
+
+# ── serving ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _serve(simulations: Mapping[str, Simulation], options: _Options, host: str, port: int, *, as_json: bool) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        for n, (name, simulator) in enumerate((await _made(asked)).items()):
+        for n, (name, simulator) in enumerate((await _create(simulations, options)).items()):
             await stack.enter_async_context(simulator)
-            base = await stack.enter_async_context(_listening(simulator, host, port + n if port else 0))
-            _announce(name, simulator, base, as_json=asked.as_json)
-        if not asked.as_json:
-            line("Ctrl-C stops.")
+            base_url = await stack.enter_async_context(_serve_simulator(simulator, host, port + n if port else 0))
+            addresses = {
+                "base": base_url,
+                **simulations[name].arguments(base_url, simulator),
+                "page": f"{base_url}/_sim/",
+                "openapi": f"{base_url}/_sim/openapi.json",
+            }
+            _print_addresses(name, simulator, addresses, as_json=as_json)
+        if not as_json:
+            print("Ctrl-C stops.", flush=True)
         await stop.wait()
 
 
 @asynccontextmanager
-async def _listening(simulator: Simulator, host: str, port: int) -> AsyncIterator[str]:
-    """A simulator on its port.
+async def _serve_simulator(simulator: Simulator, host: str, port: int) -> AsyncIterator[str]:
+    """Serve a simulator until the block ends; yields its base URL.
 
     Raises:
-        ConfigurationError: nobody can listen there.
+        ConfigurationError: the address cannot be listened on.
     """
-    from orderflow.simulators import serve  # noqa: PLC0415 - uvicorn, only when asked
-
     async with AsyncExitStack() as stack:
         try:
-            base = await stack.enter_async_context(serve(simulator.asgi, host=host, port=port))
+            base_url = await stack.enter_async_context(serve(simulator.asgi, host=host, port=port))
         except OSError as error:
             hint = ": another program does; choose a --port, 0 for any free one" if error.errno == EADDRINUSE else f" ({error.strerror})"
             raise ConfigurationError(f"cannot listen on {host}:{port}{hint}") from None
-        yield base
+        yield base_url
 
 
-def _announce(name: str, simulator: Simulator, base: str, *, as_json: bool) -> None:
-    from json import dumps  # noqa: PLC0415 - the option is called json
-
-    told = _addresses(name, simulator, base)
+def _print_addresses(name: str, simulator: Simulator, addresses: Mapping[str, str], *, as_json: bool) -> None:
+    """Print what a service needs to use the simulator. The names are those of the provider's arguments."""
     if as_json:
-        print(dumps({"name": name, **told}), flush=True)
+        print(dumps({"name": name, **addresses}), flush=True)
         return
-    width = max(len(label) for label in told)
-    print(
-        "\n".join([f"{simulator.NAME}, simulated", *(f"  {label:<{width}}  {address}" for label, address in told.items()), ""]), flush=True
-    )
+    width = max(map(len, addresses))
+    lines = [f"{simulator.NAME}, simulated", *(f"  {label:<{width}}  {address}" for label, address in addresses.items()), ""]
+    print("\n".join(lines), flush=True)
 
 
-def _addresses(name: str, simulator: Simulator, base: str) -> dict[str, str]:
-    shared = {"page": f"{base}/_sim/", "openapi": f"{base}/_sim/openapi.json"}
-    if name == "connect":
-        credentials = {"client_id": "simulated-client", "client_secret": "simulated-secret"}
-        return {"base": base, "api": f"{base}/capi", "login": f"{base}/user", **credentials, **shared}
-    switches = {str(row["name"]): row["now"] for row in simulator.switches()}
-    return {"base": base, "api": f"{base}{switches['prefix']}", "api_key": str(switches["api_key"] or "any"), **shared}
+# ── switches and scenarios ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _list(made: dict[str, Simulator], *, switches: bool, as_json: bool) -> None:
-    """Print the switches or the scenarios of each simulator."""
-    from orderflow.simulators.scenario import HTTP_SCENARIOS  # noqa: PLC0415
-
+def _print_switches(simulators: Mapping[str, Simulator], *, as_json: bool) -> None:
     if as_json:
-        values = {
-            name: [{"value": magic.value, "carrier": magic.carrier, "forces": magic.forces} for magic in one.MAGIC]
-            for name, one in made.items()
-        }
-        document({name: one.switches() for name, one in made.items()} if switches else {"header": dict(HTTP_SCENARIOS), "values": values})
+        document({name: simulator.switches() for name, simulator in simulators.items()})
         return
-    for name, one in made.items():
-        if switches:
-            rows = [[str(row[column]) for column in ("name", "values", "default", "question", "source")] for row in one.switches()]
-            table(("switch", "values", "default", "open question", "source"), rows, f"{one.NAME}: orderflow sim {name} --set switch=value")
-        else:
-            table(("value", "written in", "makes happen"), [[m.value, m.carrier, m.forces] for m in one.MAGIC], f"{one.NAME}: magic values")
-        line("")
-    if not switches:
-        table(("item", "makes happen"), [list(row) for row in HTTP_SCENARIOS.items()], "Header X-Sim-Scenario, for either")
+    columns = ("name", "values", "default", "question", "source")
+    for name, simulator in simulators.items():
+        rows = [[str(row[column]) for column in columns] for row in simulator.switches()]
+        title = f"{simulator.NAME}: orderflow simulate {name} --set switch=value"
+        table(("switch", "values", "default", "open question", "source"), rows, title)
+        line()
+
+
+def _print_scenarios(simulators: Mapping[str, Simulator], *, as_json: bool) -> None:
+    if as_json:
+        document({"header": dict(HTTP_SCENARIOS), "values": {name: _values_json(simulator) for name, simulator in simulators.items()}})
+        return
+    for simulator in simulators.values():
+        rows = [(magic.value, magic.carrier, magic.forces) for magic in simulator.MAGIC]
+        table(("value", "written in", "makes happen"), rows, f"{simulator.NAME}: magic values")
+        line()
+    table(("item", "makes happen"), [*HTTP_SCENARIOS.items()], "Header X-Sim-Scenario, for every simulator")
+
+
+def _values_json(simulator: Simulator) -> Sequence[dict[str, str]]:
+    return [{"value": magic.value, "carrier": magic.carrier, "forces": magic.forces} for magic in simulator.MAGIC]

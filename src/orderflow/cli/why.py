@@ -1,111 +1,102 @@
-"""``orderflow why``: what an order may take now and what it may not, and what stands in the way. Reads the database, calls nobody."""
+"""``orderflow why``: which events an order would take now, and what is missing for the others. Reads the database, calls no provider."""
 
 from __future__ import annotations
 
-from textwrap import shorten
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from orderflow.analysis.explain import Missing, Path, Why, to_settled
-from orderflow.analysis.explain import why as explained
+from orderflow.analysis.explain import why as explain
 from orderflow.cli import finding, show
 from orderflow.cli.exits import Exit
-from orderflow.cli.stored import Db, look
+from orderflow.cli.options import Db, Json
+from orderflow.cli.stored import ask_store
 
-_CELL = 56  # beside event and origin: a table of 100 columns
-Json = Annotated[bool, Parameter(name="--json", help="Print one JSON document.", negative="")]
+_SOURCES_SHOWN = 3
 
 
-def why(order: str, event: str | None = None, /, *, db: Db, as_json: Json = False) -> Exit:
-    """Say of each event whether the order would take it now; of one event also what is missing, and the way there.
+def why(order: str, event: str | None = None, /, *, db: Db, json: Json = False) -> Exit:
+    """Explain why an order would take an event now, or would not.
+
+    Without EVENT: each event in one line. With EVENT: what is missing for it, and
+    the shortest way to where the order would take it.
+
+    Example: orderflow why ccv-1b27791ec4844020dfd2 submit --db sqlite:///orders.db
 
     Parameters
     ----------
+    order:
+        The order's id.
     event:
-        Only this one, in full.
+        Only this event, in full.
     """
-    found = look(db, lambda store: store.load(order))
-    table = finding.find(found.provider)
-    answers = [explained(table, found.snapshot, name) for name in ([event] if event else table.events)]
-    way = to_settled(table, found.snapshot)
-    if as_json:
-        where: dict[str, Any] = {"order": found.id, "lifecycle": table.name, "state": found.state, "version": found.version}
-        show.document({**where, "to_settled": _path(way), "events": [_event(one) for one in answers]})
+    stored = ask_store(db, lambda store: store.load(order))
+    table = finding.find(stored.provider)
+    answers = [explain(table, stored.snapshot, name) for name in ([event] if event else table.events)]
+    to_end = to_settled(table, stored.snapshot)
+    if json:
+        where: dict[str, Any] = {"order": stored.id, "lifecycle": table.name, "state": stored.state, "version": stored.version}
+        show.document({**where, "to_settled": _path_json(to_end), "events": [_event_json(answer) for answer in answers]})
         return Exit.OK
-    show.line(f"{found.id}: {found.state} (version {found.version})")
-    show.line(f"shortest way to a settled state: {_way(way, 'it is settled: nothing but an operator moves it')}\n")
+    show.line(f"{stored.id}: {stored.state} (version {stored.version})")
+    way = _describe_path(to_end) or "it is settled, only an operator can move it"
+    show.paragraph(f"shortest way to a settled state: {way}", hanging="  ")
+    show.line()
     if event:
-        _print(answers[0])
+        _print_event(answers[0])
         return Exit.OK
-    rows = [(one.event, str(one.origin), _answer(one)) for one in sorted(answers, key=lambda one: not one.target)]
-    show.table(("event", "origin", "now"), rows)
-    show.line(f"\nwhat is missing for one of them, and the way there: orderflow why {found.id} EVENT")
+    answers.sort(key=lambda answer: not answer.target)
+    show.table(("event", "origin", "now"), [(answer.event, str(answer.origin), _summarise(answer)) for answer in answers])
+    show.line()
+    show.paragraph(f"What is missing for one of them, and the way there: orderflow why {stored.id} EVENT", hanging="  ")
     return Exit.OK
 
 
-def _print(one: Why) -> None:
-    """One event in full."""
-    show.line(f"{one.event} ({one.origin}): {f'legal: -> {one.target}' if one.target else 'no'}")
-    if not one.target:
-        show.line(f"because: {_because(one)}")
-    show.line(f"way: {_onward(one)}")
+def _print_event(answer: Why) -> None:
+    show.line(f"{answer.event} ({answer.origin}): {f'legal: -> {answer.target}' if answer.target else 'no'}")
+    if not answer.target:
+        show.paragraph(f"because: {_describe_obstacle(answer)}", hanging="  ")
+    show.paragraph(f"way: {_describe_path(answer.path)}", hanging="  ")
 
 
-def _answer(one: Why) -> str:
-    """In one cell of a table."""
-    if one.target:
-        return f"legal: -> {one.target}"
-    if one.guard:
-        return shorten(f"no: needs {one.guard}", _CELL, placeholder=" ...")
-    told = f"no: only from {one.sources[0]}"
-    for n, state in enumerate(one.sources[1:], 2):
-        rest = f" and {len(one.sources) - n} more" if n < len(one.sources) else ""
-        if len(told) + len(state) + 2 + len(rest or " and 9 more") > _CELL:
-            return f"{told} and {len(one.sources) - n + 1} more"
-        told += f", {state}"
-    return told
+def _summarise(answer: Why) -> str:
+    if answer.target:
+        return f"legal: -> {answer.target}"
+    if answer.guard:
+        return f"no: needs {answer.guard}"
+    more = len(answer.sources) - _SOURCES_SHOWN
+    return f"no: only from {', '.join(answer.sources[:_SOURCES_SHOWN])}" + (f" and {more} more" if more > 0 else "")
 
 
-def _because(one: Why) -> str:
-    if not one.guard:
-        return f"only from {', '.join(one.sources)}"
-    return f"needs {one.guard}: {'; '.join(_lacks(missing) for missing in one.missing)}"
+def _describe_obstacle(answer: Why) -> str:
+    if not answer.guard:
+        return f"only from {', '.join(answer.sources)}"
+    return f"needs {answer.guard}: {'; '.join(_describe_missing(missing) for missing in answer.missing)}"
 
 
-def _lacks(missing: Missing) -> str:
+def _describe_missing(missing: Missing) -> str:
     setters = dict.fromkeys(f"{edge.event} ({edge.origin})" for edge in missing.setters)
     source = f"set by {', '.join(setters)}" if setters else "given at create"
-    return f"{missing.fact} is {_said(missing.now)}, not {_said(missing.needed)}, which is {source}"
+    return f"{missing.fact} is {show.fact_value(missing.now)}, not {show.fact_value(missing.needed)}, which is {source}"
 
 
-def _said(value: bool | str) -> str:
-    return str(value).lower() if isinstance(value, bool) else value
+def _describe_path(path: Path | None) -> str:
+    """The events of a path; "none" if there is no path; "" if no step is needed."""
+    return "none" if path is None else " > ".join(f"{edge.event} ({edge.origin})" for edge in path)
 
 
-def _onward(one: Why) -> str:
-    return _way(one.path, "") if one.path is not None else "none"
-
-
-def _way(path: Path | None, none_needed: str) -> str:
-    if path is None:
-        return "none"
-    return " > ".join(f"{edge.event} ({edge.origin})" for edge in path) or none_needed
-
-
-def _path(path: Path | None) -> list[dict[str, str]] | None:
+def _path_json(path: Path | None) -> list[dict[str, str]] | None:
     if path is None:
         return None
     return [{"event": edge.event, "origin": str(edge.origin), "source": edge.source, "target": edge.target} for edge in path]
 
 
-def _event(one: Why) -> dict[str, Any]:
+def _event_json(answer: Why) -> dict[str, Any]:
     return {
-        "event": one.event,
-        "origin": str(one.origin),
-        "legal": bool(one.target),
-        "target": one.target or None,
-        "guard": one.guard,
+        "event": answer.event,
+        "origin": str(answer.origin),
+        "legal": bool(answer.target),
+        "target": answer.target or None,
+        "guard": answer.guard,
         "missing": [
             {
                 "fact": missing.fact,
@@ -113,8 +104,8 @@ def _event(one: Why) -> dict[str, Any]:
                 "needed": missing.needed,
                 "set_by": [{"event": edge.event, "origin": str(edge.origin), "source": edge.source} for edge in missing.setters],
             }
-            for missing in one.missing
+            for missing in answer.missing
         ],
-        "sources": list(one.sources),
-        "path": _path(one.path),
+        "sources": list(answer.sources),
+        "path": _path_json(answer.path),
     }

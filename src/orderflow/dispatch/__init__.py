@@ -29,7 +29,7 @@ def dispatcher_of(name: str, store: Store) -> Dispatcher:
     if name != "pgqueuer":
         raise UnknownName("dispatcher", name, NAMES)
     if find_spec("pgqueuer") is None or find_spec("asyncpg") is None:
-        raise ConfigurationError("dispatch: pgqueuer is not installed: pip install 'orderflow[postgres]'")
+        raise ConfigurationError("pgqueuer is not installed: pip install 'orderflow[postgres]'", "dispatch")
     from orderflow.dispatch.pgqueuer import PgqueuerDispatcher  # noqa: PLC0415 - needs the extra
 
     return PgqueuerDispatcher(store)

@@ -90,7 +90,7 @@ class PgqueuerDispatcher:
 
     def __init__(self, store: Store) -> None:
         if not isinstance(store, PostgresStore):
-            raise ConfigurationError("dispatch: pgqueuer needs a postgresql:// database")
+            raise ConfigurationError("pgqueuer needs a postgresql:// database", "dispatch")
         self._store = store
         self._id = QueueManagerId(uuid4())
         self._picked: list[Job] = []  # whose rows are to be leased

@@ -251,4 +251,5 @@ class Worker:
         left = soonest - self._clock.now()
         # what is due and was not leased is held by another worker, or has to wait: look ever less often
         self._idle_fetches = self._idle_fetches + 1 if left <= 0 else 0
-        return min(self._fetch_interval, max(left, _SHORTEST_WAIT * 2 ** min(self._idle_fetches, 20)))
+        backoff: float = _SHORTEST_WAIT * 2 ** min(self._idle_fetches, 20)
+        return min(self._fetch_interval, max(left, backoff))

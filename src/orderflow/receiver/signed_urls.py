@@ -30,10 +30,10 @@ class SignedUrls:
         self._public = check_base_url("public_url", public_url) if public_url else None
         self._keys = {kid: key if isinstance(key, bytes) else check_secret("signing_keys", key).encode() for kid, key in keys.items()}
         if self._public is not None and not self._keys:
-            raise ConfigurationError("signing_keys: needed to sign our public URLs")
+            raise ConfigurationError("needed to sign our public URLs", "signing_keys")
         for kid, key in self._keys.items():
             if not (kid.isascii() and kid.isalnum()) or len(key) < _SHORTEST_KEY:
-                raise ConfigurationError(f"signing_keys: a key id is letters and digits, a key at least {_SHORTEST_KEY} bytes")
+                raise ConfigurationError(f"a key id is letters and digits, a key at least {_SHORTEST_KEY} bytes", "signing_keys")
 
     def __repr__(self) -> str:
         return "SignedUrls(...)"

@@ -21,9 +21,9 @@ def parse_database_url(url: str) -> tuple[str, str]:
         return "sqlite", rest[1:]
     if scheme in ("postgresql", "postgres") and rest:
         if find_spec("asyncpg") is None:
-            raise ConfigurationError(f"db: {scheme}:// needs asyncpg: pip install 'orderflow[postgres]'")
+            raise ConfigurationError(f"{scheme}:// needs asyncpg: pip install 'orderflow[postgres]'", "db")
         return "postgresql", url
-    raise ConfigurationError("db: want sqlite:///relative.db, sqlite:////absolute.db or postgresql://host/database")
+    raise ConfigurationError("want sqlite:///relative.db, sqlite:////absolute.db or postgresql://host/database", "db")
 
 
 def make_store(url: str, *, create: bool = True) -> Store:

@@ -136,7 +136,7 @@ def check_scenario(sim: Simulator, scenario: str) -> None:
     try:
         sim.header.read(scenario, "", "", b"")
     except UnknownScenario as unknown:
-        raise ValueError(f"{sim.NAME} has no scenario {str(unknown)!r}: see `orderflow sim --scenarios`") from None
+        raise ValueError(f"{sim.NAME} has no scenario {str(unknown)!r}: see `orderflow simulate --scenarios`") from None
     finally:
         sim.header.clear()
 

@@ -33,7 +33,7 @@ _KNOWN = {"scenario", "faults", "db", "switches"}
 
 @pytest.fixture
 def orderflow_backstage() -> Iterator[Backstage]:
-    """A thread with an event loop, in which simulators and shop are served; needs the extra ``orderflow[sim]``."""
+    """A thread with an event loop, in which simulators and shop are served; needs the extra ``orderflow[simulate]``."""
     from orderflow.testing.backstage import Backstage  # noqa: PLC0415 - lazy, as everything here
 
     with Backstage() as backstage:

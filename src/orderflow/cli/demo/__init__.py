@@ -1,4 +1,4 @@
-"""``orderflow demo``: real orders of both providers live their whole lives over real sockets; each journal is printed."""
+"""``orderflow demo``: orders of both providers live their whole lives against simulators over real sockets."""
 
 from __future__ import annotations
 
@@ -12,20 +12,27 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from orderflow.cli.exits import Exit
+from orderflow.cli.options import Json
 
 if TYPE_CHECKING:
-    from orderflow.cli.demo.world import StateEntered
-
-DEFAULT_DB = "a new SQLite file in a temporary folder"
+    from orderflow.cli.demo.world import Ending
 
 
-def demo(*, db: Annotated[str, Parameter(show_default=lambda _: DEFAULT_DB)] = "", json: bool = False) -> int:
-    """Play every scenario against the simulators.
+def demo(*, db: str = "", all_: Annotated[bool, Parameter(name="--all")] = False, json: Json = False) -> Exit:
+    """Play orders against simulated providers and show what happens.
+
+    Three orders are explained step by step: a forged redirect, a lost answer, a
+    late payment. Many more scenarios are played with them, and the exit code is 0
+    only if each ended as it must.
+
+    Example: orderflow demo --all
 
     Parameters
     ----------
     db:
-        Database URL to keep the orders in, e.g. sqlite:///demo.db.
+        Database URL to keep the orders in, such as sqlite:///demo.db. If absent, they are deleted at the end.
+    all_:
+        Show the journals of all scenarios.
     json:
         Print one JSON list of {scenario, provider, expected, reached, ok, why, journal}.
     """
@@ -33,20 +40,20 @@ def demo(*, db: Annotated[str, Parameter(show_default=lambda _: DEFAULT_DB)] = "
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with tempfile.TemporaryDirectory() as folder:
-        ended, seconds = asyncio.run(_timed(db or f"sqlite:///{Path(folder) / 'demo.db'}", progress=not json))
-    from orderflow.cli.demo.show import document, summary, tables  # noqa: PLC0415
+        endings, seconds = asyncio.run(_play(db or f"sqlite:///{Path(folder) / 'demo.db'}", progress=not json))
+    from orderflow.cli.demo.show import print_endings, print_json  # noqa: PLC0415
 
     if json:
-        document(ended)
+        print_json(endings)
     else:
-        tables(ended)
-        summary(ended, seconds)
-    return Exit.OK if all(one.ok for one in ended) else Exit.FAILED
+        print_endings(endings, seconds, everything=all_, kept=bool(db))
+    return Exit.OK if all(ending.ok for ending in endings) else Exit.FAILED
 
 
-async def _timed(db: str, *, progress: bool) -> tuple[list[StateEntered], float]:
+async def _play(db: str, *, progress: bool) -> tuple[list[Ending], float]:
+    """How the scenarios ended, and the seconds that they took."""
     from orderflow.cli.demo.play import play_all  # noqa: PLC0415
 
     begun = time.monotonic()
-    ended = await play_all(db, progress=progress)
-    return ended, time.monotonic() - begun
+    endings = await play_all(db, progress=progress)
+    return endings, time.monotonic() - begun

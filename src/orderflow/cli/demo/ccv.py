@@ -1,12 +1,13 @@
-"""CCV's scenarios: the long and the short way, lost and early notifications, skipped statuses, ends and recoveries, a lost answer."""
+"""CCV's scenarios: short and long paths, lost and early notifications, skipped statuses, ends, recoveries, a lost answer."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from orderflow.cli.demo.world import Case, Scenario, Unmet, once
+from orderflow.cli.demo.world import Case, Scenario, Unmet, check_executed_once
 from orderflow.model import Order
+from orderflow.provider import Name
 from orderflow.providers.ccv.names import State
 from orderflow.simulators import Fault
 
@@ -22,14 +23,14 @@ _PRICE = {
 }
 
 
-async def _submitted(case: Case, *, wait: bool = True, **expectations: Any) -> str:
-    shop = case.world.shop
+async def _submit(case: Case, *, wait: bool = True, **expectations: bool) -> str:
+    application = case.world.application
     flow = case.world.flow
     order: dict[str, Any] = {
         "orderDate": "2026-01-15T12:00:00Z",
-        "cartUrl": f"{shop}/cart",
-        "storeUrl": shop,
-        "statusUrl": f"{shop}/status",
+        "cartUrl": f"{application}/cart",
+        "storeUrl": application,
+        "statusUrl": f"{application}/status",
         "storeInformation": _STORE,
     }
     package = {
@@ -40,7 +41,7 @@ async def _submitted(case: Case, *, wait: bool = True, **expectations: Any) -> s
         "periodPricingDetails": [_PRICE],
     }
     created = await flow.create(
-        "ccv",
+        Name("ccv"),
         key=case.reference,
         order=order,
         products=[package],
@@ -50,39 +51,39 @@ async def _submitted(case: Case, *, wait: bool = True, **expectations: Any) -> s
     )
     await flow.send(created.id, "submit")
     if wait:
-        await flow.wait(created.id, set(flow.states("ccv")) - {"drafted", "configuring", "submitting"}, 5)
+        await flow.wait(created.id, set(flow.states("ccv")) - {"drafted", "configuring", "submitting"}, 20)
     return created.id
 
 
-async def _lives(case: Case, *statuses: State, notify_early: bool = False, **expectations: bool) -> Order:
-    """The order passes these statuses, each as soon as the one before was seen here: no clock is raced."""
+async def _pass(case: Case, *statuses: str, notify_early: bool = False, **expectations: bool) -> Order:
+    """An order that passes these statuses. Each is set when a poll has seen the one before, so that no step depends on timing."""
     case.world.ccv.script(case.reference, notify_early=notify_early)
-    order_id = await _submitted(case, **expectations)
+    order_id = await _submit(case, **expectations)
     order = await case.world.flow.order(order_id)
     for status in statuses:
         case.world.ccv.move(order.provider_id or "", status)
-        order = await case.world.flow.wait(order_id, status, 20)
+        order = await case.world.flow.wait(order_id, Name(status), 20)
     return order
 
 
 async def _plain(case: Case) -> Order:
-    return await _lives(case, "Incomplete", "New", "Completed")
+    return await _pass(case, "Incomplete", "New", "Completed")
 
 
 async def _long_path(case: Case) -> Order:
-    return await _lives(case, *_LONG, pays_now=True, screened=True, activates=True)
+    return await _pass(case, *_LONG, pays_now=True, screened=True, activates=True)
 
 
 async def _notifications_lost(case: Case) -> Order:
     case.world.ccv.deliveries.arm("drop", times=None)
-    order = await _lives(case, "Incomplete", "New", "Completed")
+    order = await _pass(case, "Incomplete", "New", "Completed")
     case.world.ccv.deliveries.clear()
     return order
 
 
 async def _statuses_skipped(case: Case) -> Order:
     case.world.ccv.script(case.reference)
-    order_id = await _submitted(case)
+    order_id = await _submit(case)
     provider_id = (await case.world.flow.order(order_id)).provider_id or ""
     for status in _LONG:
         case.world.ccv.move(provider_id, status)
@@ -93,32 +94,32 @@ async def _statuses_skipped(case: Case) -> Order:
 
 
 async def _erp_passed(case: Case) -> Order:
-    return await _lives(case, "Incomplete", "New", "ErpInProgress", "Completed")
+    return await _pass(case, "Incomplete", "New", "ErpInProgress", "Completed")
 
 
 async def _early_notification(case: Case) -> Order:
-    return await _lives(case, "Incomplete", "New", "Completed", notify_early=True)
+    return await _pass(case, "Incomplete", "New", "Completed", notify_early=True)
 
 
 async def _rejected(case: Case) -> Order:
-    return await _lives(case, "Incomplete", "AwaitingPayment", "Screening", "Closed", pays_now=True, screened=True)
+    return await _pass(case, "Incomplete", "AwaitingPayment", "Screening", "Closed", pays_now=True, screened=True)
 
 
 async def _payments_failed(case: Case) -> Order:
-    return await _lives(case, "Incomplete", "AwaitingPayment", "Failed", pays_now=True)
+    return await _pass(case, "Incomplete", "AwaitingPayment", "Failed", pays_now=True)
 
 
 async def _recovered(case: Case) -> Order:
-    return await _lives(case, "Incomplete", "AwaitingPayment", "Failed", "New", "Completed", pays_now=True)
+    return await _pass(case, "Incomplete", "AwaitingPayment", "Failed", "New", "Completed", pays_now=True)
 
 
 async def _canceled(case: Case) -> Order:
-    return await _lives(case, "Incomplete", "Canceled")
+    return await _pass(case, "Incomplete", "Canceled")
 
 
-async def _kept(case: Case, impossible: str) -> Order:
-    """The provider says something that cannot be: the state is kept and the order flagged."""
-    order = await _lives(case, "Incomplete", "New")
+async def _contradict(case: Case, impossible: str) -> Order:
+    """CCV reports a status that cannot be: the order keeps its state and is flagged."""
+    order = await _pass(case, "Incomplete", "New")
     case.world.ccv.move(order.provider_id or "", impossible, force=True)
     for _ in range(400):
         order = await case.world.flow.order(order.id)
@@ -129,17 +130,17 @@ async def _kept(case: Case, impossible: str) -> Order:
 
 
 async def _regress(case: Case) -> Order:
-    return await _kept(case, "Screening")
+    return await _contradict(case, "Screening")
 
 
 async def _unknown_status(case: Case) -> Order:
-    return await _kept(case, "OnHold")
+    return await _contradict(case, "OnHold")
 
 
 async def _answer_lost(case: Case) -> Order:
     case.world.ccv.faults.arm(Fault(_SUBMIT, "reset-after-commit"))
-    async with once(case.world.ccv.journal, _SUBMIT):
-        order_id = await _submitted(case, wait=False)
+    async with check_executed_once(case.world.ccv.journal, _SUBMIT):
+        order_id = await _submit(case, wait=False)
         return await case.world.flow.wait(order_id, "submission_in_doubt", 20)
 
 
@@ -147,7 +148,7 @@ SCENARIOS = (
     Scenario("plain", "ccv", "Completed", _plain),
     Scenario("long path: payment, screening, activation", "ccv", "Completed", _long_path),
     Scenario("notifications all lost", "ccv", "Completed", _notifications_lost, alone=True),
-    Scenario("statuses skipped between reads", "ccv", "Completed", _statuses_skipped),
+    Scenario("statuses skipped between polls", "ccv", "Completed", _statuses_skipped),
     Scenario("ErpInProgress passed", "ccv", "Completed", _erp_passed),
     Scenario("notification before the submit answer", "ccv", "Completed", _early_notification),
     Scenario("screening rejected", "ccv", "Closed", _rejected),

@@ -1,4 +1,4 @@
-"""Playing scenarios: those that arm faults one after another, the others side by side."""
+"""Playing scenarios. Those that arm faults run one after another, the others side by side."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import sys
 
 from orderflow.cli.demo import ccv, connect
-from orderflow.cli.demo.world import Case, Scenario, StateEntered, Unmet, World, world
+from orderflow.cli.demo.world import Case, Ending, Scenario, Unmet, World, open_world
 from orderflow.errors import OrderflowError
 from orderflow.provider import Name
 
@@ -15,38 +15,37 @@ SCENARIOS: tuple[Scenario, ...] = (*connect.SCENARIOS, *ccv.SCENARIOS)
 
 async def play_all(
     db: str, scenarios: tuple[Scenario, ...] = SCENARIOS, *, dispatch: str = "local", progress: bool = False
-) -> list[StateEntered]:
-    """Every scenario, in the order given, however they were played."""
-    progress = progress and sys.stderr.isatty()
-    ended: dict[str, StateEntered] = {}
+) -> list[Ending]:
+    """How every scenario ended, in the order of ``scenarios``. ``progress``: count them on standard error, if that is a terminal."""
+    endings: dict[Scenario, Ending] = {}
+    shown = progress and sys.stderr.isatty()
 
-    async def one(here: World, scenario: Scenario) -> None:
-        ended[f"{scenario.provider} {scenario.name}"] = await play(here, scenario)
-        if progress:
-            print(f"\r{len(ended)}/{len(scenarios)} scenarios", end="", file=sys.stderr, flush=True)
+    async def play_one(world: World, scenario: Scenario) -> None:
+        endings[scenario] = await play(world, scenario)
+        if shown:
+            print(f"\rplayed {len(endings)} of {len(scenarios)} scenarios", end="", file=sys.stderr, flush=True)
 
-    async with world(db, dispatch) as here:
+    async with open_world(db, dispatch) as world:
         for scenario in scenarios:
             if scenario.alone:
-                await one(here, scenario)
-        await asyncio.gather(*(one(here, scenario) for scenario in scenarios if not scenario.alone))
-    if progress:
+                await play_one(world, scenario)
+        await asyncio.gather(*(play_one(world, scenario) for scenario in scenarios if not scenario.alone))
+    if shown:
         print(file=sys.stderr)
-    return [ended[f"{scenario.provider} {scenario.name}"] for scenario in scenarios]
+    return [endings[scenario] for scenario in scenarios]
 
 
-async def play(here: World, scenario: Scenario) -> StateEntered:
-    """One scenario, with what it ended in."""
-    case = Case(here, scenario.name)
-    flow = here.flow
-    why = ""
+async def play(world: World, scenario: Scenario) -> Ending:
+    """Play one scenario; what goes wrong in it is its ending."""
+    case = Case(world, scenario.name)
+    flow, why = world.flow, ""
     try:
         order = await scenario.play(case)
     except (Unmet, OrderflowError) as error:
         why = str(error)
-        mine = [one for one in await flow.orders(provider=Name(scenario.provider), limit=1000) if one.key == case.reference]
-        if not mine:
-            return StateEntered(scenario, "", ok=False, why=why, journal=[], refusals=[])
-        order = mine[0]
+        matching = [stored for stored in await flow.orders(provider=Name(scenario.provider), limit=1000) if stored.key == case.reference]
+        if not matching:
+            return Ending(scenario, "", ok=False, why=why, journal=[], refusals=[])
+        order = matching[0]
     ok = not why and order.state == scenario.expected
-    return StateEntered(scenario, order.state, ok, why, await flow.journal(order.id), await flow.refusals(order.id))
+    return Ending(scenario, order.state, ok, why, await flow.journal(order.id), await flow.refusals(order.id))

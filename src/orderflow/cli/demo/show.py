@@ -1,78 +1,98 @@
-"""How the demo is printed: a table per journal, a summary, or one JSON document."""
+"""How the demo is printed: three orders explained step by step, every journal if asked for, and one line of totals; or as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+
+from attrs import evolve
 
 from orderflow.cli import show
-from orderflow.cli.demo.world import StateEntered
+from orderflow.cli.demo.stories import STORIES, Story
+from orderflow.cli.demo.world import Ending
+from orderflow.cli.journal import HEAD, journal_json, journal_row, print_journal
+from orderflow.cli.order_view import REFUSAL_HEAD, refusal_row
+from orderflow.cli.tables import Row
 from orderflow.model import JournalRow
 
-_HEAD = ("version", "at", "event", "origin", "source", "target", "kind", "note")
+_OPENING = (
+    "Three orders at Connect, a provider of subscriptions. It is simulated on this machine; the calls go over real sockets. Deadlines are"
+    " short here: seconds instead of minutes or days."
+)
 
 
-def journal_rows(journal: Sequence[JournalRow]) -> list[tuple[str, ...]]:
-    """A journal as cells; times in UTC."""
-    return [(str(row.version), clock(row.at), row.event, row.origin.value, row.source, row.target, row.kind, row.note) for row in journal]
+def print_endings(endings: Sequence[Ending], seconds: float, *, everything: bool, kept: bool) -> None:
+    """Print the stories, with ``everything`` also the other scenarios, and the totals. ``kept``: the orders are in a database still."""
+    show.paragraph(_OPENING)
+    by_name = {ending.scenario.name: ending for ending in endings}
+    for number, story in enumerate(STORIES, 1):
+        _print_story(number, story, by_name[story.scenario])
+    others = [ending for ending in endings if ending.scenario.name not in {story.scenario for story in STORIES}]
+    if everything:
+        for ending in others:
+            _print_scenario(ending)
+    show.line()
+    _print_hints(len(others), everything=everything, kept=kept)
+    _print_totals(endings, seconds)
 
 
-def journal_json(journal: Sequence[JournalRow]) -> list[dict[str, object]]:
-    """A journal as JSON; ``at`` in epoch seconds."""
-    return [
-        {
-            "version": row.version,
-            "at": row.at,
-            "event": row.event,
-            "origin": row.origin.value,
-            "source": row.source,
-            "target": row.target,
-            "kind": row.kind,
-            "note": row.note,
-        }
-        for row in journal
-    ]
+def _print_story(number: int, story: Story, ending: Ending) -> None:
+    show.line()
+    show.paragraph(f"{number}. {story.title}")
+    show.paragraph(story.opening)
+    show.line()
+    show.table(HEAD, [_explain(row, story) for row in ending.journal])
+    show.line()
+    show.paragraph(story.closing if ending.ok else _describe_failure(ending))
 
 
-def clock(at: float) -> str:
-    """The time of day with milliseconds, UTC."""
-    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S.%f")[:-3]
+def _explain(row: JournalRow, story: Story) -> Row:
+    note = f"note: {row.note}" if row.note else ""
+    return evolve(journal_row(row), notes=tuple(filter(None, (story.steps.get(row.target), note))))
 
 
-def tables(ended: Sequence[StateEntered]) -> None:
-    """Every scenario's journal."""
-    for one in ended:
-        mark = "ok" if one.ok else f"FAILED: expected {one.scenario.expected}. {one.why}"
-        show.table(_HEAD, journal_rows(one.journal), f"{one.scenario.provider}: {one.scenario.name} → {one.reached}  ({mark})")
-        for row in one.refusals:
-            detail = f": {row.detail}" if row.detail else ""
-            show.line(f"  {row.reason.value} ({row.count}x) {row.event} in {row.state}{detail}")
-        show.line("")
+def _print_scenario(ending: Ending) -> None:
+    scenario = ending.scenario
+    show.line()
+    show.paragraph(f"{scenario.provider}: {scenario.name} -> {ending.reached} ({'ok' if ending.ok else _describe_failure(ending)})")
+    print_journal(ending.journal)
+    if ending.refusals:
+        show.table(REFUSAL_HEAD, [refusal_row(row) for row in ending.refusals])
 
 
-def summary(ended: Sequence[StateEntered], seconds: float) -> None:
-    """One line: how many, how long."""
-    good = sum(one.ok for one in ended)
-    show.line(f"{good} of {len(ended)} scenarios ended where they must, in {seconds:.1f} s")
-    for one in ended:
-        if not one.ok:
-            where = f"{one.scenario.provider}: {one.scenario.name}"
-            show.line(f"  not {where}: expected {one.scenario.expected}, reached {one.reached}. {one.why}")
+def _print_hints(others: int, *, everything: bool, kept: bool) -> None:
+    if not everything:
+        show.paragraph(f"{others} other scenarios were played too. To see their journals: orderflow demo --all")
+    if kept:
+        show.paragraph("The orders are kept. To look at them: orderflow orders list, with the same --db")
+    else:
+        show.paragraph("To keep the orders and look at them: give --db a database URL, then orderflow orders list")
 
 
-def document(ended: Sequence[StateEntered]) -> None:
-    """One JSON list."""
+def _print_totals(endings: Sequence[Ending], seconds: float) -> None:
+    for ending in endings:
+        if not ending.ok:
+            show.paragraph(f"{ending.scenario.provider}: {ending.scenario.name}: {_describe_failure(ending)}")
+    show.line(f"{sum(ending.ok for ending in endings)} of {len(endings)} scenarios ended as they must, in {seconds:.1f} s")
+
+
+def _describe_failure(ending: Ending) -> str:
+    reason = f": {ending.why}" if ending.why else ""
+    return f"FAILED, expected {ending.scenario.expected}, reached {ending.reached or 'nothing'}{reason}"
+
+
+def print_json(endings: Sequence[Ending]) -> None:
+    """Print one JSON list."""
     show.document(
         [
             {
-                "scenario": one.scenario.name,
-                "provider": one.scenario.provider,
-                "expected": one.scenario.expected,
-                "reached": one.reached,
-                "ok": one.ok,
-                "why": one.why,
-                "journal": journal_json(one.journal),
+                "scenario": ending.scenario.name,
+                "provider": ending.scenario.provider,
+                "expected": ending.scenario.expected,
+                "reached": ending.reached,
+                "ok": ending.ok,
+                "why": ending.why,
+                "journal": journal_json(ending.journal),
             }
-            for one in ended
+            for ending in endings
         ]
     )

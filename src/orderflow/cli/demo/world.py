@@ -1,6 +1,6 @@
-"""The demo's world: both simulators and a shop on real sockets, a flow that works for them, a browser. Only what scenarios stand on.
+"""The world of the demo: both simulators and an application on real sockets, an ``Orderflow`` with a worker, and a browser.
 
-Deadlines, read intervals and retries are scaled down by configuration; nothing else differs from a real service.
+Deadlines, poll intervals and retries are shortened by configuration. Nothing else differs from a real service.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from orderflow.app import Orderflow
-from orderflow.model import JournalRow, Order, RefusalRow
-from orderflow.provider.protocol import Name, Provider
+from orderflow.model import JournalRow, Order, RefusalRow, StateEntered
+from orderflow.provider import Name
+from orderflow.provider.protocol import Provider
 from orderflow.provider.timing import Timing
 from orderflow.providers.ccv import Ccv
 from orderflow.providers.ccv.simulator import CcvSimulator
@@ -36,7 +37,7 @@ _FAST = Timing(
         "completion_timeout": 20.0,
         "return_timeout": 3.0,
         "cancel_grace": 0.3,
-        "proof_timeout": 3.0,
+        "proof_timeout": 5.0,
         "recovery_window": 30.0,
     },
     poll_first=0.08,
@@ -47,65 +48,56 @@ _FAST = Timing(
     retry_cap=1.0,
     lease=10.0,
 )
-_PATIENCE = 5.0  # seconds without a byte; a lease outlasts it
+_TIMEOUT = 5.0  # seconds without a byte; shorter than the lease
+_RETRY_SECONDS = 0.3  # long enough for a wrong retry to arrive
 
 
 class Unmet(Exception):
-    """A scenario found something else than it must."""
+    """Something in a scenario is not as it must be."""
 
 
 @frozen
 class World:
-    """Everything a scenario plays with."""
+    """What scenarios use.
+
+    Attributes:
+        application: the application's base URL.
+        notified: (order id, state), as listeners were notified.
+        tokens: the token of the user who is logged in.
+    """
 
     flow: Orderflow
     connect: ConnectSimulator
     ccv: CcvSimulator
     browser: httpx.AsyncClient
-    shop: str  # the shop's base URL
-    told: list[tuple[str, str]]  # (order, state), as the host was told
+    application: str
+    notified: list[tuple[str, str]]
     tokens: UserTokens
 
     async def visit(self, url: str, button: Button = "pay") -> None:
-        """The customer's browser goes to the fulfillment URL and presses a button on the payment page, if it meets one."""
+        """Open the fulfillment URL in the customer's browser; on the payment page, if there is one, press a button."""
         page = await self.browser.get(url)
         if "/pay/" in page.url.path:
             await self.browser.post(str(page.url), data={"action": button})
 
-    async def forge(self, url: str, word: str) -> None:
-        """Somebody types our return URL with a word of their own behind it."""
+    async def forge_return(self, url: str, status: str) -> None:
+        """Open the return URL of a fulfillment URL, with a status that no payment page gave."""
         target = httpx.URL(url).params["returnUrl"]
-        await self.browser.get(target, params={"fulfillmentStatus": word})
+        await self.browser.get(target, params={"fulfillmentStatus": status})
 
 
 @frozen
 class Case:
-    """One scenario's own order: its number makes keys and references unique."""
+    """One run of a scenario, with an order of its own."""
 
     world: World
     name: str
+    number: str = field(factory=lambda: secrets.token_hex(4))
 
     @property
     def reference(self) -> str:
-        """The reference by which the simulators know the scenario's script."""
+        """The order's key; the simulators know the scenario's script by it."""
         return self.name.replace(" ", "-").replace(",", "")[:20] + "-" + self.number
-
-    number: str = field(factory=lambda: secrets.token_hex(4))
-
-
-@asynccontextmanager
-async def once(journal: RequestJournal, call: str) -> AsyncIterator[None]:
-    """Whatever happens inside, the simulator must have executed the call once, and not again soon after.
-
-    Raises:
-        Unmet: it executed it another number of times.
-    """
-    before = journal.count_executed(call)
-    yield
-    await asyncio.sleep(0.3)  # long enough for a blind retry, if there were one
-    executed = journal.count_executed(call) - before
-    if executed != 1:
-        raise Unmet(f"the simulator executed {executed} times what may happen once")
 
 
 Play = Callable[[Case], Awaitable[Order]]
@@ -113,7 +105,7 @@ Play = Callable[[Case], Awaitable[Order]]
 
 @frozen
 class Scenario:
-    """A story with an expected end. ``alone``: it arms faults that other stories could run into."""
+    """An order's life with an expected end. ``alone``: it arms faults that other scenarios could run into."""
 
     name: str
     provider: str
@@ -123,8 +115,8 @@ class Scenario:
 
 
 @frozen
-class StateEntered:
-    """How a scenario ended."""
+class Ending:
+    """How a scenario ended. ``reached``: the order's state; "" if there is no order. ``why``: what was not as it must be."""
 
     scenario: Scenario
     reached: str
@@ -135,57 +127,91 @@ class StateEntered:
 
 
 class UserTokens:
-    """The shop's source of users' tokens: who is logged in."""
+    """The application's source of users' tokens: see ``protocol.TokenSource``."""
 
     def __init__(self) -> None:
         self.current: str | None = None
 
     async def token(self, order_id: str) -> str | None:
-        """See ``ports.TokenSource``."""
+        """The token of the user who is logged in; None if there is none."""
         return self.current
 
 
 @asynccontextmanager
-async def world(db: str, dispatch: str = "local") -> AsyncIterator[World]:
-    """Open the world on a database."""
-    shop = Starlette(routes=[Route("/thanks", _thanks), Route("/sorry", _thanks)])
+async def check_executed_once(journal: RequestJournal, call: str) -> AsyncIterator[None]:
+    """Check that the simulator executes ``call`` once in the block, and not again soon after it.
+
+    Raises:
+        Unmet: it executed it another number of times.
+    """
+    before = journal.count_executed(call)
+    yield
+    await asyncio.sleep(_RETRY_SECONDS)
+    executed = journal.count_executed(call) - before
+    if executed != 1:
+        raise Unmet(f"the simulator executed a call {executed} times that must be executed once")
+
+
+@asynccontextmanager
+async def open_world(db: str, dispatch: str = "local") -> AsyncIterator[World]:
+    """The world, with its orders in the database ``db``, until the block ends."""
+    application = Starlette(routes=[Route("/thanks", _thank), Route("/sorry", _thank)])
     async with (
         ConnectSimulator() as connect_sim,
         CcvSimulator(api_key="demo", allow_http_notifications=True) as ccv_sim,
         serve(connect_sim.asgi) as connect_url,
         serve(ccv_sim.asgi) as ccv_url,
-        serve(shop) as shop_url,
+        serve(application) as application_url,
         httpx.AsyncClient(follow_redirects=True, trust_env=False) as browser,
     ):
         tokens = UserTokens()
         providers: list[Provider] = [
-            Connect(
-                f"{connect_url}/capi",
-                f"{connect_url}/user",
-                "simulated-client",
-                "simulated-secret",
-                fulfilled_literals=[FULFILLED],
-                return_pages=[f"{shop_url}/thanks", f"{shop_url}/sorry"],
-                tokens=tokens,
-                # the pages contradict each other about prepaid by URL (A1); the demo shows both ways
-                ways={("creditcardPayex", True): Ways(url=True, api=True, source="Connect A1, A3", evidence="assumed")},
-                timing=_FAST,
-                timeout=_PATIENCE,
-            ),
-            Ccv(ccv_url + PREFIX, "demo", timing=_FAST, timeout=_PATIENCE, allow_http=True),
+            _connect(connect_url, application_url, tokens),
+            Ccv(ccv_url + PREFIX, "demo", timing=_FAST, timeout=_TIMEOUT, allow_http=True),
         ]
-        keys = {"demo": secrets.token_bytes(32)}
         flow = Orderflow(
-            db, providers, public_url=f"{shop_url}/orders", signing_keys=keys, worker=True, dispatch=dispatch, fetch_interval=0.2
+            db,
+            providers,
+            public_url=f"{application_url}/orders",
+            signing_keys={"demo": secrets.token_bytes(32)},
+            worker=True,
+            dispatch=dispatch,
+            fetch_interval=0.2,
         )
         async with flow:
-            shop.mount("/orders", flow.receiver())
-            told: list[tuple[str, str]] = []
-            for provider in providers:
-                for state in provider.table.states:
-                    flow.on_entered(Name(provider.name), state, lambda news: told.append((news.order.id, news.state)))
-            yield World(flow, connect_sim, ccv_sim, browser, shop_url, told, tokens)
+            application.mount("/orders", flow.receiver())
+            notified = _listen_to_all(flow, providers)
+            yield World(flow, connect_sim, ccv_sim, browser, application_url, notified, tokens)
 
 
-async def _thanks(_request: Request) -> Response:
+def _connect(url: str, application_url: str, tokens: UserTokens) -> Connect:
+    return Connect(
+        f"{url}/capi",
+        f"{url}/user",
+        "simulated-client",
+        "simulated-secret",
+        fulfilled_literals=[FULFILLED],
+        return_pages=[f"{application_url}/thanks", f"{application_url}/sorry"],
+        tokens=tokens,
+        # the pages contradict each other about prepaid by URL (A1); the demo shows both ways
+        ways={("creditcardPayex", True): Ways(url=True, api=True, source="Connect A1, A3", evidence="assumed")},
+        timing=_FAST,
+        timeout=_TIMEOUT,
+    )
+
+
+def _listen_to_all(flow: Orderflow, providers: list[Provider]) -> list[tuple[str, str]]:
+    """Listen to every state of every provider; the list grows with each notification."""
+    notified: list[tuple[str, str]] = []
+
+    def note(entered: StateEntered) -> None:
+        notified.append((entered.order.id, entered.state))
+
+    for provider in providers:
+        for state in provider.table.states:
+            flow.on_entered(Name(provider.name), state, note)
+    return notified
+
+
+async def _thank(_request: Request) -> Response:
     return PlainTextResponse("Thank you for your order.")

@@ -71,7 +71,7 @@ def translate_error(name: str, error: BaseException) -> OperationalError:
     if isinstance(error, asyncpg.PostgresError):
         return OperationalError(f"{name}: {error.args[0] if error.args else type(error).__name__}")
     if isinstance(error, ValueError):  # asyncpg's word for a URL or a setting that it cannot use
-        return ConfigurationError("db: the URL is malformed")
+        return ConfigurationError("the URL is malformed", "db")
     if isinstance(error, OSError | TimeoutError):
         return OperationalError(f"{name}: the database is not reachable ({type(error).__name__})")
     return OperationalError(f"{name}: {type(error).__name__}")

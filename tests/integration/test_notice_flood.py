@@ -25,7 +25,7 @@ from orderflow.model import Order
 from orderflow.receiver.signed_urls import SignedUrls
 from orderflow.testing.faulty import Weather
 from orderflow.testing.stage import TIMING, Stage, stage
-from orderflow.testing.virtual import run_virtually
+from tests.kit.virtual_time import run_virtually
 
 RATE = 10_000
 TICK = 0.01

@@ -27,9 +27,9 @@ from orderflow.provider.protocol import Provider, PublicUrls
 from orderflow.provider.timing import Timing
 from orderflow.store.ports import Store
 from orderflow.store.records import LeasedEffect, WorkerScope
-from orderflow.testing.inline import InlineStore
+from tests.kit.inline_store import InlineStore
 from orderflow.testing.machine import READ, Machine, folded, judge, words_of
-from orderflow.testing.virtual import VirtualClock, VirtualLoop
+from tests.kit.virtual_time import VirtualClock, VirtualLoop
 
 TIME = "a deadline's time passes"
 NOTHING = "nothing to be seen"

@@ -29,7 +29,7 @@ from orderflow.provider.outcomes import NotExecuted, Outcome
 from orderflow.simulators import SimClock
 from orderflow.store.postgres.store import PostgresStore
 from orderflow.store.records import InboxKey, LeasedEffect
-from orderflow.testing.interleave import Run, Work, every_order
+from tests.kit.interleaving import Run, Work, every_order
 
 pytestmark = pytest.mark.anyio
 TABLES = ("orders", "journal", "refusals", "effects", "deadlines", "polls", "inbox")

@@ -26,8 +26,8 @@ from orderflow.provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome,
 from orderflow.provider.protocol import PublicUrls
 from orderflow.provider.timing import Timing
 from orderflow.store.records import DueDeadline, WorkerScope
-from orderflow.testing.inline import InlineStore
-from orderflow.testing.virtual import VirtualClock, run_virtually
+from tests.kit.inline_store import InlineStore
+from tests.kit.virtual_time import VirtualClock, run_virtually
 
 T = TypeVar("T")
 ANSWERS: Mapping[str, Outcome | StatusRead | ReadFailed] = {

@@ -13,8 +13,8 @@ from orderflow.app import Orderflow
 from orderflow.model import EffectKey
 from orderflow.provider.outcomes import Succeeded
 from orderflow.store.records import LeasedEffect, WorkerScope
-from orderflow.testing.inline import InlineStore
-from orderflow.testing.virtual import run_virtually
+from tests.kit.inline_store import InlineStore
+from tests.kit.virtual_time import run_virtually
 
 
 class Hesitant(InlineStore):

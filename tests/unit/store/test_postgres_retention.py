@@ -14,7 +14,7 @@ from tests.kit.commits import NOW, SCOPE, move, new_order
 from orderflow.errors import UnknownName
 from orderflow.store.postgres.store import PostgresStore
 from orderflow.store.records import PollAt, PollPlan, PollSooner
-from orderflow.testing.interleave import Worker
+from tests.kit.interleaving import Worker
 
 pytestmark = pytest.mark.anyio
 LATER = NOW + 1000

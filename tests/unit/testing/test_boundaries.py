@@ -17,7 +17,7 @@ from orderflow.provider.http import Answer, exchange
 from orderflow.simulators import Fault, serve
 from orderflow.testing.boundaries import Boundaries, Crash, kill
 from orderflow.testing.forked import lived
-from orderflow.testing.inline import InlineStore
+from tests.kit.inline_store import InlineStore
 
 REST = ("placed", "in_doubt", "refused")
 HURRIED = evolve(FAST, lease=0.25)

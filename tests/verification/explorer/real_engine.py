@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
 from functools import cache
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,6 +21,7 @@ from orderflow.dispatch.local import LocalDispatcher
 from orderflow.engine.inbox import Inbox
 from orderflow.engine.listeners import Listeners
 from orderflow.engine.outbox import Outbox
+from orderflow.lifecycle.facts import Value
 from orderflow.model import PROVIDER_ID, EffectKey, Event, Observation, Order, Origin, Snapshot
 from orderflow.provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Succeeded
 from orderflow.provider.timing import Timing
@@ -106,7 +106,7 @@ def order_at(snapshot: Snapshot) -> Order:
     return Order(ORDER_ID, PROVIDER, "key", snapshot, 0.0, 0.0)
 
 
-def snapshot_at(environment: Environment, state: str, facts: Mapping[str, Any], *, has_provider_id: bool) -> Snapshot:
+def snapshot_at(environment: Environment, state: str, facts: tuple[Value, ...], *, has_provider_id: bool) -> Snapshot:
     """A snapshot at ``VERSION``."""
     return Snapshot(state, dict(zip(environment.table.facts, facts, strict=True)), {PROVIDER_ID: "1"} if has_provider_id else {}, VERSION)
 

@@ -87,7 +87,7 @@ class Steps:
         order, status, executed, workers = world.order, world.status, world.executed, world.workers
         known = self._workers_after
         for step in self._steps_of_others(order, status):
-            key = (workers, step.change, None)
+            key: tuple[Workers, Change, Activity | None] = (workers, step.change, None)
             workers_after = known.get(key) or self._change(*key)
             yield step, (step.order, step.status, executed, workers_after), step.problem
         previous = None

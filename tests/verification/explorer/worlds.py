@@ -27,7 +27,7 @@ class Interned(type):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """The one record with these fields."""
         record = super().__call__(*args, **kwargs)
-        fields = tuple([getattr(record, field.name) for field in attrs.fields(cls)])
+        fields = tuple([getattr(record, field.name) for field in attrs.fields(cls)])  # type: ignore[arg-type]  # its classes are attrs'
         return cls._records.setdefault(fields, record)
 
 

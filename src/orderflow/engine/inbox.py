@@ -38,7 +38,8 @@ from orderflow.model import (
 )
 from orderflow.provider.protocol import Provider
 from orderflow.store.ports import Store
-from orderflow.store.records import DueDeadline, InboxKey, PollSooner, Receipt, WorkerScope
+from orderflow.store.records import Commit, DueDeadline, InboxKey, PollSooner, Receipt, WorkerScope
+from orderflow.telemetry.decisions import report_decision
 from orderflow.telemetry.none import NoTelemetry
 from orderflow.telemetry.ports import Telemetry
 
@@ -139,14 +140,16 @@ class Inbox:
         if event.name not in provider.table.events:
             raise UnknownName(f"event of {provider.table.name}", event.name, tuple(provider.table.events))
         given = self._given(provider, event.name, event.origin, event.note, finished_effect=effect)
-        return await self._commit(order_id, key, given, lambda order: _decide(provider, order, event), deadline)
+        return await self._commit(order_id, key, given, lambda order: _decide(provider, order, event), subject=event, deadline=deadline)
 
     async def accept_observation(self, order_id: str, observation: Observation, without_news: int, read_id: str) -> Receipt:
         """Judge what a status read brought; ``without_news`` reads before it brought no news."""
         provider = self.provider_of(order_id)
         given = self._given(provider, STATUS_READ, Origin.OBSERVATION, observation.note, without_news=without_news)
         key = InboxKey(Origin.OBSERVATION.value, read_id)
-        return await self._commit(order_id, key, given, lambda order: observe(provider.table, order.snapshot, observation))
+        return await self._commit(
+            order_id, key, given, lambda order: observe(provider.table, order.snapshot, observation), subject=observation
+        )
 
     async def bring_poll_forward(self, order_id: str) -> None:
         """Somebody says that there is news: bring the next read forward, believe nothing."""
@@ -190,12 +193,21 @@ class Inbox:
         key: InboxKey | None,
         given: CommitContext,
         decide_on: Callable[[Order], Decision],
+        *,
+        subject: Event | Observation | None = None,
         deadline: DueDeadline | None = None,
     ) -> Receipt:
         about = {"order_id": order_id, "lifecycle": given.table.name, "trigger": given.event, "origin": given.origin._value_}
         with self.telemetry.span("decision", about) as span:
             traced = evolve(given, trace=span.trace) if span.trace else given
-            receipt = await self.store.commit(order_id, key, lambda order: plan_commit(traced, order, decide_on(order)), deadline)
+
+            def decider(order: Order) -> Commit:
+                decision = decide_on(order)
+                if subject is not None:
+                    report_decision(traced.table, order.snapshot, subject, decision)
+                return plan_commit(traced, order, decision)
+
+            receipt = await self.store.commit(order_id, key, decider, deadline)
             span.note(decision=type(receipt.decision).__name__, state=receipt.state)
             if not isinstance(receipt.decision, Applied):
                 span.note(reason=receipt.decision.reason.value)

@@ -1,7 +1,7 @@
 """Mutants: a lifecycle with one fault each, to prove that a suite can fail. Pure; knows no provider.
 
-``mutate_cells`` changes one cell of a table and nothing else. ``add_hidden_states`` adds a state to a machine that looks like another state,
-until one input. ``Trial`` runs a suite against many mutants.
+``mutate_cells`` changes one cell of a table and nothing else. ``add_hidden_states`` adds a state to a machine, which looks like another
+state until one input. ``Trial`` runs a suite against many mutants.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     async with running(tmp_path) as world:
         order = await world.flow.create("ccv", key="k", **ccv_request())
 
-It is ``orderflow.testing.SimulatedWorld``, with canaries as credentials and as personal data. Tests that need other simulators, several flows
-or an application in another process use ``SimulatedWorld`` itself.
+It is ``orderflow.testing.SimulatedWorld``, with canaries as credentials and as personal data. Tests that need other simulators, several
+flows or an application in another process use ``SimulatedWorld`` itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``check`` and its properties, the seeded definition faults against python-statemachine alone, and the hostile exploration."""
+"""``check`` and its properties, the seeded definition faults against python-statemachine alone, and the exploration."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from tests.kit.definition_faults import FAULTS, declared, statemachine_refuses
+from tests.verification.explorer import CCV, CONNECT, Environment, explore, valuations_at_create
+from tests.verification.explorer.seeded_bugs import BUGS
 
 from orderflow.analysis.check import check
 from orderflow.analysis.model_checking import Verdict, judge
@@ -16,11 +18,9 @@ from orderflow.lifecycle.table import Table
 from orderflow.model import Event, Snapshot
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.providers.connect.lifecycle import ConnectLifecycle
-from orderflow.testing.hostile import CCV, CONNECT, Outside, explore, valuations_of
-from orderflow.testing.hostile_bugs import BUGS
 
 TABLES: tuple[Table, ...] = (CcvLifecycle.table, ConnectLifecycle.table)
-OUTSIDES = (CCV, CONNECT)
+ENVIRONMENTS = (CCV, CONNECT)
 
 
 def result(name: str, value: float | None, unit: str, ratio: float | None, goal: str, *, ok: bool) -> dict[str, object]:
@@ -81,20 +81,20 @@ def exploration() -> list[dict[str, object]]:
     """Both providers under all facts with two workers, and CCV with four."""
     rows = []
     total = 0.0
-    for outside in OUTSIDES:
+    for environment in ENVIRONMENTS:
         begun, states, transitions, violations = time.process_time(), 0, 0, 0
-        for facts in valuations_of(outside.table):
-            found = explore(outside, facts, workers=2)
-            states, transitions, violations = states + found.states, transitions + found.transitions, violations + bool(found.violation)
+        for facts in valuations_at_create(environment.table):
+            found = explore(environment, facts, workers=2)
+            states, transitions, violations = states + found.worlds, transitions + found.steps, violations + bool(found.violation)
         took = time.process_time() - begun
         total += took
-        name = f"exploration of {outside.table.name}, W=2, all facts"
+        name = f"exploration of {environment.table.name}, W=2, all facts"
         rows += explored(name, states, transitions, violations, took)
     rows.append(result("exploration of both, W=2, all facts", total, "s of CPU", None, "< 60 s", ok=total < 60))
     begun = time.process_time()
-    found = explore(CCV, next(iter(valuations_of(CCV.table))), workers=4)
+    found = explore(CCV, next(iter(valuations_at_create(CCV.table))), workers=4)
     took = time.process_time() - begun
-    rows += explored("exploration of ccv, W=4, one valuation", found.states, found.transitions, int(found.violation is not None), took)
+    rows += explored("exploration of ccv, W=4, one valuation", found.worlds, found.steps, int(found.violation is not None), took)
     return rows
 
 
@@ -113,18 +113,24 @@ def bugs() -> list[dict[str, object]]:
     rows = []
     for bug, engine in BUGS.items():
         begun = time.process_time()
-        stories = {outside.table.name: explore(outside, busiest(outside), engine=engine).violation for outside in OUTSIDES}
-        told = [f"{name} in {len(story.events)} events" for name, story in stories.items() if story]
+        violations = {
+            environment.table.name: explore(environment, busiest(environment), engine=engine).violation for environment in ENVIRONMENTS
+        }
+        counterexamples = [f"{name} in {len(violation.events)} events" for name, violation in violations.items() if violation]
         took = time.process_time() - begun
-        goal = f"found: {', '.join(told) or 'not'}"
-        rows.append(result(f"seeded engine bug found: {bug}", took, "s of CPU", None, goal, ok=bool(told)))
+        goal = f"found: {', '.join(counterexamples) or 'not'}"
+        rows.append(result(f"seeded engine bug found: {bug}", took, "s of CPU", None, goal, ok=bool(counterexamples)))
     return rows
 
 
-def busiest(outside: Outside) -> Mapping[str, Value]:
+def busiest(environment: Environment) -> Mapping[str, Value]:
     """Facts under which an order of this provider can do most."""
     wanted = {"url_allowed", "api_allowed", "needs_user"}
-    return next(f for f in valuations_of(outside.table) if {n for n, v in f.items() if v is True} == wanted & outside.table.facts.keys())
+    return next(
+        f
+        for f in valuations_at_create(environment.table)
+        if {n for n, v in f.items() if v is True} == wanted & environment.table.facts.keys()
+    )
 
 
 def run() -> list[dict[str, object]]:

@@ -19,13 +19,13 @@ from collections.abc import Iterator
 import pytest
 import structlog
 from attrs import define, field
+from orderflow.testing.faulty import Weather
+from orderflow.testing.stage import TIMING, Stage, stage
+from tests.kit.virtual_time import run_virtually
 from tests.kit.world import ccv_request, connect_request
 
 from orderflow.model import Order
 from orderflow.receiver.signed_urls import SignedUrls
-from orderflow.testing.faulty import Weather
-from orderflow.testing.stage import TIMING, Stage, stage
-from orderflow.testing.virtual import run_virtually
 
 RATE = 10_000
 TICK = 0.01

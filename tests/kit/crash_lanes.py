@@ -22,6 +22,7 @@ from typing import Any
 
 import httpx
 from attrs import define, evolve, field, frozen
+from orderflow.testing.forked import PRELOAD
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -35,7 +36,6 @@ from orderflow.model import JournalRow, Order, RefusalRow, StepKind
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.simulators import SimClock, serve
-from orderflow.testing.forked import PRELOAD
 
 ONCE = {
     "register_order": ("POST /capi/v1/client/orde[r]", "POST /capi/v1/orde[r]"),

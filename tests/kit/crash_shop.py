@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import httpx
 from attrs import field, frozen
+from orderflow.testing.boundaries import Boundaries, kill
 from tests.kit.crash_course import ByHand, Claims, Held
 
 from orderflow.app import Orderflow
@@ -29,7 +30,6 @@ from orderflow.providers.connect import Connect, Ways
 from orderflow.providers.connect.simulator import FULFILLED
 from orderflow.simulators import SimClock
 from orderflow.store.ports import Store
-from orderflow.testing.boundaries import Boundaries, kill
 
 CLIENT_ID, CLIENT_SECRET, CCV_KEY = "simulated-client", "client-secret-canary", "api-key-canary"
 LINK_KEY = "link-key-canary-of-tests"

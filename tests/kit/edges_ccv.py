@@ -1,4 +1,4 @@
-"""Stories that together walk every edge of a CCV order's life. The simulated employee moves orders by hand; nothing is timed."""
+"""Stories that together take every edge of CCV's lifecycle. The simulated employee moves orders by hand; nothing is timed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 
-from tests.kit.stories import Book, Case, Story, world
-from tests.kit.world import ccv_at, ccv_request, ccv_sim
+from tests.kit.stories import Book, Case, Story, open_case
+from tests.kit.world import CCV_SWITCHES, ccv_request
 
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.providers.ccv.simulator import CcvSimulator
@@ -24,11 +24,10 @@ story = _book.story
 
 
 @asynccontextmanager
-async def ccv_world(where: Path, told: Story) -> AsyncIterator[Ccv]:
-    """CCV, and an order drafted."""
-    sim = ccv_sim()
-    sim.script(None)  # stays in Processing until it is moved by hand
-    async with world(where, sim, lambda base: ccv_at(base, durations=told.durations)) as case:
+async def open_ccv(folder: Path, story: Story) -> AsyncIterator[Ccv]:
+    """CCV, and an order that is drafted."""
+    async with open_case(folder, "ccv", CCV_SWITCHES, lambda _simulator: {"durations": story.durations}) as case:
+        case.sim.script(None)  # orders stay in Processing until they are moved by hand
         await case.create("ccv", **ccv_request())
         yield case
 
@@ -43,31 +42,31 @@ async def ccv_world(where: Path, told: Story) -> AsyncIterator[Ccv]:
     "submitting -order_submitted-> Processing",
 )
 async def _(case: Ccv) -> None:
-    await case.tell("submit")
+    await case.send("submit")
 
 
 @story("configuration refused", "configuring -configuration_refused-> refused")
 async def _(case: Ccv) -> None:
     case.sim.faults.arm(Fault(_CONFIGURE, "status", status=400))
-    await case.tell("submit")
+    await case.send("submit")
 
 
 @story("configuration never gets through", "configuring -configuration_undelivered-> refused")
 async def _(case: Ccv) -> None:
     case.sim.faults.arm(Fault(_CONFIGURE, "status", status=401, times=None))
-    await case.tell("submit")
+    await case.send("submit")
 
 
 @story("submit refused", "submitting -submission_refused-> refused")
 async def _(case: Ccv) -> None:
     case.sim.faults.arm(Fault(_SUBMIT, "status", status=403))
-    await case.tell("submit")
+    await case.send("submit")
 
 
 @story("submit never gets through", "submitting -submission_undelivered-> refused")
 async def _(case: Ccv) -> None:
     case.sim.faults.arm(Fault(_SUBMIT, "status", status=401, times=None))
-    await case.tell("submit")
+    await case.send("submit")
 
 
 @story(
@@ -77,33 +76,33 @@ async def _(case: Ccv) -> None:
 )
 async def _(case: Ccv) -> None:
     case.sim.faults.arm(Fault(_SUBMIT, "reset-after-commit"))
-    await case.tell("submit")
-    await case.reaches("submission_in_doubt")
+    await case.send("submit")
+    await case.wait_for("submission_in_doubt")
     await case.resolve("submission_resolved", order_id=case.sim.orders[0].id)
 
 
 @story("submit's answer lost; CCV knows no such order", "submission_in_doubt -submission_given_up-> abandoned")
 async def _(case: Ccv) -> None:
     case.sim.faults.arm(Fault(_SUBMIT, "reset"))
-    await case.tell("submit")
-    await case.reaches("submission_in_doubt")
+    await case.send("submit")
+    await case.wait_for("submission_in_doubt")
     await case.resolve("submission_given_up")
 
 
 @story("submit's answer lost, then it comes", "submission_in_doubt -order_submitted-> Processing")
 async def _(case: Ccv) -> None:
     async with case.answered_late(_SUBMIT, lost_in="submission_in_doubt"):
-        await case.tell("submit")
+        await case.send("submit")
 
 
 @story("submit's answer lost, then it is a refusal", "submission_in_doubt -submission_refused-> refused")
 async def _(case: Ccv) -> None:
     case.sim.faults.arm(Fault(_SUBMIT, "status", status=400))
     async with case.answered_late(_SUBMIT, lost_in="submission_in_doubt"):
-        await case.tell("submit")
+        await case.send("submit")
 
 
-# ── observed lives ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── observed paths ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _BEGINNINGS = (
     "Processing",
@@ -115,7 +114,7 @@ _BEGINNINGS = (
     "Processing Incomplete New FulfillmentInProgress",
     "Processing Incomplete New FulfillmentDone",
 )
-_LIVES = (
+_PATHS = (
     "Processing Incomplete New Completed",
     "Processing Incomplete AwaitingPayment Screening New FulfillmentInProgress FulfillmentDone Completed",
     "Processing Incomplete AwaitingPayment New FulfillmentDone Completed",
@@ -130,10 +129,10 @@ _LIVES = (
     "Processing Incomplete New ErpInProgress Failed Closed",
     "Processing Failed Canceled",
 )
-"""Statuses in the order in which CCV shows them. Each is read before the next comes, so each pair is an edge walked."""
+"""Statuses in the order in which CCV shows them. Each is polled before the next one comes, so each pair is an edge taken."""
 
 
-def _walks(statuses: list[str]) -> tuple[str, ...]:
+def _edges(statuses: list[str]) -> tuple[str, ...]:
     return tuple(f"{source} -seen_{_snake(target)}-> {target}" for source, target in pairwise(statuses))
 
 
@@ -141,27 +140,27 @@ def _snake(status: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in status).lstrip("_")
 
 
-def _live(moves: list[str]) -> Callable[[Ccv], Awaitable[None]]:
+def _follow(moves: list[str]) -> Callable[[Ccv], Awaitable[None]]:
     async def play(case: Ccv) -> None:
-        await case.tell("submit")
-        await case.reaches("Processing")
-        known_as = await case.provider_id()
+        await case.send("submit")
+        await case.wait_for("Processing")
+        provider_id = await case.provider_id()
         for status in moves:
-            case.sim.move(known_as, status)
-            await case.reaches(status)
+            case.sim.move(provider_id, status)
+            await case.wait_for(status)
 
     return play
 
 
-for _life in _LIVES:
-    _first, *_moves = _life.split()
-    story(_life, *_walks([_first, *_moves]))(_live(_moves))
+for _path in _PATHS:
+    _first, *_moves = _path.split()
+    story(_path, *_edges([_first, *_moves]))(_follow(_moves))
 
 
-@story("failed, and nobody recovers it", "Failed -recovery_window_closed-> Failed", recovery_window=0.1)
+@story("failed, and never recovered", "Failed -recovery_window_closed-> Failed", recovery_window=0.1)
 async def _(case: Ccv) -> None:
-    await case.tell("submit")
-    await case.reaches("Processing")
+    await case.send("submit")
+    await case.wait_for("Processing")
     case.sim.move(await case.provider_id(), "Failed")
 
 

@@ -1,4 +1,4 @@
-"""Stories of registering a Connect order and of assigning its user; the world in which they and those of completing it play."""
+"""Stories of registering a Connect order and of assigning its user, and the world of all Connect stories."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.kit.stories import Book, Case, Story, world
-from tests.kit.world import Users, connect_at, connect_request, connect_sim
+from tests.kit.stories import Book, Case, Story, open_case
+from tests.kit.world import CONNECT_SWITCHES, SHOP, Users, connect_request
 
 from orderflow.providers.connect import Ways
 from orderflow.providers.connect.lifecycle import ConnectLifecycle
 from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.simulators import Fault
 
-_REGISTER = "POST /capi/v1/client/orde[r]"  # a pattern: the plain word is also the beginning of .../order/fulfillment
+_REGISTER = "POST /capi/v1/client/orde[r]"  # a pattern: the plain text is also the beginning of .../order/fulfillment
 _REGISTER_AS_USER = "POST /capi/v1/orde[r]"
 FULFILL = "POST /capi/v1/client/order/fulfillment"
 _ASSIGN = "POST /capi/v1/client/order/*/user"
-READ = "GET /capi/v1/client/order/status"
+POLL = "GET /capi/v1/client/order/status"
 NAME = "story-1"
 _PREPAID_BY_URL = {("creditcardPayex", True): Ways(url=True, api=True, source="Connect A1, A3", evidence="assumed")}
 
@@ -29,13 +29,16 @@ story = _book.story
 
 
 @asynccontextmanager
-async def connect_world(where: Path, told: Story) -> AsyncIterator[Connect]:
+async def open_connect(folder: Path, story: Story) -> AsyncIterator[Connect]:
     """Connect, and a logged-in user for the orders in user mode."""
-    sim = connect_sim()
-    # nobody pays and nothing is fulfilled before the story says so: a read must not be faster than the answer it waits for
-    sim.script(NAME, pay_outcome="never", fulfil_never=True)
-    settings = {"tokens": Users(sim.issue_user_token("ola")), "ways": _PREPAID_BY_URL, "durations": told.durations}
-    async with world(where, sim, lambda base: connect_at(base, **settings)) as case:
+
+    def settings(simulator: ConnectSimulator) -> dict[str, Any]:
+        # nobody pays and nothing is fulfilled before the story says so: a poll must not be faster than the answer it waits for
+        simulator.script(NAME, pay_outcome="never", fulfil_never=True)
+        tokens = Users(simulator.issue_user_token("ola"))
+        return {"tokens": tokens, "ways": _PREPAID_BY_URL, "durations": story.durations, "return_pages": (SHOP,)}
+
+    async with open_case(folder, "connect", CONNECT_SWITCHES, settings) as case:
         yield case
 
 
@@ -44,31 +47,31 @@ async def connect_world(where: Path, told: Story) -> AsyncIterator[Connect]:
 
 async def register(case: Connect, method: str = "invoice", *, until: str = "registered", **request: Any) -> None:
     await case.create("connect", **connect_request(method, external_id=NAME, **request))
-    await case.tell("register")
+    await case.send("register")
     if until:
-        await case.reaches(until)
+        await case.wait_for(until)
 
 
-async def answer_lost(case: Connect, match: str, command: str, until: str, **arguments: object) -> None:
+async def lose_answer(case: Connect, match: str, command: str, until: str, **arguments: object) -> None:
     """The provider acts on the command's call, and the connection breaks before it answers."""
     case.sim.faults.arm(Fault(match, "reset-after-commit"))
-    await case.tell(command, **arguments)
-    await case.reaches(until)
+    await case.send(command, **arguments)
+    await case.wait_for(until)
 
 
-async def proven(case: Connect) -> None:
-    """The money has come, if any was due, and Connect fulfils the order; no browser and no callback tells."""
+async def prove(case: Connect) -> None:
+    """The money has come, if any was due, and Connect fulfils the order; no browser and no callback reports it."""
     case.sim.script(NAME, fulfil_never=False)
     case.sim.pay(await case.provider_id())
 
 
-async def _fulfilled(case: Connect) -> None:
+async def _fulfil(case: Connect) -> None:
     """An order that needs a user, by invoice: nothing to pay."""
     await register(case, digital=True)
-    await case.tell("complete_by_api")
-    await case.reaches("confirming")
-    await proven(case)
-    await case.reaches("fulfilled")
+    await case.send("complete_by_api")
+    await case.wait_for("confirming")
+    await prove(case)
+    await case.wait_for("fulfilled")
 
 
 _USER = {"credential": "kari@shop.example", "is_send_message": True, "override_client_id": "no.shop"}
@@ -140,24 +143,24 @@ async def _(case: Connect) -> None:
 
 @story("assigned", "fulfilled -assign_user-> assigning", "assigning -assigned-> user_assigned")
 async def _(case: Connect) -> None:
-    await _fulfilled(case)
-    await case.tell("assign_user", **_USER)
+    await _fulfil(case)
+    await case.send("assign_user", **_USER)
 
 
 @story("assignment refused", "assigning -assignment_refused-> fulfilled", "fulfilled -assignment_given_up-> fulfilled")
 async def _(case: Connect) -> None:
-    await _fulfilled(case)
+    await _fulfil(case)
     case.sim.faults.arm(Fault(_ASSIGN, "status", status=400))
-    await case.tell("assign_user", **_USER)
-    await case.reaches("fulfilled")
+    await case.send("assign_user", **_USER)
+    await case.wait_for("fulfilled")
     await case.resolve("assignment_given_up")
 
 
 @story("assignment never gets through", "assigning -assignment_undelivered-> fulfilled")
 async def _(case: Connect) -> None:
     case.sim.faults.arm(Fault(_ASSIGN, "status", status=401, times=None))
-    await _fulfilled(case)
-    await case.tell("assign_user", **_USER)
+    await _fulfil(case)
+    await case.send("assign_user", **_USER)
 
 
 @story(
@@ -166,31 +169,31 @@ async def _(case: Connect) -> None:
     "assignment_in_doubt -assignment_resolved-> user_assigned",
 )
 async def _(case: Connect) -> None:
-    await _fulfilled(case)
-    await answer_lost(case, _ASSIGN, "assign_user", "assignment_in_doubt", **_USER)
+    await _fulfil(case)
+    await lose_answer(case, _ASSIGN, "assign_user", "assignment_in_doubt", **_USER)
     await case.resolve("assignment_resolved")
 
 
 @story("assignment's answer lost; given up", "assignment_in_doubt -assignment_given_up-> fulfilled")
 async def _(case: Connect) -> None:
-    await _fulfilled(case)
-    await answer_lost(case, _ASSIGN, "assign_user", "assignment_in_doubt", **_USER)
+    await _fulfil(case)
+    await lose_answer(case, _ASSIGN, "assign_user", "assignment_in_doubt", **_USER)
     await case.resolve("assignment_given_up")
 
 
 @story("assignment's answer lost, then it comes", "assignment_in_doubt -assigned-> user_assigned")
 async def _(case: Connect) -> None:
-    await _fulfilled(case)
+    await _fulfil(case)
     async with case.answered_late(_ASSIGN, lost_in="assignment_in_doubt"):
-        await case.tell("assign_user", **_USER)
+        await case.send("assign_user", **_USER)
 
 
 @story("assignment's answer lost, then it is a refusal", "assignment_in_doubt -assignment_refused-> fulfilled")
 async def _(case: Connect) -> None:
     case.sim.faults.arm(Fault(_ASSIGN, "status", status=400))
-    await _fulfilled(case)
+    await _fulfil(case)
     async with case.answered_late(_ASSIGN, lost_in="assignment_in_doubt"):
-        await case.tell("assign_user", **_USER)
+        await case.send("assign_user", **_USER)
 
 
 STORIES = tuple(_book.stories)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 import httpx
-from tests.kit.edges_connect import FULFILL, NAME, READ, Connect, answer_lost, proven, register
+from tests.kit.edges_connect import FULFILL, NAME, POLL, Connect, lose_answer, prove, register
 from tests.kit.stories import Book
 from tests.kit.world import SHOP
 
@@ -26,36 +26,36 @@ story = _book.story
 
 async def _sms(case: Connect, until: str = "awaiting_payment") -> None:
     await register(case, "sms")
-    await case.tell("complete_by_api")
-    await case.reaches(until)
+    await case.send("complete_by_api")
+    await case.wait_for(until)
 
 
 async def _sms_in_doubt(case: Connect) -> None:
     await register(case, "sms")
-    await answer_lost(case, FULFILL, "complete_by_api", "fulfillment_in_doubt")
+    await lose_answer(case, FULFILL, "complete_by_api", "fulfillment_in_doubt")
 
 
-async def _phone_answers(case: Connect, pay_outcome: str, *, callback: str = "send") -> None:
-    """The customer pays by phone or does not; Connect tells by the callback URL that we gave it."""
+async def _answer_by_phone(case: Connect, pay_outcome: str, *, callback: str = "send") -> None:
+    """The customer pays by phone or does not; Connect calls the callback URL that we gave it."""
     case.sim.script(NAME, pay_outcome=pay_outcome, callback=callback)
     asked = [json.loads(row.body) for row in case.sim.journal.rows if row.path.endswith("/fulfillment")]
     await case.sim.sms_answered(case.sim.orders[0], asked[0]["callbackUrl"])
 
 
-async def _by_url(case: Connect, *, prepaid: bool = False) -> str:
-    """The customer is sent away to pay; answers with the URL."""
+async def _complete_by_url(case: Connect, *, prepaid: bool = False) -> str:
+    """The customer is sent away to pay; returns the URL."""
     await register(case, "creditcardPayex", prepaid=prepaid)
-    await case.tell("complete_by_url", return_url=f"{SHOP}/thanks")
+    await case.send("complete_by_url", return_url=f"{SHOP}/thanks")
     return await case.flow.customer_url(case.id)
 
 
-async def _back(case: Connect, url: str, *words: str) -> None:
-    """A browser comes to our returnUrl, once for each word; nothing stands behind it. ``""`` says nothing."""
-    for word in words:
-        await case.http.get(httpx.URL(url).params["returnUrl"], params={"fulfillmentStatus": word} if word else {})
+async def _return(case: Connect, url: str, *statuses: str) -> None:
+    """A browser comes to our returnUrl, once for each status (``""``: none), without any payment."""
+    for status in statuses:
+        await case.http.get(httpx.URL(url).params["returnUrl"], params={"fulfillmentStatus": status} if status else {})
 
 
-async def _pays(case: Connect, url: str, *, comes_back: bool) -> None:
+async def _pay(case: Connect, url: str, *, comes_back: bool) -> None:
     """The customer pays on the payment page, and follows the redirect to us or closes the window."""
     page = (await case.http.get(url)).headers["location"]
     answer = await case.http.post(page, data={"action": "pay"})
@@ -74,25 +74,25 @@ async def _pays(case: Connect, url: str, *, comes_back: bool) -> None:
 )
 async def _(case: Connect) -> None:
     await register(case)
-    await case.tell("complete_by_api")
-    await case.reaches("confirming")
-    await proven(case)
+    await case.send("complete_by_api")
+    await case.wait_for("confirming")
+    await prove(case)
 
 
 @story("the API says ERROR; fulfilled after all", "fulfilling -fulfillment_refused-> error", "error -seen_fulfilled-> fulfilled")
 async def _(case: Connect) -> None:
     case.sim.script(NAME, api_answer="ERROR")
     await register(case)
-    await case.tell("complete_by_api")
-    await case.reaches("error")
-    await proven(case)
+    await case.send("complete_by_api")
+    await case.wait_for("error")
+    await prove(case)
 
 
 @story("fulfilment never gets through", "fulfilling -fulfillment_undelivered-> registered")
 async def _(case: Connect) -> None:
     case.sim.faults.arm(Fault(FULFILL, "status", status=401, times=None))
     await register(case)
-    await case.tell("complete_by_api")
+    await case.send("complete_by_api")
 
 
 @story(
@@ -105,30 +105,30 @@ async def _(case: Connect) -> None:
 )
 async def _(case: Connect) -> None:
     await _sms(case)
-    await _phone_answers(case, "success")
-    await proven(case)
+    await _answer_by_phone(case, "success")
+    await prove(case)
 
 
 @story("sms, not paid", "awaiting_payment -called_back_failed-> confirming", "confirming -read_unproven-> error")
 async def _(case: Connect) -> None:
     await _sms(case)
-    await _phone_answers(case, "failed")
+    await _answer_by_phone(case, "failed")
 
 
 @story("sms, not paid at first, then paid", "confirming -called_back_success-> confirming")
 async def _(case: Connect) -> None:
     await _sms(case)
-    case.gate.match = READ  # a read between the two would end in error
-    await _phone_answers(case, "failed")
-    await _phone_answers(case, "success")
+    case.gate.match = POLL  # a poll between the two would end in error
+    await _answer_by_phone(case, "failed")
+    await _answer_by_phone(case, "success")
     case.gate.open()
 
 
 @story("sms, paid, no callback", "awaiting_payment -seen_fulfilled-> paid")
 async def _(case: Connect) -> None:
     await _sms(case)
-    await _phone_answers(case, "success", callback="never")
-    await proven(case)
+    await _answer_by_phone(case, "success", callback="never")
+    await prove(case)
 
 
 @story("sms, no answer", "awaiting_payment -nobody_came-> unknown", return_timeout=_SOON)
@@ -140,14 +140,14 @@ async def _(case: Connect) -> None:
 async def _(case: Connect) -> None:
     case.sim.script(NAME, pay_outcome="success", callback="early")
     await register(case, "sms")
-    await case.tell("complete_by_api")
+    await case.send("complete_by_api")
 
 
 @story("sms, the callback is faster than the answer: not paid", "fulfilling -called_back_failed-> confirming")
 async def _(case: Connect) -> None:
     case.sim.script(NAME, pay_outcome="failed", callback="early")
     await register(case, "sms")
-    await case.tell("complete_by_api")
+    await case.send("complete_by_api")
 
 
 @story("sms, a callback says success, then the answer refuses", "confirming -fulfillment_refused-> error")
@@ -155,7 +155,7 @@ async def _(case: Connect) -> None:
     case.sim.script(NAME, pay_outcome="success", callback="early")
     case.sim.faults.arm(Fault(FULFILL, "status-after-commit", status=400))
     await register(case, "sms")
-    await case.tell("complete_by_api")
+    await case.send("complete_by_api")
 
 
 @story(
@@ -165,20 +165,20 @@ async def _(case: Connect) -> None:
 )
 async def _(case: Connect) -> None:
     await _sms_in_doubt(case)
-    await _phone_answers(case, "success")
+    await _answer_by_phone(case, "success")
 
 
 @story("sms, the answer lost, not paid", "fulfillment_in_doubt -called_back_failed-> confirming")
 async def _(case: Connect) -> None:
     await _sms_in_doubt(case)
-    await _phone_answers(case, "failed")
+    await _answer_by_phone(case, "failed")
 
 
 @story("sms, the answer lost, paid, no callback", "fulfillment_in_doubt -seen_fulfilled-> paid")
 async def _(case: Connect) -> None:
     await _sms_in_doubt(case)
-    await _phone_answers(case, "success", callback="never")
-    await proven(case)
+    await _answer_by_phone(case, "success", callback="never")
+    await prove(case)
 
 
 @story("sms, the answer lost, given up", "fulfillment_in_doubt -fulfillment_given_up-> unknown")
@@ -191,7 +191,7 @@ async def _(case: Connect) -> None:
 async def _(case: Connect) -> None:
     await register(case, "sms")
     async with case.answered_late(FULFILL, lost_in="fulfillment_in_doubt"):
-        await case.tell("complete_by_api")
+        await case.send("complete_by_api")
 
 
 @story("sms, the answer lost, then it is a refusal", "fulfillment_in_doubt -fulfillment_refused-> error")
@@ -199,7 +199,7 @@ async def _(case: Connect) -> None:
     case.sim.script(NAME, api_answer="ERROR")
     await register(case, "sms")
     async with case.answered_late(FULFILL, lost_in="fulfillment_in_doubt"):
-        await case.tell("complete_by_api")
+        await case.send("complete_by_api")
 
 
 # only an operator brings an order without anything to pay into these two states: both belong to sms, which is to be paid
@@ -209,14 +209,14 @@ async def _(case: Connect) -> None:
 async def _(case: Connect) -> None:
     await register(case)
     await case.override("awaiting_payment")
-    await proven(case)
+    await prove(case)
 
 
 @story("nothing to pay, overridden to in doubt", "fulfillment_in_doubt -seen_fulfilled-> fulfilled")
 async def _(case: Connect) -> None:
     await register(case)
     await case.override("fulfillment_in_doubt")
-    await proven(case)
+    await prove(case)
 
 
 # ── completing by URL ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -228,41 +228,41 @@ async def _(case: Connect) -> None:
     "fulfilling -returned_success-> confirming",
 )
 async def _(case: Connect) -> None:
-    await _pays(case, await _by_url(case), comes_back=True)
+    await _pay(case, await _complete_by_url(case), comes_back=True)
 
 
 @story("card, paid, the window closed", "fulfilling -seen_fulfilled-> paid")
 async def _(case: Connect) -> None:
-    await _pays(case, await _by_url(case), comes_back=False)
-    await proven(case)
+    await _pay(case, await _complete_by_url(case), comes_back=False)
+    await prove(case)
 
 
 @story("prepaid, the window closed", "fulfilling -seen_fulfilled-> fulfilled")
 async def _(case: Connect) -> None:
-    await case.http.get(await _by_url(case, prepaid=True))  # and follows no redirect
-    await proven(case)
+    await case.http.get(await _complete_by_url(case, prepaid=True))  # and follows no redirect
+    await prove(case)
 
 
 @story(
-    "back without a word, then cancel, then success",
+    "back without a status, then cancel, then success",
     "fulfilling -returned_bare-> confirming",
     "confirming -returned_cancel-> confirming",
     "confirming -returned_success-> confirming",
 )
 async def _(case: Connect) -> None:
-    await _back(case, await _by_url(case), "", "cancel", "success")
+    await _return(case, await _complete_by_url(case), "", "cancel", "success")
 
 
-@story("back without a word, then error", "confirming -returned_error-> confirming")
+@story("back without a status, then error", "confirming -returned_error-> confirming")
 async def _(case: Connect) -> None:
-    await _back(case, await _by_url(case), "", "error")
+    await _return(case, await _complete_by_url(case), "", "error")
 
 
 @story("back with error; paid after all", "fulfilling -returned_error-> confirming", "error -seen_fulfilled-> paid")
 async def _(case: Connect) -> None:
-    await _back(case, await _by_url(case), "error")
-    await case.reaches("error")
-    await proven(case)
+    await _return(case, await _complete_by_url(case), "error")
+    await case.wait_for("error")
+    await prove(case)
 
 
 @story(
@@ -272,7 +272,7 @@ async def _(case: Connect) -> None:
     proof_timeout=_SOON,
 )
 async def _(case: Connect) -> None:
-    await _back(case, await _by_url(case), "unknown")
+    await _return(case, await _complete_by_url(case), "unknown")
 
 
 @story(
@@ -284,43 +284,43 @@ async def _(case: Connect) -> None:
     cancel_grace=_SOON,
 )
 async def _(case: Connect) -> None:
-    await _back(case, await _by_url(case), "cancel")
-    await case.reaches("cancelled")
-    await proven(case)
+    await _return(case, await _complete_by_url(case), "cancel")
+    await case.wait_for("cancelled")
+    await prove(case)
 
 
 @story(
-    "nobody comes back; paid after all",
+    "the customer never returns; paid after all",
     "fulfilling -nobody_came-> unknown",
     "unknown -seen_fulfilled-> paid",
     return_timeout=_SOON,
 )
 async def _(case: Connect) -> None:
-    await _by_url(case)
-    await case.reaches("unknown")
-    await proven(case)
+    await _complete_by_url(case)
+    await case.wait_for("unknown")
+    await prove(case)
 
 
-@story("prepaid, nobody comes back; fulfilled after all", "unknown -seen_fulfilled-> fulfilled", return_timeout=_SOON)
+@story("prepaid, the customer never returns; fulfilled after all", "unknown -seen_fulfilled-> fulfilled", return_timeout=_SOON)
 async def _(case: Connect) -> None:
-    await _by_url(case, prepaid=True)
-    await case.reaches("unknown")
-    await proven(case)
+    await _complete_by_url(case, prepaid=True)
+    await case.wait_for("unknown")
+    await prove(case)
 
 
-# ── completed by nobody; provisional ends ────────────────────────────────────────────────────────────────────────────────
+# ── never completed; provisional ends ────────────────────────────────────────────────────────────────────────────────
 
 
-@story("paid before anybody asked for it", "registered -seen_fulfilled-> paid")
+@story("paid before it was completed", "registered -seen_fulfilled-> paid")
 async def _(case: Connect) -> None:
     await register(case, "creditcardPayex")
-    await proven(case)
+    await prove(case)
 
 
-@story("fulfilled before anybody asked for it", "registered -seen_fulfilled-> fulfilled")
+@story("fulfilled before it was completed", "registered -seen_fulfilled-> fulfilled")
 async def _(case: Connect) -> None:
     await register(case)
-    await proven(case)
+    await prove(case)
 
 
 @story(
@@ -331,11 +331,11 @@ async def _(case: Connect) -> None:
 )
 async def _(case: Connect) -> None:
     await register(case, until="cancelled")
-    await proven(case)
+    await prove(case)
 
 
 @story(
-    "cancelled for good",
+    "cancelled until the window closes",
     "cancelled -recovery_window_closed-> cancelled",
     completion_timeout=_SOON,
     recovery_window=_SOON,
@@ -344,14 +344,14 @@ async def _(case: Connect) -> None:
     await register(case, until="cancelled")
 
 
-@story("an error for good", "error -recovery_window_closed-> error", recovery_window=_SOON)
+@story("error until the window closes", "error -recovery_window_closed-> error", recovery_window=_SOON)
 async def _(case: Connect) -> None:
-    await _back(case, await _by_url(case), "error")
+    await _return(case, await _complete_by_url(case), "error")
 
 
-@story("unknown for good", "unknown -recovery_window_closed-> unknown", return_timeout=_SOON, recovery_window=_SOON)
+@story("unknown until the window closes", "unknown -recovery_window_closed-> unknown", return_timeout=_SOON, recovery_window=_SOON)
 async def _(case: Connect) -> None:
-    await _by_url(case)
+    await _complete_by_url(case)
 
 
 STORIES = tuple(_book.stories)

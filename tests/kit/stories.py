@@ -1,7 +1,6 @@
-"""What the stories of every edge are told with: what a story claims, a world of its own for each, and the replay of a journal.
+"""Stories that walk edges: what a story claims, the world it is played in, and the replay of its journal. No story and no test lives here.
 
-A story's world is one provider's simulator behind a gate, the receiver and a working ``Orderflow`` on SQLite, each on a socket.
-No story and no test lives here.
+A story's world is one provider's simulator behind a gate, the receiver, and an ``Orderflow`` with a worker on SQLite, each on a socket.
 """
 
 from __future__ import annotations
@@ -9,27 +8,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import httpx
 from attrs import define, field, frozen
-from starlette.applications import Starlette
-from starlette.routing import Mount
-from tests.kit.world import LINK_KEYS, MOUNT
+from tests.kit.world import LINK_KEYS
 
 from orderflow.app import Orderflow
 from orderflow.lifecycle.table import Edge, Table
 from orderflow.model import JournalRow, Order, StepKind
-from orderflow.provider.protocol import Provider
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.connect.simulator import ConnectSimulator
-from orderflow.simulators import matches, serve
+from orderflow.simulators import matches
+from orderflow.testing.world import SimulatedWorld
 
 Sim = TypeVar("Sim", ConnectSimulator, CcvSimulator)
-_PATIENCE = 5.0
-_AHEAD = 10.0  # more than a lease, less than any deadline that is not to come
+Play = Callable[["Case[Any]"], Awaitable[None]]
+_TIMEOUT = 5.0
+_AHEAD = 10.0  # more than a lease, less than any deadline that must not come
 
 
 # ── stories ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -37,42 +35,46 @@ _AHEAD = 10.0  # more than a lease, less than any deadline that is not to come
 
 @frozen
 class Story:
-    """What to do, and the edges (as ``edge_name`` writes them) that the order must then have walked as steps of its own."""
+    """What to do, and the edges (as ``edge_name`` writes them) that the order must then have taken as steps.
+
+    Attributes:
+        durations: the deadlines that come in this story, in seconds; all others are far off.
+    """
 
     name: str
     table: Table
-    walks: tuple[str, ...]
-    play: Callable[[Case[Any]], Awaitable[None]]
+    edges: tuple[str, ...]
+    play: Play
     durations: Mapping[str, float]
 
 
 @frozen
 class Book:
-    """The stories of one lifecycle, told by decorating what to do."""
+    """The stories of one lifecycle."""
 
     table: Table
     stories: list[Story] = field(factory=list)
 
-    def story(self, name: str, *walks: str, **durations: float) -> Callable[[Callable[[Case[Any]], Awaitable[None]]], None]:
-        """``durations`` are the deadlines that come in this story, in seconds; all others are far off."""
+    def story(self, name: str, *edges: str, **durations: float) -> Callable[[Play], None]:
+        """A decorator that adds a story."""
 
-        def tell(play: Callable[[Case[Any]], Awaitable[None]]) -> None:
-            self.stories.append(Story(name, self.table, walks, play, durations))
+        def add(play: Play) -> None:
+            self.stories.append(Story(name, self.table, edges, play, durations))
 
-        return tell
+        return add
 
 
 def edge_name(table: Table, edge: Edge) -> str:
     """``source -event-> target``, with the guard where the table has more than one such edge."""
-    alike = [one for one in table.out[edge.source] if (one.event, one.target) == (edge.event, edge.target)]
+    alike = [other for other in table.out[edge.source] if (other.event, other.target) == (edge.event, edge.target)]
     return f"{edge.source} -{edge.event}-> {edge.target}" + (f" [{edge.guard}]" if len(alike) > 1 else "")
 
 
-def walked(table: Table, created: Order, journal: Sequence[JournalRow]) -> list[str]:
-    """The edges that a journal's steps are, replayed from the facts that the order was created with.
+def edges_taken(table: Table, created: Order, journal: Sequence[JournalRow]) -> list[str]:
+    """The edges of a journal's steps, replayed from the facts with which the order was created.
 
-    Neither a jump nor an override is a step. An inferred row is one only where nothing else can be: no status of the provider
-    proves the state that it enters (Connect's ``paid``), so its edges are always passed on the way to a proof.
+    Neither a jump nor an override is a step. An inferred row is a step only where it cannot be anything else: where no status of the
+    provider proves the state that it enters (Connect's ``paid``), so that its edges are always passed on the way to a proof.
     """
     proven = {reading.proves for reading in table.readings.values()}
     facts = dict(created.snapshot.facts)
@@ -90,29 +92,33 @@ def walked(table: Table, created: Order, journal: Sequence[JournalRow]) -> list[
 
 @define
 class Gate:
-    """The slow way to the simulator: holds the requests that match, so that a story can do something meanwhile."""
+    """A middleware in front of the simulator. It holds the requests that match, so that a story can do something meanwhile."""
 
-    app: Any
     match: str = ""
     held: int = 0
     arrived: asyncio.Event = field(factory=asyncio.Event)
     opened: asyncio.Event = field(factory=asyncio.Event)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if self.match and matches(self.match, scope["method"], scope["path"]):
-            self.held += 1
-            self.arrived.set()
-            await self.opened.wait()
-        await self.app(scope, receive, send)
+    def wrap(self, app: Any) -> Any:
+        """``app`` behind the gate."""
+
+        async def gated(scope: Any, receive: Any, send: Any) -> None:
+            if self.match and matches(self.match, scope["method"], scope["path"]):
+                self.held += 1
+                self.arrived.set()
+                await self.opened.wait()
+            await app(scope, receive, send)
+
+        return gated
 
     def open(self) -> None:
-        """Let everything through that came or will come."""
+        """Let everything through, now and later."""
         self.match = ""
         self.opened.set()
 
 
 class _ClockAhead:
-    """The clock of a machine that is set wrong."""
+    """The clock of a machine whose time is wrong."""
 
     def now(self) -> float:
         return time.time() + _AHEAD
@@ -123,13 +129,13 @@ class _ClockAhead:
 
 @define
 class Case(Generic[Sim]):
-    """One order and everything around it. ``http`` is a browser or anybody else; it follows no redirects."""
+    """One order and everything around it. ``http`` is a browser or anyone else; it follows no redirects."""
 
     flow: Orderflow
     sim: Sim
     gate: Gate
     http: httpx.AsyncClient
-    _another: Callable[[], Orderflow]
+    _open_second_worker: Callable[[], AbstractAsyncContextManager[Orderflow]]
     created: Order = field(init=False)
 
     async def create(self, provider: str, **request: Any) -> None:
@@ -138,82 +144,74 @@ class Case(Generic[Sim]):
 
     @property
     def id(self) -> str:
-        """The order's."""
+        """The order's id."""
         return self.created.id
 
-    async def tell(self, command: str, **arguments: Any) -> None:
-        """A command to the order."""
+    async def send(self, command: str, **arguments: Any) -> None:
+        """Send a command to the order."""
         await self.flow.send(self.id, command, **arguments)
 
     async def resolve(self, event: str, **arguments: object) -> None:
-        """An operator's event."""
+        """Send an operator's event to the order."""
         await self.flow.resolve(self.id, event, by="kari", reason="the provider was asked", **arguments)
 
     async def override(self, target: str) -> None:
-        """An operator moves the order outside the table."""
+        """Move the order outside the table, as an operator."""
         order = await self.flow.order(self.id)
         await self.flow.override(self.id, target, by="kari", reason="no other way leads here", version=order.version)
 
-    async def reaches(self, state: str) -> None:
+    async def wait_for(self, state: str) -> None:
         """Wait for a state in which the order stays until the story goes on."""
-        await self.flow.wait(self.id, state, _PATIENCE)
+        await self.flow.wait(self.id, state, _TIMEOUT)
 
     async def provider_id(self) -> str:
         """The provider's id of the order."""
-        found = (await self.flow.order(self.id)).provider_id
-        assert found is not None
-        return found
+        provider_id = (await self.flow.order(self.id)).provider_id
+        assert provider_id is not None
+        return provider_id
 
     @asynccontextmanager
     async def answered_late(self, match: str, lost_in: str) -> AsyncIterator[None]:
-        """What the block does leads to a call that hangs; a second worker takes it over and reports its answer lost, not calling.
+        """A once-effect's call hangs in this block. A second worker takes it over and reports its answer lost, without calling.
 
-        Then the answer of the first worker's call comes. A worker gives a call up before its own lease ends, so it takes two
-        machines that disagree about the time: the second one's clock is ahead.
+        Then the answer of the first worker's call comes. A worker ends a call before its own lease ends. So it takes two machines that
+        disagree about the time: the clock of the second one is ahead.
         """
         self.gate.match = match
         try:
             yield
-            await asyncio.wait_for(self.gate.arrived.wait(), _PATIENCE)
-            async with self._another():
-                await self.reaches(lost_in)
-            assert self.gate.held == 1, "what may be done only once was done again"
+            await asyncio.wait_for(self.gate.arrived.wait(), _TIMEOUT)
+            async with self._open_second_worker():
+                await self.wait_for(lost_in)
+            assert self.gate.held == 1, "a once-effect was called again"
         finally:
             self.gate.open()
 
-    async def must_walk(self, story: Story) -> None:
+    async def assert_takes(self, story: Story) -> None:
         """Wait until the journal holds every edge that the story claims."""
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + _TIMEOUT
         while True:
             journal = await self.flow.journal(self.id)
-            missing: list[str] = [name for name in story.walks if name not in walked(story.table, self.created, journal)]
+            missing: list[str] = [name for name in story.edges if name not in edges_taken(story.table, self.created, journal)]
             if not missing:
                 return
             path: list[str] = [f"{row.source} -{row.event}-> {row.target} ({row.kind}) {row.note}" for row in journal]
-            assert time.monotonic() < end, "\n".join(["never walked:", *missing, "the journal:", *path])
+            assert time.monotonic() < end, "\n".join(["never taken:", *missing, "the journal:", *path])
             await asyncio.sleep(0.02)  # a self-loop cannot be waited for by state
 
 
 @asynccontextmanager
-async def world(where: Path, sim: Sim, provider: Callable[[str], Provider]) -> AsyncIterator[Case[Sim]]:
-    """Open a story's world; ``provider`` makes one for the base URL at which the simulator stands."""
-    mounted: list[Any] = []
+async def open_case(
+    folder: Path, provider: str, switches: Mapping[str, Any], settings: Callable[[Any], Mapping[str, Any]]
+) -> AsyncIterator[Case[Any]]:
+    """A story's world: the simulator of a provider with ``switches``; ``settings`` returns the provider's, given the simulator."""
+    gate = Gate()
+    async with SimulatedWorld() as world, httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False) as http:
+        running = await world.start_simulator(provider, wrap=gate.wrap, **switches)
+        db = f"sqlite:///{folder / 'orders.db'}"
 
-    async def front(scope: Any, receive: Any, send: Any) -> None:
-        await mounted[0](scope, receive, send)
+        def open_flow(**more: Any) -> AbstractAsyncContextManager[Orderflow]:
+            return world.open_flow(db, [running.provider(**settings(running.simulator))], signing_keys=LINK_KEYS, **more)
 
-    async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=_PATIENCE, trust_env=False))
-        await stack.enter_async_context(sim)
-        gate = Gate(sim.asgi)
-        base = await stack.enter_async_context(serve(gate))
-        public = await stack.enter_async_context(serve(front)) + MOUNT
-
-        def orderflow(**settings: Any) -> Orderflow:
-            db = f"sqlite:///{where / 'orders.db'}"
-            return Orderflow(db, [provider(base)], public_url=public, signing_keys=LINK_KEYS, worker=True, **settings)
-
-        flow = orderflow()
-        mounted.append(Starlette(routes=[Mount(MOUNT, flow.receiver())]))
-        await stack.enter_async_context(flow)
-        yield Case(flow, sim, gate, http, lambda: orderflow(clock=_ClockAhead()))
+        async with open_flow() as flow:
+            yield Case(flow, running.simulator, gate, http, lambda: open_flow(clock=_ClockAhead()))

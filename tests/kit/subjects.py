@@ -1,6 +1,6 @@
-"""Both simulators, each as a ``Subject`` that answers one word at a time, to be learned back. No test here.
+"""Both simulators, each as a ``Subject`` that answers one input at a time, to be learned back. No test lives here.
 
-All of it runs in this process, on an event loop that turns only while a word is being said.
+Everything runs in this process, on an event loop that runs only while an input is being sent.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ class CcvSubject:
         self._run, self._sim, self._http = runner.run, sim, http
         self._id = ""
 
-    def start(self) -> None:
+    def reset(self) -> None:
         self._id = ""
 
-    def say(self, word: str) -> str:
-        return self._run(self._say(word))
+    def send(self, input_name: str) -> str:
+        return self._run(self._send(input_name))
 
-    async def _say(self, word: str) -> str:
-        if word == "submit":
-            made = await self._http.post(PREFIX + SUBMIT, json={"order": ccv_request()["order"], "notifyCustomerByEmail": False})
-            assert made.status_code == 201, made.text
-            self._id = made.json()["orderId"]
+    async def _send(self, input_name: str) -> str:
+        if input_name == "submit":
+            response = await self._http.post(PREFIX + SUBMIT, json={"order": ccv_request()["order"], "notifyCustomerByEmail": False})
+            assert response.status_code == 201, response.text
+            self._id = response.json()["orderId"]
             return "submitted"
-        if word == "status":
-            seen = await self._http.get(f"{PREFIX}{SUBMIT}/{self._id or 'none'}/status")
-            return seen.json().get("orderStatus") or str(seen.status_code)
+        if input_name == "status":
+            response = await self._http.get(f"{PREFIX}{SUBMIT}/{self._id or 'none'}/status")
+            return response.json().get("orderStatus") or str(response.status_code)
         try:
-            self._sim.move(self._id, word.removeprefix("move "))
+            self._sim.move(self._id, input_name.removeprefix("move "))
         except KeyError:
             return "no order"
         except ValueError:
-            return "not so"
+            return "not possible"
         return "moved"
 
 
@@ -57,47 +57,48 @@ class ConnectSubject:
         self._bearer = {"authorization": f"Bearer {sim.tokens.issue(None)}", "accept": "application/json"}
         self._id = "0"
 
-    def start(self) -> None:
+    def reset(self) -> None:
         self._id = "0"
 
-    def say(self, word: str) -> str:
-        return self._run(self._say(word))
+    def send(self, input_name: str) -> str:
+        return self._run(self._send(input_name))
 
-    async def _say(self, word: str) -> str:
+    async def _send(self, input_name: str) -> str:
         client = "/capi/v1/client/order"
-        if word == "register":
-            made = await self._api("POST", client, connect_request(self._method)["order"])
-            self._id = str(made.json()["orderId"])
+        if input_name == "register":
+            response = await self._api("POST", client, connect_request(self._method)["order"])
+            self._id = str(response.json()["orderId"])
             return "registered"
-        if word == "status":
-            seen = await self._api("GET", f"{client}/status/{self._id}")
-            return seen.json()["orders"][0]["orderStatus"] if seen.status_code == 200 else str(seen.status_code)
-        if word == "complete by API":
-            done = await self._api("POST", f"{client}/fulfillment", {"orderId": int(self._id)})
-            return done.json().get("fulfillmentStatus") or str(done.status_code)
-        if word == "assign":
-            given = await self._api("POST", f"{client}/{self._id}/user", {"credential": "kari@example.org"})
-            return "assigned" if given.status_code == 200 else str(given.status_code)
-        if word == "open URL":
-            gone = await self._http.get("/user/fulfillment", params={"orderId": self._id, "returnUrl": f"{SHOP}/back"})
+        if input_name == "status":
+            response = await self._api("GET", f"{client}/status/{self._id}")
+            return response.json()["orders"][0]["orderStatus"] if response.status_code == 200 else str(response.status_code)
+        if input_name == "complete by API":
+            response = await self._api("POST", f"{client}/fulfillment", {"orderId": int(self._id)})
+            return response.json().get("fulfillmentStatus") or str(response.status_code)
+        if input_name == "assign":
+            response = await self._api("POST", f"{client}/{self._id}/user", {"credential": "kari@example.org"})
+            return "assigned" if response.status_code == 200 else str(response.status_code)
+        if input_name == "open URL":
+            response = await self._http.get("/user/fulfillment", params={"orderId": self._id, "returnUrl": f"{SHOP}/back"})
         else:
-            gone = await self._http.post(f"/user/pay/{self._id}", data={"action": word.removeprefix("press ")})
-        return _where(gone)
+            response = await self._http.post(f"/user/pay/{self._id}", data={"action": input_name.removeprefix("press ")})
+        return _destination(response)
 
     async def _api(self, method: str, path: str, body: object = None) -> httpx.Response:
         return await self._http.request(method, path, json=body, headers=self._bearer)
 
 
-def _where(answer: httpx.Response) -> str:
-    goes = answer.headers.get("location", "")
-    if "/user/pay/" in goes:
+def _destination(response: httpx.Response) -> str:
+    """Where a browser is sent: to the payment page, or back with a status."""
+    location = response.headers.get("location", "")
+    if "/user/pay/" in location:
         return "to the payment page"
-    return goes.rpartition("fulfillmentStatus=")[2] or str(answer.status_code)
+    return location.rpartition("fulfillmentStatus=")[2] or str(response.status_code)
 
 
 @contextmanager
 def ccv_simulator() -> Iterator[CcvSubject]:
-    """The simulator with a clock that stands: nothing moves unless it is said."""
+    """The simulator with a clock that stands still: an order moves only by an input."""
     sim = CcvSimulator(api_key=None, clock=SimClock(start=0.0, manual=True))
     sim.script(None)
     with asyncio.Runner() as runner:
@@ -111,7 +112,7 @@ def ccv_simulator() -> Iterator[CcvSubject]:
 
 @contextmanager
 def connect_simulator(method: str) -> Iterator[ConnectSubject]:
-    """The simulator with a clock that stands; what is accepted is fulfilled at once."""
+    """The simulator with a clock that stands still; an accepted order is fulfilled at once."""
     sim = ConnectSimulator(client_id=CONNECT_ID, client_secret=CONNECT_SECRET, clock=SimClock(start=0.0, manual=True), fulfil_delay=0.0)
     with asyncio.Runner() as runner:
         http = httpx.AsyncClient(transport=httpx.ASGITransport(sim.asgi), base_url="http://connect.invalid", trust_env=False)

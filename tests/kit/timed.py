@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from attrs import define, field
+from orderflow.testing.inline import InlineStore
+from orderflow.testing.virtual import VirtualClock, run_virtually
 from tests.kit.toy import Toy
 
 from orderflow.app import Orderflow
@@ -19,8 +21,6 @@ from orderflow.provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow.provider.protocol import PublicUrls
 from orderflow.provider.timing import Timing
 from orderflow.store.records import DueDeadline, WorkerScope
-from orderflow.testing.inline import InlineStore
-from orderflow.testing.virtual import VirtualClock, run_virtually
 
 T = TypeVar("T")
 DAY = 86400.0

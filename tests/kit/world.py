@@ -1,38 +1,38 @@
-"""What tests of several areas share: canonical requests, fast timings, and a world on real sockets. No test lives here.
-
-A ``World`` is an ``Orderflow`` on a database of its own, both simulators and the receiver, each on a socket:
+"""The world of the tests: canonical requests, fast timings, both simulators on sockets, and a flow for them. No test lives here.
 
     async with running(tmp_path) as world:
         order = await world.flow.create("ccv", key="k", **ccv_request())
+
+It is ``orderflow.testing.SimulatedWorld``, with canaries as credentials and as personal data. Tests that need other simulators, several
+flows or an application in another process use ``SimulatedWorld`` itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-from attrs import define, evolve
-from starlette.applications import Starlette
-from starlette.routing import Mount
+from attrs import define
 
 from orderflow.app import Orderflow
 from orderflow.model import PROVIDER_ID, Order, Snapshot
-from orderflow.provider.timing import Timing
 from orderflow.providers.ccv import TIMING as CCV_TIMING
 from orderflow.providers.ccv import Ccv
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.connect import TIMING as CONNECT_TIMING
 from orderflow.providers.connect import Connect
 from orderflow.providers.connect.simulator import FULFILLED, ConnectSimulator
-from orderflow.simulators import serve
+from orderflow.testing.timing import fast_timing
+from orderflow.testing.world import CALL_TIMEOUT, RunningSimulator, SimulatedWorld
 
 SHOP = "https://shop.example"
-MOUNT = "/shop/orders"
 LINK_KEYS = {"k1": "a-link-key-of-tests-only"}
+"""The signing keys of flows in tests."""
+
 CCV_KEY = "ccv-api-key-canary"
 CONNECT_ID, CONNECT_SECRET = "client-of-tests", "connect-secret-canary"
 
@@ -41,24 +41,9 @@ CANARIES = (EMAIL, PHONE, NAME, CCV_KEY, CONNECT_SECRET, "simulated-client-token
 """Personal data of the canonical requests, and secrets: no error, note, log or repr may show one of these."""
 
 
-def _fast(timing: Timing) -> Timing:
-    """Reads, retries and leases in hundredths of a second; deadlines far off unless a test brings one near."""
-    return evolve(
-        timing,
-        durations=dict.fromkeys(timing.durations, 60.0),
-        poll_first=0.03,
-        poll_cap=0.2,
-        poll_interval=0.01,
-        retry_attempts=4,
-        retry_first=0.01,
-        retry_cap=0.05,
-        lease=5.0,
-    )
-
-
-PATIENCE = 3.0  # seconds without a byte, after which a call is given up; a lease outlasts it
-CCV_FAST = _fast(CCV_TIMING)
-CONNECT_FAST = _fast(CONNECT_TIMING)
+PATIENCE = CALL_TIMEOUT
+CCV_FAST = fast_timing(CCV_TIMING)
+CONNECT_FAST = fast_timing(CONNECT_TIMING)
 
 
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -127,7 +112,7 @@ def connect_request(
 
 
 def order_of(provider: Ccv | Connect, request: Mapping[str, Any], *, provider_id: str | None = None, **data: Any) -> Order:
-    """An order as an adapter meets it, without a store: drafted from ``request``, with ``data`` added."""
+    """An order as an adapter gets it, without a store: drafted from ``request``, with ``data`` added."""
     draft = provider.draft(request)
     known = {PROVIDER_ID: provider_id} if provider_id is not None else {}
     snapshot = Snapshot(provider.table.initial, draft.facts, {**draft.data, **data, **known}, 0)
@@ -138,7 +123,7 @@ def order_of(provider: Ccv | Connect, request: Mapping[str, Any], *, provider_id
 
 
 class Users:
-    """A TokenSource: ``now`` is what it answers with."""
+    """A TokenSource: ``now`` is the token of the user who is logged in."""
 
     def __init__(self, now: str | None = None) -> None:
         self.now = now
@@ -147,42 +132,56 @@ class Users:
         return self.now
 
 
+CCV_SWITCHES: Mapping[str, Any] = {"api_key": CCV_KEY, "step_seconds": 0.05, "allow_http_notifications": True}
+CONNECT_SWITCHES: Mapping[str, Any] = {"client_id": CONNECT_ID, "client_secret": CONNECT_SECRET}
+
+
 def ccv_sim(**switches: Any) -> CcvSimulator:
-    """CCV, in a hurry; ``script`` or ``move`` its orders, ``faults`` and ``deliveries`` hold what goes wrong."""
-    return CcvSimulator(**{"api_key": CCV_KEY, "step_seconds": 0.05, "allow_http_notifications": True, **switches})
+    """CCV's simulator, fast. Script or move its orders; ``faults`` and ``deliveries`` hold what goes wrong."""
+    return CcvSimulator(**{**CCV_SWITCHES, **switches})
 
 
 def connect_sim(**switches: Any) -> ConnectSimulator:
-    """Connect; ``script`` its orders, ``faults`` and ``deliveries`` hold what goes wrong."""
-    return ConnectSimulator(**{"client_id": CONNECT_ID, "client_secret": CONNECT_SECRET, **switches})
+    """Connect's simulator. Script its orders; ``faults`` and ``deliveries`` hold what goes wrong."""
+    return ConnectSimulator(**{**CONNECT_SWITCHES, **switches})
 
 
 def ccv_at(base: str, **settings: Any) -> Ccv:
-    """The provider ``ccv`` against a simulator served at ``base``."""
+    """The provider ``ccv`` for a simulator served at ``base``."""
     settings = {"timing": CCV_FAST, "timeout": PATIENCE, "allow_http": True, **settings}
     return Ccv(f"{base}/api/ordercompletion/reseller", settings.pop("api_key", CCV_KEY), **settings)
 
 
 def connect_at(base: str, **settings: Any) -> Connect:
-    """The provider ``connect`` against a simulator served at ``base``."""
+    """The provider ``connect`` for a simulator served at ``base``."""
     settings = {"timing": CONNECT_FAST, "timeout": PATIENCE, "fulfilled_literals": (FULFILLED,), "return_pages": (SHOP,), **settings}
     api, login = f"{base}/capi", f"{base}/user"
     return Connect(api, login, settings.pop("client_id", CONNECT_ID), settings.pop("client_secret", CONNECT_SECRET), **settings)
 
 
+async def start_ccv(world: SimulatedWorld, **options: Any) -> RunningSimulator[CcvSimulator]:
+    """CCV's simulator in a world; ``options`` as for ``SimulatedWorld.start_simulator``."""
+    return await world.start_simulator("ccv", **{**CCV_SWITCHES, **options})
+
+
+async def start_connect(world: SimulatedWorld, **options: Any) -> RunningSimulator[ConnectSimulator]:
+    """Connect's simulator in a world; ``options`` as for ``SimulatedWorld.start_simulator``."""
+    return await world.start_simulator("connect", **{**CONNECT_SWITCHES, **options})
+
+
 async def eventually(holds: Callable[[], object], seconds: float = 5.0) -> None:
-    """Return once ``holds()``: for what happens in a simulator, where no event tells. Raises TimeoutError."""
+    """Return once ``holds()`` is true: for what happens in a simulator, where no event can be awaited. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while not holds():
             await asyncio.sleep(0.002)
 
 
-# ── a world ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the world ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @define
 class World:
-    """Everything on sockets. ``public`` is where the receiver is mounted; ``http`` follows no redirects."""
+    """A flow and both simulators on sockets. ``public`` is where the receiver is mounted; ``http`` follows no redirects."""
 
     flow: Orderflow
     ccv: CcvSimulator
@@ -192,42 +191,32 @@ class World:
     http: httpx.AsyncClient
 
     async def path(self, order_id: str) -> list[str]:
-        """The states the order has passed, the first included."""
+        """The states of the order, the first one included."""
         journal = await self.flow.journal(order_id)
         return [journal[0].source, *(row.target for row in journal)] if journal else [(await self.flow.order(order_id)).state]
 
 
 @asynccontextmanager
 async def running(
-    where: Path,
+    folder: Path,
     *,
-    worker: bool = True,
     ccv: Mapping[str, Any] | None = None,
     connect: Mapping[str, Any] | None = None,
     ccv_switches: Mapping[str, Any] | None = None,
     connect_switches: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """A world whose database is ``where / "orders.db"``; entering it again over the same directory is a restart.
+    """A world whose database is ``folder / "orders.db"``; entered again with the same folder, it is a restart.
 
-    ``ccv`` and ``connect`` are settings of the providers (``durations={"cancel_grace": 0.1}``), ``*_switches`` of the
-    simulators, ``settings`` of ``Orderflow``.
+    ``ccv`` and ``connect`` are settings of the providers (``durations={"cancel_grace": 0.1}``), ``*_switches`` of the simulators,
+    ``settings`` of ``Orderflow``.
     """
-    mounted: list[Any] = []
-
-    async def front(scope: Any, receive: Any, send: Any) -> None:
-        await mounted[0](scope, receive, send)
-
-    async with AsyncExitStack() as stack:
-        enter = stack.enter_async_context
-        http = await enter(httpx.AsyncClient(timeout=5.0, trust_env=False))
-        sims = await enter(ccv_sim(**(ccv_switches or {}))), await enter(connect_sim(**(connect_switches or {})))
-        bases = [await enter(serve(sim.asgi)) for sim in sims]
-        public = await enter(serve(front)) + MOUNT
-        users = Users()
-        providers = [ccv_at(bases[0], **(ccv or {})), connect_at(bases[1], **{"tokens": users, **(connect or {})})]
-        settings = {"public_url": public, "signing_keys": LINK_KEYS, **settings}
-        flow = Orderflow(f"sqlite:///{where / 'orders.db'}", providers, worker=worker, **settings)
-        mounted.append(Starlette(routes=[Mount(MOUNT, flow.receiver())]))
-        await enter(flow)
-        yield World(flow, *sims, users, public, http)
+    users = Users()
+    async with SimulatedWorld() as world, httpx.AsyncClient(timeout=5.0, trust_env=False) as http:
+        at_ccv = await start_ccv(world, **(ccv_switches or {}))
+        at_connect = await start_connect(world, **(connect_switches or {}))
+        connect = {"tokens": users, "return_pages": (SHOP,), **(connect or {})}
+        providers = [at_ccv.provider(**(ccv or {})), at_connect.provider(**connect)]
+        settings = {"signing_keys": LINK_KEYS, **settings}
+        async with world.open_flow(f"sqlite:///{folder / 'orders.db'}", providers, **settings) as flow:
+            yield World(flow, at_ccv.simulator, at_connect.simulator, users, world.application.receiver_url, http)

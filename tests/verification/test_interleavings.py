@@ -15,6 +15,7 @@ from math import inf
 import asyncpg
 import pytest
 from attrs import define, evolve
+from tests.kit.interleaving import Run, Work, every_order
 from tests.kit.postgres import drop_schema, make_schema
 from tests.kit.toy import FAST, NoUrls, Toy, command
 
@@ -29,7 +30,6 @@ from orderflow.provider.outcomes import NotExecuted, Outcome
 from orderflow.simulators import SimClock
 from orderflow.store.postgres.store import PostgresStore
 from orderflow.store.records import InboxKey, LeasedEffect
-from orderflow.testing.interleave import Run, Work, every_order
 
 pytestmark = pytest.mark.anyio
 TABLES = ("orders", "journal", "refusals", "effects", "deadlines", "polls", "inbox")

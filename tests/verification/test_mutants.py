@@ -1,4 +1,4 @@
-"""Faulty declarations: every single cell of both, every hidden state of CCV's; each is killed by the suites, or proven to be no fault."""
+"""Faulty declarations: every single cell of both, every hidden state of CCV's. Each is killed by the suites, or proven to be equivalent."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from orderflow.analysis.check import check
 from orderflow.analysis.reachability import Pair
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.testing.machine import Machine, TableSubject, machine, machines, words_of
-from orderflow.testing.mutants import Mutant, Trial, hidden_state, single_cell
+from orderflow.testing.conformance import w_method, wp_method
+from orderflow.testing.mealy import Machine, TableSubject, inputs_of, machine_of, machines_of
+from orderflow.testing.mutants import Mutant, Trial, add_hidden_states, mutate_cells
 from orderflow.testing.suites import all_cells
-from orderflow.testing.wmethod import w_method, wp_method
 
 _FIRST = "the edge before it still comes first; `check` refuses the table as ambiguous"
-_NEVER_ASKED = "an sms order's `claimed` is asked only for cancel and error: none answers as success does"
+_NEVER_READ = "an sms order's `claimed` is read only for cancel and error: none answers as success does"
 EQUIVALENT = {
     "guard forgotten, registration_answer_lost: registering -> registration_in_doubt [not user_mode]": _FIRST,
     "guard forgotten, fulfillment_accepted: fulfilling -> confirming [not by_sms]": _FIRST,
@@ -23,81 +23,77 @@ EQUIVALENT = {
         "an order gets there only while needs_user is set: a guard for the reader"
     ),
     "fact not set, complete_by_api: registered -> fulfilling [api_allowed and not by_sms]": (
-        "without sms only `way = url` is ever asked for, and `none` answers as `api` does"
+        "without sms only `way = url` is ever read, and `none` answers as `api` does"
     ),
     "fact not set, fulfillment_undelivered: fulfilling -> registered [not by_url]": (
-        "the next completion sets `way` anew before it is asked for"
+        "the next completion sets `way` anew before it is read"
     ),
-    "fact not set, returned_bare: fulfilling -> confirming [by_url]": "`claimed` is `none` there already: the edge says so for the reader",
-    "fact not set, called_back_success: fulfilling -> confirming [sms_in_flight]": _NEVER_ASKED,
-    "fact not set, called_back_success: fulfillment_in_doubt -> confirming": _NEVER_ASKED,
+    "fact not set, returned_bare: fulfilling -> confirming [by_url]": "`claimed` is `none` there already: the edge states it for the reader",
+    "fact not set, called_back_success: fulfilling -> confirming [sms_in_flight]": _NEVER_READ,
+    "fact not set, called_back_success: fulfillment_in_doubt -> confirming": _NEVER_READ,
 }
-"""Changes that no order can ever notice: for each, the machines of all orders are equal, and why."""
+"""Changes that make no difference to any order: for each, the machines of all orders are equal; and why."""
 
 
-def name(mutant: Mutant) -> str:
-    return f"{mutant.fault}, {mutant.what}"
-
-
-def apart(ways: list[tuple[Pair, Machine]], mutant: Mutant) -> Pair | None:
-    """How an order is created that can tell the mutant from the original, by comparing their machines; None: equal, which is a proof."""
-    return next((pair for pair, found in ways if machine(mutant.table, pair).moves != found.moves), None)
+def distinguishing_pair(machines: list[tuple[Pair, Machine]], mutant: Mutant) -> Pair | None:
+    """How an order is created that tells the mutant from the original, by comparing their machines; None: equal, which is a proof."""
+    return next((pair for pair, machine in machines if machine_of(mutant.table, pair).rows != machine.rows), None)
 
 
 def test_every_single_cell_mutant_is_killed_or_proven_equivalent(table, say):
     trial = Trial(table, all_cells(table))
     counts: Counter[str] = Counter()
-    left: list[Mutant] = []
-    for mutant in single_cell(table):
+    survivors: list[Mutant] = []
+    for mutant in mutate_cells(table):
         counts[mutant.fault] += 1
-        if trial.of(mutant) is None:
-            left.append(mutant)
-    # a target, an edge too many or too few: the cells alone see each of them
-    assert {mutant.fault for mutant in left} <= {"fact not set", "guard forgotten"}
-    alive, ways = [], list(machines(table))
-    for mutant in left:
-        pair = apart(ways, mutant)
+        if trial.kill(mutant) is None:
+            survivors.append(mutant)
+    # a wrong target, an edge too many or too few: the cells alone find each of them
+    assert {mutant.fault for mutant in survivors} <= {"fact not set", "guard forgotten"}
+    equivalent, machines = [], list(machines_of(table))
+    for mutant in survivors:
+        pair = distinguishing_pair(machines, mutant)
         if pair is None:
-            alive.append(mutant)
+            equivalent.append(mutant)
         else:
-            assert w_method(table, 0, pair).difference(lambda pair, m=mutant: TableSubject(m.table, pair)), name(mutant)
-    assert {name(mutant) for mutant in alive} == (set(EQUIVALENT) if table.name == "connect" else set())
+            assert w_method(table, 0, pair).difference(lambda pair, mutant=mutant: TableSubject(mutant.table, pair)), mutant
+    assert {str(mutant) for mutant in equivalent} == (set(EQUIVALENT) if table.name == "connect" else set())
     total = sum(counts.values())
     say(
         f"{table.name}: {total} single-cell mutants ({', '.join(f'{n} {fault}' for fault, n in counts.items())}); "
-        f"all cells kill {total - len(left)}, W {len(left) - len(alive)} more, {len(alive)} are equivalent"
+        f"all cells kill {total - len(survivors)}, W {len(survivors) - len(equivalent)} more, {len(equivalent)} are equivalent"
     )
 
 
-def test_where_two_edges_are_open_at_once_check_says_ambiguous(table):
-    found = {
-        name(mutant): {problem.rule for problem in check(mutant.table).problems}
-        for mutant in single_cell(table)
-        if name(mutant) in EQUIVALENT and "ambiguous" in EQUIVALENT[name(mutant)]
+def test_where_two_edges_are_enabled_at_once_check_reports_ambiguity(table):
+    rules = {
+        str(mutant): {problem.rule for problem in check(mutant.table).problems}
+        for mutant in mutate_cells(table)
+        if str(mutant) in EQUIVALENT and "ambiguous" in EQUIVALENT[str(mutant)]
     }
-    assert all("ambiguous" in rules for rules in found.values())
-    assert len(found) == (2 if table.name == "connect" else 0)
+    assert all("ambiguous" in rules_of_mutant for rules_of_mutant in rules.values())
+    assert len(rules) == (2 if table.name == "connect" else 0)
 
 
 @pytest.mark.parametrize("extra", [0, 1])
 def test_every_hidden_state_of_ccv_is_found_with_one_state_more_and_hardly_one_without(extra, say):
     table = CcvLifecycle.table
-    found = machine(table)
+    machine = machine_of(table)
     trial = Trial(table, wp_method(table, extra))
-    every = list(hidden_state(found))[:: 1 if extra else 20]
-    alive = [hidden for hidden in every if trial.of_hidden(found, hidden) is None]
+    hidden_states = list(add_hidden_states(machine))[:: 1 if extra else 20]
+    survivors = [hidden for hidden in hidden_states if trial.kill_hidden(machine, hidden) is None]
     if extra:
-        assert not alive
+        assert not survivors
     else:
-        assert len(alive) > len(every) / 2
-    say(f"ccv: {len(every)} hidden states, Wp with n + {extra} kills {len(every) - len(alive)}")
+        assert len(survivors) > len(hidden_states) / 2
+    say(f"ccv: {len(hidden_states)} hidden states, Wp with n + {extra} kills {len(hidden_states) - len(survivors)}")
 
 
 def test_mutants_have_names_of_their_own_and_differ_from_the_original(table):
-    seen = set()
-    for mutant in single_cell(table):
-        assert name(mutant) not in seen
-        seen.add(name(mutant))
-        changed = [edge for edge in mutant.table.edges if not any(edge is old for old in table.edges)]
+    names = set()
+    for mutant in mutate_cells(table):
+        assert str(mutant) not in names
+        names.add(str(mutant))
+        changed = [edge for edge in mutant.table.edges if not any(edge is original for original in table.edges)]
         assert changed or len(mutant.table.edges) == len(table.edges) - 1
-    assert len(seen) > 150 * len(words_of(table))
+    assert len(names) > 150 * len(inputs_of(table))

@@ -25,7 +25,8 @@ from orderflow.model import (
     Step,
     StepKind,
 )
-from orderflow.store.records import Commit
+from orderflow.store.records import Commit, Decider
+from orderflow.telemetry.decisions import are_watched, report_decision
 
 
 @frozen
@@ -43,6 +44,19 @@ Request = Event | Observation | Override
 def decide_and_plan(context: CommitContext, request: Request, order: Order) -> Commit:
     """Everything that a request writes to an order."""
     return plan_commit(context, order, _decide_request(context.table, order, request))
+
+
+def with_watchers(decider: Decider, table: Table, request: Request) -> Decider:
+    """The decider itself; where tests watch decisions, one that also reports each decision."""
+    if not are_watched() or isinstance(request, Override):
+        return decider
+
+    def decide_and_report(order: Order) -> Commit:
+        commit = decider(order)
+        report_decision(table, order.snapshot, request, commit.decision)
+        return commit
+
+    return decide_and_report
 
 
 def _decide_request(table: Table, order: Order, request: Request) -> Decision:

@@ -16,7 +16,7 @@ from attrs import define
 
 from orderflow.clock import Clock
 from orderflow.engine.commit import STATUS_READ, CommitContext
-from orderflow.engine.decider import Override, Request, decide_and_plan
+from orderflow.engine.decider import Override, Request, decide_and_plan, with_watchers
 from orderflow.engine.listeners import Listeners
 from orderflow.engine.waiters import Waiters
 from orderflow.errors import UnknownName
@@ -130,7 +130,8 @@ class Inbox:
                 without_news,
                 span.traceparent,
             )
-            receipt = await self._store.commit(order_id, key, partial(decide_and_plan, context, request), deadline)
+            decider = with_watchers(partial(decide_and_plan, context, request), context.table, request)
+            receipt = await self._store.commit(order_id, key, decider, deadline)
             span.set(decision=type(receipt.decision).__name__, state=receipt.state)
             if not isinstance(receipt.decision, Applied):
                 span.set(reason=receipt.decision.reason.value)

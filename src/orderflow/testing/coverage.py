@@ -1,170 +1,163 @@
-"""How much of a lifecycle a test run went through: states, edges, cells. Knows tables and decisions; no pytest.
+"""How much of a lifecycle a test run went through: states, edges, cells. Knows tables and decisions; not pytest.
 
-A *cell* is a state and something said to an order in it: an event that may come in by name, or a status read. Every cell has an answer
-(an edge or a default), so each may be worth a test. Only this process is seen: a service in a process of its own is not.
+A *cell* is a state and an input to an order in it: an event that may be sent by name, or a polled status. Every cell has an answer (an edge
+or a default), so each may be worth a test. Only engines of this process are recorded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
 from typing import Any
 
 from attrs import define, field
 
 from orderflow.lifecycle.table import Edge, Table
 from orderflow.model import Applied, Decision, Event, Observation, Snapshot
-from orderflow.testing.machine import READ, STRANGE, words_of
+from orderflow.telemetry.decisions import watch_decisions
+from orderflow.testing.mealy import POLL, UNKNOWN_STATUS, inputs_of
 
 KINDS = ("states", "edges", "cells")
+_MOST_LISTED = 12
 
 
 @define
-class Covered:
-    """What there is in a lifecycle, and what of it was seen; by name, so that it travels as JSON."""
+class LifecycleCoverage:
+    """What a lifecycle has, and what of it was recorded; by name, so that it can be sent as JSON."""
 
     all: Mapping[str, frozenset[str]]
-    seen: dict[str, set[str]] = field(factory=lambda: {kind: set() for kind in KINDS})
+    recorded: dict[str, set[str]] = field(factory=lambda: {kind: set() for kind in KINDS})
 
     def percent(self, kind: str) -> float:
         """0 to 100."""
-        return 100.0 * len(self.seen[kind]) / len(self.all[kind])
+        return 100.0 * len(self.recorded[kind]) / len(self.all[kind])
 
     def missing(self, kind: str) -> list[str]:
-        """What was not seen, sorted."""
-        return sorted(self.all[kind] - self.seen[kind])
+        """What was not recorded, sorted."""
+        return sorted(self.all[kind] - self.recorded[kind])
 
 
 class Coverage:
-    """What was seen of every lifecycle, by its name."""
+    """The coverage of every lifecycle, by its name."""
 
     def __init__(self) -> None:
-        self.lifecycles: dict[str, Covered] = {}
+        self.lifecycles: dict[str, LifecycleCoverage] = {}
 
-    def of(self, table: Table) -> Covered:
-        """What was seen of one lifecycle."""
+    def of(self, table: Table) -> LifecycleCoverage:
+        """The coverage of one lifecycle."""
         if table.name not in self.lifecycles:
-            cells = frozenset(_cell(state, word) for state in table.states for word in words_of(table))
-            every = {"states": frozenset(table.states), "edges": frozenset(map(named, table.edges)), "cells": cells}
-            self.lifecycles[table.name] = Covered(every)
+            cells = frozenset(_cell(state, input_name) for state in table.states for input_name in inputs_of(table))
+            everything = {"states": frozenset(table.states), "edges": frozenset(map(edge_name, table.edges)), "cells": cells}
+            self.lifecycles[table.name] = LifecycleCoverage(everything)
         return self.lifecycles[table.name]
 
-    def note(self, table: Table, snapshot: Snapshot, said: Event | Observation, decision: Decision) -> None:
-        """A decision was made about something said to an order that stood at ``snapshot``."""
-        covered = self.of(table)
-        seen = covered.seen
-        seen["states"].add(snapshot.state)
-        word = READ + (said.status if said.status in table.readings else STRANGE) if isinstance(said, Observation) else said.name
-        cell = _cell(snapshot.state, word)
-        if cell in covered.all["cells"]:
-            seen["cells"].add(cell)
+    def record(self, table: Table, snapshot: Snapshot, subject: Event | Observation, decision: Decision) -> None:
+        """Record a decision about an event or a polled status, for an order at ``snapshot``."""
+        coverage = self.of(table)
+        recorded = coverage.recorded
+        recorded["states"].add(snapshot.state)
+        cell = _cell(snapshot.state, _input_name(table, subject))
+        if cell in coverage.all["cells"]:
+            recorded["cells"].add(cell)
         if not isinstance(decision, Applied):
             return
-        seen["states"].add(decision.snapshot.state)
-        for edge in walked(table, snapshot, decision):
-            seen["edges"].add(named(edge))
-            seen["states"].add(edge.target)
+        recorded["states"].add(decision.snapshot.state)
+        for edge in edges_taken(table, snapshot, decision):
+            recorded["edges"].add(edge_name(edge))
+            recorded["states"].add(edge.target)
 
     def as_json(self) -> dict[str, Any]:
-        """For another process's ``merge``."""
+        """For ``merge`` in another process."""
         return {
-            name: {"all": {k: sorted(v) for k, v in covered.all.items()}, "seen": {k: sorted(v) for k, v in covered.seen.items()}}
-            for name, covered in self.lifecycles.items()
+            name: {
+                "all": {kind: sorted(names) for kind, names in coverage.all.items()},
+                "recorded": {kind: sorted(names) for kind, names in coverage.recorded.items()},
+            }
+            for name, coverage in self.lifecycles.items()
         }
 
-    def merge(self, told: Mapping[str, Any]) -> None:
-        """Add what another process saw."""
-        for name, one in told.items():
-            mine = self.lifecycles.setdefault(name, Covered({kind: frozenset(one["all"][kind]) for kind in KINDS}))
+    def merge(self, document: Mapping[str, Any]) -> None:
+        """Add what another process recorded."""
+        for name, lifecycle in document.items():
+            everything = {kind: frozenset(lifecycle["all"][kind]) for kind in KINDS}
+            coverage = self.lifecycles.setdefault(name, LifecycleCoverage(everything))
             for kind in KINDS:
-                mine.seen[kind].update(one["seen"][kind])
+                coverage.recorded[kind].update(lifecycle["recorded"][kind])
 
-    def lines(self, most: int = 12) -> Iterator[str]:
-        """The report: a line per lifecycle, and the states and edges that nobody went through, at most so many of each."""
-        for name, covered in sorted(self.lifecycles.items()):
-            shares = (f"{kind} {len(covered.seen[kind])}/{len(covered.all[kind])} ({covered.percent(kind):.0f} %)" for kind in KINDS)
-            yield f"{name}: {', '.join(shares)}"
+    def report(self) -> Iterator[str]:
+        """A line for each lifecycle, and the states and edges that no order went through, at most twelve of each."""
+        for name, coverage in sorted(self.lifecycles.items()):
+            counts = (f"{kind} {len(coverage.recorded[kind])}/{len(coverage.all[kind])} ({coverage.percent(kind):.0f} %)" for kind in KINDS)
+            yield f"{name}: {', '.join(counts)}"
             for kind in ("states", "edges"):
-                missing = covered.missing(kind)
-                yield from (f"  {kind[:-1]} never seen: {one}" for one in missing[:most])
-                if len(missing) > most:
-                    yield f"  and {len(missing) - most} more {kind}"
+                missing = coverage.missing(kind)
+                yield from (f"  {kind[:-1]} not covered: {missed}" for missed in missing[:_MOST_LISTED])
+                if len(missing) > _MOST_LISTED:
+                    yield f"  and {len(missing) - _MOST_LISTED} more {kind}"
 
-    def below(self, required: Mapping[str, float]) -> list[str]:
-        """What falls short of ``required`` percentages, as prose; a run that saw no lifecycle falls short of any."""
-        if required and not self.lifecycles:
-            return ["no order of any lifecycle was seen"]
+    def shortfalls(self, requirements: Mapping[str, float]) -> list[str]:
+        """Where coverage is below the required percentages, as text. A run that recorded no lifecycle is below any."""
+        if requirements and not self.lifecycles:
+            return ["no order of any lifecycle was recorded"]
         return [
-            f"{name}: {kind} {covered.percent(kind):.1f} %, {wanted:g} % required"
-            for name, covered in sorted(self.lifecycles.items())
-            for kind, wanted in required.items()
-            if covered.percent(kind) < wanted
+            f"{name}: {kind} {coverage.percent(kind):.1f} %, {required:g} % required"
+            for name, coverage in sorted(self.lifecycles.items())
+            for kind, required in requirements.items()
+            if coverage.percent(kind) < required
         ]
 
 
-def required(text: str) -> dict[str, float]:
+def parse_requirements(text: str) -> dict[str, float]:
     """``states=100,edges=90`` as percentages by kind.
 
-    Raises ValueError for another kind, or what is no percentage.
+    Raises:
+        ValueError: another kind, or not a percentage.
     """
-    wanted: dict[str, float] = {}
+    requirements: dict[str, float] = {}
     for part in filter(None, text.replace(",", " ").split()):
         kind, _, percent = part.partition("=")
         if kind not in KINDS or not percent.replace(".", "", 1).isdigit() or float(percent) > 100:  # noqa: PLR2004 - percent
             raise ValueError(f"{part!r}: want {', '.join(f'{kind}=PERCENT' for kind in KINDS)}")
-        wanted[kind] = float(percent)
-    return wanted
+        requirements[kind] = float(percent)
+    return requirements
 
 
-def named(edge: Edge) -> str:
-    """An edge by name; two that differ in their guard have two names."""
+def edge_name(edge: Edge) -> str:
+    """An edge's name. Two edges that differ in their guard have two names."""
     guard = f" [{edge.guard}]" if edge.guard else ""
     return f"{edge.source} --{edge.event}--> {edge.target}{guard}"
 
 
-def walked(table: Table, snapshot: Snapshot, decision: Applied) -> list[Edge]:
-    """The edges behind a decision's steps; a jump has none (nobody knows which way it was), nor has an override."""
-    facts, found = dict(snapshot.facts), list[Edge]()
+def edges_taken(table: Table, snapshot: Snapshot, decision: Applied) -> list[Edge]:
+    """The edges of a decision's steps. A jump has none (its way is not known), nor has an override."""
+    facts, edges = dict(snapshot.facts), list[Edge]()
     for step in decision.steps:
-        edge = next(
-            (edge for edge in table.out[step.source] if (edge.event, edge.target) == (step.event, step.target) and edge.holds.pick(facts)),
-            None,
+        taken = (
+            edge for edge in table.out[step.source] if (edge.event, edge.target) == (step.event, step.target) and edge.holds.pick(facts)
         )
+        edge = next(taken, None)
         if edge is None:
             break
-        found.append(edge)
+        edges.append(edge)
         facts.update(edge.sets)
-    return found
+    return edges
 
 
-def _cell(state: str, word: str) -> str:
-    return f"{state}: {word}"
+def _input_name(table: Table, subject: Event | Observation) -> str:
+    if isinstance(subject, Event):
+        return subject.name
+    return POLL + (subject.status if subject.status in table.readings else UNKNOWN_STATUS)
+
+
+def _cell(state: str, input_name: str) -> str:
+    return f"{state}: {input_name}"
 
 
 @contextmanager
-def recording(coverage: Coverage) -> Iterator[None]:
-    """See every decision that an engine of this process makes."""
-    accept: Any = import_module("orderflow.engine.inbox")  # only a run that measures pays for it
-    # the engine knows of no listener: it is the two pure functions it calls that are watched, and put back
-    decide: Callable[..., Decision] = accept.decide
-    observe: Callable[..., Decision] = accept.observe
-
-    def deciding(table: Table, snapshot: Snapshot, event: Event) -> Decision:
-        decision = decide(table, snapshot, event)
-        coverage.note(table, snapshot, event, decision)
-        return decision
-
-    def observing(table: Table, snapshot: Snapshot, observation: Observation) -> Decision:
-        decision = observe(table, snapshot, observation)
-        coverage.note(table, snapshot, observation, decision)
-        return decision
-
-    accept.decide, accept.observe = deciding, observing
-    try:
+def record(coverage: Coverage) -> Iterator[None]:
+    """Record every decision that an engine of this process makes within the block."""
+    with watch_decisions(coverage.record):
         yield
-    finally:
-        accept.decide, accept.observe = decide, observe
 
 
-__all__ = ["KINDS", "Coverage", "Covered", "named", "recording", "required", "walked"]
+__all__ = ["KINDS", "Coverage", "LifecycleCoverage", "edge_name", "edges_taken", "parse_requirements", "record"]

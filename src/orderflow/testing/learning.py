@@ -1,8 +1,8 @@
-"""Learning a machine back from whatever answers, and holding it against a declaration. AALpy does the learning (extra ``testing``).
+"""Learning a machine from whatever answers, and comparing it with a declaration. AALpy does the learning (extra ``testing``).
 
-KV builds a hypothesis from answers; before every round of conformance tests (Wp) the hypothesis is held against the expected machine, and
-a difference is asked of the subject itself: either the hypothesis was wrong, and learns from it, or the subject is different, and the
-trace says where. The promise is bounded, and the verdict says so.
+KV builds a hypothesis from answers. Before every round of conformance tests (Wp) the hypothesis is compared with the expected machine, and
+the subject itself is asked about a difference. Either the hypothesis was wrong, and learns from it; or the subject is different, and the
+trace shows where. The promise is bounded, and the verdict states the bound.
 """
 
 from __future__ import annotations
@@ -13,24 +13,31 @@ from aalpy import SUL, Oracle, bisimilar, run_KV
 from attrs import field, frozen
 
 from orderflow.errors import OrderflowError
-from orderflow.testing.machine import Machine, Subject, Words, folded
-from orderflow.testing.wmethod import ORACLES, to_aalpy
+from orderflow.testing.conformance import ORACLES, to_aalpy
+from orderflow.testing.mealy import Inputs, Machine, Row, Subject, minimise
 
 
 class Nondeterministic(OrderflowError):
-    """The subject answered the same words in two ways: time, payload or another order leaks into its answers."""
+    """The subject answered the same inputs in two ways: time, payload or another order shows in its answers."""
 
 
 @frozen
 class Learned:
-    """What was learned. ``trace`` is empty where the subject is equal to what was expected; ``bound`` is the number of states up to
-    which that is certain. ``queries`` counts orders, ``steps`` words said."""
+    """What was learned.
+
+    Attributes:
+        machine: the machine that answers as the subject does.
+        bound: the number of states up to which the verdict is certain.
+        queries: how many orders were made.
+        steps: how many inputs were sent.
+        trace: inputs that show a difference; empty where the subject is as expected. ``expected``, ``answered``: its last answers.
+    """
 
     machine: Machine = field(repr=False)
     bound: int
     queries: int
     steps: int
-    trace: Words = ()
+    trace: Inputs = ()
     expected: str = ""
     answered: str = ""
 
@@ -41,84 +48,85 @@ class Learned:
 
     @property
     def verdict(self) -> str:
-        """What may be said now, and no more."""
+        """What is certain now, as text."""
         if self.equal:
             return f"equal for all implementations with at most {self.bound} states"
         return f"different after {', '.join(self.trace)}: expected {self.expected!r}, answered {self.answered!r}"
 
 
 def learn(subject: Subject, expected: Machine, extra_states: int = 0, method: str = "Wp") -> Learned:
-    """Learn the machine of ``subject`` over the words of ``expected``, and compare.
+    """Learn the machine of ``subject`` over the inputs of ``expected``, and compare.
 
-    ``extra_states``: how many states more than expected a faulty subject may have and still be found out. ``method``: ``Wp`` or ``W``.
+    ``extra_states``: how many more states than expected a faulty subject may have and still be found. ``method``: ``Wp`` or ``W``.
 
     Raises:
-        Nondeterministic: the same words were answered in two ways.
+        Nondeterministic: the same inputs were answered in two ways.
     """
-    asked = _Asked(subject)
-    oracle = _Against(asked, expected, extra_states, method)
+    system = _CountingSubject(subject)
+    oracle = _ExpectationOracle(system, expected, extra_states, method)
     try:
-        model = run_KV(list(expected.words), asked, oracle, "mealy", print_level=0)
+        model = run_KV(list(expected.inputs), system, oracle, "mealy", print_level=0)
     except SystemExit as error:  # AALpy ends the process when a subject contradicts itself
         raise Nondeterministic(str(error)) from None
     trace = oracle.trace
     return Learned(
-        machine=_from_aalpy(model, expected.words),
+        machine=_from_aalpy(model, expected.inputs),
         bound=max(len(expected), len(model.states)) + extra_states,
-        queries=asked.begun,
-        steps=asked.said,
+        queries=system.queries,
+        steps=system.steps,
         trace=trace,
         expected=expected.answers(trace)[-1] if trace else "",
-        answered=asked.query(trace)[-1] if trace else "",
+        answered=system.query(trace)[-1] if trace else "",
     )
 
 
-def _from_aalpy(model: Any, words: Words) -> Machine:
-    index = {state: n for n, state in enumerate([model.initial_state, *(s for s in model.states if s is not model.initial_state)])}
-    raw = [{word: (state.output_fun[word], index[state.transitions[word]]) for word in words} for state in index]
-    return folded(words, raw, tuple(str(state.state_id) for state in index))
+def _from_aalpy(model: Any, inputs: Inputs) -> Machine:
+    states = [model.initial_state, *(state for state in model.states if state is not model.initial_state)]
+    number = {state: n for n, state in enumerate(states)}
+    rows: list[Row] = [{name: (state.output_fun[name], number[state.transitions[name]]) for name in inputs} for state in states]
+    return minimise(inputs, rows, tuple(str(state.state_id) for state in states))
 
 
-class _Asked(SUL):  # type: ignore[misc]
-    """A subject as AALpy asks it; counts what really reached it."""
+class _CountingSubject(SUL):  # type: ignore[misc]
+    """A subject in AALpy's form. It counts what really reaches the subject."""
 
     def __init__(self, subject: Subject) -> None:
         super().__init__()
         self._subject = subject
-        self.begun = self.said = 0
+        self.queries = self.steps = 0
 
     def pre(self) -> None:
-        self.begun += 1
-        self._subject.start()
+        self.queries += 1
+        self._subject.reset()
 
     def post(self) -> None:
-        """Nothing to put away: every query is a fresh order."""
+        """Nothing to clean up: every query has a fresh order."""
 
     def step(self, letter: str) -> str:
-        self.said += 1
-        return self._subject.say(letter)
+        self.steps += 1
+        return self._subject.send(letter)
 
 
-class _Against(Oracle):  # type: ignore[misc]
+class _ExpectationOracle(Oracle):  # type: ignore[misc]
     """Finds what is wrong with a hypothesis: first where it differs from what is expected, then by conformance tests."""
 
-    def __init__(self, sul: _Asked, expected: Machine, extra_states: int, method: str) -> None:
-        super().__init__(list(expected.words), sul)
+    def __init__(self, sul: _CountingSubject, expected: Machine, extra_states: int, method: str) -> None:
+        super().__init__(list(expected.inputs), sul)
         self._expected = to_aalpy(expected)
-        self._extra = extra_states
-        self._tests = ORACLES[method](list(expected.words), sul, 0)
-        self.trace: Words = ()
+        self._extra_states = extra_states
+        self._tests = ORACLES[method](list(expected.inputs), sul, 0)
+        self.trace: Inputs = ()
 
-    def find_cex(self, hypothesis: Any) -> Words | None:
-        apart = bisimilar(hypothesis, self._expected, return_cex=True)
-        if apart is not None:
-            said = self.sul.query(apart)
-            if said != hypothesis.compute_output_seq(hypothesis.initial_state, apart):
-                return tuple(apart)
-            self.trace = tuple(apart)  # the subject says so itself
+    def find_cex(self, hypothesis: Any) -> Inputs | None:
+        difference = bisimilar(hypothesis, self._expected, return_cex=True)
+        if difference is not None:
+            answers = self.sul.query(difference)
+            if answers != hypothesis.compute_output_seq(hypothesis.initial_state, difference):
+                return tuple(difference)
+            self.trace = tuple(difference)  # the subject itself answers differently
             return None
         hypothesis.compute_prefixes()
         self._tests.sul = self.sul
-        self._tests.m = len(hypothesis.states) + self._extra
-        found = self._tests.find_cex(hypothesis)
-        return None if found is None else tuple(found)
+        self._tests.m = len(hypothesis.states) + self._extra_states
+        counterexample = self._tests.find_cex(hypothesis)
+        return None if counterexample is None else tuple(counterexample)

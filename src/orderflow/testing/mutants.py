@@ -1,6 +1,7 @@
 """Mutants: a lifecycle with one fault each, to prove that a suite can fail. Pure; knows no provider.
 
-``single_cell`` changes one cell of a table and nothing else; ``hidden_state`` adds a state that looks like another one, until one word.
+``mutate_cells`` changes one cell of a table and nothing else. ``add_hidden_states`` adds a state to a machine, which looks like another
+state until one input. ``Trial`` runs a suite against many mutants.
 """
 
 from __future__ import annotations
@@ -17,72 +18,88 @@ from orderflow.lifecycle.cells import union_of_reads
 from orderflow.lifecycle.facts import Choice
 from orderflow.lifecycle.table import Cell, Edge, Table
 from orderflow.model import Cause, Evidence, Origin, Step, StepKind, Strength
-from orderflow.testing.machine import Machine, MachineSubject, Moves, TableSubject, Words
-from orderflow.testing.suites import Case, Difference, Suite, difference
+from orderflow.testing.mealy import Inputs, Machine, MachineSubject, Row, TableSubject
+from orderflow.testing.suites import Case, Difference, Suite, first_difference
 
 T = TypeVar("T")
 
 
 @frozen
 class Mutant:
-    """A table with one fault: ``fault`` names its class, ``what`` the change in the cell of ``state`` and ``event``."""
+    """A table with one fault.
+
+    Attributes:
+        fault: the kind of fault, such as ``retargeted``.
+        change: the edge that is changed, and how.
+        state, event: the cell of the change.
+        table: the changed table.
+    """
 
     fault: str
-    what: str
+    change: str
     state: str
     event: str
     table: Table = field(repr=False)
 
+    def __str__(self) -> str:
+        return f"{self.fault}, {self.change}"
+
 
 @frozen
-class Hidden:
-    """A machine with one state too many. ``enters`` (state, word) leads to it instead of to the state that it looks like, and it
-    answers ``word`` otherwise."""
+class HiddenState:
+    """A machine with one state too many, which looks like another state until one input.
 
-    enters: tuple[int, str]
-    word: str
-    moves: tuple[Moves, ...] = field(repr=False)
+    Attributes:
+        entered_by: the state and the input that lead to it instead of to the state that it looks like.
+        input_name: the input that it answers differently.
+        rows: the machine's rows.
+    """
+
+    entered_by: tuple[int, str]
+    input_name: str
+    rows: tuple[Row, ...] = field(repr=False)
 
 
 # ── single cells ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def single_cell(table: Table) -> Iterator[Mutant]:
-    """Every cell's edges retargeted to every other state, dropped, and added where there are none; every guard forgotten and turned
-    around; every fact not set; every effect not owed."""
+def mutate_cells(table: Table) -> Iterator[Mutant]:
+    """Every single-cell mutant: each edge retargeted to every other state, dropped, and added where there is none; each guard forgotten
+    and negated; each fact not set; each effect not owed."""
     for state in table.states:
         for event in table.events:
             edges = table.cells[state][event].edges
             if not edges:
                 for target in table.states:
-                    added = _added(table, state, event, target)
+                    added = _new_edge(table, state, event, target)
                     yield Mutant("added", f"{event}: {state} -> {target}", state, event, _with_cell(table, state, event, (added,)))
             for n, edge in enumerate(edges):
-                for fault, to, changed in _faults(table, edge):
-                    what = f"{event}: {state} -> {edge.target}{f' [{edge.guard}]' if edge.guard else ''}{to}"
-                    others = (*edges[:n], *changed, *edges[n + 1 :])
-                    yield Mutant(fault, what, state, event, _with_cell(table, state, event, others))
+                for fault, suffix, changed in _edge_faults(table, edge):
+                    guard = f" [{edge.guard}]" if edge.guard else ""
+                    change = f"{event}: {state} -> {edge.target}{guard}{suffix}"
+                    cell = (*edges[:n], *changed, *edges[n + 1 :])
+                    yield Mutant(fault, change, state, event, _with_cell(table, state, event, cell))
 
 
-def _faults(table: Table, edge: Edge) -> Iterator[tuple[str, str, tuple[Edge, ...]]]:
+def _edge_faults(table: Table, edge: Edge) -> Iterator[tuple[str, str, tuple[Edge, ...]]]:
+    """The faults of one edge: kind, what to add to the description, and the edges instead."""
     yield "dropped", "", ()
     for target in table.states:
         if target != edge.target:
             yield "retargeted", f", to {target}", (evolve(edge, target=target, step=evolve(edge.step, target=target)),)
     if edge.reads:
-        yield "guard forgotten", "", (evolve(edge, reads=(), guard="", holds=Choice((), lambda _given: True)),)
-        yield "guard turned around", "", (evolve(edge, holds=_negated(edge)),)
+        yield "guard forgotten", "", (evolve(edge, reads=(), guard="", holds=_ALWAYS),)
+        yield "guard negated", "", (evolve(edge, holds=Choice(edge.reads, lambda given: not edge.holds.pick(given))),)
     if edge.sets:
         yield "fact not set", "", (evolve(edge, sets={}),)
     if edge.effects:
         yield "effect not owed", "", (evolve(edge, effects=(), step=evolve(edge.step, effects=())),)
 
 
-def _negated(edge: Edge) -> Choice[bool]:
-    return Choice(edge.reads, lambda given: not edge.holds.pick(given))
+_ALWAYS = Choice((), lambda _given: True)
 
 
-def _added(table: Table, state: str, event: str, target: str) -> Edge:
+def _new_edge(table: Table, state: str, event: str, target: str) -> Edge:
     origin = table.events[event]
     return Edge(
         event=event,
@@ -91,7 +108,7 @@ def _added(table: Table, state: str, event: str, target: str) -> Edge:
         target=target,
         guard="",
         reads=(),
-        holds=Choice((), lambda _given: True),
+        holds=_ALWAYS,
         sets={},
         effects=(),
         cause=Cause.US,
@@ -99,13 +116,13 @@ def _added(table: Table, state: str, event: str, target: str) -> Edge:
         label="added",
         recovery=False,
         expects="",
-        expected=Choice((), lambda _given: True),
+        expected=_ALWAYS,
         step=Step(event, origin, state, target, StepKind.STEP),
     )
 
 
 def _with_cell(table: Table, state: str, event: str, edges: tuple[Edge, ...]) -> Table:
-    """The table with other edges in one cell; what is derived from the edges of the state follows, other states' answers do not."""
+    """The table with other edges in one cell. What is derived from the edges of the state follows; the answers of other states do not."""
     reads = union_of_reads(table.facts, list(edges))
     old = table.cells[state][event]
     cell = Cell(
@@ -115,13 +132,12 @@ def _with_cell(table: Table, state: str, event: str, edges: tuple[Edge, ...]) ->
         choice=Choice(reads, lambda given: next((edge for edge in edges if edge.holds.pick(given)), None)),
         default=old.default,
     )
-    rest = [edge for edge in table.out[state] if edge.event != event]
-    out = (*rest, *edges)
-    asked = [edge for edge in out if edge.origin in (Origin.COMMAND, Origin.OPERATOR)]
+    out = (*(edge for edge in table.out[state] if edge.event != event), *edges)
+    requests = [edge for edge in out if edge.origin in (Origin.COMMAND, Origin.OPERATOR)]
     order = list(table.events)
     legal = Choice(
-        union_of_reads(table.facts, asked),
-        lambda given: tuple(sorted({edge.event for edge in asked if edge.holds.pick(given)}, key=order.index)),
+        union_of_reads(table.facts, requests),
+        lambda given: tuple(sorted({edge.event for edge in requests if edge.holds.pick(given)}, key=order.index)),
     )
     return evolve(
         table,
@@ -139,52 +155,62 @@ def _with(mapping: Mapping[str, T], key: str, value: T) -> Mapping[str, T]:
 # ── hidden states ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def hidden_state(machine: Machine) -> Iterator[Hidden]:
-    """One state more, every way: entered by each (state, word) instead of what it looks like, and different in one word each.
+def add_hidden_states(machine: Machine) -> Iterator[HiddenState]:
+    """Every mutant with one state more: entered by each (state, input), and different in one input each.
 
-    Where that word moves the order, the copy forgets it and stays; where it does not, the copy opens a way back to the start.
+    Where that input moves the order, the hidden state forgets to move. Where it does not, the hidden state opens a way back to the start.
     """
-    extra = len(machine.moves)
-    for state, row in enumerate(machine.moves):
-        for word, (said, target) in row.items():
-            entry = {**row, word: (said, extra)}
-            copied = machine.moves[target]
-            for other, (answered, onward) in copied.items():
-                silent = next((a for w, (a, to) in copied.items() if to == target and w != other), "nothing")
-                wrong = (silent, extra) if onward != target else (f"applied, {other} -> {machine.stands[0]}", 0)
-                if wrong[0] == answered:
-                    wrong = (f"{answered}, but not so", wrong[1])
-                copy = {**copied, other: wrong}
-                yield Hidden((state, word), other, (*machine.moves[:state], entry, *machine.moves[state + 1 :], copy))
+    hidden = len(machine.rows)
+    for state, row in enumerate(machine.rows):
+        for input_name, (answer, target) in row.items():
+            entering_row = {**row, input_name: (answer, hidden)}
+            original = machine.rows[target]
+            for changed, cell in original.items():
+                hidden_row = {**original, changed: _different_cell(machine, target, changed, cell)}
+                rows = (*machine.rows[:state], entering_row, *machine.rows[state + 1 :], hidden_row)
+                yield HiddenState((state, input_name), changed, rows)
+
+
+def _different_cell(machine: Machine, state: int, changed: str, cell: tuple[str, int]) -> tuple[str, int]:
+    """Another answer to ``changed``, and the state after it, for the copy of a state."""
+    answer, onward = cell
+    hidden = len(machine.rows)
+    if onward == state:
+        different, after = f"applied, {changed} -> {machine.labels[0]}", 0
+    else:
+        row = machine.rows[state]
+        different = next((text for name, (text, to) in row.items() if to == state and name != changed), "nothing")
+        after = hidden
+    return (f"{answer}, but differently" if different == answer else different), after
 
 
 # ── killing ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Trial:
-    """A suite against many mutants. Cases that say a word where a mutant is wrong come first, then all others: most die at once."""
+    """A suite against many mutants. Cases whose last input meets the fault are tried first, then all others: most mutants die at once."""
 
     def __init__(self, table: Table, suite: Suite) -> None:
         self._cases = suite.cases
-        self._there: dict[str, list[Case]] = defaultdict(list)  # by the state in which the last word is said
-        self._begun: dict[Words, list[Case]] = defaultdict(list)
+        self._by_state: dict[str, list[Case]] = defaultdict(list)  # the state in which the last input is sent
+        self._by_prefix: dict[Inputs, list[Case]] = defaultdict(list)
         for case in suite.cases:
             subject = TableSubject(table, case.pair)
-            for word in case.words[:-1]:
-                subject.say(word)
-            self._there[subject.state].append(case)
+            for input_name in case.inputs[:-1]:
+                subject.send(input_name)
+            self._by_state[subject.state].append(case)
 
-    def of(self, mutant: Mutant) -> Difference | None:
-        """The case that kills a mutant, None where it survives them all."""
-        near = sorted(self._there[mutant.state], key=lambda case: case.words[-1] != mutant.event)
-        return difference(chain(near, self._cases), lambda pair: TableSubject(mutant.table, pair))
+    def kill(self, mutant: Mutant) -> Difference | None:
+        """What a case of the suite shows of a mutant; None where it survives all cases."""
+        near = sorted(self._by_state[mutant.state], key=lambda case: case.inputs[-1] != mutant.event)
+        return first_difference(chain(near, self._cases), lambda pair: TableSubject(mutant.table, pair))
 
-    def of_hidden(self, machine: Machine, hidden: Hidden) -> Difference | None:
-        """The same for a hidden state; the suite must be one of ``machine``."""
-        if not self._begun:
+    def kill_hidden(self, machine: Machine, hidden: HiddenState) -> Difference | None:
+        """The same for a hidden state. The suite must be one of ``machine``."""
+        if not self._by_prefix:
             for case in self._cases:
-                for n in range(1, len(case.words) + 1):
-                    self._begun[case.words[:n]].append(case)
-        state, word = hidden.enters
-        near = self._begun.get((*machine.access[state], word, hidden.word), [])
-        return difference(chain(near, self._cases), lambda _pair: MachineSubject(hidden.moves))
+                for n in range(1, len(case.inputs) + 1):
+                    self._by_prefix[case.inputs[:n]].append(case)
+        state, input_name = hidden.entered_by
+        near = self._by_prefix.get((*machine.access[state], input_name, hidden.input_name), [])
+        return first_difference(chain(near, self._cases), lambda _pair: MachineSubject(hidden.rows))

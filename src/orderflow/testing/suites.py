@@ -1,7 +1,7 @@
-"""Suites from a declaration: sequences of words with the answers that the lifecycle gives, and which faults each suite kills.
+"""Suites from a declaration: sequences of inputs with the answers that the lifecycle gives, and which faults each suite kills.
 
-A suite runs against any ``Subject``: the table itself, a mutant of it, an engine, a provider's sandbox. ``all_cells`` stands here;
-the suites that also find hidden states stand in wmethod.py and need the extra ``testing``.
+A suite runs against any ``Subject``: the table itself, a mutant of it, an engine, a provider's sandbox. ``all_cells`` needs nothing more.
+The suites that also find hidden states are in conformance.py and need the extra ``testing``.
 """
 
 from __future__ import annotations
@@ -12,31 +12,32 @@ from attrs import field, frozen
 
 from orderflow.analysis.reachability import Pair
 from orderflow.lifecycle.table import Table
-from orderflow.testing.machine import Subject, Words, machines, words_of
+from orderflow.testing.mealy import Inputs, Subject, inputs_of, machines_of
 
-Maker = Callable[[Pair], Subject]
+MakeSubject = Callable[[Pair], Subject]
+"""Makes the subject whose orders are created as a pair."""
 
 
 @frozen
 class Case:
-    """Create an order as ``pair``, say the ``words`` in turn, expect the ``answers``."""
+    """Create an order as ``pair``, send the ``inputs`` in turn, expect the ``answers``."""
 
     pair: Pair
-    words: Words
-    answers: Words
+    inputs: Inputs
+    answers: tuple[str, ...]
 
 
 @frozen
 class Difference:
-    """Where a subject answered otherwise: the words up to there, and the last answers."""
+    """Where a subject answered differently: the inputs up to there, and the last answers."""
 
     pair: Pair
-    words: Words
+    inputs: Inputs
     expected: str
     answered: str
 
     def __str__(self) -> str:
-        return f"{', '.join(self.words)}: expected {self.expected!r}, answered {self.answered!r}"
+        return f"{', '.join(self.inputs)}: expected {self.expected!r}, answered {self.answered!r}"
 
 
 @frozen
@@ -49,44 +50,44 @@ class Suite:
 
     @property
     def steps(self) -> int:
-        """How many words are said in all."""
-        return sum(len(case.words) for case in self.cases)
+        """How many inputs the cases have in all."""
+        return sum(len(case.inputs) for case in self.cases)
 
-    def difference(self, make: Maker) -> Difference | None:
-        """Run every case until one fails; ``make`` gives the subject for orders that are created as a pair."""
-        return difference(self.cases, make)
+    def difference(self, make: MakeSubject) -> Difference | None:
+        """Run every case until one fails; None if none does."""
+        return first_difference(self.cases, make)
 
 
-def difference(cases: Iterable[Case], make: Maker) -> Difference | None:
-    """The first difference, None where every case is answered as expected."""
+def first_difference(cases: Iterable[Case], make: MakeSubject) -> Difference | None:
+    """The first difference; None where every case is answered as expected."""
     subjects: dict[Pair, Subject] = {}
     for case in cases:
         if case.pair not in subjects:
             subjects[case.pair] = make(case.pair)
         subject = subjects[case.pair]
-        subject.start()
-        for n, (word, expected) in enumerate(zip(case.words, case.answers, strict=True), 1):
-            answered = subject.say(word)
+        subject.reset()
+        for n, (input_name, expected) in enumerate(zip(case.inputs, case.answers, strict=True), 1):
+            answered = subject.send(input_name)
             if answered != expected:
-                return Difference(case.pair, case.words[:n], expected, answered)
+                return Difference(case.pair, case.inputs[:n], expected, answered)
     return None
 
 
-def all_cells(table: Table, *, by_name: bool = True) -> Suite:
-    """Every word in every state of every machine, each reached on a shortest way; what was said before is not said again.
+def all_cells(table: Table, *, observations: bool = True) -> Suite:
+    """Every input in every state of every machine, each state reached on a shortest way; cells that answer alike are tried once.
 
-    ``by_name`` says observation events too, which only a table hears; leave it out for an engine.
+    ``observations`` sends observation events by name too, which only a table accepts; leave it out for an engine.
     """
-    cases: dict[Words, Case] = {}
-    known: set[object] = set()
-    for pair, found in machines(table, words_of(table, by_name=by_name)):
-        for here, row in enumerate(found.moves):
-            guards = tuple(said for said, _ in row.values())
-            for word in found.words:
-                cell = (found.stands[here], guards, word)
-                if cell not in known:
-                    known.add(cell)
-                    words = (*found.access[here], word)
-                    cases[(str(pair.values), *words)] = Case(pair, words, found.answers(words))
-    kills = "every fault that shows in the answer, or the state after it, to one word in one state"
+    cases: dict[tuple[object, ...], Case] = {}
+    covered: set[object] = set()
+    for pair, machine in machines_of(table, inputs_of(table, observations=observations)):
+        for state, row in enumerate(machine.rows):
+            answers = tuple(answer for answer, _ in row.values())
+            for input_name in machine.inputs:
+                cell = (machine.labels[state], answers, input_name)
+                if cell not in covered:
+                    covered.add(cell)
+                    inputs = (*machine.access[state], input_name)
+                    cases[(str(pair.values), *inputs)] = Case(pair, inputs, machine.answers(inputs))
+    kills = "every fault that shows in the answer, or the state after it, to one input in one state"
     return Suite(f"all cells of {table.name}", kills, tuple(cases.values()))

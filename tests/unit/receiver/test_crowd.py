@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
+from tests.kit.virtual_time import run_virtually
 
 from orderflow.receiver.single_flight import SingleFlight
-from orderflow.testing.virtual import run_virtually
 
 BEAT = 0.25
 

@@ -10,11 +10,11 @@ import asyncpg
 import pytest
 from attrs import define, field
 from tests.kit.commits import NOW, SCOPE, move, new_order
+from tests.kit.interleaving import Worker
 
 from orderflow.errors import UnknownName
 from orderflow.store.postgres.store import PostgresStore
 from orderflow.store.records import PollAt, PollPlan, PollSooner
-from orderflow.testing.interleave import Worker
 
 pytestmark = pytest.mark.anyio
 LATER = NOW + 1000

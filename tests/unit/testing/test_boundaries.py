@@ -9,15 +9,15 @@ from pathlib import Path
 import httpx
 import pytest
 from attrs import evolve
+from orderflow.testing.boundaries import Boundaries, Crash, kill
+from orderflow.testing.forked import lived
+from tests.kit.inline_store import InlineStore
 from tests.kit.toy import FAST, Toy
 from tests.kit.world import CCV_KEY, ccv_sim
 
 from orderflow.app import Orderflow
 from orderflow.provider.http import HttpResponse, send_request
 from orderflow.simulators import Fault, serve
-from orderflow.testing.boundaries import Boundaries, Crash, kill
-from orderflow.testing.forked import lived
-from orderflow.testing.inline import InlineStore
 
 REST = ("placed", "in_doubt", "refused")
 HURRIED = evolve(FAST, lease=0.25)

@@ -8,6 +8,8 @@ import threading
 from typing import Any
 
 import pytest
+from orderflow.testing.machine import judge, words_of
+from orderflow.testing.sharedclock import SharedClock
 from tests.kit.world import ccv_request, eventually
 
 from orderflow.lifecycle.table import Table
@@ -15,8 +17,6 @@ from orderflow.model import Applied, Event, JournalRow, Observation, Origin, Sna
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.testing.asserts import assert_converges, assert_path
 from orderflow.testing.coverage import Coverage, required, walked
-from orderflow.testing.machine import judge, words_of
-from orderflow.testing.sharedclock import SharedClock
 
 
 def rows(*path: str) -> list[JournalRow]:

@@ -8,12 +8,12 @@ import pytest
 from attrs import evolve
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
+from orderflow.testing.stateful import Order, stateful
 
 from orderflow.errors import InvalidInput
 from orderflow.lifecycle.facts import Choice
 from orderflow.lifecycle.table import Table
 from orderflow.model import Applied, Decision, Origin
-from orderflow.testing.stateful import Order, stateful
 
 # a hundred examples, as by default; the seed is fixed so that this suite says the same every time
 HUNDRED = settings(

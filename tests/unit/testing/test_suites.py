@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from orderflow.testing.machine import READ, STRANGE, MachineSubject, TableSubject, machine, machines, words_of
+from orderflow.testing.wmethod import w_method, wp_method
 
 from orderflow.analysis.reachability import Pair, reachable
 from orderflow.errors import UnknownName
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.testing.machine import READ, STRANGE, MachineSubject, TableSubject, machine, machines, words_of
 from orderflow.testing.mutants import hidden_state
 from orderflow.testing.suites import all_cells
-from orderflow.testing.wmethod import w_method, wp_method
 
 CCV = CcvLifecycle.table
 START = Pair(CCV.initial, tuple(CCV.defaults().values()))

@@ -1,6 +1,6 @@
-"""Virtual time: an event loop that jumps to its next timer instead of waiting, and a clock that reads it. Nothing about orders.
+"""Virtual time: an event loop that jumps to its next timer instead of waiting, and a clock that shows the loop's time.
 
-Everything must run inside the loop (no threads, no sockets): then the same seed gives the same run, and fourteen days take a second.
+Everything must run inside the loop: no threads, no sockets. Then the same seed gives the same run, and fourteen days take a second.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any, TypeVar
 from orderflow.simulators import SimClock
 
 T = TypeVar("T")
+
 START = 1_700_000_000.0
 """When virtual time begins, in epoch seconds."""
 
-
-_TICK = 1e-6  # at epoch magnitude a float cannot hold less: without it the last timer might never quite come
+_TICK = 1e-6  # a float of this magnitude cannot hold less; without it the time of the last timer might never be reached
 
 
 class Deadlock(Exception):
-    """Everything waits and no timer will ever wake anything."""
+    """Every task waits, and no timer will ever wake one."""
 
 
-class _Jumping(selectors.SelectSelector):
-    """Looks at the real world without waiting for it; what would have been waited is added to the loop's time."""
+class _JumpingSelector(selectors.SelectSelector):
+    """Polls its files without waiting. The time that it should have waited is added to ``now``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class _Jumping(selectors.SelectSelector):
         if ready or timeout == 0:
             return ready
         if timeout is None:
-            raise Deadlock("nothing is planned any more")
+            raise Deadlock("no timer is set")
         self.now += timeout + _TICK
         return []
 
@@ -45,9 +45,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """An asyncio loop whose time is virtual."""
 
     def __init__(self) -> None:
-        self._jumping = _Jumping()
+        self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
-        self._clock_resolution = _TICK  # asyncio's: at 1e-9, lost in the float, a timer due this very moment would never be
+        # asyncio's own resolution of 1e-9 is lost in a float of this magnitude: a timer that is due now would never fire
+        self._clock_resolution = _TICK
 
     def time(self) -> float:
         """Virtual epoch seconds."""
@@ -55,7 +56,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualClock(SimClock):
-    """The running loop's time, for engine and simulators alike (``ports.Clock`` and a simulator's clock)."""
+    """The time of the running loop, for engine and simulators alike."""
 
     def __init__(self) -> None:
         super().__init__(START)
@@ -65,7 +66,7 @@ class VirtualClock(SimClock):
         return asyncio.get_running_loop().time()
 
     def advance(self, seconds: float) -> None:
-        """Not here: virtual time runs by itself.
+        """Not possible: virtual time runs by itself.
 
         Raises:
             NotImplementedError: always.
@@ -74,6 +75,6 @@ class VirtualClock(SimClock):
 
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine in virtual time from ``START`` on; all tasks it left are cancelled."""
+    """Run a coroutine in virtual time, from ``START`` on. Tasks that it leaves behind are cancelled."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)

@@ -1,0 +1,242 @@
+"""The engine as the explorer drives it: the real deciders, over a model of the few rows that a store keeps for one order.
+
+The model holds the order, its outbox, its armed deadlines, its planned poll and the keys in its inbox. It has no time: what is planned may
+be due at once or never. Left out are notifications of listeners, overrides (they are outside the table) and the budget of attempts
+(it may end at any attempt). Answers are remembered: the deciders are pure.
+
+``ModelOfEngine`` is the real engine; seeded_bugs.py breaks it on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+
+from attrs import evolve, frozen
+from tests.verification.explorer.environment import Environment
+from tests.verification.explorer.real_engine import VERSION, Finish, Retry, order_at, real_engine, snapshot_at
+from tests.verification.explorer.worlds import ANY_STATUS, CallEnd, Observing, OwedEffect, Ownership, Polling, StoredOrder
+
+from orderflow.lifecycle.decide import pollable, settled
+from orderflow.lifecycle.facts import Value
+from orderflow.lifecycle.observe import observe
+from orderflow.model import PROVIDER_ID, Applied, Observation, Order, Origin, Refused
+from orderflow.store.records import Commit, PollAt, StopPolling
+
+STALE_STEP = "a step on a poll that began before the last step"
+
+
+class Rest(Enum):
+    """Whether an order may be left as it is."""
+
+    NO = "no"
+    YES = "yes"
+    GIVEN_UP = "given up"  # provisional, and its recovery window is closed: no proof is sought any more
+
+
+@frozen
+class Written:
+    """What a commit leaves in the store.
+
+    Attributes:
+        order: the order after it.
+        moved: whether the order took a step.
+        ended: the effect whose row has ended.
+        problem: what is wrong with the step; empty: nothing.
+    """
+
+    order: StoredOrder
+    moved: bool = False
+    ended: str = ""
+    problem: str = ""
+
+
+class ModelOfEngine:
+    """The real engine over one order of ``environment`` that is created under ``facts``."""
+
+    def __init__(self, environment: Environment, facts: Mapping[str, Value]) -> None:
+        self.environment = environment
+        self.table = environment.table
+        self.engine = real_engine(environment)
+        self.commands = self._events(Origin.COMMAND)
+        self.claims = self._events(Origin.CLAIM)
+        self.operator_events = self._events(Origin.OPERATOR)
+        self.start = StoredOrder(self.table.initial, tuple(facts[name] for name in self.table.facts))
+        self._known: dict[tuple[object, ...], tuple[Written, ...]] = {}
+
+    def _events(self, origin: Origin) -> list[str]:
+        return [name for name, its_origin in self.table.events.items() if its_origin is origin]
+
+    def _once(self, key: tuple[object, ...], compute: Callable[[], tuple[Written, ...]]) -> tuple[Written, ...]:
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = compute()
+        return known
+
+    # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def send_command(self, order: StoredOrder, name: str) -> tuple[Written, ...]:
+        """A command with a key of its own."""
+        return self._once(("command", order, name), lambda: self.accept(order, name, key=name))
+
+    def resend_command(self, order: StoredOrder, name: str) -> tuple[Written, ...]:
+        """A command with a key that is in the inbox: a duplicate."""
+        return (Written(order),)
+
+    def claim(self, order: StoredOrder, name: str) -> tuple[Written, ...]:
+        """A redirect or callback, which anyone can send."""
+        return self._once(("claim", order, name), lambda: self.accept(order, name))
+
+    def notice(self, order: StoredOrder) -> tuple[Written, ...]:
+        """A notification. It brings the poll forward, which changes nothing here: there is no time."""
+        return (Written(order),)
+
+    def resolve(self, order: StoredOrder, name: str) -> tuple[Written, ...]:
+        """An operator's event."""
+        named = name in self.environment.naming_events
+        return self._once(("operator", order, name), lambda: self.accept(order, name, named=named))
+
+    def reach_deadline(self, order: StoredOrder, name: str) -> tuple[Written, ...]:
+        """An armed deadline is reached; the decision deletes it."""
+        return self._once(("deadline", order, name), lambda: self.accept(order, name, deadline=name))
+
+    def report(self, order: StoredOrder, effect: str, end: CallEnd, ownership: Ownership) -> tuple[Written, ...]:
+        """A worker reports how a call ended."""
+        return self._once(("report", order, effect, end, ownership), lambda: self._report(order, effect, end, ownership))
+
+    def observe(self, order: StoredOrder, polled: Observing) -> tuple[Written, ...]:
+        """A worker reports a status that it read."""
+        if polled.status == ANY_STATUS:
+            possible = (evolve(polled, status=status) for status in self.environment.status_moves)
+            return tuple(dict.fromkeys(written for observing in possible for written in self.observe(order, observing)))
+        return self._once(("observe", order, polled), lambda: self._observe(order, polled))
+
+    # ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def may_call(self, effect: OwedEffect) -> bool:
+        """Whether a worker that leases the effect may call the provider."""
+        return self.engine.may_call[effect.name, effect.unanswered]
+
+    def lease(self, order: StoredOrder, effect: OwedEffect) -> StoredOrder:
+        """The order once the effect is leased. A once-effect is marked as begun; a repeatable one is called again in any case."""
+        leased = effect._replace(unanswered=self.table.effects[effect.name].once)
+        return evolve(order, owed=tuple(leased if owed == effect else owed for owed in order.owed))
+
+    def begin_poll(self, order: StoredOrder) -> tuple[StoredOrder, Polling]:
+        """The order once a poll is leased (it stays planned, for when the lease ends), and what the worker holds."""
+        return order, Polling(None)
+
+    def overtake(self, polling: Polling | Observing) -> Polling | Observing:
+        """What a polling worker holds once the order has moved. Any status may come of it: a stale poll moves nothing whatever it reports,
+        and were one status not dropped, its step would be found."""
+        return Observing(polling.loaded, fresh=False, status=ANY_STATUS)
+
+    # ── decisions ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def accept(
+        self, order: StoredOrder, name: str, *, key: str = "", deadline: str = "", ended: str = "", named: bool = False
+    ) -> tuple[Written, ...]:
+        """The inbox decides on an event. ``named``: the event names the provider's order."""
+        commit = self.engine.events[name, named](self._load(order))
+        written = self.write(order, commit, key=key, deadline=deadline, ended=ended)
+        return tuple(self._check_trust(one, self.table.events[name]) for one in written)
+
+    def _check_trust(self, written: Written, origin: Origin) -> Written:
+        """A proven or provisional end that was entered without evidence is wrong, whatever the table says."""
+        info = self.table.states[written.order.state]
+        if written.moved and info.proven and origin not in (Origin.REPLY, Origin.OPERATOR):
+            return evolve(written, problem=f"a {origin} entered the proven state {info.value}")
+        if written.moved and info.provisional and origin is Origin.CLAIM:
+            return evolve(written, problem=f"a claim entered the provisional end {info.value}")
+        return written
+
+    def _observe(self, order: StoredOrder, polled: Observing) -> tuple[Written, ...]:
+        written = self.write(order, self.engine.statuses[polled.status, polled.fresh](self._load(order)))
+        return written if polled.fresh else mark_steps(written, STALE_STEP)
+
+    def _report(self, order: StoredOrder, effect: str, end: CallEnd, ownership: Ownership) -> tuple[Written, ...]:
+        written: list[Written] = []
+        for request in self.engine.ends[effect, end]:
+            if not isinstance(request, Retry | Finish):
+                ended = effect if ownership is not Ownership.ROW_ENDED else ""
+                replied = self.write(order, request(self._load(order)), ended=ended)
+                written += [self._check_trust(one, Origin.REPLY) for one in replied]
+            elif ownership is not Ownership.CURRENT:  # an attempt that was taken over changes nothing
+                written.append(Written(order))
+            else:
+                others = [owed for owed in order.owed if owed.name != effect]
+                if isinstance(request, Retry):
+                    owed = (*others, OwedEffect(effect, unanswered=False))
+                    written.append(Written(evolve(order, owed=tuple(sorted(owed)))))
+                else:
+                    written.append(Written(evolve(order, owed=tuple(others)), ended=effect))
+        return tuple(dict.fromkeys(written))
+
+    def _load(self, order: StoredOrder) -> Order:
+        return order_at(snapshot_at(self.environment, order.state, order.facts, has_provider_id=order.has_provider_id))
+
+    # ── the store ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def write(self, order: StoredOrder, commit: Commit, *, key: str = "", deadline: str = "", ended: str = "") -> tuple[Written, ...]:
+        """The commit, whole. ``deadline``: the deadline that was reached; ``ended``: the effect whose row ends with the commit."""
+        deadlines = tuple(name for name in order.deadlines if name != deadline)
+        if commit.deadlines is not None:
+            deadlines = tuple(sorted(name for name, _ in commit.deadlines))
+        kept = tuple(owed for owed in order.owed if owed.name != ended)
+        order_before, order = order, evolve(order, poll_planned=self.plan_poll(order, commit), deadlines=deadlines, owed=kept)
+        if not isinstance(commit.decision, Applied):
+            return (Written(order, ended=ended),)
+        problem = ""
+        if commit.journal[0].source != order_before.state:
+            problem = f"a step from {commit.journal[0].source} was written over {order_before.state}"
+        unanswered = dict(order.owed)
+        for effect in commit.effects:
+            if effect.name in unanswered and self.table.effects[effect.name].once:
+                problem = f"{effect.name} is owed twice"
+            unanswered[effect.name] = False
+        snapshot = commit.decision.snapshot
+        order = evolve(
+            order,
+            state=snapshot.state,
+            facts=tuple(snapshot.facts[name] for name in self.table.facts),
+            has_provider_id=PROVIDER_ID in snapshot.data,
+            owed=tuple(sorted(OwedEffect(*row) for row in unanswered.items())),
+            accepted=tuple(sorted({*order.accepted, key})) if key and commit.remember else order.accepted,
+        )
+        return (Written(order, moved=True, ended=ended, problem=problem),)
+
+    def plan_poll(self, order: StoredOrder, commit: Commit) -> bool:
+        """Whether a poll is planned once the commit is written."""
+        return isinstance(commit.poll, PollAt) or (order.poll_planned and not isinstance(commit.poll, StopPolling))
+
+    # ── rest ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def rest(self, order: StoredOrder, status: str) -> Rest:
+        """Whether the order may be left as it is, while the provider's status is ``status`` (empty: it has no such order)."""
+        snapshot = self._load(order).snapshot
+        if self.table.states[order.state].provisional and settled(self.table, snapshot):
+            return Rest.GIVEN_UP
+        return Rest.YES if self._is_at_rest(order, status) else Rest.NO
+
+    def _is_at_rest(self, order: StoredOrder, status: str) -> bool:
+        """The order stands where the status allows it, and someone can still move it; or it is openly in doubt; or its next poll flags
+        it."""
+        snapshot = self._load(order).snapshot
+        origins = {edge.origin for edge in self.table.out[order.state] if edge.holds.pick(snapshot.facts)}
+        origins_into = {edge.origin for edge in self.table.edges if edge.target == order.state}
+        is_settled = settled(self.table, snapshot)
+        if Origin.OPERATOR in origins or origins_into == {Origin.OPERATOR}:
+            return True  # a person will decide, or has decided
+        if not status:
+            return is_settled or Origin.COMMAND in origins
+        polls = order.poll_planned and order.has_provider_id and pollable(self.table, snapshot)
+        if Origin.REPLY in origins and not order.owed and not (origins & {Origin.COMMAND, Origin.CLOCK}):
+            return False  # it waits for an answer that will never come
+        if order.state in self.table.readings[status].consistent:
+            return is_settled or polls or bool(order.deadlines) or Origin.COMMAND in origins
+        return polls and isinstance(observe(self.table, snapshot, Observation(status, VERSION)), Refused)
+
+
+def mark_steps(written: tuple[Written, ...], problem: str) -> tuple[Written, ...]:
+    """The same, each step marked as wrong."""
+    return tuple(evolve(one, problem=problem) if one.moved else one for one in written)

@@ -1,0 +1,184 @@
+"""The real engine, asked once for everything that it can do with an order: the explorer applies the answers to every world.
+
+Inbox and outbox run on a store that records what they ask for. What they hand to ``Store.commit`` is a decider: a pure function from an
+order to a commit. So one recorded decider answers for every order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, cast
+
+from attrs import frozen
+from structlog.testing import capture_logs
+from tests.verification.explorer.environment import CallModel, Environment
+from tests.verification.explorer.worlds import CallEnd
+
+from orderflow.dispatch.local import LocalDispatcher
+from orderflow.engine.inbox import Inbox
+from orderflow.engine.listeners import Listeners
+from orderflow.engine.outbox import Outbox
+from orderflow.lifecycle.facts import Value
+from orderflow.model import PROVIDER_ID, EffectKey, Event, Observation, Order, Origin, Snapshot
+from orderflow.provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Succeeded
+from orderflow.provider.timing import Timing
+from orderflow.simulators import SimClock
+from orderflow.store.ports import Store
+from orderflow.store.records import Decider, DueDeadline, InboxKey, LeasedEffect, Receipt
+
+VERSION = 1
+"""The version of every order. All that matters is whether a poll began at the order's present version."""
+
+PROVIDER = "x"
+ORDER_ID = f"{PROVIDER}-0"
+_LAST_ATTEMPT = 2
+
+
+@frozen
+class Retry:
+    """The effect is owed again."""
+
+
+@frozen
+class Finish:
+    """The effect is done, and no event tells the order."""
+
+
+Request = Decider | Retry | Finish
+"""What the outbox asks the store for when a call has ended."""
+
+
+class RealEngine:
+    """What inbox and outbox do for the lifecycle of an environment.
+
+    Attributes:
+        events: by event (and whether it names the provider's order), the decider that the inbox commits.
+        statuses: by status and whether the poll is fresh, the decider that the inbox commits.
+        ends: by effect and end of its call, what the outbox asks for, with attempts left and without.
+        may_call: by effect and whether an earlier attempt is unanswered, whether the outbox calls the provider.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self.events: dict[tuple[str, bool], Decider] = {}
+        self.statuses: dict[tuple[str, bool], Decider] = {}
+        self.ends: dict[tuple[str, CallEnd], tuple[Request, ...]] = {}
+        self.may_call: dict[tuple[str, bool], bool] = {}
+        with capture_logs():
+            asyncio.run(self._record(environment))
+
+    async def _record(self, environment: Environment) -> None:
+        table, store, provider = environment.table, _RecordingStore(environment), _ScriptedProvider(environment)
+        inbox = Inbox(cast(Store, store), {PROVIDER: cast(Any, provider)}, Listeners(), SimClock(0.0, manual=True), random.Random(0))
+        outbox = Outbox(inbox, cast(Any, None), LocalDispatcher(cast(Store, store)))
+        for name, origin in table.events.items():
+            if origin is not Origin.OBSERVATION:
+                for named in (False, True):
+                    await inbox.accept(ORDER_ID, Event(name, origin, provider_id="1" if named else None))
+                    self.events[name, named] = store.take_decider()
+        for status in table.readings:
+            for fresh in (True, False):
+                await inbox.accept_observation(ORDER_ID, Observation(status, VERSION if fresh else VERSION - 1), 0, "a poll")
+                self.statuses[status, fresh] = store.take_decider()
+        for effect, call in environment.calls.items():
+            for end, outcome in _outcomes(call).items():
+                for attempt in (1, _LAST_ATTEMPT):
+                    provider.outcome = outcome
+                    await outbox.carry_out(_leased(effect, attempt, unanswered=False))
+                self.ends[effect, end] = store.take_requests()
+            for unanswered in (False, True):
+                provider.calls = 0
+                await outbox.carry_out(_leased(effect, 1, unanswered=unanswered))
+                self.may_call[effect, unanswered] = provider.calls == 1
+                store.take_requests()
+
+
+@cache
+def real_engine(environment: Environment) -> RealEngine:
+    """The engine for an environment; recorded once."""
+    return RealEngine(environment)
+
+
+def order_at(snapshot: Snapshot) -> Order:
+    """An order as deciders take it."""
+    return Order(ORDER_ID, PROVIDER, "key", snapshot, 0.0, 0.0)
+
+
+def snapshot_at(environment: Environment, state: str, facts: tuple[Value, ...], *, has_provider_id: bool) -> Snapshot:
+    """A snapshot at ``VERSION``."""
+    return Snapshot(state, dict(zip(environment.table.facts, facts, strict=True)), {PROVIDER_ID: "1"} if has_provider_id else {}, VERSION)
+
+
+def _outcomes(call: CallModel) -> dict[CallEnd, Outcome]:
+    return {
+        CallEnd.ANSWERED: Succeeded(call.reply, provider_id="1" if call.names_order else None),
+        CallEnd.REJECTED: Rejected("no"),
+        CallEnd.NOT_FOUND: NoResult("no such order"),
+        CallEnd.ANSWER_LOST: InDoubt("no answer"),
+        CallEnd.NOT_SENT: NotExecuted("not reachable"),
+    }
+
+
+def _leased(effect: str, attempt: int, *, unanswered: bool) -> LeasedEffect:
+    return LeasedEffect(EffectKey(ORDER_ID, VERSION, 0), effect, PROVIDER, attempt, unanswered)
+
+
+class _ScriptedProvider:
+    """A provider whose every call ends as told."""
+
+    def __init__(self, environment: Environment) -> None:
+        table = environment.table
+        names = {key for info in table.states.values() for _, key in info.deadlines} | {info.budget for info in table.states.values()}
+        self.name = PROVIDER
+        self.table = table
+        self.timing = Timing(durations=dict.fromkeys(names, 1.0), retry_attempts=_LAST_ATTEMPT)
+        self.outcome: Outcome = NotExecuted("not reachable")
+        self.calls = 0
+
+    async def perform(self, effect: str, order: Order, links: object) -> Outcome:
+        """Count the call."""
+        self.calls += 1
+        return self.outcome
+
+
+class _RecordingStore:
+    """A store with one order that never moves; it records what it is asked for."""
+
+    def __init__(self, environment: Environment) -> None:
+        table = environment.table
+        self._order = order_at(Snapshot(table.initial, table.defaults(), {}, VERSION))
+        self._requests: list[Request] = []
+
+    def take_requests(self) -> tuple[Request, ...]:
+        """What was asked for since the last time."""
+        requests, self._requests = self._requests, []
+        return tuple(requests)
+
+    def take_decider(self) -> Decider:
+        """The decider of the one commit since the last time."""
+        (decider,) = self.take_requests()
+        assert not isinstance(decider, Retry | Finish)
+        return decider
+
+    async def load(self, order_id: str) -> Order:
+        """See ``Store.load``."""
+        return self._order
+
+    async def commit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None) -> Receipt:
+        """See ``Store.commit``."""
+        self._requests.append(decider)
+        return Receipt(decider(self._order).decision, self._order.state, VERSION)
+
+    async def retry_effect(self, *_: object) -> None:
+        """See ``Store.retry_effect``."""
+        self._requests.append(Retry())
+
+    async def finish_effect(self, *_: object) -> None:
+        """See ``Store.finish_effect``."""
+        self._requests.append(Finish())
+
+    async def pending(self, order_id: str) -> Any:
+        """See ``Store.pending``."""
+        return SimpleNamespace(effects=())

@@ -1,0 +1,108 @@
+"""Engines broken on purpose, each in one rule: an explorer that does not find these proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import evolve
+from tests.verification.explorer.model_of_engine import STALE_STEP, ModelOfEngine, Written, mark_steps
+from tests.verification.explorer.worlds import Observing, OwedEffect, Polling, StoredOrder
+
+from orderflow.lifecycle.decide import settled
+from orderflow.store.records import Commit, StopPolling
+
+
+class _KeepsStatus(ModelOfEngine):
+    """A poll that began before the last step keeps its status, and the status still matters."""
+
+    def overtake(self, polling: Polling | Observing) -> Polling | Observing:
+        """Only the freshness changes."""
+        return evolve(polling, fresh=False)
+
+
+class NoVersionCheck(_KeepsStatus):
+    """A poll decides on the order as it was loaded, and is written over whatever the order is by then."""
+
+    def begin_poll(self, order: StoredOrder) -> tuple[StoredOrder, Polling]:
+        """The worker keeps the loaded order."""
+        return order, Polling(order)
+
+    def _observe(self, order: StoredOrder, polled: Observing) -> tuple[Written, ...]:
+        assert polled.loaded is not None
+        return self.write(order, self.engine.statuses[polled.status, True](self._load(polled.loaded)))
+
+
+class EffectOutsideCommit(ModelOfEngine):
+    """Effects are written after the commit: a crash between the two loses them."""
+
+    def write(self, order: StoredOrder, commit: Commit, *, key: str = "", deadline: str = "", ended: str = "") -> tuple[Written, ...]:
+        """With the effects, or without."""
+        whole = super().write(order, commit, key=key, deadline=deadline, ended=ended)
+        if not commit.effects:
+            return whole
+        return whole + super().write(order, evolve(commit, effects=()), key=key, deadline=deadline, ended=ended)
+
+
+class NoDeduplication(ModelOfEngine):
+    """The inbox keeps no keys: a command that is sent again is decided again."""
+
+    def resend_command(self, order: StoredOrder, name: str) -> tuple[Written, ...]:
+        """Decided like the first time."""
+        return mark_steps(self.send_command(order, name), "one key moved the order twice")
+
+
+class NoPollSchedule(ModelOfEngine):
+    """No poll is planned after a commit. Only a claim or a notice brings one, once."""
+
+    def plan_poll(self, order: StoredOrder, commit: Commit) -> bool:
+        """Nothing plans a poll; one that was asked for waits on."""
+        return order.poll_planned and not isinstance(commit.poll, StopPolling)
+
+    def notice(self, order: StoredOrder) -> tuple[Written, ...]:
+        """Asks for a poll."""
+        is_open = order.has_provider_id and not settled(self.table, self._load(order).snapshot)
+        return (Written(evolve(order, poll_planned=True) if is_open else order),)
+
+    def begin_poll(self, order: StoredOrder) -> tuple[StoredOrder, Polling]:
+        """The request for a poll is used up."""
+        return evolve(order, poll_planned=False), Polling(None)
+
+
+class ClaimTrusted(ModelOfEngine):
+    """A redirect or callback that says success is believed like a poll."""
+
+    def claim(self, order: StoredOrder, name: str) -> tuple[Written, ...]:
+        """The claim is taken for the status that would prove it."""
+        if "success" not in name or not order.has_provider_id:
+            return super().claim(order, name)
+        states = self.table.states
+        proof = next((status for status, reading in self.table.readings.items() if reading.proves and states[reading.proves].proven), "")
+        return self._observe(order, Observing(None, fresh=True, status=proof))
+
+
+class StalePollApplied(_KeepsStatus):
+    """A poll counts as fresh whenever it ends."""
+
+    def _observe(self, order: StoredOrder, polled: Observing) -> tuple[Written, ...]:
+        written = super()._observe(order, evolve(polled, fresh=True))
+        return written if polled.fresh else mark_steps(written, STALE_STEP)
+
+
+class BlindRetry(ModelOfEngine):
+    """A once-effect that was begun and never answered is called again."""
+
+    def may_call(self, effect: OwedEffect) -> bool:
+        """Always."""
+        return True
+
+
+BUGS: Mapping[str, type[ModelOfEngine]] = {
+    "no version check": NoVersionCheck,
+    "effect outside the commit": EffectOutsideCommit,
+    "no deduplication": NoDeduplication,
+    "no poll schedule": NoPollSchedule,
+    "claim trusted": ClaimTrusted,
+    "stale poll applied": StalePollApplied,
+    "blind retry": BlindRetry,
+}
+"""Every seeded bug by its name."""

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from orderflow.analysis.check import Report, check_sketches
 from orderflow.analysis.check import check as checked
-from orderflow.analysis.model_checking import Judged
+from orderflow.analysis.model_checking import PropertyResult
 from orderflow.cli import finding, show
 from orderflow.cli.exits import Exit
 from orderflow.diagrams import describe, stale, write
@@ -44,29 +44,31 @@ def _report(name: str) -> dict[str, Any]:
     try:
         report = checked(finding.find(name))
     except DeclarationError as error:
+        declared = [asdict(problem) for problem in error.problems]
         if not error.sketches:
-            problem = {"rule": error.rule, "where": name, "explanation": error.explanation}
-            return {"lifecycle": error.lifecycle, "problems": [problem], "figures": {}, "properties": []}
-        report = check_sketches(*error.sketches)
-    return _told(report)
+            return {"lifecycle": error.lifecycle, "problems": declared, "figures": {}, "properties": []}
+        described = _describe(check_sketches(*error.sketches))
+        rest = [problem for problem in described["problems"] if problem["rule"] != "guard-unresolved"]
+        return described | {"problems": declared + rest}
+    return _describe(report)
 
 
-def _told(report: Report) -> dict[str, Any]:
+def _describe(report: Report) -> dict[str, Any]:
     problems = [asdict(problem) for problem in report.problems]
-    properties = [_property(judged) for judged in report.properties]
+    properties = [_property(result) for result in report.properties]
     return {"lifecycle": report.lifecycle, "problems": problems, "figures": asdict(report.figures), "properties": properties}
 
 
-def _property(judged: Judged) -> dict[str, Any]:
+def _property(result: PropertyResult) -> dict[str, Any]:
     return {
-        "property": judged.promised.name,
-        "pattern": str(judged.promised.pattern),
-        "says": judged.promised.text,
-        "verdict": str(judged.verdict),
-        "path": list(judged.steps),
-        "missing": judged.missing,
-        "leans_on": judged.leans_on,
-        "unsure": list(judged.unsure),
+        "property": result.promise.name,
+        "pattern": str(result.promise.pattern),
+        "says": result.promise.text,
+        "verdict": str(result.verdict),
+        "path": list(result.steps),
+        "missing": result.missing,
+        "leans_on": result.leans_on,
+        "unsure": list(result.unsure),
     }
 
 
@@ -84,12 +86,18 @@ def _print_reports(reports: list[dict[str, Any]]) -> None:
     if promised:
         show.table(("lifecycle", "property", "verdict", "leans on", "path"), promised)
     rows = [
-        (report["lifecycle"], problem["rule"], problem["where"], problem["explanation"])
-        for report in reports
-        for problem in report["problems"]
+        (report["lifecycle"], problem["rule"], problem["where"], _explain(problem)) for report in reports for problem in report["problems"]
     ]
     if rows:
         show.table(("lifecycle", "rule", "where", "explanation"), rows)
+
+
+def _explain(problem: dict[str, Any]) -> str:
+    """The explanation; of a declaration's problem with its line and remedy."""
+    if "line" not in problem:
+        return str(problem["explanation"])
+    remedy = f"; {problem['remedy']}" if problem["remedy"] else ""
+    return f"{problem['explanation']}{remedy} ({problem['file']}:{problem['line']})"
 
 
 def diagram(

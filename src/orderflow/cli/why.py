@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from orderflow.analysis.explain import Missing, Path, Why, to_settled
-from orderflow.analysis.explain import why as explained
+from orderflow.analysis.explain import Explanation, Missing, Path, explain_event, shortest_path_to_settled
 from orderflow.cli import finding, show
 from orderflow.cli.exits import Exit
 from orderflow.cli.stored import Db, look
@@ -27,8 +26,8 @@ def why(order: str, event: str | None = None, /, *, db: Db, as_json: Json = Fals
     """
     found = look(db, lambda store: store.load(order))
     table = finding.find(found.provider)
-    answers = [explained(table, found.snapshot, name) for name in ([event] if event else table.events)]
-    way = to_settled(table, found.snapshot)
+    answers = [explain_event(table, found.snapshot, name) for name in ([event] if event else table.events)]
+    way = shortest_path_to_settled(table, found.snapshot)
     if as_json:
         where: dict[str, Any] = {"order": found.id, "lifecycle": table.name, "state": found.state, "version": found.version}
         show.document({**where, "to_settled": _path(way), "events": [_event(one) for one in answers]})
@@ -44,7 +43,7 @@ def why(order: str, event: str | None = None, /, *, db: Db, as_json: Json = Fals
     return Exit.OK
 
 
-def _print(one: Why) -> None:
+def _print(one: Explanation) -> None:
     """One event in full."""
     show.line(f"{one.event} ({one.origin}): {f'legal: -> {one.target}' if one.target else 'no'}")
     if not one.target:
@@ -52,7 +51,7 @@ def _print(one: Why) -> None:
     show.line(f"way: {_onward(one)}")
 
 
-def _answer(one: Why) -> str:
+def _answer(one: Explanation) -> str:
     """In one cell of a table."""
     if one.target:
         return f"legal: -> {one.target}"
@@ -67,7 +66,7 @@ def _answer(one: Why) -> str:
     return told
 
 
-def _because(one: Why) -> str:
+def _because(one: Explanation) -> str:
     if not one.guard:
         return f"only from {', '.join(one.sources)}"
     return f"needs {one.guard}: {'; '.join(_lacks(missing) for missing in one.missing)}"
@@ -83,7 +82,7 @@ def _said(value: bool | str) -> str:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def _onward(one: Why) -> str:
+def _onward(one: Explanation) -> str:
     return _way(one.path, "") if one.path is not None else "none"
 
 
@@ -99,7 +98,7 @@ def _path(path: Path | None) -> list[dict[str, str]] | None:
     return [{"event": edge.event, "origin": str(edge.origin), "source": edge.source, "target": edge.target} for edge in path]
 
 
-def _event(one: Why) -> dict[str, Any]:
+def _event(one: Explanation) -> dict[str, Any]:
     return {
         "event": one.event,
         "origin": str(one.origin),

@@ -1,11 +1,11 @@
-"""Every error orderflow raises, in one tree. What may live here: exception classes, nothing else.
+"""Every error orderflow raises, in one tree. What may live here: exception classes and the records they carry.
 
     OrderflowError
     ├── CallerError                the caller can mend it
     │   ├── InvalidInput           a field is malformed; names field and reason; nothing was stored or sent
     │   ├── UnknownName            no such order, lifecycle, event, state, provider or method
     │   ├── KeyReused              the same key was given with different content
-    │   ├── DeclarationError       a lifecycle's declaration breaks a rule; names the rule
+    │   ├── DeclarationError       a lifecycle's declaration breaks rules; lists each with its line and its remedy
     │   └── WaitTimeout            the awaited state was not reached in time
     │       └── OutOfReach         nor can it be any more
     ├── ProviderError              the provider, or the way to it
@@ -23,6 +23,8 @@ from __future__ import annotations
 
 import copyreg
 from typing import Any
+
+from attrs import frozen
 
 
 class OrderflowError(Exception):
@@ -65,19 +67,36 @@ class KeyReused(CallerError):
         self.key = key
 
 
-class DeclarationError(CallerError):
-    """A lifecycle's declaration breaks a rule.
+@frozen
+class DeclarationProblem:
+    """A broken rule of a declaration. ``rule``: its short name, stable for programs. ``where``: the state, edge or name at fault.
+    ``remedy``: what to write instead ("": the explanation says it). ``file`` and ``line``: where it was declared."""
 
-    ``rule`` is the rule's short name, stable for programs; the message explains it. ``sketches``, for a guard that is no function of
-    the facts: the table with it always saying no, and with it always saying yes; for ``check`` to look at, never to run. A copy
-    has none.
+    rule: str
+    where: str
+    explanation: str
+    remedy: str
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return f"{self.file}:{self.line}: {self.rule}: {self.where}: {self.explanation}{remedy}"
+
+
+class DeclarationError(CallerError):
+    """A lifecycle's declaration breaks rules. ``problems``: all of them, in the order of their lines.
+
+    ``sketches``: two tables for ``check`` to look at, never to run, where the only problem is a guard that is no function of the facts.
+    In the first such a guard is never true, in the second always. Otherwise empty. A copy has none.
     """
 
-    def __init__(self, lifecycle: str, rule: str, explanation: str, sketches: tuple[Any, ...] = ()) -> None:
-        super().__init__(f"{lifecycle}: {rule}: {explanation}")
+    def __init__(self, lifecycle: str, problems: tuple[DeclarationProblem, ...], sketches: tuple[Any, ...] = ()) -> None:
+        listed = [str(problem) for problem in problems]
+        many = f"{len(listed)} problems in the declaration\n  " if len(listed) > 1 else ""
+        super().__init__(f"{lifecycle}: {many}" + "\n  ".join(listed))
         self.lifecycle = lifecycle
-        self.rule = rule
-        self.explanation = explanation
+        self.problems = problems
         self.sketches = sketches
 
     def __reduce__(self) -> tuple[Any, ...]:

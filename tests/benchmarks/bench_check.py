@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from tests.kit.definition_faults import FAULTS, declared, statemachine_refuses
+from tests.kit.definition_faults import FAULTS, broken_rules, statemachine_refuses
 from tests.verification.explorer import CCV, CONNECT, Environment, explore, valuations_at_create
 from tests.verification.explorer.seeded_bugs import BUGS
 
 from orderflow.analysis.check import check
-from orderflow.analysis.model_checking import Verdict, judge
+from orderflow.analysis.model_checking import Verdict, verify
 from orderflow.analysis.reachability import reachable
 from orderflow.lifecycle.decide import decide
 from orderflow.lifecycle.facts import Value, valuations
@@ -59,17 +59,17 @@ def checks() -> list[dict[str, object]]:
     for table in TABLES:
         took = best_of(lambda table=table: check(table))  # type: ignore[misc]
         moves = reachable(table)
-        promised = best_of(lambda table=table, moves=moves: judge(table, moves))  # type: ignore[misc]
-        held = [one.verdict is Verdict.HOLDS for one in judge(table, moves)]
+        promised = best_of(lambda table=table, moves=moves: verify(table, moves))  # type: ignore[misc]
+        held = [result.verdict is Verdict.HOLDS for result in verify(table, moves)]
         rows.append(result(f"check {table.name}", took * 1e3, "ms", None, f"< 500 ms ({len(moves)} pairs)", ok=took < 0.5))
         goal = f"all hold ({sum(held)} of {len(held)})"
-        rows.append(result(f"judge the properties of {table.name}", promised * 1e3, "ms", None, goal, ok=all(held)))
+        rows.append(result(f"verify the properties of {table.name}", promised * 1e3, "ms", None, goal, ok=all(held)))
     return rows
 
 
 def faults() -> list[dict[str, object]]:
     """The eight definition faults."""
-    ours = sum(rule in declared(shop) for shop, rule in FAULTS.values())
+    ours = sum(rule in broken_rules(shop) for shop, rule in FAULTS.values())
     theirs = sum(statemachine_refuses(shop) for shop, _ in FAULTS.values())
     return [
         result("definition faults found by orderflow", float(ours), "of 8", None, "8 of 8", ok=ours == len(FAULTS)),

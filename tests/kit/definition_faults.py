@@ -1,7 +1,9 @@
-"""A small shop and eight faults in its declaration, as plain data: declared with orderflow, and with python-statemachine alone. No test."""
+"""A small lifecycle and eight faults in it, as plain data: declared with orderflow, and with python-statemachine alone. No test."""
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from types import new_class
 from typing import Any
 
@@ -32,7 +34,7 @@ class Shop:
 
     def minus(self, *edges: tuple[str, str, str]) -> Shop:
         """Without these edges."""
-        return evolve(self, edges=tuple(one for one in self.edges if one not in edges))
+        return evolve(self, edges=tuple(each for each in self.edges if each not in edges))
 
 
 SHOP = Shop(
@@ -52,9 +54,9 @@ SHOP = Shop(
 )
 
 FAULTS: dict[str, tuple[Shop, str]] = {
-    "unreachable": (SHOP.plus(("give_up", "lost", "closed"), states=("lost",)), "graph"),
+    "unreachable": (SHOP.plus(("give_up", "lost", "closed"), states=("lost",)), "unreachable"),
     "dead end": (SHOP.plus(("stick", "ready", "stuck"), states=("stuck",)), "dead-end"),
-    "trap": (SHOP.plus(("turn", "ready", "left"), ("turn", "left", "right"), ("turn", "right", "left"), states=("left", "right")), "graph"),
+    "trap": (SHOP.plus(("turn", "ready", "left"), ("turn", "left", "right"), ("turn", "right", "left"), states=("left", "right")), "trap"),
     "edge out of a final state": (SHOP.plus(("revive", "canceled", "ready")), "final-edge"),
     "two targets for one cell": (SHOP.plus(("payment_seen", "awaiting_payment", "ready")), "ambiguous"),
     "payment bypass": (SHOP.plus(("sent", "awaiting_payment", "completed")), "property-fails"),
@@ -64,12 +66,12 @@ FAULTS: dict[str, tuple[Shop, str]] = {
 """Each fault with the rule that names it."""
 
 
-def declared(shop: Shop) -> tuple[str, ...]:
-    """The rules that orderflow says the shop breaks: at class creation, or in ``check``."""
+def broken_rules(shop: Shop) -> tuple[str, ...]:
+    """The rules that orderflow finds broken: at class creation, or in ``check``."""
     try:
         lifecycle = new_class("ShopLifecycle", (Lifecycle,), {"name": "shop"}, lambda body: _fill(body, shop))
     except DeclarationError as error:
-        return (error.rule,)
+        return tuple(problem.rule for problem in error.problems)
     return tuple(problem.rule for problem in check(lifecycle.table).problems)
 
 
@@ -77,11 +79,8 @@ def _fill(body: dict[str, Any], shop: Shop) -> None:
     states = {name: State(name, initial=name == "drafted", final=name in shop.finals) for name in shop.states + shop.finals}
     body.update(states)
     for event in dict.fromkeys(event for event, _, _ in shop.edges):
-        mine = [states[source].to(states[target]) for name, source, target in shop.edges if name == event]
-        edges = [edge(Origin.COMMAND, one, Cause.US, assumed("a test"), event) for one in mine]
-        body[event] = edges[0]
-        for more in edges[1:]:
-            dict.__setitem__(body, event, body[event] | more)
+        arrows = [states[source].to(states[target]) for name, source, target in shop.edges if name == event]
+        body[event] = reduce(or_, [edge(Origin.COMMAND, arrow, Cause.US, assumed("a test"), event) for arrow in arrows])
     awaiting, screening, ready, completed = (states[name] for name in ("awaiting_payment", "screening", "ready", "completed"))
     body["properties"] = {
         "completed only when paid": precedence(on("payment_seen"), at(completed)),
@@ -99,8 +98,8 @@ def statemachine_refuses(shop: Shop) -> bool:
         }
         body.update(states)
         for event, source, target in shop.edges:
-            one = states[source].to(states[target])
-            body[event] = body[event] | one if event in body else one
+            arrow = states[source].to(states[target])
+            body[event] = body[event] | arrow if event in body else arrow
 
     try:
         new_class("ShopMachine", (statemachine.StateMachine,), {}, fill)

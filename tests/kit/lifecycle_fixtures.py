@@ -1,4 +1,4 @@
-"""What the lifecycle tests share: the lifecycles that are found, and a way to declare one from a few lines of text."""
+"""What the lifecycle tests share: the installed lifecycles, and a way to declare one from a few lines of text."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Declare = Callable[[str], type[Lifecycle]]
 
 
 def lifecycles() -> list[type[Lifecycle]]:
-    """The lifecycle of every provider that is installed: the class that its room's lifecycle.py declares."""
-    found = []
+    """The lifecycle of every provider that is installed: the class that its package's lifecycle.py declares."""
+    declared: list[type[Lifecycle]] = []
     for entry in sorted(entry_points(group="orderflow.providers"), key=lambda entry: entry.name):
-        room = vars(import_module(f"{entry.module}.lifecycle"))
-        found += [c for c in room.values() if isinstance(c, type) and issubclass(c, Lifecycle) and c is not Lifecycle]
-    return found
+        names = vars(import_module(f"{entry.module}.lifecycle"))
+        declared += [c for c in names.values() if isinstance(c, type) and issubclass(c, Lifecycle) and c is not Lifecycle]
+    return declared
 
 
 @pytest.fixture(params=lifecycles(), ids=lambda lifecycle: lifecycle.table.name)

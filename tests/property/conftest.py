@@ -1,15 +1,12 @@
-"""What the laws are tried on: the table of every lifecycle that is installed, explored once."""
+"""What the laws are tried on: the table of every installed lifecycle, explored once."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.metadata import entry_points
-
 import pytest
 from attrs import frozen
+from tests.kit.lifecycle_fixtures import lifecycles
 
 from orderflow.analysis.reachability import Moves, reachable
-from orderflow.lifecycle.declare import Lifecycle
 from orderflow.lifecycle.table import Table
 
 
@@ -21,16 +18,12 @@ class Explored:
     moves: Moves
 
 
-def explored() -> list[Explored]:
-    """One for each provider room's lifecycle."""
-    found: list[type[Lifecycle]] = []
-    for entry in sorted(entry_points(group="orderflow.providers"), key=lambda entry: entry.name):
-        room = vars(import_module(f"{entry.module}.lifecycle"))
-        found += [c for c in room.values() if isinstance(c, type) and issubclass(c, Lifecycle) and c is not Lifecycle]
-    return [Explored(lifecycle.table, reachable(lifecycle.table)) for lifecycle in found]
+def explore_all() -> list[Explored]:
+    """One for each lifecycle."""
+    return [Explored(lifecycle.table, reachable(lifecycle.table)) for lifecycle in lifecycles()]
 
 
-@pytest.fixture(params=explored(), ids=lambda material: material.table.name, scope="session")
+@pytest.fixture(params=explore_all(), ids=lambda material: material.table.name, scope="session")
 def material(request: pytest.FixtureRequest) -> Explored:
     """Each lifecycle in turn."""
     return request.param

@@ -27,9 +27,9 @@ class Order:
         self.snapshot = start.snapshot(table, version=10)
         self.journal: list[Step] = []
 
-    def take(self, news: Event | Observation) -> Decision:
-        judge = observe if isinstance(news, Observation) else decide
-        decision = judge(self.table, self.snapshot, news)
+    def take(self, item: Event | Observation) -> Decision:
+        decider = observe if isinstance(item, Observation) else decide
+        decision = decider(self.table, self.snapshot, item)
         if isinstance(decision, Applied):
             self.journal += decision.steps
             self.snapshot = decision.snapshot
@@ -37,7 +37,7 @@ class Order:
 
 
 def edges_behind(table: Table, step: Step, facts: dict) -> list[Edge]:
-    """The edges that a step can be: same names, same origin, same effects, and a guard that says yes."""
+    """The edges that a step can be: same names, same origin, same effects, and a guard that is true."""
     return [
         edge
         for edge in table.edges
@@ -48,7 +48,7 @@ def edges_behind(table: Table, step: Step, facts: dict) -> list[Edge]:
 
 
 def provable(table: Table, pair: Pair, target: str) -> set[int]:
-    """How long the ways of observation edges to a state may be. A search of its own: breadth-first, over states only."""
+    """How long the paths of observation edges to a state may be. A search of its own: breadth-first, over states only."""
     facts = pair.facts(table)
     lengths, front = set(), {(pair.state, frozenset({pair.state}))}
     for length in range(1, len(table.states)):
@@ -69,7 +69,7 @@ def provable(table: Table, pair: Pair, target: str) -> set[int]:
     return lengths
 
 
-def news(table: Table, version: int) -> st.SearchStrategy[Event | Observation]:
+def arrivals(table: Table, version: int) -> st.SearchStrategy[Event | Observation]:
     """Anything that may come in: events with their own or a false origin, observations fresh, stale, foreign, unknown."""
     names = sorted(table.events)
     data = st.dictionaries(st.sampled_from(["a", "b"]), st.integers(0, 3), max_size=2)
@@ -92,7 +92,7 @@ def test_the_journal_is_a_path_of_edges_and_marked_jumps(material):
         for _ in range(data.draw(st.integers(1, 12), label="how many")):
             before = order.snapshot
             written = len(order.journal)
-            item = data.draw(news(table, before.version), label="news")
+            item = data.draw(arrivals(table, before.version), label="item")
             decision = order.take(item)
             new = order.journal[written:]
             assert order.snapshot.version == before.version + len(new)
@@ -131,7 +131,7 @@ def test_deciding_twice_gives_the_same_and_changes_nothing_it_was_given(material
 
 
 def claims(table: Table) -> Iterator[Event]:
-    """Everything that anyone could send: the claims, and every other event's name said by a claimant."""
+    """Everything that anyone could send: the claims, and every other event's name with the origin claim."""
     for name in table.events:
         yield Event(name, Origin.CLAIM)
 
@@ -157,8 +157,8 @@ def test_no_sequence_of_claims_reaches_a_proven_or_provisional_state(material, s
     say(f"{table.name}: {len(material.moves)} (state, facts) pairs, {tried} claims tried, {moved} moved, none proved anything")
 
 
-def test_only_a_way_of_observation_edges_lets_a_status_move_an_order(material, say):
-    """For every reachable pair and every status, against a search of its own; what has no way is refused and stays."""
+def test_only_a_path_of_observation_edges_lets_a_status_move_an_order(material, say):
+    """For every reachable pair and every status, against a search of its own; without a path it is refused and moves nothing."""
     table = material.table
     kinds: Counter[str] = Counter()
     for pair in material.moves:
@@ -215,22 +215,22 @@ def test_once_effects_are_owed_only_on_commands_and_replies(material):
             assert not any(effect.once for effect in edge.effects) or edge.origin in (Origin.COMMAND, Origin.REPLY)
 
 
-def test_a_settled_order_is_moved_by_an_operator_only_and_an_unpollable_one_by_no_read(material, say):
+def test_a_settled_order_is_moved_by_an_operator_only_and_an_unpollable_one_by_no_poll(material, say):
     table = material.table
     count = Counter()
     for pair in material.moves:
         snapshot = pair.snapshot(table)
         decisions = [decide(table, snapshot, Event(name, origin)) for name, origin in table.events.items()]
         origins = {d.steps[0].origin for d in decisions if isinstance(d, Applied)}
-        reads = [observe(table, snapshot, Observation(status, 0)) for status in table.readings]
+        polls = [observe(table, snapshot, Observation(status, 0)) for status in table.readings]
         assert settled(table, snapshot) == (origins <= {Origin.OPERATOR})
-        assert pollable(table, snapshot) == (Origin.OBSERVATION in origins) == any(isinstance(d, Applied) for d in reads)
+        assert pollable(table, snapshot) == (Origin.OBSERVATION in origins) == any(isinstance(d, Applied) for d in polls)
         count["settled"] += settled(table, snapshot)
         count["pollable"] += pollable(table, snapshot)
     say(f"{table.name}: of {len(material.moves)} pairs {count['settled']} are settled, {count['pollable']} pollable")
 
 
-# What CCV's page D1 lets one expect of two reads in a row, worked out by hand from its text before there was a table:
+# What CCV's page D1 says of the statuses of two polls in a row, worked out by hand from its text before there was a table:
 # = unchanged, s one step, j several steps, r recovery, x against the text, ? about the reserved ErpInProgress
 CCV_PAIRS = """
                        PR IN AP SC NW ER FP FD CO CL CA FA
@@ -249,7 +249,7 @@ Failed                  r  r  r  r  r  ?  r  r  r  r  r  =
 """
 
 
-def test_the_132_pairs_of_ccv_statuses_are_what_its_page_lets_one_expect(say):
+def test_the_132_pairs_of_ccv_statuses_are_those_of_its_page(say):
     table = CcvLifecycle.table
     statuses = list(table.readings)
     rows = [line.split() for line in CCV_PAIRS.strip().splitlines()[1:]]
@@ -258,9 +258,9 @@ def test_the_132_pairs_of_ccv_statuses_are_what_its_page_lets_one_expect(say):
     for source, *expected in rows:
         for status, letter in zip(statuses, expected, strict=True):
             decision = observe(table, Snapshot(source, table.defaults(), {}, 0), Observation(status, 0))
-            found = letter_of(table, decision)
-            assert found[0] == letter or letter == "?" or (letter, found[0]) == ("r", "s"), (source, status, found)
-            kinds[found] += source != status
+            kind = letter_of(table, decision)
+            assert kind[0] == letter or letter == "?" or (letter, kind[0]) == ("r", "s"), (source, status, kind)
+            kinds[kind] += source != status
     assert kinds == {"s": 50, "j inferred": 3, "j jump": 18, "x": 61, "=": 0}
     say("ccv: 132 pairs of statuses: 50 direct, 3 unique paths, 18 jumps, 61 refused")
 

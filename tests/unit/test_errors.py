@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import orderflow
-from orderflow.errors import DeclarationError, InvalidInput, OrderflowError
+from orderflow.errors import DeclarationError, DeclarationProblem, InvalidInput, OrderflowError
 from orderflow.inputs import get_text
 from orderflow.lifecycle.declare import Flag, Lifecycle, State, assumed, edge
 from orderflow.model import Cause, Origin
@@ -34,7 +34,13 @@ def kinds() -> Iterator[type[OrderflowError]]:
     return (kind for kind in dict.fromkeys(below(OrderflowError)) if kind.__module__.startswith("orderflow."))
 
 
-GIVEN = {"str": "a 'word'", "float": 1.5, "tuple[str, ...]": ("one", "two"), "tuple[Any, ...]": ()}
+GIVEN = {
+    "str": "a 'word'",
+    "float": 1.5,
+    "tuple[str, ...]": ("one", "two"),
+    "tuple[Any, ...]": (),
+    "tuple[DeclarationProblem, ...]": (DeclarationProblem("dead-end", "opened", "no edge leaves it", "add one", "parcel.py", 7),),
+}
 
 
 def made(kind: type[OrderflowError]) -> OrderflowError:
@@ -88,4 +94,5 @@ def test_a_declaration_error_travels_without_the_tables_that_only_check_looks_at
     assert len(raised.value.sketches) == 2
     for copied in COPIES.values():
         found = copied(raised.value)
-        assert (str(found), found.rule, found.sketches) == (str(raised.value), "guard-unresolved", ())
+        assert (str(found), found.problems, found.sketches) == (str(raised.value), raised.value.problems, ())
+        assert [problem.rule for problem in found.problems] == ["guard-unresolved"]

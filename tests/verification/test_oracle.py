@@ -25,8 +25,8 @@ def cells(table: Table) -> Iterator[tuple[Snapshot, Event]]:
                 yield Snapshot(state, {**table.defaults(), **given}, {}, 0), Event(name, origin)
 
 
-def engine_says(lifecycle: type[Lifecycle], snapshot: Snapshot, event: Event) -> str | None:
-    """The state that the library's engine goes to, None where it refuses."""
+def ask_engine(lifecycle: type[Lifecycle], snapshot: Snapshot, event: Event) -> str | None:
+    """The state that the library's engine goes to, None where it refuses the event."""
     # the engine matches names by prefix and pattern: only a name that is exactly declared may be asked
     assert event.name in {known.id for known in lifecycle._events}
     row = SimpleNamespace(state=snapshot.state, facts=snapshot.facts)
@@ -44,7 +44,7 @@ def test_the_engine_of_the_library_agrees_with_every_cell(lifecycle, capsys):
     for snapshot, event in cells(lifecycle.table):
         decision = decide(lifecycle.table, snapshot, event)
         decided = decision.snapshot.state if isinstance(decision, Applied) else None
-        assert decided == engine_says(lifecycle, snapshot, event), (snapshot.state, event.name, snapshot.facts)
+        assert decided == ask_engine(lifecycle, snapshot, event), (snapshot.state, event.name, snapshot.facts)
         compared += 1
         applied += decided is not None
     assert applied >= len(lifecycle.table.edges)

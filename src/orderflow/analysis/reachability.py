@@ -1,6 +1,6 @@
 """Where an order can go: every (state, facts) pair that the edges of a table can bring about. Pure.
 
-Nothing is judged here: check.py and the tests do that.
+Nothing is verified here: check.py, model_checking.py and the tests do that.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ Moves = Mapping[Pair, tuple[tuple[Edge, Pair], ...]]
 def starts(table: Table) -> Iterator[Pair]:
     """The pairs an order can be created in: a fact has its first value, or any value that no edge sets.
 
-    A value that some edge sets is history; an order is not born with it.
+    A value that some edge sets is history: no order is created with it.
     """
     history = {(name, value) for edge in table.edges for name, value in edge.sets.items()}
-    born = (
+    at_create = (
         tuple(value for n, value in enumerate(values) if n == 0 or (name, value) not in history) for name, values in table.facts.items()
     )
-    for values in product(*born):
+    for values in product(*at_create):
         yield Pair(table.initial, values)
 
 
@@ -62,36 +62,38 @@ def moves_from(table: Table, pair: Pair) -> tuple[tuple[Edge, Pair], ...]:
 def reachable(table: Table) -> Moves:
     """Every pair that edges of any origin lead to from the starts, with its moves."""
     moves: dict[Pair, tuple[tuple[Edge, Pair], ...]] = {}
-    todo = list(starts(table))
-    while todo:
-        pair = todo.pop()
-        if pair in moves:
-            continue
-        moves[pair] = moves_from(table, pair)
-        todo += [onward for _, onward in moves[pair]]
+    waiting = list(starts(table))
+    while waiting:
+        pair = waiting.pop()
+        if pair not in moves:
+            moves[pair] = moves_from(table, pair)
+            waiting += [onward for _, onward in moves[pair]]
     return moves
 
 
 def within_reach(table: Table, snapshot: Snapshot, states: Collection[str]) -> bool:
-    """Whether events, be it an operator's, can still bring the order to one of the states, or it stands in one. In doubt they can: of
-    an order in a state, or under facts, that this lifecycle does not have, nothing is known."""
+    """Whether events, an operator's among them, can still bring the order to one of the states, or it stands in one.
+
+    True where that is unknown: of an order in a state, or under facts, that this lifecycle does not declare.
+    """
     if snapshot.state in states or snapshot.state not in table.states:
         return True
     if any(snapshot.facts.get(name) not in values for name, values in table.facts.items()):
         return True
-    front = [Pair(snapshot.state, tuple(snapshot.facts[name] for name in table.facts))]
-    seen = set(front)
-    for pair in front:  # grows while it is walked
-        for onward in _onward(table, pair):
+    waiting = [Pair(snapshot.state, tuple(snapshot.facts[name] for name in table.facts))]
+    seen = set(waiting)
+    for pair in waiting:  # grows while it is walked
+        for onward in _pairs_after(table, pair):
             if onward.state in states:
                 return True
             if onward not in seen:
                 seen.add(onward)
-                front.append(onward)
+                waiting.append(onward)
     return False
 
 
-def _onward(table: Table, pair: Pair) -> Iterator[Pair]:
+def _pairs_after(table: Table, pair: Pair) -> Iterator[Pair]:
+    """Where one event leads: an edge, or a jump of an observation."""
     yield from (onward for _, onward in moves_from(table, pair))
     if any(edge.sets for edge in table.edges if edge.origin is Origin.OBSERVATION):
         # a jump sets only the facts that all its paths set, so it may lead where no path does
@@ -101,16 +103,16 @@ def _onward(table: Table, pair: Pair) -> Iterator[Pair]:
                 yield Pair(decision.snapshot.state, tuple(decision.snapshot.facts[name] for name in table.facts))
 
 
-def leading_to(moves: Moves, ends: Iterable[Pair]) -> frozenset[Pair]:
+def pairs_that_reach(moves: Moves, ends: Iterable[Pair]) -> frozenset[Pair]:
     """The pairs from which one of the ends can be reached, the ends included."""
     before: dict[Pair, list[Pair]] = {}
     for pair, out in moves.items():
         for _, onward in out:
             before.setdefault(onward, []).append(pair)
-    todo = list(ends)
-    found = set(todo)
-    while todo:
-        new = [pair for pair in before.get(todo.pop(), ()) if pair not in found]
-        found.update(new)
-        todo += new
-    return frozenset(found)
+    waiting = list(ends)
+    reached = set(waiting)
+    while waiting:
+        new = [pair for pair in before.get(waiting.pop(), ()) if pair not in reached]
+        reached.update(new)
+        waiting += new
+    return frozenset(reached)

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from orderflow.errors import DeclarationError, InvalidInput, UnknownName
+from orderflow.lifecycle.class_body import explain_import_error
 from orderflow.lifecycle.table import Table
 
 GROUP = "orderflow.providers"
@@ -31,7 +32,7 @@ def find(name: str) -> Table:
     """The table that a NAME means.
 
     Raises:
-        DeclarationError: importing it broke a rule of declarations, or broke altogether (rule ``import``).
+        DeclarationError: the lifecycle breaks rules of declarations, or importing it raised (rules ``class-body`` and ``import``).
         InvalidInput: it is no NAME, or what is there has no table.
         UnknownName: no such lifecycle, module, file or class.
     """
@@ -42,7 +43,7 @@ def find(name: str) -> Table:
         if name.endswith(".py"):
             raise InvalidInput("NAME", f"a file needs its class named, too: {name}:Class")
         raise UnknownName("lifecycle (or module:Class, or file.py:Class)", name, tuple(sorted(registered)))
-    return _table(name, _guarded(name, registered[name].load))
+    return _table(name, _import(name, registered[name].load))
 
 
 def _registered() -> dict[str, EntryPoint]:
@@ -75,7 +76,7 @@ def _imported(name: str) -> object:
 
 def _module(name: str, where: str) -> ModuleType:
     try:
-        return _guarded(name, lambda: import_module(where))
+        return _import(name, lambda: import_module(where))
     except DeclarationError as error:
         missing = error.__cause__
         if isinstance(missing, ModuleNotFoundError) and f"{where}.".startswith(f"{missing.name}."):
@@ -92,15 +93,15 @@ def _file(name: str, path: Path) -> ModuleType:
     module = module_from_spec(spec)
     sys.modules[spec.name] = module
     loader = spec.loader
-    _guarded(name, lambda: loader.exec_module(module))
+    _import(name, lambda: loader.exec_module(module))
     return module
 
 
-def _guarded(name: str, importing: Callable[[], T]) -> T:
-    """Somebody else's code runs here: whatever it raises is a problem of that lifecycle."""
+def _import(name: str, importing: Callable[[], T]) -> T:
+    """The author's code runs here: whatever it raises is a problem of that lifecycle."""
     try:
         return importing()
     except DeclarationError:
         raise
     except (Exception, SystemExit) as error:
-        raise DeclarationError(name, "import", f"{type(error).__name__}: {error}") from error
+        raise DeclarationError(name, (explain_import_error(error, name),)) from error

@@ -10,8 +10,7 @@ from attrs import asdict
 from cyclopts import Parameter
 
 from orderflow.analysis.check import Report, check_sketches
-from orderflow.analysis.check import check as check_table
-from orderflow.analysis.model_checking import Judged
+from orderflow.analysis.model_checking import PropertyResult
 from orderflow.cli import finding, show
 from orderflow.cli.exits import Exit
 from orderflow.cli.options import Json
@@ -49,29 +48,31 @@ def _check(name: str) -> dict[str, Any]:
     try:
         report = check_table(finding.find(name))
     except DeclarationError as error:
+        declared = [asdict(problem) for problem in error.problems]
         if not error.sketches:
-            problem = {"rule": error.rule, "where": name, "explanation": error.explanation}
-            return {"lifecycle": error.lifecycle, "problems": [problem], "figures": {}, "properties": []}
-        report = check_sketches(*error.sketches)
-    return _report_json(report)
+            return {"lifecycle": error.lifecycle, "problems": declared, "figures": {}, "properties": []}
+        described = _describe(check_sketches(*error.sketches))
+        rest = [problem for problem in described["problems"] if problem["rule"] != "guard-unresolved"]
+        return described | {"problems": declared + rest}
+    return _describe(report)
 
 
-def _report_json(report: Report) -> dict[str, Any]:
+def _describe(report: Report) -> dict[str, Any]:
     problems = [asdict(problem) for problem in report.problems]
-    properties = [_property_json(judged) for judged in report.properties]
+    properties = [_property(result) for result in report.properties]
     return {"lifecycle": report.lifecycle, "problems": problems, "figures": asdict(report.figures), "properties": properties}
 
 
-def _property_json(judged: Judged) -> dict[str, Any]:
+def _property(result: PropertyResult) -> dict[str, Any]:
     return {
-        "property": judged.promised.name,
-        "pattern": str(judged.promised.pattern),
-        "says": judged.promised.text,
-        "verdict": str(judged.verdict),
-        "path": list(judged.steps),
-        "missing": judged.missing,
-        "leans_on": judged.leans_on,
-        "unsure": list(judged.unsure),
+        "property": result.promise.name,
+        "pattern": str(result.promise.pattern),
+        "says": result.promise.text,
+        "verdict": str(result.verdict),
+        "path": list(result.steps),
+        "missing": result.missing,
+        "leans_on": result.leans_on,
+        "unsure": list(result.unsure),
     }
 
 
@@ -90,13 +91,19 @@ def _print_reports(reports: list[dict[str, Any]]) -> None:
         show.line()
         show.table(("lifecycle", "property", "verdict", "leans on", "path"), properties)
     problems = [
-        (report["lifecycle"], problem["rule"], problem["where"], problem["explanation"])
-        for report in reports
-        for problem in report["problems"]
+        (report["lifecycle"], problem["rule"], problem["where"], _explain(problem)) for report in reports for problem in report["problems"]
     ]
     if problems:
         show.line()
         show.table(("lifecycle", "rule", "where", "explanation"), problems)
+
+
+def _explain(problem: dict[str, Any]) -> str:
+    """The explanation; of a declaration's problem with its line and remedy."""
+    if "line" not in problem:
+        return str(problem["explanation"])
+    remedy = f"; {problem['remedy']}" if problem["remedy"] else ""
+    return f"{problem['explanation']}{remedy} ({problem['file']}:{problem['line']})"
 
 
 def diagram(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orderflow.analysis.explain import Missing, Path, Why, to_settled
-from orderflow.analysis.explain import why as explain
+from orderflow.analysis.explain import Explanation, Missing, Path, explain_event, shortest_path_to_settled
 from orderflow.cli import finding, show
 from orderflow.cli.exits import Exit
 from orderflow.cli.options import Db, Json
@@ -31,8 +30,8 @@ def why(order: str, event: str | None = None, /, *, db: Db, json: Json = False) 
     """
     stored = ask_store(db, lambda store: store.load(order))
     table = finding.find(stored.provider)
-    answers = [explain(table, stored.snapshot, name) for name in ([event] if event else table.events)]
-    to_end = to_settled(table, stored.snapshot)
+    answers = [explain_event(table, stored.snapshot, name) for name in ([event] if event else table.events)]
+    to_end = shortest_path_to_settled(table, stored.snapshot)
     if json:
         where: dict[str, Any] = {"order": stored.id, "lifecycle": table.name, "state": stored.state, "version": stored.version}
         show.document({**where, "to_settled": _path_json(to_end), "events": [_event_json(answer) for answer in answers]})
@@ -51,14 +50,14 @@ def why(order: str, event: str | None = None, /, *, db: Db, json: Json = False) 
     return Exit.OK
 
 
-def _print_event(answer: Why) -> None:
+def _print_event(answer: Explanation) -> None:
     show.line(f"{answer.event} ({answer.origin}): {f'legal: -> {answer.target}' if answer.target else 'no'}")
     if not answer.target:
         show.paragraph(f"because: {_describe_obstacle(answer)}", hanging="  ")
     show.paragraph(f"way: {_describe_path(answer.path)}", hanging="  ")
 
 
-def _summarise(answer: Why) -> str:
+def _summarise(answer: Explanation) -> str:
     if answer.target:
         return f"legal: -> {answer.target}"
     if answer.guard:
@@ -67,7 +66,7 @@ def _summarise(answer: Why) -> str:
     return f"no: only from {', '.join(answer.sources[:_SOURCES_SHOWN])}" + (f" and {more} more" if more > 0 else "")
 
 
-def _describe_obstacle(answer: Why) -> str:
+def _describe_obstacle(answer: Explanation) -> str:
     if not answer.guard:
         return f"only from {', '.join(answer.sources)}"
     return f"needs {answer.guard}: {'; '.join(_describe_missing(missing) for missing in answer.missing)}"
@@ -90,7 +89,7 @@ def _path_json(path: Path | None) -> list[dict[str, str]] | None:
     return [{"event": edge.event, "origin": str(edge.origin), "source": edge.source, "target": edge.target} for edge in path]
 
 
-def _event_json(answer: Why) -> dict[str, Any]:
+def _event_json(answer: Explanation) -> dict[str, Any]:
     return {
         "event": answer.event,
         "origin": str(answer.origin),

@@ -1,6 +1,6 @@
 """``decide``: what an event means for an order. Pure: table, snapshot and event in, a decision out.
 
-Also the questions asked of a snapshot: which commands are legal, is it settled, is it pollable.
+Also what can be asked of a snapshot: which commands are legal, whether it is settled, whether it is pollable.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from orderflow.model import Applied, Decision, Event, Reason, Refused, Snapshot
 
 
 def decide(table: Table, snapshot: Snapshot, event: Event) -> Decision:
-    """Judge an event that is no observation.
+    """Decide an event that is no observation.
 
     Raises:
         UnknownName: the lifecycle has no such event.
@@ -52,7 +52,7 @@ def _unknown(table: Table, snapshot: Snapshot, event: Event) -> UnknownName:
 
 
 def enabled(table: Table, snapshot: Snapshot) -> tuple[Edge, ...]:
-    """The edges that leave this snapshot's state and whose guards say yes, in declared order."""
+    """The edges that leave this snapshot's state and whose guards are true, in declared order."""
     return tuple(edge for edge in table.out[snapshot.state] if edge.holds.pick(snapshot.facts))
 
 
@@ -62,10 +62,10 @@ def legal(table: Table, snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def settled(table: Table, snapshot: Snapshot) -> bool:
-    """Whether nothing but an operator can move the order any more."""
+    """Whether only an operator can move the order any more."""
     return table.settled[snapshot.state].pick(snapshot.facts)
 
 
 def pollable(table: Table, snapshot: Snapshot) -> bool:
-    """Whether a status read could move the order."""
+    """Whether a status poll could move the order."""
     return table.pollable[snapshot.state].pick(snapshot.facts)

@@ -1,52 +1,41 @@
-"""A declaration before it is compiled: what edge() was told, and a class body sorted by what its names are. Pure.
+"""A declaration before it is compiled: what the author wrote, as plain records. Pure; knows nothing of python-statemachine.
 
-Only the refusals that need no table stand here; compile.py lists all of them.
+Values are as they were given, right or wrong: the rules (rules/) look at them. Only ``DeclaredEdge`` is sure of its ends.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from attrs import define, field, frozen
-from statemachine import StateMachine
-from statemachine.transition import Transition
-from statemachine.transition_list import TransitionList
 
-from orderflow.errors import DeclarationError
-from orderflow.lifecycle.facts import Fact, Guard, Value
-from orderflow.lifecycle.properties import Property
-from orderflow.model import Cause, Effect, Evidence, Origin
-
-# what dir() does not show: names the library fills in as parameters, sets on the class later, or reads from the body
-_FILLED_IN = ("model", "state", "source", "target", "transition", "event", "event_data", "machine", "error", "table")
-_SET_LATER = ("initial_state", "final_states", "state_field", "start_value", "listeners", "delay", "internal")
-_RESERVED = frozenset(dir(StateMachine)).union(_FILLED_IN, _SET_LATER)
-_HOOKS = ("on_", "before_", "after_", "enter_", "exit_")
-_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+from orderflow.errors import DeclarationError, DeclarationProblem
+from orderflow.lifecycle.class_body import Repeated, SourceLine
+from orderflow.lifecycle.facts import Fact
+from orderflow.model import Effect
 
 
-@define
+@frozen
 class EdgeSpec:
-    """What edge() was told, kept beside the library's transition."""
+    """What edge() was given."""
 
-    origin: Origin
-    cond: Guard | None
-    sets: dict[str, Value]
-    effects: tuple[EffectSpec, ...]
-    cause: Cause
-    evidence: Evidence
-    label: str
-    recovery: bool
-    expects: Guard | None
-    foreign: bool = False
+    line: SourceLine
+    origin: Any
+    cause: Any
+    evidence: Any
+    label: Any
+    cond: Any
+    sets: Any
+    effects: Any
+    recovery: Any
+    expects: Any
 
 
 class EffectSpec:
     """A declared effect; its name is the attribute's."""
 
-    def __init__(self, kind: str, once: bool) -> None:
+    def __init__(self, kind: str, *, once: bool) -> None:
         self.kind = kind
         self.once = once
         self.name = ""
@@ -63,82 +52,65 @@ class EffectSpec:
 class ReadingSpec:
     """A declared reading, over state objects."""
 
-    consistent: tuple[Any, ...]
-    proves: Any | None
+    line: SourceLine
+    consistent: Any
+    proves: Any
 
 
-class Refusal:
-    """Raises DeclarationErrors in the lifecycle's name."""
+@frozen
+class DeclaredState:
+    """A state of the class body. ``value`` is how the table calls it; ``given`` the same, or what was given that is no text."""
 
-    def __init__(self, lifecycle: str) -> None:
-        self.lifecycle = lifecycle
+    line: SourceLine
+    value: str
+    given: Any
+    initial: bool
+    final: bool
+    provisional: bool
+    proven: bool
+    assumed: bool
+    deadlines: Any
+    budget: Any
 
-    def __call__(self, rule: str, explanation: str) -> NoReturn:
-        """Refuse the declaration.
 
-        Raises:
-            DeclarationError: always.
-        """
-        raise DeclarationError(self.lifecycle, rule, explanation)
+@frozen
+class DeclaredEdge:
+    """One source and one target of an event, both states of the class body, with what edge() was given."""
 
-    def name(self, name: str) -> None:
-        """Refuse a name that the library would misread."""
-        if not _IDENTIFIER.match(name):
-            self("bad-name", f"{name!r} is not a plain identifier")
-        if name in _RESERVED or name.startswith(_HOOKS):
-            self("reserved-name", f"{name!r} is a name of the state-machine library's own")
+    event: str
+    source: str
+    target: str
+    spec: EdgeSpec
+
+    @property
+    def where(self) -> str:
+        """The edge as problems name it."""
+        return f"{self.event}: {self.source} -> {self.target}"
 
 
 @define
-class Declared:
-    """A class body, sorted by what its names are."""
+class Declaration:
+    """A class body, sorted by what its names are. ``problems``: those found while it was sorted. ``whole``: every edge is in ``edges``."""
 
-    name: str
     class_name: str
-    states: dict[str, Any] = field(factory=dict)
-    events: dict[str, tuple[Transition, ...]] = field(factory=dict)
+    name: Any
+    line: SourceLine
+    lines: Mapping[str, SourceLine]
+    repeated: tuple[Repeated, ...] = ()
+    states: dict[str, DeclaredState] = field(factory=dict)
+    edges: list[DeclaredEdge] = field(factory=list)
     facts: dict[str, Fact] = field(factory=dict)
     effects: dict[str, EffectSpec] = field(factory=dict)
-    readings: Mapping[str, ReadingSpec] = field(factory=dict)
-    properties: Mapping[str, Property] = field(factory=dict)
+    readings: Any = field(factory=dict)
+    properties: Any = field(factory=dict)
+    problems: list[DeclarationProblem] = field(factory=list)
+    whole: bool = True
 
-    @classmethod
-    def from_body(cls, name: str, class_name: str, bases: tuple[type, ...], body: Mapping[str, Any]) -> Declared:
-        """Sort the class body.
+    def report(self, rule: str, where: str, explanation: str, remedy: str = "", line: SourceLine | None = None) -> None:
+        """Note a broken rule. Without a line: that of the name ``where``, else of the class."""
+        line = line or self.lines.get(where, self.line)
+        self.problems.append(DeclarationProblem(rule, where, explanation, remedy, line.file, line.line))
 
-        Raises:
-            DeclarationError: a name or a value that has no place in a declaration.
-        """
-        refuse = Refusal(class_name)
-        if any(getattr(base, "states", None) for base in bases):
-            refuse("subclass", "a lifecycle cannot derive from another lifecycle: they would share state objects")
-        declared = cls(name, class_name)
-        for attribute, value in body.items():
-            if attribute.startswith("__"):
-                continue
-            if attribute == "readings":
-                declared.readings = value
-                continue
-            if attribute == "properties":
-                declared.properties = value
-                continue
-            refuse.name(attribute)
-            declared._sort(attribute, value, refuse)
-        for attribute, state in declared.states.items():
-            if state.final and state.transitions:
-                refuse("final-edge", f"an edge leaves the final state {attribute!r}")
-            if not state.final and not state.transitions:
-                refuse("dead-end", f"no edge leaves {attribute!r}, and it is not final")
-        return declared
-
-    def _sort(self, attribute: str, value: Any, refuse: Refusal) -> None:
-        if isinstance(value, Fact):
-            self.facts[attribute] = value
-        elif isinstance(value, EffectSpec):
-            self.effects[attribute] = value
-        elif isinstance(value, TransitionList):
-            self.events[attribute] = tuple(value)
-        elif hasattr(value, "provisional"):
-            self.states[attribute] = value
-        elif not isinstance(value, Guard):
-            refuse("foreign-attribute", f"{attribute!r} is no state, edge, fact, guard, effect, reading or property")
+    def error(self, sketches: tuple[Any, ...] = ()) -> DeclarationError:
+        """The error that lists all problems, in the order of their lines."""
+        return DeclarationError(self.class_name, tuple(sorted(self.problems, key=lambda problem: problem.line)), sketches)

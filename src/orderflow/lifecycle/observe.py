@@ -1,9 +1,13 @@
-"""``observe``: what a provider's status word, authenticatedly read, means for an order. Pure.
+"""``observe``: what a provider's status means for an order, once an authenticated poll has read it. Pure.
 
-In this order: a stale read is dropped; an answer about another order, or a word outside the vocabulary, flags; a
-reading consistent with the state is no news (or the event that the lifecycle declares for it); a proof walks
-observation edges: the direct one, else the only path, step by step, else one jump that names what was missed; a proof
-that no path reaches is an anomaly.
+The rules are asked in this order:
+
+1. A poll that began before the order's last move is stale: ignored.
+2. An answer about another order, and a status that the lifecycle does not declare, are refused and flag the order.
+3. A status that is consistent with the state is no news, or brings the event that the lifecycle declares for it.
+4. A status that proves another state walks the observation edges that are enabled: the direct edge; else the only path, step by step; else
+   one jump, whose note names the states that were missed.
+5. A proof that no path leads to, or a status that proves nothing here, is an anomaly: refused, and flags the order.
 """
 
 from __future__ import annotations
@@ -20,37 +24,37 @@ Path = tuple[Edge, ...]
 
 
 def observe(table: Table, snapshot: Snapshot, observation: Observation) -> Decision:
-    """Judge an observation."""
+    """Decide an observation."""
     state = snapshot.state
     if observation.version != snapshot.version:
-        return Ignored(Reason.STALE, state, f"read at version {observation.version}, now {snapshot.version}")
+        return Ignored(Reason.STALE, state, f"polled at version {observation.version}, now {snapshot.version}")
     if observation.mismatch:
-        detail = f"the read's {observation.mismatch} is not this order's"
+        detail = f"the {observation.mismatch} of the answer is not this order's"
         return Refused(Reason.NOT_OURS, state, detail, legal(table, snapshot))
     reading = table.readings.get(observation.status)
     if reading is None:
         detail = f"{observation.status[:60]!r} is no status that {table.name} declares"
         return Refused(Reason.UNKNOWN_STATUS, state, detail, legal(table, snapshot))
     if state in reading.consistent:
-        return _consistent(table, snapshot, observation)
-    return _proof(table, snapshot, observation, reading.proves)
+        return _observe_consistent(table, snapshot, observation)
+    return _observe_proof(table, snapshot, observation, reading.proves)
 
 
-def _consistent(table: Table, snapshot: Snapshot, observation: Observation) -> Decision:
+def _observe_consistent(table: Table, snapshot: Snapshot, observation: Observation) -> Decision:
     if not table.unproven:
         return Ignored(Reason.NO_NEWS, snapshot.state)
     return decide(table, snapshot, Event(table.unproven, Origin.OBSERVATION, observation.data))
 
 
-def _proof(table: Table, snapshot: Snapshot, observation: Observation, proves: str | None) -> Decision:
-    steps = _walk(table, snapshot, proves) if proves else None
+def _observe_proof(table: Table, snapshot: Snapshot, observation: Observation, proves: str | None) -> Decision:
+    steps = _find_steps(table, snapshot, proves) if proves else None
     if steps is None:
         detail = f"{observation.status!r} cannot follow {snapshot.state!r}"
         return Refused(Reason.ANOMALY, snapshot.state, detail, legal(table, snapshot))
-    return _applied(snapshot, steps, observation)
+    return _apply_steps(snapshot, steps, observation)
 
 
-def _applied(snapshot: Snapshot, walked: tuple[tuple[Step, Path], ...], observation: Observation) -> Applied:
+def _apply_steps(snapshot: Snapshot, walked: tuple[tuple[Step, Path], ...], observation: Observation) -> Applied:
     facts = dict(snapshot.facts)
     for _, edges in walked:
         for edge in edges:
@@ -60,9 +64,9 @@ def _applied(snapshot: Snapshot, walked: tuple[tuple[Step, Path], ...], observat
     return Applied(steps, Snapshot(steps[-1].target, facts, data, snapshot.version + len(steps)))
 
 
-def _walk(table: Table, snapshot: Snapshot, target: str) -> tuple[tuple[Step, Path], ...] | None:
+def _find_steps(table: Table, snapshot: Snapshot, target: str) -> tuple[tuple[Step, Path], ...] | None:
     """The steps to the proven state, each with the edges whose facts it sets; None where no path leads there."""
-    paths = list(_paths(table, snapshot, target))
+    paths = list(_find_paths(table, snapshot, target))
     direct = [path[0] for path in paths if len(path) == 1]
     if direct:
         return ((direct[0].step, (direct[0],)),)
@@ -82,8 +86,8 @@ def _jump(table: Table, source: str, target: str, paths: list[Path]) -> tuple[St
     possible = set.union(*passed) - certain
     ordered = list(table.states)
     note = "; ".join(
-        f"{word} missed: {', '.join(sorted(states, key=ordered.index))}"
-        for word, states in (("certainly", certain), ("possibly", possible))
+        f"{certainty} missed: {', '.join(sorted(states, key=ordered.index))}"
+        for certainty, states in (("certainly", certain), ("possibly", possible))
         if states
     )
     last = paths[0][-1]
@@ -91,8 +95,8 @@ def _jump(table: Table, source: str, target: str, paths: list[Path]) -> tuple[St
     return Step(last.event, Origin.OBSERVATION, source, target, StepKind.JUMP, last.effects, note), common
 
 
-def _paths(table: Table, snapshot: Snapshot, target: str, walked: Path = ()) -> Iterator[Path]:
-    """Every simple path of enabled observation edges; assumed states are not passed, recovery edges only start."""
+def _find_paths(table: Table, snapshot: Snapshot, target: str, walked: Path = ()) -> Iterator[Path]:
+    """Every simple path of enabled observation edges. Assumed states are not passed; a recovery edge can only be the first."""
     seen = {edge.source for edge in walked} | {snapshot.state}
     for edge in enabled(table, snapshot):
         proving = edge.origin is Origin.OBSERVATION and edge.event != table.unproven
@@ -102,4 +106,4 @@ def _paths(table: Table, snapshot: Snapshot, target: str, walked: Path = ()) -> 
             yield (*walked, edge)
         elif not table.states[edge.target].assumed:
             onward = evolve(snapshot, state=edge.target, facts={**snapshot.facts, **edge.sets})
-            yield from _paths(table, onward, target, (*walked, edge))
+            yield from _find_paths(table, onward, target, (*walked, edge))

@@ -1,4 +1,4 @@
-"""The table: what a lifecycle is once compiled. Immutable records of strings; nothing here decides, draws or checks.
+"""The table: what a lifecycle is once compiled. Immutable records; nothing here decides, draws or checks.
 
 Every use of a declaration (decide, observe, check, diagrams, tests) reads this and nothing else.
 """
@@ -10,67 +10,28 @@ from types import MappingProxyType
 
 from attrs import field, frozen
 
+from orderflow.lifecycle.edges import Edge, StateInfo
 from orderflow.lifecycle.facts import Choice, Value
 from orderflow.lifecycle.properties import Property
-from orderflow.model import Cause, Decision, Effect, Evidence, Origin, Step
+from orderflow.model import Decision, Effect, Origin
 
-Reads = tuple[tuple[str, tuple[Value, ...]], ...]
-"""Facts by name with all their values: what a guard reads, enumerable."""
-
-
-@frozen
-class StateInfo:
-    """A node. ``deadlines`` are (event, duration key), armed on entry from another state; ``budget`` is the duration
-    key after which an order here counts as stuck (``""``: never)."""
-
-    value: str
-    initial: bool
-    final: bool
-    provisional: bool
-    proven: bool
-    assumed: bool
-    deadlines: tuple[tuple[str, str], ...]
-    budget: str
-
-
-@frozen
-class Edge:
-    """One line of the declaration and one source. ``guard`` and ``expects`` are prose; ``reads``, ``holds`` and
-    ``expected`` enumerate them."""
-
-    event: str
-    origin: Origin
-    source: str
-    target: str
-    guard: str
-    reads: Reads = field(repr=False)
-    holds: Choice[bool] = field(repr=False, eq=False)
-    sets: Mapping[str, Value]
-    effects: tuple[Effect, ...]
-    cause: Cause
-    evidence: Evidence
-    label: str
-    recovery: bool
-    expects: str
-    expected: Choice[bool] = field(repr=False, eq=False)
-    step: Step = field(repr=False)
-    unchecked: str = ""  # why its guard is no function of the facts: only in what check looks at, never in a table that runs
+__all__ = ["Cell", "Edge", "Reading", "StateInfo", "Table", "frozen_map"]
 
 
 @frozen
 class Cell:
-    """What one event means in one state: the enabled edge per valuation of the facts read, else the default answer."""
+    """What one event means in one state: the enabled edge for each combination of the facts that are read, else the default answer."""
 
     origin: Origin
     edges: tuple[Edge, ...]
-    only: Edge | None  # the edge of an unguarded cell: spares the look-up of facts
+    only: Edge | None  # the edge of an unguarded cell: deciding it looks up no facts
     choice: Choice[Edge | None]
     default: Decision
 
 
 @frozen
 class Reading:
-    """What a provider status says: the states it is consistent with, and the state it proves, if any."""
+    """What a provider's status says: the states it is consistent with, and the state it proves, if any."""
 
     consistent: frozenset[str]
     proves: str | None = None
@@ -89,7 +50,7 @@ class Table:
     cells: Mapping[str, Mapping[str, Cell]] = field(repr=False)
     out: Mapping[str, tuple[Edge, ...]] = field(repr=False)  # the edges that leave each state, in declared order
     readings: Mapping[str, Reading]
-    unproven: str  # the event by which a consistent reading is heard, "" where the lifecycle has none
+    unproven: str  # the event that a consistent status brings, "" where the lifecycle declares none
     pollable: Mapping[str, Choice[bool]] = field(repr=False)
     settled: Mapping[str, Choice[bool]] = field(repr=False)
     legal: Mapping[str, Choice[tuple[str, ...]]] = field(repr=False)  # commands and operator events, in declared order

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from attrs import evolve
-from tests.kit.definition_faults import FAULTS, SHOP, declared, statemachine_refuses
+from tests.kit.definition_faults import FAULTS, SHOP, broken_rules, statemachine_refuses
 
+from orderflow.analysis import monitors
 from orderflow.analysis.check import check
-from orderflow.analysis.model_checking import Verdict, judge
+from orderflow.analysis.model_checking import Verdict, verify
 from orderflow.analysis.reachability import reachable
+from orderflow.lifecycle.properties import Pattern
 from orderflow.model import Origin
 
 LINE = """
@@ -62,23 +66,23 @@ PATTERNS: list[tuple[str, str, str]] = [
 def test_a_pattern_in_a_scope(declare, written, verdict, path):
     """The path is the witness's, or the counterexample's."""
     table = declare(LINE + f"\n    properties = {{'it': {written}}}").table
-    (judged,) = check(table).properties
-    assert judged.verdict == verdict, judged
+    (result,) = check(table).properties
+    assert result.verdict == verdict, result
     if verdict != "vacuous":
-        assert [edge.event for edge in judged.path] == path.split()
+        assert [edge.event for edge in result.path] == path.split()
 
 
 def test_the_real_lifecycles_keep_their_promises_each_with_a_witness(table):
-    judged = check(table).properties
-    assert len(judged) >= 6
-    for one in judged:
-        assert one.verdict is Verdict.HOLDS
-        assert one.path, one.promised.name
-        assert one.path[0].source == table.initial
-        assert all(before.target == after.source for before, after in zip(one.path, one.path[1:], strict=False))
+    results = check(table).properties
+    assert len(results) >= 6
+    for result in results:
+        assert result.verdict is Verdict.HOLDS
+        assert result.path, result.promise.name
+        assert result.path[0].source == table.initial
+        assert all(before.target == after.source for before, after in zip(result.path, result.path[1:], strict=False))
 
 
-def test_what_leans_on_weak_edges_is_said(declare):
+def test_a_property_names_the_weak_evidence_that_it_leans_on(declare):
     body = """
         a = State(initial=True)
         b = State()
@@ -124,22 +128,49 @@ def test_a_claim_in_place_of_a_proof_breaks_connects_promises(event):
     edges = tuple(evolve(edge, origin=Origin.CLAIM) if edge.event == event else edge for edge in table.edges)
     out = {state: tuple(edge for edge in edges if edge.source == state) for state in table.states}
     broken = evolve(table, edges=edges, out=out)
-    found = {one.promised.name for one in judge(broken, reachable(broken)) if one.verdict is Verdict.FAILS}
-    assert "no claim proves or ends anything" in found
+    failing = {result.promise.name for result in verify(broken, reachable(broken)) if result.verdict is Verdict.FAILS}
+    assert "no claim proves or ends anything" in failing
+
+
+def test_and_or_not_on_a_condition_raise_for_python_would_drop_half_of_it(declare):
+    for written in ("p.at(a) and p.at(b)", "p.at(a) or p.at(b)", "not p.at(a)"):
+        with pytest.raises(TypeError, match="combine conditions with & | ~, not with and, or, not"):
+            declare(LINE + f"\n    properties = {{'it': p.absence({written})}}")
+
+
+def test_a_guard_may_stand_for_the_condition_that_it_is_true(declare):
+    written = "p.universality(rich, where=p.on('skip'))"
+    (result,) = check(declare(LINE + f"\n    properties = {{'it': {written}}}").table).properties
+    assert (result.verdict, result.promise.text) == ("holds", "always rich, where on skip")
+
+
+def test_what_is_no_condition_is_refused_at_once(declare):
+    with pytest.raises(TypeError, match="'a' is no condition: write at"):
+        declare(LINE + "\n    properties = {'it': p.absence('a')}")
+
+
+def test_every_row_of_a_monitor_is_met_and_none_is_missing():
+    """Each table is complete: it has a row for every phase that it leads to, and every pair of answers that its pattern can have."""
+    for pattern, rows in monitors.ROWS.items():
+        phases = {phase for phase, _, _ in rows}
+        assert {phase for phase, _ in rows.values()} <= phases
+        firsts = {first for _, first, _ in rows}
+        assert firsts == ({False} if pattern in (Pattern.ABSENCE, Pattern.EXISTENCE) else {False, True})
+        assert rows.keys() == set(product(phases, firsts, (False, True)))
 
 
 # ── the eight definition faults ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_sound_shop_is_sound():
-    assert declared(SHOP) == ()
+    assert broken_rules(SHOP) == ()
     assert not statemachine_refuses(SHOP)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_definition_fault_is_found(fault):
     seeded, rule = FAULTS[fault]
-    assert rule in declared(seeded)
+    assert rule in broken_rules(seeded)
 
 
 def test_python_statemachine_alone_finds_four_of_the_eight():

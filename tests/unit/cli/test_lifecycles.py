@@ -66,7 +66,7 @@ BROKEN = {
         SOUND
         + "    class Rumour(StrEnum):\n        RUMOUR = 'rumour'\n"
         + '    heard = edge(Rumour.RUMOUR, waiting.to(done), cause=us, evidence=page, label="heard")\n',
-        "origin-default",
+        "edge-origin",
         "heard",
     ),
     "name used twice": (
@@ -126,7 +126,8 @@ def test_every_seeded_fault_is_named(orderflow, tmp_path: Path, broken: str) -> 
     (report,) = ran.json
     assert [problem["rule"] for problem in report["problems"]] == [rule]
     (problem,) = report["problems"]
-    assert problem.keys() == {"rule", "where", "explanation"}
+    assert problem.keys() == {"rule", "where", "explanation", "remedy", "file", "line"}
+    assert problem["file"].endswith("seeded.py")
     assert where in problem["where"] + problem["explanation"]
 
     words = orderflow("check", "seeded:Seeded")

@@ -44,7 +44,7 @@ def at(state: str, **facts: bool) -> Snapshot:
     return Snapshot(state, {**TABLE.defaults(), **facts}, {"to": "me"}, 4)
 
 
-def say(state: str, event: str, origin: Origin | None = None, **facts: bool) -> object:
+def decide_in(state: str, event: str, origin: Origin | None = None, **facts: bool) -> object:
     return decide(TABLE, at(state, **facts), Event(event, origin or TABLE.events[event]))
 
 
@@ -59,16 +59,16 @@ def test_an_enabled_edge_is_applied_with_its_effects_and_facts_and_the_events_da
     assert before == at("packed", stamped=True, rung=True)
 
 
-def test_a_command_refused_by_its_guard_says_what_it_needs_and_what_is_legal():
-    assert say("packed", "post") == Refused(Reason.GUARD_FAILED, "packed", "needs stamped", ("recalled",))
+def test_a_command_refused_by_its_guard_names_what_it_needs_and_what_is_legal():
+    assert decide_in("packed", "post") == Refused(Reason.GUARD_FAILED, "packed", "needs stamped", ("recalled",))
 
 
 def test_a_command_that_is_not_legal_here_is_refused():
-    assert say("sent", "post") == Refused(Reason.NOT_LEGAL_HERE, "sent", "", ())
+    assert decide_in("sent", "post") == Refused(Reason.NOT_LEGAL_HERE, "sent", "", ())
 
 
 def test_an_operators_event_that_is_not_legal_here_is_refused():
-    assert say("sent", "recalled") == Refused(Reason.NOT_LEGAL_HERE, "sent", "", ())
+    assert decide_in("sent", "recalled") == Refused(Reason.NOT_LEGAL_HERE, "sent", "", ())
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_an_operators_event_that_is_not_legal_here_is_refused():
         ("packed", "seen_delivered", Reason.NO_NEWS),
     ],
 )
-def test_what_nobody_asked_for_is_ignored(state, event, answer):
-    assert say(state, event, rung=True) == Ignored(answer, state)
+def test_what_was_not_asked_for_is_ignored(state, event, answer):
+    assert decide_in(state, event, rung=True) == Ignored(answer, state)
 
 
 def test_a_claim_before_its_time_is_early_but_a_reply_or_clock_is_refused(declare):
@@ -106,16 +106,20 @@ def test_a_claim_before_its_time_is_early_but_a_reply_or_clock_is_refused(declar
 
 def test_the_wrong_origin_is_refused_whatever_the_state():
     for state, commands in (("packed", ("recalled",)), ("sent", ())):
-        decision = say(state, "seen_delivered", Origin.CLAIM)
+        decision = decide_in(state, "seen_delivered", Origin.CLAIM)
         assert decision == Refused(Reason.WRONG_ORIGIN, state, "not a claim: seen_delivered has origin observation", commands)
 
 
 def test_the_wrong_origin_is_named_in_plain_english():
-    told = {
-        origin: say("packed", "seen_delivered", origin).detail.partition(":")[0] for origin in Origin if origin is not Origin.OBSERVATION
+    details = [decide_in("packed", "seen_delivered", origin).detail for origin in Origin if origin is not Origin.OBSERVATION]
+    assert {detail.partition(":")[0] for detail in details} == {
+        "not a command",
+        "not a reply",
+        "not a claim",
+        "not a clock",
+        "not an operator",
     }
-    assert set(told.values()) == {"not a command", "not a reply", "not a claim", "not a clock", "not an operator"}
-    assert say("packed", "post", Origin.OBSERVATION).detail.startswith("not an observation: ")
+    assert decide_in("packed", "post", Origin.OBSERVATION).detail.startswith("not an observation: ")
 
 
 def test_unknown_events_and_states_are_errors_that_name_what_is_known():
@@ -127,7 +131,7 @@ def test_unknown_events_and_states_are_errors_that_name_what_is_known():
     assert "sent" in state.value.known
 
 
-def test_the_questions_asked_of_a_snapshot():
+def test_what_can_be_asked_of_a_snapshot():
     assert legal(TABLE, at("packed")) == ("recalled",)
     assert legal(TABLE, at("packed", stamped=True)) == ("post", "recalled")
     assert [edge.event for edge in enabled(TABLE, at("packed"))] == ["recalled"]

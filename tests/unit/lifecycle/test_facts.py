@@ -1,4 +1,4 @@
-"""Facts and guards: what they read, what they say, how they read aloud."""
+"""Facts and guards: which facts they read, when they are true, how they are shown."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EVERY = tuple((name, getattr(Shop, name).values) for name in ("rich", "young", "
     ],
     ids=lambda value: value.text if isinstance(value, Guard) else "",
 )
-def test_a_guard_means_what_it_says_under_every_valuation(guard, meaning):
+def test_a_guard_is_true_under_the_facts_that_its_expression_names(guard, meaning):
     every = list(valuations(EVERY))
     assert len(every) == 2 * 2 * 3
     assert [guard.holds(facts) for facts in every] == [meaning(facts) for facts in every]
@@ -52,7 +52,7 @@ def test_a_guard_means_what_it_says_under_every_valuation(guard, meaning):
         (Shop.rich & Shop.gloomy, "rich and gloomy"),
     ],
 )
-def test_a_guard_reads_aloud_without_ambiguity(guard, text):
+def test_a_guard_is_shown_without_ambiguity(guard, text):
     assert guard.text == text
 
 
@@ -61,9 +61,25 @@ def test_a_guard_names_the_facts_it_reads_through_named_guards():
     assert Shop.young.facts() == {Shop.young}
 
 
-def test_a_guard_owns_up_to_values_that_its_facts_cannot_have():
-    assert (Shop.rich & ~Shop.mood.is_("bad", "sad")).strays() == {"sad"}
-    assert Shop.keen.strays() == frozenset()
+def test_a_guard_names_the_values_that_its_facts_cannot_have():
+    assert (Shop.rich & ~Shop.mood.is_("bad", "sad")).unknown_values() == ((Shop.mood, "sad"),)
+    assert Shop.keen.unknown_values() == ()
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["rich and young", "rich or young", "not rich", "gloomy and rich", "(rich & young) or gloomy", "mood and rich", "rich if young else 1"],
+)
+def test_and_or_not_on_a_guard_raise_for_python_would_drop_half_of_it(expression):
+    with pytest.raises(TypeError, match="combine guards with & | ~, not with and, or, not"):
+        eval(expression, dict(vars(Shop)))
+
+
+@pytest.mark.parametrize("operand", ["True", "'good'", "mood", "mood == 'good'", "None"])
+def test_a_guard_is_combined_with_guards_only(operand):
+    for combined in (f"rich & ({operand})", f"rich | ({operand})"):
+        with pytest.raises(TypeError, match=r"is no guard: ask for the value of a fact with fact.is_\(value\), not with =="):
+            eval(combined, dict(vars(Shop)))
 
 
 def test_no_facts_have_one_valuation():

@@ -1,6 +1,6 @@
 """The whole matrix of each lifecycle as a text file that a person has read: a changed edge is a small diff there.
 
-Write it anew with ``python -m pytest tests/lifecycle --golden-write``, then read the diff line by line.
+To write it again: ``python -m pytest tests/unit/lifecycle --golden-write``. Then read the diff line by line.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from orderflow.model import Applied, Decision, Ignored, Observation, Origin, Ref
 HEAD = """\
 {name}: what every event means in every state, and every status in every state.
 
-"event (origin) [guard] -> target": an edge; sets and effects behind it (! once). "otherwise": the same event where
-no guard says yes. Below the edges, the events without one, by what is answered ("seen_...": every observation that is
-not above). Then the statuses: "one step", "inferred" (the only way, step by step), "jump" (several ways), over the
-facts that are reachable there.
-Written by: python -m pytest tests/lifecycle --golden-write
+"event (origin) [guard] -> target": an edge; then the facts it sets and its effects (! once). "otherwise": the same
+event where no guard is true. Below the edges, the events without one, by their answer ("seen_...": every observation
+that is not above). Then the statuses: "one step", "inferred" (the only path, step by step), "jump" (several paths),
+over the facts that are reachable there.
+Written by: python -m pytest tests/unit/lifecycle --golden-write
 """
 
 
@@ -44,7 +44,7 @@ def heading(info: StateInfo) -> str:
 
 
 def edges(table: Table, state: str) -> Iterator[str]:
-    """The cells that have an edge: each edge on a line, then the answer where no guard says yes."""
+    """The cells that have an edge: each edge on a line, then the answer where no guard is true."""
     for event, origin in table.events.items():
         cell = table.cells[state][event]
         for edge in cell.edges:
@@ -83,10 +83,10 @@ def readings(table: Table, pairs: list[Pair]) -> Iterator[str]:
     """What each status means here, over all facts that are reachable here, folded by what it means."""
     folded: dict[str, list[str]] = {}
     for status in table.readings:
-        seen = {outcome(observe(table, pair.snapshot(table), Observation(status, 0))) for pair in pairs}
-        folded.setdefault(" or ".join(sorted(seen)), []).append(status)
+        outcomes = {outcome(observe(table, pair.snapshot(table), Observation(status, 0))) for pair in pairs}
+        folded.setdefault(" or ".join(sorted(outcomes)), []).append(status)
     for text, statuses in folded.items():
-        yield textwrap.fill(f"read {', '.join(statuses)}: {text}", 116, initial_indent="  ", subsequent_indent="      ")
+        yield textwrap.fill(f"status {', '.join(statuses)}: {text}", 116, initial_indent="  ", subsequent_indent="      ")
 
 
 def outcome(decision: Decision) -> str:
@@ -95,8 +95,8 @@ def outcome(decision: Decision) -> str:
         return f"{'refused' if isinstance(decision, Refused) else 'ignored'}, {decision.reason}"
     if decision.steps[-1].kind is StepKind.JUMP:
         return f"jump, {decision.steps[-1].note}"
-    way = " -> ".join(step.target for step in decision.steps)
-    return f"inferred -> {way}" if len(decision.steps) > 1 else f"one step -> {way}"
+    path = " -> ".join(step.target for step in decision.steps)
+    return f"inferred -> {path}" if len(decision.steps) > 1 else f"one step -> {path}"
 
 
 def test_the_matrix_is_the_one_that_was_reviewed(table, golden, request):
@@ -104,7 +104,7 @@ def test_the_matrix_is_the_one_that_was_reviewed(table, golden, request):
     text = matrix(table)
     if request.config.getoption("--golden-write", default=False):
         path.write_text(text)
-    assert text.splitlines() == path.read_text().splitlines(), f"read the diff, then write {path.name} anew"
+    assert text.splitlines() == path.read_text().splitlines(), f"read the diff, then write {path.name} again"
 
 
 def test_every_edge_and_every_cell_stands_in_the_matrix(table, golden):

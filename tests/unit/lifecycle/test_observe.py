@@ -26,18 +26,18 @@ def path(decision: object) -> list[tuple[str, str, StepKind]]:
     return [(step.event, step.target, step.kind) for step in decision.steps]
 
 
-def test_a_read_that_started_before_the_last_move_is_dropped_even_if_it_would_prove():
+def test_a_poll_that_began_before_the_last_move_is_dropped_even_if_it_would_prove():
     moved = Snapshot("AwaitingPayment", CCV.defaults(), {}, 5)
-    assert observe(CCV, moved, Observation("New", 4)) == Ignored(Reason.STALE, "AwaitingPayment", "read at version 4, now 5")
+    assert observe(CCV, moved, Observation("New", 4)) == Ignored(Reason.STALE, "AwaitingPayment", "polled at version 4, now 5")
     assert isinstance(observe(CCV, moved, Observation("New", 5)), Applied)
 
 
-def test_a_read_about_another_order_flags_and_moves_nothing():
+def test_an_answer_about_another_order_flags_and_moves_nothing():
     decision = observe(CCV, Snapshot("New", CCV.defaults(), {}, 1), Observation("Completed", 1, mismatch="externalReference"))
-    assert decision == Refused(Reason.NOT_OURS, "New", "the read's externalReference is not this order's")
+    assert decision == Refused(Reason.NOT_OURS, "New", "the externalReference of the answer is not this order's")
 
 
-def test_a_word_outside_the_vocabulary_flags_and_is_quoted_only_in_part():
+def test_a_status_that_is_not_declared_flags_and_is_quoted_only_in_part():
     decision = ccv("New", "x" * 500)
     assert isinstance(decision, Refused)
     assert decision.reason is Reason.UNKNOWN_STATUS
@@ -56,11 +56,11 @@ def test_a_consistent_reading_may_be_the_event_that_ends_a_claimed_cancel():
     assert path(connect("confirming", "preliminary", claimed="cancel", grace="over")) == [("read_unproven", "cancelled", StepKind.STEP)]
 
 
-def test_a_direct_edge_wins_over_longer_ways():
+def test_a_direct_edge_wins_over_longer_paths():
     assert path(ccv("Incomplete", "Closed")) == [("seen_closed", "Closed", StepKind.STEP)]
 
 
-def test_the_only_way_is_inferred_step_by_step():
+def test_the_only_path_is_inferred_step_by_step():
     decision = ccv("Processing", "AwaitingPayment")
     assert path(decision) == [
         ("seen_incomplete", "Incomplete", StepKind.INFERRED),
@@ -113,7 +113,7 @@ def test_recovery_out_of_failed_is_direct_while_the_window_is_open_and_an_anomal
 
 
 def test_a_recovery_edge_is_only_ever_the_first_step(declare):
-    """fell -> up is a recovery: from start, through fell, it may not be part of a way."""
+    """fell -> up is a recovery: from start, through fell, it may not be part of a path."""
     table = declare(
         """
         start = State(initial=True)
@@ -144,7 +144,7 @@ def test_the_event_of_a_consistent_reading_is_no_part_of_a_proof(declare):
     assert observe(table, start, Observation("done", 0)).reason is Reason.ANOMALY
 
 
-def test_facts_are_set_by_every_inferred_step_and_in_a_jump_by_what_all_ways_share(declare):
+def test_facts_are_set_by_every_inferred_step_and_in_a_jump_by_the_edges_that_all_paths_share(declare):
     table = declare(
         """
         a = State(initial=True)

@@ -1,4 +1,4 @@
-"""Guards that are Python functions: enumerated where they are functions of the facts; else opaque, and what hangs on one never passes."""
+"""Guards that are Python functions: enumerated where they are functions of the facts; else opaque, and what depends on one never passes."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ def sketched(declare, body: str) -> Report:
     ],
 )
 def test_a_function_of_the_facts_decides_as_the_expression_that_it_stands_for(declare, function, expression, reads):
-    one, other = (declare(SHOP.format(guard=guard)).table for guard in (function, expression))
-    for facts in valuations(tuple(one.facts.items())):
-        decisions = [decide(table, Snapshot("a", facts, {}, 0), Event("go", Origin.COMMAND)) for table in (one, other)]
+    by_function, by_expression = (declare(SHOP.format(guard=guard)).table for guard in (function, expression))
+    for facts in valuations(tuple(by_function.facts.items())):
+        decisions = [decide(table, Snapshot("a", facts, {}, 0), Event("go", Origin.COMMAND)) for table in (by_function, by_expression)]
         assert isinstance(decisions[0], Applied) == isinstance(decisions[1], Applied), facts
-    assert one.cells["a"]["go"].choice.reads == reads
-    assert check(one).problems == check(other).problems == ()
+    assert by_function.cells["a"]["go"].choice.reads == reads
+    assert check(by_function).problems == check(by_expression).problems == ()
 
 
-def test_a_function_is_called_by_its_name_and_never_asked_once_the_class_is_made():
-    asked: list[bool] = []
+def test_a_function_is_shown_by_its_name_and_never_called_once_the_class_is_made():
+    calls: list[bool] = []
 
     def keen(facts):
-        asked.append(True)
+        calls.append(True)
         return facts["rich"]
 
     class Shop(Lifecycle, name="shop"):
@@ -72,13 +72,13 @@ def test_a_function_is_called_by_its_name_and_never_asked_once_the_class_is_made
         go = edge(Origin.COMMAND, a.to(b), Cause.US, assumed("a test"), "goes", cond=keen)
         leave = edge(Origin.OPERATOR, a.to(b), Cause.US, assumed("a test"), "leaves")
 
-    many = len(asked)
+    calls_while_made = len(calls)
     check(Shop.table)
     refusal = decide(Shop.table, Snapshot("a", {"rich": False}, {}, 0), Event("go", Origin.COMMAND))
     oracle = Shop(model=SimpleNamespace(state="a", facts={"rich": True}))
     oracle.send("go")
     assert oracle.b.is_active
-    assert len(asked) == many
+    assert len(calls) == calls_while_made
     assert "needs keen" in repr(refusal)
 
 
@@ -93,7 +93,7 @@ def test_a_function_is_called_by_its_name_and_never_asked_once_the_class_is_made
         ("lambda facts: facts['amount'] > 100", "asks for 'amount'"),
         ("lambda facts: facts.get('amount', True) and facts['rich']", "asks for 'amount'"),
         ("lambda facts: facts['rich'] + 1", "neither True nor False"),
-        ("lambda facts, said=[]: said.append(1) or facts['rich'] == len(said) % 2", "in two ways"),
+        ("lambda facts, calls=[]: calls.append(1) or facts['rich'] == len(calls) % 2", "two answers for the same facts"),
         ("lambda: True", "raises TypeError"),
         ("elsewhere", "not declared here"),
         ("'ready'", "neither built of facts"),
@@ -103,17 +103,19 @@ def test_a_function_is_called_by_its_name_and_never_asked_once_the_class_is_made
 def test_what_is_no_function_of_the_facts_does_not_run_and_check_says_why(declare, guard, why):
     body = SHOP.format(guard=guard)
     refusal = refused(declare, body)
-    assert refusal.rule == "guard-unresolved"
-    (problem,) = check_sketches(*refusal.sketches).problems
-    assert (problem.rule, problem.where) == ("guard-unresolved", "go: a -> b")
-    assert why in problem.explanation
+    (declared,) = refusal.problems
+    (found,) = check_sketches(*refusal.sketches).problems
+    for problem in (declared, found):
+        assert (problem.rule, problem.where) == ("guard-unresolved", "go: a -> b")
+        assert why in problem.explanation
+    assert declared.line == 7
 
 
 def test_the_message_of_an_exception_is_not_shown(declare):
     assert "secret" not in str(refused(declare, SHOP.format(guard="lambda facts: int('secret')")))
 
 
-def test_a_rule_that_hangs_on_an_opaque_guard_is_neither_passed_nor_broken(declare):
+def test_a_rule_that_depends_on_an_opaque_guard_is_neither_passed_nor_broken(declare):
     body = """
         a = State(initial=True)
         b = State()
@@ -125,17 +127,17 @@ def test_a_rule_that_hangs_on_an_opaque_guard_is_neither_passed_nor_broken(decla
         done = e(reply, b.to(c))
         stray = e(command, lost.to(c)) | e(command, a.to(lost), cond=rich & ~rich)
     """
-    told = {(problem.rule, problem.where): problem.explanation for problem in sketched(declare, body).problems}
-    assert told.keys() == {
+    explained = {(problem.rule, problem.where): problem.explanation for problem in sketched(declare, body).problems}
+    assert explained.keys() == {
         ("guard-unresolved", "go: a -> b"),
-        ("unchecked", "go in a"),  # two edges at once, were the guard to say yes to the rich
+        ("unchecked", "go in a"),  # two edges at once, if the guard is true under rich
         ("unchecked", "b"),
         ("unchecked", "done: b -> c"),
-        ("unreachable", "lost"),  # whatever the guard says
+        ("unreachable", "lost"),  # whatever the guard is
         ("never-enabled", "stray: lost -> c"),
         ("never-enabled", "stray: a -> lost"),
     }
-    assert told["unchecked", "b"].startswith("unreachable, were the lambda of line ")
+    assert explained["unchecked", "b"].startswith("unreachable, if the lambda of line ")
 
 
 EDGES = ("a.to(b)", "a.to(c), cond=rich", "b.to(c)", "c.to(b)", "c.to(d)")
@@ -150,7 +152,7 @@ def with_guard(written: str, edge_: str, guard: str) -> str:
 @pytest.mark.parametrize("edge_", EDGES)
 def test_a_verdict_in_spite_of_an_opaque_guard_is_that_of_every_guard_it_could_be(declare, edge_):
     """Thirty properties, the guard of one edge unknown: where a verdict is given, all guards over the facts have it."""
-    given = unsure = 0
+    decided = unsure = 0
     for written, _, _ in PATTERNS:
         (opaque,) = sketched(declare, with_guard(written, edge_, "lambda order: order.rich")).properties
         verdicts = {check(declare(with_guard(written, edge_, guard)).table).properties[0].verdict for guard in GUARDS}
@@ -158,8 +160,8 @@ def test_a_verdict_in_spite_of_an_opaque_guard_is_that_of_every_guard_it_could_b
             unsure += 1
             continue
         assert verdicts == {opaque.verdict}, written
-        given += 1
-    assert given
+        decided += 1
+    assert decided
     assert unsure
 
 
@@ -177,28 +179,28 @@ def test_what_an_unchecked_edge_alone_could_answer_does_not_hold(declare):
                       "skipped": p.response(p.on("skip"), p.at(d))}}
     """
     report = sketched(declare, body.format(guard="lambda order: order.rich"))
-    assert [one.verdict for one in report.properties] == ["unchecked", "unchecked", "holds"]
-    assert [one.verdict for one in check(declare(body.format(guard="rich")).table).properties] == ["holds", "holds", "holds"]
+    assert [result.verdict for result in report.properties] == ["unchecked", "unchecked", "holds"]
+    assert [result.verdict for result in check(declare(body.format(guard="rich")).table).properties] == ["holds", "holds", "holds"]
 
 
-def test_two_opaque_guards_may_say_the_one_yes_and_the_other_no(declare):
-    """With both saying no, b is never reached; with both saying yes, c is. Only the mixture is stuck without c."""
+def test_of_two_opaque_guards_one_may_be_true_and_the_other_false(declare):
+    """With both false, b is never reached; with both true, c is. Only the mixture is stuck without c."""
     body = """
         a = State(initial=True)
         b = State()
         c = State()
         d = State(final=True)
         straight = e(command, a.to(c))
-        aside = e(command, a.to(b), cond=lambda order: order.rich)
+        detour = e(command, a.to(b), cond=lambda order: order.rich)
         onward = e(command, b.to(c), cond=lambda order: order.vip)
         end = e(command, c.to(d))
         properties = {"c at last": p.response(p.at(a, b), p.at(c))}
     """
     report = sketched(declare, body)
-    assert [one.verdict for one in report.properties] == ["unchecked"]
+    assert [result.verdict for result in report.properties] == ["unchecked"]
     stuck = next(problem for problem in report.problems if problem.where == "b" and "dead-end" in problem.explanation)
-    assert (stuck.rule, "to say now yes, now no" in stuck.explanation) == ("unchecked", True)
+    assert (stuck.rule, "is sometimes true" in stuck.explanation) == ("unchecked", True)
     assert (report.lifecycle, report.figures.pairs) == ("seeded", 4)
-    *_, hangs = report.problems
-    assert (hangs.rule, hangs.where) == ("property-unchecked", "c at last")
-    assert re.search(r": hangs on the lambda of line \d+ and the lambda of line \d+$", hangs.explanation)
+    *_, unchecked = report.problems
+    assert (unchecked.rule, unchecked.where) == ("property-unchecked", "c at last")
+    assert re.search(r": depends on the lambda of line \d+ and the lambda of line \d+$", unchecked.explanation)

@@ -1,21 +1,21 @@
 """The life of a CCV reseller order. READ THIS FIRST.
 
-We configure and submit; after that CCV runs the order and we only observe: one event per status, each status proves its own state.
-Page tags (D1, D2, ...) and edge numbers (#9) are those of the dossier that README.md of this room summarises.
+We configure and submit the order. After that CCV runs it and we only observe: one event for each status, and each status proves its own
+state. Page tags (D1, D2, ...) and edge numbers (#9) are those of the dossier that the README.md beside this file summarises.
 
-Payment, screening and activation are expectations about the path (they leave a note), never guards: CCV is the source of truth.
-``Failed`` is starred as an end, yet "action is required": it is provisional, and a later status counts as recovery until its window
-closes. A paid order whose screening is rejected is seen in ``Closed``: final, and no edge of ours returns the money.
+Payment, screening and activation are expectations about the path: an order that breaks one gets a note. They are never guards, because
+CCV decides. CCV draws ``Failed`` as an end, but also says "action is required". So it is provisional: a later status counts as recovery
+until the recovery window closes. A paid order whose screening is rejected is seen in ``Closed``. That is final, and no edge of ours
+returns the money.
 
-Kept by hand as a table. An edge reads: who says so, from -> to, who caused it, evidence with page, label; then guard, facts set, effects.
+This file is formatted by hand, as a table. An edge reads: origin, from -> to, cause, evidence with its page, label; then guard, facts that
+are set, effects.
 """
 # fmt: off
 
-from orderflow.lifecycle.declare import Flag, Lifecycle, State, assumed, documented, edge, inferred, once, reading, repeatable
-from orderflow.lifecycle.facts import Fact
-from orderflow.lifecycle.properties import (
-    ENTERS_PROVEN, absence, after, at, before, by, can, left, on, precedence, response, under, universality)
-from orderflow.model import Cause, Origin
+from orderflow.lifecycle import (
+    ENTERS_PROVEN, Cause, Fact, Flag, Lifecycle, Origin, State, absence, after, assumed, at, before, by, can, documented, edge, inferred,
+    left, on, once, precedence, reading, repeatable, response, under, universality)
 
 command, reply, observation, claim, clock, operator = Origin
 customer, ccv, employee, us, time = Cause
@@ -44,10 +44,10 @@ class CcvLifecycle(Lifecycle, name="ccv"):
 
     # ── facts, effects ────────────────────────────────────────────────────────────────────────────────────────────────────
     pays_now   = Flag()                     # immediate payment is due (dossier P)
-    screened   = Flag()                     # a product that needs merchant screening (S)
-    activates  = Flag()                     # a product that must be activated (F)
+    screened   = Flag()                     # a product needs merchant screening (S)
+    activates  = Flag()                     # a product must be activated (F)
     window     = Fact("open", "closed")     # whether leaving Failed still counts as recovery
-    configure_order = repeatable(kind="configuration")   # the PATCH calls: the order travels by value, nothing is stored at CCV
+    configure_order = repeatable(kind="configuration")   # the PATCH calls: each carries the whole order, CCV stores nothing
     submit_order    = once(kind="submission")            # no idempotency key, no look-up: two submits are two orders
 
     # ── ordering ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -127,7 +127,7 @@ class CcvLifecycle(Lifecycle, name="ccv"):
         Processing, Incomplete, AwaitingPayment, Screening, New, ErpInProgress, FulfillmentInProgress, FulfillmentDone,
         Completed, Closed, Canceled, Failed)}
 
-    # ── what every path keeps (`orderflow check` judges it; a jump tells of a path only what was seen of it) ────────────────────
+    # ── promises about every path, verified by `orderflow check` (a jump records only what was seen of a path) ──────────────────
     properties = {
         "paid before Completed": precedence(left(AwaitingPayment) & at(Screening, New), at(Completed) & pays_now, before(at(Failed)),
                                             as_expected=True),
@@ -135,7 +135,7 @@ class CcvLifecycle(Lifecycle, name="ccv"):
             Processing, Incomplete, AwaitingPayment, Screening, New, ErpInProgress, FulfillmentInProgress, FulfillmentDone)),
         "rejected screening never reaches New": absence(at(New), after(on("seen_closed") & left(Screening))),
         "nothing at CCV without a submit": precedence(on("order_submitted", "submission_resolved"), at(Processing, Failed)),
-        "proven by a read alone": absence(ENTERS_PROVEN & ~by(observation)),
+        "proven by a poll alone": absence(ENTERS_PROVEN & ~by(observation)),
         "no recovery once the window is closed": absence(left(Failed), after(under(window.is_("closed")))),
         "a submit is answered, or openly in doubt": response(at(submitting), at(Processing, refused, submission_in_doubt)),
     }

@@ -1,21 +1,21 @@
 """The life of a Connect order. READ THIS FIRST.
 
-Registered once, completed by the fulfillment URL (the browser) or by the fulfillment API, proven by an authenticated status read,
-then perhaps assigned to a user. Page tags (A1, A3, ...) are those of the dossier that README.md of this room summarises.
+An order is registered once. It is completed by the fulfillment URL (in the browser) or by the fulfillment API, and proven by an
+authenticated status poll. Then a user may be assigned. Page tags (A1, A3, ...) are those of the dossier that the README.md beside this
+file summarises.
 
-A redirect or callback is a claim: it moves the order to ``confirming`` at most. ``paid`` and ``fulfilled`` are entered on a read (or by
-an operator). ``cancelled``, ``error`` and ``unknown`` are provisional: the old URL can still be paid, so a later proof overrules them
-until the window closes.
+A redirect or callback is a claim: it moves the order to ``confirming`` at most. ``paid`` and ``fulfilled`` are entered on a poll, or by an
+operator. ``cancelled``, ``error`` and ``unknown`` are provisional: the old URL can still be paid, so a later proof overrules them until the
+recovery window closes.
 
-Kept by hand as a table. An edge reads: who says so, from -> to, who caused it, evidence with page, label; then guard, facts set, effects.
+This file is formatted by hand, as a table. An edge reads: origin, from -> to, cause, evidence with its page, label; then guard, facts that
+are set, effects.
 """
 # fmt: off
 
-from orderflow.lifecycle.declare import Flag, Lifecycle, State, assumed, documented, edge, inferred, once, reading, repeatable
-from orderflow.lifecycle.facts import Fact
-from orderflow.lifecycle.properties import (
-    ENTERS_PROVEN, ENTERS_PROVISIONAL, absence, after, at, by, left, on, precedence, response, under)
-from orderflow.model import Cause, Origin
+from orderflow.lifecycle import (
+    ENTERS_PROVEN, ENTERS_PROVISIONAL, Cause, Fact, Flag, Lifecycle, Origin, State, absence, after, assumed, at, by, documented, edge,
+    inferred, left, on, once, precedence, reading, repeatable, response, under)
 
 command, reply, observation, claim, clock, operator = Origin
 customer, connect, employee, us, time = Cause
@@ -45,13 +45,13 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     # ── facts, guards, effects ──────────────────────────────────────────────────────────────────────────────────────────────
     by_sms      = Flag()                                             # method sms, not prepaid: the customer pays on the phone
     to_pay      = Flag()                                             # not prepaid, and neither invoice nor free
-    url_allowed = Flag()                                             # the method table's word for this order (methods.py)
+    url_allowed = Flag()                                             # the method table (methods.py) allows the URL for this order
     api_allowed = Flag()
     user_mode   = Flag()                                             # registered with a user's token
-    needs_user  = Flag()                                             # digital content, and nobody was logged in
+    needs_user  = Flag()                                             # digital content, and no user was logged in
     way         = Fact("none", "url", "api")
-    claimed     = Fact("none", "success", "cancel", "error", "unknown")  # what browser or callback said last
-    grace       = Fact("running", "over")                            # a claimed cancel waits for a read after the grace
+    claimed     = Fact("none", "success", "cancel", "error", "unknown")  # the outcome that the browser or the callback reported last
+    grace       = Fact("running", "over")                            # a claimed cancel waits for a poll after the grace period
     window      = Fact("open", "closed")                             # whether proof may still overrule a provisional end
     by_url        = way.is_("url")
     sms_in_flight = by_sms & way.is_("api")
@@ -184,13 +184,13 @@ class ConnectLifecycle(Lifecycle, name="connect"):
                                            awaiting_payment, confirming, cancelled, payment_error, outcome_unknown]),
         "fulfilled": reading(consistent=[fulfilled, assigning, assignment_in_doubt, user_assigned], proves=fulfilled),
     }
-    properties = {  # judged by `orderflow check`
+    properties = {  # verified by `orderflow check`
         "fulfilled only on proof": precedence(on("seen_fulfilled"), at(paid, fulfilled, assigning, user_assigned)),
         "paid never without something to pay": absence(at(paid) & ~under(to_pay)),
         "no claim proves or ends anything": absence(by(claim) & (ENTERS_PROVEN | ENTERS_PROVISIONAL)),
         "cancelled by a customer only on a claimed cancel": precedence(on("returned_cancel"), at(cancelled) & left(confirming)),
         "nothing revives once the window is closed": absence(left(cancelled, payment_error, outcome_unknown),
                                                              after(under(window.is_("closed")))),
-        "whoever is sent to pay learns an outcome": response(at(fulfilling, awaiting_payment, confirming),
-                                                            at(paid, fulfilled, cancelled, payment_error, outcome_unknown)),
+        "a customer sent to pay gets an outcome": response(at(fulfilling, awaiting_payment, confirming),
+                                                          at(paid, fulfilled, cancelled, payment_error, outcome_unknown)),
     }

@@ -1,8 +1,8 @@
-"""The ways that ``why`` shows could happen: no reply without a call, none twice."""
+"""The paths that ``why`` shows could happen: no reply without a call, none twice."""
 
 from __future__ import annotations
 
-from orderflow.analysis.explain import to_settled, why
+from orderflow.analysis.explain import explain_event, shortest_path_to_settled
 from orderflow.analysis.reachability import reachable
 from orderflow.lifecycle.table import Edge, Table
 from orderflow.model import Snapshot
@@ -17,47 +17,47 @@ def kind_of(table: Table, edge: Edge) -> str:
     return ""
 
 
-def test_from_its_create_no_way_of_an_order_has_a_reply_to_a_call_that_was_not_made_or_is_answered(table) -> None:
-    """Of every event, from everything that an order can be created as: judged edge by edge."""
-    ways = 0
+def test_no_path_of_a_new_order_has_a_reply_to_a_call_that_was_not_made_or_is_answered(table) -> None:
+    """To every event, from everything that an order can be created as: checked edge by edge."""
+    steps = 0
     for here in reachable(table):
         if here.state != table.initial:
             continue
         for event in table.events:
             under_way: set[str] = set()
-            for edge in why(table, here.snapshot(table), event).path or ():
+            for edge in explain_event(table, here.snapshot(table), event).path or ():
                 if kind := kind_of(table, edge):
                     assert kind in under_way, f"{edge.event} in {edge.source}"
                     under_way -= {kind} if not edge.event.endswith("_answer_lost") else set()
                 under_way |= {effect.kind for effect in edge.effects}
-                ways += 1
-    assert ways > 100
+                steps += 1
+    assert steps > 100
 
 
 def at(state: str, **facts: bool | str) -> Snapshot:
     return Snapshot(state, {**ConnectLifecycle.table.defaults(), "url_allowed": True, "api_allowed": True, **facts}, {}, 3)
 
 
-def test_an_order_that_stands_somewhere_is_answered_only_what_may_be_under_way_there() -> None:
+def test_a_path_from_a_state_has_only_replies_to_calls_that_may_be_under_way_there() -> None:
     table = ConnectLifecycle.table
-    sent = why(table, at("fulfilling", way="url"), "recovery_window_closed").path
-    called = why(table, at("fulfilling", way="api"), "recovery_window_closed").path
-    assert [edge.event for edge in sent or ()] == ["nobody_came", "recovery_window_closed"]
-    assert [edge.event for edge in called or ()] == ["fulfillment_refused", "recovery_window_closed"]
+    by_browser = explain_event(table, at("fulfilling", way="url"), "recovery_window_closed").path
+    by_api = explain_event(table, at("fulfilling", way="api"), "recovery_window_closed").path
+    assert [edge.event for edge in by_browser or ()] == ["nobody_came", "recovery_window_closed"]
+    assert [edge.event for edge in by_api or ()] == ["fulfillment_refused", "recovery_window_closed"]
 
 
 def test_an_answer_that_was_lost_may_still_come() -> None:
     table = ConnectLifecycle.table
-    doubtful = at("fulfilling", way="api", by_sms=True)
-    assert why(table, doubtful, "fulfillment_given_up").path is not None
-    way = why(table, at("fulfillment_in_doubt", way="api", by_sms=True), "nobody_came").path
-    assert [edge.event for edge in way or ()] == ["fulfillment_accepted", "nobody_came"]
+    order = at("fulfilling", way="api", by_sms=True)
+    assert explain_event(table, order, "fulfillment_given_up").path is not None
+    path = explain_event(table, at("fulfillment_in_doubt", way="api", by_sms=True), "nobody_came").path
+    assert [edge.event for edge in path or ()] == ["fulfillment_accepted", "nobody_came"]
 
 
-def test_where_somebody_put_an_order_anything_may_be_under_way() -> None:
-    """No path of edges leads to `fulfilling` by no way."""
-    way = why(ConnectLifecycle.table, at("fulfilling"), "recovery_window_closed").path
-    assert [edge.event for edge in way or ()] == ["fulfillment_refused", "recovery_window_closed"]
+def test_where_an_operator_put_an_order_any_call_may_be_under_way() -> None:
+    """No path of edges leads to `fulfilling` while the fact `way` is none."""
+    path = explain_event(ConnectLifecycle.table, at("fulfilling"), "recovery_window_closed").path
+    assert [edge.event for edge in path or ()] == ["fulfillment_refused", "recovery_window_closed"]
 
 
 def test_a_kind_whose_name_begins_anothers_does_not_answer_for_it(declare) -> None:
@@ -84,7 +84,7 @@ def test_a_kind_whose_name_begins_anothers_does_not_answer_for_it(declare) -> No
         done = e(operator, b.to(d))
         """
     ).table
-    assert to_settled(table, Snapshot("new", {"pay_back": False}, {}, 0)) is not None
-    assert why(table, Snapshot("new", {"pay_back": False}, {}, 0), "pay_out_refused").path is None
-    way = why(table, Snapshot("new", {"pay_back": True}, {}, 0), "pay_out_refused").path
-    assert [edge.event for edge in way or ()] == ["begin", "go", "settle", "go", "pay_out_refused"]
+    assert shortest_path_to_settled(table, Snapshot("new", {"pay_back": False}, {}, 0)) is not None
+    assert explain_event(table, Snapshot("new", {"pay_back": False}, {}, 0), "pay_out_refused").path is None
+    path = explain_event(table, Snapshot("new", {"pay_back": True}, {}, 0), "pay_out_refused").path
+    assert [edge.event for edge in path or ()] == ["begin", "go", "settle", "go", "pay_out_refused"]

@@ -1,4 +1,4 @@
-"""What ``check`` says to a reader, word for word, and what a refused or kept observation carries: found missing by mutmut."""
+"""The messages of ``check``, word for word, and what a refused or applied observation carries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXPLAINED: dict[str, tuple[str, set[tuple[str, str, str]]]] = {
         leave = e(command, a.to(c))
         """,
         {
-            ("unreachable", "b", "its edges are never enabled on any way to it"),
+            ("unreachable", "b", "its edges are never enabled on any path to it"),
             ("never-enabled", "skip: a -> b", "no order ever stands in a with stage = late"),
             ("never-enabled", "finish: b -> c", "no order ever stands in b with any facts"),
         },
@@ -43,7 +43,11 @@ EXPLAINED: dict[str, tuple[str, set[tuple[str, str, str]]]] = {
         pay = e(command, a.to(c), cond=rich)
         """,
         {
-            ("trap", state, "no settled state can be reached, under 2 of the reachable facts, as rich = False, young = False")
+            (
+                "trap",
+                state,
+                "no settled state can be reached, under 2 of the reachable combinations of facts, for example rich = False, young = False",
+            )
             for state in "ab"
         },
     ),
@@ -54,7 +58,10 @@ EXPLAINED: dict[str, tuple[str, set[tuple[str, str, str]]]] = {
         ask = e(command, a.to(b))
         answered = e(reply, b.to(a))
         """,
-        {("trap", state, "no settled state can be reached, under 1 of the reachable facts, as no facts") for state in "ab"},
+        {
+            ("trap", state, "no settled state can be reached, under 1 of the reachable combinations of facts, for example no facts")
+            for state in "ab"
+        },
     ),
     "a promise that is broken at once": (
         """
@@ -77,7 +84,7 @@ EXPLAINED: dict[str, tuple[str, set[tuple[str, str, str]]]] = {
         readings = {"open": reading(consistent=[a]), "there": reading(consistent=[a], proves=b)}
         """,
         {
-            ("reading", "there", "it proves b, yet is inconsistent with it: a second read would be an anomaly"),
+            ("reading", "there", "it proves b, yet is inconsistent with it: a second poll would be an anomaly"),
             ("reading", "there", "no reachable order can be proven b by it"),
         },
     ),
@@ -93,13 +100,13 @@ EXPLAINED: dict[str, tuple[str, set[tuple[str, str, str]]]] = {
         readings = {"there": reading(consistent=[a, b], proves=b)}
         """,
         {
-            ("unreachable", "b", "its edges are never enabled on any way to it"),
+            ("unreachable", "b", "its edges are never enabled on any path to it"),
             ("never-enabled", "seen_b: a -> b", "no order ever stands in a with shut = yes"),
             ("never-enabled", "reopen: a -> a", "no order ever stands in a with shut = yes"),
             ("reading", "there", "no reachable order can be proven b by it"),
         },
     ),
-    "a read that could be made, and would find nothing": (
+    "a poll that could be made, and would prove nothing": (
         """
         a = State(initial=True)
         b = State(final=True)
@@ -111,7 +118,7 @@ EXPLAINED: dict[str, tuple[str, set[tuple[str, str, str]]]] = {
         readings = {"there": reading(consistent=[b], proves=b), "here": reading(consistent=[c], proves=c)}
         """,
         {
-            ("unreachable", "b", "its edges are never enabled on any way to it"),
+            ("unreachable", "b", "its edges are never enabled on any path to it"),
             ("never-enabled", "seen_b: a -> b", "no order ever stands in a with shut = yes"),
             ("never-enabled", "stay: a -> a", "no order ever stands in a with shut = yes"),
             ("reading", "there", "no reachable order can be proven b by it"),
@@ -131,7 +138,7 @@ def without(table: Table, *events: str) -> Table:
     return evolve(table, edges=edges, out={state: tuple(edge for edge in edges if edge.source == state) for state in table.states})
 
 
-def test_a_state_that_no_edge_enters_is_told_apart_from_one_that_no_order_can_enter(declare):
+def test_a_state_that_no_edge_enters_is_distinguished_from_one_that_no_order_can_enter(declare):
     table = without(declare(EXPLAINED["a trap under two of the facts"][0]).table, "ask")
     assert Problem("unreachable", "b", "no edge enters it") in check(table).problems
 
@@ -139,8 +146,8 @@ def test_a_state_that_no_edge_enters_is_told_apart_from_one_that_no_order_can_en
 def test_every_unanswered_cell_is_named_not_only_the_first(declare):
     table = declare(EXPLAINED["a trap under two of the facts"][0]).table
     gone = {state: {event: cell for event, cell in row.items() if event != "ask"} for state, row in table.cells.items()}
-    found = {problem.where for problem in check(evolve(table, cells=MappingProxyType(gone))).problems if problem.rule == "unanswered"}
-    assert found == {"ask in a", "ask in b", "ask in c"}
+    problems = check(evolve(table, cells=MappingProxyType(gone))).problems
+    assert {problem.where for problem in problems if problem.rule == "unanswered"} == {"ask in a", "ask in b", "ask in c"}
 
 
 def test_ambiguous_edges_and_claimed_ends_are_explained(declare):
@@ -156,15 +163,15 @@ def test_ambiguous_edges_and_claimed_ends_are_explained(declare):
     doubled = check(evolve(table, edges=(*table.edges, evolve(go, target="c"))))
     assert Problem("ambiguous", "go in a", "edges to b and c under {}") in doubled.problems
     claimed = evolve(table, edges=(evolve(go, origin=Origin.CLAIM), table.edges[1]))
-    said = {problem.explanation for problem in check(claimed).problems if problem.rule == "unproven-entry"}
-    assert said == {"a claim enters a provisional state: anyone could have sent it"}
+    explanations = {problem.explanation for problem in check(claimed).problems if problem.rule == "unproven-entry"}
+    assert explanations == {"a claim enters a provisional state: anyone could have sent it"}
 
 
 def test_a_reading_without_a_proof_hides_no_later_one(declare):
     table = declare(EXPLAINED["a promise that is broken at once"][0]).table
     readings = {"open": Reading(frozenset({"a"}), None), "odd": Reading(frozenset({"nowhere"}), None)}
-    found = {problem.where for problem in check(evolve(table, readings=MappingProxyType(readings))).problems if problem.rule == "reading"}
-    assert found == {"odd"}
+    problems = check(evolve(table, readings=MappingProxyType(readings))).problems
+    assert {problem.where for problem in problems if problem.rule == "reading"} == {"odd"}
 
 
 def test_the_figures_count_what_was_looked_at(declare):
@@ -192,7 +199,7 @@ def test_every_refused_observation_says_where_the_order_stands_and_what_would_be
         assert decision.legal
 
 
-def test_a_strange_word_is_quoted_up_to_sixty_characters():
+def test_an_unknown_status_is_quoted_up_to_sixty_characters():
     decision = observe(ConnectLifecycle.table, Snapshot("registered", ConnectLifecycle.table.defaults(), {}, 0), Observation("x" * 99, 0))
     assert isinstance(decision, Refused)
     assert decision.reason is Reason.UNKNOWN_STATUS
@@ -207,8 +214,8 @@ def test_the_data_of_a_consistent_reading_is_kept_when_it_moves_the_order():
     assert decision.snapshot.data == {"id": "7", "seen": "yes"}
 
 
-def test_a_way_back_is_not_walked_twice_and_the_facts_of_each_step_open_the_next(declare):
-    """a -> b -> a would never end; c is open only to who came through b, which sets the fact."""
+def test_no_state_is_passed_twice_and_the_facts_of_each_step_enable_the_next(declare):
+    """a -> b -> a would never end; c can only be entered after b, which sets the fact."""
     table = declare(
         """
         a = State(initial=True)
@@ -218,7 +225,7 @@ def test_a_way_back_is_not_walked_twice_and_the_facts_of_each_step_open_the_next
         seen_b = e(observation, a.to(b), sets={"came": True})
         seen_a = e(observation, b.to(a))
         seen_c = e(observation, b.to(c), cond=came)
-        readings = {word: reading(consistent=[state], proves=state) for word, state in (("a", a), ("b", b), ("c", c))}
+        readings = {status: reading(consistent=[state], proves=state) for status, state in (("a", a), ("b", b), ("c", c))}
         """
     ).table
     decision = observe(table, Snapshot("a", table.defaults(), {}, 0), Observation("c", 0))

@@ -1,4 +1,4 @@
-"""``orderflow db``: which schema a database has, bringing it up to date, and pruning old orders. Calls no provider."""
+"""``orderflow db``: show which schema a database has, upgrade it, prune old orders. No provider is called."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 Db = Annotated[str, Parameter(help="Database URL: sqlite:///orders.db or postgresql://host/database.", env_var="ORDERFLOW_DB")]
 Json = Annotated[bool, Parameter(help="Print one JSON document.", negative="")]
 
-db = App(name="db", help="Bring a database up to date; prune old orders.", help_format="plaintext")
+db = App(name="db", help="Upgrade a database; prune old orders.", help_format="plaintext")
 
 
 @db.command
 def status(*, db: Db, json: Json = False) -> int:
-    """Say which schema version a database has and which this orderflow knows. Exit code 1: they differ."""
+    """Show the schema version of a database and the newest that this orderflow knows. Exit code 1: they differ."""
     from orderflow.store.upgrade import read_schema  # noqa: PLC0415 - needs the stores
 
     with as_given(os.environ, db=db):
@@ -39,20 +39,20 @@ def status(*, db: Db, json: Json = False) -> int:
     elif schema.found > schema.known:
         show.line(f"too new: schema version {schema.found}, this orderflow knows {schema.known}; upgrade orderflow")
     else:
-        found = f"has schema version {schema.found}" if schema.found else "has no tables of orderflow"
-        show.line(f"out of date: {found}, this orderflow knows {schema.known}; run: orderflow db upgrade")
+        version = f"has schema version {schema.found}" if schema.found else "has no tables of orderflow"
+        show.line(f"out of date: {version}, this orderflow knows {schema.known}; run: orderflow db upgrade")
     return Exit.OK if schema.current else Exit.FAILED
 
 
 @db.command
 def upgrade(*, db: Db, json: Json = False) -> int:
-    """Bring a database up to date, an empty one included, and pgqueuer's tables in it. Several at once are safe; there is no way back."""
-    from orderflow.dispatch import upgrade as bring_up_queue  # noqa: PLC0415 - needs the stores
-    from orderflow.store.upgrade import upgrade as bring_up  # noqa: PLC0415
+    """Upgrade a database, an empty one included, and pgqueuer's tables in it. Several at once are safe. There is no way back."""
+    from orderflow.dispatch import upgrade as upgrade_queue  # noqa: PLC0415 - needs the stores
+    from orderflow.store.upgrade import upgrade as upgrade_schema  # noqa: PLC0415
 
     with as_given(os.environ, db=db):
-        before = asyncio.run(bring_up(db))
-        asyncio.run(bring_up_queue(db))
+        before = asyncio.run(upgrade_schema(db))
+        asyncio.run(upgrade_queue(db))
     if json:
         show.document({"before": before.found, "now": before.known})
     elif before.current:
@@ -73,23 +73,23 @@ def prune(
     batch: int = 500,
     json: Json = False,
 ) -> int:
-    """Delete settled orders, with all that is kept of them, while workers run. There is no way back.
+    """Delete settled orders, with everything that is stored about them, while workers run. There is no way back.
 
-    An order that may still move, a provisional end whose window is open, one that the host is still to be told of: these stay,
-    however old.
+    These stay, however old they are: an order that may still move, a provisional end that proof may still overrule, an order with a
+    notification that is not sent yet.
 
     Parameters
     ----------
     older_than:
-        Only those to which nothing has happened for so long: 90d, 12h, 30m.
+        Only orders to which nothing has happened for so long: 90d, 12h, 30m.
     provider:
-        Only this provider's.
+        Only orders of this provider.
     export:
-        Append them to this file first, whole, as JSON Lines. It holds personal data.
+        Append them whole to this file first, as JSON Lines. It holds personal data.
     dry_run:
-        Say how many would go; export and delete nothing.
+        Show how many would be deleted; export and delete nothing.
     batch:
-        How many share a transaction.
+        How many are deleted in one transaction.
     """
     from orderflow.cli.stored import with_flow  # noqa: PLC0415 - needs the engine
 
@@ -99,22 +99,22 @@ def prune(
     async def run(flow: Orderflow) -> int:
         count = 0
         seconds = older_than.total_seconds()
-        async for gone in flow.prune(older_than=seconds, provider=provider, batch=batch, export=export, dry_run=dry_run):
-            count += len(gone)
+        async for deleted in flow.prune(older_than=seconds, provider=provider, batch=batch, export=export, dry_run=dry_run):
+            count += len(deleted)
             if sys.stderr.isatty():
                 print(f"\r{count} orders", end="", file=sys.stderr, flush=True)
         if count and sys.stderr.isatty():
             print(file=sys.stderr)
         return count
 
-    _say(with_flow(db, run), export, dry_run=dry_run, json=json)
+    _show_pruned(with_flow(db, run), export, dry_run=dry_run, json=json)
     return Exit.OK
 
 
-def _say(count: int, export: Path | None, *, dry_run: bool, json: bool) -> None:
+def _show_pruned(count: int, export: Path | None, *, dry_run: bool, json: bool) -> None:
     if json:
         show.document({"orders": count, "deleted": not dry_run, "export": str(export) if export and not dry_run else None})
         return
     orders = f"{count} order{'' if count == 1 else 's'}"
-    kept = f", exported to {export}" if export and count else ""
-    show.line(f"would be deleted: {orders}" if dry_run else f"deleted: {orders}{kept}")
+    exported = f", exported to {export}" if export and count else ""
+    show.line(f"would be deleted: {orders}" if dry_run else f"deleted: {orders}{exported}")

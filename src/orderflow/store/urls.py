@@ -1,4 +1,4 @@
-"""Where orders are kept. ``store_at`` picks the store that a database URL names."""
+"""Database URLs, and the store that a URL names."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def parse_database_url(url: str) -> tuple[str, str]:
         return "sqlite", rest[1:]
     if scheme in ("postgresql", "postgres") and rest:
         if find_spec("asyncpg") is None:
-            raise ConfigurationError(f"db: {scheme}:// needs asyncpg: pip install 'orderflow[postgres]'")
+            raise ConfigurationError(f"{scheme}:// needs asyncpg: pip install 'orderflow[postgres]'", "db")
         return "postgresql", url
-    raise ConfigurationError("db: want sqlite:///relative.db, sqlite:////absolute.db or postgresql://host/database")
+    raise ConfigurationError("want sqlite:///relative.db, sqlite:////absolute.db or postgresql://host/database", "db")
 
 
 def make_store(url: str, *, create: bool = True) -> Store:
@@ -33,9 +33,9 @@ def make_store(url: str, *, create: bool = True) -> Store:
     Raises:
         ConfigurationError: the URL names no database that orderflow knows, or its driver is not installed.
     """
-    scheme, where = parse_database_url(url)
+    scheme, location = parse_database_url(url)
     if scheme == "sqlite":
-        return SqliteStore(Path(where), create=create)
+        return SqliteStore(Path(location), create=create)
     from orderflow.store.postgres.store import PostgresStore  # noqa: PLC0415 - needs the extra
 
-    return PostgresStore(where, create=create)
+    return PostgresStore(location, create=create)

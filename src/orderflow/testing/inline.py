@@ -28,7 +28,7 @@ class _InlineWriter:
         self._connection = connection
         self._boundary = boundary
 
-    async def submit(self, work: Callable[[sqlite3.Connection], T], lane: str = "") -> T:
+    async def submit(self, work: Callable[[sqlite3.Connection], T], order_id: str = "") -> T:
         """See ``writer.Writer.submit``."""
         self._boundary("before commit")
         self._connection.execute("BEGIN IMMEDIATE")

@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 from attrs import frozen
+from orderflow.testing.machine import TableSubject
 from starlette.applications import Starlette
 
 from orderflow.analysis.reachability import Pair
 from orderflow.cli.main import COMMANDS, build
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.testing.machine import TableSubject
 
 pytest_plugins = ["pytester"]
 

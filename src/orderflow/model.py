@@ -7,16 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import partial
-from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
-
-if TYPE_CHECKING:
-    from attrs import frozen as record
-else:
-    # Frozen for the type checker alone: these are made anew for each event, and to make a truly frozen one costs four times as much.
-    record = partial(define, unsafe_hash=True)
+from attrs import field, frozen
 
 
 class Origin(StrEnum):
@@ -24,7 +16,7 @@ class Origin(StrEnum):
 
     COMMAND = "command"  # our caller
     REPLY = "reply"  # the provider's authenticated answer to our own call
-    OBSERVATION = "observation"  # an authenticated status read
+    OBSERVATION = "observation"  # an authenticated status poll
     CLAIM = "claim"  # a redirect, callback or notification: anyone could have sent it
     CLOCK = "clock"  # a deadline of ours
     OPERATOR = "operator"  # a person, audited
@@ -64,9 +56,9 @@ class Reason(StrEnum):
     NOT_LEGAL_HERE = "not legal here"
     GUARD_FAILED = "guard failed"
     WRONG_ORIGIN = "wrong origin"
-    ANOMALY = "anomaly"  # the provider's word contradicts the lifecycle
-    UNKNOWN_STATUS = "unknown status"  # the provider's word is outside the vocabulary
-    NOT_OURS = "not ours"  # a reply or read that names another order
+    ANOMALY = "anomaly"  # what the provider reports contradicts the lifecycle
+    UNKNOWN_STATUS = "unknown status"  # a status outside the provider's vocabulary
+    NOT_OURS = "not ours"  # a reply or poll that names another order
     NO_NEWS = "no news"
     LATE = "late"
     EARLY = "early"
@@ -110,7 +102,7 @@ class Event:
 
 @frozen
 class Observation:
-    """The provider's status word from an authenticated read that started at ``version``.
+    """The status that an authenticated poll found; the poll began when the order was at ``version``.
     ``mismatch`` names a field of the answer that is not our order's (``""``: none)."""
 
     status: str
@@ -182,10 +174,10 @@ REDACTED = "redacted"
 
 
 NOTIFY_LISTENER = "notify_listener"
-"""The effect by which the host is told of an entered state; owed by the engine, not declared by lifecycles."""
+"""The effect that notifies a listener of an entered state. The engine owes it; no lifecycle declares it."""
 
 
-@record
+@frozen
 class Order:
     """An order as it stands. ``key`` is the caller's idempotency key, ``entered_at`` when it entered its state."""
 
@@ -195,7 +187,7 @@ class Order:
     snapshot: Snapshot
     created_at: float
     entered_at: float
-    flagged: bool = False  # the provider said something since the last transition that a person should look at
+    flagged: bool = False  # since the last transition the provider reported something that a person should look at
 
     @property
     def state(self) -> str:
@@ -210,11 +202,11 @@ class Order:
     @property
     def provider_id(self) -> str | None:
         """The provider's id of this order, once known."""
-        found = self.snapshot.data.get(PROVIDER_ID)
-        return str(found) if found is not None else None
+        provider_id = self.snapshot.data.get(PROVIDER_ID)
+        return str(provider_id) if provider_id is not None else None
 
 
-@record
+@frozen
 class JournalRow:
     """One step of an order's path."""
 
@@ -224,7 +216,7 @@ class JournalRow:
     origin: Origin
     source: str
     target: str
-    kind: str  # vocabulary.Kind
+    kind: str  # a ``StepKind``
     at: float
     note: str = ""
 
@@ -259,8 +251,11 @@ class EffectKey:
 
 @frozen
 class PendingEffect:
-    """An effect that is still owed. ``in_flight``: an attempt was begun and has no answer yet; ``run_at`` is then when its lease
-    ends, else when it is due. ``why``: how the last attempt ended."""
+    """An effect that is still owed.
+
+    ``in_flight``: an attempt was begun and has not ended. ``run_at`` is then when its lease ends, else when the effect is due.
+    ``why``: how the last attempt ended.
+    """
 
     key: EffectKey
     name: str
@@ -276,13 +271,13 @@ class Pending:
     """What is still to come for an order."""
 
     effects: tuple[PendingEffect, ...]
-    read_at: float | None  # when it is read next; None: no read is planned
+    read_at: float | None  # when it is polled next; None: no poll is planned
     deadlines: tuple[tuple[str, float], ...]  # each event and when it comes, the soonest first
 
 
 @frozen
 class OrderHistory:
-    """All that is told of an order: what retention exports."""
+    """Everything that is stored about an order and shown: what retention exports."""
 
     order: Order
     journal: tuple[JournalRow, ...]
@@ -291,7 +286,7 @@ class OrderHistory:
 
 @frozen
 class Listener:
-    """A state that some process wants to be told of, or wanted; ``owed``: how many pending_notifications are not carried out yet."""
+    """A state for which some process has, or had, a listener. ``owed``: how many of its notifications are still to be sent."""
 
     provider: str
     state: str
@@ -300,7 +295,7 @@ class Listener:
 
 @frozen
 class StateEntered:
-    """What the host is told when an order enters a state: at least once, with a stable ``key``."""
+    """What a listener is given when an order enters a state: at least once, with a stable ``key``."""
 
     key: str
     order: Order

@@ -107,11 +107,11 @@ async def far_deadlines(url: str) -> None:
 
 # ── bare pgqueuer ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-RUNG = f"""WITH l AS (SELECT id FROM of_orders WHERE id = $1 AND version = 1 FOR UPDATE),
+RUNG = """WITH l AS (SELECT id FROM of_orders WHERE id = $1 AND version = 1 FOR UPDATE),
      i AS (INSERT INTO of_inbox (origin, key, order_id, at) SELECT 'reply', $2, id, $3 FROM l ON CONFLICT DO NOTHING RETURNING 1),
      u AS (UPDATE of_orders SET state = 'paused', version = 2, facts = $4, data = $5, entered_at = $3
             WHERE id = $1 AND version = 1 AND EXISTS (SELECT 1 FROM i) RETURNING id),
-     h AS (INSERT INTO of_journal ({rows.JOURNAL}) SELECT id, 2, 'rung', 'reply', 'ringing', 'paused', 'step', $3, '' FROM u),
+     h AS (INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note) SELECT id, 2, 'rung', 'reply', 'ringing', 'paused', 'step', $3, '' FROM u),
      e AS (UPDATE of_effects SET owed = false, in_flight = false WHERE order_id IN (SELECT id FROM u) AND version = 1 AND n = 0)
 SELECT id FROM u"""
 

@@ -40,10 +40,10 @@ from orderflow.provider.outcomes import NoResult, Outcome, ReadFailed, StatusRea
 from orderflow.provider.protocol import BaseProvider, Draft, PublicUrls
 from orderflow.provider.timing import Timing
 from orderflow.store import rows
-from orderflow.store.postgres.commit import look, together, write_of
+from orderflow.store.postgres.commit import build_statement, load_statement, plan_write
 from orderflow.store.records import Commit, InboxKey, OwedEffect
 from orderflow.store.sqlite.commit import apply
-from orderflow.store.sqlite.store import _LOOK
+from orderflow.store.sqlite.queries import SQL
 
 CALLERS = 64
 SECONDS = 1.0
@@ -51,6 +51,8 @@ WARM = 0.2  # seconds before that
 ROUNDS = 5
 MOST = 60_000  # transitions that a sample with everything decided beforehand may make; PostgreSQL twice that
 DATA = {"reference": "x" * 90}
+ORDER = "id, provider, key, state, version, facts, data, created_at, entered_at"
+JOURNAL = "order_id, version, event, origin, source, target, kind, at, note"
 US = Cause.US, assumed("a benchmark"), "moves"
 
 
@@ -149,10 +151,12 @@ async def api(url: str, callers: int) -> float:
 # ── SQLite ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-LOOK_SQLITE = f"SELECT {rows.ORDER}, EXISTS (SELECT 1 FROM of_inbox WHERE origin = ? AND key = ?) FROM of_orders WHERE id = ?"
+LOOK_SQLITE = f"SELECT {ORDER}, EXISTS (SELECT 1 FROM of_inbox WHERE origin = ? AND key = ?) FROM of_orders WHERE id = ?"
 MOVE_SQLITE = "UPDATE of_orders SET state = ?, version = ?, facts = ?, data = ?, entered_at = ? WHERE id = ? AND version = ?"
-JOURNAL_SQLITE = f"INSERT INTO of_journal ({rows.JOURNAL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-EFFECT_SQLITE = "INSERT INTO of_effects (order_id, version, n, name, about, provider, run_at) VALUES (?, ?, 0, 'ring', '', 'bell', ?)"
+JOURNAL_SQLITE = f"INSERT INTO of_journal ({JOURNAL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+EFFECT_SQLITE = (
+    "INSERT INTO of_effects (order_id, version, n, name, entered_state, provider, run_at) VALUES (?, ?, 0, 'ring', '', 'bell', ?)"
+)
 HEARD_SQLITE = "INSERT INTO of_inbox (origin, key, order_id, at) VALUES ('command', ?, ?, ?)"
 
 
@@ -198,7 +202,7 @@ async def sqlite_raw(url: str) -> float:
             connection.execute("BEGIN IMMEDIATE")
             for order, decided in zip(orders, commits, strict=True):
                 key = InboxKey("command", f"{order.id}:press {n}")
-                *columns, _ = connection.execute(_LOOK, (key.origin, key.key, order.id)).fetchone()
+                *columns, _ = connection.execute(SQL["load_for_event"], (key.origin, key.key, order.id)).fetchone()
                 apply(connection, rows.order(columns), key, decided[n])
             connection.execute("COMMIT")
             return CALLERS
@@ -212,10 +216,10 @@ ONE = f"""WITH l AS (SELECT id FROM of_orders WHERE id = $1 AND version = $2 FOR
      i AS (INSERT INTO of_inbox (origin, key, order_id, at) SELECT $3, $4, id, $8 FROM l ON CONFLICT DO NOTHING RETURNING 1),
      u AS (UPDATE of_orders SET state = $5, version = version + 1, facts = $6, data = $7, entered_at = $8
             WHERE id = $1 AND version = $2 AND EXISTS (SELECT 1 FROM i) RETURNING id, version),
-     h AS (INSERT INTO of_journal ({rows.JOURNAL}) SELECT id, version, $9, $10, $11, $5, $12, $8, $13 FROM u),
-     e AS (INSERT INTO of_effects (order_id, version, n, name, about, provider, run_at) SELECT id, version, 0, $14, '', 'bell', $8 FROM u)
+     h AS (INSERT INTO of_journal ({JOURNAL}) SELECT id, version, $9, $10, $11, $5, $12, $8, $13 FROM u),
+     e AS (INSERT INTO of_effects (order_id, version, n, name, entered_state, provider, run_at) SELECT id, version, 0, $14, '', 'bell', $8 FROM u)
 SELECT version FROM u"""
-LOOK_ONE = f"SELECT {rows.ORDER}, EXISTS (SELECT FROM of_inbox WHERE origin = $2 AND key = $3) FROM of_orders WHERE id = $1"
+LOOK_ONE = f"SELECT {ORDER}, EXISTS (SELECT FROM of_inbox WHERE origin = $2 AND key = $3) FROM of_orders WHERE id = $1"
 
 
 async def postgres_loop(url: str, connections: int, among: int) -> float:
@@ -256,17 +260,17 @@ async def postgres_raw(url: str) -> float:
         for n, order in enumerate(orders):
             commit = next(commits[n])
             key = InboxKey("command", f"{order.id}:press {commit.at}")
-            asked.append((order.id, key.origin, key.key))
-            writes.append(write_of(order, key, commit, None))
+            asked.append((order.id, key.origin, key.key, None, None))
+            writes.append(plan_write(order, key, commit, None))
             orders[n] = evolve(order, snapshot=snapshot_of(commit))
-        batches.append((list(map(list, zip(*asked, strict=True))), *together(writes)))
+        batches.append((list(map(list, zip(*asked, strict=True))), *build_statement(writes)))
     following = iter(batches)
 
     async def step(_: int) -> int:
         asked, statement, values = next(following, (None, "", ()))
         if asked is None:
             raise AssertionError("prepare more batches")
-        await connection.fetch(look(alone=False, armed=False), *asked)
+        await connection.fetch(load_statement(batch=True, deadline=False), *asked)
         assert len(await connection.fetch(statement, *values)) == CALLERS
         return CALLERS
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from types import SimpleNamespace
 
+from orderflow.testing.machine import Machine, TableSubject, machine, machines
+from orderflow.testing.wmethod import w_method, wp_method
 from statemachine.exceptions import TransitionNotAllowed
 from tests.benchmarks.bench_decide import result
 
@@ -16,10 +18,8 @@ from orderflow.lifecycle.table import Table
 from orderflow.model import Applied, Event, Snapshot
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.providers.connect.lifecycle import ConnectLifecycle
-from orderflow.testing.machine import Machine, TableSubject, machine, machines
 from orderflow.testing.mutants import Mutant, Trial, hidden_state, single_cell
 from orderflow.testing.suites import all_cells
-from orderflow.testing.wmethod import w_method, wp_method
 
 LIFECYCLES: tuple[type[Lifecycle], ...] = (CcvLifecycle, ConnectLifecycle)
 Question = tuple[type[Lifecycle], Snapshot, Event]

@@ -119,7 +119,7 @@ class Line:
             )
             before = (await self.sql(rows))[0][0]
             yield looked_at
-            await store.link.fetch("SELECT pg_stat_force_next_flush()")
+            await store.pool.fetch("SELECT pg_stat_force_next_flush()")
             looked_at[0] = (await self.sql(rows))[0][0] - before
             assert looked_at[0] >= 0
 

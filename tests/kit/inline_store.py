@@ -24,7 +24,7 @@ class _InlineWriter:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    async def submit(self, work: Callable[[sqlite3.Connection], T], lane: str = "") -> T:
+    async def submit(self, work: Callable[[sqlite3.Connection], T], order_id: str = "") -> T:
         """See ``writer.Writer.submit``."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:

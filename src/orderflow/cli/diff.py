@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,9 @@ from cyclopts import Parameter
 from orderflow.analysis.diff import BrokenOrders, CellDiff, LifecycleDiff, PrintedLifecycle, compare, find_broken
 from orderflow.cli import show
 from orderflow.cli.exits import Exit
+from orderflow.cli.stored import ask_store
 from orderflow.errors import InvalidInput
+from orderflow.model import Order
 
 Db = Annotated[str | None, Parameter(help="Database URL: name the stored orders that would break.", env_var="ORDERFLOW_DB")]
 Json = Annotated[bool, Parameter(name="--json", help="Print one JSON document.", negative="")]
@@ -34,8 +37,7 @@ def diff(old: Path, new: Path, /, *, db: Db = None, as_json: Json = False) -> Ex
     diffs = [compare(name, before.get(name), after.get(name)) for name in dict.fromkeys([*before, *after])]
     broken: list[BrokenOrders] = []
     for name, lifecycle in before.items() if db else ():
-        orders = ask_store(db or "", lambda store, name=name: store.orders(provider=name, limit=2**62))
-        broken += find_broken(name, orders, lifecycle, after.get(name))
+        broken += find_broken(name, _stored_orders(db or "", name), lifecycle, after.get(name))
     if as_json:
         show.document({"lifecycles": [_to_json(each) for each in diffs], "broken": [asdict(each) for each in broken]})
     else:
@@ -91,3 +93,7 @@ def _when(cell: CellDiff) -> str:
         return ""
     first = ", ".join(f"{name} = {str(value).lower()}" for name, value in cell.when[0].items())
     return first if len(cell.when) == 1 else f"{first}, or {len(cell.when) - 1} more"
+
+
+def _stored_orders(db: str, provider: str) -> Sequence[Order]:
+    return ask_store(db, lambda store: store.orders(provider=provider, limit=2**62))

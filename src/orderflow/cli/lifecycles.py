@@ -10,6 +10,7 @@ from attrs import asdict
 from cyclopts import Parameter
 
 from orderflow.analysis.check import Report, check_sketches
+from orderflow.analysis.check import check as check_table
 from orderflow.analysis.model_checking import PropertyResult
 from orderflow.cli import finding, show
 from orderflow.cli.exits import Exit

@@ -104,18 +104,18 @@ class PgqueuerDispatcher:
         self._ear: Any = None
         self._stir: Callable[[], None] = lambda: None
         self._stirring: asyncio.TimerHandle | None = None
-        store.enlist(self)
+        store.set_commit_hook(self)
 
     # ── the store's commits ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def prepare(self, session: Session) -> None:
         """See ``pgqueuer_tables.prepare``."""
-        changed = await prepare(session, self._store.link.name)
+        changed = await prepare(session, self._store.pool.name)
         if changed.statements:
             _log.warning("dispatch.upgraded", statements=len(changed.statements), notes=changed.notes)
         self._channel = (await session.fetch(f"SELECT {_CHANNEL}"))[0][0]
 
-    async def enlist(self, session: Session, writes: Sequence[Write]) -> None:
+    async def in_transaction(self, session: Session, writes: Sequence[Write]) -> None:
         """Enqueue what these commits owe, in their transaction."""
         pointers = [
             _Pointer(EffectKey(write.order.id, owed.version, owed.n), 0, _queue(write.order.provider, owed.entered_state))
@@ -125,7 +125,7 @@ class PgqueuerDispatcher:
         await _enqueue(session, pointers)
         self._enqueued += len(pointers)
 
-    async def enlisted(self, session: Session) -> None:
+    async def after_commit(self, session: Session) -> None:
         """Wake the other processes' workers, and clear away what nobody took; the commit is durable, and its callers are answered."""
         await session.fetch("SELECT pg_notify($1, $2)", self._channel, str(self._id))
         if self._enqueued >= _CLEARED:
@@ -145,7 +145,7 @@ class PgqueuerDispatcher:
         left = [*self._picked, *self._refused, *(job for jobs, _ in self._ended for job in jobs)]
         try:
             if left:
-                await self._store.link.once(lambda session: _forget(session, left))
+                await self._store.pool.run_once(lambda session: _forget(session, left))
         except Exception as error:  # noqa: BLE001  the database may be away; jobs left behind are dropped by who finds them
             _log.warning("dispatch.jobs_left", **exception_fields(error))
         if self._stirring is not None:
@@ -165,7 +165,7 @@ class PgqueuerDispatcher:
         stale = timedelta(seconds=max(scope.leases.values(), default=0.0) + GRACE)
         if queues and len(self._picked) < limit:
             want = limit - len(self._picked)
-            self._picked += await self._store.link.run(lambda session: queries(session).dequeue(want, queues, self._id, None, stale))
+            self._picked += await self._store.pool.run(lambda session: queries(session).dequeue(want, queues, self._id, None, stale))
         if not self._picked or limit < 1:
             return []
         jobs: dict[EffectKey, list[Job]] = {}
@@ -196,14 +196,14 @@ class PgqueuerDispatcher:
             await _forget(session, [job for jobs, _ in settled for job in jobs])
             await _enqueue(session, [again for _, again in settled if again is not None and again.at <= now + _SOON], now)
 
-        await self._store.link.run(work)
+        await self._store.pool.run(work)
         del self._ended[: len(settled)]
 
     async def _sweep(self, now: float, scope: WorkerScope) -> None:
         """Give every row that is due for longer than the grace a job; one that has it already keeps it."""
         overdue = await self._store.overdue(now - GRACE, scope, _SWEPT)
         pointers = [_Pointer(key, attempt, _queue(provider, entered_state)) for key, attempt, provider, entered_state in overdue]
-        found = await self._store.link.run(lambda session: _enqueue(session, pointers))
+        found = await self._store.pool.run(lambda session: _enqueue(session, pointers))
         if found:
             _log.debug("dispatch.jobs_found", count=found)
         if self._ear is None or self._ear.is_closed():
@@ -213,7 +213,7 @@ class PgqueuerDispatcher:
 
     async def _listen(self) -> None:
         try:
-            self._ear = await self._store.link.listener()
+            self._ear = await self._store.pool.connect()
             await self._ear.add_listener(self._channel, self._hear)
         except (OperationalError, *_AWAY):
             await self._stop_listening()  # the poll does, until the next sweep

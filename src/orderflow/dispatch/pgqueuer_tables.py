@@ -92,13 +92,13 @@ async def upgrade_at(url: str) -> None:
     Raises:
         SchemaError: as ``prepare``; OperationalError: not reachable.
     """
-    link = PostgresPool(url, connections=1, patience=3.0, boundary=None)
-    await link.open()
+    pool = PostgresPool(url, connections=1, patience=3.0, boundary=None)
+    await pool.open()
     try:
-        if await link.run(_made_by) is not None:
-            await link.run(lambda session: prepare(session, link.name))
+        if await pool.run(_made_by) is not None:
+            await pool.run(lambda session: prepare(session, pool.name))
     finally:
-        await link.close()
+        await pool.close()
 
 
 async def _made_by(session: Session) -> str | None:

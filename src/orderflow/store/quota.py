@@ -1,4 +1,4 @@
-"""Taking what is due of several providers, each within its room. Only that lives here; how much room there is, manners.py says."""
+"""Leasing due work of several providers, of each no more than its quota. The engine's admission says how large a quota is."""
 
 from __future__ import annotations
 
@@ -15,28 +15,26 @@ T = TypeVar("T")
 _log = structlog.get_logger()
 
 
-async def lease_within_quota(scope: WorkerScope, limit: int, take: Callable[[WorkerScope, int], Awaitable[list[T]]]) -> list[T]:
-    """At most ``limit`` of what ``take`` finds within the scope, and of no provider more than its room.
+async def lease_within_quota(scope: WorkerScope, limit: int, lease: Callable[[WorkerScope, int], Awaitable[list[T]]]) -> list[T]:
+    """Up to ``limit`` of what ``lease`` leases within the scope, and of no provider more than its quota.
 
-    Providers with less room than ``limit`` are asked for one by one and first, so that they need not queue up behind the others, nor
-    the others be as careful as they are; then all others are asked for together, and whom the host is to be told of.
+    A provider whose quota is less than ``limit`` is leased from separately. These come first: their work need not wait behind that of
+    other providers, and their quotas limit no other provider. All other providers, and all notifications, are leased together.
     """
-    narrow = {name: room for name, room in scope.quotas.items() if room < limit}
-    shares = [(WorkerScope({name: scope.leases[name]}, frozenset()), room) for name, room in narrow.items()]
-    rest = evolve(scope, paused=scope.paused | narrow.keys(), quotas={})
-    if rest.notifiable or rest.leases.keys() - rest.paused:
-        shares.append((rest, limit))
-    found: list[T] = []
-    for share, room in shares:
+    limited = {provider: quota for provider, quota in scope.quotas.items() if quota < limit}
+    shares = [(WorkerScope({provider: scope.leases[provider]}, frozenset()), quota) for provider, quota in limited.items()]
+    others = evolve(scope, paused=scope.paused | limited.keys(), quotas={})
+    if others.notifiable or others.callable_providers:
+        shares.append((others, limit))
+    leased: list[T] = []
+    for share, quota in shares:
         try:
-            found += await take(share, min(room, limit - len(found)))
+            leased += await lease(share, min(quota, limit - len(leased)))
         except Exception as error:
-            if not found:
+            if not leased:
                 raise
-            _log.warning(
-                "worker.fetch_incomplete", **exception_fields(error)
-            )  # what was taken must be carried out; the next look meets it again
+            _log.warning("worker.fetch_incomplete", **exception_fields(error))  # what is leased already must be carried out
             break
-        if len(found) >= limit:
+        if len(leased) >= limit:
             break
-    return found
+    return leased

@@ -1,41 +1,40 @@
-"""The records that cross the seam between engine and store."""
+"""The records that pass between engine and store. All are frozen. All times are epoch seconds, all durations seconds.
+
+The small ones that are made for each event are named tuples, which cost a third of an attrs class to make.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from math import inf
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
 from orderflow.model import Decision, EffectKey, JournalRow, Order, RefusalRow
-
-if TYPE_CHECKING:
-    from attrs import frozen as record
-else:
-    # Frozen for the type checker alone: these are made anew for each event, and to make a truly frozen one costs four times as much.
-    record = partial(define, unsafe_hash=True)
 
 
 @frozen
 class LeasedEffect:
-    """An effect in our hands until the lease ends. ``unanswered``: an earlier attempt was begun and never answered."""
+    """An effect that this process may carry out until the lease ends.
+
+    ``previous_attempt_unknown``: an earlier attempt was begun, and how it ended is unknown.
+    """
 
     key: EffectKey
     name: str
     provider: str
-    attempt: int
+    attempt: int  # the number of this attempt; 1: the first
     previous_attempt_unknown: bool
-    entered_state: str = ""  # the state that the host is to be told of
-    uncounted_attempts: int = 0  # attempts that do not count against the budget: the provider had asked us to wait
-    trace: str = ""  # as OwedEffect's
+    entered_state: str = ""  # of a notification: the state that was entered
+    uncounted_attempts: int = 0  # attempts that do not count against the budget: the provider was not to blame, or asked us to wait
+    trace: str = ""  # as in ``OwedEffect``
     until: float = inf  # when the lease ends
 
 
 @frozen
 class LeasedPoll:
-    """A status read in our hands until the lease ends; ``without_news`` reads in a row brought no news."""
+    """A status poll that this process may make until the lease ends. ``without_news``: how many polls in a row brought no news."""
 
     order_id: str
     provider: str
@@ -45,7 +44,7 @@ class LeasedPoll:
 
 @frozen
 class DueDeadline:
-    """A deadline that has come: the event it brings, and the version that armed it."""
+    """A deadline that has come: the event that it brings, and the version of the order that armed it."""
 
     order_id: str
     name: str
@@ -53,80 +52,85 @@ class DueDeadline:
     version: int
 
 
-@record
-class OwedEffect:
-    """An effect to be written with a commit."""
+class OwedEffect(NamedTuple):
+    """An effect to be stored with a commit, in the order of its columns."""
 
     version: int
     n: int
     name: str
-    entered_state: str = ""
-    trace: str = ""  # W3C traceparent of the decision that owes it; "" where nobody watches
+    entered_state: str = ""  # of a notification: the state that was entered
+    trace: str = ""  # W3C traceparent of the decision that owes it; "": it is not traced
 
 
 @frozen
 class WorkerScope:
-    """What a worker can do: the providers it has, each with its lease in seconds, and the (provider, state) pairs it can tell
-    the host of. Nothing outside its scope is taken: another process will. ``paused``: providers that are not to be called now;
-    their deadlines come and the host is told all the same. ``quotas``: how often those may be called now that are not paused, where
-    that is limited; whoever takes for a worker keeps to it (``engine.shares``), the store does not count."""
+    """What a worker can do. It leases nothing else: another process will.
+
+    ``leases``: the providers that it has, and for how many seconds it leases work of each.
+    ``notifiable``: the (provider, state) pairs for which it has a listener.
+    ``paused``: providers that are not to be called now. Their deadlines come, and their notifications are sent, all the same.
+    ``quotas``: how many calls each provider may get now, where that is limited. ``store.quota`` keeps to it; a store does not count.
+    """
 
     leases: Mapping[str, float]
     notifiable: frozenset[tuple[str, str]]
     paused: frozenset[str] = frozenset()
     quotas: Mapping[str, int] = field(factory=dict)
 
+    @property
+    def callable_providers(self) -> list[str]:
+        """The providers that may be called now."""
+        return [provider for provider in self.leases if provider not in self.paused]
+
 
 @frozen
 class PollAt:
-    """Plan the next read: at ``at``, or at once if one was asked for meanwhile; never within ``interval`` of the last."""
+    """Poll at ``at``, or at once where a poll was requested meanwhile. Never within ``interval`` seconds of the last poll."""
 
     at: float
-    without_news: int
+    without_news: int  # polls in a row without news so far
     interval: float
 
 
 @frozen
 class PollSooner:
-    """Bring the next read forward to now, within the interval; remembered where none is planned yet."""
+    """Poll as soon as ``interval`` seconds since the last poll allow. Where no poll is planned yet, the request is remembered."""
 
     interval: float
 
 
 @frozen
 class StopPolling:
-    """No read can move this order any more."""
+    """No poll can move this order any more."""
 
 
 PollPlan = PollAt | PollSooner | StopPolling
 
 
-@record
+@frozen
 class Commit:
-    """Everything that one decision writes; whole or not at all."""
+    """Everything that one decision writes, whole or not at all."""
 
     decision: Decision
     at: float
     journal: tuple[JournalRow, ...] = ()  # each at ``at``
     effects: tuple[OwedEffect, ...] = ()
     refusal: RefusalRow | None = None
-    deadlines: tuple[tuple[str, float], ...] | None = None  # None: leave as they are; else these replace all
+    deadlines: tuple[tuple[str, float], ...] | None = None  # these replace all deadlines; None: leave them as they are
     finished_effect: EffectKey | None = None
-    cancel_effects: bool = False  # what lifecycles still owe for this order is not wanted any more
+    cancel_effects: bool = False  # owed effects of the lifecycle are not wanted any more; notifications are
     poll: PollPlan | None = None
     keep_key: bool = True  # whether the inbox key is kept
 
 
-@record
-class InboxKey:
-    """What makes an event one of a kind."""
+class InboxKey(NamedTuple):
+    """What makes an event unique: where two events have the same, the second is a duplicate."""
 
     origin: str
     key: str
 
 
-@record
-class Receipt:
+class Receipt(NamedTuple):
     """What became of an event: the decision, and the state and version of the order after it."""
 
     decision: Decision
@@ -135,4 +139,5 @@ class Receipt:
 
 
 Decider = Callable[[Order], Commit]
-"""Pure: called with the order as it stands (but for ``flagged``, which nothing is decided by), again after a lost race."""
+"""From an order to what is written. Pure: the store calls it with the order as it stands, and again after a lost race. ``flagged`` is not
+loaded for it."""

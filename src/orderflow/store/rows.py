@@ -1,4 +1,4 @@
-"""Rows to records and back: how orders, journal and refusals look in a database. No SQL is run here."""
+"""Rows to records and back: the columns of orders, journal, refusals and effects in the order in which the statements have them."""
 
 from __future__ import annotations
 
@@ -8,35 +8,40 @@ from typing import Any
 
 from orderflow.model import EffectKey, JournalRow, Order, Origin, PendingEffect, Reason, RefusalRow, Snapshot
 
-ORDER = "id, provider, key, state, version, facts, data, created_at, entered_at"
-JOURNAL = "order_id, version, event, origin, source, target, kind, at, note"
-EFFECT = "order_id, version, n, name, entered_state, attempt, in_flight, run_at, why"
-REFUSAL = "order_id, event, origin, state, reason, detail, version, count, first_at, last_at"
-
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
-_DECODE = json.JSONDecoder().raw_decode  # what we dumped has nothing around it
+_DECODE = json.JSONDecoder().raw_decode  # faster than decode(), which also skips white space; there is none in what dump() wrote
 
 
 def dump(value: Mapping[str, Any] | Sequence[Any]) -> str:
-    """As JSON, compact, in ASCII."""
+    """As JSON, compact, in ASCII.
+
+    Raises:
+        TypeError, ValueError: not JSON.
+    """
     return _ENCODE(value)
 
 
-def changed(before: Snapshot, after: Snapshot) -> tuple[str | None, str | None]:
-    """Facts and data as they are to be written; None: as they were, for most moves touch neither."""
+def dump_changes(before: Snapshot, after: Snapshot) -> tuple[str | None, str | None]:
+    """Facts and data as JSON. None: not changed, as in most moves."""
     facts = None if after.facts is before.facts else dump(after.facts)
     return facts, None if after.data is before.data else dump(after.data)
 
 
 def order(row: Sequence[Any], flagged: bool = False) -> Order:
-    """From the columns ``ORDER``."""
-    identity, provider, key, state, version, facts, data, created_at, entered_at = row
+    """From the columns id, provider, key, state, version, facts, data, created_at, entered_at."""
+    order_id, provider, key, state, version, facts, data, created_at, entered_at = row
     snapshot = Snapshot(state, _DECODE(facts)[0], _DECODE(data)[0], version)
-    return Order(identity, provider, key, snapshot, created_at, entered_at, flagged)
+    return Order(order_id, provider, key, snapshot, created_at, entered_at, flagged)
+
+
+def flagged_order(row: Sequence[Any]) -> Order:
+    """From the columns of ``order``, and whether it is flagged."""
+    *columns, flagged = row
+    return order(columns, bool(flagged))
 
 
 def order_values(order: Order) -> tuple[Any, ...]:
-    """For the columns ``ORDER``."""
+    """The columns of ``order``."""
     snapshot = order.snapshot
     return (
         order.id,
@@ -51,14 +56,14 @@ def order_values(order: Order) -> tuple[Any, ...]:
     )
 
 
-def journal(row: tuple[Any, ...]) -> JournalRow:
-    """From the columns ``JOURNAL``."""
+def journal(row: Sequence[Any]) -> JournalRow:
+    """From the columns order_id, version, event, origin, source, target, kind, at, note."""
     order_id, version, event, origin, source, target, kind, at, note = row
     return JournalRow(order_id, version, event, Origin(origin), source, target, kind, at, note)
 
 
 def journal_values(row: JournalRow) -> tuple[Any, ...]:
-    """For the columns ``JOURNAL``."""
+    """The columns of ``journal``."""
     return (
         row.order_id,
         row.version,
@@ -72,20 +77,20 @@ def journal_values(row: JournalRow) -> tuple[Any, ...]:
     )
 
 
-def effect(row: tuple[Any, ...]) -> PendingEffect:
-    """From the columns ``EFFECT``."""
+def effect(row: Sequence[Any]) -> PendingEffect:
+    """From the columns order_id, version, n, name, entered_state, attempt, in_flight, run_at, why."""
     order_id, version, n, name, entered_state, attempt, in_flight, run_at, why = row
     return PendingEffect(EffectKey(order_id, version, n), name, entered_state, attempt, bool(in_flight), run_at, why)
 
 
-def refusal(row: tuple[Any, ...]) -> RefusalRow:
-    """From the columns ``REFUSAL``."""
+def refusal(row: Sequence[Any]) -> RefusalRow:
+    """From the columns order_id, event, origin, state, reason, detail, version, count, first_at, last_at."""
     order_id, event, origin, state, reason, detail, version, count, first_at, last_at = row
     return RefusalRow(order_id, event, Origin(origin), state, Reason(reason), detail, version, count, first_at, last_at)
 
 
 def refusal_values(row: RefusalRow) -> tuple[Any, ...]:
-    """For the columns ``REFUSAL``."""
+    """The columns of ``refusal``."""
     return (
         row.order_id,
         row.event,

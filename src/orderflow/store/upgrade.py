@@ -1,4 +1,4 @@
-"""Which schema a database has and which this code knows, for the command line. Orders are not looked at."""
+"""Reading and upgrading the schema of a database, for the command line. Orders are not read."""
 
 from __future__ import annotations
 
@@ -9,57 +9,57 @@ from pathlib import Path
 from attrs import frozen
 
 from orderflow.store.migrations import migrations
-from orderflow.store.sqlite.schema import connect, found_version
+from orderflow.store.sqlite.schema import connect, read_version
 from orderflow.store.urls import make_store, parse_database_url
 
 
 @frozen
 class Schema:
-    """``known``: the newest version that this code has; ``found``: the database's, 0 where it has no table of ours."""
+    """``known``: the newest version that this code has. ``found``: the version of the database; 0: it has no table of orderflow."""
 
     known: int
     found: int
 
     @property
     def current(self) -> bool:
-        """Whether nothing is to be done."""
+        """Whether the database needs no upgrade."""
         return self.known == self.found
 
 
 async def read_schema(url: str) -> Schema:
-    """The schema of a database; nothing is changed.
+    """The schema of a database. Nothing is changed.
 
     Raises:
         ConfigurationError: the URL names no database; SchemaError, OperationalError: it cannot be opened, or is damaged.
     """
-    scheme, where = parse_database_url(url)
+    scheme, location = parse_database_url(url)
     if scheme == "sqlite":
-        return await asyncio.to_thread(_sqlite, Path(where))
+        return await asyncio.to_thread(_read_sqlite, Path(location))
     from orderflow.store.postgres.pool import PostgresPool  # noqa: PLC0415 - needs the extra
-    from orderflow.store.postgres.schema import found_version as found_in  # noqa: PLC0415
+    from orderflow.store.postgres.schema import read_version as read_postgres_version  # noqa: PLC0415
 
-    link = PostgresPool(url, connections=1, patience=3.0, boundary=None)
-    await link.open()
+    pool = PostgresPool(url, connections=1, patience=3.0, boundary=None)
+    await pool.open()
     try:
-        found = await link.run(lambda session: found_in(session, link.name))
+        version = await pool.run(lambda session: read_postgres_version(session, pool.name))
     finally:
-        await link.close()
-    return Schema(migrations("postgres")[-1][0], found)
+        await pool.close()
+    return Schema(migrations("postgres")[-1][0], version)
 
 
-def _sqlite(path: Path) -> Schema:
+def _read_sqlite(path: Path) -> Schema:
     known = migrations("sqlite")[-1][0]
     if not path.exists():
         return Schema(known, 0)
     with closing(connect(path, create=False)) as connection:
-        return Schema(known, found_version(connection, path.name))
+        return Schema(known, read_version(connection, path.name))
 
 
 async def upgrade(url: str) -> Schema:
-    """Bring a database up to date, one that has no table of ours included; answers with the schema it had.
+    """Bring a database up to date, or make the tables where there are none. Returns the schema that it had.
 
     Raises:
-        As ``schema_at``; SchemaError: the schema is newer than this code knows.
+        As ``read_schema``; SchemaError: the schema is newer than this code knows.
     """
     before = await read_schema(url)
     store = make_store(url)

@@ -1,4 +1,4 @@
-"""Where orders are kept. ``store_at`` picks the store that a database URL names."""
+"""Database URLs, and the store that a URL names."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def make_store(url: str, *, create: bool = True) -> Store:
     Raises:
         ConfigurationError: the URL names no database that orderflow knows, or its driver is not installed.
     """
-    scheme, where = parse_database_url(url)
+    scheme, location = parse_database_url(url)
     if scheme == "sqlite":
-        return SqliteStore(Path(where), create=create)
+        return SqliteStore(Path(location), create=create)
     from orderflow.store.postgres.store import PostgresStore  # noqa: PLC0415 - needs the extra
 
-    return PostgresStore(where, create=create)
+    return PostgresStore(location, create=create)

@@ -60,7 +60,7 @@ class WarehouseLifecycle(Lifecycle, name="warehouse"):
     placed                = edge(reply, placing.to(picking), cause=carrier, evidence=documented("W1: PUT may be repeated"), label="placed")
     placement_refused     = edge(reply, placing.to(refused), cause=carrier, evidence=documented("W1: 4xx"), label="refused")
     placement_undelivered = edge(reply, placing.to(refused), cause=us, evidence=assumed("W1"), label="never sent")
-    picking_late          = edge(clock, picking.to(picking), cond=~late, sets={"late": True}, cause=time, evidence=assumed("W"), label="late")  # noqa: E501
+    picking_late          = edge(clock, picking.to(picking), cond=~late, sets={"late": True}, cause=time, evidence=assumed("W"), label="late")
     seen_packed           = edge(observation, picking.to(packed), cause=employee, evidence=documented("W2"), label="packed")
     seen_shipped          = edge(observation, packed.to(shipped), cause=carrier, evidence=documented("W2"), label="shipped")
 

@@ -51,8 +51,8 @@ async def test_a_commit_whose_answer_is_lost_enqueues_once(own: Any) -> None:
     async with wired(own.get_uri()) as (wire, url):
 
         class Cutting(PgqueuerDispatcher):
-            async def enlist(self, session: Session, writes: Sequence[Write]) -> None:
-                await super().enlist(session, writes)
+            async def in_transaction(self, session: Session, writes: Sequence[Write]) -> None:
+                await super().in_transaction(session, writes)
                 wire.cut = not wire.cuts  # the next thing said is COMMIT
 
         store = PostgresStore(url)

@@ -269,8 +269,8 @@ async def test_taking_does_not_slow_down_with_100_000_waiting_jobs(pgqueuer: Lin
 
 async def _looked_at(process: Process, table: str) -> int:
     """How many of a table's rows or index entries were ever looked at."""
-    await process.store.link.fetch("SELECT pg_stat_force_next_flush()")
-    found = await process.store.link.fetch(
+    await process.store.pool.fetch("SELECT pg_stat_force_next_flush()")
+    found = await process.store.pool.fetch(
         "SELECT t.seq_tup_read + sum(i.idx_tup_read)::int FROM pg_stat_user_tables t JOIN pg_stat_user_indexes i USING (relid)"
         " WHERE t.relname = $1 AND t.schemaname = current_schema() GROUP BY t.seq_tup_read",
         table,
@@ -291,7 +291,7 @@ async def test_clearing_away_looks_at_no_more_than_its_page(pgqueuer: Line) -> N
     at, walked = 0, []
     before = [await _looked_at(process, table) for table in ("of_effects", "of_pgqueuer")]
     while not walked or at:
-        at, gone = await process.store.link.run(lambda session, at=at: drop_dead(session, at, 1000))
+        at, gone = await process.store.pool.run(lambda session, at=at: drop_dead(session, at, 1000))
         walked.append(gone)
     assert walked == [*[500] * 10, 0]
     after = [await _looked_at(process, table) for table in ("of_effects", "of_pgqueuer")]
@@ -310,7 +310,7 @@ async def test_clearing_away_passes_jobs_that_are_not_ours(pgqueuer: Line) -> No
         await pgqueuer.sql(f"INSERT INTO of_pgqueuer ({columns}) VALUES ({values})", payload, key)
     order = await process.owe("register")
     await pgqueuer.sql("UPDATE of_effects SET owed = false WHERE order_id = $1", order)
-    assert await process.store.link.run(lambda session: drop_dead(session, 0, 1000)) == (0, 1)
+    assert await process.store.pool.run(lambda session: drop_dead(session, 0, 1000)) == (0, 1)
     assert await pgqueuer.jobs() == [key for _, key in FOREIGN]
 
 

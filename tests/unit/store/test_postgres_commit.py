@@ -102,10 +102,10 @@ async def test_one_by_one_or_in_one_statement_the_same_is_written(store: Postgre
     async def play(prefix: str, *, at_once: bool) -> None:
         ids = [(await store.create(new_order(f"{prefix}{n}"), "content")).id for n in range(len(JUDGES))]
         for order_id in ids:
-            await store._link.fetch(
+            await store.pool.fetch(
                 "INSERT INTO of_effects (order_id, version, n, name, provider, run_at) VALUES ($1, 0, 0, 'old', 'toy', 0)", order_id
             )
-            await store._link.fetch("INSERT INTO of_deadlines VALUES ($1, 'armed', 'toy', 0, 0)", order_id)
+            await store.pool.fetch("INSERT INTO of_deadlines VALUES ($1, 'armed', 'toy', 0, 0)", order_id)
         ran.clear()
         commits = []
         for order_id, (judge, key, deadline) in zip(ids, JUDGES, strict=True):
@@ -177,7 +177,7 @@ async def test_callers_in_step_are_decided_while_others_are_written(store: Postg
 
     ran.clear()
     await asyncio.gather(*map(ask, ids))
-    written = sum(statement.startswith("WITH c") for statement in ran)
+    written = sum(statement.startswith("WITH commits") for statement in ran)
     assert 1.5 * times < written < 4 * times
 
 
@@ -262,7 +262,7 @@ async def test_looking_up_never_scans(store: PostgresStore, postgres_url: str) -
         await connection.execute("SELECT pg_stat_force_next_flush()")
         await connection.fetch("SELECT pg_stat_reset()")
         await asyncio.gather(*(store.commit(order_id, InboxKey("reply", f"{order_id} again"), move("taken")) for order_id in ids))
-        await asyncio.gather(*(store._link.fetch("SELECT pg_stat_force_next_flush()") for _ in range(16)))
+        await asyncio.gather(*(store.pool.fetch("SELECT pg_stat_force_next_flush()") for _ in range(16)))
         statistics = "SELECT sum(seq_tup_read)::int, sum(idx_tup_fetch)::int FROM pg_stat_user_tables WHERE schemaname = current_schema()"
         scanned, fetched = (await connection.fetch(statistics))[0]
     finally:

@@ -92,7 +92,7 @@ async def test_a_read_planned_beside_a_deletion_is_not_left_behind(beside: Besid
     assert await deletion == [order.id]
     ended = (await asyncio.gather(planning, return_exceptions=True))[0]
     assert (ended is None) if before == 0 else isinstance(ended, UnknownName)
-    assert await beside.planning.link.fetch("SELECT 1 FROM of_polls") == []
+    assert await beside.planning.pool.fetch("SELECT 1 FROM of_polls") == []
     assert await beside.planning.next_due(SCOPE) is None
 
 

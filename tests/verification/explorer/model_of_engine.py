@@ -201,7 +201,7 @@ class ModelOfEngine:
             facts=tuple(snapshot.facts[name] for name in self.table.facts),
             has_provider_id=PROVIDER_ID in snapshot.data,
             owed=tuple(sorted(OwedEffect(*row) for row in unanswered.items())),
-            accepted=tuple(sorted({*order.accepted, key})) if key and commit.remember else order.accepted,
+            accepted=tuple(sorted({*order.accepted, key})) if key and commit.keep_key else order.accepted,
         )
         return (Written(order, moved=True, ended=ended, problem=problem),)
 

@@ -1,4 +1,4 @@
-"""Look-ups that share a query: what is asked while one is under way is asked with the next. Nothing here knows SQL."""
+"""Look-ups that share a query: keys that are asked for while a query is under way go with the next one. Nothing here knows SQL."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ T = TypeVar("T")
 
 
 class BatchedLookup(Generic[T]):
-    """Asks ``fetch`` for many keys at once; it answers with those that it found."""
+    """Asks ``fetch`` for many keys at once. Its answer holds those that exist."""
 
     def __init__(self, fetch: Callable[[Sequence[str]], Awaitable[Mapping[str, T]]]) -> None:
         self._fetch = fetch
         self._asked: dict[str, asyncio.Future[T | None]] = {}
-        self._round: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     async def get(self, key: str) -> T | None:
-        """What is found under the key, not before this was called; None: nothing."""
+        """The value of a key, as it is after this was called; None: there is none."""
         if key not in self._asked:
             self._asked[key] = asyncio.get_running_loop().create_future()
         answer = self._asked[key]
-        if self._round is None:
-            self._round = asyncio.create_task(self._rounds())
+        if self._task is None:
+            self._task = asyncio.create_task(self._answer_all())
         return await asyncio.shield(answer)
 
-    async def _rounds(self) -> None:
+    async def _answer_all(self) -> None:
         while self._asked:
             asked, self._asked = self._asked, {}
             try:
-                found = await self._fetch(list(asked))
-            except Exception as error:  # noqa: BLE001  handed to whoever awaits it
+                values = await self._fetch(list(asked))
+            except Exception as error:  # noqa: BLE001  raised where the key was asked for
                 for answer in asked.values():
                     answer.set_exception(error)
-                    answer.exception()  # nobody may wait any more
+                    answer.exception()  # its callers may all have given up: no "never retrieved" in the log
             else:
                 for key, answer in asked.items():
-                    answer.set_result(found.get(key))
-        self._round = None
+                    answer.set_result(values.get(key))
+        self._task = None

@@ -1,16 +1,18 @@
-"""Group commit on PostgreSQL: decisions that arrive while a commit is in flight share the next, as one statement.
+"""Group commit on PostgreSQL: decisions that arrive while a commit is under way share the next one, as one statement.
 
-At most one an order shares a statement, and no order is in two at once, so that each process judges an order's events in order of
-arrival. Who lost a race against another process is judged again, first of its order. A statement that fails is taken apart: each of
-its events is tried alone. Nothing here knows SQL.
+What may live here: the pump that takes batches from ``OrderQueues``, and what it does with one: load, decide, write, answer. The SQL
+is in commit.sql.
+
+A process decides the events of an order in the order of their arrival. A decision that lost a race against another process is made
+again. A statement that fails is taken apart, and each of its events is tried alone.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from contextvars import Context
+from itertools import count
 from typing import Any, Protocol
 
 import asyncpg
@@ -19,7 +21,8 @@ from attrs import define, evolve, field
 from orderflow.errors import NotOpen, OperationalError, UnknownName
 from orderflow.model import Applied, Ignored, Reason
 from orderflow.store import rows
-from orderflow.store.postgres.commit import Write, carried, look, together, write_of
+from orderflow.store.order_queues import OrderQueues
+from orderflow.store.postgres.commit import Write, build_statement, load_statement, plan_write, to_storable
 from orderflow.store.postgres.pool import (
     Backoff,
     BorrowedConnection,
@@ -27,266 +30,251 @@ from orderflow.store.postgres.pool import (
     PostgresPool,
     Session,
     is_collision,
-    is_lost,
     translate_error,
 )
+from orderflow.store.postgres.queries import COMMIT_SQL
 from orderflow.store.records import Decider, DueDeadline, InboxKey, Receipt
 
 _MOST_PER_COMMIT = 256
-_WORTH_SPLITTING = 16
-_MOST_ON_END = 32  # rounds on one borrowed connection
-_NOT_FOUND = (None,) * (len(rows.ORDER.split(", ")) + 2)
-_STEP_AT = f"SELECT {rows.JOURNAL} FROM of_journal WHERE order_id = $1 AND version = $2"
+_BATCHES_PER_CONNECTION = 32
 
 
 @define(eq=False)
-class Unit:
-    """An event on its way. ``ghosts``: writes of it whose outcome is unknown, for their connection broke."""
+class CommitRequest:
+    """An event that waits for its decision and commit. ``uncertain_writes``: those whose connection broke, so that nothing says whether
+    they were committed."""
 
     order_id: str
     key: InboxKey | None
-    judge: Decider
+    decider: Decider
     deadline: DueDeadline | None
-    done: asyncio.Future[Receipt]
+    answer: asyncio.Future[Receipt]
     settled: bool = False
-    ghosts: list[Write] = field(factory=list)
+    uncertain_writes: list[Write] = field(factory=list)
 
-    def settle(self, end: Receipt | BaseException) -> None:
-        """Answer the caller, if it still waits: one that gave up does not undo its commit."""
+    def settle(self, outcome: Receipt | BaseException) -> None:
+        """Answer the caller, if it still waits. A caller that gave up does not undo its commit."""
         self.settled = True
-        if self.done.done():
+        if self.answer.done():
             return
-        if isinstance(end, BaseException):
-            self.done.set_exception(end)
+        if isinstance(outcome, BaseException):
+            self.answer.set_exception(outcome)
         else:
-            self.done.set_result(end)
+            self.answer.set_result(outcome)
 
 
 class CommitHook(Protocol):
-    """Who writes something of its own along with each commit that owes effects."""
+    """Writes something of its own together with each commit that owes effects."""
 
     async def prepare(self, session: Session) -> None:
-        """The store is being opened: make the tables that it needs."""
+        """The store is being opened: make the tables that are needed."""
 
-    async def enlist(self, session: Session, writes: Sequence[Write]) -> None:
-        """Inside the transaction of these commits, which have won their races."""
+    async def in_transaction(self, session: Session, writes: Sequence[Write]) -> None:
+        """Inside the transaction of these writes, which have won their races."""
 
-    async def enlisted(self, session: Session) -> None:
-        """Once they are durable and their callers answered."""
+    async def after_commit(self, session: Session) -> None:
+        """The writes are durable and their callers are answered."""
 
 
 class GroupCommit:
-    """Takes units and commits them in rounds, at most ``width`` at a time."""
+    """Commits what is submitted, in at most ``width`` batches at a time."""
 
-    def __init__(self, link: PostgresPool, *, width: int) -> None:
-        self.enlister: CommitHook | None = None
-        self._link = link
+    def __init__(self, pool: PostgresPool, *, width: int) -> None:
+        self.hook: CommitHook | None = None
+        self._pool = pool
         self._width = width
-        self._lanes: dict[str, deque[Unit]] = {}  # order -> what waits, and is being committed
-        self._ready: deque[str] = deque()  # orders of which nothing is being committed
-        self._rounds: set[asyncio.Task[None]] = set()
-        self._pausing = 0  # rounds that look again in a moment
+        self._queues: OrderQueues[CommitRequest] = OrderQueues(batches=width, most=_MOST_PER_COMMIT)
+        self._pumps: set[asyncio.Task[None]] = set()
+        self._is_starting = False  # a pump will be started in a moment
         self._closed = True
 
     def open(self) -> None:
-        """Take units from now on."""
+        """Accept requests from now on."""
         self._closed = False
 
-    async def submit(self, order_id: str, key: InboxKey | None, judge: Decider, deadline: DueDeadline | None) -> Receipt:
-        """Judge and commit; returns once it is durable.
+    async def submit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None) -> Receipt:
+        """Decide and commit. Returns once the decision is durable.
 
         Raises:
-            UnknownName: no such order; OperationalError: not reachable within the patience, or refused.
+            UnknownName: no such order; OperationalError: the database is not reachable within the patience, or refused.
         """
         if self._closed:
             raise NotOpen
-        unit = Unit(order_id, key, judge, deadline, asyncio.get_running_loop().create_future())
-        lane = self._lanes.get(order_id)
-        if lane is None:
-            self._lanes[order_id] = deque((unit,))
-            self._ready.append(order_id)
-            self._begin()
-        else:
-            lane.append(unit)
-        return await unit.done
+        loop = asyncio.get_running_loop()
+        request = CommitRequest(order_id, key, decider, deadline, loop.create_future())
+        self._queues.submit(request)
+        if not self._is_starting and len(self._pumps) < self._width:
+            self._is_starting = True
+            loop.call_soon(self._start_pump)  # not at once: a pump that has just answered takes the work first
+        return await request.answer
 
     async def close(self) -> None:
-        """Finish what was submitted, take nothing new."""
+        """Finish what was submitted, accept nothing new."""
         self._closed = True
-        while self._rounds:
-            await asyncio.wait(self._rounds)
+        self._start_pump()
+        while self._pumps:
+            await asyncio.wait(self._pumps)
 
-    def _begin(self) -> None:
-        if self._ready and not self._pausing and len(self._rounds) < self._width:
-            task = asyncio.create_task(self._round(), context=Context())  # it works for many: no caller's trace is its own
-            self._rounds.add(task)
-            task.add_done_callback(self._ended)
+    def _start_pump(self) -> None:
+        """Start one more pump, where there is work for it."""
+        self._is_starting = False
+        if self._queues.has_ready and len(self._pumps) < self._width:
+            pump = asyncio.create_task(self._pump(), context=Context())  # it works for many: no caller's trace is its own
+            self._pumps.add(pump)
+            pump.add_done_callback(self._end_pump)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._rounds.discard(task)
-        self._begin()
+    def _end_pump(self, pump: asyncio.Task[None]) -> None:
+        self._pumps.discard(pump)
+        self._start_pump()
 
-    async def _round(self) -> None:
-        """Rounds until nothing waits; the units of one are settled, or first of their order again, when it ends."""
-        kept = self._link.kept()
+    async def _pump(self) -> None:
+        """Commit batch after batch until nothing is ready."""
+        connection = self._pool.borrow()
         try:
-            rounds = 0
-            while self._ready:
-                await self._one(kept)
-                rounds += 1
-                if rounds % _MOST_ON_END == 0:
-                    await kept.give_back()  # others wait for a connection too
-                self._pausing += 1
+            for batches in count(1):
+                batch = self._queues.next_batch()
+                if not batch:
+                    return
+                self._start_pump()
                 try:
-                    await asyncio.sleep(0)  # who was answered may ask again at once, and share the next
+                    await self._commit_batch(batch, connection)
+                except BaseException as error:  # a bug of ours, or the loop ends: no caller may wait for ever
+                    _settle_all(batch, error if isinstance(error, Exception) else NotOpen())
+                    raise
                 finally:
-                    self._pausing -= 1
+                    for request in batch:
+                        (self._queues.release if request.settled else self._queues.put_back)(request)
+                if batches % _BATCHES_PER_CONNECTION == 0:
+                    await connection.release()  # others wait for a connection too
+                await asyncio.sleep(0)  # callers that were answered may submit again at once, and share the next batch
         finally:
-            await kept.give_back()
+            await connection.release()
 
-    async def _one(self, kept: BorrowedConnection) -> None:
-        names = self._share()
-        self._begin()
-        units = [self._lanes[name][0] for name in names]
-        try:
-            await self._settle(units, kept)
-        except BaseException as error:  # a bug of ours, or the loop's end: nobody may wait for ever
-            for unit in units:
-                unit.settle(error if isinstance(error, Exception) else NotOpen())
-            raise
-        finally:
-            self._release(names)
-
-    def _share(self) -> list[str]:
-        """What this round takes: everything, or its share, so that one round is decided here while another is written there. Shares
-        are of all that wait or are under way: of what waits alone, callers that ask again as soon as they are answered would end up in
-        one round."""
-        count = len(self._ready)
-        if len(self._lanes) >= _WORTH_SPLITTING:
-            count = min(count, -(-len(self._lanes) // self._width))
-        return [self._ready.popleft() for _ in range(min(count, _MOST_PER_COMMIT))]
-
-    def _release(self, names: Sequence[str]) -> None:
-        for name in names:
-            lane = self._lanes[name]
-            if lane[0].settled:
-                lane.popleft()
-            if lane:
-                self._ready.append(name)
-            else:
-                del self._lanes[name]
-
-    # ── one round ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _settle(self, units: Sequence[Unit], kept: BorrowedConnection) -> None:
+    async def _commit_batch(self, batch: Sequence[CommitRequest], connection: BorrowedConnection) -> None:
+        """Settle the requests of a batch, but for those that lost a race."""
         backoff: Backoff | None = None
         while True:
             try:
-                await kept.once(lambda session: _commit(session, units, self.enlister))
+                return await connection.run_once(lambda session: _commit(session, batch, self.hook))
             except (ConnectionLost, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                if isinstance(error, ConnectionLost) or is_collision(error):
-                    backoff = backoff or Backoff(self._link.patience)
-                    if await backoff.wait():
-                        continue
-                    _give_up(units, error)
-                elif len(units) == 1:
-                    units[0].settle(translate_error(self._link.name, error))
-                else:
-                    for unit in units:
-                        if not unit.settled:
-                            await self._settle([unit], kept)
+                if not (isinstance(error, ConnectionLost) or is_collision(error)):
+                    return await self._commit_alone(batch, connection, error)
+                backoff = backoff or Backoff(self._pool.patience)
+                if not await backoff.wait():
+                    return _give_up(batch, error)
+
+    async def _commit_alone(self, batch: Sequence[CommitRequest], connection: BorrowedConnection, error: Exception) -> None:
+        """The database refused a batch: the request that is at fault gets the error, the others are committed."""
+        if len(batch) == 1:
+            _settle_all(batch, translate_error(self._pool.name, error))
             return
+        for request in batch:
+            if not request.settled:
+                await self._commit_batch([request], connection)
 
 
-def _give_up(units: Sequence[Unit], error: Exception) -> None:
-    for unit in (unit for unit in units if not unit.settled):
-        unknown = "; whether it was committed is unknown: ask again, with the same key" if unit.ghosts else ""
-        unit.settle(OperationalError(f"{error}{unknown}"))
+def _settle_all(batch: Sequence[CommitRequest], error: Exception) -> None:
+    for request in batch:
+        if not request.settled:
+            request.settle(error)
 
 
-async def _commit(session: Session, units: Sequence[Unit], enlister: CommitHook | None) -> None:
-    """Load, judge, write; who is not settled then has lost a race."""
-    for unit in units:
-        if unit.ghosts:
-            await _recognise(session, unit)
-    writes = await _judged(session, [unit for unit in units if not unit.settled])
-    if not writes:
-        return
-    owing = enlister is not None and any(write.commit.effects for _, write in writes)
-    try:
-        won = await _written(session, [write for _, write in writes], enlister if owing else None)
-    except Exception as error:
-        if is_lost(error):
-            for unit, write in writes:
-                unit.ghosts.append(write)
-        raise
-    for unit, write in writes:
-        if unit.order_id in won:
-            unit.settle(write.receipt)
-    if enlister is not None and owing:
-        await enlister.enlisted(session)
+def _give_up(batch: Sequence[CommitRequest], error: Exception) -> None:
+    for request in batch:
+        if not request.settled:
+            unknown = "; whether it was committed is unknown: send it again, with the same key" if request.uncertain_writes else ""
+            request.settle(OperationalError(f"{error}{unknown}"))
 
 
-async def _written(session: Session, writes: Sequence[Write], enlister: CommitHook | None) -> set[str]:
-    """Write these; the ids of those that won. One statement, a transaction of its own, unless somebody writes along."""
-    statement, values = together(writes)
-    if enlister is None:
-        return {row[0] for row in await session.fetch(statement, *values)}
-    async with session.connection.transaction():
-        won = {row[0] for row in await session.fetch(statement, *values)}
-        await enlister.enlist(session, [write for write in writes if write.order.id in won])
-    return won
+async def _commit(session: Session, batch: Sequence[CommitRequest], hook: CommitHook | None) -> None:
+    """Load, decide and write. A request that is not settled afterwards has lost a race."""
+    for request in batch:
+        if request.uncertain_writes:
+            await settle_if_already_committed(session, request)
+    planned = await _plan_writes(session, [request for request in batch if not request.settled])
+    if planned:
+        owes_effects = any(write.commit.effects for _, write in planned)
+        await _write(session, planned, hook if owes_effects else None)
 
 
-async def _judged(session: Session, units: Sequence[Unit]) -> list[tuple[Unit, Write]]:
-    """What each unit wants to write; those that want nothing, or cannot, are settled."""
-    found = await _looked(session, units) if units else []
-    writes: list[tuple[Unit, Write]] = []
-    for unit, row in zip(units, found, strict=True):
+async def _plan_writes(session: Session, requests: Sequence[CommitRequest]) -> list[tuple[CommitRequest, Write]]:
+    """What each request wants to write. Requests that want nothing, or that fail, are settled."""
+    if not requests:
+        return []
+    planned: list[tuple[CommitRequest, Write]] = []
+    for request, row in zip(requests, await _load(session, requests), strict=True):
         try:
-            judged = _judge(unit, row)
-        except BaseException as error:  # noqa: BLE001  handed to whoever awaits the unit
-            unit.settle(error)
+            plan = _plan(request, row)
+        except BaseException as error:  # noqa: BLE001  raised where the request was submitted
+            request.settle(error)
             continue
-        if isinstance(judged, Write):
-            writes.append((unit, judged))
+        if isinstance(plan, Write):
+            planned.append((request, plan))
         else:
-            unit.settle(judged)
-    return writes
+            request.settle(plan)
+    return planned
 
 
-async def _looked(session: Session, units: Sequence[Unit]) -> list[Any]:
-    armed = any(unit.deadline for unit in units)
-    asked: list[tuple[Any, ...]] = []
-    for unit in units:
-        key = (unit.key.origin, carried(unit.key.key)) if unit.key else (None, None)
-        deadline = (unit.deadline.name, unit.deadline.version) if unit.deadline else (None, None)
-        asked.append((unit.order_id, *key, *deadline) if armed else (unit.order_id, *key))
-    if len(asked) == 1:
-        return await session.fetch(look(alone=True, armed=armed), *asked[0]) or [_NOT_FOUND]
-    return await session.fetch(look(alone=False, armed=armed), *map(list, zip(*asked, strict=True)))
+async def _load(session: Session, requests: Sequence[CommitRequest]) -> list[Any]:
+    """One row of the statement ``load`` a request."""
+    events: list[tuple[Any, ...]] = []
+    for request in requests:
+        key = (request.key.origin, to_storable(request.key.key)) if request.key else (None, None)
+        deadline = (request.deadline.name, request.deadline.version) if request.deadline else (None, None)
+        events.append((request.order_id, *key, *deadline))
+    batch = len(events) > 1
+    statement = load_statement(batch=batch, deadline=any(request.deadline for request in requests))
+    return await session.fetch(statement, *(map(list, zip(*events, strict=True)) if batch else events[0]))
 
 
-def _judge(unit: Unit, row: Sequence[Any]) -> Write | Receipt:
-    *columns, heard, armed = row
+def _plan(request: CommitRequest, row: Sequence[Any]) -> Write | Receipt:
+    """What the request wants to write; a receipt where that is nothing."""
+    *columns, is_duplicate, is_armed = row
     if columns[0] is None:
-        raise UnknownName("order", unit.order_id)
+        raise UnknownName("order", request.order_id)
     order = rows.order(columns)
-    if heard:
+    if is_duplicate:
         return Receipt(Ignored(Reason.DUPLICATE, order.state), order.state, order.version)
-    if unit.deadline is not None and not armed:
-        ignored = Ignored(Reason.STALE, order.state, f"{unit.deadline.name} was disarmed meanwhile")
+    if request.deadline is not None and not is_armed:
+        ignored = Ignored(Reason.STALE, order.state, f"{request.deadline.name} was disarmed meanwhile")
         return Receipt(ignored, order.state, order.version)
-    write = write_of(order, unit.key, unit.judge(order), unit.deadline)
+    write = plan_write(order, request.key, request.decider(order), request.deadline)
     return write if len(write.values) > 1 else write.receipt
 
 
-async def _recognise(session: Session, unit: Unit) -> None:
-    """Settle a unit one of whose lost writes was committed after all: its step stands in the journal, word for word."""
-    for ghost in unit.ghosts:
-        if isinstance(ghost.commit.decision, Applied):
-            step = ghost.commit.journal[0]
-            found = await session.fetch(_STEP_AT, step.order_id, step.version)
-            if found and rows.journal(found[0]) == evolve(step, note=carried(step.note)):
-                unit.settle(ghost.receipt)
+async def _write(session: Session, planned: Sequence[tuple[CommitRequest, Write]], hook: CommitHook | None) -> None:
+    """Write these in one transaction, and settle those that won their races."""
+    try:
+        winners = await _execute(session, [write for _, write in planned], hook)
+    except Exception as error:
+        if session.is_lost(error):
+            for request, write in planned:
+                request.uncertain_writes.append(write)
+        raise
+    for request, write in planned:
+        if request.order_id in winners:
+            request.settle(write.receipt)
+    if hook is not None:
+        await hook.after_commit(session)
+
+
+async def _execute(session: Session, writes: Sequence[Write], hook: CommitHook | None) -> set[str]:
+    """Write in one statement; the ids of the orders that won. The statement is a transaction, unless a hook writes with it."""
+    statement, values = build_statement(writes)
+    if hook is None:
+        return {row[0] for row in await session.fetch(statement, *values)}
+    async with session.connection.transaction():
+        winners = {row[0] for row in await session.fetch(statement, *values)}
+        await hook.in_transaction(session, [write for write in writes if write.order.id in winners])
+    return winners
+
+
+async def settle_if_already_committed(session: Session, request: CommitRequest) -> None:
+    """Settle a request one of whose uncertain writes was committed: the journal holds exactly the step that it wrote."""
+    for write in request.uncertain_writes:
+        if isinstance(write.commit.decision, Applied):
+            step = write.commit.journal[0]
+            stored = await session.fetch(COMMIT_SQL["journal_row"], step.order_id, step.version)
+            if stored and rows.journal(stored[0]) == evolve(step, note=to_storable(step.note)):
+                request.settle(write.receipt)
                 return

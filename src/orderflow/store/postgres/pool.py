@@ -1,6 +1,6 @@
-"""The way to PostgreSQL: a pool of connections that outlives restarts of the server, and whose fault an error is. No SQL of ours.
+"""Connections to PostgreSQL: a pool that outlives restarts of the server, and what an error says about its cause. No SQL of ours.
 
-A lost connection leaves the outcome of its statement unknown; ``run`` may try again only what is idempotent.
+A broken connection leaves the outcome of its statement unknown. ``PostgresPool.run`` therefore repeats only what is idempotent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from orderflow.errors import ConfigurationError, NotOpen, OperationalError
 
 T = TypeVar("T")
 Boundary = Callable[[str], Awaitable[None]]
-"""Awaited before each statement, with the statement: where tests stop, reorder or kill."""
+"""Awaited before each statement, with its text: where tests pause, reorder or kill."""
 
 _LOST = (
     OSError,
@@ -28,8 +28,8 @@ _LOST = (
 _COLLIDED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _SETTINGS = {
     "application_name": "orderflow",
-    "default_transaction_isolation": "read committed",  # compare-and-swap arbitrates; stricter levels would only add failures
-    # every statement is made of look-ups by key: a plan made while the tables were empty must not scan them when they are full
+    "default_transaction_isolation": "read committed",  # compare-and-swap settles races; stricter levels would only add failures
+    # every statement looks rows up by key: a plan made while the tables were empty must not scan them when they are full
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
@@ -39,38 +39,31 @@ _SETTINGS = {
 }
 _STATEMENT_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0
-_FIRST_WAIT, _LONGEST_WAIT = 0.05, 1.0
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 1.0  # seconds between two attempts
 
 
 class ConnectionLost(Exception):
-    """The connection broke; nobody knows whether its last statement was committed."""
-
-
-def is_lost(error: BaseException) -> bool:
-    """Whether the connection, not the statement, is to blame."""
-    if isinstance(error, asyncpg.InterfaceError):  # mostly misuse; of these only one is the connection's fault
-        return "closed" in str(error)
-    return isinstance(error, _LOST)
+    """The connection broke. Whether its last statement was committed is unknown."""
 
 
 def is_collision(error: BaseException) -> bool:
-    """Whether the statement was rolled back for the sake of another one."""
+    """Whether the statement was rolled back in favour of another one."""
     return isinstance(error, _COLLIDED)
 
 
-def name_of(url: str) -> str:
-    """Host and database of a URL: what may be shown of it."""
+def database_name(url: str) -> str:
+    """Host and database of a URL: the part of it that may be shown."""
     parts = urlsplit(url)
     return f"{parts.hostname or 'postgresql'}/{parts.path.lstrip('/') or 'default'}"
 
 
 def translate_error(name: str, error: BaseException) -> OperationalError:
-    """A foreign error as ours. Details and values are left out: they may be personal."""
+    """A driver's error as one of ours. Details and values are left out, because they may be personal."""
     if isinstance(error, asyncpg.DataError):  # its message quotes the value
         return OperationalError(f"{name}: a value does not fit its column ({type(error).__name__})")
     if isinstance(error, asyncpg.PostgresError):
         return OperationalError(f"{name}: {error.args[0] if error.args else type(error).__name__}")
-    if isinstance(error, ValueError):  # asyncpg's word for a URL or a setting that it cannot use
+    if isinstance(error, ValueError):  # what asyncpg raises for a URL or a setting that it cannot use
         return ConfigurationError("the URL is malformed", "db")
     if isinstance(error, OSError | TimeoutError):
         return OperationalError(f"{name}: the database is not reachable ({type(error).__name__})")
@@ -78,14 +71,14 @@ def translate_error(name: str, error: BaseException) -> OperationalError:
 
 
 class Backoff:
-    """Waits between attempts, until patience ends."""
+    """Waits between attempts, longer each time, until the patience (seconds) is over."""
 
     def __init__(self, patience: float) -> None:
-        self._wait = _FIRST_WAIT
+        self._wait = _SHORTEST_WAIT
         self._end = asyncio.get_running_loop().time() + patience
 
     async def wait(self) -> bool:
-        """Wait a little; False where patience is at its end."""
+        """Wait a little. False: the patience is over."""
         left = self._end - asyncio.get_running_loop().time()
         if left <= 0:
             return False
@@ -95,7 +88,7 @@ class Backoff:
 
 
 class Session:
-    """One connection, held for a moment; each statement passes the boundary."""
+    """A borrowed connection on which statements are run. Each statement passes the boundary first."""
 
     __slots__ = ("_boundary", "connection")
 
@@ -107,16 +100,32 @@ class Session:
         """Run one statement; its rows."""
         if self._boundary is not None:
             await self._boundary(statement)
-        found: list[Any] = await self.connection.fetch(statement, *values)
-        return found
+        rows: list[Any] = await self.connection.fetch(statement, *values)
+        return rows
+
+    def is_lost(self, error: BaseException) -> bool:
+        """Whether the connection, not the statement, is the cause of an error."""
+        if not isinstance(error, asyncpg.InterfaceError):
+            return isinstance(error, _LOST)
+        try:
+            return bool(self.connection.is_closed())  # else it is misuse
+        except asyncpg.InterfaceError:
+            return True  # the pool has taken it back
 
 
 class PostgresPool:
-    """A pool. ``patience``: for how many seconds an unreachable database is waited for."""
+    """A pool of connections.
+
+    Args:
+        url: ``postgresql://user:password@host/database``.
+        connections: the most connections that are open at once.
+        patience: for how many seconds an unreachable database is waited for.
+        boundary: awaited before each statement; for tests.
+    """
 
     def __init__(self, url: str, *, connections: int, patience: float, boundary: Boundary | None) -> None:
         self._url = url
-        self.name = name_of(url)
+        self.name = database_name(url)
         self.patience = patience
         self._connections = connections
         self._boundary = boundary
@@ -131,11 +140,11 @@ class PostgresPool:
         try:
             self._pool = await asyncpg.create_pool(
                 self._url,
-                min_size=0,  # a floor would be restored in the background, aloud, while the server is away
+                min_size=0,  # a minimum would be restored in the background, with log lines, while the server is away
                 max_size=self._connections,
                 command_timeout=_STATEMENT_SECONDS,
                 timeout=max(1.0, self.patience),  # of one attempt to connect
-                reset=_nothing_to_reset,
+                reset=_skip_reset,
                 server_settings=_SETTINGS,
             )
             await self.fetch("SELECT 1")
@@ -146,7 +155,7 @@ class PostgresPool:
             raise
 
     async def close(self) -> None:
-        """Let go of all connections, the broken ones included."""
+        """Close all connections, broken ones included."""
         pool, self._pool = self._pool, None
         if pool is not None:
             try:
@@ -155,23 +164,27 @@ class PostgresPool:
             except Exception:  # noqa: BLE001  what does not close in order is dropped
                 pool.terminate()
 
-    async def hold(self) -> Any:
-        """A connection of the pool to keep, until it is ``let_go``.
+    async def acquire(self) -> Session:
+        """A connection of the pool, until it is given back by ``release``.
 
         Raises:
-            asyncpg.PostgresError, OSError: not reachable.
+            NotOpen: the pool is closed; asyncpg.PostgresError, OSError: the database is not reachable.
         """
         if self._pool is None:
             raise NotOpen
-        return await self._pool.acquire()
+        return Session(await self._pool.acquire(), self._boundary)
 
-    async def let_go(self, connection: Any) -> None:
-        """Give back what ``hold`` gave; it may be broken."""
+    async def release(self, session: Session) -> None:
+        """Give a connection back, broken or not."""
         if self._pool is not None:
-            await self._pool.release(connection)
+            await self._pool.release(session.connection)
 
-    async def listener(self) -> Any:
-        """A connection beside the pool, to LISTEN on; whoever asked for it closes it.
+    def borrow(self) -> BorrowedConnection:
+        """A connection that is acquired when it is first needed."""
+        return BorrowedConnection(self)
+
+    async def connect(self) -> Any:
+        """A connection outside the pool, to LISTEN on. The caller closes it.
 
         Raises:
             OperationalError: not reachable.
@@ -181,24 +194,20 @@ class PostgresPool:
         except (*_LOST, asyncpg.PostgresError) as error:
             raise translate_error(self.name, error) from None
 
-    async def once(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        """Run ``work`` on a connection.
+    async def run_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Run ``work`` on a connection, once.
 
         Raises:
-            Lost: the connection broke; asyncpg.PostgresError: the database refused.
+            ConnectionLost: the connection broke; asyncpg.PostgresError: the database refused.
         """
-        kept = self.kept()
+        connection = self.borrow()
         try:
-            return await kept.once(work)
+            return await connection.run_once(work)
         finally:
-            await kept.give_back()
-
-    def kept(self) -> BorrowedConnection:
-        """A connection, borrowed when it is first needed."""
-        return BorrowedConnection(self, self._boundary)
+            await connection.release()
 
     async def run(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        """Run idempotent ``work``, again where the connection broke or another statement was preferred.
+        """Run idempotent ``work``, again where the connection broke or the database preferred another statement.
 
         Raises:
             OperationalError: not reachable within the patience, or the database refused.
@@ -206,7 +215,7 @@ class PostgresPool:
         backoff: Backoff | None = None
         while True:
             try:
-                return await self.once(work)
+                return await self.run_once(work)
             except (ConnectionLost, *_COLLIDED) as error:
                 backoff = backoff or Backoff(self.patience)
                 if not await backoff.wait():
@@ -215,37 +224,41 @@ class PostgresPool:
                 raise translate_error(self.name, error) from None
 
     async def fetch(self, statement: str, *values: object) -> list[Any]:
-        """One idempotent statement; its rows."""
+        """Run one idempotent statement; its rows."""
         return await self.run(lambda session: session.fetch(statement, *values))
 
 
 class BorrowedConnection:
-    """A connection kept from one piece of work to the next, until it breaks or is given back: to borrow one from the pool for each
-    costs as much as a short statement."""
+    """A connection that stays borrowed from one piece of work to the next, until it breaks or is released. To acquire one from the pool
+    for each costs as much as a short statement."""
 
-    def __init__(self, link: PostgresPool, boundary: Boundary | None) -> None:
-        self._link = link
-        self._boundary = boundary
+    def __init__(self, pool: PostgresPool) -> None:
+        self._pool = pool
         self._session: Session | None = None
 
-    async def once(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        """As ``Link.once``."""
+    async def run_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """As ``PostgresPool.run_once``."""
         try:
-            if self._session is None:
-                self._session = Session(await self._link.hold(), self._boundary)
-            return await work(self._session)
+            session = self._session = self._session or await self._pool.acquire()
+        except _LOST as error:
+            raise self._lost(error) from error
+        try:
+            return await work(session)
         except Exception as error:
-            if is_lost(error):
-                await self.give_back()
-                raise ConnectionLost(str(translate_error(self._link.name, error))) from error
+            if session.is_lost(error):
+                await self.release()
+                raise self._lost(error) from error
             raise
 
-    async def give_back(self) -> None:
-        """Let others have the connection."""
+    def _lost(self, error: Exception) -> ConnectionLost:
+        return ConnectionLost(str(translate_error(self._pool.name, error)))
+
+    async def release(self) -> None:
+        """Give the connection back, for others to use."""
         session, self._session = self._session, None
         if session is not None:
-            await self._link.let_go(session.connection)
+            await self._pool.release(session)
 
 
-async def _nothing_to_reset(_connection: object) -> None:
-    """Our statements leave nothing behind in a session; asyncpg's own reset would cost a round trip."""
+async def _skip_reset(_connection: object) -> None:
+    """Our statements leave nothing behind in a session, and asyncpg's own reset would cost a round trip."""

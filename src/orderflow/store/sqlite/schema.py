@@ -1,4 +1,4 @@
-"""Opening a SQLite file: connect, refuse what is not ours or newer, bring the schema up to date. Nothing about orders."""
+"""Opening a SQLite file: connect, refuse one that is newer, damaged or not ours, bring the schema up to date. Nothing about orders."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 
 from orderflow.errors import SchemaError
 from orderflow.store.migrations import migrations
+from orderflow.store.sqlite.queries import SQL
 
 _BUSY_SECONDS = 30.0
 
 
 def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
-    """An autocommit connection; transactions are begun by hand.
+    """A connection in autocommit mode: transactions are begun explicitly.
 
     Raises:
         SchemaError: the file cannot be opened.
@@ -36,96 +37,84 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
 
 
 def prepare(connection: sqlite3.Connection, name: str, *, create: bool = True) -> None:
-    """Refuse or upgrade, then set the durability that money needs. Without ``create`` the tables must be there already.
+    """Bring the schema up to date, and make commits durable. Without ``create`` the tables must be there already.
 
     Raises:
-        SchemaError: the schema is newer than this code, incomplete, or the file is no database. Nothing was touched.
+        SchemaError: the schema is newer than this code or damaged, or the file is no database. Nothing was changed.
     """
     known = migrations("sqlite")
+    version = read_version(connection, name)
+    if version > known[-1][0]:
+        raise SchemaError(f"{name}: schema version {version} is newer than this orderflow knows ({known[-1][0]}); upgrade orderflow")
+    if not version and not create:
+        raise SchemaError(f"{name}: holds no orders of orderflow")
     try:
-        version = _version(connection, name)
-        if version > known[-1][0]:
-            raise SchemaError(f"{name}: schema version {version} is newer than this orderflow knows ({known[-1][0]}); upgrade orderflow")
-        if not version and not create:
-            raise SchemaError(f"{name}: holds no orders of orderflow")
-        if version:
-            _compare(connection, name, version, known)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        _upgrade(connection, known)
+        _migrate(connection, known)
     except sqlite3.DatabaseError as error:
         raise SchemaError(f"{name}: {error}") from None
 
 
-def found_version(connection: sqlite3.Connection, name: str) -> int:
-    """The version of the schema that is there; 0: no table of ours.
+def read_version(connection: sqlite3.Connection, name: str) -> int:
+    """The version of the schema that is there; 0: none of our tables is.
 
     Raises:
-        SchemaError: tables without a version, columns missing, or the file is no database.
+        SchemaError: there are tables without a version, columns are missing, or the file is no database.
     """
     known = migrations("sqlite")
     try:
-        version = _version(connection, name)
-        if 0 < version <= known[-1][0]:
-            _compare(connection, name, version, known)
+        tables = {table for (table,) in connection.execute(SQL["our_tables"])}
+        if "of_schema" not in tables:
+            if any(table.startswith("of_") for table in tables):
+                raise SchemaError(f"{name}: has orderflow tables but no schema version; it is damaged or not ours")
+            return 0
+        (version,) = connection.execute(SQL["schema_version"]).fetchone()
+        if version is None:
+            raise SchemaError(f"{name}: the schema version is missing; the database is damaged")
+        if version <= known[-1][0]:
+            _check_columns(connection, name, [script for number, script in known if number <= version])
     except sqlite3.DatabaseError as error:
         raise SchemaError(f"{name}: {error}") from None
-    return version
+    return int(version)
 
 
-def _version(connection: sqlite3.Connection, name: str) -> int:
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if "of_schema" not in tables:
-        if any(table.startswith("of_") for table in tables):
-            raise SchemaError(f"{name}: has orderflow tables but no schema version; it is damaged or not ours")
-        return 0
-    row = connection.execute("SELECT max(version) FROM of_schema").fetchone()
-    if row[0] is None:
-        raise SchemaError(f"{name}: the schema version is missing; the database is damaged")
-    return int(row[0])
-
-
-def _compare(connection: sqlite3.Connection, name: str, version: int, known: list[tuple[int, str]]) -> None:
-    """Every column that this version's migrations make must be there."""
-    pattern = sqlite3.connect(":memory:")
-    for number, statements in known:
-        if number <= version:
-            pattern.executescript(statements)
-    expected, actual = _columns(pattern), _columns(connection)
-    pattern.close()
+def _check_columns(connection: sqlite3.Connection, name: str, scripts: list[str]) -> None:
+    """Every column that these migrations leave behind must be there."""
+    model = sqlite3.connect(":memory:")
+    for script in scripts:
+        model.executescript(script)
+    expected, actual = _columns(model), _columns(connection)
+    model.close()
     for table, columns in expected.items():
         if missing := columns - actual.get(table, set()):
             raise SchemaError(f"{name}: {table} lacks {', '.join(sorted(missing))}; the database is damaged")
 
 
 def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
-    query = (
-        "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c"
-        " WHERE m.type = 'table' AND m.name LIKE 'of\\_%' ESCAPE '\\'"
-    )
     columns: dict[str, set[str]] = {}
-    for table, column in connection.execute(query):
+    for table, column in connection.execute(SQL["our_columns"]):
         columns.setdefault(table, set()).add(column)
     return columns
 
 
-def _upgrade(connection: sqlite3.Connection, known: list[tuple[int, str]]) -> None:
-    connection.execute("BEGIN IMMEDIATE")  # another process may be upgrading: look again behind the lock
+def _migrate(connection: sqlite3.Connection, known: list[tuple[int, str]]) -> None:
+    connection.execute("BEGIN IMMEDIATE")  # another process may be migrating: look again behind the lock
     try:
-        has = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'of_schema'").fetchone()
-        version = connection.execute("SELECT max(version) FROM of_schema").fetchone()[0] if has else 0
-        for number, statements in known:
+        has_version = "of_schema" in {table for (table,) in connection.execute(SQL["our_tables"])}
+        version = connection.execute(SQL["schema_version"]).fetchone()[0] if has_version else 0
+        for number, script in known:
             if number > version:
-                for statement in _statements(statements):
+                for statement in _split_script(script):
                     connection.execute(statement)
-                connection.execute("INSERT INTO of_schema (version) VALUES (?)", (number,))
+                connection.execute(SQL["add_schema_version"], (number,))
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
 
 
-def _statements(script: str) -> list[str]:
-    """The statements of a script, comments dropped; executescript() would commit behind our back."""
+def _split_script(script: str) -> list[str]:
+    """The statements of a script, without comments. executescript() would commit the transaction first."""
     lines = [line.split("--", 1)[0] for line in script.splitlines()]
     return [statement for statement in "\n".join(lines).split(";") if statement.strip()]

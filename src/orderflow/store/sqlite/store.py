@@ -1,73 +1,67 @@
-"""The store on SQLite: WAL, synchronous=FULL, one writer thread with group commit, one reader thread. Prepared SQL by hand.
+"""The store in one SQLite file: WAL, synchronous=FULL, one writer thread with group commit, one reader thread.
 
-What may live here: the Store protocol's methods. How a commit is written is sqlite_commit.py, how a file is opened sqlite_schema.py.
+What may live here: the methods of the ``Store`` protocol.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from orderflow.errors import KeyReused, NotOpen, OperationalError, UnknownName
-from orderflow.model import FLAGGING_REASONS, NOTIFY_LISTENER, EffectKey, Ignored, JournalRow, Order, Pending, Reason, RefusalRow
+from orderflow.model import EffectKey, Ignored, JournalRow, Order, Pending, Reason, RefusalRow
 from orderflow.store import rows
 from orderflow.store.records import Decider, DueDeadline, InboxKey, LeasedEffect, LeasedPoll, PollPlan, Receipt, WorkerScope
 from orderflow.store.sqlite import retention
 from orderflow.store.sqlite.commit import apply, plan_poll
+from orderflow.store.sqlite.queries import SQL
 from orderflow.store.sqlite.schema import connect, prepare
 from orderflow.store.sqlite.writer import Writer
 
 T = TypeVar("T")
-_FLAGGED = ", ".join(f"'{reason.value}'" for reason in sorted(FLAGGING_REASONS))
-_COLUMNS = len(rows.ORDER.split(", "))
-_IS_FLAGGED = f"EXISTS (SELECT 1 FROM of_refusals r WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ({_FLAGGED}))"
-_SHOW = f"SELECT {rows.ORDER}, {_IS_FLAGGED} FROM of_orders o"
-_LOAD = f"{_SHOW} WHERE id = ?"
-_HEARD = "EXISTS (SELECT 1 FROM of_inbox i WHERE i.origin = ? AND i.key = ?)"
-_ARMED = "EXISTS (SELECT 1 FROM of_deadlines d WHERE d.order_id = o.id AND d.name = ? AND d.version = ?)"
-_LOOK = f"SELECT {rows.ORDER}, {_HEARD} FROM of_orders o WHERE id = ?"
-_LOOK_ARMED = f"SELECT {rows.ORDER}, {_HEARD}, {_ARMED} FROM of_orders o WHERE id = ?"
 
 
 class SqliteStore:
-    """A ``Store`` in one SQLite file. Several processes may share the file; group commit is per process.
+    """A ``Store`` in one SQLite file. Several processes may share the file; each has its own group commit.
 
-    ``boundary`` is called in the writer's thread before each statement, with it; for tests.
+    Args:
+        path: the file.
+        create: make the file and its tables where there are none; else they must be there.
+        boundary: called in the writer's thread before each statement, with its text; for tests.
     """
 
     def __init__(self, path: Path, *, create: bool = True, boundary: Callable[[str], None] | None = None) -> None:
         self._path = path
         self._create = create
         self._boundary = boundary
-        self._writer = Writer(lambda: self._connect(create=False))
+        self._writer = Writer(self._connect_writer)
         self._readers = ThreadPoolExecutor(1, "orderflow-reader")
         self._reader: sqlite3.Connection | None = None
 
-    def _connect(self, *, create: bool) -> sqlite3.Connection:
-        connection = connect(self._path, create=create)
+    def _connect_writer(self) -> sqlite3.Connection:
+        connection = connect(self._path, create=False)
         connection.execute("PRAGMA synchronous = FULL")
         connection.set_trace_callback(self._boundary)
         return connection
 
+    def _connect_reader(self) -> sqlite3.Connection:
+        connection = connect(self._path, create=self._create)
+        try:
+            prepare(connection, self._path.name, create=self._create)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
     async def open(self) -> None:
         """See ``Store.open``."""
-
-        def prepared() -> sqlite3.Connection:
-            connection = connect(self._path, create=self._create)
-            try:
-                prepare(connection, self._path.name, create=self._create)
-            except BaseException:
-                connection.close()
-                raise
-            return connection
-
         loop = asyncio.get_running_loop()
         try:
-            self._reader = await loop.run_in_executor(self._readers, prepared)
+            self._reader = await loop.run_in_executor(self._readers, self._connect_reader)
             await loop.run_in_executor(self._readers, self._writer.start)
         except BaseException:
             self._readers.shutdown(wait=False)
@@ -82,6 +76,7 @@ class SqliteStore:
         self._readers.shutdown()
 
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a query in the reader's thread."""
         connection = self._reader
         if connection is None:
             raise NotOpen
@@ -90,45 +85,52 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise OperationalError(f"{self._path.name}: {error}") from error
 
+    async def _fetch(self, statement: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[Any]:
+        """The rows of one statement."""
+        return await self._read(lambda connection: connection.execute(SQL[statement], values).fetchall())
+
+    async def _execute(self, statement: str, values: Sequence[object] | Mapping[str, object]) -> int:
+        """Run one statement that writes; how many rows it changed."""
+        return await self._writer.submit(lambda connection: connection.execute(SQL[statement], values).rowcount)
+
     # ── orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def create(self, order: Order, fingerprint: str) -> Order:
         """See ``Store.create``."""
+        create_key = f"{order.provider}:{order.key}"
 
         def work(connection: sqlite3.Connection) -> Order:
-            inbox_key = ("create", f"{order.provider}:{order.key}")
-            query = "SELECT order_id, fingerprint FROM of_inbox WHERE origin = ? AND key = ?"
-            found = connection.execute(query, inbox_key).fetchone()
-            if found is None:
-                insert = "INSERT INTO of_inbox (origin, key, order_id, fingerprint, at) VALUES (?, ?, ?, ?, ?)"
-                connection.execute(insert, (*inbox_key, order.id, fingerprint, order.created_at))
-                columns = f"INSERT INTO of_orders ({rows.ORDER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                connection.execute(columns, rows.order_values(order))
+            created = connection.execute(SQL["created_order"], (create_key,)).fetchone()
+            if created is None:
+                connection.execute(SQL["add_create_key"], (create_key, order.id, fingerprint, order.created_at))
+                connection.execute(SQL["add_order"], rows.order_values(order))
                 return order
-            if found[1] not in ("", fingerprint):
+            order_id, created_with = created
+            if created_with not in ("", fingerprint):
                 raise KeyReused(order.key)
-            return _load(connection, found[0])
+            return _load(connection, order_id)
 
         return await self._writer.submit(work)
 
-    async def commit(self, order_id: str, key: InboxKey | None, judge: Decider, deadline: DueDeadline | None = None) -> Receipt:
+    async def commit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None) -> Receipt:
         """See ``Store.commit``."""
-
-        query, values = _LOOK, (*((key.origin, key.key) if key else (None, None)), order_id)
-        if deadline is not None:
-            query, values = _LOOK_ARMED, (*values[:-1], deadline.name, deadline.version, order_id)
+        origin, event_key = key or (None, None)
 
         def work(connection: sqlite3.Connection) -> Receipt:
-            found = connection.execute(query, values).fetchone()
-            if found is None:
+            if deadline is None:
+                row = connection.execute(SQL["load_for_event"], (origin, event_key, order_id)).fetchone()
+            else:
+                values = (origin, event_key, deadline.name, deadline.version, order_id)
+                row = connection.execute(SQL["load_for_deadline"], values).fetchone()
+            if row is None:
                 raise UnknownName("order", order_id)
-            order = rows.order(found[:_COLUMNS])
-            if found[_COLUMNS]:
+            order, is_duplicate = rows.order(row[:9]), row[9]
+            if is_duplicate:
                 return Receipt(Ignored(Reason.DUPLICATE, order.state), order.state, order.version)
-            if deadline is not None and not found[-1]:
+            if deadline is not None and not row[10]:
                 detail = f"{deadline.name} was disarmed meanwhile"
                 return Receipt(Ignored(Reason.STALE, order.state, detail), order.state, order.version)
-            return apply(connection, order, key, judge(order), deadline.name if deadline else "")
+            return apply(connection, order, key, decider(order), deadline.name if deadline else "")
 
         return await self._writer.submit(work, order_id)
 
@@ -138,57 +140,33 @@ class SqliteStore:
 
     async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
         """See ``Store.orders``."""
-        query = (
-            f"{_SHOW} WHERE (:provider = '' OR provider = :provider) AND (:state = '' OR state = :state)"
-            " AND (:before IS NULL OR entered_at < :before)"
-            " ORDER BY CASE WHEN :before IS NULL THEN -created_at ELSE entered_at END, id LIMIT :limit"
-        )
         values = {"provider": provider, "state": state, "before": entered_before, "limit": limit}
-        found = await self._read(lambda connection: connection.execute(query, values).fetchall())
-        return [rows.order(row[:-1], bool(row[-1])) for row in found]
+        return [rows.flagged_order(row) for row in await self._fetch("list_orders", values)]
 
     async def journal(self, order_id: str) -> list[JournalRow]:
         """See ``Store.journal``."""
-        query = f"SELECT {rows.JOURNAL} FROM of_journal WHERE order_id = ? ORDER BY version"
-        found = await self._read(lambda connection: connection.execute(query, (order_id,)).fetchall())
-        return [rows.journal(row) for row in found]
+        return [rows.journal(row) for row in await self._fetch("journal", (order_id,))]
 
     async def refusals(self, order_id: str) -> list[RefusalRow]:
         """See ``Store.refusals``."""
-        query = f"SELECT {rows.REFUSAL} FROM of_refusals WHERE order_id = ? ORDER BY first_at, event"
-        found = await self._read(lambda connection: connection.execute(query, (order_id,)).fetchall())
-        return [rows.refusal(row) for row in found]
+        return [rows.refusal(row) for row in await self._fetch("refusals", (order_id,))]
 
     async def pending(self, order_id: str) -> Pending:
         """See ``Store.pending``."""
-        effects = f"SELECT {rows.EFFECT} FROM of_effects WHERE order_id = ? AND owed = 1 ORDER BY version, n"
-        deadlines = "SELECT name, due_at FROM of_deadlines WHERE order_id = ? ORDER BY due_at, name"
 
-        def look(connection: sqlite3.Connection) -> Pending:
-            def ask(query: str) -> list[Any]:
-                return connection.execute(query, (order_id,)).fetchall()
+        def query(connection: sqlite3.Connection) -> Pending:
+            effects, poll, deadlines = (
+                connection.execute(SQL[statement], (order_id,)).fetchall() for statement in ("owed_effects", "next_poll", "armed_deadlines")
+            )
+            return Pending(tuple(map(rows.effect, effects)), poll[0][0] if poll else None, tuple(deadlines))
 
-            read = ask("SELECT next_at FROM of_polls WHERE order_id = ?")
-            return Pending(tuple(map(rows.effect, ask(effects))), read[0][0] if read else None, tuple(ask(deadlines)))
-
-        return await self._read(look)
+        return await self._read(query)
 
     # ── retention ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def list_inactive(self, before: float, after: str, limit: int, provider: str = "") -> tuple[list[Order], str]:
         """See ``Store.list_inactive``."""
-        walk = "SELECT id FROM of_orders WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?"
-        query = (
-            f"{_SHOW} WHERE o.id > :after AND (:last = '' OR o.id <= :last) AND (:provider = '' OR o.provider = :provider)"
-            f" AND {retention.AGED} ORDER BY o.id"
-        )
-
-        def look(connection: sqlite3.Connection) -> tuple[list[Order], str]:
-            ((last,),) = connection.execute(walk, (after, limit - 1)).fetchall() or [("",)]
-            values = {"after": after, "last": last, "provider": provider, "before": before}
-            return [rows.order(row[:-1], bool(row[-1])) for row in connection.execute(query, values)], last
-
-        return await self._read(look)
+        return await self._read(lambda connection: retention.list_inactive(connection, before, after, limit, provider))
 
     async def delete(self, orders: Sequence[Order], before: float) -> list[str]:
         """See ``Store.delete``."""
@@ -208,159 +186,114 @@ class SqliteStore:
         self, now: float, scope: WorkerScope, limit: int, among: Collection[EffectKey] | None = None
     ) -> list[LeasedEffect]:
         """See ``Store.lease_effects``."""
-        mine, values = _within(scope)
+        statement, values = "due_effects", {"now": now, "limit": limit, **_scope_values(scope)}
         if among is not None:
-            mine += f" AND (order_id, version, n) IN (VALUES {', '.join(['(?, ?, ?)'] * len(among)) or '(NULL, NULL, NULL)'})"
-            values += tuple(part for key in among for part in (key.order_id, key.version, key.n))
-        query = (  # placeholders only
-            "SELECT order_id, version, n, name, provider, attempt, in_flight, entered_state, uncounted_attempts, trace FROM of_effects"
-            f" WHERE owed = 1 AND run_at <= ? AND {mine} ORDER BY run_at LIMIT ?"
-        )
-        take = "UPDATE of_effects SET attempt = attempt + 1, in_flight = 1, run_at = ? WHERE order_id = ? AND version = ? AND n = ?"
+            statement = "due_effects_among"
+            values["keys"] = rows.dump([(key.order_id, key.version, key.n) for key in among])
 
         def work(connection: sqlite3.Connection) -> list[LeasedEffect]:
-            due = [(*row, now + scope.leases[row[4]]) for row in connection.execute(query, (now, *values, limit)).fetchall()]
-            connection.executemany(take, [(row[-1], *row[:3]) for row in due])
-            return [LeasedEffect(EffectKey(*row[:3]), row[3], row[4], row[5] + 1, bool(row[6]), *row[7:]) for row in due]
+            leased = []
+            for row in connection.execute(SQL[statement], values).fetchall():
+                *key, name, provider, attempt, in_flight, entered_state, uncounted, trace = row
+                until = now + scope.leases[provider]
+                connection.execute(SQL["lease_effect"], (until, *key))
+                leased.append(
+                    LeasedEffect(EffectKey(*key), name, provider, attempt + 1, bool(in_flight), entered_state, uncounted, trace, until)
+                )
+            return leased
 
         return await self._writer.submit(work)
 
     async def retry_effect(self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False) -> None:
         """See ``Store.retry_effect``."""
-        await self._answer_effect(
-            effect, "in_flight = 0, run_at = ?, why = ?, uncounted_attempts = uncounted_attempts + ?", (at, why, int(uncounted))
-        )
+        await self._execute("retry_effect", (at, why, int(uncounted), *_attempt_values(effect)))
 
     async def finish_effect(self, effect: LeasedEffect, why: str = "") -> None:
         """See ``Store.finish_effect``."""
-        await self._answer_effect(effect, "in_flight = 0, owed = 0, why = ?", (why,))
+        await self._execute("finish_effect", (why, *_attempt_values(effect)))
 
-    async def _answer_effect(self, effect: LeasedEffect, change: str, values: tuple[Any, ...]) -> None:
-        key = effect.key
-        update = f"UPDATE of_effects SET {change} WHERE order_id = ? AND version = ? AND n = ? AND attempt = ? AND owed = 1"
-        args = (*values, key.order_id, key.version, key.n, effect.attempt)
-        await self._writer.submit(lambda connection: connection.execute(update, args))
-
-    # ── reads and deadlines ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── polls and deadlines ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def lease_polls(self, now: float, scope: WorkerScope, limit: int) -> list[LeasedPoll]:
         """See ``Store.lease_polls``."""
-        spoken = _spoken(scope)
-        query = (
-            "SELECT order_id, provider, without_news FROM of_polls"  # +provider: by next_at, or all of a provider's reads would be looked at
-            f" WHERE next_at <= ? AND +provider IN ({_marks(spoken)}) ORDER BY next_at, last_at LIMIT ?"
-        )
-        take = "UPDATE of_polls SET next_at = ?, last_at = ?, requested = 0 WHERE order_id = ?"
+        values = {"now": now, "limit": limit, "callable": rows.dump(scope.callable_providers)}
 
         def work(connection: sqlite3.Connection) -> list[LeasedPoll]:
-            due = [(*row, now + scope.leases[row[1]]) for row in connection.execute(query, (now, *spoken, limit)).fetchall()]
-            connection.executemany(take, [(row[-1], now, row[0]) for row in due])
-            return [LeasedPoll(*row) for row in due]
+            leased = []
+            for order_id, provider, without_news in connection.execute(SQL["due_polls"], values).fetchall():
+                until = now + scope.leases[provider]
+                connection.execute(SQL["lease_poll"], (until, now, order_id))
+                leased.append(LeasedPoll(order_id, provider, without_news, until))
+            return leased
 
         return await self._writer.submit(work)
 
     async def throttle(self, provider: str, until: float) -> None:
         """See ``Store.throttle``."""
-        insert = (
-            "INSERT INTO of_providers (provider, throttled_until) VALUES (?, ?) ON CONFLICT (provider) DO UPDATE"
-            " SET throttled_until = max(throttled_until, excluded.throttled_until)"
-        )
-        await self._writer.submit(lambda connection: connection.execute(insert, (provider, until)))
+        await self._execute("throttle", (provider, until))
 
     async def throttled_until(self) -> dict[str, float]:
         """See ``Store.throttled_until``."""
-        query = "SELECT provider, throttled_until FROM of_providers"
-        return dict(await self._read(lambda connection: connection.execute(query).fetchall()))
+        return dict(await self._fetch("throttled_until"))
 
     async def plan_poll(self, order_id: str, now: float, plan: PollPlan) -> None:
         """See ``Store.plan_poll``."""
-
-        def work(connection: sqlite3.Connection) -> None:
-            plan_poll(connection, _load(connection, order_id), now, plan)
-
-        await self._writer.submit(work, order_id)
+        await self._writer.submit(lambda connection: plan_poll(connection, _load(connection, order_id), now, plan), order_id)
 
     async def bring_polls_forward(self, provider: str, now: float, interval: float, limit: int) -> int:
         """See ``Store.bring_polls_forward``."""
-        update = (
-            "UPDATE of_polls SET requested = 1, next_at = min(next_at, max(?1, min(last_at, ?1) + ?2)) WHERE order_id IN"
-            " (SELECT order_id FROM of_polls WHERE provider = ?3 AND next_at IS NOT NULL ORDER BY last_at LIMIT ?4)"
-        )
-        args = (now, interval, provider, limit)
-        return await self._writer.submit(lambda connection: connection.execute(update, args).rowcount)
+        return await self._execute("bring_polls_forward", {"provider": provider, "now": now, "interval": interval, "limit": limit})
 
     async def due_deadlines(self, now: float, scope: WorkerScope, limit: int) -> list[DueDeadline]:
         """See ``Store.due_deadlines``."""
-        query = (
-            "SELECT order_id, name, provider, version FROM of_deadlines WHERE due_at <= ?"
-            f" AND provider IN ({_marks(scope.leases)}) ORDER BY due_at LIMIT ?"
-        )
-        values = (now, *scope.leases, limit)
-        found = await self._read(lambda connection: connection.execute(query, values).fetchall())
-        return [DueDeadline(*row) for row in found]
+        values = {"now": now, "providers": rows.dump(list(scope.leases)), "limit": limit}
+        return [DueDeadline(*row) for row in await self._fetch("due_deadlines", values)]
 
     async def next_due(self, scope: WorkerScope) -> float | None:
         """See ``Store.next_due``."""
-        mine, values = _within(scope)
-        spoken, marks = _spoken(scope), _marks(scope.leases)
-        query = (
-            f"SELECT min(at) FROM (SELECT min(run_at) AS at FROM of_effects WHERE owed = 1 AND {mine}"
-            f" UNION ALL SELECT min(next_at) FROM of_polls WHERE +provider IN ({_marks(spoken)})"
-            f" UNION ALL SELECT min(due_at) FROM of_deadlines WHERE provider IN ({marks}))"
-        )
-        args = (*values, *spoken, *scope.leases)
-        found = await self._read(lambda connection: connection.execute(query, args).fetchone())
-        return None if found[0] is None else float(found[0])
+        ((due_at,),) = await self._fetch("next_due", _scope_values(scope))
+        return None if due_at is None else float(due_at)
+
+    # ── listeners ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def add_listeners(self, pairs: Collection[tuple[str, str]]) -> None:
-        """See ``Store.listen``."""
-        insert = "INSERT OR IGNORE INTO of_listeners (provider, state) VALUES (?, ?)"
-        await self._writer.submit(lambda connection: connection.executemany(insert, sorted(pairs)))
+        """See ``Store.add_listeners``."""
+        await self._writer.submit(lambda connection: connection.executemany(SQL["add_listener"], sorted(pairs)))
 
     async def listeners(self) -> frozenset[tuple[str, str]]:
         """See ``Store.listeners``."""
-        query = "SELECT provider, state FROM of_listeners"
-        return frozenset(await self._read(lambda connection: connection.execute(query).fetchall()))
+        return frozenset(await self._fetch("listeners"))
 
     async def pending_notifications(self) -> dict[tuple[str, str], int]:
         """See ``Store.pending_notifications``."""
-        query = "SELECT provider, entered_state, count(*) FROM of_effects WHERE owed = 1 AND name = ? GROUP BY 1, 2"
-        found = await self._read(lambda connection: connection.execute(query, (NOTIFY_LISTENER,)).fetchall())
-        return {(provider, state): count for provider, state, count in found}
+        return {(provider, state): owed for provider, state, owed in await self._fetch("pending_notifications")}
 
     async def remove_listener(self, provider: str, state: str, why: str, limit: int) -> int:
         """See ``Store.remove_listener``."""
-        owed = "SELECT order_id, version, n FROM of_effects WHERE owed = 1 AND name = ? AND provider = ? AND entered_state = ? LIMIT ?"
-        end = f"UPDATE of_effects SET owed = 0, why = ? WHERE (order_id, version, n) IN ({owed})"
+        values = {"provider": provider, "state": state, "why": why, "limit": limit}
 
         def work(connection: sqlite3.Connection) -> int:
-            connection.execute("DELETE FROM of_listeners WHERE provider = ? AND state = ?", (provider, state))
-            return connection.execute(end, (why, NOTIFY_LISTENER, provider, state, limit)).rowcount
+            connection.execute(SQL["remove_listener"], (provider, state))
+            return connection.execute(SQL["end_notifications"], values).rowcount
 
         return await self._writer.submit(work)
 
 
-def _marks(values: Collection[object]) -> str:
-    return ", ".join("?" * len(values))
+def _scope_values(scope: WorkerScope) -> dict[str, Any]:
+    """The values of the part ``in_scope``."""
+    return {
+        "callable": rows.dump(scope.callable_providers),
+        "providers": rows.dump(list(scope.leases)),
+        "notifiable": rows.dump(sorted(scope.notifiable)),
+    }
 
 
-def _within(scope: WorkerScope) -> tuple[str, tuple[Any, ...]]:
-    """The condition that an effect is within the scope, and its values."""
-    spoken = _spoken(scope)
-    told = "".join(" OR (provider = ? AND entered_state = ?)" for _ in scope.notifiable)
-    called = f"name <> ? AND provider IN ({_marks(spoken)})"
-    condition = f"(({called}) OR (name = ? AND provider IN ({_marks(scope.leases)}) AND (0{told})))"
-    notifiable = tuple(value for pair in sorted(scope.notifiable) for value in pair)
-    return condition, (NOTIFY_LISTENER, *spoken, NOTIFY_LISTENER, *scope.leases, *notifiable)
-
-
-def _spoken(scope: WorkerScope) -> list[str]:
-    """The providers that may be called now."""
-    return [name for name in scope.leases if name not in scope.paused]
+def _attempt_values(effect: LeasedEffect) -> tuple[str, int, int, int]:
+    return effect.key.order_id, effect.key.version, effect.key.n, effect.attempt
 
 
 def _load(connection: sqlite3.Connection, order_id: str) -> Order:
-    found = connection.execute(_LOAD, (order_id,)).fetchone()
-    if found is None:
+    row = connection.execute(SQL["load_order"], (order_id,)).fetchone()
+    if row is None:
         raise UnknownName("order", order_id)
-    return rows.order(found[:-1], bool(found[-1]))
+    return rows.flagged_order(row)

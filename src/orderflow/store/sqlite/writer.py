@@ -1,7 +1,7 @@
-"""The one thread that writes to SQLite, and group commit: what arrives while a commit is in flight shares the next.
+"""The one thread that writes to SQLite, and group commit: what arrives while a transaction is under way shares the next one.
 
-Several units share a transaction, at most one per order; when one of them fails, all are rolled back and each is tried alone, so a
-bad unit hurts nobody else. Nothing here knows what is written.
+A transaction holds at most one request of an order. Where one request fails, all are rolled back and each is tried alone, so that no
+other is harmed. Nothing here knows what is written.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from attrs import define
 
 from orderflow.errors import NotOpen, OperationalError
+from orderflow.store.order_queues import OrderQueues
 
 T = TypeVar("T")
 _MOST_PER_COMMIT = 512
@@ -27,117 +27,97 @@ class _NotBegun(OperationalError):
     """No transaction could be begun."""
 
 
-@define
-class Unit(Generic[T]):
-    """One piece of writing, run inside a transaction in the writer thread; ``lane`` is the order it is about ("": none)."""
+@define(eq=False)
+class WriteRequest(Generic[T]):
+    """Work for the writer's thread, run inside a transaction. ``order_id``: the order that it is about ("": none)."""
 
     work: Callable[[sqlite3.Connection], T]
-    lane: str
+    order_id: str
     loop: asyncio.AbstractEventLoop
-    done: asyncio.Future[T]
+    answer: asyncio.Future[T]
 
 
 class Writer:
-    """Runs units in order of arrival, grouped into durable commits."""
+    """Runs requests in the order of their arrival, grouped into durable transactions."""
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
-        self._queue: queue.SimpleQueue[Unit[Any] | None] = queue.SimpleQueue()
-        self._held: deque[Unit[Any]] = deque()
+        self._submitted: queue.SimpleQueue[WriteRequest[Any] | None] = queue.SimpleQueue()  # None: nothing comes after this
+        self._queues: OrderQueues[WriteRequest[Any]] = OrderQueues(batches=1, most=_MOST_PER_COMMIT)  # the thread's own
         self._connection: sqlite3.Connection | None = None
-        self._closed = False  # nothing new is taken
-        self._closing = False  # and the thread has been told so
+        self._closed = False  # nothing new is accepted
+        self._ending = False  # the thread has been told so
         self._thread = threading.Thread(target=self._run, name="orderflow-writer", daemon=True)
 
     def start(self) -> None:
-        """Connect and start the thread. Blocks for as long as connecting takes."""
+        """Connect and start the thread. Blocks while connecting."""
         self._connection = self._connect()
         self._thread.start()
 
-    async def submit(self, work: Callable[[sqlite3.Connection], T], lane: str = "") -> T:
-        """Run ``work`` inside a transaction; returns once it is durably committed, or raises what it raised.
+    async def submit(self, work: Callable[[sqlite3.Connection], T], order_id: str = "") -> T:
+        """Run ``work`` inside a transaction. Returns its result once that is durable, or raises what it raised.
 
         Raises:
-            OperationalError: not open (any more), or the database refused.
+            NotOpen: not started, or closed; OperationalError: the database refused.
         """
         if self._closed or not self._thread.is_alive():
             raise NotOpen
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[T] = loop.create_future()
-        self._queue.put(Unit(work, lane, loop, done))
-        return await done
+        answer: asyncio.Future[T] = loop.create_future()
+        self._submitted.put(WriteRequest(work, order_id, loop, answer))
+        return await answer
 
     async def close(self) -> None:
         """Finish what was submitted, then stop."""
         self._closed = True
         if self._thread.is_alive():
-            self._queue.put(None)
+            self._submitted.put(None)
             await asyncio.to_thread(self._thread.join)
+
+    # ── in the thread ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
         connection = self._connection
         assert connection is not None
         try:
-            while batch := self._gather():
-                self._settle(batch, self._together(connection, batch))
+            while self._receive():
+                batch = self._queues.next_batch()
+                results = _run_batch(connection, batch)
+                for request in batch:
+                    self._queues.release(request)
+                _answer(batch, results)
         finally:
             connection.close()
 
-    def _gather(self) -> list[Unit[Any]]:
-        """The next units, at most one per order; blocks until there is one, empty when closed."""
-        batch: list[Unit[Any]] = []
-        lanes: set[str] = set()
-        held, self._held = self._held, deque()
-        for unit in held:
-            self._take(unit, batch, lanes)
-        while len(batch) < _MOST_PER_COMMIT:
-            if (batch or self._closing) and self._queue.empty():
-                break
-            unit_or_end = self._queue.get()
-            if unit_or_end is None:
-                self._closing = True
-                continue
-            self._take(unit_or_end, batch, lanes)
-        return batch
-
-    def _take(self, unit: Unit[Any], batch: list[Unit[Any]], lanes: set[str]) -> None:
-        if unit.lane and unit.lane in lanes:
-            self._held.append(unit)
-            return
-        lanes.add(unit.lane)
-        batch.append(unit)
-
-    def _together(self, connection: sqlite3.Connection, batch: list[Unit[Any]]) -> list[Any]:
-        try:
-            return _in_transaction(connection, [unit.work for unit in batch])
-        except BaseException as error:  # noqa: BLE001  handed to whoever awaits the unit
-            # what cannot even begin is no unit's fault: trying each would wait for the lock as often
-            if len(batch) == 1 or isinstance(error, _NotBegun):
-                return [error] * len(batch)
-        return [self._alone(connection, unit) for unit in batch]
-
-    def _alone(self, connection: sqlite3.Connection, unit: Unit[Any]) -> Any:
-        try:
-            return _in_transaction(connection, [unit.work])[0]
-        except BaseException as error:  # noqa: BLE001  handed to whoever awaits the unit
-            return error
-
-    def _settle(self, batch: list[Unit[Any]], results: list[Any]) -> None:
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
-        for unit, result in zip(batch, results, strict=True):
-            by_loop.setdefault(unit.loop, []).append((unit.done, result))
-        for loop, settled in by_loop.items():
-            with suppress(RuntimeError):  # a loop that has closed takes no calls, and nobody waits there
-                loop.call_soon_threadsafe(_tell, settled)
+    def _receive(self) -> bool:
+        """Queue what was submitted, and wait until there is something. False: the writer is closed and everything is done."""
+        while not self._submitted.empty() or not (self._queues.has_ready or self._ending):
+            request = self._submitted.get()
+            if request is None:
+                self._ending = True
+            else:
+                self._queues.submit(request)
+        return self._queues.has_ready
 
 
-def _in_transaction(connection: sqlite3.Connection, works: list[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
+def _run_batch(connection: sqlite3.Connection, batch: Sequence[WriteRequest[Any]]) -> list[Any]:
+    """Run requests in one transaction, or each alone where one fails; the result or exception of each."""
+    try:
+        return _run_transaction(connection, batch)
+    except BaseException as error:  # noqa: BLE001  raised where the request was submitted
+        # no request is at fault where the transaction cannot begin: to try each would wait for the lock as often
+        if len(batch) == 1 or isinstance(error, _NotBegun):
+            return [error] * len(batch)
+    return [result for request in batch for result in _run_batch(connection, [request])]
+
+
+def _run_transaction(connection: sqlite3.Connection, batch: Sequence[WriteRequest[Any]]) -> list[Any]:
     try:
         connection.execute("BEGIN IMMEDIATE")
     except sqlite3.Error as error:
         raise _NotBegun(f"the database cannot be written: {error}") from error
     try:
-        results = [work(connection) for work in works]
+        results = [request.work(connection) for request in batch]
         connection.execute("COMMIT")
     except BaseException as error:
         if connection.in_transaction:
@@ -148,11 +128,21 @@ def _in_transaction(connection: sqlite3.Connection, works: list[Callable[[sqlite
     return results
 
 
-def _tell(settled: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for done, result in settled:
-        if done.done():  # its caller was cancelled
+def _answer(batch: Sequence[WriteRequest[Any]], results: Sequence[Any]) -> None:
+    """Hand the results to the loops of their callers, one call a loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+    for request, result in zip(batch, results, strict=True):
+        by_loop.setdefault(request.loop, []).append((request.answer, result))
+    for loop, answers in by_loop.items():
+        with suppress(RuntimeError):  # a closed loop takes no calls, and nothing waits in it
+            loop.call_soon_threadsafe(_settle, answers)
+
+
+def _settle(answers: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
+    for answer, result in answers:
+        if answer.done():  # its caller was cancelled
             continue
         if isinstance(result, BaseException):
-            done.set_exception(result)
+            answer.set_exception(result)
         else:
-            done.set_result(result)
+            answer.set_result(result)

@@ -1,6 +1,6 @@
--- The hot row has no secondary index, so that its updates stay on its page (HOT); path and inbox are insert-only beside it.
--- Times are epoch seconds, as at every seam: to_timestamp(at) shows them. JSON is json and not jsonb: it comes back as it was
--- written, and a provider's text may hold what jsonb refuses.
+-- Schema 1. The row of an order is updated most. It has no secondary index, so that its updates stay on their page (HOT).
+-- Journal and inbox only grow. Times are epoch seconds; to_timestamp(at) shows them.
+-- json and not jsonb: it comes back as it was written, and a provider's text may hold what jsonb refuses.
 CREATE TABLE of_schema (version integer NOT NULL);
 
 CREATE TABLE of_orders (
@@ -48,10 +48,10 @@ CREATE TABLE of_effects (
     n         integer NOT NULL,
     name      text NOT NULL,
     provider  text NOT NULL,
-    about     text NOT NULL DEFAULT '',         -- the state that the host is to be told of
+    about     text NOT NULL DEFAULT '',         -- of a notification: the state that was entered
     owed      boolean NOT NULL DEFAULT true,
     attempt   integer NOT NULL DEFAULT 0,
-    in_flight boolean NOT NULL DEFAULT false,   -- an attempt was begun and has no answer yet
+    in_flight boolean NOT NULL DEFAULT false,   -- an attempt was begun and has not ended
     run_at    double precision NOT NULL,        -- when it is due, or when its lease ends
     why       text NOT NULL DEFAULT '',
     PRIMARY KEY (order_id, version, n)
@@ -62,7 +62,7 @@ CREATE TABLE of_deadlines (
     order_id text NOT NULL,
     name     text NOT NULL,
     provider text NOT NULL,
-    version  integer NOT NULL,  -- that armed it
+    version  integer NOT NULL,  -- of the order that armed it
     due_at   double precision NOT NULL,
     PRIMARY KEY (order_id, name)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
@@ -71,12 +71,12 @@ CREATE INDEX of_deadlines_due ON of_deadlines (due_at);
 CREATE TABLE of_reads (
     order_id   text PRIMARY KEY,
     provider   text NOT NULL,
-    next_at    double precision,                      -- NULL: none can be made yet
+    next_at    double precision,                      -- NULL: none is planned yet
     last_at    double precision NOT NULL DEFAULT 0,   -- when the last one started
-    noticed    boolean NOT NULL DEFAULT false,        -- asked for since then
-    tries      integer NOT NULL DEFAULT 0,            -- in a row without news
-    planned_at double precision NOT NULL,             -- when it was planned
-    spacing    double precision NOT NULL              -- the least seconds between two reads, as planned
+    noticed    boolean NOT NULL DEFAULT false,        -- requested since then
+    tries      integer NOT NULL DEFAULT 0,            -- how many in a row brought no news
+    planned_at double precision NOT NULL,             -- when the plan was made
+    spacing    double precision NOT NULL              -- the least seconds between two polls
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX of_reads_due ON of_reads (next_at);
 CREATE INDEX of_reads_oldest ON of_reads (provider, last_at);

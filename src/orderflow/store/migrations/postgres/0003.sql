@@ -1,7 +1,8 @@
--- Schema 3: the words of the second edition. Nothing but names changes.
+-- Schema 3: names only. Tables, columns and stored words are now the ones that code and documentation use.
 ALTER TABLE of_reads RENAME TO of_polls;
 ALTER TABLE of_polls RENAME COLUMN noticed TO requested;
 ALTER TABLE of_polls RENAME COLUMN tries TO without_news;
+ALTER TABLE of_polls RENAME COLUMN spacing TO min_interval;
 ALTER INDEX of_reads_pkey RENAME TO of_polls_pkey;
 ALTER INDEX of_reads_due RENAME TO of_polls_due;
 ALTER INDEX of_reads_oldest RENAME TO of_polls_oldest;

@@ -1,4 +1,4 @@
--- The hot row has no secondary index; path and effects are insert-only beside it.
+-- Schema 1. The row of an order is updated most, and has no secondary index. Journal and inbox only grow. Times are epoch seconds.
 CREATE TABLE of_schema (version INTEGER NOT NULL);
 
 CREATE TABLE of_orders (
@@ -46,10 +46,10 @@ CREATE TABLE of_effects (
     n         INTEGER NOT NULL,
     name      TEXT NOT NULL,
     provider  TEXT NOT NULL,
-    about     TEXT NOT NULL DEFAULT '',    -- the state that the host is to be told of
+    about     TEXT NOT NULL DEFAULT '',    -- of a notification: the state that was entered
     owed      INTEGER NOT NULL DEFAULT 1,
     attempt   INTEGER NOT NULL DEFAULT 0,
-    in_flight INTEGER NOT NULL DEFAULT 0,  -- an attempt was begun and has no answer yet
+    in_flight INTEGER NOT NULL DEFAULT 0,  -- an attempt was begun and has not ended
     run_at    REAL NOT NULL,               -- when it is due, or when its lease ends
     why       TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (order_id, version, n)
@@ -60,7 +60,7 @@ CREATE TABLE of_deadlines (
     order_id TEXT NOT NULL,
     name     TEXT NOT NULL,
     provider TEXT NOT NULL,
-    version  INTEGER NOT NULL,  -- that armed it
+    version  INTEGER NOT NULL,  -- of the order that armed it
     due_at   REAL NOT NULL,
     PRIMARY KEY (order_id, name)
 ) WITHOUT ROWID;
@@ -69,10 +69,10 @@ CREATE INDEX of_deadlines_due ON of_deadlines (due_at);
 CREATE TABLE of_reads (
     order_id TEXT PRIMARY KEY,
     provider TEXT NOT NULL,
-    next_at  REAL,                        -- NULL: none can be made yet
+    next_at  REAL,                        -- NULL: none is planned yet
     last_at  REAL NOT NULL DEFAULT 0,     -- when the last one started
-    noticed  INTEGER NOT NULL DEFAULT 0,  -- asked for since then
-    tries    INTEGER NOT NULL DEFAULT 0   -- in a row without news
+    noticed  INTEGER NOT NULL DEFAULT 0,  -- requested since then
+    tries    INTEGER NOT NULL DEFAULT 0   -- how many in a row brought no news
 ) WITHOUT ROWID;
 CREATE INDEX of_reads_due ON of_reads (next_at);
 CREATE INDEX of_reads_oldest ON of_reads (provider, last_at);

@@ -1,4 +1,4 @@
--- Schema 3: the words of the second edition. Nothing but names changes.
+-- Schema 3: names only. Tables, columns and stored words are now the ones that code and documentation use.
 ALTER TABLE of_reads RENAME TO of_polls;
 ALTER TABLE of_polls RENAME COLUMN noticed TO requested;
 ALTER TABLE of_polls RENAME COLUMN tries TO without_news;

@@ -1,0 +1,223 @@
+-- How decisions are loaded for and written to PostgreSQL. See ../sql.py for how this file is read, commit.py for who fills it in.
+-- Each statement is one implicit transaction.
+
+-- load --
+-- What a decision needs: the order as it stands, whether its event is in the inbox already, and whether its deadline is still armed.
+-- $1 order id, $2 origin and $3 key of the event, $4 name of its deadline and $5 the version that armed it (NULL: it has none).
+-- Part "batch": arrays of these; one row an event, in their order. A row of NULLs: there is no such order.
+-- A scalar subquery and never EXISTS: for a batch the planner would rather hash the whole table than look each row up.
+SELECT
+    o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
+    (SELECT true FROM of_inbox i WHERE i.origin = event.origin AND i.key = event.key) IS NOT NULL AS is_duplicate,
+    -- if deadline
+    (
+        SELECT true FROM of_deadlines d
+        WHERE d.order_id = event.order_id AND d.name = event.deadline AND d.version = event.armed_by
+    ) IS NOT NULL AS is_armed
+    -- else
+    false AS is_armed
+    -- end
+-- if batch
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[])
+    WITH ORDINALITY AS event (order_id, origin, key, deadline, armed_by, position)
+LEFT JOIN of_orders o ON o.id = event.order_id
+ORDER BY event.position
+-- else
+FROM (SELECT $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS deadline, $5::integer AS armed_by) AS event
+LEFT JOIN of_orders o ON o.id = event.order_id
+-- end
+
+-- poll_conflict --
+-- Part: what planning a poll does to the plan that is there. ``requested`` in the new row: a poll is brought forward, not planned anew.
+-- A clock that was ahead wrote a last_at that is not yet. least() keeps it from stopping the polls.
+ON CONFLICT (order_id) DO UPDATE SET
+    planned_at = excluded.planned_at,
+    min_interval = excluded.min_interval,
+    requested = p.requested OR excluded.requested,
+    without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+    next_at = CASE
+        WHEN NOT excluded.requested THEN greatest(
+            CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
+            least(p.last_at, excluded.planned_at) + excluded.min_interval
+        )
+        WHEN p.next_at IS NOT NULL THEN least(
+            p.next_at,
+            greatest(excluded.planned_at, least(p.last_at, excluded.planned_at) + excluded.min_interval)
+        )
+    END
+
+-- plan_poll --
+-- Plan a poll outside a decision: $1 order, $2 when (NULL: bring it forward), $3 whether it is brought forward,
+-- $4 polls without news, $5 now, $6 the least seconds between two polls.
+-- The lock on the order's row: whatever deletes the order must not miss the poll.
+INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
+SELECT id, provider, $2, $3, $4, $5, $6 FROM of_orders WHERE id = $1 FOR KEY SHARE
+{poll_conflict}
+RETURNING 1
+
+-- commit --
+-- Write what was decided for one order, or (part "batch") for several, at most one decision an order.
+-- Answers with the ids of the orders whose decision was written. An order that is missing lost a race, and nothing was written for it.
+--
+-- The order of the steps matters. An order's row is locked first, and only where it is still at the version that the decision was made
+-- on. Then the event's deadline and inbox key are taken. Only behind these is anything else written. With the inbox first, a lost race
+-- would still commit the inbox row, and the next attempt would take its own event for a duplicate.
+--
+-- ``:name::type`` is one value of a commit: a parameter for one commit, a position in the commit's JSON array for a batch.
+-- In a batch a value is NULL (a list is empty) where its commit does not need the part.
+WITH commits AS (
+    SELECT
+        :id::text AS id,
+        :version::integer AS version,
+        :at::double precision AS at
+        -- if moved
+        , :state::text AS state
+        , :new_version::integer AS new_version
+        , :facts::json AS facts
+        , :data::json AS data
+        , :enters::boolean AS enters
+        , :journal::jsonb AS journal
+        -- end
+        -- if effects
+        , :effects::jsonb AS effects
+        -- end
+        -- if inbox
+        , :origin::text AS origin
+        , :key::text AS key
+        -- end
+        -- if refusal
+        , :event::text AS event
+        , :refused_origin::text AS refused_origin
+        , :refused_state::text AS refused_state
+        , :reason::text AS reason
+        , :detail::text AS detail
+        -- end
+        -- if deadline
+        , :deadline::text AS deadline
+        , :armed_by::integer AS armed_by
+        -- end
+        -- if deadlines
+        , :replaces_deadlines::boolean AS replaces_deadlines
+        , :deadlines::jsonb AS deadlines
+        -- end
+        -- if finished_effect
+        , :finished_version::integer AS finished_version
+        , :finished_n::integer AS finished_n
+        -- end
+        -- if cancelled_effects
+        , :cancelled_to::integer AS cancelled_to
+        -- end
+        -- if poll
+        , :poll::text AS poll
+        , :next_at::double precision AS next_at
+        , :without_news::integer AS without_news
+        , :min_interval::double precision AS min_interval
+        -- end
+    -- if batch
+    FROM jsonb_array_elements($1::jsonb) AS document (value)
+    -- end
+),
+-- In the order of their ids: two batches that share orders then wait for each other, and never deadlock.
+locked AS MATERIALIZED (
+    SELECT c.*, o.provider
+    FROM (SELECT * FROM commits ORDER BY id) AS c,
+    LATERAL (SELECT provider FROM of_orders o WHERE o.id = c.id AND o.version = c.version FOR UPDATE) AS o
+)
+-- if deadline
+, deadline_taken AS (
+    DELETE FROM of_deadlines d USING locked l
+    WHERE d.order_id = l.id AND d.name = l.deadline AND d.version = l.armed_by
+    RETURNING d.order_id
+)
+, in_time AS MATERIALIZED (
+    SELECT * FROM locked WHERE deadline IS NULL OR id IN (SELECT order_id FROM deadline_taken)
+)
+-- else
+, in_time AS NOT MATERIALIZED (SELECT * FROM locked)
+-- end
+-- if inbox
+, key_taken AS (
+    INSERT INTO of_inbox (origin, key, order_id, at)
+    SELECT origin, key, id, at FROM in_time WHERE key IS NOT NULL
+    ON CONFLICT DO NOTHING
+    RETURNING order_id
+)
+, winners AS MATERIALIZED (
+    SELECT * FROM in_time WHERE key IS NULL OR id IN (SELECT order_id FROM key_taken)
+)
+-- else
+, winners AS MATERIALIZED (SELECT * FROM in_time)
+-- end
+-- if moved
+, order_rows AS (
+    UPDATE of_orders o SET
+        state = w.state,
+        version = w.new_version,
+        facts = coalesce(w.facts, o.facts),
+        data = coalesce(w.data, o.data),
+        entered_at = CASE WHEN w.enters THEN w.at ELSE o.entered_at END
+    FROM winners w
+    WHERE o.id = w.id AND w.state IS NOT NULL
+)
+, journal_rows AS (
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
+    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    FROM winners w, jsonb_array_elements(w.journal) AS step
+)
+-- end
+-- if effects
+, effect_rows AS (
+    INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace)
+    SELECT w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4
+    FROM winners w, jsonb_array_elements(w.effects) AS effect
+)
+-- end
+-- if refusal
+, refusal_rows AS (
+    INSERT INTO of_refusals AS r (order_id, event, origin, state, reason, detail, version, count, first_at, last_at)
+    SELECT id, event, refused_origin, refused_state, reason, detail, version, 1, at, at
+    FROM winners WHERE event IS NOT NULL
+    ON CONFLICT (order_id, event, state, reason) DO UPDATE SET
+        count = r.count + 1, last_at = excluded.last_at, version = excluded.version, detail = excluded.detail
+)
+-- end
+-- if deadlines
+, deadlines_disarmed AS (
+    DELETE FROM of_deadlines d USING winners w WHERE w.replaces_deadlines AND d.order_id = w.id
+)
+, deadlines_armed AS (
+    INSERT INTO of_deadlines (order_id, provider, name, version, due_at)
+    SELECT w.id, w.provider, armed ->> 0, (armed ->> 1)::integer, (armed ->> 2)::double precision
+    FROM winners w, jsonb_array_elements(w.deadlines) AS armed
+    ON CONFLICT (order_id, name) DO UPDATE SET
+        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at
+)
+-- end
+-- if finished_effect
+, effect_finished AS (
+    UPDATE of_effects e SET owed = false, in_flight = false
+    FROM winners w WHERE e.order_id = w.id AND e.version = w.finished_version AND e.n = w.finished_n
+)
+-- end
+-- if cancelled_effects
+, effects_cancelled AS (
+    UPDATE of_effects e SET owed = false
+    FROM winners w WHERE e.order_id = w.id AND e.version <= w.cancelled_to AND e.name <> 'notify_listener'
+)
+-- end
+-- if poll
+, poll_planned AS (
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    FROM winners WHERE poll IN ('at', 'sooner')
+    {poll_conflict}
+)
+, poll_stopped AS (
+    DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
+)
+-- end
+SELECT id FROM winners
+
+-- journal_row --
+-- One step of an order ($1) by the version that it led to ($2): whether a write of unknown outcome was committed.
+SELECT order_id, version, event, origin, source, target, kind, at, note FROM of_journal WHERE order_id = $1 AND version = $2

@@ -1,0 +1,326 @@
+-- The statements of the PostgreSQL store, but for those of a commit (commit.sql). See ../sql.py for how this file is read.
+-- Times are epoch seconds. Rows are locked in the order of their keys wherever several are: two statements then wait and never deadlock.
+-- A scalar subquery stands where EXISTS would make the planner hash a whole table.
+
+-- orders --
+-- Part: orders as they stand, and whether each is flagged: a person should look at a refusal of its present version.
+SELECT
+    id, provider, key, state, version, facts, data, created_at, entered_at,
+    (
+        SELECT true FROM of_refusals r
+        WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ('anomaly', 'not ours', 'unknown status')
+        LIMIT 1
+    ) IS NOT NULL
+FROM of_orders o
+
+-- load_orders --
+-- The orders with these ids ($1), all in one look-up.
+{orders}
+WHERE id = ANY($1)
+
+-- list_orders --
+-- $1 provider and $2 state ("": any), $3 entered before (NULL: whenever), $4 limit. The longest in their state first, or the newest.
+{orders}
+WHERE ($1 = '' OR provider = $1) AND ($2 = '' OR state = $2) AND ($3::double precision IS NULL OR entered_at < $3)
+ORDER BY CASE WHEN $3::double precision IS NULL THEN -created_at ELSE entered_at END, id
+LIMIT $4
+
+-- allow_table_scan --
+-- Listing orders is the one query that no index answers.
+SET LOCAL enable_seqscan = on
+
+-- create_order --
+-- Take the order's create key ($1), and only then store the order: $2 id, $3 fingerprint, $4 created at, $5.. its other columns.
+WITH key_taken AS (
+    INSERT INTO of_inbox (origin, key, order_id, fingerprint, at) VALUES ('create', $1, $2, $3, $4)
+    ON CONFLICT DO NOTHING
+    RETURNING order_id
+),
+order_row AS (
+    INSERT INTO of_orders (id, provider, key, state, version, facts, data, created_at, entered_at)
+    SELECT order_id, $5, $6, $7, $8, $9, $10, $4, $11 FROM key_taken
+)
+SELECT order_id FROM key_taken
+
+-- created_order --
+-- The order that a create key ($1) made, and the fingerprint of the request.
+SELECT order_id, fingerprint FROM of_inbox WHERE origin = 'create' AND key = $1
+
+-- journal --
+-- The steps of an order, the oldest first.
+SELECT order_id, version, event, origin, source, target, kind, at, note FROM of_journal WHERE order_id = $1 ORDER BY version
+
+-- refusals --
+-- What was refused or ignored for an order, the oldest first.
+SELECT order_id, event, origin, state, reason, detail, version, count, first_at, last_at
+FROM of_refusals WHERE order_id = $1 ORDER BY first_at, event
+
+-- owed_effects --
+-- The effects that are still owed for an order.
+SELECT order_id, version, n, name, entered_state, attempt, in_flight, run_at, why
+FROM of_effects WHERE order_id = $1 AND owed ORDER BY version, n
+
+-- next_poll --
+-- When an order is polled next.
+SELECT next_at FROM of_polls WHERE order_id = $1
+
+-- armed_deadlines --
+-- The deadlines of an order, the soonest first.
+SELECT name, due_at FROM of_deadlines WHERE order_id = $1 ORDER BY due_at, name
+
+-- in_scope --
+-- Part: the owed effects that a worker can carry out. $1 providers that may be called, $2 all its providers,
+-- $3 and $4 the providers and states whose entering it can notify.
+owed AND (
+    (name <> 'notify_listener' AND provider = ANY($1::text[]))
+    OR (
+        name = 'notify_listener' AND provider = ANY($2::text[])
+        AND EXISTS (
+            SELECT FROM unnest($3::text[], $4::text[]) AS listener (provider, state)
+            WHERE listener.provider = of_effects.provider AND listener.state = of_effects.entered_state
+        )
+    )
+)
+
+-- lease_due --
+-- Part: lease the effects of the table ``due`` until $5 (now) + the lease of their provider ($6, in the order of $2).
+UPDATE of_effects x SET
+    attempt = x.attempt + 1,
+    in_flight = true,
+    run_at = $5 + (
+        SELECT lease.seconds FROM unnest($2::text[], $6::double precision[]) AS lease (provider, seconds) WHERE lease.provider = x.provider
+    )
+FROM due
+WHERE x.order_id = due.order_id AND x.version = due.version AND x.n = due.n
+RETURNING
+    x.order_id, x.version, x.n, x.name, x.provider, x.attempt, due.in_flight, x.entered_state, x.uncounted_attempts, x.trace, x.run_at,
+    due.run_at
+
+-- lease_effects --
+-- Lease up to $7 due effects in scope, those due for longest; what another worker locks is skipped.
+WITH due AS MATERIALIZED (
+    SELECT order_id, version, n, in_flight, run_at FROM of_effects
+    WHERE run_at <= $5 AND {in_scope}
+    ORDER BY run_at LIMIT $7 FOR UPDATE SKIP LOCKED
+)
+{lease_due}
+
+-- lease_effects_among --
+-- The same for the effects with these keys only: $8 order ids, $9 versions, $10 numbers.
+WITH due AS MATERIALIZED (
+    SELECT effect.order_id, effect.version, effect.n, effect.in_flight, effect.run_at
+    FROM (
+        SELECT * FROM unnest($8::text[], $9::integer[], $10::integer[]) AS wanted (order_id, version, n) ORDER BY 1, 2, 3
+    ) AS wanted,
+    LATERAL (
+        SELECT * FROM of_effects
+        WHERE order_id = wanted.order_id AND version = wanted.version AND n = wanted.n AND run_at <= $5 AND {in_scope}
+        FOR UPDATE SKIP LOCKED
+    ) AS effect
+    LIMIT $7
+)
+{lease_due}
+
+-- overdue_effects --
+-- Up to $6 effects in scope that are due since before $5, those due for longest first.
+SELECT order_id, version, n, attempt, provider, entered_state FROM of_effects
+WHERE run_at <= $5 AND {in_scope}
+ORDER BY run_at LIMIT $6
+
+-- waiting_effects --
+-- Those of the effects with these keys that are owed and not leased: $1 order ids, $2 versions, $3 numbers.
+SELECT order_id, version, n, attempt, run_at
+FROM unnest($1::text[], $2::integer[], $3::integer[]) AS wanted (order_id, version, n)
+JOIN of_effects USING (order_id, version, n)
+WHERE owed AND NOT in_flight
+
+-- retry_effect --
+-- An attempt ($4) was not executed: the effect is due again at $5, because of $6; $7 is 1 where the attempt does not count.
+UPDATE of_effects SET in_flight = false, run_at = $5, why = $6, uncounted_attempts = uncounted_attempts + $7
+WHERE order_id = $1 AND version = $2 AND n = $3 AND attempt = $4 AND owed
+
+-- finish_effect --
+-- An effect ends with its attempt $4, without an event; $5 says why.
+UPDATE of_effects SET in_flight = false, owed = false, why = $5
+WHERE order_id = $1 AND version = $2 AND n = $3 AND attempt = $4 AND owed
+
+-- lease_polls --
+-- Lease up to $3 polls that are due at $1, of providers $2 with the leases $4; what another worker locks is skipped.
+WITH due AS MATERIALIZED (
+    SELECT order_id, next_at FROM of_polls
+    WHERE next_at <= $1 AND provider = ANY($2::text[])
+    ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED
+)
+UPDATE of_polls x SET
+    next_at = $1 + (
+        SELECT lease.seconds FROM unnest($2::text[], $4::double precision[]) AS lease (provider, seconds) WHERE lease.provider = x.provider
+    ),
+    last_at = $1,
+    requested = false
+FROM due
+WHERE x.order_id = due.order_id
+RETURNING x.order_id, x.provider, x.without_news, x.next_at, due.next_at
+
+-- stop_polling --
+-- No poll can move the order any more.
+DELETE FROM of_polls WHERE order_id = $1
+
+-- bring_polls_forward --
+-- Provider $1 sent one notice for all its orders: bring forward the $2 polls that were made longest ago. $3 now, $4 the least seconds
+-- between two polls.
+WITH oldest AS MATERIALIZED (
+    SELECT order_id FROM of_polls WHERE provider = $1 AND next_at IS NOT NULL ORDER BY last_at LIMIT $2
+),
+locked AS MATERIALIZED (
+    SELECT p.order_id FROM of_polls p JOIN oldest USING (order_id) ORDER BY p.order_id FOR UPDATE OF p
+)
+UPDATE of_polls p SET requested = true, next_at = least(p.next_at, greatest($3, least(p.last_at, $3) + $4))
+FROM locked
+WHERE p.order_id = locked.order_id AND p.next_at IS NOT NULL
+RETURNING 1
+
+-- throttle --
+-- Provider $1 asked all processes to wait until $2. An earlier moment changes nothing.
+INSERT INTO of_providers AS p (provider, throttled_until) VALUES ($1, $2)
+ON CONFLICT (provider) DO UPDATE SET throttled_until = greatest(p.throttled_until, excluded.throttled_until)
+
+-- throttled_until --
+-- Until when providers are not to be called.
+SELECT provider, throttled_until FROM of_providers
+
+-- due_deadlines --
+-- Up to $3 deadlines that have come at $1, of providers $2.
+SELECT order_id, name, provider, version FROM of_deadlines
+WHERE due_at <= $1 AND provider = ANY($2::text[])
+ORDER BY due_at LIMIT $3
+
+-- next_due --
+-- When the next effect, poll or deadline in scope is due.
+SELECT least(
+    (SELECT run_at FROM of_effects WHERE {in_scope} ORDER BY run_at LIMIT 1),
+    (SELECT next_at FROM of_polls WHERE next_at IS NOT NULL AND provider = ANY($1::text[]) ORDER BY next_at LIMIT 1),
+    (SELECT due_at FROM of_deadlines WHERE provider = ANY($2::text[]) ORDER BY due_at LIMIT 1)
+)
+
+-- add_listeners --
+-- Some process handles the entering of these states: $1 providers, $2 states.
+INSERT INTO of_listeners (provider, state) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING
+
+-- listeners --
+-- Every provider and state for which some process has, or had, a listener.
+SELECT provider, state FROM of_listeners
+
+-- pending_notifications --
+-- How many notifications are owed, by provider and state.
+SELECT provider, entered_state, count(*) FROM of_effects WHERE owed AND name = 'notify_listener' GROUP BY 1, 2
+
+-- remove_listener --
+-- Forget the listener of provider $1 and state $2, and end up to $4 of its notifications; $3 says why.
+-- They are found by provider and state, and locked by key. To find them by key would walk all effects that ever were.
+WITH removed AS (DELETE FROM of_listeners WHERE provider = $1 AND state = $2),
+page AS MATERIALIZED (
+    SELECT order_id, version, n FROM of_effects
+    WHERE owed AND name = 'notify_listener' AND provider = $1 AND entered_state = $2
+    LIMIT $4
+),
+locked AS MATERIALIZED (
+    SELECT e.order_id, e.version, e.n FROM of_effects e JOIN page USING (order_id, version, n)
+    WHERE e.owed
+    ORDER BY e.order_id, e.version, e.n FOR UPDATE OF e
+)
+UPDATE of_effects x SET owed = false, why = $3
+FROM locked
+WHERE x.order_id = locked.order_id AND x.version = locked.version AND x.n = locked.n
+RETURNING 1
+
+-- end_of_page --
+-- The last of the next $2 + 1 order ids behind $1; no row: there are fewer.
+SELECT id FROM of_orders WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2
+
+-- inactive --
+-- Part: nothing has happened to the order ``o`` since $1, nothing is owed for it, and none of its calls is under way.
+o.entered_at < $1
+AND NOT EXISTS (SELECT FROM of_journal j WHERE j.order_id = o.id AND j.at >= $1)
+AND NOT EXISTS (SELECT FROM of_refusals r WHERE r.order_id = o.id AND r.last_at >= $1)
+AND NOT EXISTS (SELECT FROM of_effects e WHERE e.order_id = o.id AND (e.owed OR (e.in_flight AND e.run_at >= $1)))
+
+-- list_inactive --
+-- The inactive orders of one page: ids behind $2, up to $3 ("": to the end), of provider $4 ("": any).
+{orders}
+WHERE o.id > $2 AND ($3 = '' OR o.id <= $3) AND ($4 = '' OR o.provider = $4) AND {inactive}
+ORDER BY o.id
+
+-- lock_orders --
+-- Lock the orders $1 that are still at the versions $2.
+SELECT o.id
+FROM (SELECT * FROM unnest($1::text[], $2::integer[]) AS wanted (id, version) ORDER BY 1) AS wanted,
+LATERAL (SELECT id FROM of_orders o WHERE o.id = wanted.id AND o.version = wanted.version FOR UPDATE) AS o
+
+-- delete_orders --
+-- Delete those of the orders $2 that are still inactive since $1, with all their rows and the keys that created them.
+WITH gone AS MATERIALIZED (
+    SELECT o.id, o.provider, o.key
+    FROM unnest($2::text[]) AS wanted (id),
+    LATERAL (SELECT * FROM of_orders o WHERE o.id = wanted.id AND {inactive}) AS o
+),
+journal_gone AS (DELETE FROM of_journal x USING gone WHERE x.order_id = gone.id),
+refusals_gone AS (DELETE FROM of_refusals x USING gone WHERE x.order_id = gone.id),
+effects_gone AS (DELETE FROM of_effects x USING gone WHERE x.order_id = gone.id),
+deadlines_gone AS (DELETE FROM of_deadlines x USING gone WHERE x.order_id = gone.id),
+polls_gone AS (DELETE FROM of_polls x USING gone WHERE x.order_id = gone.id),
+keys_gone AS (DELETE FROM of_inbox x USING gone WHERE x.origin = 'create' AND x.key = gone.provider || ':' || gone.key)
+DELETE FROM of_orders x USING gone WHERE x.id = gone.id
+
+-- remaining_orders --
+-- Which of these orders ($1) are still there.
+SELECT id FROM of_orders WHERE id = ANY($1::text[])
+
+-- sweep_inbox --
+-- Walk the next $3 inbox rows behind the origin $1 and key $2, and delete those whose order is gone. Answers with the last row of a
+-- full page.
+WITH page AS MATERIALIZED (
+    SELECT origin, key, order_id FROM of_inbox WHERE (origin, key) > ($1, $2) ORDER BY origin, key LIMIT $3
+),
+gone AS (
+    DELETE FROM of_inbox x USING page p
+    WHERE x.origin = p.origin AND x.key = p.key AND NOT EXISTS (SELECT FROM of_orders o WHERE o.id = p.order_id)
+)
+SELECT origin, key FROM page ORDER BY origin, key OFFSET $3 - 1
+
+-- unfinished_effect --
+-- An effect of order $1 that is owed, or whose call is still under way at $2.
+SELECT name FROM of_effects WHERE order_id = $1 AND (owed OR (in_flight AND run_at > $2)) LIMIT 1
+
+-- redact_order --
+-- Replace the data of order $1.
+UPDATE of_orders SET version = $2, data = $3::json WHERE id = $1
+
+-- redact_texts --
+-- Empty what may be personal beside order $1: notes, details, why effects ended, and the fingerprint of its create key ($2).
+WITH notes AS (UPDATE of_journal SET note = '' WHERE order_id = $1 AND note <> ''),
+details AS (UPDATE of_refusals SET detail = '' WHERE order_id = $1),
+effects AS (UPDATE of_effects SET why = '' WHERE order_id = $1)
+UPDATE of_inbox SET fingerprint = '' WHERE origin = 'create' AND key = $2
+
+-- add_journal_row --
+-- One journal row outside a commit.
+INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+
+-- our_columns --
+-- The tables and columns of orderflow in the connection's schema.
+SELECT c.relname, a.attname
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND c.relname LIKE 'of\_%'
+    AND a.attnum > 0 AND NOT a.attisdropped
+
+-- schema_version --
+-- The newest migration that has run.
+SELECT max(version) FROM of_schema
+
+-- lock_schema --
+-- One process migrates at a time. Schemas of one database do not wait for each other.
+SELECT pg_advisory_xact_lock(hashtext('orderflow ' || current_schema()))
+
+-- add_schema_version --
+-- A migration has run.
+INSERT INTO of_schema (version) VALUES ($1)

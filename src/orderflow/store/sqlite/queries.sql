@@ -1,0 +1,331 @@
+-- The statements of the SQLite store. See ../sql.py for how this file is read.
+-- Times are epoch seconds. A list is one value, a JSON array: a statement has the same text for lists of any length.
+
+-- orders --
+-- Part: orders as they stand, and whether each is flagged: a person should look at a refusal of its present version.
+SELECT
+    id, provider, key, state, version, facts, data, created_at, entered_at,
+    EXISTS (
+        SELECT 1 FROM of_refusals r
+        WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ('anomaly', 'not ours', 'unknown status')
+    )
+FROM of_orders o
+
+-- load_order --
+-- One order as it stands.
+{orders}
+WHERE id = ?
+
+-- list_orders --
+-- Orders of a provider and a state ("": any): those entered before a time, the longest in their state first, or all, the newest first.
+{orders}
+WHERE (:provider = '' OR provider = :provider) AND (:state = '' OR state = :state) AND (:before IS NULL OR entered_at < :before)
+ORDER BY CASE WHEN :before IS NULL THEN -created_at ELSE entered_at END, id
+LIMIT :limit
+
+-- created_order --
+-- The order that a create key made, and the fingerprint of the request.
+SELECT order_id, fingerprint FROM of_inbox WHERE origin = 'create' AND key = ?
+
+-- add_create_key --
+-- The key by which a second request to create the same order is recognised.
+INSERT INTO of_inbox (origin, key, order_id, fingerprint, at) VALUES ('create', ?, ?, ?, ?)
+
+-- add_order --
+-- A new order.
+INSERT INTO of_orders (id, provider, key, state, version, facts, data, created_at, entered_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- journal --
+-- The steps of an order, the oldest first.
+SELECT order_id, version, event, origin, source, target, kind, at, note FROM of_journal WHERE order_id = ? ORDER BY version
+
+-- refusals --
+-- What was refused or ignored for an order, the oldest first.
+SELECT order_id, event, origin, state, reason, detail, version, count, first_at, last_at
+FROM of_refusals WHERE order_id = ? ORDER BY first_at, event
+
+-- owed_effects --
+-- The effects that are still owed for an order.
+SELECT order_id, version, n, name, entered_state, attempt, in_flight, run_at, why
+FROM of_effects WHERE order_id = ? AND owed = 1 ORDER BY version, n
+
+-- next_poll --
+-- When an order is polled next.
+SELECT next_at FROM of_polls WHERE order_id = ?
+
+-- armed_deadlines --
+-- The deadlines of an order, the soonest first.
+SELECT name, due_at FROM of_deadlines WHERE order_id = ? ORDER BY due_at, name
+
+-- load_for_event --
+-- What a decision needs: the order, and whether its event (origin, key) is in the inbox already.
+SELECT
+    id, provider, key, state, version, facts, data, created_at, entered_at,
+    EXISTS (SELECT 1 FROM of_inbox i WHERE i.origin = ? AND i.key = ?)
+FROM of_orders WHERE id = ?
+
+-- load_for_deadline --
+-- The same for an event that a deadline (name, version that armed it) brings, and whether that is still armed.
+SELECT
+    id, provider, key, state, version, facts, data, created_at, entered_at,
+    EXISTS (SELECT 1 FROM of_inbox i WHERE i.origin = ? AND i.key = ?),
+    EXISTS (SELECT 1 FROM of_deadlines d WHERE d.order_id = o.id AND d.name = ? AND d.version = ?)
+FROM of_orders o WHERE id = ?
+
+-- move_order --
+-- The order after its steps; NULL for facts or data: not changed. No row: it is not at the expected version any more.
+UPDATE of_orders SET state = ?, version = ?, facts = coalesce(?, facts), data = coalesce(?, data), entered_at = ?
+WHERE id = ? AND version = ?
+
+-- add_journal_row --
+-- One step.
+INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- add_effect --
+-- An effect is owed.
+INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+
+-- end_effect --
+-- The event of this commit is what the effect brought about.
+UPDATE of_effects SET owed = 0, in_flight = 0 WHERE order_id = ? AND version = ? AND n = ?
+
+-- cancel_effects --
+-- What the lifecycle owes up to a version is not wanted any more; notifications are.
+UPDATE of_effects SET owed = 0 WHERE order_id = ? AND version <= ? AND name <> 'notify_listener'
+
+-- add_refusal --
+-- Count a refused or ignored event.
+INSERT INTO of_refusals (order_id, event, origin, state, reason, detail, version, count, first_at, last_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (order_id, event, state, reason) DO UPDATE SET
+    count = count + 1, last_at = excluded.last_at, version = excluded.version, detail = excluded.detail
+
+-- disarm_deadlines --
+-- New deadlines replace all.
+DELETE FROM of_deadlines WHERE order_id = ?
+
+-- disarm_deadline --
+-- A deadline goes with the decision about it.
+DELETE FROM of_deadlines WHERE order_id = ? AND name = ?
+
+-- arm_deadline --
+-- A deadline, and the version that armed it.
+INSERT OR REPLACE INTO of_deadlines (order_id, name, provider, version, due_at) VALUES (?, ?, ?, ?, ?)
+
+-- add_inbox_key --
+-- The key by which a second event is recognised as a duplicate.
+INSERT INTO of_inbox (origin, key, order_id, at) VALUES (?, ?, ?, ?)
+
+-- plan_poll --
+-- Poll at a time, or at once where a poll was requested meanwhile, but not within the interval of the last poll.
+-- A worker whose clock is ahead writes a last_at that is not yet. min() keeps it from stopping the polls.
+INSERT INTO of_polls (order_id, provider, next_at, without_news) VALUES (:order_id, :provider, :at, :without_news)
+ON CONFLICT (order_id) DO UPDATE SET
+    without_news = :without_news,
+    next_at = max(CASE requested WHEN 1 THEN :now ELSE :at END, min(last_at, :now) + :interval)
+
+-- bring_poll_forward --
+-- Poll as soon as the interval since the last poll allows; remember the request where no poll is planned yet.
+INSERT INTO of_polls (order_id, provider, requested) VALUES (:order_id, :provider, 1)
+ON CONFLICT (order_id) DO UPDATE SET
+    requested = 1,
+    next_at = min(next_at, max(:now, min(last_at, :now) + :interval))
+
+-- stop_polling --
+-- No poll can move the order any more.
+DELETE FROM of_polls WHERE order_id = :order_id
+
+-- in_scope --
+-- Part: the owed effects that a worker can carry out. :callable and :providers are lists of providers: those that may be called now, and
+-- all. :notifiable is a list of pairs: the providers and states whose entering it can notify.
+owed = 1 AND (
+    (name <> 'notify_listener' AND provider IN (SELECT value FROM json_each(:callable)))
+    OR (
+        name = 'notify_listener' AND provider IN (SELECT value FROM json_each(:providers))
+        AND (provider, entered_state) IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:notifiable))
+    )
+)
+
+-- due_effects --
+-- Effects in scope that are due, those due for longest first.
+SELECT order_id, version, n, name, provider, attempt, in_flight, entered_state, uncounted_attempts, trace FROM of_effects
+WHERE run_at <= :now AND {in_scope}
+ORDER BY run_at LIMIT :limit
+
+-- due_effects_among --
+-- The same, of the effects with these keys only. :keys is a list of triples.
+SELECT order_id, version, n, name, provider, attempt, in_flight, entered_state, uncounted_attempts, trace FROM of_effects
+WHERE run_at <= :now AND {in_scope} AND (order_id, version, n) IN (
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:keys)
+)
+ORDER BY run_at LIMIT :limit
+
+-- lease_effect --
+-- An attempt begins; it is written before anything is called.
+UPDATE of_effects SET attempt = attempt + 1, in_flight = 1, run_at = ? WHERE order_id = ? AND version = ? AND n = ?
+
+-- retry_effect --
+-- An attempt was not executed: the effect is due again.
+UPDATE of_effects SET in_flight = 0, run_at = ?, why = ?, uncounted_attempts = uncounted_attempts + ?
+WHERE order_id = ? AND version = ? AND n = ? AND attempt = ? AND owed = 1
+
+-- finish_effect --
+-- An effect ends without an event.
+UPDATE of_effects SET in_flight = 0, owed = 0, why = ?
+WHERE order_id = ? AND version = ? AND n = ? AND attempt = ? AND owed = 1
+
+-- due_polls --
+-- Polls that are due, of a list of providers. +provider: found by next_at, for there the provider's index would look at all its polls.
+SELECT order_id, provider, without_news FROM of_polls
+WHERE next_at <= :now AND +provider IN (SELECT value FROM json_each(:callable))
+ORDER BY next_at, last_at LIMIT :limit
+
+-- lease_poll --
+-- A poll begins.
+UPDATE of_polls SET next_at = ?, last_at = ?, requested = 0 WHERE order_id = ?
+
+-- bring_polls_forward --
+-- One notice for all orders of a provider: bring forward the polls that were made longest ago.
+UPDATE of_polls SET requested = 1, next_at = min(next_at, max(:now, min(last_at, :now) + :interval))
+WHERE order_id IN (SELECT order_id FROM of_polls WHERE provider = :provider AND next_at IS NOT NULL ORDER BY last_at LIMIT :limit)
+
+-- throttle --
+-- A provider asked all processes to wait. An earlier moment changes nothing.
+INSERT INTO of_providers (provider, throttled_until) VALUES (?, ?)
+ON CONFLICT (provider) DO UPDATE SET throttled_until = max(throttled_until, excluded.throttled_until)
+
+-- throttled_until --
+-- Until when providers are not to be called.
+SELECT provider, throttled_until FROM of_providers
+
+-- due_deadlines --
+-- Deadlines of a list of providers that have come.
+SELECT order_id, name, provider, version FROM of_deadlines
+WHERE due_at <= :now AND provider IN (SELECT value FROM json_each(:providers))
+ORDER BY due_at LIMIT :limit
+
+-- next_due --
+-- When the next effect, poll or deadline in scope is due.
+SELECT min(at) FROM (
+    SELECT min(run_at) AS at FROM of_effects WHERE {in_scope}
+    UNION ALL SELECT min(next_at) FROM of_polls WHERE +provider IN (SELECT value FROM json_each(:callable))
+    UNION ALL SELECT min(due_at) FROM of_deadlines WHERE provider IN (SELECT value FROM json_each(:providers))
+)
+
+-- add_listener --
+-- Some process handles the entering of this state.
+INSERT OR IGNORE INTO of_listeners (provider, state) VALUES (?, ?)
+
+-- listeners --
+-- Every provider and state for which some process has, or had, a listener.
+SELECT provider, state FROM of_listeners
+
+-- pending_notifications --
+-- How many notifications are owed, by provider and state.
+SELECT provider, entered_state, count(*) FROM of_effects WHERE owed = 1 AND name = 'notify_listener' GROUP BY 1, 2
+
+-- remove_listener --
+-- No process handles the entering of this state any more.
+DELETE FROM of_listeners WHERE provider = ? AND state = ?
+
+-- end_notifications --
+-- End notifications of a removed listener.
+UPDATE of_effects SET owed = 0, why = :why
+WHERE (order_id, version, n) IN (
+    SELECT order_id, version, n FROM of_effects
+    WHERE owed = 1 AND name = 'notify_listener' AND provider = :provider AND entered_state = :state
+    LIMIT :limit
+)
+
+-- end_of_page --
+-- The last of the next ids behind an id; no row: there are fewer.
+SELECT id FROM of_orders WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?
+
+-- inactive --
+-- Part: nothing has happened to the order ``o`` since :before, nothing is owed for it, and none of its calls is under way.
+o.entered_at < :before
+AND NOT EXISTS (SELECT 1 FROM of_journal j WHERE j.order_id = o.id AND j.at >= :before)
+AND NOT EXISTS (SELECT 1 FROM of_refusals r WHERE r.order_id = o.id AND r.last_at >= :before)
+AND NOT EXISTS (SELECT 1 FROM of_effects e WHERE e.order_id = o.id AND (e.owed = 1 OR (e.in_flight = 1 AND e.run_at >= :before)))
+
+-- list_inactive --
+-- The inactive orders of one page: ids behind :after, up to :last ("": to the end), of a provider ("": any).
+{orders}
+WHERE o.id > :after AND (:last = '' OR o.id <= :last) AND (:provider = '' OR o.provider = :provider) AND {inactive}
+ORDER BY o.id
+
+-- delete_order --
+-- An order, where it has not moved and is still inactive.
+DELETE FROM of_orders AS o WHERE o.id = :id AND o.version = :version AND {inactive}
+
+-- delete_journal --
+-- With its order.
+DELETE FROM of_journal WHERE order_id = ?
+
+-- delete_refusals --
+-- With their order.
+DELETE FROM of_refusals WHERE order_id = ?
+
+-- delete_effects --
+-- With their order.
+DELETE FROM of_effects WHERE order_id = ?
+
+-- delete_poll --
+-- With its order.
+DELETE FROM of_polls WHERE order_id = ?
+
+-- delete_create_key --
+-- With its order: the key may make another one.
+DELETE FROM of_inbox WHERE origin = 'create' AND key = ?
+
+-- order_exists --
+-- Whether an order is there.
+SELECT 1 FROM of_orders WHERE id = ?
+
+-- inbox_page --
+-- The next rows of the inbox behind an origin and key.
+SELECT origin, key, order_id FROM of_inbox WHERE (origin, key) > (?, ?) ORDER BY origin, key LIMIT ?
+
+-- delete_orphaned_key --
+-- An inbox row whose order is gone.
+DELETE FROM of_inbox WHERE origin = ? AND key = ? AND NOT EXISTS (SELECT 1 FROM of_orders WHERE id = ?)
+
+-- unfinished_effect --
+-- An effect of an order that is owed, or whose call is still under way at a time.
+SELECT name FROM of_effects WHERE order_id = ? AND (owed = 1 OR (in_flight = 1 AND run_at > ?)) LIMIT 1
+
+-- redact_order --
+-- Replace the data of an order. No row: it is not at the expected version any more.
+UPDATE of_orders SET version = ?, data = ? WHERE id = ? AND version = ?
+
+-- redact_notes --
+-- Empty what may be personal.
+UPDATE of_journal SET note = '' WHERE order_id = ?
+
+-- redact_details --
+-- Empty what may be personal.
+UPDATE of_refusals SET detail = '' WHERE order_id = ?
+
+-- redact_effects --
+-- Empty what may be personal.
+UPDATE of_effects SET why = '' WHERE order_id = ?
+
+-- redact_create_key --
+-- The fingerprint of a request is made of personal data.
+UPDATE of_inbox SET fingerprint = '' WHERE origin = 'create' AND key = ?
+
+-- our_tables --
+-- The tables of this file.
+SELECT name FROM sqlite_master WHERE type = 'table'
+
+-- our_columns --
+-- The tables of orderflow, and their columns.
+SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name LIKE 'of\_%' ESCAPE '\'
+
+-- schema_version --
+-- The newest migration that has run.
+SELECT max(version) FROM of_schema
+
+-- add_schema_version --
+-- A migration has run.
+INSERT INTO of_schema (version) VALUES (?)

@@ -22,6 +22,8 @@ from orderflow.store.records import DueDeadline, WorkerScope
 from orderflow.testing.inline import InlineStore
 from orderflow.testing.virtual import VirtualClock, run_virtually
 
+__all__ = ["CountingStore", "InlineStore", "TimedToy", "VirtualClock", "open_flow", "order_many", "run_virtually", "run_with_worker"]
+
 T = TypeVar("T")
 DAY = 86400.0
 CALL_SECONDS = 0.05

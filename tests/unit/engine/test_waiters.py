@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.kit.timed import CountingStore, TimedToy, open_flow
+from tests.kit.timed import CountingStore, TimedToy, open_flow, run_virtually
 from tests.kit.toy import FAST
 
 from orderflow.app import Orderflow
 from orderflow.engine.waiters import Waiters
 from orderflow.errors import OutOfReach, WaitTimeout
-from orderflow.testing.virtual import run_virtually
 
 LONGEST_LOOK = 0.5  # seconds between two looks at the store
 

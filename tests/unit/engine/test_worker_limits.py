@@ -9,15 +9,23 @@ from collections.abc import Collection
 
 import pytest
 from attrs import evolve
-from tests.kit.timed import CALL_SECONDS, CountingStore, TimedToy, open_flow, order_many, run_with_worker
+from tests.kit.timed import (
+    CALL_SECONDS,
+    CountingStore,
+    InlineStore,
+    TimedToy,
+    VirtualClock,
+    open_flow,
+    order_many,
+    run_virtually,
+    run_with_worker,
+)
 from tests.kit.toy import TIMING
 
 from orderflow.app import Orderflow
 from orderflow.model import EffectKey, StateEntered
 from orderflow.provider.outcomes import InDoubt, NotExecuted, Outcome, Signal
 from orderflow.store.records import LeasedEffect, WorkerScope
-from orderflow.testing.inline import InlineStore
-from orderflow.testing.virtual import VirtualClock, run_virtually
 
 
 def test_a_worker_begins_no_more_calls_than_the_limit_in_any_second_or_minute_and_does_not_spin() -> None:

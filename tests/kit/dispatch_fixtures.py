@@ -6,33 +6,33 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.kit.dispatchers import LINES, Line, Process, line_of
+from tests.kit.dispatchers import BACKENDS, Backend, Process, open_backend
 from tests.kit.postgres import drop_schema, make_schema
 
 
-@pytest.fixture(params=LINES)
-async def line(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Line]:
+@pytest.fixture(params=BACKENDS)
+async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Backend]:
     """Each dispatcher in turn, on an empty database."""
-    async with line_of(request.param, tmp_path) as made:
-        yield made
+    async with open_backend(request.param, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture
-async def pgqueuer(tmp_path: Path) -> AsyncIterator[Line]:
+async def pgqueuer(tmp_path: Path) -> AsyncIterator[Backend]:
     """pgqueuer, on an empty database."""
-    async with line_of("pgqueuer-postgres", tmp_path) as made:
-        yield made
+    async with open_backend("pgqueuer-postgres", tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture
-async def process(line: Line) -> Process:
-    """A worker on an empty database."""
-    return await line.process()
+async def process(backend: Backend) -> Process:
+    """A worker on an empty database, of each dispatcher in turn."""
+    return await backend.open_process()
 
 
 @pytest.fixture
 async def postgres_url() -> AsyncIterator[str]:
     """An empty PostgreSQL database."""
-    name, url = await make_schema()
+    schema, url = await make_schema()
     yield url
-    await drop_schema(name)
+    await drop_schema(schema)

@@ -1,9 +1,9 @@
 """A worker in a process of its own that kills itself. Run by test_takeover.py; no test lives here.
 
     python killed_worker.py DATABASE_URL DISPATCHER EFFECT
-    python killed_worker.py DATABASE_URL DISPATCHER sql:WORDS
+    python killed_worker.py DATABASE_URL DISPATCHER sql:TEXT
 
-It dies while it carries out the effect, or before the first statement with these words, once it works.
+It dies while it carries out the effect, or before the first statement that contains the text.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ TIMING = evolve(FAST, lease=LEASE)
 
 
 def die() -> NoReturn:
-    """As by a power cut."""
+    """Die as in a power cut."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
-async def main(url: str, dispatch: str, where: str) -> None:
+async def main(url: str, dispatch: str, place: str) -> None:
     """Work until death."""
     toy = Toy(timing=TIMING)
-    kind, _, words = where.partition(":")
+    kind, _, text = place.partition(":")
     store: Store = make_store(url)
     if kind == "sql":
         from orderflow.store.postgres.store import PostgresStore
 
         async def boundary(statement: str) -> None:
-            if words in statement:
+            if text in statement:
                 die()
 
         store = PostgresStore(url, boundary=boundary)
@@ -52,7 +52,7 @@ async def main(url: str, dispatch: str, where: str) -> None:
         async def perform(order: Order) -> NoReturn:
             die()
 
-        toy.will(where, perform)
+        toy.answer(place, perform)
     async with Orderflow(store, [toy], dispatch=dispatch, worker=True, fetch_interval=0.1):
         await asyncio.Event().wait()
 

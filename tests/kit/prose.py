@@ -28,10 +28,39 @@ LONGEST_SENTENCE = 34
 MEAN_SENTENCE = 18.0
 
 _IRREGULAR = frozenset(
-    "told said kept held made written seen found given taken left sent heard known met put begun come gone done shown drawn built read_ "
-    "lost meant thrown cut spent".split()
+    [
+        "told",
+        "said",
+        "kept",
+        "held",
+        "made",
+        "written",
+        "seen",
+        "found",
+        "given",
+        "taken",
+        "left",
+        "sent",
+        "heard",
+        "known",
+        "met",
+        "put",
+        "begun",
+        "come",
+        "gone",
+        "done",
+        "shown",
+        "drawn",
+        "built",
+        "read_",
+        "lost",
+        "meant",
+        "thrown",
+        "cut",
+        "spent",
+    ]
 )
-_NOT_PARTICIPLES = frozenset("feed need seed speed embed shed exceed proceed succeed red".split())
+_NOT_PARTICIPLES = frozenset(["feed", "need", "seed", "speed", "embed", "shed", "exceed", "proceed", "succeed", "red"])
 
 
 @frozen

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from attrs import define, field
-from orderflow.testing.inline import InlineStore
-from orderflow.testing.virtual import VirtualClock, run_virtually
+from tests.kit.inline_store import InlineStore
+from tests.kit.virtual_time import VirtualClock, run_virtually
 from tests.kit.toy import Toy
 
 from orderflow.app import Orderflow
@@ -21,6 +21,8 @@ from orderflow.provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow.provider.protocol import PublicUrls
 from orderflow.provider.timing import Timing
 from orderflow.store.records import DueDeadline, WorkerScope
+
+__all__ = ["CountingStore", "InlineStore", "TimedToy", "VirtualClock", "open_flow", "order_many", "run_virtually", "run_with_worker"]
 
 T = TypeVar("T")
 DAY = 86400.0

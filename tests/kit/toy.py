@@ -17,6 +17,7 @@ from attrs import define, evolve, field
 
 from orderflow.clock import Clock
 from orderflow.dispatch.local import LocalDispatcher
+from orderflow.dispatch.ports import Dispatcher
 from orderflow.engine.attempt import Attempt
 from orderflow.engine.engine import Engine, build_engine
 from orderflow.errors import InvalidInput
@@ -335,13 +336,13 @@ class Bench:
         return {(row.event, row.reason.value): row.count for row in await self.store.refusals(order_id)}
 
 
-def build_toy_engine(store: Store, toy: Toy, clock: Clock) -> Engine:
+def build_toy_engine(store: Store, toy: Toy, clock: Clock, dispatcher: Dispatcher | None = None) -> Engine:
     """An engine over a store that has the toy and nothing else."""
     return build_engine(
         store=store,
         providers={toy.name: toy},
         urls=NoUrls(),
-        dispatcher=LocalDispatcher(store),
+        dispatcher=dispatcher or LocalDispatcher(store),
         clock=clock,
         rng=random.Random(1),
     )

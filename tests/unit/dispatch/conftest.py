@@ -1,5 +1,5 @@
 """The dispatchers and databases of the dispatch tests."""
 
-from tests.kit.dispatch_fixtures import line, pgqueuer, postgres_url, process
+from tests.kit.dispatch_fixtures import backend, pgqueuer, postgres_url, process
 
-__all__ = ["line", "pgqueuer", "postgres_url", "process"]
+__all__ = ["backend", "pgqueuer", "postgres_url", "process"]

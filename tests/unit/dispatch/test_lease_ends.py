@@ -1,21 +1,21 @@
-"""What is taken says until when it is ours, on every store."""
+"""A leased effect or poll says until when it is leased, on every store."""
 
 from __future__ import annotations
 
 import pytest
 from tests.kit.commits import LEASE, NOW, SCOPE
-from tests.kit.dispatchers import Line
+from tests.kit.dispatchers import Backend
 
 from orderflow.store.records import PollAt
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_effects_and_reads_say_when_their_lease_ends(line: Line) -> None:
-    worker = await line.process()
+async def test_effects_and_polls_say_when_their_lease_ends(backend: Backend) -> None:
+    worker = await backend.open_process()
     order_id = await worker.owe("register")
     (effect,) = await worker.take()
     assert effect.until == NOW + LEASE
     await worker.store.plan_poll(order_id, NOW, PollAt(NOW + 1, 3, 1.0))
-    (read,) = await worker.store.lease_polls(NOW + 2, SCOPE, 10)
-    assert (read.without_news, read.until) == (3, NOW + 2 + LEASE)
+    (poll,) = await worker.store.lease_polls(NOW + 2, SCOPE, 10)
+    assert (poll.without_news, poll.until) == (3, NOW + 2 + LEASE)

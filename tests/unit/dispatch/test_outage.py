@@ -1,4 +1,4 @@
-"""PostgreSQL goes away under pgqueuer's jobs: what is lost of them is found again, what was committed twice is done once."""
+"""PostgreSQL goes away under pgqueuer's jobs: lost jobs are found again, and a commit that is repeated enqueues once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.kit.commits import LEASE, NOW, SCOPE, move, new_order
-from tests.kit.dispatchers import Line
+from tests.kit.dispatchers import Backend
 from tests.kit.postgres import pg_ctl, server
 from tests.unit.store.test_postgres_outage import wired
 
@@ -24,7 +24,7 @@ SWEPT = NOW + GRACE + SWEEP
 
 
 @pytest.fixture
-def own() -> Iterator[Any]:
+def postgres() -> Iterator[Any]:
     """A server that may be stopped."""
     own = server(f"orderflow-pg-own-{secrets.token_hex(4)}")
     yield own
@@ -32,31 +32,31 @@ def own() -> Iterator[Any]:
     own.cleanup()
 
 
-async def test_a_crash_of_the_server_empties_the_queue_and_loses_no_effect(own: Any) -> None:
+async def test_a_crash_of_the_server_empties_the_queue_and_loses_no_effect(postgres: Any) -> None:
     async with AsyncExitStack() as stack:
-        line = Line(own.get_uri(), "pgqueuer", stack)
-        worker, other = await line.process(), await line.process()
+        backend = Backend(postgres.get_uri(), "pgqueuer", stack)
+        worker, other = await backend.open_process(), await backend.open_process()
         await worker.owe("register", "announce", "print")
-        (held,) = await worker.take(limit=1)
-        await asyncio.to_thread(pg_ctl, own, "-m", "immediate", "stop")
-        await asyncio.to_thread(own.ensure_postgres_running)
-        assert await line.jobs() == []
-        await worker.finish(held)
-        found = [*await worker.names(SWEPT), *await other.names(SWEPT)]
-        assert sorted([held.name, *found]) == ["announce", "print", "register"]
-        assert await other.names(SWEPT + LEASE - 1) == []
+        (leased,) = await worker.take(limit=1)
+        await asyncio.to_thread(pg_ctl, postgres, "-m", "immediate", "stop")
+        await asyncio.to_thread(postgres.ensure_postgres_running)
+        assert await backend.jobs() == []
+        await worker.finish(leased)
+        swept = [*await worker.take_names(SWEPT), *await other.take_names(SWEPT)]
+        assert sorted([leased.name, *swept]) == ["announce", "print", "register"]
+        assert await other.take_names(SWEPT + LEASE - 1) == []
 
 
-async def test_a_commit_whose_answer_is_lost_enqueues_once(own: Any) -> None:
-    async with wired(own.get_uri()) as (wire, url):
+async def test_a_commit_whose_answer_is_lost_enqueues_once(postgres: Any) -> None:
+    async with wired(postgres.get_uri()) as (wire, url):
 
-        class Cutting(PgqueuerDispatcher):
+        class CuttingDispatcher(PgqueuerDispatcher):
             async def in_transaction(self, session: Session, writes: Sequence[Write]) -> None:
                 await super().in_transaction(session, writes)
-                wire.cut = not wire.cuts  # the next thing said is COMMIT
+                wire.cut = not wire.cuts  # the next message is COMMIT
 
         store = PostgresStore(url)
-        dispatcher = Cutting(store)
+        dispatcher = CuttingDispatcher(store)
         await store.open()
         try:
             order = await store.create(new_order(), "content")

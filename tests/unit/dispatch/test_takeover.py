@@ -1,4 +1,4 @@
-"""A worker dies by SIGKILL with an effect in its hands; another one carries it out within the time that is promised, or says it is lost."""
+"""A worker dies by SIGKILL while it holds an effect. Another one takes the effect over within the promised time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.kit.dispatchers import Line
+from attrs import frozen
+from tests.kit.dispatchers import Backend
 from tests.kit.killed_worker import LEASE, TIMING
 from tests.kit.toy import Toy
 
@@ -20,15 +21,26 @@ from orderflow.dispatch.pgqueuer import GRACE, SWEEP
 pytestmark = pytest.mark.anyio
 
 WORKER = Path(__file__).parents[2] / "kit" / "killed_worker.py"
-POLL = 0.2
-PROMISED = {"local": LEASE + POLL, "pgqueuer": LEASE + GRACE + SWEEP + POLL}
-SLACK = 3.0  # for a machine with something else to do
-TO_THE_LEASE = "UPDATE of_effects x SET attempt"  # picked, and not leased yet
+FETCH_INTERVAL = 0.2
+PROMISED = {"local": LEASE + FETCH_INTERVAL, "pgqueuer": LEASE + GRACE + SWEEP + FETCH_INTERVAL}
+SLACK = 3.0  # for a machine that is busy
+LEASING = "UPDATE of_effects x SET attempt"  # the job is picked, and its effect not leased yet
 
 
-async def _killed(line: Line, where: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(WORKER.parents[2])}
-    process = await asyncio.create_subprocess_exec(sys.executable, str(WORKER), line.url, line.dispatch, where, env=environment)
+@frozen
+class TakeOver:
+    """What the second worker's provider was asked, how many seconds after the death the order got there, and by which events."""
+
+    toy: Toy
+    seconds: float
+    events: list[str]
+
+
+async def kill_worker(backend: Backend, place: str) -> None:
+    """Run a worker until it kills itself at this place; see ``killed_worker``."""
+    path = os.pathsep.join(filter(None, (str(WORKER.parents[2]), os.environ.get("PYTHONPATH"))))
+    command = (sys.executable, str(WORKER), backend.url, backend.dispatch, place)
+    process = await asyncio.create_subprocess_exec(*command, env={**os.environ, "PYTHONPATH": path})
     try:
         async with asyncio.timeout(30):
             assert await process.wait() == -signal.SIGKILL
@@ -38,36 +50,36 @@ async def _killed(line: Line, where: str) -> None:
             await process.wait()
 
 
-async def _taken_over(line: Line, where: str, until: str) -> tuple[Toy, float, list[str]]:
-    """What the survivor was asked to do, how many seconds after the death the order got there, and by which path."""
-    async with Orderflow(line.url, [Toy(timing=TIMING)], dispatch=line.dispatch) as flow:
+async def take_over(backend: Backend, place: str, until: str) -> TakeOver:
+    """Kill a worker at this place, and let a second one bring the order to a state."""
+    async with Orderflow(backend.url, [Toy(timing=TIMING)], dispatch=backend.dispatch) as flow:
         order = await flow.create("toy", key="k")
         await flow.send(order.id, "order_it")
-    await _killed(line, where)
+    await kill_worker(backend, place)
     died = time.monotonic()
     toy = Toy(timing=TIMING)
-    async with Orderflow(line.url, [toy], dispatch=line.dispatch, worker=True, fetch_interval=POLL) as flow:
+    async with Orderflow(backend.url, [toy], dispatch=backend.dispatch, worker=True, fetch_interval=FETCH_INTERVAL) as flow:
         await flow.wait(order.id, until, timeout=30)
-        return toy, time.monotonic() - died, [row.event for row in await flow.journal(order.id)]
+        return TakeOver(toy, time.monotonic() - died, [row.event for row in await flow.journal(order.id)])
 
 
-async def test_a_repeatable_effect_is_carried_out_by_another_within_what_is_promised(line: Line) -> None:
-    toy, seconds, path = await _taken_over(line, "make_ready", "placed")
-    assert path == ["order_it", "prepared", "order_placed"]
-    assert (toy.called("make_ready"), toy.called("place")) == (1, 1)
-    assert seconds < PROMISED[line.dispatch] + SLACK
+async def test_a_repeatable_effect_is_carried_out_by_another_worker_within_the_promised_time(backend: Backend) -> None:
+    end = await take_over(backend, "make_ready", "placed")
+    assert end.events == ["order_it", "prepared", "order_placed"]
+    assert (end.toy.count_calls("make_ready"), end.toy.count_calls("place")) == (1, 1)
+    assert end.seconds < PROMISED[backend.dispatch] + SLACK
 
 
-async def test_a_once_effect_is_reported_lost_and_not_called_within_what_is_promised(line: Line) -> None:
-    toy, seconds, path = await _taken_over(line, "place", "in_doubt")
-    assert path == ["order_it", "prepared", "placement_answer_lost"]
-    assert toy.called("place") == 0
-    assert seconds < PROMISED[line.dispatch] + SLACK
+async def test_a_once_effect_is_reported_in_doubt_and_not_called_within_the_promised_time(backend: Backend) -> None:
+    end = await take_over(backend, "place", "in_doubt")
+    assert end.events == ["order_it", "prepared", "placement_answer_lost"]
+    assert end.toy.count_calls("place") == 0
+    assert end.seconds < PROMISED[backend.dispatch] + SLACK
 
 
-async def test_a_job_picked_and_not_leased_is_taken_over_and_was_never_begun(pgqueuer: Line) -> None:
-    toy, seconds, path = await _taken_over(pgqueuer, f"sql:{TO_THE_LEASE}", "placed")
-    assert path == ["order_it", "prepared", "order_placed"]
-    assert (toy.called("make_ready"), toy.called("place")) == (1, 1)
-    assert seconds < PROMISED["pgqueuer"] + SLACK
+async def test_a_job_that_was_picked_and_never_leased_is_taken_over_as_one_that_never_began(pgqueuer: Backend) -> None:
+    end = await take_over(pgqueuer, f"sql:{LEASING}", "placed")
+    assert end.events == ["order_it", "prepared", "order_placed"]
+    assert (end.toy.count_calls("make_ready"), end.toy.count_calls("place")) == (1, 1)
+    assert end.seconds < PROMISED["pgqueuer"] + SLACK
     assert await pgqueuer.jobs() == []

@@ -9,9 +9,17 @@ from collections.abc import Collection
 
 import pytest
 from attrs import evolve
-from orderflow.testing.inline import InlineStore
-from orderflow.testing.virtual import VirtualClock, run_virtually
-from tests.kit.timed import CALL_SECONDS, CountingStore, TimedToy, open_flow, order_many, run_with_worker
+from tests.kit.timed import (
+    CALL_SECONDS,
+    CountingStore,
+    InlineStore,
+    TimedToy,
+    VirtualClock,
+    open_flow,
+    order_many,
+    run_virtually,
+    run_with_worker,
+)
 from tests.kit.toy import TIMING
 
 from orderflow.app import Orderflow

@@ -49,7 +49,7 @@ class Parcel(Lifecycle, name="parcel"):
 
 
 def ask(order: Snapshot) -> str:
-    """Decide, observe, and tell the three answers apart exhaustively."""
+    """Decide, and distinguish the three decisions exhaustively."""
     assert_type(Parcel.table, Table)
     assert_type(Parcel.easy, Guard)
     decision = decide(Parcel.table, order, Event("post", Origin.COMMAND, {"weight": 3}))
@@ -68,7 +68,7 @@ def ask(order: Snapshot) -> str:
 
 
 def read(order: Snapshot) -> Decision:
-    """A read that started at the version the order has."""
+    """A poll that began at the version of the order."""
     if settled(Parcel.table, order) or not pollable(Parcel.table, order):
         return Ignored(Reason.NO_NEWS, order.state)
     assert_type(legal(Parcel.table, order), tuple[str, ...])

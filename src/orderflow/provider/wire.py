@@ -220,7 +220,7 @@ def _structure_enum(value: Any, kind: Any) -> Any:
     try:
         return kind(value)
     except ValueError:
-        raise _WrongShape("not a documented word") from None
+        raise _WrongShape("not a documented value") from None
 
 
 def _is_list(kind: Any) -> bool:

@@ -1,7 +1,7 @@
 """The engine as its users have it, as a ``Subject``: an ``Orderflow`` with its worker in virtual time. No test lives here.
 
 Only public means are used: commands and operator events by ``send`` and ``resolve``, claims by ``handle_request``, statuses and answers by
-the provider that the flow was given, deadlines by waiting. Its answers are read from the journal, the refusals and what its dispatcher gets.
+the provider that the flow was given, deadlines by waiting. Answers are read from the journal, the refusals and what the dispatcher gets.
 
 Answers to calls come as jobs of a dispatcher, whatever the order's state. That is what a job looks like that is late, or comes twice.
 """

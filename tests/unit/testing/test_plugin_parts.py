@@ -1,4 +1,4 @@
-"""What the plugin is made of, used by hand: assertions over paths, the clock of several loops, coverage as it is counted."""
+"""The parts of the plugin, used by hand: assertions about paths, the clock of several loops, coverage, the simulated world."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ import threading
 from typing import Any
 
 import pytest
-from orderflow.testing.machine import judge, words_of
-from orderflow.testing.sharedclock import SharedClock
 from tests.kit.world import ccv_request, eventually
 
+import orderflow.testing
 from orderflow.lifecycle.table import Table
 from orderflow.model import Applied, Event, JournalRow, Observation, Origin, Snapshot
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.testing.asserts import assert_converges, assert_path
-from orderflow.testing.coverage import Coverage, required, walked
+from orderflow.testing.clock import SharedClock
+from orderflow.testing.coverage import Coverage, edges_taken, parse_requirements
+from orderflow.testing.mealy import decide_input, inputs_of
 
 
-def rows(*path: str) -> list[JournalRow]:
+def journal_of(*path: str) -> list[JournalRow]:
     return [
-        JournalRow("ccv-1", n, "moved", Origin.OBSERVATION, here, there, "step", 0.0)
-        for n, (here, there) in enumerate(itertools.pairwise(path), 1)
+        JournalRow("ccv-1", n, "seen", Origin.OBSERVATION, source, target, "step", 0.0)
+        for n, (source, target) in enumerate(itertools.pairwise(path), 1)
     ]
 
 
@@ -38,14 +39,14 @@ def rows(*path: str) -> list[JournalRow]:
         ["a", ..., "b", "c", "b"],
     ],
 )
-def test_paths_that_fit(expected: list[Any]) -> None:
-    assert_path(rows("a", "b", "c", "b"), expected)
+def test_paths_that_match(expected: list[Any]) -> None:
+    assert_path(journal_of("a", "b", "c", "b"), expected)
 
 
 @pytest.mark.parametrize("expected", [[], ["a"], ["a", "b", "c"], ["b", ...], [..., "c"], ["a", ..., "d", ...], ["a", "b", "c", "b", "b"]])
-def test_paths_that_do_not(expected: list[Any]) -> None:
+def test_paths_that_do_not_match(expected: list[Any]) -> None:
     with pytest.raises(AssertionError, match="the path was a -> b -> c -> b"):
-        assert_path(rows("a", "b", "c", "b"), expected)
+        assert_path(journal_of("a", "b", "c", "b"), expected)
 
 
 def test_an_order_that_never_moved_has_the_empty_path() -> None:
@@ -55,29 +56,31 @@ def test_an_order_that_never_moved_has_the_empty_path() -> None:
         assert_path([], ["drafted"])
 
 
-def test_a_step_that_is_missing_is_noticed_whatever_was_expected() -> None:
-    first, _, third = rows("a", "b", "b", "b")
+def test_a_missing_step_is_found_whatever_was_expected() -> None:
+    first, _, third = journal_of("a", "b", "b", "b")
     with pytest.raises(AssertionError, match="version 3 does not follow version 1"):
         assert_path([first, third], [...])
     with pytest.raises(AssertionError, match="does not follow"):
-        assert_path([rows("a", "b")[0], rows("x", "c", "d")[1]], [...])
+        assert_path([journal_of("a", "b")[0], journal_of("x", "c", "d")[1]], [...])
 
 
 @pytest.mark.orderflow("ccv", scenario="regress")
 @pytest.mark.anyio
-async def test_converging_is_more_than_arriving_a_contradiction_is_left_to_see(orderflow_flow: Any) -> None:
+async def test_an_order_that_is_flagged_has_not_converged(orderflow_flow: Any) -> None:
     async with orderflow_flow() as flow:
         order = await flow.create("ccv", key="k", **ccv_request())
         await flow.send(order.id, "submit")
         async with asyncio.timeout(10):
             while not (await flow.order(order.id)).flagged:
                 await asyncio.sleep(0.01)
-        with pytest.raises(AssertionError, match=r"the provider said what contradicts that(.|\n)*not taken in New: status_read, anomaly"):
+        with pytest.raises(
+            AssertionError, match=r"flagged: the provider reported a contradiction(.|\n)*rejected in New: status_read, anomaly"
+        ):
             await assert_converges(flow, order, "New")
 
 
 @pytest.mark.anyio
-async def test_one_clock_wakes_sleepers_of_several_loops() -> None:
+async def test_one_clock_wakes_tasks_of_several_loops() -> None:
     clock = SharedClock(start=100.0, manual=True)
     woken: list[str] = []
 
@@ -85,25 +88,25 @@ async def test_one_clock_wakes_sleepers_of_several_loops() -> None:
         await clock.sleep(seconds)
         woken.append(f"{name} at {clock.now():g}")
 
-    thread = threading.Thread(target=lambda: asyncio.run(sleeper("theirs", 10)))
+    thread = threading.Thread(target=lambda: asyncio.run(sleeper("other", 10)))
     thread.start()
-    mine = asyncio.create_task(sleeper("mine", 20))
-    await eventually(lambda: len(clock._asleep) == 2)
-    assert clock.sleeping == 1, "of this loop"
+    own = asyncio.create_task(sleeper("own", 20))
+    await eventually(lambda: clock.sleeping_anywhere == 2)
+    assert clock.sleeping == 1, "in this loop"
 
     clock.advance(10)
     await asyncio.to_thread(thread.join, 5)
-    assert woken == ["theirs at 110"]
+    assert woken == ["other at 110"]
     clock.advance(10)
-    await asyncio.wait_for(mine, 5)
-    assert woken == ["theirs at 110", "mine at 120"]
-    assert clock._asleep == []
+    await asyncio.wait_for(own, 5)
+    assert woken == ["other at 110", "own at 120"]
+    assert clock.sleeping_anywhere == 0
     with pytest.raises(ValueError, match="never goes back"):
         clock.advance(-1)
 
     running_on = asyncio.create_task(sleeper("on", 0.01))
     await eventually(lambda: clock.sleeping)
-    clock.set_manual(manual=False)
+    clock.stand(still=False)
     await asyncio.wait_for(running_on, 5)
 
 
@@ -111,43 +114,50 @@ def test_a_cell_an_edge_and_two_states_are_counted_once(table: Table) -> None:
     coverage = Coverage()
     start = Snapshot(table.initial, table.defaults(), {}, 0)
     edge = table.out[table.initial][0]
-    decision = judge(table, start, edge.event)
+    decision = decide_input(table, start, edge.event)
     assert isinstance(decision, Applied)
     for _ in range(2):
-        coverage.note(table, start, Event(edge.event, edge.origin), decision)
-    covered = coverage.of(table)
-    assert walked(table, start, decision) == [edge]
-    assert {kind: len(seen) for kind, seen in covered.seen.items()} == {"states": 2, "edges": 1, "cells": 1}
-    assert len(covered.all["cells"]) == len(table.states) * len(words_of(table))
+        coverage.record(table, start, Event(edge.event, edge.origin), decision)
+    lifecycle = coverage.of(table)
+    assert edges_taken(table, start, decision) == [edge]
+    assert {kind: len(names) for kind, names in lifecycle.recorded.items()} == {"states": 2, "edges": 1, "cells": 1}
+    assert len(lifecycle.all["cells"]) == len(table.states) * len(inputs_of(table))
 
-    strange = Observation("never heard", 0)
-    coverage.note(table, start, strange, judge(table, start, "read never heard"))
-    assert len(covered.seen["cells"]) == 2
+    coverage.record(table, start, Observation("unheard-of", 0), decide_input(table, start, "poll unheard-of"))
+    assert len(lifecycle.recorded["cells"]) == 2
 
     other = Coverage()
     other.merge(coverage.as_json())
     other.merge(coverage.as_json())
-    assert list(other.lines()) == list(coverage.lines())
-    assert other.below({"edges": 50}) == [f"{table.name}: edges {covered.percent('edges'):.1f} %, 50 % required"]
-    assert other.below({"edges": 0}) == []
+    assert list(other.report()) == list(coverage.report())
+    assert other.shortfalls({"edges": 50}) == [f"{table.name}: edges {lifecycle.percent('edges'):.1f} %, 50 % required"]
+    assert other.shortfalls({"edges": 0}) == []
 
 
-def test_what_a_jump_passed_is_not_called_covered() -> None:
+def test_the_states_that_a_jump_passed_are_not_covered() -> None:
     table = CcvLifecycle.table
     start = Snapshot("Processing", table.defaults(), {}, 0)
-    decision = judge(table, start, "read Completed")
+    decision = decide_input(table, start, "poll Completed")
     assert isinstance(decision, Applied)
     coverage = Coverage()
-    coverage.note(table, start, Observation("Completed", 0), decision)
-    assert coverage.of(table).seen["edges"] == set()
-    assert coverage.of(table).seen["states"] == {"Processing", "Completed"}
+    coverage.record(table, start, Observation("Completed", 0), decision)
+    assert coverage.of(table).recorded["edges"] == set()
+    assert coverage.of(table).recorded["states"] == {"Processing", "Completed"}
 
 
 @pytest.mark.parametrize("text", ["edge=1", "edges", "edges=101", "edges=-1", "edges=nan"])
 def test_a_requirement_that_means_nothing_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="want states=PERCENT"):
-        required(text)
+        parse_requirements(text)
 
 
 def test_requirements_may_have_fractions_and_commas() -> None:
-    assert required("states=100,edges=99.5 cells=0") == {"states": 100.0, "edges": 99.5, "cells": 0.0}
+    assert parse_requirements("states=100,edges=99.5 cells=0") == {"states": 100.0, "edges": 99.5, "cells": 0.0}
+
+
+def test_every_exported_name_exists() -> None:
+    assert sorted(orderflow.testing.__all__) == orderflow.testing.__all__
+    for name in orderflow.testing.__all__:
+        assert getattr(orderflow.testing, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = orderflow.testing.nonsense

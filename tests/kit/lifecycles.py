@@ -49,11 +49,11 @@ class Fan(Lifecycle, name="fan"):
 
 
 class Hostile(Lifecycle, name="hostile"):
-    """Every text that an author can write is markup."""
+    """Every text that an author can write is markup. A state's name is one line."""
 
     mood = Fact("calm", HOSTILE)
     drafted = State(initial=True)
-    strange = State(HOSTILE)
+    strange = State(HOSTILE.replace("\n", " "))
     end = State("end", final=True)
 
     start = edge(command, drafted.to(strange), cause=us, evidence=documented(HOSTILE), label=HOSTILE)

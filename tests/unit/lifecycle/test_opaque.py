@@ -108,7 +108,7 @@ def test_what_is_no_function_of_the_facts_does_not_run_and_check_says_why(declar
     for problem in (declared, found):
         assert (problem.rule, problem.where) == ("guard-unresolved", "go: a -> b")
         assert why in problem.explanation
-    assert declared.line == 7
+    assert declared.line == 8
 
 
 def test_the_message_of_an_exception_is_not_shown(declare):

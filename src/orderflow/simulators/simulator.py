@@ -95,9 +95,7 @@ class Simulator(Switchboard):
 
     def wrap(self, app: Asgi) -> Asgi:
         """``app`` in the middleware of control calls, journal, scenario header and faults."""
-        return SimulatorMiddleware(
-            app, control_app(self.control_routes()), self.clock, self.faults, self.journal, self.header, self.events
-        )
+        return SimulatorMiddleware(app, control_app(self.control_routes()), self.clock, self.faults, self.journal, self.header, self.events)
 
     def control_routes(self) -> list[Route]:
         """The routes of control calls and pages, below ``/_sim``."""

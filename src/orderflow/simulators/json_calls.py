@@ -16,8 +16,8 @@ from orderflow.errors import InvalidInput, UnknownName
 def json_route(method: str, path: str, call: Callable[[Request], Awaitable[object]]) -> Route:
     """A route that answers with the JSON that ``call`` returns.
 
-    InvalidInput, UnknownName and a body that is not JSON become 400, KeyError (an unknown order) 404, ValueError (a move the provider
-    would not make) 409; the answer is then ``{"error": ...}``.
+    Errors become ``{"error": ...}``: InvalidInput, UnknownName and a body that is not JSON with 400, KeyError (an unknown order) with
+    404, ValueError (a move the provider would not make) with 409.
     """
 
     async def endpoint(request: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -80,9 +81,7 @@ class SimulatorMiddleware:
         return fault
 
     async def _answer(self, fault: Fault | None, request: RecordedRequest, connection: Connection) -> int | None:
-        async def call_app() -> BufferedResponse:
-            return await self._call_app(request, connection)
-
+        call_app = partial(self._call_app, request, connection)
         return await connection.send(await call_app()) if fault is None else await play(fault, connection, call_app)
 
     async def _call_app(self, request: RecordedRequest, connection: Connection) -> BufferedResponse:

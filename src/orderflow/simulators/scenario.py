@@ -2,8 +2,8 @@
 
 ``X-Sim-Scenario: status=429;times=2, cancel`` holds items, separated by commas. An item is one of:
 
-* a fault: its kind, with ``=`` and its status code or time where it has one (``reset``, ``status=429``, ``slow=5s``, ``delay=10ms``);
-* a tag of the provider's magic values, which overrides the tags in the request's data.
+* A fault: its kind, with ``=`` and a status code or a time for the kinds that have one: ``reset``, ``status=429``, ``delay=10ms``.
+* A tag of the provider's magic values, which overrides the tags in the request's data.
 
 A fault happens once to a request (same method, path and body), so that a repeat succeeds. ``;times=n`` makes it happen n times,
 ``;times=always`` always.

@@ -1,8 +1,8 @@
 """A simulator of CCV's reseller ordering, over HTTP. Re-exports only.
 
-``moves`` is its own table of what CCV does with an order, ``plans`` the magic values, ``orders`` the lives of orders, ``notifications``
-what CCV sends, ``api`` the six calls, ``rules`` what a request must be, ``switches`` what CCV's pages leave open. ``ccv`` puts all
-together. It does not import our lifecycle, so that the two can disagree.
+``moves`` is its own table of what CCV does with an order. ``plans`` has the magic values, ``switches`` what CCV's pages leave open,
+``orders`` the lives of orders, ``notifications`` what CCV sends. ``api`` has the six calls, ``rules`` what a request must be, and
+``ccv`` puts all together. The simulator does not import our lifecycle, so that the two can disagree.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 """A simulator of Connect, over HTTP. Re-exports only.
 
-``orders`` is its own table of what happens to an order, ``outcome`` what may be scripted, ``magic`` the magic values, ``tokens`` its
-OAuth server, ``rate_limit`` the limit on calls, ``api`` the apiServer, ``browser`` the pages of the loginServer, ``payments`` what
-takes time, ``switches`` what Connect's pages leave open. ``connect`` puts all together. It does not import our lifecycle, so that the
-two can disagree. What the pages leave open is made up and marked so; above all the status ``fulfilled``.
+``orders`` is its own table of what happens to an order. ``outcome`` has what may be scripted, ``magic`` the magic values, ``switches``
+what Connect's pages leave open. ``api`` is the apiServer, with its ``rate_limit``; ``browser`` and ``tokens`` are the loginServer.
+``payments`` has what takes time, and ``connect`` puts all together.
+
+The simulator does not import our lifecycle, so that the two can disagree. What Connect's pages leave open is made up and marked so;
+above all the status ``fulfilled``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What Connect's pages leave open, as switches. What may live here: their names, types, defaults, and which page leaves each open.
 
-Without a source, a default is an assumption. Q1 to Q20 are the open questions in the provider's README.
+Without a source, a default is an assumption. Q1 to Q20 only number the open questions about Connect's pages.
 """
 
 from __future__ import annotations

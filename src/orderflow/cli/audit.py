@@ -50,10 +50,12 @@ def audit(
     worst: Annotated[int, Parameter(help="How many wrong cases to explain.")] = 10,
     as_json: Annotated[bool, Parameter(name="--json", negative="", help="One JSON document, with every case.")] = False,
 ) -> Exit:
-    """Judge a log of observed statuses (CSV, JSON Lines, XES) against a lifecycle.
+    """Compare a log of observed statuses (CSV, JSON Lines, XES) with a lifecycle.
 
-    Statuses may be missing: an observation is wrong only if no life of an order shows it after those before it.
-    Exit code 1 if anything is illegal, resurrected or unknown; 2 if the log is malformed.
+    Statuses may be missing: an observation is wrong only if no path of an order
+    can show it after those before it.
+
+    Example: orderflow audit ccv log.csv --case order --time at
 
     Parameters
     ----------

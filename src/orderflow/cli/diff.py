@@ -22,16 +22,20 @@ Json = Annotated[bool, Parameter(name="--json", help="Print one JSON document.",
 
 
 def diff(old: Path, new: Path, /, *, db: Db = None, as_json: Json = False) -> Exit:
-    """Compare two files that `orderflow lifecycles --json` printed: states, events, facts, edges, and what every cell answers.
+    """Compare two files that `orderflow lifecycles --json` printed.
 
-    Exit code 1 if something breaks stored orders: they stand in a removed state, or an event that moved them would not any more.
+    It compares states, events, facts, edges, and the target of every event in
+    every state. With a database it finds the stored orders that would break: those
+    in a removed state, and those that an event would no longer move.
+
+    Example: orderflow diff old.json new.json --db sqlite:///orders.db
 
     Parameters
     ----------
     old:
-        What was printed by the version that made the stored orders.
+        The file that the current version printed.
     new:
-        What the version to come prints.
+        The file that the next version printed.
     """
     before, after = _load("OLD", old), _load("NEW", new)
     diffs = [compare(name, before.get(name), after.get(name)) for name in dict.fromkeys([*before, *after])]

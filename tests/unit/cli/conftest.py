@@ -16,7 +16,7 @@ SCRIPT = Path(sys.executable).with_name("orderflow")
 
 @frozen
 class Ran:
-    """What a process left behind."""
+    """A process that has ended."""
 
     code: int
     out: str
@@ -40,6 +40,7 @@ def orderflow(tmp_path: Path) -> Orderflow:
             [str(SCRIPT), *arguments],
             cwd=cwd,
             env={**os.environ, "COLUMNS": "120", **env},
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=60,

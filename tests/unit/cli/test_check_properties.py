@@ -103,4 +103,4 @@ def test_a_guard_that_is_a_function_of_the_facts_is_enumerated(orderflow, tmp_pa
 def test_every_installed_lifecycle_promises_something_and_keeps_it(orderflow) -> None:
     for report in orderflow("check", "--json").json:
         assert report["properties"]
-        assert {(one["verdict"], bool(one["path"])) for one in report["properties"]} == {("holds", True)}
+        assert {(judged["verdict"], bool(judged["path"])) for judged in report["properties"]} == {("holds", True)}

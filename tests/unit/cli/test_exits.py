@@ -1,5 +1,8 @@
 """Exit codes, the shape of errors, and what starting up costs."""
 
+import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +12,7 @@ import pytest
 from orderflow import errors
 from orderflow.cli import exits
 from orderflow.cli.exits import Exit, exit_for
+from orderflow.cli.main import COMMANDS
 
 ERRORS: list[tuple[errors.OrderflowError | OSError, Exit]] = [
     (errors.UnknownName("order", "x"), Exit.NOT_FOUND),
@@ -34,17 +38,89 @@ def test_every_error_has_its_code(error: errors.OrderflowError | OSError, code: 
     assert exit_for(error) is code
 
 
-def test_no_error_is_forgotten() -> None:
+def test_every_error_is_in_this_table() -> None:
     tree = {value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)}
     assert tree == {type(error) for error, _ in ERRORS} - {PermissionError}
 
 
+def documented(help_text: str) -> set[int]:
+    """The exit codes that a help text lists."""
+    (line,) = re.findall(r"Exit codes: (.*)\.$", " ".join(help_text.split()))
+    return {int(code) for code in re.findall(r"(?:^|, )(\d) ", line)}
+
+
 def test_every_code_is_documented(orderflow) -> None:
-    told = " ".join(orderflow("--help").out.split())
+    assert documented(orderflow("--help").out) == set(Exit)
     for code in Exit:
-        assert f"{int(code)} " in told
         assert f"\n{int(code)}  " in (exits.__doc__ or "")
-    assert "6 stale diagrams" in told
+
+
+CODES = {
+    "demo": {0, 1, 2, 7},
+    "check": {0, 1, 2, 3},
+    "diagram": {0, 1, 2, 3, 6, 7},
+    "lifecycles": {0, 1, 2, 3},
+    "orders list": {0, 2, 3, 7},
+    "orders show": {0, 2, 3, 7},
+    "orders draw": {0, 2, 3, 7},
+    "orders resolve": {0, 2, 3, 4, 7},
+    "orders override": {0, 1, 2, 3, 4, 7},
+    "orders redact": {0, 1, 2, 3, 4, 7},
+    "audit": {0, 1, 2, 3, 7},
+    "diff": {0, 1, 2, 7},
+    "why": {0, 1, 2, 3, 7},
+    "simulate": {0, 2, 3, 7},
+    "worker": {0, 1, 2, 3, 7},
+    "db status": {0, 1, 2, 7},
+    "db upgrade": {0, 2, 7},
+    "db prune": {0, 1, 2, 3, 7},
+    "listeners list": {0, 2, 7},
+    "listeners remove": {0, 1, 2, 3, 7},
+}
+HELP = """
+import io, json, sys
+from contextlib import redirect_stdout
+from orderflow.cli.main import main
+for words in json.load(sys.stdin):
+    out = io.StringIO()
+    with redirect_stdout(out):
+        main([*words, "--help"])
+    print(json.dumps(out.getvalue()))
+"""
+
+
+@pytest.fixture(scope="module")
+def helps() -> dict[str, str]:
+    """The help of every command, by its words; all in one process, because starting one takes most of the time."""
+    words = [command.split() for command in CODES]
+    environment = {**os.environ, "COLUMNS": "80"}
+    done = subprocess.run(
+        [sys.executable, "-c", HELP], input=json.dumps(words), env=environment, capture_output=True, text=True, check=True
+    )
+    return {command: json.loads(line) for command, line in zip(CODES, done.stdout.splitlines(), strict=True)}
+
+
+@pytest.mark.parametrize("command", CODES)
+def test_the_help_of_a_command_has_an_example_and_lists_only_the_codes_that_it_returns(helps: dict[str, str], command: str) -> None:
+    assert documented(helps[command]) == CODES[command]
+    assert f"Example: orderflow {command}" in helps[command]
+    assert max(map(len, helps[command].splitlines())) <= 80
+
+
+def test_every_command_is_in_this_table() -> None:
+    assert {command.split()[0] for command in CODES} == {command.name for command in COMMANDS}
+
+
+def test_commands_are_listed_in_the_order_in_which_they_are_needed(orderflow) -> None:
+    listed = re.findall(r"^│ ([a-z]+) ", orderflow("--help").out, re.M)
+    assert listed == ["demo", "check", "diagram", "lifecycles", "orders", "audit", "diff", "why", "simulate", "worker", "db", "listeners"]
+
+
+def test_completion_can_be_installed(orderflow, tmp_path: Path) -> None:
+    ran = orderflow("--install-completion", "--shell", "bash", HOME=str(tmp_path), SHELL="/bin/bash")
+    assert ran.code == 0, ran.err
+    (script,) = (path for path in tmp_path.rglob("*") if path.is_file() and "simulate" in path.read_text())
+    assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
 
 
 def test_help_lists_the_commands_and_imports_none_of_them() -> None:
@@ -59,13 +135,13 @@ def test_help_lists_the_commands_and_imports_none_of_them() -> None:
     assert all(command in done.stdout for command in ("check", "diagram", "lifecycles"))
 
 
-def test_nothing_asked_is_help(orderflow) -> None:
+def test_no_arguments_print_the_help(orderflow) -> None:
     assert orderflow().code == 0
     assert orderflow().out == orderflow("--help").out
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["nonsense"], 2, "Unknown command"),
         (["check", "--nonsense"], 2, "--nonsense"),
@@ -82,20 +158,21 @@ def test_nothing_asked_is_help(orderflow) -> None:
         (["check", "orderflow.providers.ccv:NoSuch"], 3, "(known: CcvLifecycle, Ccv)"),
         (["check", "parcel.py"], 2, "parcel.py:Class"),
         (["check", "parcel"], 3, "unknown lifecycle (or module:Class, or file.py:Class): 'parcel' (known: ccv, connect)"),
+        (["check", "conect"], 3, "unknown lifecycle (or module:Class, or file.py:Class): 'conect'; did you mean 'connect'?"),
         (["diff", "module:Old", "module:New"], 2, "OLD: module:Old is no file; to write one: orderflow lifecycles NAME --json > FILE"),
         (["orders", "list", "--db", "sqlite:///nope.db"], 7, "nope.db: there is no such file; to make one: orderflow db upgrade"),
         (["db", "upgrade", "--db", "sqlite:///no/nope.db"], 7, "nope.db: its folder does not exist"),
-        (["sim", "ccv", "--host", "nohost.invalid"], 7, "cannot listen on nohost.invalid:8001"),
+        (["simulate", "ccv", "--host", "nohost.invalid"], 7, "cannot listen on nohost.invalid:8001"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_errors_are_one_line_and_their_code(orderflow, arguments: list[str], code: int, said: str) -> None:
+def test_errors_are_one_line_and_their_code(orderflow, arguments: list[str], code: int, message: str) -> None:
     ran = orderflow(*arguments)
     assert ran.code == code
     assert ran.out == ""
     assert ran.err.startswith("orderflow: ")
     assert ran.err.count("\n") == 1
-    assert said in ran.err
+    assert message in ran.err
 
 
 DATABASE_COMMANDS = [
@@ -104,23 +181,23 @@ DATABASE_COMMANDS = [
     ("why", "ccv-1"),
     ("db", "status"),
     ("db", "upgrade"),
-    ("db", "prune", "--older-than", "90d"),
+    ("db", "prune", "--yes", "--older-than", "90d"),
 ]
 
 
 @pytest.mark.parametrize("words", DATABASE_COMMANDS, ids=" ".join)
 def test_a_bad_database_is_named_as_it_was_given(orderflow, words: tuple[str, ...]) -> None:
     secret = "mysql://anna:secret-canary@host/orders"
-    said = "want sqlite:///relative.db, sqlite:////absolute.db or postgresql://host/database\n"
+    reason = "want sqlite:///relative.db, sqlite:////absolute.db or postgresql://host/database\n"
     by_variable = orderflow(*words, ORDERFLOW_DB=secret)
-    assert (by_variable.code, by_variable.err) == (7, f"orderflow: ORDERFLOW_DB: {said}")
+    assert (by_variable.code, by_variable.err) == (7, f"orderflow: ORDERFLOW_DB: {reason}")
     by_option = orderflow(*words, "--db", secret, ORDERFLOW_DB="sqlite:///orders.db")
-    assert (by_option.code, by_option.err) == (7, f"orderflow: --db: {said}")
+    assert (by_option.code, by_option.err) == (7, f"orderflow: --db: {reason}")
     malformed = orderflow(*words, ORDERFLOW_DB="postgresql://anna:secret-canary@host:port/orders")
     assert (malformed.code, malformed.err) == (7, "orderflow: ORDERFLOW_DB: the URL is malformed\n")
 
 
-def test_a_reader_that_leaves_early_is_no_error() -> None:
+def test_a_reading_program_that_ends_early_is_not_an_error() -> None:
     script = Path(sys.executable).with_name("orderflow")
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; '{script}' lifecycles --json | head -1"], capture_output=True, text=True, check=False

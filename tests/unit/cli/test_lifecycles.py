@@ -65,9 +65,9 @@ BROKEN = {
     "origin without a default": (
         SOUND
         + "    class Rumour(StrEnum):\n        RUMOUR = 'rumour'\n"
-        + '    heard = edge(Rumour.RUMOUR, waiting.to(done), cause=us, evidence=page, label="heard")\n',
+        + '    rumoured = edge(Rumour.RUMOUR, waiting.to(done), cause=us, evidence=page, label="rumoured")\n',
         "edge-origin",
-        "heard",
+        "rumoured",
     ),
     "name used twice": (
         SOUND + '    close = edge(command, waiting.to(done), cause=us, evidence=page, label="close")\n',
@@ -89,9 +89,9 @@ def seed(directory: Path, body: str, head: str = HEAD) -> None:
 def test_both_lifecycles_are_sound(orderflow) -> None:
     ran = orderflow("check", "--json")
     assert ran.code == 0
-    found = {each["lifecycle"]: each for each in ran.json}
-    assert {"ccv", "connect"} <= found.keys()
-    for each in found.values():
+    reports = {report["lifecycle"]: report for report in ran.json}
+    assert {"ccv", "connect"} <= reports.keys()
+    for each in reports.values():
         assert each["problems"] == []
         assert each["figures"]["edges"] > 50
 
@@ -137,23 +137,23 @@ def test_every_seeded_fault_is_named(orderflow, tmp_path: Path, broken: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [("import no_such_library", "no_such_library"), ("def (", "SyntaxError"), ("raise SystemExit(0)", "SystemExit")],
 )
-def test_a_module_that_does_not_import_is_a_problem_not_a_traceback(orderflow, tmp_path, text, said) -> None:
+def test_a_module_that_does_not_import_is_a_problem_not_a_traceback(orderflow, tmp_path, text, message) -> None:
     seed(tmp_path, "", text)
     ran = orderflow("check", "seeded:Seeded", "--json")
     assert ran.code == 1
     ((problem,),) = (each["problems"] for each in ran.json)
     assert problem["rule"] == "import"
-    assert said in problem["explanation"]
+    assert message in problem["explanation"]
     for command in ("lifecycles", "diagram"):
         ran = orderflow(command, "seeded:Seeded")
         assert ran.code == 1
         assert ran.err.count("\n") == 1
 
 
-def test_anything_with_a_table_will_do(orderflow, tmp_path: Path) -> None:
+def test_anything_with_a_table_can_be_named(orderflow, tmp_path: Path) -> None:
     seed(tmp_path, SOUND + "\n\nclass Provider:\n    table = Seeded.table\n")
     ran = orderflow("lifecycles", "seeded:Provider", "--json")
     assert [each["lifecycle"] for each in ran.json] == ["seeded"]
@@ -162,8 +162,7 @@ def test_anything_with_a_table_will_do(orderflow, tmp_path: Path) -> None:
 def test_lifecycles_as_json(orderflow) -> None:
     ran = orderflow("lifecycles", "--json")
     assert ran.code == 0
-    found = {each["lifecycle"]: each for each in ran.json}
-    connect = found["connect"]
+    connect = next(lifecycle for lifecycle in ran.json if lifecycle["lifecycle"] == "connect")
     assert {"value": "unknown", "initial": False, "final": False, "provisional": True}.items() <= next(
         state for state in connect["states"] if state["value"] == "unknown"
     ).items()
@@ -191,8 +190,15 @@ def test_lifecycles_in_words(orderflow) -> None:
     ran = orderflow("lifecycles", "ccv")
     assert ran.code == 0
     assert "\x1b" not in ran.out
-    (row,) = (line for line in ran.out.splitlines() if "rejected" in line and "seen_closed" in line)
-    assert row.split()[:4] == ["seen_closed", "observation", "Screening", "Closed"]
+    lines = ran.out.splitlines()
+    event = lines.index("seen_closed (observation)")
+    edge = next(n for n in range(event, len(lines)) if "rejected" in lines[n])
+    assert [line.strip() for line in lines[edge - 1 : edge + 1]] == [
+        "Screening -> Closed",
+        "employee; documented: D1 #10, #17: screening rejected, or closed by an employee",
+    ]
+    assert "window: open, closed" in [line.strip() for line in lines]
+    assert "Closed: proves Closed; consistent with Closed" in [line.strip() for line in lines]
 
 
 def test_diagram_writes_then_checks(orderflow, tmp_path: Path) -> None:
@@ -226,3 +232,13 @@ def test_diagram_into_a_file_is_refused(orderflow, tmp_path: Path) -> None:
     ran = orderflow("diagram", "--out", "taken")
     assert ran.code == 2
     assert (tmp_path / "taken").read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", [("lifecycles",), ("check",), ("simulate", "--switches"), ("simulate", "--scenarios")], ids=" ".join)
+def test_80_columns_are_enough_and_no_word_is_cut(orderflow, command: tuple[str, ...]) -> None:
+    narrow, wide = (orderflow(*command, COLUMNS=columns).out for columns in ("80", "1000"))
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert set(narrow.lower().split()) - {f"{label}:" for label in LABELS} <= set(wide.lower().split()), "only words that were there"
+
+
+LABELS = ("path", "explanation", "deadlines", "values", "default", "question", "source", "happen", "in")  # of columns below their row

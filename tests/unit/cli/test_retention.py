@@ -33,52 +33,54 @@ def left(orderflow: Orderflow, db: str) -> set[str]:
     return {row["id"] for row in orderflow("orders", "list", "--db", db, "--json").json}
 
 
-def test_old_settled_orders_go_and_stand_in_the_export(orderflow: Orderflow, orders: tuple[str, list[str]], tmp_path: Path) -> None:
+def test_old_settled_orders_are_deleted_and_are_in_the_export(orderflow: Orderflow, orders: tuple[str, list[str]], tmp_path: Path) -> None:
     db, (paid, refused, cancelled, drafted) = orders
 
     assert orderflow("db", "prune", "--db", db, *OLD, "--dry-run").out == "would be deleted: 2 orders\n"
-    assert orderflow("db", "prune", "--db", db, "--older-than", "1d").out == "deleted: 0 orders\n"
+    assert orderflow("db", "prune", "--db", db, "--older-than", "1d", "--yes").out == "deleted: 0 orders\n"
     assert len(left(orderflow, db)) == 4
-    ran = orderflow("db", "prune", "--db", db, *OLD, "--provider", "ccv", "--export", "old.jsonl")
+    ran = orderflow("db", "prune", "--db", db, *OLD, "--yes", "--provider", "ccv", "--export", "old.jsonl")
     assert (ran.code, ran.out, ran.err) == (0, "deleted: 1 order, exported to old.jsonl\n", "")
-    as_json = orderflow("db", "prune", "--db", db, *OLD, "--export", "old.jsonl", "--json")
+    as_json = orderflow("db", "prune", "--db", db, *OLD, "--yes", "--export", "old.jsonl", "--json")
     assert as_json.json == {"orders": 1, "deleted": True, "export": "old.jsonl"}
 
     assert left(orderflow, db) == {cancelled, drafted}
     exported = [json.loads(line) for line in (tmp_path / "old.jsonl").read_text().splitlines()]
-    assert [one["order"]["id"] for one in exported] == [paid, refused]
-    assert [[row["event"] for row in one["journal"]] for one in exported] == [["override"], ["override"]]
+    assert [entry["order"]["id"] for entry in exported] == [paid, refused]
+    assert [[row["event"] for row in entry["journal"]] for entry in exported] == [["override"], ["override"]]
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("words", "code", "message"),
     [
         (("--older-than", "5 parsecs"), 2, "--older-than"),
         ((), 2, "--older-than"),
-        ((*OLD, "--provider", "nobody"), 3, "unknown provider: 'nobody' (known: ccv, connect)"),
+        ((*OLD, "--provider", "acme"), 3, "unknown provider: 'acme' (known: ccv, connect)"),
         ((*OLD, "--batch", "0"), 2, "batch: must be between 1 and 5000"),
         ((*OLD, "--export", "nowhere/old.jsonl"), 2, "--export: the folder of nowhere/old.jsonl does not exist"),
         ((*OLD, "--export", "."), 7, "Is a directory"),
     ],
 )
 def test_what_cannot_be_done_deletes_nothing(
-    orderflow: Orderflow, orders: tuple[str, list[str]], words: tuple[str, ...], code: int, says: str
+    orderflow: Orderflow, orders: tuple[str, list[str]], words: tuple[str, ...], code: int, message: str
 ) -> None:
     db, made = orders
-    ran = orderflow("db", "prune", "--db", db, *words)
-    assert (ran.code, says in ran.err, ran.err.count("\n"), ran.out) == (code, True, 1, "")
+    ran = orderflow("db", "prune", "--db", db, "--yes", *words)
+    assert (ran.code, message in ran.err, ran.err.count("\n"), ran.out) == (code, True, 1, "")
     assert left(orderflow, db) == set(made)
 
 
 def test_a_missing_database_is_not_made(orderflow: Orderflow, tmp_path: Path) -> None:
-    assert orderflow("db", "prune", "--db", "sqlite:///nowhere.db", *OLD).code == 7
+    assert orderflow("db", "prune", "--db", "sqlite:///nowhere.db", "--yes", *OLD).code == 7
     assert list(tmp_path.iterdir()) == []
 
 
 def test_progress_is_shown_on_a_terminal(orders: tuple[str, list[str]]) -> None:
     db, _ = orders
     ours, theirs = pty.openpty()
-    done = subprocess.run([SCRIPT, "db", "prune", "--db", db, *OLD, "--batch", "1"], stdout=subprocess.PIPE, stderr=theirs, check=True)
+    done = subprocess.run(
+        [SCRIPT, "db", "prune", "--db", db, *OLD, "--yes", "--batch", "1"], stdout=subprocess.PIPE, stderr=theirs, check=True
+    )
     os.close(theirs)
     shown = os.read(ours, 1000)
     os.close(ours)
@@ -87,7 +89,7 @@ def test_progress_is_shown_on_a_terminal(orders: tuple[str, list[str]]) -> None:
 
 def test_redaction_leaves_the_path_and_nothing_personal(orderflow: Orderflow, orders: tuple[str, list[str]], tmp_path: Path) -> None:
     db, (paid, _, cancelled, _) = orders
-    words = ("--db", db, "--by", "anna", "--reason", "ticket 7")
+    words = ("--db", db, "--by", "anna", "--reason", "ticket 7", "--yes")
     database = tmp_path / "orders.db"
     assert all(canary.encode() in database.read_bytes() for canary in CANARIES[:3])
 
@@ -98,8 +100,8 @@ def test_redaction_leaves_the_path_and_nothing_personal(orderflow: Orderflow, or
     assert [(row["event"], row["note"]) for row in shown["journal"]] == [("override", ""), ("redacted", "by anna: ticket 7")]
     refused = orderflow("orders", "redact", cancelled, *words)
     assert (refused.code, "it is not settled" in refused.out) == (4, True)
-    orderflow("db", "prune", "--db", db, *OLD, "--export", "old.jsonl")
+    orderflow("db", "prune", "--db", db, *OLD, "--yes", "--export", "old.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "old.jsonl").read_text().splitlines()]
-    (whole,) = [one for one in lines if one["order"]["id"] == paid]
+    (whole,) = [entry for entry in lines if entry["order"]["id"] == paid]
     assert all(canary not in json.dumps(whole) for canary in CANARIES)
     assert whole["order"]["data"] == {"redacted": True}

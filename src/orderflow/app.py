@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import structlog
 
 from orderflow.clock import Clock, SystemClock
-from orderflow.dispatch import dispatcher_of
+from orderflow.dispatch import make_dispatcher
 from orderflow.dispatch.ports import Dispatcher
 from orderflow.engine.engine import build_engine
 from orderflow.engine.inbox import provider_of
@@ -91,7 +91,7 @@ class Orderflow:
             store=self._store,
             providers=self._providers,
             urls=self._urls,
-            dispatcher=dispatcher_of(dispatch, self._store) if isinstance(dispatch, str) else dispatch,
+            dispatcher=make_dispatcher(dispatch, self._store) if isinstance(dispatch, str) else dispatch,
             clock=clock or SystemClock(),
             rng=rng or random.Random(),  # noqa: S311  jitter, no secret
             telemetry=telemetry,

@@ -16,7 +16,7 @@ from tests.kit.postgres import drop_schema, make_schema
 from tests.kit.toy import Toy, build_toy_engine
 
 from orderflow.app import Orderflow
-from orderflow.dispatch import dispatcher_of
+from orderflow.dispatch import make_dispatcher
 from orderflow.dispatch.ports import Dispatcher
 from orderflow.engine.attempt import Attempt
 from orderflow.engine.outbox import Outbox
@@ -55,12 +55,12 @@ class Process:
     async def finish(self, effect: LeasedEffect) -> None:
         """The effect was carried out."""
         await self.store.finish_effect(effect)
-        await self.dispatcher.ended(effect)
+        await self.dispatcher.finish(effect)
 
     async def retry(self, effect: LeasedEffect, at: float) -> None:
         """The effect was not executed, and is due again at this time."""
         await self.store.retry_effect(effect, at, "not executed")
-        await self.dispatcher.ended(effect, at)
+        await self.dispatcher.finish(effect, at)
 
     async def lease(self) -> Attempt:
         """Lease the one effect of the toy that is due, through the engine."""
@@ -79,7 +79,7 @@ class Backend:
     async def open_process(self, *, works: bool = True) -> Process:
         """One more process on this database; one that does not work never takes anything."""
         store, toy, clock = make_store(self.url), Toy(), SimClock(start=NOW, manual=True)
-        dispatcher = dispatcher_of(self.dispatch, store)
+        dispatcher = make_dispatcher(self.dispatch, store)
         flow = await self.stack.enter_async_context(Orderflow(store, [toy], dispatch=dispatcher, clock=clock))
         process = Process(store, dispatcher, flow, build_toy_engine(store, toy, clock, dispatcher).outbox, toy, clock)
         if works:

@@ -216,7 +216,7 @@ class ScriptedDispatcher:
         jobs, self._jobs = self._jobs, []
         return jobs
 
-    async def ended(self, effect: LeasedEffect, again_at: float | None = None) -> None:
+    async def finish(self, effect: LeasedEffect, due_again_at: float | None = None) -> None:
         """Nothing to count."""
 
     def add(self, job: LeasedEffect) -> None:

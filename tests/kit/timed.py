@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from attrs import define, field
 from tests.kit.inline_store import InlineStore
-from tests.kit.virtual_time import VirtualClock, run_virtually
 from tests.kit.toy import Toy
+from tests.kit.virtual_time import VirtualClock, run_virtually
 
 from orderflow.app import Orderflow
 from orderflow.model import Order

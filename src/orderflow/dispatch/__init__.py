@@ -1,7 +1,7 @@
-"""What brings owed effects to a worker: ``local`` (the effect row is the job) or ``pgqueuer`` (a job points at the row).
+"""What brings owed effects to a worker: ``local`` (it leases the effects' rows) or ``pgqueuer`` (jobs in a queue point at the rows).
 
-What may live here: implementations of ``ports.Dispatcher``, one a module, and the choice between them. A wish for more features
-(priorities, dashboards) is answered by an engine's adapter, never by growing ``local``.
+What may live here: implementations of ``ports.Dispatcher``, one per module, and the choice between them. ``local`` stays without
+priorities and dashboards: a queue that has them gets a dispatcher of its own.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from orderflow.store.urls import parse_database_url
 NAMES = ("local", "pgqueuer")
 
 
-def dispatcher_of(name: str, store: Store) -> Dispatcher:
-    """The dispatcher of a name, made before the store is opened.
+def make_dispatcher(name: str, store: Store) -> Dispatcher:
+    """Make a dispatcher by its name, before the store is opened.
 
     Raises:
         UnknownName: no such dispatcher.
-        ConfigurationError: what it needs is not installed, or this store cannot serve it.
+        ConfigurationError: a package is missing, or this store cannot serve it.
     """
     if name == "local":
         return LocalDispatcher(store)
@@ -36,10 +36,10 @@ def dispatcher_of(name: str, store: Store) -> Dispatcher:
 
 
 async def upgrade(url: str) -> None:
-    """Bring the queue in a database up to date, where it has one. Whoever opens the database with that dispatcher does it otherwise.
+    """Bring the queue in a database up to date, if it has one. Opening a store with that dispatcher does it too.
 
     Raises:
-        SchemaError: its tables are a newer release's, or cannot be converted; OperationalError: not reachable.
+        SchemaError: its tables are a newer release's, or cannot be converted; OperationalError: the database cannot be reached.
     """
     if parse_database_url(url)[0] == "postgresql" and find_spec("pgqueuer") is not None:
         from orderflow.dispatch.pgqueuer_tables import upgrade_at  # noqa: PLC0415 - needs the extra

@@ -1,4 +1,4 @@
-"""The dispatcher without an engine: the effect's row is the job, leased from the store. Right on both stores; refuses features."""
+"""The dispatcher without a queue: it leases the effects' rows from the store. It works on both stores."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class LocalDispatcher:
         self._store = store
 
     async def open(self, wake: Callable[[], None]) -> None:
-        """Nothing to prepare: commits of this process wake its worker, and the poll sees those of others."""
+        """Nothing to do: commits of this process wake its worker, and it finds those of other processes by polling."""
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to do."""
 
     async def take(self, now: float, scope: WorkerScope, limit: int) -> list[LeasedEffect]:
         """See ``Dispatcher.take``."""
         return await lease_within_quota(scope, limit, lambda share, most: self._store.lease_effects(now, share, most))
 
-    async def ended(self, effect: LeasedEffect, again_at: float | None = None) -> None:
-        """The row says it all."""
+    async def finish(self, effect: LeasedEffect, due_again_at: float | None = None) -> None:
+        """Nothing to do: the row is already written."""

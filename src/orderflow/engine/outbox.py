@@ -84,9 +84,9 @@ class Outbox:
             if effect.name != NOTIFY_LISTENER:
                 self._admission.end_call(effect.provider)
         if isinstance(end, LeaveLeased):
-            await self._dispatcher.ended(effect, effect.until)
+            await self._dispatcher.finish(effect, effect.until)
             return False
-        await self._dispatcher.ended(effect, end.at if isinstance(end, RetryAt) else None)
+        await self._dispatcher.finish(effect, end.at if isinstance(end, RetryAt) else None)
         return True
 
     async def give_back(self, attempt: Attempt) -> bool:
@@ -107,7 +107,7 @@ class Outbox:
             end: End = await self._write(provider, effect, Retry(0.0, CANCELLED, uncounted=True))
         else:
             end = await self._write_or_report_unknown(provider, declared, effect, outcome)
-        await self._dispatcher.ended(effect, end.at if isinstance(end, RetryAt) else None)
+        await self._dispatcher.finish(effect, end.at if isinstance(end, RetryAt) else None)
         return True
 
     async def _carry_out(self, attempt: Attempt) -> End:

@@ -144,8 +144,8 @@ async def test_postgres_finds_everything_by_an_index(postgres_url: str, *, full:
     try:
 
         async def more(_store: Store, effect: LeasedEffect) -> None:
-            await store.overdue(NOW, SCOPE, 10)
-            await store.waiting([effect.key])
+            await store.find_overdue(NOW, SCOPE, 10)
+            await store.find_waiting([effect.key])
 
         statements.clear()
         await _lived(store, more)

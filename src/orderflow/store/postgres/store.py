@@ -171,13 +171,13 @@ class PostgresStore:
         leased.sort(key=lambda row: row[-1])
         return [LeasedEffect(EffectKey(*row[:3]), *row[3:-1]) for row in leased]
 
-    async def overdue(self, before: float, scope: WorkerScope, limit: int) -> list[tuple[EffectKey, int, str, str]]:
+    async def find_overdue(self, before: float, scope: WorkerScope, limit: int) -> list[tuple[EffectKey, int, str, str]]:
         """Effects within the scope that are due since before that moment, those due for longest first: the key, how many attempts were
         made, the provider, and for a notification the state that was entered."""
         effects = await self.pool.fetch(SQL["overdue_effects"], *_scope_values(scope), before, limit)
         return [(EffectKey(*row[:3]), *row[3:]) for row in effects]
 
-    async def waiting(self, keys: Collection[EffectKey]) -> dict[EffectKey, tuple[int, float]]:
+    async def find_waiting(self, keys: Collection[EffectKey]) -> dict[EffectKey, tuple[int, float]]:
         """Those of these effects that are owed and not leased: how many attempts were made, and when each is due."""
         return {EffectKey(*row[:3]): (row[3], row[4]) for row in await self.pool.fetch(SQL["waiting_effects"], *_key_columns(keys))}
 

@@ -1,8 +1,9 @@
-"""``orderflow demo`` as a process: every promised scenario, honest journals, orders kept, nothing secret in the output."""
+"""``orderflow demo`` as a process: every promised scenario, true journals, three stories, orders kept, nothing secret in the output."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,10 @@ from typing import Any
 import pytest
 from attrs import frozen
 
+from orderflow.cli.demo.play import SCENARIOS
+from orderflow.cli.demo.show import print_endings
+from orderflow.cli.demo.stories import STORIES, Story
+from orderflow.cli.demo.world import Ending, Scenario
 from orderflow.lifecycle.table import Table
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.providers.connect.lifecycle import ConnectLifecycle
@@ -28,7 +33,7 @@ PROMISED = {
         "sms without callback": "fulfilled",
         "429 then success": "fulfilled",
         "token expired mid-way": "fulfilled",
-        "unknown that a later read proves": "fulfilled",
+        "unknown, then proven by a later poll": "fulfilled",
         "card by URL, new user without password": "user_assigned",
         "cancel": "cancelled",
         "error": "error",
@@ -43,7 +48,7 @@ PROMISED = {
         "plain": "Completed",
         "long path: payment, screening, activation": "Completed",
         "notifications all lost": "Completed",
-        "statuses skipped between reads": "Completed",
+        "statuses skipped between polls": "Completed",
         "ErpInProgress passed": "Completed",
         "notification before the submit answer": "Completed",
         "screening rejected": "Closed",
@@ -61,11 +66,11 @@ TABLES: dict[str, Table] = {"connect": ConnectLifecycle.table, "ccv": CcvLifecyc
 
 @frozen
 class Demos:
-    """Two demos on one file, the first one's orders as they stood between them, and all orders after both."""
+    """Two demos on one file: the JSON of the first, the text of the second, and the stored orders after each."""
 
     document: list[dict[str, Any]]
     text: str
-    said: str  # whatever else came out
+    other_output: str
     between: list[dict[str, Any]]
     after: list[dict[str, Any]]
 
@@ -74,24 +79,27 @@ class Demos:
 def demos(tmp_path_factory: pytest.TempPathFactory) -> Demos:
     db = ("--db", f"sqlite:///{tmp_path_factory.mktemp('demo') / 'demo.db'}")
     listing = ("orders", "list", "--json", "--limit", "1000", *db)
-    first = _ran("demo", "--json", *db)
-    between = _ran(*listing)
-    second = _ran("demo", *db)
-    after = _ran(*listing)
-    said = "".join((first.stdout, first.stderr, second.stderr, between.stdout))
-    return Demos(json.loads(first.stdout), second.stdout, said, json.loads(between.stdout), json.loads(after.stdout))
+    first = _run("demo", "--json", *db)
+    between = _run(*listing)
+    second = _run("demo", "--all", *db)
+    after = _run(*listing)
+    other_output = "".join((first.stdout, first.stderr, second.stderr, between.stdout))
+    return Demos(json.loads(first.stdout), second.stdout, other_output, json.loads(between.stdout), json.loads(after.stdout))
 
 
-def _ran(*arguments: str) -> subprocess.CompletedProcess[str]:
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     script = Path(sys.executable).with_name("orderflow")
-    done = subprocess.run([str(script), *arguments], capture_output=True, text=True, timeout=120, check=False)
+    environment = {**os.environ, "COLUMNS": "80"}
+    done = subprocess.run([str(script), *arguments], env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
 
 def test_every_promised_scenario_ends_where_it_must(demos: Demos) -> None:
     assert all(list(row) == ["scenario", "provider", "expected", "reached", "ok", "why", "journal"] for row in demos.document)
-    reached = {provider: {r["scenario"]: r["reached"] for r in demos.document if r["provider"] == provider} for provider in PROMISED}
+    reached = {
+        provider: {row["scenario"]: row["reached"] for row in demos.document if row["provider"] == provider} for provider in PROMISED
+    }
     assert reached == PROMISED
     assert [row for row in demos.document if not row["ok"] or row["expected"] != row["reached"]] == []
     assert len(demos.document) == COUNT
@@ -119,7 +127,7 @@ def _check_path(table: Table, journal: list[dict[str, Any]], reached: str) -> No
             assert is_edge, step
 
 
-def test_what_the_scenarios_are_named_for_is_in_their_journals(demos: Demos) -> None:
+def test_the_journals_show_what_the_scenarios_are_named_for(demos: Demos) -> None:
     journals = {row["scenario"]: row["journal"] for row in demos.document}
 
     def passed(scenario: str) -> list[str]:
@@ -128,11 +136,11 @@ def test_what_the_scenarios_are_named_for_is_in_their_journals(demos: Demos) -> 
     def events(scenario: str) -> list[str]:
         return [step["event"] for step in journals[scenario]]
 
-    assert "jump" in [step["kind"] for step in journals["statuses skipped between reads"]]
+    assert "jump" in [step["kind"] for step in journals["statuses skipped between polls"]]
     assert {"AwaitingPayment", "Screening", "FulfillmentInProgress"} <= set(passed("long path: payment, screening, activation"))
     assert "ErpInProgress" in passed("ErpInProgress passed")
     assert "Failed" in passed("payments failed, then recovered")
-    assert "returned_unclear" in events("unknown that a later read proves")
+    assert "returned_unclear" in events("unknown, then proven by a later poll")
     assert not {"paid", "fulfilled"} & set(passed("success forged while unpaid"))
     assert "paid" not in passed("prepaid by API") + passed("invoice") + passed("free")
     assert "returned_cancel" in events("cancel forged while paid")
@@ -148,12 +156,56 @@ def test_orders_are_kept_and_a_second_demo_on_the_file_works(demos: Demos) -> No
     assert all(states[order["id"]] == order["state"] for order in demos.between if order["state"] in final)
 
 
-def test_people_get_a_table_for_each_journal_and_the_count(demos: Demos) -> None:
-    titles = re.findall(r"^(\w+): (.+) → (\w+)  \(ok\)$", demos.text, re.MULTILINE)
-    assert titles == [(row["provider"], row["scenario"], row["reached"]) for row in demos.document]
-    assert len(re.findall(r"^version +at +event +origin +source +target +kind", demos.text, re.MULTILINE)) == COUNT
-    last = demos.text.rstrip().splitlines()[-1]
-    assert re.fullmatch(rf"{COUNT} of {COUNT} scenarios ended where they must, in \d+\.\d s", last)
+def test_the_text_tells_three_stories_then_every_other_journal_then_the_totals(demos: Demos) -> None:
+    lines = demos.text.rstrip().splitlines()
+    assert [line for line in lines if re.match(r"\d\. ", line)] == [f"{n}. {story.title}" for n, story in enumerate(STORIES, 1)]
+    explained = {story.scenario for story in STORIES}
+    titles = re.findall(r"^(\w+): (.+) -> (\w+) \(ok\)$", demos.text, re.MULTILINE)
+    assert titles == [(row["provider"], row["scenario"], row["reached"]) for row in demos.document if row["scenario"] not in explained]
+    assert len(re.findall(r"^STEP +TIME +EVENT +ORIGIN +STATE$", demos.text, re.MULTILINE)) == COUNT
+    assert re.fullmatch(rf"{COUNT} of {COUNT} scenarios ended as they must, in \d+\.\d s", lines[-1])
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.scenario)
+def test_a_story_has_a_text_for_each_step_of_its_journal(demos: Demos, story: Story) -> None:
+    (journal,) = (row["journal"] for row in demos.document if row["scenario"] == story.scenario)
+    assert [step["target"] for step in journal] == list(story.steps)
+    shown = " ".join(demos.text.split())
+    for text in (story.opening, *story.steps.values(), story.closing):
+        assert text in shown
+
+
+WORDS = ("command", "reply", "claim", "poll", "clock", "in doubt", "provisional", "observation", "inferred")
+
+
+def test_a_word_is_explained_where_it_first_appears() -> None:
+    """An explaining sentence is written by hand; here is where it must stand: in the first text that uses the word."""
+    texts = [text for story in STORIES for text in (story.opening, *story.steps.values(), story.closing)]
+    explained = {word: next(text for text in texts if word in text) for word in WORDS}
+    assert 'sends the command "register"' in explained["command"]
+    assert "The answer to a call of ours is a reply." in explained["reply"]
+    assert "this is a claim: it proves nothing" in explained["claim"]
+    assert "poll sooner, which means: ask Connect itself" in explained["poll"]
+    assert "A deadline is an event of the clock." in explained["clock"]
+    assert "Connect may have the order or not: it is in doubt" in explained["in doubt"]
+    assert '"unknown" is a provisional end: orderflow goes on polling' in explained["provisional"]
+    assert "What Connect answers to a poll is an observation, and it is proof" in explained["observation"]
+    assert "no poll saw it there, so this step is inferred" in explained["inferred"]
+
+
+def test_without_all_only_the_stories_are_shown_and_a_failure_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    def ending(scenario: Scenario, *, ok: bool) -> Ending:
+        return Ending(scenario, scenario.expected if ok else "", ok, "" if ok else "something broke", [], [])
+
+    failed = next(scenario for scenario in SCENARIOS if scenario.name == "invoice")
+    print_endings([ending(scenario, ok=scenario is not failed) for scenario in SCENARIOS], 1.0, everything=False, kept=False)
+    out = capsys.readouterr().out
+    assert "->" not in out
+    assert f"{COUNT - 3} other scenarios were played too. To see their journals: orderflow demo --all" in out
+    *_, failure, totals = out.splitlines()
+    assert failure == "connect: invoice: FAILED, expected fulfilled, reached nothing: something broke"
+    assert totals == f"{COUNT - 1} of {COUNT} scenarios ended as they must, in 1.0 s"
 
 
 @pytest.mark.parametrize(
@@ -168,4 +220,4 @@ def test_people_get_a_table_for_each_journal_and_the_count(demos: Demos) -> None
     ],
 )
 def test_nothing_secret_is_printed(demos: Demos, secret: str) -> None:
-    assert re.findall(secret, demos.text + demos.said) == []
+    assert re.findall(secret, demos.text + demos.other_output) == []

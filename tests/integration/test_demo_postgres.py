@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize("dispatch", ["local", "pgqueuer"])
 async def test_every_scenario_ends_where_it_must(dispatch: str) -> None:
     name, url = await make_schema()
-    ended = await play_all(url, dispatch=dispatch)
+    endings = await play_all(url, dispatch=dispatch)
     await drop_schema(name)
-    assert [(one.scenario.name, one.reached, one.why) for one in ended if not one.ok] == []
-    assert len(ended) == len(SCENARIOS)
+    assert [(ending.scenario.name, ending.reached, ending.why) for ending in endings if not ending.ok] == []
+    assert len(endings) == len(SCENARIOS)

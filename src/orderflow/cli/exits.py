@@ -40,6 +40,7 @@ class Exit(IntEnum):
     OURS = 7
 
 
+BROKEN_DECLARATION = "a declaration breaks a rule"
 _MEANINGS = {
     Exit.OK: "ok",
     Exit.FAILED: "failed",

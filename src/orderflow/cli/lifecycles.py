@@ -30,7 +30,7 @@ def check(name: Name = None, /, *, json: Json = False) -> Exit:
     declared facts cannot be enumerated: what depends on it is reported as
     unchecked. A declaration that cannot be imported is a problem like any other.
 
-    Example: orderflow check shop.parcels:Parcel
+    Example: orderflow check app.parcels:Parcel
     """
     reports = [_check(each) for each in _names(name)]
     if json:

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 
 from attrs import frozen
 
-from orderflow.cli.exits import Exit, exit_for, list_exits
+from orderflow.cli.exits import BROKEN_DECLARATION, Exit, exit_for, list_exits
 from orderflow.errors import OrderflowError, UnknownName
 
 try:
@@ -40,13 +40,12 @@ class Command:
 
 
 _CLOSE = 0.75  # likeness from which a known name is suggested; 1 is equal
-_IMPORTS_A_DECLARATION = "a declaration breaks a rule"
 COMMANDS = (
     Command(
         "demo",
         "orderflow.cli.demo:demo",
         "Play orders against simulated providers and show what happens.",
-        list_exits(Exit.OURS, failed="a story did not end as it must"),
+        list_exits(Exit.OURS, failed="a scenario did not end as it must"),
     ),
     Command(
         "check",
@@ -58,13 +57,13 @@ COMMANDS = (
         "diagram",
         "orderflow.cli.lifecycles:diagram",
         "Draw lifecycles, or check that the drawings are fresh.",
-        list_exits(Exit.NOT_FOUND, Exit.STALE, Exit.OURS, failed=_IMPORTS_A_DECLARATION),
+        list_exits(Exit.NOT_FOUND, Exit.STALE, Exit.OURS, failed=BROKEN_DECLARATION),
     ),
     Command(
         "lifecycles",
         "orderflow.cli.lifecycles:lifecycles",
         "Print lifecycles: states, edges, facts, readings.",
-        list_exits(Exit.NOT_FOUND, failed=_IMPORTS_A_DECLARATION),
+        list_exits(Exit.NOT_FOUND, failed=BROKEN_DECLARATION),
     ),
     Command("orders", "orderflow.cli.orders:orders", "Look at stored orders; resolve, override or redact them."),
     Command(
@@ -83,7 +82,7 @@ COMMANDS = (
         "why",
         "orderflow.cli.why:why",
         "Explain why an order would take an event now, or would not.",
-        list_exits(Exit.NOT_FOUND, Exit.OURS, failed=_IMPORTS_A_DECLARATION),
+        list_exits(Exit.NOT_FOUND, Exit.OURS, failed=BROKEN_DECLARATION),
     ),
     Command(
         "simulate",

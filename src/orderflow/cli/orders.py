@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from orderflow.cli import finding, show
 from orderflow.cli import order_view as view
 from orderflow.cli.confirm import confirm, report_unconfirmed
-from orderflow.cli.exits import Exit, list_exits
+from orderflow.cli.exits import BROKEN_DECLARATION, Exit, list_exits
 from orderflow.cli.journal import journal_json, moment_of, print_journal
 from orderflow.cli.options import By, Db, Json, Reason, Yes
 from orderflow.cli.stored import ask_flow
@@ -35,7 +35,7 @@ orders = App(
 )
 
 
-@orders.command(name="list", help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OURS))
+@orders.command(name="list", help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OURS, failed=BROKEN_DECLARATION))
 def list_(
     *,
     db: Db,
@@ -107,7 +107,7 @@ def show_(order: str, /, *, db: Db, json: Json = False) -> Exit:
 
     The data of an order (payloads, personal data) is never shown.
 
-    Example: orderflow orders show ccv-1b27791ec4844020dfd2 --db sqlite:///orders.db
+    Example: orderflow orders show ccv-1b27 --db sqlite:///orders.db
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ async def _legal(flow: Orderflow, order: str) -> tuple[str, ...] | None:
         return None
 
 
-@orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OURS))
+@orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OURS, failed=BROKEN_DECLARATION))
 def draw(
     order: str,
     /,
@@ -163,7 +163,7 @@ def draw(
     The path that it took is bold, and dashed where it was not seen itself. The
     state that it is in is filled.
 
-    Example: orderflow orders draw ccv-1b27791ec4844020dfd2 --out order.svg --db sqlite:///orders.db
+    Example: orderflow orders draw ccv-1b27 --out order.svg --db sqlite:///orders.db
 
     Parameters
     ----------
@@ -212,8 +212,7 @@ def resolve(
 ) -> Exit:
     """Resolve a doubt: send an order one of its declared operator events.
 
-    Example: orderflow orders resolve ccv-1b27791ec4844020dfd2 submission_resolved --set order_id=77
-    --by anna --reason "CCV found the order"
+    Example: orderflow orders resolve ccv-1b27 submission_resolved --set order_id=77 --by anna --reason "CCV found it"
 
     Parameters
     ----------
@@ -247,7 +246,7 @@ def override(order: str, target: str, /, *, db: Db, by: By, reason: Reason, vers
     Effects that the order is still owed are dropped. The journal keeps who did it
     and why.
 
-    Example: orderflow orders override ccv-1b27791ec4844020dfd2 Closed --version 4 --by anna --reason "the merchant called"
+    Example: orderflow orders override ccv-1b27 Closed --version 4 --by anna --reason "the merchant called"
 
     Parameters
     ----------
@@ -269,7 +268,7 @@ def redact(order: str, /, *, db: Db, by: By, reason: Reason, yes: Yes = False, j
 
     Its journal, key and provider's id stay. Name no person in --reason.
 
-    Example: orderflow orders redact ccv-1b27791ec4844020dfd2 --by anna --reason "ticket 7"
+    Example: orderflow orders redact ccv-1b27 --by anna --reason "ticket 7"
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ def why(order: str, event: str | None = None, /, *, db: Db, json: Json = False) 
     Without EVENT: each event in one line. With EVENT: what is missing for it, and
     the shortest way to where the order would take it.
 
-    Example: orderflow why ccv-1b27791ec4844020dfd2 submit --db sqlite:///orders.db
+    Example: orderflow why ccv-1b27 submit --db sqlite:///orders.db
 
     Parameters
     ----------

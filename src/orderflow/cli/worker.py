@@ -60,7 +60,7 @@ def worker(
     it back, and then leases run out by themselves. A second signal ends it at
     once.
 
-    Example: orderflow worker shop.orders:flow --health 127.0.0.1:8081
+    Example: orderflow worker app.orders:flow --health 127.0.0.1:8081
 
     Parameters
     ----------

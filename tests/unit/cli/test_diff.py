@@ -15,7 +15,7 @@ from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.providers.connect.lifecycle import ConnectLifecycle
 
 
-def told() -> dict[str, dict[str, Any]]:
+def printed() -> dict[str, dict[str, Any]]:
     """What `lifecycles --json` prints, by name, to be changed at will."""
     return {table.name: json.loads(json.dumps(describe(table))) for table in (CcvLifecycle.table, ConnectLifecycle.table)}
 
@@ -25,10 +25,10 @@ def snapshots(tmp_path: Path) -> Callable[..., tuple[str, str]]:
     """Writes OLD as it is, and NEW as ``change`` makes it."""
 
     def write(change: Callable[[dict[str, dict[str, Any]]], None]) -> tuple[str, str]:
-        old, new = told(), told()
+        old, new = printed(), printed()
         change(new)
-        for name, found in (("old", old), ("new", new)):
-            (tmp_path / f"{name}.json").write_text(json.dumps(list(found.values())))
+        for name, lifecycles in (("old", old), ("new", new)):
+            (tmp_path / f"{name}.json").write_text(json.dumps(list(lifecycles.values())))
         return "old.json", "new.json"
 
     return write
@@ -82,7 +82,7 @@ def test_a_guard_that_is_narrowed_names_the_facts(orderflow, snapshots) -> None:
     assert cell["when"] == [{"api_allowed": False, "url_allowed": True}]
 
 
-def test_a_changed_effect_target_or_label_is_told(orderflow, snapshots) -> None:
+def test_a_changed_effect_target_or_label_is_reported(orderflow, snapshots) -> None:
     def change(new):
         (edge,) = (edge for edge in new["ccv"]["edges"] if edge["event"] == "order_configured")
         edge["effects"], edge["label"] = [], "ready"

@@ -9,7 +9,7 @@ from attrs import frozen
 
 @frozen
 class Story:
-    """How one scenario is told.
+    """How one scenario is explained.
 
     Attributes:
         scenario: its name.

@@ -120,7 +120,15 @@ class SchemaError(OperationalError):
 
 
 class ConfigurationError(OperationalError):
-    """A setting is missing or contradicts another."""
+    """A setting is missing, malformed, or contradicts another.
+
+    ``setting`` names the argument at fault, such as ``signing_keys``; "" if no single argument is. ``reason`` is the message without it.
+    """
+
+    def __init__(self, reason: str, setting: str = "") -> None:
+        super().__init__(f"{setting}: {reason}" if setting else reason)
+        self.reason = reason
+        self.setting = setting
 
 
 class NotOpen(OperationalError):

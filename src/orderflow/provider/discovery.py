@@ -41,7 +41,7 @@ def resolve_providers(providers: Sequence[Provider | str]) -> dict[str, Provider
     for given in providers:
         provider = _make_provider(given) if isinstance(given, str) else given
         if provider.name in by_name:
-            raise ConfigurationError(f"providers: {provider.name} is given twice")
+            raise ConfigurationError(f"{provider.name} is given twice", "providers")
         by_name[provider.name] = provider
     return by_name
 
@@ -61,5 +61,5 @@ def _make_provider(name: str) -> Provider:
     try:
         inspect.signature(factories[name]).bind()
     except TypeError as error:
-        raise ConfigurationError(f"providers: {name} needs to be configured, give an instance: {error}") from None
+        raise ConfigurationError(f"{name} needs to be configured, give an instance: {error}", "providers") from None
     return factories[name]()

@@ -14,17 +14,17 @@ def check_base_url(name: str, url: object) -> str:
         ConfigurationError: not an absolute http or https URL in ASCII, or it has a user, a query or a fragment.
     """
     if not isinstance(url, str):  # often None: the value of a variable that is not set
-        raise ConfigurationError(f"{name}: must be text")
+        raise ConfigurationError("must be text", name)
     try:
         parts = urlsplit(url)
         port = parts.port  # raises where it is out of range
     except ValueError:
-        raise ConfigurationError(f"{name}: not a URL") from None
+        raise ConfigurationError("not a URL", name) from None
     plain = url.isascii() and url.isprintable() and " " not in url and port != 0
     if not plain or parts.scheme not in ("http", "https") or not parts.hostname or "xn--." in f"{parts.hostname}.":
-        raise ConfigurationError(f"{name}: must be an absolute http or https URL in ASCII")
+        raise ConfigurationError("must be an absolute http or https URL in ASCII", name)
     if "@" in parts.netloc or "?" in url or "#" in url:
-        raise ConfigurationError(f"{name}: must carry no user, query or fragment")
+        raise ConfigurationError("must carry no user, query or fragment", name)
     return url.rstrip("/")
 
 
@@ -35,7 +35,7 @@ def check_secret(name: str, value: object) -> str:
         ConfigurationError: not text, or with white space at an end or an unprintable character. The line end of a file is the usual cause.
     """
     if not isinstance(value, str):
-        raise ConfigurationError(f"{name}: must be text")
+        raise ConfigurationError("must be text", name)
     if value != value.strip() or not value.isprintable():
-        raise ConfigurationError(f"{name}: must have no white space at its ends and no unprintable character, such as a line end")
+        raise ConfigurationError("must have no white space at its ends and no unprintable character, such as a line end", name)
     return value

@@ -101,7 +101,7 @@ def test_what_takes_no_arguments_says_so_by_the_options_name(orderflow: Any, db:
         (["order_id=77", "order_id=78"], "--set order_id: is given twice"),
         (["order_id=77", "order_id:=78"], "--set order_id: is given twice"),
         (["order_id:=seventy"], "--set order_id: is no JSON"),
-        (["order_id:=77"], "--set order_id: required, as non-empty text"),  # a number is no text: as in the library
+        (["order_id:=77"], "--set order_id: must be text, got int"),  # a number is no text: as in the library
         (["order_id=77", "order=7"], "--set order: unknown argument (known: order_id)"),
         (["event=77"], "--set event: unknown argument (known: order_id)"),
         (['order_id:="\\ud800"'], "--set order_id: holds characters"),

@@ -85,12 +85,12 @@ class Ccv(BaseProvider):
     ) -> None:
         self.timing = evolve(timing, durations={**TIMING.durations, **timing.durations, **(durations or {})})
         if notifications not in ("order", "shared", "off"):
-            raise ConfigurationError("notifications: must be order, shared or off")
+            raise ConfigurationError("must be order, shared or off", "notifications")
         self._notifications = notifications
         self._allow_http = allow_http
         header = check_secret("authorization", authorization) or basic_authorization(check_secret("api_key", api_key))
         if not header.isascii():
-            raise ConfigurationError("authorization: must be in ASCII")
+            raise ConfigurationError("must be in ASCII", "authorization")
         http = client or make_client(timeout)
         self.timeout = longest_timeout(http)
         self._adapter = Adapter(http, check_base_url("base_url", base_url), header)

@@ -234,14 +234,14 @@ class Connect(BaseProvider):
 
 def _check_choices(rate_share: float, credentials_in: str, fulfilled_literals: Sequence[str], return_pages: Sequence[str]) -> None:
     if not rate_share > 0:
-        raise ConfigurationError("rate_share: must be more than 0; 1 is all that Connect allows a client")
+        raise ConfigurationError("must be more than 0; 1 is all that Connect allows a client", "rate_share")
     for name, value in (("fulfilled_literals", fulfilled_literals), ("return_pages", return_pages)):
         if isinstance(value, str):
-            raise ConfigurationError(f"{name}: must be a list, not one text")
+            raise ConfigurationError("must be a list, not one text", name)
     if credentials_in not in get_args(CredentialsIn):
-        raise ConfigurationError(f"credentials_in: must be one of {', '.join(get_args(CredentialsIn))}")
+        raise ConfigurationError(f"must be one of {', '.join(get_args(CredentialsIn))}", "credentials_in")
     if "preliminary" in fulfilled_literals:
-        raise ConfigurationError("fulfilled_literals: 'preliminary' is the status of an unpaid order (A4)")
+        raise ConfigurationError("'preliminary' is the status of an unpaid order (A4)", "fulfilled_literals")
 
 
 def _assignment_of(arguments: Mapping[str, object]) -> Mapping[str, object]:

@@ -43,8 +43,8 @@ def check_timing(provider: str, table: Table, timing: Timing, timeout: float | N
     """Check a provider's timing against its lifecycle. ``timeout``: after how many seconds it gives a call up; None: not known.
 
     Raises:
-        ConfigurationError: a number is not finite; a deadline or budget of the lifecycle has no duration; or ``timeout`` is not
-            below ``CALL_SHARE`` of the lease, so that a call that never reached the provider would end in doubt.
+        ConfigurationError: a number is not finite; or a deadline or budget of the lifecycle has no duration; or ``timeout`` is not
+            below ``CALL_SHARE`` of the lease. Then even a call that never reached the provider would end in doubt.
     """
     _check_finite(provider, timing)
     for state in table.states.values():

@@ -102,7 +102,7 @@ def test_an_argument_of_an_event_that_takes_none_is_named_as_an_option(orderflow
         (["order_id=77", "order_id=78"], "--set order_id: is given twice"),
         (["order_id=77", "order_id:=78"], "--set order_id: is given twice"),
         (["order_id:=seventy"], "--set order_id: is not JSON"),
-        (["order_id:=77"], "--set order_id: required, as non-empty text"),  # a number is not a text, as in the library
+        (["order_id:=77"], "--set order_id: must be text, got int"),  # a number is not a text, as in the library
         (["order_id=77", "order=7"], "--set order: unknown argument (known: order_id)"),
         (["event=77"], "--set event: unknown argument (known: order_id)"),
         (['order_id:="\\ud800"'], "--set order_id: holds characters"),

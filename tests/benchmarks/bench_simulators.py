@@ -1,4 +1,4 @@
-"""Simulators: status reads per second against an empty Starlette app on the same server. Goal: at least half as many."""
+"""Simulators: status calls per second, compared with an empty Starlette app on the same server. Goal: at least half as many."""
 
 from __future__ import annotations
 
@@ -33,41 +33,41 @@ async def _run() -> list[dict[str, object]]:
     from orderflow.providers.connect.simulator import ConnectSimulator
     from orderflow.simulators import serve
 
-    async def nothing(_: Request) -> Response:
+    async def answer_at_once(_: Request) -> Response:
         return JSONResponse({"orderStatus": "Completed", "externalReference": "123456"})
 
-    empty = Starlette(routes=[Route("/order/{order_id}/status", nothing)])
+    empty = Starlette(routes=[Route("/order/{order_id}/status", answer_at_once)])
     async with (
         ConnectSimulator() as connect,
         CcvSimulator() as ccv,
-        serve(empty) as floor,
+        serve(empty) as baseline,
         serve(connect.asgi) as connect_url,
         serve(ccv.asgi) as ccv_url,
         httpx.AsyncClient(trust_env=False) as http,
     ):
         base = f"{ccv_url}/api/ordercompletion/reseller/order"
         key = httpx.BasicAuth("simulated-key", "")
-        made = await http.post(base, json={"notifyCustomerByEmail": False, "order": {"a": 1}, "externalReference": "r"}, auth=key)
+        submitted = await http.post(base, json={"notifyCustomerByEmail": False, "order": {"a": 1}, "externalReference": "r"}, auth=key)
         token = (await http.post(f"{connect_url}/user/oauth/token", data=CREDENTIALS)).json()["access_token"]
         bearer = {"authorization": f"Bearer {token}", "accept": "application/json"}
         body = {"payer": PERSON, "orderLines": [LINE], "paymentMethod": "invoice"}
         number = (await http.post(f"{connect_url}/capi/v1/client/order", json=body, headers=bearer)).json()["orderId"]
         basic = {"authorization": "Basic c2ltdWxhdGVkLWtleTo="}
-        asked: dict[str, tuple[str, Mapping[str, str]]] = {
-            "floor": (f"{floor}/order/1/status", basic),
+        calls: dict[str, tuple[str, Mapping[str, str]]] = {
+            "baseline": (f"{baseline}/order/1/status", basic),
             "connect": (f"{connect_url}/capi/v1/client/order/status/{number}", bearer),
-            "ccv": (f"{base}/{made.json()['orderId']}/status", basic),
+            "ccv": (f"{base}/{submitted.json()['orderId']}/status", basic),
         }
-        rates: dict[str, list[float]] = {name: [] for name in asked}
-        for _ in range(ROUNDS):  # by turns: what else the machine does hits all alike
-            for name, (url, headers) in asked.items():
+        rates: dict[str, list[float]] = {name: [] for name in calls}
+        for _ in range(ROUNDS):  # by turns, so that other load on the machine hits all of them
+            for name, (url, headers) in calls.items():
                 rates[name].append(await _rate(url, headers))
     names = {"connect": "Connect order status, simulated", "ccv": "CCV status, simulated"}
-    return [_result(title, rates[name], rates["floor"]) for name, title in names.items()]
+    return [_result(title, rates[name], rates["baseline"]) for name, title in names.items()]
 
 
-def _result(title: str, rates: list[float], floor: list[float]) -> dict[str, object]:
-    ratio = statistics.median(rate / other for rate, other in zip(rates, floor, strict=True))
+def _result(title: str, rates: list[float], baseline: list[float]) -> dict[str, object]:
+    ratio = statistics.median(rate / other for rate, other in zip(rates, baseline, strict=True))
     return {
         "name": title,
         "value": statistics.median(rates),
@@ -79,14 +79,14 @@ def _result(title: str, rates: list[float], floor: list[float]) -> dict[str, obj
 
 
 async def _rate(url: str, headers: Mapping[str, str]) -> float:
-    """Requests per second over kept connections; raw sockets, for a client's own work would hide the server's."""
+    """Requests per second over kept connections. Raw sockets: the work of an HTTP client would hide that of the server."""
     target = httpx.URL(url)
     lines = [f"GET {target.raw_path.decode()} HTTP/1.1", f"host: {target.host}", *(f"{name}: {value}" for name, value in headers.items())]
     request = "\r\n".join([*lines, "", ""]).encode()
-    begun = time.perf_counter()
+    started = time.perf_counter()
     each = REQUESTS // CONNECTIONS
     await asyncio.gather(*(_ask(target.host, target.port or 80, request, each) for _ in range(CONNECTIONS)))
-    return each * CONNECTIONS / (time.perf_counter() - begun)
+    return each * CONNECTIONS / (time.perf_counter() - started)
 
 
 async def _ask(host: str, port: int, request: bytes, times: int) -> None:

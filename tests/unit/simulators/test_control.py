@@ -207,6 +207,19 @@ async def test_a_given_body_and_headers_replace_the_providers_own() -> None:
         assert len((await control(http, "GET", "/orders"))["orders"]) == 1
 
 
+async def test_the_status_kinds_have_the_providers_headers_and_body_unless_it_is_another_body() -> None:
+    async with ccv() as (sim, http):
+        sim.error_body = "text"
+        for kind in ("status", "status-after-commit", "status-html", "status-empty"):
+            await control(http, "POST", "/faults", {"kind": kind, "status": 503})
+        bodies = [fault["body"] for fault in (await control(http, "GET", "/faults"))["faults"]]
+        assert bodies == ["a simulated error", "a simulated error", "", ""]
+        answers = [await http.get(f"{PREFIX}/order/x/status") for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [503] * 4
+        assert [answer.headers["content-type"].partition(";")[0] for answer in answers] == ["text/plain"] * 2 + ["text/html", "text/plain"]
+        assert [answer.text[:9] for answer in answers] == ["a simulat", "a simulat", "<!doctype", ""]
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

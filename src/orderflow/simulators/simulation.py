@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from orderflow.errors import UnknownName
 
@@ -49,12 +49,14 @@ class Simulation:
             at ``base_url``; ``settings`` override its arguments.
         arguments: ``arguments(base_url, simulator)`` returns, by name, what a service gives the provider to use the simulator: base URLs
             and simulated credentials.
+        fast: keywords of ``create`` that shorten the simulator's delays, for tests in real time.
     """
 
     name: str
     create: Callable[..., Simulator]
     configure: Callable[..., Any]
     arguments: Callable[[str, Any], Mapping[str, str]]
+    fast: Mapping[str, Any] = field(factory=dict)
 
 
 def find_simulations() -> dict[str, Simulation]:

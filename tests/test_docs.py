@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from orderflow.testing.machine import TableSubject
 from starlette.applications import Starlette
 
 from orderflow.analysis.reachability import Pair
 from orderflow.cli.main import COMMANDS, build
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
+from orderflow.testing.mealy import TableSubject
 
 pytest_plugins = ["pytester"]
 
@@ -74,7 +74,7 @@ def test_whatever_does_not_run_says_why() -> None:
 
 @pytest.mark.parametrize("guide", PLAIN, ids=lambda guide: str(guide.relative_to(ROOT)))
 def test_python_blocks_run(
-    guide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orderflow_connect: Any, orderflow_shop: Any
+    guide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orderflow_connect: Any, orderflow_application: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
     known: dict[str, Any] = {
@@ -97,7 +97,7 @@ def test_python_blocks_run(
     there = {
         "https://api-test.mediaconnect.no/capi": f"{orderflow_connect.url}/capi",
         "https://api-test.mediaconnect.no/login": f"{orderflow_connect.url}/user",
-        "https://shop.example": orderflow_shop.url,
+        "https://shop.example": orderflow_application.url,
         "<host>": "ccv.example",
     }
     for block in PYTHON:
@@ -108,7 +108,7 @@ def test_python_blocks_run(
             _run(block, text, known)
     if guide == ROOT / "README.md":
         assert known["url"].startswith(f"{orderflow_connect.url}/user/fulfillment?")
-        assert [order.stage for order in orderflow_connect.orders] == ["registered"]
+        assert [order.stage for order in orderflow_connect.simulator.orders] == ["registered"]
 
 
 def _run(block: Block, text: str, known: dict[str, Any]) -> None:
@@ -121,7 +121,7 @@ def _run(block: Block, text: str, known: dict[str, Any]) -> None:
 @pytest.mark.parametrize("block", TESTS, ids=lambda block: block.name)
 def test_blocks_of_tests_pass_in_a_strict_project(block: Block, pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nstrict = true\nfilterwarnings = error\nanyio_mode = auto\n")
-    # the blocks show defaults; a hundred examples are tried in tests/testing/test_stateful.py
+    # the blocks show defaults; a hundred examples are tried in tests/unit/testing/test_state_machine.py
     pytester.makeconftest(
         dedent(
             """

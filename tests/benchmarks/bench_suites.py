@@ -18,7 +18,9 @@ from orderflow.lifecycle.table import Table
 from orderflow.model import Applied, Event, Snapshot
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.providers.connect.lifecycle import ConnectLifecycle
-from orderflow.testing.mutants import Mutant, Trial, hidden_state, single_cell
+from orderflow.testing.conformance import w_method, wp_method
+from orderflow.testing.mealy import Machine, TableSubject, machine_of, machines_of
+from orderflow.testing.mutants import Mutant, Trial, add_hidden_states, mutate_cells
 from orderflow.testing.suites import all_cells
 
 LIFECYCLES: tuple[type[Lifecycle], ...] = (CcvLifecycle, ConnectLifecycle)
@@ -56,9 +58,9 @@ def cells() -> list[dict[str, object]]:
     decided = [decide(lifecycle.table, snapshot, event) for lifecycle, snapshot, event in every]
     alone = time.perf_counter() - begun
     begun = time.perf_counter()
-    told = [oracle(*question) for question in every]
+    targets = [oracle(*question) for question in every]
     engine = time.perf_counter() - begun
-    same = sum((d.snapshot.state if isinstance(d, Applied) else None) == o for d, o in zip(decided, told, strict=True))
+    same = sum((d.snapshot.state if isinstance(d, Applied) else None) == o for d, o in zip(decided, targets, strict=True))
     agreed = same / len(every)
     return [
         result(f"cells of both lifecycles as the oracle has them ({len(every)})", agreed * 100, "%", None, "100 %", ok=agreed == 1),
@@ -68,20 +70,20 @@ def cells() -> list[dict[str, object]]:
 
 def differs(ways: list[tuple[Pair, Machine]], mutant: Mutant) -> list[Pair]:
     """The ways of creating an order that can tell, by comparing machines; none is a proof that the mutant is no fault."""
-    return [pair for pair, found in ways if machine(mutant.table, pair).moves != found.moves]
+    return [pair for pair, found in ways if machine_of(mutant.table, pair).rows != found.rows]
 
 
 def single_cells(table: Table) -> dict[str, object]:
     """All of them: killed by the cells, or by W, of those that differ at all."""
     begun = time.perf_counter()
     trial = Trial(table, all_cells(table))
-    mutants = list(single_cell(table))
-    left = [mutant for mutant in mutants if trial.of(mutant) is None]
+    mutants = list(mutate_cells(table))
+    left = [mutant for mutant in mutants if trial.kill(mutant) is None]
     taken = time.perf_counter() - begun
-    ways = list(machines(table))
-    told = [(mutant, differs(ways, mutant)) for mutant in left]
-    same = sum(not pairs for _, pairs in told)
-    alive = [mutant for mutant, pairs in told if pairs and not by_w(table, mutant, pairs)]
+    ways = list(machines_of(table))
+    distinguishing = [(mutant, differs(ways, mutant)) for mutant in left]
+    same = sum(not pairs for _, pairs in distinguishing)
+    alive = [mutant for mutant, pairs in distinguishing if pairs and not by_w(table, mutant, pairs)]
     real = len(mutants) - same
     name = f"{table.name}: single-cell mutants killed ({len(mutants)}, {same} of them equivalent; {taken:.1f} s)"
     return result(name, 100 * (real - len(alive)) / real, "%", None, "100 %", ok=not alive)
@@ -95,13 +97,13 @@ def by_w(table: Table, mutant: Mutant, pairs: list[Pair]) -> bool:
 def hidden_states() -> list[dict[str, object]]:
     """Every hidden state of CCV's machine, against Wp with none and with one state more."""
     table = CcvLifecycle.table
-    found = machine(table)
-    every = list(hidden_state(found))
+    found = machine_of(table)
+    every = list(add_hidden_states(found))
     rows = []
     for extra in (0, 1):
         tried = every if extra else every[::10]
         trial = Trial(table, wp_method(table, extra))
-        killed = sum(trial.of_hidden(found, hidden) is not None for hidden in tried)
+        killed = sum(trial.kill_hidden(found, hidden) is not None for hidden in tried)
         name = f"ccv: hidden states killed by Wp, n + {extra} ({len(tried)})"
         goal = "100 %" if extra else "shown: this is what n + 1 is for"
         rows.append(result(name, 100 * killed / len(tried), "%", None, goal, ok=not extra or killed == len(tried)))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from orderflow.errors import UnknownName
 from orderflow.simulators.clock import SimClock
@@ -48,12 +48,14 @@ class Simulation:
         configure: ``configure(base_url, simulator, surroundings, **settings)`` returns the provider, set up to call the simulator that
             is served at ``base_url``. ``settings`` override the provider's arguments.
         arguments: ``arguments(base_url, simulator)`` returns the provider's arguments by name: base URLs and simulated credentials.
+        fast: keywords of ``create`` that shorten the simulator's delays, for tests in real time.
     """
 
     name: str
     create: Callable[..., Simulator]
     configure: Callable[..., Any]
     arguments: Callable[[str, Any], Mapping[str, str]]
+    fast: Mapping[str, Any] = field(factory=dict)
 
 
 def find_simulations() -> dict[str, Simulation]:

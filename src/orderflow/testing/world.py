@@ -159,7 +159,8 @@ class SimulatedWorld:
             ValueError: an item of the scenario means nothing.
         """
         found = find_simulation(simulation) if isinstance(simulation, str) else simulation
-        simulator = await self._stack.enter_async_context(found.create(clock=self.clock, **switches))
+        defaults = {} if self.clock.manual else found.fast
+        simulator = await self._stack.enter_async_context(found.create(clock=self.clock, **{**defaults, **switches}))
         check_scenario(simulator, scenario)
         for fault in faults:
             simulator.faults.arm(fault)

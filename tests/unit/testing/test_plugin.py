@@ -1,6 +1,6 @@
-"""The pytest plugin as its users meet it: projects of their own, run by pytester, strict, with warnings as errors.
+"""The pytest plugin as its users have it: projects of their own, run by pytester, strict, with warnings as errors.
 
-Each in a process of its own: pytester's in-process runs leave modules behind that were imported twice."""
+Each runs in a process of its own: pytester's in-process runs leave modules behind that were imported twice."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def run(project: pytest.Pytester, source: str, *args: str, order: str = CONNECT_
     return project.runpytest_subprocess(*args)
 
 
-def test_a_sync_user_sees_a_payment_through(project: pytest.Pytester) -> None:
+def test_a_sync_test_follows_a_payment(project: pytest.Pytester) -> None:
     result = run(
         project,
         """
@@ -59,17 +59,17 @@ def test_a_sync_user_sees_a_payment_through(project: pytest.Pytester) -> None:
         from orderflow.testing.asserts import assert_converges, assert_path
 
         @pytest.mark.parametrize(("button", "claimed"), [("pay", "success"), ("close", None)])
-        def test_paid(orderflow_connect, orderflow_flow, orderflow_shop, button, claimed):
+        def test_paid(orderflow_connect, orderflow_flow, orderflow_application, button, claimed):
             with orderflow_flow() as flow:
                 order = flow.create("connect", key="cart-1", order=ORDER)
                 flow.send(order.id, "register")
                 flow.wait(order.id, until="registered")
-                flow.send(order.id, "complete_by_url", return_url=orderflow_shop.thanks)
+                flow.send(order.id, "complete_by_url", return_url=orderflow_application.thanks)
                 end = orderflow_connect.visit(flow.customer_url(order.id), button)
                 if claimed:
-                    assert end == orderflow_shop.thanks
+                    assert end == orderflow_application.thanks
                 else:
-                    orderflow_connect.pay(orderflow_connect.orders[0].order_id)
+                    orderflow_connect.simulator.pay(orderflow_connect.simulator.orders[0].order_id)
                 assert_converges(flow, order, "fulfilled")
                 assert_path(flow.journal(order.id), ["drafted", "registering", "registered", "fulfilling", ..., "paid", "fulfilled"])
         """,
@@ -77,7 +77,7 @@ def test_a_sync_user_sees_a_payment_through(project: pytest.Pytester) -> None:
     result.assert_outcomes(passed=2)
 
 
-def test_an_async_user_awaits_the_same(project: pytest.Pytester) -> None:
+def test_an_async_test_awaits_the_same(project: pytest.Pytester) -> None:
     result = run(
         project,
         """
@@ -90,12 +90,12 @@ def test_an_async_user_awaits_the_same(project: pytest.Pytester) -> None:
         def anyio_backend():
             return "asyncio"
 
-        async def test_paid(orderflow_connect, orderflow_flow, orderflow_shop):
+        async def test_paid(orderflow_connect, orderflow_flow, orderflow_application):
             async with orderflow_flow() as flow:
                 order = await flow.create("connect", key="cart-1", order=ORDER)
                 await flow.send(order.id, "register")
                 await flow.wait(order.id, until="registered")
-                await flow.send(order.id, "complete_by_url", return_url=orderflow_shop.thanks)
+                await flow.send(order.id, "complete_by_url", return_url=orderflow_application.thanks)
                 await orderflow_connect.visit(await flow.customer_url(order.id))
                 await assert_converges(flow, order, "fulfilled")
                 assert_path(await flow.journal(order.id), ["drafted", ..., "fulfilling", ..., "paid", "fulfilled"])
@@ -115,7 +115,7 @@ def test_the_marker_brings_scenario_faults_switches_and_database(project: pytest
 
         @pytest.mark.orderflow("ccv", scenario="screening-rejected", switches={"step_seconds": 0.2})
         def test_rejected(orderflow_flow, orderflow_ccv):
-            assert orderflow_ccv.sim.step_seconds == 0.2
+            assert orderflow_ccv.simulator.step_seconds == 0.2
             with orderflow_flow() as flow:
                 order = flow.create("ccv", key="k", **ORDER)
                 flow.send(order.id, "submit")
@@ -139,19 +139,19 @@ def test_the_marker_brings_scenario_faults_switches_and_database(project: pytest
     result.assert_outcomes(passed=2)
 
 
-def test_time_stands_still_for_whoever_asks_for_the_clock(project: pytest.Pytester) -> None:
+def test_time_stands_still_in_a_test_that_asks_for_the_clock(project: pytest.Pytester) -> None:
     result = run(
         project,
         """
         from orderflow.testing.asserts import assert_converges
 
-        def test_nobody_comes_back(orderflow_clock, orderflow_connect, orderflow_flow, orderflow_shop):
+        def test_the_customer_never_returns(orderflow_clock, orderflow_connect, orderflow_flow, orderflow_application):
             began = orderflow_clock.now()
             with orderflow_flow() as flow:
                 order = flow.create("connect", key="cart-1", order=ORDER)
                 flow.send(order.id, "register")
                 flow.wait(order.id, until="registered")
-                flow.send(order.id, "complete_by_url", return_url=orderflow_shop.thanks)
+                flow.send(order.id, "complete_by_url", return_url=orderflow_application.thanks)
                 assert_converges(flow, order, "unknown", clock=orderflow_clock)
             assert orderflow_clock.now() - began > 1800
         """,
@@ -159,7 +159,7 @@ def test_time_stands_still_for_whoever_asks_for_the_clock(project: pytest.Pytest
     result.assert_outcomes(passed=1)
 
 
-def test_faults_of_a_kind_that_the_marker_does_not_know_are_named(project: pytest.Pytester) -> None:
+def test_a_marker_that_means_nothing_is_refused(project: pytest.Pytester) -> None:
     result = run(
         project,
         """
@@ -174,16 +174,16 @@ def test_faults_of_a_kind_that_the_marker_does_not_know_are_named(project: pytes
         @pytest.mark.orderflow("ccv", scenarios="pay")
         def test_keyword(orderflow_ccv): ...
 
-        def test_nobody(orderflow_flow):
+        def test_no_provider(orderflow_flow):
             orderflow_flow()
         """,
     )
     result.assert_outcomes(errors=3, failed=1)
-    for said in ("no scenario 'no-such-thing'", "stripe*: want connect or ccv", "scenarios: want", "ask for orderflow_connect"):
-        result.stdout.fnmatch_lines([f"*{said}*"])
+    for message in ("no scenario 'no-such-thing'", "stripe*: want ccv or connect", "scenarios: want", "ask for orderflow_ccv"):
+        result.stdout.fnmatch_lines([f"*{message}*"])
 
 
-def test_a_wrong_path_fails_with_the_path_in_it(project: pytest.Pytester) -> None:
+def test_a_wrong_path_fails_and_shows_the_path(project: pytest.Pytester) -> None:
     result = run(
         project,
         """
@@ -228,7 +228,7 @@ def test_coverage_of_the_users_own_run_is_printed_and_can_be_required(project: p
 
     fine = run_it("--orderflow-cov-require=states=20,edges=5", *args)
     assert fine.ret == 0
-    fine.stdout.fnmatch_lines(["*orderflow coverage*", "ccv: states */*, edges */*, cells */*", "  state never seen: *"])
+    fine.stdout.fnmatch_lines(["*orderflow coverage*", "ccv: states */*, edges */*, cells */*", "  state not covered: *"])
 
     if not args:
         short = run_it("--orderflow-cov-require=edges=90")
@@ -236,18 +236,18 @@ def test_coverage_of_the_users_own_run_is_printed_and_can_be_required(project: p
         short.stdout.fnmatch_lines(["too little: ccv: edges *, 90 % required"])
 
 
-def test_a_requirement_that_nothing_was_measured_for_fails_and_a_misspelt_one_says_so(project: pytest.Pytester) -> None:
+def test_a_requirement_without_any_record_fails_and_a_misspelt_one_is_a_usage_error(project: pytest.Pytester) -> None:
     project.makepyfile("def test_nothing(): ...")
     nothing = project.runpytest_subprocess("--orderflow-cov-require=edges=1")
     assert nothing.ret == pytest.ExitCode.TESTS_FAILED
-    nothing.stdout.fnmatch_lines(["too little: no order of any lifecycle was seen"])
+    nothing.stdout.fnmatch_lines(["too little: no order of any lifecycle was recorded"])
 
     misspelt = project.runpytest_subprocess("--orderflow-cov-require=edge=1")
     assert misspelt.ret == pytest.ExitCode.USAGE_ERROR
     misspelt.stderr.fnmatch_lines(["*--orderflow-cov-require: 'edge=1': want states=PERCENT*"])
 
 
-def test_who_does_not_use_the_plugin_pays_nothing() -> None:
+def test_a_project_that_does_not_use_the_plugin_imports_nothing() -> None:
     probe = """
     import sys, pytest
     before = set(sys.modules)
@@ -256,7 +256,7 @@ def test_who_does_not_use_the_plugin_pays_nothing() -> None:
     print(sorted(new - set(sys.stdlib_module_names)))
     print(sorted(name for name in sys.modules if name.startswith("orderflow")))
     fixtures = [name for name, one in vars(plugin).items() if type(one).__name__ == "FixtureFunctionDefinition"]
-    print(len(fixtures) > 4, [name for name in fixtures if not name.startswith("orderflow_")])
+    print(len(fixtures) >= 5, [name for name in fixtures if not name.startswith("orderflow_")])
     """
-    said = subprocess.run([sys.executable, "-c", dedent(probe)], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert said == ["[]", "['orderflow', 'orderflow.testing', 'orderflow.testing.plugin']", "True []"]
+    printed = subprocess.run([sys.executable, "-c", dedent(probe)], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert printed == ["[]", "['orderflow', 'orderflow.testing', 'orderflow.testing.plugin']", "True []"]

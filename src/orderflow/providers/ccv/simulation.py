@@ -31,4 +31,4 @@ def configure(base_url: str, simulator: CcvSimulator, surroundings: Surroundings
     return Ccv(**{**defaults, **settings})
 
 
-SIMULATION = Simulation("ccv", create, configure, arguments)
+SIMULATION = Simulation("ccv", create, configure, arguments, fast={"step_seconds": 0.05})

@@ -1,7 +1,7 @@
-"""The inbox race: eight processes' worth of writers on five orders, every event delivered at least twice, at once.
+"""The inbox race: eight writers, each as a process of its own, five orders, every event delivered three times, all at once.
 
-With the inbox key inserted before the order's row is locked, a lost race leaves its key behind and the retry takes its own event for a
-duplicate: events vanish without a word. Every unique event must be applied once, or refused for a stated reason.
+If the inbox key were inserted before the order's row is locked, a lost race would leave its key behind. The retry would take its own event
+for a duplicate, and the event would vanish. Every event must be applied once, or refused for a stated reason.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from orderflow.store.records import Commit, Decider, InboxKey
 from orderflow.store.urls import make_store
 
 pytestmark = pytest.mark.anyio
-WRITERS, ORDERS, EVENTS, TOLD = 8, 5, 1500, 3
+WRITERS, ORDERS, EVENTS, DELIVERIES = 8, 5, 1500, 3
 
 
 @pytest.fixture
@@ -39,39 +39,39 @@ async def stores() -> AsyncIterator[list[Store]]:
     await drop_schema(name)
 
 
-def judged(event: int) -> Decider:
-    """Two of three events move the order, and say so in its journal; the third is refused."""
+def decider_of(event: int) -> Decider:
+    """Two of three events move the order, and are named in its journal; the third is refused."""
 
-    def judge(order: Order) -> Commit:
+    def decide(order: Order) -> Commit:
         if event % 3 == 0:
             return stay(Reason.NOT_LEGAL_HERE, event="barred")(order)
         commit = move("other" if order.state == "one" else "one", effects=["call"])(order)
         return evolve(commit, journal=(evolve(commit.journal[0], note=str(event)),))
 
-    return judge
+    return decide
 
 
 async def test_every_event_is_applied_once_or_refused_for_a_stated_reason(stores: list[Store]) -> None:
     orders = [await stores[0].create(new_order(str(n)), "content") for n in range(ORDERS)]
     rng = random.Random(7)
-    deliveries = [(event, told) for event in range(EVENTS) for told in range(TOLD)]
+    deliveries = [event for event in range(EVENTS) for _ in range(DELIVERIES)]
     rng.shuffle(deliveries)
-    answers: dict[int, list[object]] = {event: [] for event in range(EVENTS)}
+    decisions_of: dict[int, list[object]] = {event: [] for event in range(EVENTS)}
 
-    async def writer(store: Store, mine: list[tuple[int, int]]) -> None:
-        async def tell(event: int) -> None:
-            receipt = await store.commit(orders[event % ORDERS].id, InboxKey("reply", str(event)), judged(event))
-            answers[event].append(receipt.decision)
+    async def write(store: Store, events: list[int]) -> None:
+        async def commit(event: int) -> None:
+            receipt = await store.commit(orders[event % ORDERS].id, InboxKey("reply", str(event)), decider_of(event))
+            decisions_of[event].append(receipt.decision)
 
-        for begin in range(0, len(mine), 16):  # a few at a time, so that writers group their commits and still collide
-            await asyncio.gather(*(tell(event) for event, _ in mine[begin : begin + 16]))
+        for begin in range(0, len(events), 16):  # a few at a time, so that writers group their commits and still collide
+            await asyncio.gather(*(commit(event) for event in events[begin : begin + 16]))
 
-    await asyncio.gather(*(writer(store, deliveries[n::WRITERS]) for n, store in enumerate(stores)))
+    await asyncio.gather(*(write(store, deliveries[n::WRITERS]) for n, store in enumerate(stores)))
 
     moving = [event for event in range(EVENTS) if event % 3]
-    for event, decisions in answers.items():
+    for event, decisions in decisions_of.items():
         first = [decision for decision in decisions if not (isinstance(decision, Ignored) and decision.reason is Reason.DUPLICATE)]
-        assert len(decisions) == TOLD
+        assert len(decisions) == DELIVERIES
         assert [type(decision) for decision in first] == [Applied if event % 3 else Refused], (event, decisions)
     journals = [await stores[1].journal(order.id) for order in orders]
     assert Counter(row.note for journal in journals for row in journal) == Counter(map(str, moving))

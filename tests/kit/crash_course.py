@@ -1,7 +1,7 @@
-"""The course of a life: nothing in a shop's process happens by itself. No test here.
+"""Courses: the order in which things happen in a service's process, so that nothing happens by itself. No test lives here.
 
-Time stands still, and what a worker does is done one thing after another, when the story has nothing else to do: so a life repeats, and
-the races of reads with all else are no matter of luck but forced, each order of them on a course of its own.
+Time stands still. What a worker does is done one thing after another, when the story has nothing else to do. So a life repeats exactly.
+The races of polls with everything else need no luck: each order of them is forced on a course of its own.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+from tests.kit.engines import scope_of
 
 from orderflow.app import Orderflow
 from orderflow.model import Order, Origin
@@ -18,119 +20,122 @@ from orderflow.simulators import SimClock
 from orderflow.store.ports import Store
 from orderflow.store.records import Decider, DueDeadline, InboxKey, LeasedPoll, PollPlan, Receipt
 
-STRAIGHT, READS_FIRST, OVERTAKEN, LATE = COURSES = "straight", "reads first", "overtaken", "late"
-"""How reads meet what else happens. Straight: they come when nothing else is due. Reads first: also before the customer does anything,
-and when a claim has come but nothing was written yet. Overtaken: their answers come when something else has moved the order, or nothing
-else is due. Late: they are taken as ever, but begin only then."""
+STRAIGHT, POLLS_FIRST, OVERTAKEN, LATE = COURSES = "straight", "polls first", "overtaken", "late"
+"""How polls meet what else happens.
+
+Straight: they are made when nothing else is due. Polls first: also before the customer does anything, and when a claim has come but nothing
+was written yet. Overtaken: their answers come when something else has moved the order, or nothing else is due. Late: they are leased as
+always, and begin only then.
+"""
 
 
-class Claims:
-    """A store; before it takes what a claim brings, ``first`` is awaited."""
+class ClaimStore:
+    """A store that awaits ``before_claim`` before it takes what a claim brings."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.first: Callable[[str], Awaitable[object]] | None = None
+        self.before_claim: Callable[[str], Awaitable[object]] | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def commit(self, order_id: str, key: InboxKey | None, judge: Decider, deadline: DueDeadline | None = None) -> Receipt:
-        if self.first and key is not None and key.origin == Origin.CLAIM.value:
-            await self.first(order_id)
-        return await self._store.commit(order_id, key, judge, deadline)
+    async def commit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None) -> Receipt:
+        if self.before_claim and key is not None and key.origin == Origin.CLAIM.value:
+            await self.before_claim(order_id)
+        return await self._store.commit(order_id, key, decider, deadline)
 
     async def plan_poll(self, order_id: str, now: float, plan: PollPlan) -> None:
-        if self.first:
-            await self.first(order_id)
+        if self.before_claim:
+            await self.before_claim(order_id)
         await self._store.plan_poll(order_id, now, plan)
 
 
-class Held:
-    """A provider; the answer of a read that is to be held comes when ``go`` is set."""
+class HeldProvider:
+    """A provider. If ``hold_next`` is set, the answer to the next poll is held back until ``release`` is set."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
-        self.hold = False
-        self.seen, self.go = asyncio.Event(), asyncio.Event()
+        self.hold_next = False
+        self.answered, self.release = asyncio.Event(), asyncio.Event()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._provider, name)
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
-        held, self.hold = self.hold, False
-        seen = await self._provider.fetch_status(order)
+        held, self.hold_next = self.hold_next, False
+        outcome = await self._provider.fetch_status(order)
         if held:
-            self.seen.set()
-            await self.go.wait()
-            self.seen.clear()
-            self.go.clear()
-        return seen
+            self.answered.set()
+            await self.release.wait()
+            self.answered.clear()
+            self.release.clear()
+        return outcome
 
 
-class ByHand:
-    """A worker's work, one thing after another, by a clock that stands still; each method says by how much it moved it."""
+class ManualWorker:
+    """Does a worker's work, one thing after another, by a clock that stands still. Each method returns by how much it moved the clock."""
 
-    def __init__(self, flow: Orderflow, clock: SimClock, course: str) -> None:
-        worker = flow._engine.worker
-        self._effects, self._reader, self._deadlines = worker._effects, worker._reader, worker._deadlines
-        self._inbox = flow._engine.inbox
+    def __init__(self, flow: Orderflow, store: ClaimStore, clock: SimClock, course: str) -> None:
+        self._engine = flow._engine
         self._clock = clock
         self._course = course
-        self._held: tuple[LeasedPoll, int] | None = None
-        self._reading: asyncio.Task[None] | None = None
-        self._one = asyncio.Lock()
-        if course == READS_FIRST:
-            flow._store.first = self.read  # type: ignore[attr-defined]
+        self._held: tuple[LeasedPoll, int] | None = None  # a leased poll, and the order's version when it was leased
+        self._polling: asyncio.Task[bool] | None = None  # of the held poll, once it has begun
+        self._lock = asyncio.Lock()
+        if course == POLLS_FIRST:
+            store.before_claim = self.poll
 
     async def step(self) -> float:
-        """Do what is due first; time goes on to what is due next where nothing is."""
-        if self._held and (await self._inbox.store.load(self._held[0].order_id)).version != self._held[1]:
-            await self._release(self._held[0])
-        elif deadlines := await self._deadlines.due(1):
-            await self._deadlines.bring(deadlines[0])
-        elif effects := await self._effects.due(32):
-            for effect in effects:
-                await self._effects.carry_out(effect)
-        elif reads := await self._reader.due(1):
-            await self._read(reads[0])
+        """Do what is due first. If nothing is due, move the clock to what is due next."""
+        engine, scope = self._engine, scope_of(self._engine)
+        if self._held and (await engine.store.load(self._held[0].order_id)).version != self._held[1]:
+            await self._finish_held(self._held[0])
+        elif deadlines := await engine.deadlines.fetch(scope, 1):
+            await engine.deadlines.run(deadlines[0])
+        elif attempts := await engine.outbox.fetch(scope, 32):
+            for attempt in attempts:
+                await engine.outbox.run(attempt)
+        elif polls := await engine.poller.fetch(scope, 1):
+            await self._run(polls[0])
         else:
             now = self._clock.now()
-            planned = await self._inbox.store.next_due(self._inbox.scope_at(now)), self._inbox.admission.until(now)
-            soonest = min((at for at in planned if at is not None and at > now), default=now + 0.1)
+            times = await engine.store.next_due(scope), engine.admission.next_opening(now)
+            soonest = min((at for at in times if at is not None and at > now), default=now + 0.1)
             if self._held and soonest >= self._held[0].until:
-                await self._release(self._held[0])
+                await self._finish_held(self._held[0])
             else:
                 self._clock.advance(soonest - now)
                 return soonest - now
         return 0.0
 
-    async def read(self, order_id: str) -> float:
-        """Read the order now, if it is to be read at all; or begin to, and end with a later step."""
-        async with self._one:
+    async def poll(self, order_id: str) -> float:
+        """Poll the order now if a poll is planned. On the courses that hold polls it begins now, and ends with a later step."""
+        async with self._lock:
             now = self._clock.now()
-            planned = (await self._inbox.store.pending(order_id)).read_at
+            planned = (await self._engine.store.pending(order_id)).read_at
             if self._course == STRAIGHT or self._held or planned is None:
                 return 0.0
             self._clock.advance(max(0.0, planned - now) + 0.001)  # a sum of floats may fall short
-            for leased in await self._reader.due(1):
-                await self._read(leased)
+            for poll in await self._engine.poller.fetch(scope_of(self._engine), 1):
+                await self._run(poll)
             return self._clock.now() - now
 
-    async def _read(self, leased: LeasedPoll) -> None:
-        if self._held or self._course in (STRAIGHT, READS_FIRST):
-            await self._reader.read(leased)
+    async def _run(self, poll: LeasedPoll) -> None:
+        if self._held or self._course in (STRAIGHT, POLLS_FIRST):
+            await self._engine.poller.run(poll)
             return
-        self._held = leased, (await self._inbox.store.load(leased.order_id)).version
+        self._held = poll, (await self._engine.store.load(poll.order_id)).version
         if self._course == OVERTAKEN:
-            provider: Any = self._inbox.providers[leased.provider]
-            provider.hold = True
-            self._reading = asyncio.create_task(self._reader.read(leased))
-            await provider.seen.wait()
+            provider: Any = self._engine.providers[poll.provider]
+            provider.hold_next = True
+            self._polling = asyncio.create_task(self._engine.poller.run(poll))
+            await provider.answered.wait()
 
-    async def _release(self, held: LeasedPoll) -> None:
-        if self._reading is None:
-            await self._reader.read(held)
+    async def _finish_held(self, poll: LeasedPoll) -> None:
+        if self._polling is None:
+            await self._engine.poller.run(poll)
         else:
-            self._inbox.providers[held.provider].go.set()  # type: ignore[attr-defined]
-            await self._reading
-        self._held = self._reading = None
+            provider: Any = self._engine.providers[poll.provider]
+            provider.release.set()
+            await self._polling
+        self._held = self._polling = None

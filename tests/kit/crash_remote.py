@@ -1,4 +1,4 @@
-"""A killed shop's flow from outside: for the stories of the demo it is the flow that they were written for. No test here."""
+"""The flow in the shop's process, from outside: the demo's scenarios use it as if it were the flow itself. No test lives here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
-from tests.kit.crash_shop import TROUBLE, Raised, Settings
+from tests.kit.crash_shop import FAILED, Raised, Settings
 from tests.kit.world import EMAIL, NAME, PHONE
 
 from orderflow.lifecycle.table import Table
@@ -19,7 +19,7 @@ from orderflow.simulators import Simulator
 
 TABLES: dict[str, Table] = {"connect": ConnectLifecycle.table, "ccv": CcvLifecycle.table}
 PATIENCE = 30.0
-_IN_DOUBT = 1.0  # seconds for a search, a callback or a read to tell still
+_IN_DOUBT = 1.0  # seconds in which a search, a callback or a poll may still resolve a doubt
 
 
 class Doubt(Exception):
@@ -27,48 +27,48 @@ class Doubt(Exception):
 
 
 class Remote:
-    """The flow in the shop's process. Whoever is cut off asks again; whoever waits lets it take steps."""
+    """The flow in the shop's process. A request that is cut off is sent again. A caller that waits lets the shop take steps."""
 
     def __init__(self, settings: Settings, simulators: Sequence[Simulator]) -> None:
         self.settings = settings
         self.simulators = simulators
         self.course = settings.course
-        self._looked_at: Order | None = None
-        self.said: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self._last_order: Order | None = None
+        self.sent: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
 
     def __getattr__(self, name: str) -> Any:
         async def call(*args: Any, **named: Any) -> Any:
-            return (await self.ask(name, *args, **named))[0]
+            return (await self.request(name, *args, **named))[0]
 
         return call
 
-    async def ask(self, name: str, *args: Any, **named: Any) -> tuple[Any, int]:
-        """The answer, and how often it was asked for.
+    async def request(self, name: str, *args: Any, **named: Any) -> tuple[Any, int]:
+        """Call a method of the flow, again if the shop was down. Returns its result, and how often the request was sent.
 
         Raises:
-            Raised: what the flow raised; a trouble of the shop's own is asked about again.
+            Raised: what the flow raised.
         """
         tries = 0
         async with asyncio.timeout(PATIENCE):
             while True:
                 tries += 1
-                answer = await self._once(pickle.dumps((name, args, named)))
-                answered = pickle.loads(answer) if answer else TROUBLE
-                if answered == TROUBLE:
+                answer = await self._send_bytes(pickle.dumps((name, args, named)))
+                result = pickle.loads(answer) if answer else FAILED
+                if result == FAILED:
                     await asyncio.sleep(0.02)
-                elif isinstance(answered, Raised):
-                    raise answered
+                elif isinstance(result, Raised):
+                    raise result
                 else:
-                    return answered, tries
+                    return result, tries
 
-    async def _once(self, asked: bytes) -> bytes:
-        """The answer; nothing, where the shop is down or goes down."""
+    async def _send_bytes(self, request: bytes) -> bytes:
+        """The answer; empty if the shop is down or goes down."""
         try:
             reader, writer = await asyncio.open_unix_connection(self.settings.socket)
         except OSError:
             return b""
         try:
-            writer.write(asked)
+            writer.write(request)
             writer.write_eof()
             return await reader.read()
         except OSError:
@@ -82,63 +82,64 @@ class Remote:
         return tuple(TABLES[provider].states)
 
     async def send(self, order_id: str, command: str, **arguments: Any) -> object:
-        """A command with a key of its own: asked twice because the first answer was cut, "heard already" means done."""
-        arguments = {"key": f"{command}-{len(self.said)}", **arguments}
-        self.said.append(("send", (order_id, command), arguments))
-        decision, tries = await self.ask("send", order_id, command, **arguments)
+        """Send a command with a key of its own. If the first answer was cut off, a duplicate means that it was applied."""
+        arguments = {"key": f"{command}-{len(self.sent)}", **arguments}
+        self.sent.append(("send", (order_id, command), arguments))
+        decision, tries = await self.request("send", order_id, command, **arguments)
         if tries > 1 and isinstance(decision, Ignored) and decision.reason is Reason.DUPLICATE:
             return Applied((), (await self.order(order_id)).snapshot)
         return decision
 
     async def create(self, provider: str, **request: Any) -> Order:
-        """With somebody's data in it."""
+        """Create an order with personal data in it."""
         if provider == "ccv":
             request["order"]["companyContactPerson"] = {"lastName": NAME, "emailAddress": EMAIL, "phoneNumber": PHONE}
         else:
             request["order"]["payer"] = {"lastName": NAME, "postalCode": "0150", "emails": [EMAIL], "phoneNumbers": [PHONE]}
-        self.said.append(("create", (provider,), request))
-        return (await self.ask("create", provider, **request))[0]
+        self.sent.append(("create", (provider,), request))
+        return (await self.request("create", provider, **request))[0]
 
     async def handle_request(self, *request: Any) -> Any:
-        self.said.append(("handle_request", request, {}))
-        return (await self.ask("handle_request", *request))[0]
+        self.sent.append(("handle_request", request, {}))
+        return (await self.request("handle_request", *request))[0]
 
     async def order(self, order_id: str) -> Order:
-        """Whoever looks again and again waits."""
-        order: Order = (await self.ask("order", order_id))[0]
-        if order == self._looked_at:
+        """The order. A caller that loads it again and again waits for something, so the shop takes a step."""
+        order: Order = (await self.request("order", order_id))[0]
+        if order == self._last_order:
             await self.step()
-        self._looked_at = order
+        self._last_order = order
         return order
 
     async def wait(self, order_id: str, until: Any, timeout: float = 30.0) -> Order:
         wanted = {until} if isinstance(until, str) else set(until)
         doubts = {state for state in TABLES[order_id.rpartition("-")[0]].states if state.endswith("_in_doubt")}
         async with asyncio.timeout(timeout + 5):
-            order = await self._reached(order_id, wanted | doubts)
+            order = await self._step_until(order_id, wanted | doubts)
             if order.state not in doubts or wanted == {order.state}:
                 if self.course:
-                    await self._go("read", order_id)
+                    await self._move_clock("poll", order_id)
                 return order
         try:
             async with asyncio.timeout(_IN_DOUBT):
-                return await self._reached(order_id, wanted - doubts)
+                return await self._step_until(order_id, wanted - doubts)
         except TimeoutError:
             raise Doubt(order.state) from None
 
-    async def _reached(self, order_id: str, wanted: Collection[str]) -> Order:
-        while (order := (await self.ask("order", order_id))[0]).state not in wanted:
+    async def _step_until(self, order_id: str, wanted: Collection[str]) -> Order:
+        while (order := (await self.request("order", order_id))[0]).state not in wanted:
             await self.step()
         return order
 
     async def step(self) -> None:
-        """One thing that the shop has to do; time goes on when there is none."""
+        """Let the shop do one thing that is due. If nothing is, time goes on."""
         if self.course:
             for simulator in self.simulators:
                 await simulator.wait_until_idle()
-        await self._go("step")
+        await self._move_clock("step")
 
-    async def _go(self, what: str, *args: str) -> None:
-        seconds = (await self.ask(what, *args))[0]
+    async def _move_clock(self, name: str, *args: str) -> None:
+        """Call a method of the shop's worker, and move the simulators' clock as far as it moved the shop's."""
+        seconds = (await self.request(name, *args))[0]
         if self.course:
             self.simulators[0].clock.advance(seconds)

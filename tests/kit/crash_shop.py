@@ -1,6 +1,6 @@
-"""A shop's process that can be killed: a flow on watched boundaries, asked over a unix socket. Forked by crash_lanes.py; no test here.
+"""A shop: a service in a process that can be killed. It has a flow on watched boundaries, and takes requests over a unix socket.
 
-On a course (crash_course.py) it works by hand, else by itself.
+Forked by crash_lanes.py. On a course (crash_course.py) its worker is driven by the requests, else it runs by itself. No test lives here.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from typing import Any, cast
 
 import httpx
 from attrs import field, frozen
-from orderflow.testing.boundaries import Boundaries, kill
-from tests.kit.crash_course import ByHand, Claims, Held
+from tests.kit.crash_course import ClaimStore, HeldProvider, ManualWorker
 
 from orderflow.app import Orderflow
 from orderflow.errors import OrderflowError
@@ -34,13 +33,13 @@ from orderflow.store.ports import Store
 CLIENT_ID, CLIENT_SECRET, CCV_KEY = "simulated-client", "client-secret-canary", "api-key-canary"
 LINK_KEY = "link-key-canary-of-tests"
 LINK_KEY_ID = "canary"
-TROUBLE = "trouble"
-"""What a caller is answered who had no luck, and may ask again."""
+FAILED = "failed"
+"""The answer to a request that failed by no fault of its own; it may be sent again."""
 
 
 @frozen
 class Settings:
-    """What the shop is configured with. ``folder`` is where it listens, and where it leaves what the host was told and its log."""
+    """The shop's configuration. Its socket, its log and the list of its notifications are in ``folder``."""
 
     db: str
     connect: str
@@ -50,17 +49,17 @@ class Settings:
     durations: Mapping[str, float]
     lease: float
     now: float = 0.0  # when it starts
-    course: str = ""  # none: it works by itself, in real time
+    course: str = ""  # "": its worker runs by itself, in real time
     canaries: tuple[str, ...] = field(default=(), repr=False)
-    only: tuple[str, ...] = ()  # at whose boundaries alone a canary is raised; at all if empty
+    only: tuple[str, ...] = ()  # a canary is raised only at the boundaries of these; if empty, at all
 
     @property
     def socket(self) -> Path:
         return self.folder / "s"
 
     @property
-    def told(self) -> Path:
-        return self.folder / "told"
+    def notifications(self) -> Path:
+        return self.folder / "notifications"
 
     @property
     def token(self) -> Path:
@@ -72,15 +71,15 @@ class Settings:
 
 
 class Raised(Exception):
-    """What the flow raised, in words."""
+    """What the flow raised, as text."""
 
 
 class Canary(RuntimeError):
-    """Somebody else's exception; its message shows every secret there is."""
+    """An exception of foreign code; its message contains every secret there is."""
 
 
-class Angry(Boundaries):
-    """At each boundary, the first time: a ``Canary``."""
+class RaisingBoundaries(Boundaries):
+    """Raises a ``Canary`` at each boundary, the first time."""
 
     def __init__(self, canaries: tuple[str, ...], only: tuple[str, ...]) -> None:
         super().__init__()
@@ -90,14 +89,14 @@ class Angry(Boundaries):
     def at(self, doing: str, where: str, state: str = "") -> None:
         known = set(self.passed)
         super().at(doing, where, state)
-        # what is leased with others is lost with them: a call among them would leave the order in doubt
-        meant = doing in self._only and where != "leased" if self._only else doing != "add_listeners"
-        if meant and self.passed[-1] not in known:
+        # effects that are leased together are lost together, and a call among them would leave the order in doubt
+        chosen = doing in self._only and where != "leased" if self._only else doing != "add_listeners"
+        if chosen and self.passed[-1] not in known:
             raise Canary(" ".join(self._canaries))
 
 
 class FileTokens:
-    """Users' tokens, as a file has them."""
+    """The user's token, from a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -107,19 +106,19 @@ class FileTokens:
 
 
 def run(settings: Settings, crash_at: str | None) -> None:
-    """In the forked child: live until killed."""
+    """In the forked child: run until killed."""
     log = os.open(settings.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
     asyncio.run(_main(settings, crash_at))
 
 
-def _plain() -> httpx.AsyncClient:
-    """Without TLS: reading the certificates would be most of what a short life costs."""
+def _client() -> httpx.AsyncClient:
+    """Without TLS: to load the certificates would take most of a short life."""
     return httpx.AsyncClient(timeout=5.0, trust_env=False, verify=False)
 
 
-def _flow(settings: Settings, boundaries: Boundaries, clock: SimClock) -> Orderflow:
+def _flow(settings: Settings, boundaries: Boundaries, store: ClaimStore, clock: SimClock) -> Orderflow:
     timing = Timing(
         durations=settings.durations,
         poll_first=0.03,
@@ -130,7 +129,7 @@ def _flow(settings: Settings, boundaries: Boundaries, clock: SimClock) -> Orderf
         retry_cap=0.5,
         lease=settings.lease,
     )
-    client = boundaries.client(_plain())
+    client = boundaries.client(_client())
     providers = [
         Connect(
             f"{settings.connect}/capi",
@@ -147,8 +146,8 @@ def _flow(settings: Settings, boundaries: Boundaries, clock: SimClock) -> Orderf
         Ccv(settings.ccv + PREFIX, CCV_KEY, timing=timing, allow_http=True, client=client),
     ]
     flow = Orderflow(
-        cast(Store, Claims(boundaries.store(settings.db, statements=not settings.canaries))),
-        [cast(Provider, Held(boundaries.provider(provider))) for provider in providers],
+        cast(Store, store),
+        [cast(Provider, HeldProvider(boundaries.provider(provider))) for provider in providers],
         public_url=f"{settings.shop}/orders",
         signing_keys={LINK_KEY_ID: LINK_KEY},
         worker=not settings.course,
@@ -157,45 +156,46 @@ def _flow(settings: Settings, boundaries: Boundaries, clock: SimClock) -> Orderf
         rng=random.Random(1),
     )
 
-    def tell(told: StateEntered) -> None:
-        with settings.told.open("a") as lines:
-            lines.write(f"{told.key} {told.state}\n")
+    def note(entered: StateEntered) -> None:
+        with settings.notifications.open("a") as lines:
+            lines.write(f"{entered.key} {entered.state}\n")
 
     for provider in providers:
         for state in provider.table.states:
-            flow.on_entered(provider.name, state, boundaries.host(tell))
+            flow.on_entered(provider.name, state, boundaries.host(note))
     return flow
 
 
 async def _main(settings: Settings, crash_at: str | None) -> None:
-    boundaries = Angry(settings.canaries, settings.only) if settings.canaries else Boundaries(crash_at, kill)
+    boundaries = RaisingBoundaries(settings.canaries, settings.only) if settings.canaries else Boundaries(crash_at, kill)
     clock = SimClock(settings.now, manual=bool(settings.course))
-    flow = _flow(settings, boundaries, clock)
-    hand = ByHand(flow, clock, settings.course) if settings.course else None
+    store = ClaimStore(boundaries.store(settings.db, statements=not settings.canaries))
+    flow = _flow(settings, boundaries, store, clock)
+    worker = ManualWorker(flow, store, clock, settings.course) if settings.course else None
 
-    async def asked(name: str, *args: Any, **named: Any) -> Any:
+    async def call(name: str, *args: Any, **named: Any) -> Any:
         if name == "passed":
             return boundaries.passed
-        if name not in ("step", "read"):
+        if name not in ("step", "poll"):
             return await getattr(flow, name)(*args, **named)
-        if hand is not None:
-            return await getattr(hand, name)(*args)
-        await asyncio.sleep(0.02)  # it works by itself
+        if worker is not None:
+            return await getattr(worker, name)(*args)
+        await asyncio.sleep(0.02)  # the worker runs by itself
         return 0.0
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         name, args, named = pickle.loads(await reader.read())
         try:
-            answered: Any = await asked(name, *args, **named)
+            result: Any = await call(name, *args, **named)
         except Canary:
-            answered = TROUBLE
+            result = FAILED
         except OrderflowError as error:
-            answered = Raised(f"{type(error).__name__}: {error}")
-        writer.write(pickle.dumps(answered))
+            result = Raised(f"{type(error).__name__}: {error}")
+        writer.write(pickle.dumps(result))
         writer.close()
 
     async with flow:
-        coming = settings.socket.with_suffix("." + secrets.token_hex(2))
-        server = await asyncio.start_unix_server(answer, coming)
-        coming.rename(settings.socket)  # over the dead one's
+        new_socket = settings.socket.with_suffix("." + secrets.token_hex(2))
+        server = await asyncio.start_unix_server(answer, new_socket)
+        new_socket.rename(settings.socket)  # replaces the one of the process before
         await server.serve_forever()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define, evolve, field
+from tests.kit.engines import scope_of
 
 from orderflow.clock import Clock
 from orderflow.dispatch.local import LocalDispatcher
@@ -242,9 +243,7 @@ class Bench:
 
     def scope(self) -> WorkerScope:
         """What a worker could run now."""
-        now, admission = self.clock.now(), self.engine.admission
-        leases = {"toy": self.toy.timing.lease}
-        return WorkerScope(leases, self.engine.listeners.pairs(), admission.paused(now), admission.quotas(now))
+        return scope_of(self.engine)
 
     # ── what a worker does ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,4 +1,4 @@
-"""``orderflow.sync``: the engine for code that does not await, with real calls to a simulator in another thread's loop."""
+"""``orderflow.sync``: the engine for code that does not await, with real calls to a simulator in the event loop of another thread."""
 
 import asyncio
 import threading
@@ -18,28 +18,28 @@ from orderflow.simulators import serve
 @pytest.fixture
 def ccv_url() -> Iterator[str]:
     """The CCV simulator on a socket, in a thread of its own."""
-    ready, over = threading.Event(), threading.Event()
+    ready, done = threading.Event(), threading.Event()
     urls: list[str] = []
 
     async def simulate() -> None:
         async with CcvSimulator(api_key=CCV_KEY, step_seconds=0.03) as sim, serve(sim.asgi) as url:
             urls.append(url + "/api/ordercompletion/reseller")
             ready.set()
-            await asyncio.to_thread(over.wait)
+            await asyncio.to_thread(done.wait)
 
     thread = threading.Thread(target=lambda: asyncio.run(simulate()))
     thread.start()
     assert ready.wait(10)
     yield urls[0]
-    over.set()
+    done.set()
     thread.join()
 
 
 def test_a_whole_life_without_await(ccv_url: str, tmp_path: Path) -> None:
-    told: list[str] = []
+    notified: list[str] = []
     provider = orderflow.Ccv(ccv_url, CCV_KEY, timing=CCV_FAST, timeout=PATIENCE)
     with orderflow.sync(f"sqlite:///{tmp_path / 'orders.db'}", [provider], worker=True, fetch_interval=0.05) as flow:
-        flow.on_entered("ccv", "Completed", lambda news: told.append(news.order.id))
+        flow.on_entered("ccv", "Completed", lambda entered: notified.append(entered.order.id))
         order = flow.create("ccv", key="cart-1", **ccv_request())
 
         assert isinstance(flow.send(order.id, "submit"), orderflow.Applied)
@@ -51,30 +51,30 @@ def test_a_whole_life_without_await(ccv_url: str, tmp_path: Path) -> None:
         assert flow.stuck() == []
         with pytest.raises(InvalidInput):
             flow.customer_url(order.id)
-    assert [order.id] == told
+    assert notified == [order.id]
 
 
-def test_old_orders_go_and_personal_data_goes_without_await(tmp_path: Path) -> None:
+def test_orders_are_pruned_and_redacted_without_await(tmp_path: Path) -> None:
     with orderflow.sync(f"sqlite:///{tmp_path / 'orders.db'}", [orderflow.Ccv("http://x")]) as flow:
-        made = [flow.create("ccv", key=str(n), **ccv_request()).id for n in range(5)]
-        for order in made:
-            assert [name for name, _ in flow.pending(order).deadlines] == []
-            assert isinstance(flow.redact(order, by="kim", reason="asked"), orderflow.Refused)
-            flow.override(order, "Closed", by="kim", reason="a test", version=0)
-        assert isinstance(flow.redact(made[0], by="kim", reason="asked"), orderflow.Applied)
+        order_ids = [flow.create("ccv", key=str(n), **ccv_request()).id for n in range(5)]
+        for order_id in order_ids:
+            assert [name for name, _ in flow.pending(order_id).deadlines] == []
+            assert isinstance(flow.redact(order_id, by="kim", reason="asked"), orderflow.Refused)
+            flow.override(order_id, "Closed", by="kim", reason="a test", version=0)
+        assert isinstance(flow.redact(order_ids[0], by="kim", reason="asked"), orderflow.Applied)
         for _ in flow.prune(older_than=0, batch=2):
-            break  # a host may stop after any batch
+            break  # an application may stop after any batch
         left = {order.id for order in flow.orders()}
         assert len(left) == 3
         exported: list[str] = []
-        rest = list(flow.prune(older_than=0, export=lambda orders: exported.extend(one.order.id for one in orders)))
-        assert {name for batch in rest for name in batch} == set(exported) == left
+        batches = list(flow.prune(older_than=0, export=lambda orders: exported.extend(history.order.id for history in orders)))
+        assert {order_id for batch in batches for order_id in batch} == set(exported) == left
         with pytest.raises(InvalidInput):
             next(flow.prune(older_than=-1))
 
 
-def test_a_thread_that_still_asks_when_the_flow_ends_does_not_wait_for_ever(tmp_path: Path) -> None:
-    ended: list[BaseException] = []
+def test_a_thread_that_waits_when_the_flow_ends_does_not_wait_for_ever(tmp_path: Path) -> None:
+    errors: list[BaseException] = []
     with orderflow.sync(f"sqlite:///{tmp_path / 'orders.db'}", [orderflow.Ccv("http://x")]) as flow:
         order = flow.create("ccv", key="cart-1", **ccv_request())
 
@@ -82,7 +82,7 @@ def test_a_thread_that_still_asks_when_the_flow_ends_does_not_wait_for_ever(tmp_
             try:
                 flow.wait(order.id, until="Completed", timeout=60)
             except (CancelledError, OperationalError) as error:
-                ended.append(error)
+                errors.append(error)
 
         thread = threading.Thread(target=wait, daemon=True)
         thread.start()
@@ -90,16 +90,16 @@ def test_a_thread_that_still_asks_when_the_flow_ends_does_not_wait_for_ever(tmp_
             pass
     thread.join(10)
     assert not thread.is_alive()
-    assert isinstance(ended[0], CancelledError | OperationalError)
+    assert isinstance(errors[0], CancelledError | OperationalError)
 
 
-def test_errors_come_out_as_they_are_and_the_thread_ends(tmp_path: Path) -> None:
+def test_errors_are_raised_in_the_calling_thread_and_the_background_thread_ends(tmp_path: Path) -> None:
     (tmp_path / "not.db").write_text("not a database, whatever its name says" * 10)
     before = [thread.name for thread in threading.enumerate()]
 
     with pytest.raises(SchemaError), orderflow.sync(f"sqlite:///{tmp_path / 'not.db'}", [orderflow.Ccv("http://x")]):
         pass
     with orderflow.sync(f"sqlite:///{tmp_path / 'fine.db'}", [orderflow.Ccv("http://x")]) as flow, pytest.raises(UnknownName):
-        flow.order("ccv-nobody")
+        flow.order("ccv-unknown")
 
     assert [thread.name for thread in threading.enumerate()] == before

@@ -1,4 +1,4 @@
-"""OpenTelemetry with its real SDK, exporting into memory: what a host sees of an order's life, and what it never sees."""
+"""OpenTelemetry with its real SDK, exporting into memory: the spans and metrics of an order's life, and what they never contain."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from orderflow.telemetry.opentelemetry import OpenTelemetry
 pytestmark = pytest.mark.anyio
 
 
-class Watched:
-    """An SDK that keeps what it is told."""
+class RecordingSdk:
+    """An SDK that keeps what is exported."""
 
     def __init__(self) -> None:
         self._spans, self._metrics = InMemorySpanExporter(), InMemoryMetricReader()
         tracers = TracerProvider(shutdown_on_exit=False)
         tracers.add_span_processor(SimpleSpanProcessor(self._spans))
         meters = MeterProvider([self._metrics], shutdown_on_exit=False)
-        self.tracer = tracers.get_tracer("the host")
+        self.tracer = tracers.get_tracer("the application")
         self.telemetry = OpenTelemetry(tracer_provider=tracers, meter_provider=meters)
 
-    def spans(self, name: str = "", **about: object) -> list[ReadableSpan]:
+    def spans(self, name: str = "", **attributes: object) -> list[ReadableSpan]:
         """Finished spans with this name and these attributes, by start."""
-        wanted = {f"orderflow.{key}": value for key, value in about.items()}
-        found = [
+        expected = {f"orderflow.{key}": value for key, value in attributes.items()}
+        spans = [
             span
             for span in self._spans.get_finished_spans()
-            if span.name.startswith(f"orderflow {name}") and wanted.items() <= dict(span.attributes or {}).items()
+            if span.name.startswith(f"orderflow {name}") and expected.items() <= dict(span.attributes or {}).items()
         ]
-        return sorted(found, key=lambda span: span.start_time or 0)
+        return sorted(spans, key=lambda span: span.start_time or 0)
 
     def metrics(self) -> dict[str, list[Any]]:
         """The data points of every metric."""
@@ -50,73 +50,74 @@ class Watched:
             for metric in scope.metrics
         }
 
-    def everything(self) -> str:
-        """All that was exported, as text."""
+    def dump(self) -> str:
+        """Everything that was exported, as text."""
         return "".join(span.to_json() for span in self._spans.get_finished_spans()) + repr(self.metrics())
 
 
-async def _lived(where: Path, watched: Watched) -> str:
-    async with running(where, telemetry=watched.telemetry) as world:
-        world.flow.on_entered("ccv", "Completed", lambda told: None)
+async def complete_order(folder: Path, sdk: RecordingSdk) -> str:
+    """An order's whole life. Returns its id."""
+    async with running(folder, telemetry=sdk.telemetry) as world:
+        world.flow.on_entered("ccv", "Completed", lambda entered: None)
         order = await world.flow.create("ccv", key="k", **ccv_request(external_reference="k"))
-        with watched.tracer.start_as_current_span("the host's request"):
+        with sdk.tracer.start_as_current_span("the application's request"):
             await world.flow.send(order.id, "submit")
         await world.flow.wait(order.id, "Completed", 20)
     return order.id
 
 
 async def test_each_effect_is_a_trace_of_its_own_that_links_to_the_decision_that_owes_it(tmp_path: Path) -> None:
-    watched = Watched()
-    order_id = await _lived(tmp_path, watched)
-    (submit,) = watched.spans("decision", order_id=order_id, trigger="submit")
-    assert submit.parent is not None, "what a request causes belongs to its trace"
+    sdk = RecordingSdk()
+    order_id = await complete_order(tmp_path, sdk)
+    (submit,) = sdk.spans("decision", order_id=order_id, trigger="submit")
+    assert submit.parent is not None, "a decision belongs to the trace of the request that caused it"
     assert submit.attributes is not None
     assert submit.attributes["orderflow.decision"] == "Applied"
-    effects = watched.spans("effect", order_id=order_id)
+    effects = sdk.spans("effect", order_id=order_id)
     assert effects
-    decisions = {span.context.span_id: span for span in watched.spans("decision")}
+    decisions = {span.context.span_id: span for span in sdk.spans("decision")}
     for effect in effects:
         assert effect.parent is None
         (link,) = effect.links
-        owing = decisions[link.context.span_id]
-        assert (owing.attributes or {})["orderflow.order_id"] == order_id
-        assert effect.context.trace_id != owing.context.trace_id, "no endless trace"
-    replies = watched.spans("decision", order_id=order_id, origin="reply")
+        decision = decisions[link.context.span_id]
+        assert (decision.attributes or {})["orderflow.order_id"] == order_id
+        assert effect.context.trace_id != decision.context.trace_id
+    replies = sdk.spans("decision", order_id=order_id, origin="reply")
     assert replies
     assert {span.parent.span_id for span in replies if span.parent} <= {span.context.span_id for span in effects}
-    reads = watched.spans("read", order_id=order_id)
-    assert reads
-    assert all(span.parent is None for span in reads)
+    polls = sdk.spans("poll", order_id=order_id)
+    assert polls
+    assert all(span.parent is None for span in polls)
 
 
-async def test_metrics_count_steps_and_time_decisions_and_name_no_order(tmp_path: Path) -> None:
-    watched = Watched()
-    order_id = await _lived(tmp_path, watched)
-    metrics = watched.metrics()
+async def test_metrics_count_steps_and_time_spans_and_name_no_order(tmp_path: Path) -> None:
+    sdk = RecordingSdk()
+    order_id = await complete_order(tmp_path, sdk)
+    metrics = sdk.metrics()
     steps = {
         (point.attributes["orderflow.source"], point.attributes["orderflow.target"]): point.value
         for point in metrics["orderflow.transitions"]
     }
     assert steps["drafted", "configuring"] == 1
-    for name in ("decision", "effect", "read"):
+    for name in ("decision", "effect", "poll"):
         points = metrics[f"orderflow.{name}.duration"]
-        assert sum(point.count for point in points) == len(watched.spans(name))
+        assert sum(point.count for point in points) == len(sdk.spans(name))
         assert order_id not in repr(points)
 
 
 async def test_nothing_of_an_orders_data_and_no_secret_is_exported(tmp_path: Path) -> None:
-    watched = Watched()
-    await _lived(tmp_path, watched)
-    everything = watched.everything()
-    assert len(everything) > 1000
-    assert not [canary for canary in CANARIES if canary in everything]
+    sdk = RecordingSdk()
+    await complete_order(tmp_path, sdk)
+    exported = sdk.dump()
+    assert len(exported) > 1000
+    assert not [canary for canary in CANARIES if canary in exported]
 
 
-async def test_an_error_is_named_by_its_type_alone(tmp_path: Path) -> None:
-    watched = Watched()
-    with pytest.raises(ValueError, match="canary"), watched.telemetry.span("effect", {"effect": "ring"}, "no traceparent"):
+async def test_of_an_exception_only_its_type_is_exported(tmp_path: Path) -> None:
+    sdk = RecordingSdk()
+    with pytest.raises(ValueError, match="canary"), sdk.telemetry.span("effect", {"effect": "ring"}, "no traceparent"):
         raise ValueError("canary")
-    (span,) = watched.spans("effect")
+    (span,) = sdk.spans("effect")
     assert span.status.description == "ValueError"
     assert not span.links
-    assert "canary" not in watched.everything()
+    assert "canary" not in sdk.dump()

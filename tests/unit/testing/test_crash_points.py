@@ -110,7 +110,7 @@ async def test_a_call_has_three_points_and_shows_no_id() -> None:
         places = (f"before {call}", f"{call} acted on, answer unread", f"after {call}")
         assert points.passed == 2 * [f"none | call | {place}" for place in places]
         points.passed.clear()
-        sim.faults.arm(Fault("GET", "cut_after"))
+        sim.faults.arm(Fault("GET", "reset-after-commit"))
         await exchange(client, "GET", f"{base}/api/ordercompletion/reseller/order/7/status", headers=headers)
         assert points.passed == [f"none | call | before {call}"]
         await client.aclose()

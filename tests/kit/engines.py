@@ -1,0 +1,13 @@
+"""What tests ask of an engine whose worker does not run. No test lives here."""
+
+from __future__ import annotations
+
+from orderflow.engine.engine import Engine
+from orderflow.store.records import WorkerScope
+
+
+def scope_of(engine: Engine) -> WorkerScope:
+    """What the engine's worker could run now."""
+    now, admission = engine.clock.now(), engine.admission
+    leases = {name: provider.timing.lease for name, provider in engine.providers.items()}
+    return WorkerScope(leases, engine.listeners.pairs(), admission.paused(now), admission.quotas(now))

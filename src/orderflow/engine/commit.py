@@ -80,7 +80,7 @@ def plan_commit(given: CommitContext, order: Order, decision: Decision) -> Commi
         finished_effect=given.finished_effect,
         poll=_read_unmoved(given, order, decision.reason),
         # what was not applied may be asked again and be applied then; a reply or deadline is over once judged
-        remember=given.origin in (Origin.REPLY, Origin.CLOCK),
+        keep_key=given.origin in (Origin.REPLY, Origin.CLOCK),
     )
 
 

@@ -50,7 +50,7 @@ class Left:
 
 def lease(effect: LeasedEffect, declared: Effect | None) -> Call | AnswerLost:
     """What a taken-over effect asks for."""
-    if declared is not None and declared.once and effect.unanswered:
+    if declared is not None and declared.once and effect.previous_attempt_unknown:
         return AnswerLost()
     return Call()
 
@@ -92,9 +92,9 @@ class Outbox:
         may not be repeated, or owed again now. False: it has to run out."""
         provider = self._inbox.providers[effect.provider]
         declared = provider.table.effects.get(effect.name)
-        if declared is None and effect.name != NOTIFY_LISTENER and effect.unanswered:
+        if declared is None and effect.name != NOTIFY_LISTENER and effect.previous_attempt_unknown:
             return False
-        outcome = self._begun.get(effect, _UNWRITTEN if effect.unanswered else None)
+        outcome = self._begun.get(effect, _UNWRITTEN if effect.previous_attempt_unknown else None)
         if declared is None or outcome is None:
             again_at: float | None = await self._retry(effect, 0.0, CANCELLED, uncounted=True)
         else:
@@ -127,7 +127,7 @@ class Outbox:
             _log.error("effect.undeclared", order_id=order.id, effect=effect.name)
             # nothing was called here: a process whose lifecycle knows the effect may still carry it out. But where another
             # began and never answered, that mark must stay, and the lease just runs out
-            if effect.unanswered:
+            if effect.previous_attempt_unknown:
                 return Left()
             return await self._retry(effect, provider.timing.lease, "not declared in this version", uncounted=True)
         seconds = self._seconds_left(provider, effect)

@@ -127,7 +127,7 @@ class Retention:
             may = legal(provider.table, _with_defaults(provider, order)) if order.state in provider.table.states else ()
             refused = Refused(Reason.NOT_LEGAL_HERE, order.state, why, may)
             row = RefusalRow(order.id, _REDACT, Origin.OPERATOR, order.state, refused.reason, why, order.version, 1, now, now)
-            return Commit(refused, now, refusal=row, remember=False)
+            return Commit(refused, now, refusal=row, keep_key=False)
 
         return (await self._inbox.store.commit(order.id, None, judge)).decision
 

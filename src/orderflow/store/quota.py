@@ -33,7 +33,7 @@ async def lease_within_quota(scope: WorkerScope, limit: int, lease: Callable[[Wo
         except Exception as error:
             if not leased:
                 raise
-            _log.warning("lease.failed", **exception_fields(error))  # what is leased already must be carried out
+            _log.warning("worker.fetch_incomplete", **exception_fields(error))  # what is leased already must be carried out
             break
         if len(leased) >= limit:
             break

@@ -18,14 +18,14 @@ from orderflow.model import Decision, EffectKey, JournalRow, Order, RefusalRow
 class LeasedEffect:
     """An effect that this process may carry out until the lease ends.
 
-    ``unanswered``: an earlier attempt was begun, and how it ended is unknown.
+    ``previous_attempt_unknown``: the attempt before this one was begun, and how it ended is unknown.
     """
 
     key: EffectKey
     name: str
     provider: str
     attempt: int  # the number of this attempt; 1: the first
-    unanswered: bool
+    previous_attempt_unknown: bool
     entered_state: str = ""  # of a notification: the state that was entered
     uncounted_attempts: int = 0  # attempts that do not count against the budget: the provider was not to blame, or asked us to wait
     trace: str = ""  # as in ``OwedEffect``
@@ -120,7 +120,7 @@ class Commit:
     finished_effect: EffectKey | None = None
     cancel_effects: bool = False  # owed effects of the lifecycle are not wanted any more; notifications are
     poll: PollPlan | None = None
-    remember: bool = True  # whether the inbox key is kept
+    keep_key: bool = True  # whether the inbox key is kept
 
 
 class InboxKey(NamedTuple):

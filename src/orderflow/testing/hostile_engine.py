@@ -250,7 +250,7 @@ class Engine:
             values=tuple(after.facts[name] for name in self.table.facts),
             named=PROVIDER_ID in after.data,
             owed=tuple(sorted(owed.items())),
-            taken=core.taken | {key} if key and commit.remember else core.taken,
+            taken=core.taken | {key} if key and commit.keep_key else core.taken,
         )
         return (Moved(self.number(core), stepped=True, done=done, wrong=wrong),)
 

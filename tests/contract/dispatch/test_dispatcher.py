@@ -26,7 +26,7 @@ async def test_what_a_commit_owes_comes_to_one_worker(line: Line) -> None:
     await one.owe("register", "announce")
     taken = [*await one.take(), *await other.take(), *await one.take()]
     assert sorted(effect.name for effect in taken) == ["announce", "register"]
-    assert {(effect.attempt, effect.unanswered) for effect in taken} == {(1, False)}
+    assert {(effect.attempt, effect.previous_attempt_unknown) for effect in taken} == {(1, False)}
 
 
 async def test_what_a_process_owes_that_does_not_work_comes_all_the_same(line: Line) -> None:
@@ -119,7 +119,7 @@ async def test_a_lost_workers_effect_is_taken_over_when_its_lease_ends_and_not_b
     await lost.take()
     assert await other.take(NOW + LEASE - 1) == []
     (effect,) = await other.take(LATER)
-    assert (effect.attempt, effect.unanswered) == (2, True)
+    assert (effect.attempt, effect.previous_attempt_unknown) == (2, True)
     await other.finish(effect)
     assert await other.take(LATER + LEASE) == []
 
@@ -137,7 +137,7 @@ async def test_a_retry_comes_at_its_time(line: Line) -> None:
         await asyncio.sleep(0.01)
     late = time.time() - at
     assert 0 <= late < 1, "before its time" if late < 0 else "long after its time"
-    assert (found[0].attempt, found[0].unanswered) == (2, False)
+    assert (found[0].attempt, found[0].previous_attempt_unknown) == (2, False)
 
 
 async def test_nothing_outside_a_workers_scope_is_taken_and_nothing_is_kept_from_who_can(line: Line) -> None:

@@ -16,6 +16,7 @@ from tests.kit.toy import Toy
 
 from orderflow.app import Orderflow
 from orderflow.dispatch.pgqueuer import GRACE, SWEEP
+from orderflow.store.postgres.queries import SQL
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +24,7 @@ WORKER = Path(__file__).parents[2] / "kit" / "killed_worker.py"
 POLL = 0.2
 PROMISED = {"local": LEASE + POLL, "pgqueuer": LEASE + GRACE + SWEEP + POLL}
 SLACK = 3.0  # for a machine with something else to do
-TO_THE_LEASE = "UPDATE of_effects x SET attempt"  # picked, and not leased yet
+TO_THE_LEASE = SQL["lease_effects_among"]  # picked, and not leased yet
 
 
 async def _killed(line: Line, where: str) -> None:

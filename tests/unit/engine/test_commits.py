@@ -127,7 +127,7 @@ def test_no_news_leaves_no_row() -> None:
     ],
 )
 def test_what_moved_nothing_is_remembered_unless_it_may_move_later(event: str, origin: Origin, remembered: bool) -> None:
-    assert told(order("boxed"), event, origin).remember is remembered
+    assert told(order("boxed"), event, origin).keep_key is remembered
 
 
 def test_waits_grow_to_the_cap_and_are_spread() -> None:

@@ -61,7 +61,7 @@ def plan_write(order: Order, key: InboxKey | None, commit: Commit, deadline: Due
         values["moved"] = (snapshot.state, snapshot.version, facts, data, snapshot.state != order.state, journal)
     if commit.effects:
         values["effects"] = (commit.effects,)
-    if key is not None and commit.remember:
+    if key is not None and commit.keep_key:
         values["inbox"] = (key.origin, to_storable(key.key))
     if commit.refusal is not None:
         row = commit.refusal

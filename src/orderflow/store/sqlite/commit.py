@@ -39,7 +39,7 @@ def apply(connection: sqlite3.Connection, order: Order, key: InboxKey | None, co
         connection.execute(SQL["cancel_effects"], (order.id, order.version))
     if commit.poll is not None:
         plan_poll(connection, order, commit.at, commit.poll)
-    if key is not None and commit.remember:
+    if key is not None and commit.keep_key:
         connection.execute(SQL["add_inbox_key"], (key.origin, key.key, order.id, commit.at))
     return receipt
 

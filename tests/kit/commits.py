@@ -1,4 +1,4 @@
-"""Orders, judges and commits to try a store with. Nothing here knows a lifecycle: a store does not either."""
+"""Orders, deciders and commits to try a store with. Nothing here knows a lifecycle, because a store does not either."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def move(
     poll: PollPlan | None = None,
     **more: Any,
 ) -> Decider:
-    """Judges that the order takes these steps; the effects are owed by the last of them."""
+    """Decides that the order takes these steps. The effects are owed by the last of them."""
 
-    def judge(order: Order) -> Commit:
+    def decide(order: Order) -> Commit:
         sources = (order.state, *targets[:-1])
         steps = tuple(Step("moved", Origin.REPLY, *pair, StepKind.STEP) for pair in zip(sources, targets, strict=True))
         version = order.version + len(steps)
-        kept = order.snapshot  # what does not change is the same object, as ``decide`` has it
-        facts_now = {**kept.facts, **facts} if facts else kept.facts
-        snapshot = Snapshot(targets[-1], facts_now, {**kept.data, **data} if data else kept.data, version)
+        before = order.snapshot  # what does not change is the same object, as with ``lifecycle.decide``
+        facts_now = {**before.facts, **facts} if facts else before.facts
+        snapshot = Snapshot(targets[-1], facts_now, {**before.data, **data} if data else before.data, version)
         journal = tuple(
             JournalRow(order.id, order.version + n, step.event, step.origin, step.source, step.target, step.kind, at)
             for n, step in enumerate(steps, 1)
@@ -51,19 +51,19 @@ def move(
         owed = tuple(OwedEffect(version, n, name, entered_state) for n, name in enumerate(effects))
         return Commit(Applied(steps, snapshot), at, journal=journal, effects=owed, poll=poll, **more)
 
-    return judge
+    return decide
 
 
 def stay(reason: Reason = Reason.LATE, *, at: float = NOW, event: str = "knocked", recorded: bool = True, **more: Any) -> Decider:
-    """Judges that the order stays where it is."""
+    """Decides that the order stays where it is."""
 
-    def judge(order: Order) -> Commit:
-        unmoved = Ignored if reason in (Reason.LATE, Reason.EARLY, Reason.STALE, Reason.NO_NEWS) else Refused
-        decision: Decision = unmoved(reason, order.state)
+    def decide(order: Order) -> Commit:
+        kind = Ignored if reason in (Reason.LATE, Reason.EARLY, Reason.STALE, Reason.NO_NEWS) else Refused
+        decision: Decision = kind(reason, order.state)
         row = RefusalRow(order.id, event, Origin.CLAIM, order.state, reason, "", order.version, 1, at, at)
         return Commit(decision, at, refusal=row if recorded else None, **more)
 
-    return judge
+    return decide
 
 
 def scope(*providers: str, notifiable: Iterable[tuple[str, str]] = ()) -> WorkerScope:

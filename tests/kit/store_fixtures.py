@@ -26,7 +26,7 @@ async def _postgres(_folder: Path) -> AsyncIterator[str]:
 
 
 DATABASES: dict[str, Callable[[Path], AbstractAsyncContextManager[str]]] = {"sqlite": _sqlite, "postgres": _postgres}
-"""Name -> makes an empty database for one test, and says its URL."""
+"""Name -> makes an empty database for one test; its URL."""
 
 Another = Callable[[], Awaitable[Store]]
 
@@ -39,10 +39,16 @@ async def postgres_url(tmp_path: Path) -> AsyncIterator[str]:
 
 
 @pytest.fixture(params=DATABASES)
-async def another(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Another]:
-    """Opens a store on this test's database, as often as asked: each one stands for a process."""
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """The URL of an empty database, for each database."""
+    async with DATABASES[request.param](tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+async def another(url: str) -> AsyncIterator[Another]:
+    """Opens a store on this test's database, as often as it is called: each one stands for a process."""
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(DATABASES[request.param](tmp_path))
 
         async def open_store() -> Store:
             store = make_store(url)

@@ -18,7 +18,7 @@ from orderflow.model import Decision, EffectKey, JournalRow, Order, RefusalRow
 class LeasedEffect:
     """An effect that this process may carry out until the lease ends.
 
-    ``previous_attempt_unknown``: an earlier attempt was begun, and how it ended is unknown.
+    ``previous_attempt_unknown``: the attempt before this one was begun, and how it ended is unknown.
     """
 
     key: EffectKey

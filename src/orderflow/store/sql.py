@@ -14,7 +14,7 @@ All other comments are for readers of the file. The database never sees them.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 
 _NAME = re.compile(r"^-- (\w+) --\n", re.MULTILINE)
@@ -34,13 +34,18 @@ def load_statements(package: str, file: str) -> dict[str, str]:
     for name, text in zip(entries[::2], entries[1::2], strict=True):
         if name in statements or not text.startswith("-- "):
             raise ValueError(f"{file}: {name}: is given twice, or has no line that says why")
-        statements[name] = _SHARED.sub(lambda shared: statements[shared[1]], _without_comments(text))
+        statements[name] = "\n".join(_insert_shared(line, statements) for line in _remove_comments(text))
     return statements
 
 
-def _without_comments(text: str) -> str:
+def _remove_comments(text: str) -> list[str]:
     lines = (line if _MARK.fullmatch(line.strip()) else _COMMENT.sub("", line) for line in text.splitlines())
-    return "\n".join(line for line in lines if line.strip())
+    return [line for line in lines if line.strip()]
+
+
+def _insert_shared(line: str, statements: Mapping[str, str]) -> str:
+    indentation = line[: len(line) - len(line.lstrip())]
+    return _SHARED.sub(lambda shared: statements[shared[1]].replace("\n", f"\n{indentation}"), line)
 
 
 def choose_parts(statement: str, parts: Collection[str]) -> str:

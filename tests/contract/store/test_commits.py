@@ -1,4 +1,4 @@
-"""The contract of every store, first half: creating, deciding, the inbox, refusals, looking."""
+"""The contract of every store, first part: creating, deciding, the inbox, refusals, listing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def test_a_key_with_other_content_is_refused(store: Store) -> None:
     assert [order.id for order in await store.orders()] == ["toy-a"]
 
 
-async def test_keys_of_two_providers_are_strangers(store: Store) -> None:
+async def test_keys_of_two_providers_are_different_keys(store: Store) -> None:
     await store.create(new_order("a", key="cart"), "content")
     await store.create(new_order("b", provider="other", key="cart"), "other content")
     assert {order.id for order in await store.orders()} == {"toy-a", "other-b"}
@@ -42,15 +42,15 @@ async def test_keys_of_two_providers_are_strangers(store: Store) -> None:
 
 async def test_creating_at_once_in_two_processes_makes_one_order(another: Another) -> None:
     stores = [await another() for _ in range(2)]
-    made = await asyncio.gather(*(stores[n % 2].create(new_order(str(n), key="cart"), "content") for n in range(20)))
-    assert len({order.id for order in made}) == 1
+    orders = await asyncio.gather(*(stores[n % 2].create(new_order(str(n), key="cart"), "content") for n in range(20)))
+    assert len({order.id for order in orders}) == 1
 
 
 async def test_facts_and_data_come_back_as_they_were(store: Store) -> None:
     data: dict[str, object] = {"name": "Bjørk \u2603", "broken": "\ud800", "deep": {"n": [1, 2.5, None, True]}}
     order = await store.create(new_order(data=data), "content")
-    found = await store.load(order.id)
-    assert (found.snapshot.facts, found.snapshot.data) == ({"paid": False}, data)
+    stored = await store.load(order.id)
+    assert (stored.snapshot.facts, stored.snapshot.data) == ({"paid": False}, data)
 
 
 # ── deciding ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -60,10 +60,10 @@ async def test_a_decision_is_written_whole(store: Store) -> None:
     order = await store.create(new_order(), "content")
     receipt = await store.commit(order.id, None, move("sent", "taken", at=NOW + 5, facts={"paid": True}, data={"id": "x"}))
     assert isinstance(receipt.decision, Applied)
-    found = await store.load(order.id)
-    assert (receipt.state, receipt.version) == (found.state, found.version) == ("taken", 2)
-    assert found.entered_at == NOW + 5
-    assert (found.snapshot.facts["paid"], found.snapshot.data["id"]) == (True, "x")
+    stored = await store.load(order.id)
+    assert (receipt.state, receipt.version) == (stored.state, stored.version) == ("taken", 2)
+    assert stored.entered_at == NOW + 5
+    assert (stored.snapshot.facts["paid"], stored.snapshot.data["id"]) == (True, "x")
     assert [(row.version, row.source, row.target) for row in await store.journal(order.id)] == [
         (1, "drafted", "sent"),
         (2, "sent", "taken"),
@@ -73,8 +73,8 @@ async def test_a_decision_is_written_whole(store: Store) -> None:
 async def test_staying_in_a_state_does_not_enter_it(store: Store) -> None:
     order = await store.create(new_order(), "content")
     await store.commit(order.id, None, move("drafted", at=NOW + 5))
-    found = await store.load(order.id)
-    assert (found.version, found.entered_at) == (1, NOW)
+    stored = await store.load(order.id)
+    assert (stored.version, stored.entered_at) == (1, NOW)
 
 
 async def test_what_is_written_is_read_at_once_everywhere(another: Another) -> None:
@@ -85,17 +85,16 @@ async def test_what_is_written_is_read_at_once_everywhere(another: Another) -> N
         assert (await here.load(order.id)).version == (await there.load(order.id)).version == n
 
 
-async def test_a_judge_that_raises_writes_nothing_and_hurts_nobody(store: Store) -> None:
+async def test_a_decider_that_raises_writes_nothing_and_does_not_harm_the_others(store: Store) -> None:
     orders = [await store.create(new_order(str(n)), "content") for n in range(20)]
 
     def broken(order: Order) -> Commit:
         raise ZeroDivisionError(order.id)
 
-    judges = [broken if n == 7 else move("sent") for n in range(20)]
-    ended = await asyncio.gather(
-        *(store.commit(order.id, None, judge) for order, judge in zip(orders, judges, strict=True)), return_exceptions=True
-    )
-    assert [type(end).__name__ for end in ended if isinstance(end, Exception)] == ["ZeroDivisionError"]
+    deciders = [broken if n == 7 else move("sent") for n in range(20)]
+    commits = (store.commit(order.id, None, decider) for order, decider in zip(orders, deciders, strict=True))
+    results = await asyncio.gather(*commits, return_exceptions=True)
+    assert [type(result).__name__ for result in results if isinstance(result, Exception)] == ["ZeroDivisionError"]
     states = [(await store.load(order.id)).state for order in orders]
     assert states == ["drafted" if n == 7 else "sent" for n in range(20)]
     assert await store.journal(orders[7].id) == []
@@ -111,17 +110,17 @@ async def test_a_decision_that_cannot_be_written_leaves_no_trace(store: Store) -
     assert isinstance((await store.commit(order.id, key, move("sent"))).decision, Applied)
 
 
-async def test_an_unknown_order_in_a_burst_is_named_and_hurts_nobody(store: Store) -> None:
+async def test_an_unknown_order_in_a_burst_is_named_and_does_not_harm_the_others(store: Store) -> None:
     order = await store.create(new_order(), "content")
-    unknown = [store.commit(f"toy-nobody-{n}", None, move("sent")) for n in range(5)]
-    ended = await asyncio.gather(*unknown, store.commit(order.id, None, move("sent")), return_exceptions=True)
-    assert all(isinstance(end, UnknownName) for end in ended[:5])
+    unknown = [store.commit(f"toy-unknown-{n}", None, move("sent")) for n in range(5)]
+    results = await asyncio.gather(*unknown, store.commit(order.id, None, move("sent")), return_exceptions=True)
+    assert all(isinstance(result, UnknownName) for result in results[:5])
     assert (await store.load(order.id)).state == "sent"
     with pytest.raises(UnknownName):
-        await store.load("toy-nobody-0")
+        await store.load("toy-unknown-0")
 
 
-async def test_a_burst_on_one_order_is_judged_in_order_and_leaves_no_gap(another: Another) -> None:
+async def test_a_burst_on_one_order_is_decided_in_order_and_leaves_no_gap(another: Another) -> None:
     here, there = await another(), await another()
     order = await here.create(new_order(), "content")
     burst = [(here if n % 3 else there).commit(order.id, None, move(f"s{n}")) for n in range(90)]
@@ -129,19 +128,19 @@ async def test_a_burst_on_one_order_is_judged_in_order_and_leaves_no_gap(another
     path = await here.journal(order.id)
     assert [row.version for row in path] == list(range(1, 91))
     assert [row.source for row in path] == ["drafted", *(row.target for row in path[:-1])]
-    for mine in (lambda n: n % 3, lambda n: not n % 3):
-        arrived = [int(row.target[1:]) for row in path if mine(int(row.target[1:]))]
+    for is_of_one_store in (lambda n: n % 3, lambda n: not n % 3):
+        arrived = [int(row.target[1:]) for row in path if is_of_one_store(int(row.target[1:]))]
         assert arrived == sorted(arrived)
 
 
 async def test_a_caller_that_gives_up_does_not_undo_its_commit(store: Store) -> None:
     order = await store.create(new_order(), "content")
-    gone = asyncio.create_task(store.commit(order.id, None, move("sent")))
+    cancelled = asyncio.create_task(store.commit(order.id, None, move("sent")))
     await asyncio.sleep(0)
-    gone.cancel()
+    cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await gone
-    receipt = await store.commit(order.id, None, move("taken"))  # behind it in the same lane
+        await cancelled
+    receipt = await store.commit(order.id, None, move("taken"))  # behind it in the queue of the order
     assert [row.target for row in await store.journal(order.id)] == ["sent", "taken"]
     assert receipt.version == 2
 
@@ -153,15 +152,15 @@ async def test_a_duplicate_is_ignored_and_writes_nothing(store: Store) -> None:
     order = await store.create(new_order(), "content")
     key = InboxKey("reply", "r1")
     await store.commit(order.id, key, move("sent"))
-    judged: list[Order] = []
+    decided: list[Order] = []
 
-    def judge(order: Order) -> Commit:
-        judged.append(order)
+    def decide(order: Order) -> Commit:
+        decided.append(order)
         return move("taken", effects=["call"])(order)
 
-    receipt = await store.commit(order.id, key, judge)
+    receipt = await store.commit(order.id, key, decide)
     assert receipt.decision == Ignored(Reason.DUPLICATE, "sent")
-    assert (judged, receipt.version) == ([], 1)
+    assert (decided, receipt.version) == ([], 1)
     assert (await store.load(order.id)).version == 1
     assert await store.refusals(order.id) == []
 
@@ -199,19 +198,19 @@ async def test_two_thousand_refusals_are_one_row(store: Store) -> None:
 async def test_facts_and_data_that_a_move_leaves_alone_stay(store: Store, count: int) -> None:
     """Alone, and in company of moves that change the one or the other."""
     orders = [await store.create(new_order(str(n), data={"was": n}), "content") for n in range(count)]
-    judges = [move("sent"), move("sent", facts={"paid": True}), move("sent", data={"is": "new"}), move("sent"), move("taken")]
-    await asyncio.gather(*(store.commit(order.id, None, judge) for order, judge in zip(orders, judges[:count], strict=True)))
-    found = [(await store.load(order.id)).snapshot for order in orders]
-    assert [one.facts["paid"] for one in found] == [n == 1 for n in range(count)]
-    assert [one.data for one in found] == [{"was": n, "is": "new"} if n == 2 else {"was": n} for n in range(count)]
+    deciders = [move("sent"), move("sent", facts={"paid": True}), move("sent", data={"is": "new"}), move("sent"), move("taken")]
+    await asyncio.gather(*(store.commit(order.id, None, decider) for order, decider in zip(orders, deciders[:count], strict=True)))
+    snapshots = [(await store.load(order.id)).snapshot for order in orders]
+    assert [snapshot.facts["paid"] for snapshot in snapshots] == [n == 1 for n in range(count)]
+    assert [snapshot.data for snapshot in snapshots] == [{"was": n, "is": "new"} if n == 2 else {"was": n} for n in range(count)]
 
 
-async def test_refusals_are_told_apart_by_event_state_and_reason(store: Store) -> None:
+async def test_refusals_are_counted_by_event_state_and_reason(store: Store) -> None:
     order = await store.create(new_order(), "content")
-    for judge in (stay(), stay(event="rang"), stay(Reason.EARLY), move("sent"), stay(), stay()):
-        await store.commit(order.id, None, judge)
-    found = {(row.event, row.state, row.reason): (row.count, row.version) for row in await store.refusals(order.id)}
-    assert found == {
+    for decider in (stay(), stay(event="rang"), stay(Reason.EARLY), move("sent"), stay(), stay()):
+        await store.commit(order.id, None, decider)
+    counted = {(row.event, row.state, row.reason): (row.count, row.version) for row in await store.refusals(order.id)}
+    assert counted == {
         ("knocked", "drafted", Reason.LATE): (1, 0),
         ("rang", "drafted", Reason.LATE): (1, 0),
         ("knocked", "drafted", Reason.EARLY): (1, 0),
@@ -234,16 +233,16 @@ async def test_an_anomaly_flags_the_order_until_it_moves(store: Store, reason: R
 
 async def test_the_same_anomaly_flags_again_after_a_step_that_stays(store: Store) -> None:
     order = await store.create(new_order(), "content")
-    for flagged, judge in ((True, stay(Reason.ANOMALY)), (False, move("drafted")), (True, stay(Reason.ANOMALY))):
-        await store.commit(order.id, None, judge)
+    for flagged, decider in ((True, stay(Reason.ANOMALY)), (False, move("drafted")), (True, stay(Reason.ANOMALY))):
+        await store.commit(order.id, None, decider)
         assert (await store.load(order.id)).flagged is flagged
     assert [(row.count, row.version) for row in await store.refusals(order.id)] == [(2, 1)]
 
 
-# ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── listing ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_orders_are_found_by_provider_state_and_age(store: Store) -> None:
+async def test_orders_are_listed_by_provider_state_and_age(store: Store) -> None:
     for n, (provider, state) in enumerate([("toy", "sent"), ("toy", "taken"), ("other", "sent"), ("toy", "sent")]):
         order = evolve(new_order(str(n), provider=provider), created_at=NOW + n)
         await store.create(order, "content")

@@ -1,4 +1,4 @@
-"""The contract of every store, third half: what is still to come for an order, which old ones may be deleted, how they are redacted."""
+"""The contract of every store, third part: what is still to come for an order, which old orders are deleted, how they are redacted."""
 
 from __future__ import annotations
 
@@ -17,82 +17,82 @@ pytestmark = pytest.mark.anyio
 LATER = NOW + 1000
 
 
-async def _done(store: Store, name: str = "a", *, at: float = NOW, provider: str = "toy") -> Order:
+async def _make_done(store: Store, name: str = "a", *, at: float = NOW, provider: str = "toy") -> Order:
     """An order that was moved once, at ``at``."""
     order = await store.create(new_order(name, provider=provider), "content")
     await store.commit(order.id, InboxKey("command", f"{order.id}:{name}"), move("done", at=at))
     return await store.load(order.id)
 
 
-async def _aged(store: Store, before: float = LATER, limit: int = 10, provider: str = "") -> list[str]:
-    """Every list_inactive order, walked in pages."""
-    found: list[str] = []
+async def _inactive(store: Store, before: float = LATER, limit: int = 10, provider: str = "") -> list[str]:
+    """Every inactive order, walked in pages."""
+    inactive: list[str] = []
     after, more = "", True
     while more:
         page, after = await store.list_inactive(before, after, limit, provider)
         assert len(page) <= limit
-        found += [order.id for order in page]
+        inactive += [order.id for order in page]
         more = bool(after)
-    return found
+    return inactive
 
 
-# ── what is list_inactive ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── inactive orders ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 100])
-async def test_a_walk_in_pages_of_any_size_meets_every_aged_order_once(store: Store, limit: int) -> None:
-    made = [await _done(store, str(n), provider="toy" if n % 2 else "other") for n in range(4)]
-    assert await _aged(store, limit=limit) == sorted(order.id for order in made)
-    assert await _aged(store, limit=limit, provider="other") == [made[0].id, made[2].id]
+async def test_a_walk_in_pages_of_any_size_lists_every_inactive_order_once(store: Store, limit: int) -> None:
+    orders = [await _make_done(store, str(n), provider="toy" if n % 2 else "other") for n in range(4)]
+    assert await _inactive(store, limit=limit) == sorted(order.id for order in orders)
+    assert await _inactive(store, limit=limit, provider="other") == [orders[0].id, orders[2].id]
 
 
-async def test_the_walk_brings_the_orders_as_they_stand(store: Store) -> None:
-    order = await _done(store)
+async def test_the_walk_returns_the_orders_as_they_stand(store: Store) -> None:
+    order = await _make_done(store)
     await store.commit(order.id, None, stay(Reason.ANOMALY, at=NOW))
     assert (await store.list_inactive(LATER, "", 10))[0] == [await store.load(order.id)]
 
 
-async def test_an_order_ages_from_the_last_thing_that_happened_to_it(store: Store) -> None:
-    order = await _done(store, at=NOW + 5)
-    assert await _aged(store, NOW + 5) == []
-    assert await _aged(store, NOW + 6) == [order.id]
+async def test_an_order_is_inactive_from_the_last_thing_that_happened_to_it(store: Store) -> None:
+    order = await _make_done(store, at=NOW + 5)
+    assert await _inactive(store, NOW + 5) == []
+    assert await _inactive(store, NOW + 6) == [order.id]
     await store.commit(order.id, None, move("done", at=NOW + 7))  # moved, and still in its state
-    assert await _aged(store, NOW + 7) == []
-    assert await _aged(store, NOW + 8) == [order.id]
+    assert await _inactive(store, NOW + 7) == []
+    assert await _inactive(store, NOW + 8) == [order.id]
     await store.commit(order.id, None, stay(at=NOW + 9))
-    assert await _aged(store, NOW + 9) == []
-    assert await _aged(store, NOW + 10) == [order.id]
+    assert await _inactive(store, NOW + 9) == []
+    assert await _inactive(store, NOW + 10) == [order.id]
 
 
-async def test_an_order_for_which_something_is_owed_does_not_age(store: Store) -> None:
-    order = await _done(store)
+async def test_an_order_for_which_something_is_owed_is_not_inactive(store: Store) -> None:
+    order = await _make_done(store)
     await store.commit(order.id, None, move("done", effects=["call"]))
-    assert await _aged(store) == []
+    assert await _inactive(store) == []
     (effect,) = await store.lease_effects(NOW, SCOPE, 10)
-    assert await _aged(store) == []
+    assert await _inactive(store) == []
     await store.finish_effect(effect)
-    assert await _aged(store) == [order.id]
+    assert await _inactive(store) == [order.id]
 
 
 async def test_a_call_under_way_that_is_not_wanted_any_more_still_counts_until_its_lease_ends(store: Store) -> None:
-    order = await _done(store)
+    order = await _make_done(store)
     await store.commit(order.id, None, move("done", effects=["call"]))
     await store.lease_effects(NOW, SCOPE, 10)
     await store.commit(order.id, None, move("done", cancel_effects=True))
-    assert await _aged(store, NOW + LEASE) == []
-    assert await _aged(store, NOW + LEASE + 1) == [order.id]
+    assert await _inactive(store, NOW + LEASE) == []
+    assert await _inactive(store, NOW + LEASE + 1) == [order.id]
 
 
 # ── deletion ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_deleted_order_leaves_nothing_but_the_keys_that_a_sweep_takes(store: Store) -> None:
-    order = await _done(store)
+async def test_a_deleted_order_leaves_nothing_but_the_keys_that_a_sweep_deletes(store: Store) -> None:
+    order = await _make_done(store)
     deadlines = (("late", NOW + 1),)
     await store.commit(order.id, InboxKey("claim", "any token:value"), move("done", deadlines=deadlines, poll=PollAt(NOW, 0, 1.0)))
     await store.commit(order.id, None, stay())
-    kept = await _done(store, "b")
-    order, kept = [await store.load(one.id) for one in (order, kept)]
+    kept = await _make_done(store, "b")
+    order, kept = await store.load(order.id), await store.load(kept.id)
     assert await store.delete([order], LATER) == [order.id]
     with pytest.raises(UnknownName):
         await store.load(order.id)
@@ -107,8 +107,8 @@ async def test_a_deleted_order_leaves_nothing_but_the_keys_that_a_sweep_takes(st
     assert again.id == "toy-c"
     assert await _sweep(store, 2) == 2  # of five: two creates, two of the deleted order, one of the kept
     assert await _sweep(store, 1) == 3
-    notifiable = await store.commit(kept.id, InboxKey("command", f"{kept.id}:b"), move("on"))
-    assert notifiable.decision == Ignored(Reason.DUPLICATE, "done")
+    duplicate = await store.commit(kept.id, InboxKey("command", f"{kept.id}:b"), move("on"))
+    assert duplicate.decision == Ignored(Reason.DUPLICATE, "done")
     taken = await store.commit(kept.id, InboxKey("claim", "any token:value"), move("on"))
     assert isinstance(taken.decision, Applied)
 
@@ -116,21 +116,21 @@ async def test_a_deleted_order_leaves_nothing_but_the_keys_that_a_sweep_takes(st
 async def _sweep(store: Store, limit: int) -> int:
     """Sweep the inbox in pages; how many were full."""
     pages, last = 0, ("", "")
-    while (found := await store.sweep_inbox(last, limit)) is not None:
-        assert found != last
-        pages, last = pages + 1, found
+    while (end := await store.sweep_inbox(last, limit)) is not None:
+        assert end != last
+        pages, last = pages + 1, end
     return pages
 
 
 @pytest.mark.parametrize("what", ["moved", "refused", "owes"])
 async def test_an_order_to_which_something_happened_meanwhile_stays(store: Store, what: str) -> None:
-    order = await _done(store)
-    judges = {
+    order = await _make_done(store)
+    deciders = {
         "moved": move("on", at=LATER),
         "refused": stay(at=LATER),
         "owes": move("done", effects=[NOTIFY_LISTENER], entered_state="done"),
     }
-    await store.commit(order.id, None, judges[what])
+    await store.commit(order.id, None, deciders[what])
     before = await store.load(order.id), await store.journal(order.id), await store.refusals(order.id)
     assert await store.delete([order], LATER) == []
     now = order if what == "refused" else before[0]
@@ -139,22 +139,22 @@ async def test_an_order_to_which_something_happened_meanwhile_stays(store: Store
 
 
 async def test_a_version_that_was_looked_at_too_long_ago_does_not_count(store: Store) -> None:
-    order = await _done(store)
+    order = await _make_done(store)
     await store.commit(order.id, None, move("on"))
     moved = await store.load(order.id)  # as old as the first
     assert await store.delete([order], LATER) == []
     assert await store.delete([moved], LATER) == [order.id]
-    assert await store.delete([moved], LATER) == [order.id]  # gone is gone, whoever deleted it
+    assert await store.delete([moved], LATER) == [order.id]  # it is gone, whichever process deleted it
 
 
-async def test_two_that_delete_and_many_that_commit_get_along(another: Another) -> None:
+async def test_two_that_delete_and_many_that_commit_do_not_disturb_each_other(another: Another) -> None:
     here, there = await another(), await another()
-    orders = [await _done(here, str(n)) for n in range(30)]
+    orders = [await _make_done(here, str(n)) for n in range(30)]
     moves = [store.commit(order.id, None, move("on", at=LATER)) for store in (here, there) for order in orders[::3]]
     deletes = [store.delete(batch, LATER) for store in (here, there) for batch in (orders[:20], orders[10:])]
-    ended = await asyncio.gather(*deletes, *moves, return_exceptions=True)
-    assert {type(one) for one in ended[len(deletes) :]} <= {UnknownName, Receipt}
-    gone = {name for found in ended[: len(deletes)] for name in found}  # type: ignore[union-attr]
+    results = await asyncio.gather(*deletes, *moves, return_exceptions=True)
+    assert {type(result) for result in results[len(deletes) :]} <= {UnknownName, Receipt}
+    gone = {order_id for deleted in results[: len(deletes)] for order_id in deleted}  # type: ignore[union-attr]
     for order in orders:
         rows = await here.journal(order.id)
         if order.id in gone:
@@ -168,7 +168,7 @@ async def test_two_that_delete_and_many_that_commit_get_along(another: Another) 
 # ── redaction ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _redacted(order: Order) -> tuple[Order, JournalRow]:
+def _redact(order: Order) -> tuple[Order, JournalRow]:
     after = evolve(order, snapshot=evolve(order.snapshot, data={"provider_id": "P-1"}, version=order.version + 1), flagged=False)
     row = JournalRow(order.id, after.version, "redacted", Origin.OPERATOR, order.state, order.state, StepKind.REDACTION, LATER, "by kim: 7")
     return after, row
@@ -178,31 +178,31 @@ async def test_a_redacted_order_keeps_its_path_and_nothing_personal(store: Store
     secret = "kari.canary@example.org"
     order = await store.create(new_order(data={"email": secret, "provider_id": "P-1"}), "hash of personal data")
 
-    def noted(found: Order):
-        commit = move("done", effects=["call"], data={"phone": secret})(found)
-        return evolve(commit, journal=tuple(evolve(row, note=f"said {secret}") for row in commit.journal))
+    def decide(order: Order):
+        commit = move("done", effects=["call"], data={"phone": secret})(order)
+        return evolve(commit, journal=tuple(evolve(row, note=f"by {secret}") for row in commit.journal))
 
-    await store.commit(order.id, None, noted)
+    await store.commit(order.id, None, decide)
     (effect,) = await store.lease_effects(NOW, SCOPE, 10)
     await store.retry_effect(effect, NOW, f"{secret} is unknown")
-    refused = stay(Reason.ANOMALY, recorded=True)
-    await store.commit(order.id, None, lambda found: evolve(refused(found), refusal=evolve(refused(found).refusal, detail=secret)))
+    refuse = stay(Reason.ANOMALY, recorded=True)
+    await store.commit(order.id, None, lambda order: evolve(refuse(order), refusal=evolve(refuse(order).refusal, detail=secret)))
     (effect,) = await store.lease_effects(NOW, SCOPE, 10)
     await store.finish_effect(effect, f"{secret} is unknown")
     before = await store.load(order.id)
 
-    after, row = _redacted(before)
+    after, row = _redact(before)
     assert await store.redact(after, row) is None
 
-    found = await store.load(order.id)
-    assert found == after
-    assert (found.snapshot.data, found.snapshot.facts, found.entered_at) == ({"provider_id": "P-1"}, {"paid": False}, before.entered_at)
+    stored = await store.load(order.id)
+    assert stored == after
+    assert (stored.snapshot.data, stored.snapshot.facts, stored.entered_at) == ({"provider_id": "P-1"}, {"paid": False}, before.entered_at)
     first, last = await store.journal(order.id)
     assert (first.event, first.source, first.target, first.at, first.note) == ("moved", "drafted", "done", NOW, "")
     assert last == row
-    assert [(one.reason, one.count, one.detail) for one in await store.refusals(order.id)] == [(Reason.ANOMALY, 1, "")]
+    assert [(row.reason, row.count, row.detail) for row in await store.refusals(order.id)] == [(Reason.ANOMALY, 1, "")]
     late = await store.create(new_order("late", key=order.key), "whatever is asked for")
-    assert late == found
+    assert late == stored
     with pytest.raises(KeyReused):  # of others the fingerprint stays
         await store.create(await _other(store), "whatever is asked for")
     await store.commit(order.id, None, move("on"))
@@ -214,25 +214,25 @@ async def _other(store: Store) -> Order:
 
 
 async def test_an_order_that_moved_or_owes_something_is_not_redacted(store: Store) -> None:
-    order = await _done(store)
+    order = await _make_done(store)
     await store.commit(order.id, None, move("on", data={"email": "e"}))
     moved = await store.load(order.id)
-    assert await store.redact(*_redacted(order)) == ""
+    assert await store.redact(*_redact(order)) == ""
     await store.commit(order.id, None, move("done", effects=[NOTIFY_LISTENER], entered_state="done"))
     owing = await store.load(order.id)
-    assert await store.redact(*_redacted(owing)) == NOTIFY_LISTENER
+    assert await store.redact(*_redact(owing)) == NOTIFY_LISTENER
     assert await store.load(order.id) == owing
     assert (owing.snapshot.data, len(await store.journal(order.id))) == (moved.snapshot.data, 3)
 
 
 async def test_an_order_for_which_a_call_is_under_way_is_not_redacted_until_its_lease_ends(store: Store) -> None:
-    order = await _done(store)
+    order = await _make_done(store)
     await store.commit(order.id, None, move("done", effects=["call"]))
     (effect,) = await store.lease_effects(LATER - LEASE, SCOPE, 10)
-    assert await store.redact(*_redacted(await store.load(order.id))) == "call"
+    assert await store.redact(*_redact(await store.load(order.id))) == "call"
     await store.commit(order.id, None, move("done", cancel_effects=True))
     dropped = await store.load(order.id)
-    after, row = _redacted(dropped)
+    after, row = _redact(dropped)
     assert await store.redact(after, evolve(row, at=LATER - 1)) == "call"
     assert (await store.load(order.id), len(await store.journal(order.id))) == (dropped, 3)
     assert await store.redact(after, row) is None  # by then another worker would take over
@@ -242,19 +242,19 @@ async def test_an_order_for_which_a_call_is_under_way_is_not_redacted_until_its_
 
 
 async def test_an_answered_call_that_is_not_wanted_any_more_does_not_stand_in_the_way(store: Store) -> None:
-    order = await _done(store)
+    order = await _make_done(store)
     await store.commit(order.id, None, move("done", effects=["call"]))
     (effect,) = await store.lease_effects(LATER, SCOPE, 10)
     await store.commit(order.id, None, move("done", cancel_effects=True))
     await store.commit(order.id, InboxKey("reply", "1"), stay(finished_effect=effect.key))
     answered = await store.load(order.id)
-    assert await store.redact(*_redacted(answered)) is None
+    assert await store.redact(*_redact(answered)) is None
 
 
 # ── what is still to come ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_what_is_still_to_come_is_told(store: Store) -> None:
+async def test_what_is_still_to_come_is_listed(store: Store) -> None:
     order = await store.create(new_order(), "content")
     assert (await store.pending(order.id)).effects == ()
     deadlines = (("late", NOW + 20), ("soon", NOW + 10))
@@ -264,11 +264,11 @@ async def test_what_is_still_to_come_is_told(store: Store) -> None:
 
     pending = await store.pending(order.id)
 
-    assert [(one.name, one.attempt, one.in_flight, one.run_at, one.why) for one in pending.effects] == [
+    assert [(effect.name, effect.attempt, effect.in_flight, effect.run_at, effect.why) for effect in pending.effects] == [
         ("call", 1, False, NOW + 30, "the connection was refused"),
         ("search", 1, True, NOW + LEASE, ""),
     ]
     assert (pending.read_at, pending.deadlines) == (NOW + 5, (("soon", NOW + 10), ("late", NOW + 20)))
-    assert [str(one.key) for one in pending.effects] == [f"{order.id}:1:0", f"{order.id}:1:1"]
+    assert [str(effect.key) for effect in pending.effects] == [f"{order.id}:1:0", f"{order.id}:1:1"]
     await store.finish_effect((await store.lease_effects(NOW + 30, SCOPE, 1))[0])
-    assert [one.name for one in (await store.pending(order.id)).effects] == ["search"]
+    assert [effect.name for effect in (await store.pending(order.id)).effects] == ["search"]

@@ -1,4 +1,4 @@
-"""The contract of every store, second half: what is owed and due: effects, reads, notices, deadlines, listeners."""
+"""The contract of every store, second part: what is owed and due: effects, polls, notices, deadlines, listeners."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from orderflow.store.records import InboxKey, LeasedEffect, PollAt, PollSooner, 
 pytestmark = pytest.mark.anyio
 
 
-async def _owing(store: Store, *effects: str, name: str = "a", provider: str = "toy", entered_state: str = "") -> str:
+async def _owe(store: Store, *effects: str, name: str = "a", provider: str = "toy", entered_state: str = "") -> str:
     order = await store.create(new_order(name, provider=provider), "content")
     await store.commit(order.id, None, move("sent", effects=effects, entered_state=entered_state))
     return order.id
 
 
-async def _leased(store: Store, at: float = NOW, limit: int = 10) -> list[LeasedEffect]:
+async def _lease(store: Store, at: float = NOW, limit: int = 10) -> list[LeasedEffect]:
     return await store.lease_effects(at, SCOPE, limit)
 
 
@@ -29,10 +29,10 @@ async def _leased(store: Store, at: float = NOW, limit: int = 10) -> list[Leased
 
 async def test_an_owed_effect_is_leased_to_one_worker(another: Another) -> None:
     here, there = await another(), await another()
-    order_id = await _owing(here, "call", "search")
-    leases = await asyncio.gather(*(_leased(store) for store in (here, there) * 3))
-    taken = sorted((effect for lease in leases for effect in lease), key=lambda effect: effect.key.n)
-    assert [(effect.name, effect.attempt, effect.unanswered, str(effect.key)) for effect in taken] == [
+    order_id = await _owe(here, "call", "search")
+    leases = await asyncio.gather(*(_lease(store) for store in (here, there) * 3))
+    leased = sorted((effect for lease in leases for effect in lease), key=lambda effect: effect.key.n)
+    assert [(effect.name, effect.attempt, effect.previous_attempt_unknown, str(effect.key)) for effect in leased] == [
         ("call", 1, False, f"{order_id}:1:0"),
         ("search", 1, False, f"{order_id}:1:1"),
     ]
@@ -40,81 +40,81 @@ async def test_an_owed_effect_is_leased_to_one_worker(another: Another) -> None:
 
 async def test_an_attempt_that_ended_with_its_process_counts_as_unanswered(another: Another) -> None:
     here, there = await another(), await another()
-    await _owing(here, "call")
-    assert [effect.unanswered for effect in await _leased(here)] == [False]
-    assert await _leased(there, NOW + LEASE - 1) == []
-    (taken_over,) = await _leased(there, NOW + LEASE)
-    assert (taken_over.attempt, taken_over.unanswered) == (2, True)
+    await _owe(here, "call")
+    assert [effect.previous_attempt_unknown for effect in await _lease(here)] == [False]
+    assert await _lease(there, NOW + LEASE - 1) == []
+    (taken_over,) = await _lease(there, NOW + LEASE)
+    assert (taken_over.attempt, taken_over.previous_attempt_unknown) == (2, True)
 
 
-async def test_an_answered_attempt_is_owed_again_only_when_its_time_has_come(store: Store) -> None:
-    await _owing(store, "call")
-    (effect,) = await _leased(store)
+async def test_an_effect_that_was_not_executed_is_due_again_only_when_its_time_has_come(store: Store) -> None:
+    await _owe(store, "call")
+    (effect,) = await _lease(store)
     await store.retry_effect(effect, NOW + 5, "429")
-    assert await _leased(store, NOW + 4) == []
-    (again,) = await _leased(store, NOW + 5)
-    assert (again.attempt, again.unanswered) == (2, False)
+    assert await _lease(store, NOW + 4) == []
+    (again,) = await _lease(store, NOW + 5)
+    assert (again.attempt, again.previous_attempt_unknown) == (2, False)
 
 
-async def test_a_spared_attempt_is_counted_beside(store: Store) -> None:
-    await _owing(store, "call")
+async def test_an_uncounted_attempt_is_counted_apart(store: Store) -> None:
+    await _owe(store, "call")
     for attempt, uncounted, uncounted_attempts in ((1, True, 0), (2, False, 1), (3, True, 1), (4, True, 2)):
-        (effect,) = await _leased(store)
+        (effect,) = await _lease(store)
         assert (effect.attempt, effect.uncounted_attempts) == (attempt, uncounted_attempts)
         await store.retry_effect(effect, NOW, "429", uncounted)
 
 
 async def test_a_superseded_attempt_changes_nothing(store: Store) -> None:
-    await _owing(store, "call")
-    (first,) = await _leased(store)
-    (second,) = await _leased(store, NOW + LEASE)
+    await _owe(store, "call")
+    (first,) = await _lease(store)
+    (second,) = await _lease(store, NOW + LEASE)
     await store.retry_effect(first, NOW, "late")
     await store.finish_effect(first)
-    assert await _leased(store, NOW + LEASE) == []  # the second attempt's lease stands
+    assert await _lease(store, NOW + LEASE) == []  # the second attempt's lease stands
     await store.finish_effect(second)
-    assert await _leased(store, NOW + 10 * LEASE) == []
+    assert await _lease(store, NOW + 10 * LEASE) == []
 
 
-async def test_an_answer_that_moves_the_order_ends_its_effect_in_one_commit(store: Store) -> None:
-    order_id = await _owing(store, "call", "search")
-    call, search = await _leased(store)
+async def test_a_reply_that_moves_the_order_ends_its_effect_in_one_commit(store: Store) -> None:
+    order_id = await _owe(store, "call", "search")
+    call, search = await _lease(store)
     await store.commit(order_id, InboxKey("reply", "1"), move("taken", finished_effect=call.key))
     await store.commit(order_id, InboxKey("reply", "2"), stay(finished_effect=search.key))  # refused, and ended all the same
-    assert await _leased(store, NOW + 10 * LEASE) == []
+    assert await _lease(store, NOW + 10 * LEASE) == []
 
 
-async def test_dropped_effects_are_owed_no_more_but_the_host_is_still_told(store: Store) -> None:
-    order_id = await _owing(store, "call", NOTIFY_LISTENER, entered_state="sent")
+async def test_cancelled_effects_are_owed_no_more_but_notifications_are(store: Store) -> None:
+    order_id = await _owe(store, "call", NOTIFY_LISTENER, entered_state="sent")
     await store.commit(order_id, None, move("elsewhere", effects=["new"], cancel_effects=True))
-    found = await store.lease_effects(NOW, scope(notifiable=[("toy", "sent")]), 10)
-    assert sorted(effect.name for effect in found) == ["new", NOTIFY_LISTENER]
+    leased = await store.lease_effects(NOW, scope(notifiable=[("toy", "sent")]), 10)
+    assert sorted(effect.name for effect in leased) == ["new", NOTIFY_LISTENER]
 
 
-async def test_effects_are_taken_oldest_first_and_no_more_than_asked(store: Store) -> None:
+async def test_effects_are_leased_oldest_first_and_no_more_than_asked(store: Store) -> None:
     for n in (2, 0, 1):
         order = await store.create(new_order(str(n)), "content")
         await store.commit(order.id, None, move("sent", effects=["call"], at=NOW + n))
-    assert [effect.key.order_id for effect in await _leased(store, NOW + 9, limit=2)] == ["toy-0", "toy-1"]
-    assert [effect.key.order_id for effect in await _leased(store, NOW + 9)] == ["toy-2"]
+    assert [effect.key.order_id for effect in await _lease(store, NOW + 9, limit=2)] == ["toy-0", "toy-1"]
+    assert [effect.key.order_id for effect in await _lease(store, NOW + 9)] == ["toy-2"]
 
 
-async def test_nothing_outside_a_workers_scope_is_taken(store: Store) -> None:
-    """Taking a once-effect without being able to call would make it look unanswered to whoever can."""
+async def test_nothing_outside_a_workers_scope_is_leased(store: Store) -> None:
+    """To lease a once-effect without being able to call would make its next worker believe that the call was made."""
     deadlines = (("late", NOW),)
     order = await store.create(new_order("b", provider="other"), "content")
     await store.commit(order.id, None, move("sent", effects=["call"], deadlines=deadlines, poll=PollAt(NOW, 0, 1.0)))
-    assert await _leased(store) == []
+    assert await _lease(store) == []
     assert await store.lease_polls(NOW, SCOPE, 10) == []
     assert await store.due_deadlines(NOW, SCOPE, 10) == []
     assert await store.next_due(SCOPE) is None
     both = scope("toy", "other")
     (effect,) = await store.lease_effects(NOW, both, 10)
-    assert (effect.provider, effect.attempt, effect.unanswered) == ("other", 1, False)
+    assert (effect.provider, effect.attempt, effect.previous_attempt_unknown) == ("other", 1, False)
     assert len(await store.lease_polls(NOW, both, 10)) == len(await store.due_deadlines(NOW, both, 10)) == 1
 
 
-async def test_only_who_can_tell_the_host_takes_what_it_is_to_be_told(store: Store) -> None:
-    await _owing(store, NOTIFY_LISTENER, entered_state="sent")
+async def test_a_notification_is_leased_only_by_a_worker_that_has_its_listener(store: Store) -> None:
+    await _owe(store, NOTIFY_LISTENER, entered_state="sent")
     assert await store.lease_effects(NOW, scope(notifiable=[("toy", "taken"), ("other", "sent")]), 10) == []
     (effect,) = await store.lease_effects(NOW, scope(notifiable=[("toy", "sent")]), 10)
     assert (effect.name, effect.entered_state) == (NOTIFY_LISTENER, "sent")
@@ -128,114 +128,114 @@ async def test_listeners_are_known_to_every_process(another: Another) -> None:
     assert await there.listeners() == {("toy", "sent"), ("toy", "taken")}
 
 
-async def test_a_forgotten_listener_is_owed_nothing_and_all_else_is(another: Another) -> None:
+async def test_a_removed_listener_is_owed_nothing_and_all_else_is(another: Another) -> None:
     here, there = await another(), await another()
     await here.add_listeners({("toy", "sent"), ("toy", "taken"), ("other", "sent")})
     for n in range(5):
-        await _owing(here, NOTIFY_LISTENER, "call", name=f"n{n}", entered_state="sent")
-    await _owing(here, NOTIFY_LISTENER, name="taken", entered_state="taken")
-    await _owing(here, NOTIFY_LISTENER, name="b", provider="other", entered_state="sent")
-    (held,) = await here.lease_effects(NOW, scope(notifiable=[("toy", "sent")]), 1, among=[EffectKey("toy-n0", 1, 0)])
+        await _owe(here, NOTIFY_LISTENER, "call", name=f"n{n}", entered_state="sent")
+    await _owe(here, NOTIFY_LISTENER, name="taken", entered_state="taken")
+    await _owe(here, NOTIFY_LISTENER, name="b", provider="other", entered_state="sent")
+    (leased,) = await here.lease_effects(NOW, scope(notifiable=[("toy", "sent")]), 1, among=[EffectKey("toy-n0", 1, 0)])
     assert await there.pending_notifications() == {("toy", "sent"): 5, ("toy", "taken"): 1, ("other", "sent"): 1}
-    assert [await there.remove_listener("toy", "sent", "forgotten", 2) for _ in range(4)] == [2, 2, 1, 0]
+    assert [await there.remove_listener("toy", "sent", "removed", 2) for _ in range(4)] == [2, 2, 1, 0]
     assert await here.listeners() == {("toy", "taken"), ("other", "sent")}
     assert await here.pending_notifications() == {("toy", "taken"): 1, ("other", "sent"): 1}
-    await here.retry_effect(held, NOW, "the host raised")  # it was under way: it is not told again
+    await here.retry_effect(leased, NOW, "the listener raised")  # it was under way: it is not sent again
     both = scope("toy", "other", notifiable=[("toy", "sent"), ("toy", "taken"), ("other", "sent")])
-    found = await here.lease_effects(NOW + LEASE, both, 20)
-    assert sorted(effect.name for effect in found) == ["call"] * 5 + [NOTIFY_LISTENER] * 2
+    others = await here.lease_effects(NOW + LEASE, both, 20)
+    assert sorted(effect.name for effect in others) == ["call"] * 5 + [NOTIFY_LISTENER] * 2
 
 
-# ── reads ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── polls ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _reading(store: Store, *plans: object, name: str = "a", provider: str = "toy") -> str:
+async def _plan_polls(store: Store, *plans: object, name: str = "a", provider: str = "toy") -> str:
     order = await store.create(new_order(name, provider=provider), "content")
     for plan in plans:
         await store.plan_poll(order.id, NOW, plan)  # type: ignore[arg-type]
     return order.id
 
 
-async def _read_ids(store: Store, at: float, limit: int = 10) -> list[str]:
-    return [read.order_id for read in await store.lease_polls(at, SCOPE, limit)]
+async def _lease_polls(store: Store, at: float, limit: int = 10) -> list[str]:
+    return [poll.order_id for poll in await store.lease_polls(at, SCOPE, limit)]
 
 
-async def test_a_planned_read_is_leased_once_when_due(another: Another) -> None:
+async def test_a_planned_poll_is_leased_once_when_due(another: Another) -> None:
     here, there = await another(), await another()
-    order_id = await _reading(here, PollAt(NOW + 5, 3, 1.0))
-    assert await _read_ids(here, NOW + 4.9) == []
+    order_id = await _plan_polls(here, PollAt(NOW + 5, 3, 1.0))
+    assert await _lease_polls(here, NOW + 4.9) == []
     leases = await asyncio.gather(*(store.lease_polls(NOW + 5, SCOPE, 10) for store in (here, there) * 3))
-    assert [(read.order_id, read.without_news) for lease in leases for read in lease] == [(order_id, 3)]
+    assert [(poll.order_id, poll.without_news) for lease in leases for poll in lease] == [(order_id, 3)]
 
 
-async def test_a_read_whose_worker_died_is_taken_again(store: Store) -> None:
-    order_id = await _reading(store, PollAt(NOW, 0, 1.0))
-    assert await _read_ids(store, NOW) == [order_id]
-    assert await _read_ids(store, NOW + LEASE - 1) == []
-    assert await _read_ids(store, NOW + LEASE) == [order_id]
+async def test_a_poll_whose_worker_died_is_leased_again(store: Store) -> None:
+    order_id = await _plan_polls(store, PollAt(NOW, 0, 1.0))
+    assert await _lease_polls(store, NOW) == [order_id]
+    assert await _lease_polls(store, NOW + LEASE - 1) == []
+    assert await _lease_polls(store, NOW + LEASE) == [order_id]
 
 
-async def test_a_notice_brings_the_read_forward_but_not_within_the_interval(store: Store) -> None:
-    order_id = await _reading(store, PollAt(NOW, 0, 10.0))
+async def test_a_notice_brings_the_poll_forward_but_not_within_the_interval(store: Store) -> None:
+    order_id = await _plan_polls(store, PollAt(NOW, 0, 10.0))
     await store.lease_polls(NOW, SCOPE, 10)
     await store.plan_poll(order_id, NOW + 1, PollAt(NOW + 3600, 1, 10.0))
     for n in range(5):
         await store.plan_poll(order_id, NOW + 1 + n, PollSooner(10.0))
-    assert await _read_ids(store, NOW + 9.9) == []
-    assert await _read_ids(store, NOW + 10) == [order_id]
+    assert await _lease_polls(store, NOW + 9.9) == []
+    assert await _lease_polls(store, NOW + 10) == [order_id]
 
 
 async def test_a_notice_before_the_id_is_remembered(store: Store) -> None:
-    order_id = await _reading(store, PollSooner(10.0), PollSooner(10.0))
-    assert await _read_ids(store, NOW + 1e9) == []
+    order_id = await _plan_polls(store, PollSooner(10.0), PollSooner(10.0))
+    assert await _lease_polls(store, NOW + 1e9) == []
     assert await store.next_due(SCOPE) is None
     await store.commit(order_id, None, move("sent", poll=PollAt(NOW + 3600, 0, 10.0)))  # the id has come
-    assert await _read_ids(store, NOW) == [order_id]
+    assert await _lease_polls(store, NOW) == [order_id]
 
 
-async def test_a_notice_during_a_read_asks_for_one_more(store: Store) -> None:
-    order_id = await _reading(store, PollAt(NOW, 0, 10.0))
+async def test_a_notice_during_a_poll_requests_one_more(store: Store) -> None:
+    order_id = await _plan_polls(store, PollAt(NOW, 0, 10.0))
     await store.lease_polls(NOW, SCOPE, 10)
     await store.plan_poll(order_id, NOW + 1, PollSooner(10.0))
-    await store.plan_poll(order_id, NOW + 2, PollAt(NOW + 3600, 1, 10.0))  # the read ends without news
-    assert await _read_ids(store, NOW + 9) == []
-    assert await _read_ids(store, NOW + 10) == [order_id]
-    await store.plan_poll(order_id, NOW + 11, PollAt(NOW + 3600, 2, 10.0))  # taking the read has forgotten the notice
-    assert await _read_ids(store, NOW + 3599) == []
+    await store.plan_poll(order_id, NOW + 2, PollAt(NOW + 3600, 1, 10.0))  # the poll ends without news
+    assert await _lease_polls(store, NOW + 9) == []
+    assert await _lease_polls(store, NOW + 10) == [order_id]
+    await store.plan_poll(order_id, NOW + 11, PollAt(NOW + 3600, 2, 10.0))  # leasing the poll has cleared the request
+    assert await _lease_polls(store, NOW + 3599) == []
 
 
-async def test_a_notice_never_puts_a_due_read_off(store: Store) -> None:
-    order_id = await _reading(store, PollAt(NOW, 0, 10.0), PollSooner(10.0))
-    assert await _read_ids(store, NOW) == [order_id]
+async def test_a_notice_never_delays_a_due_poll(store: Store) -> None:
+    order_id = await _plan_polls(store, PollAt(NOW, 0, 10.0), PollSooner(10.0))
+    assert await _lease_polls(store, NOW) == [order_id]
 
 
-async def test_a_stopped_read_is_gone(store: Store) -> None:
-    order_id = await _reading(store, PollAt(NOW, 0, 1.0), StopPolling())
-    assert await _read_ids(store, NOW + 1e9) == []
+async def test_a_stopped_poll_is_gone(store: Store) -> None:
+    order_id = await _plan_polls(store, PollAt(NOW, 0, 1.0), StopPolling())
+    assert await _lease_polls(store, NOW + 1e9) == []
     await store.plan_poll(order_id, NOW, StopPolling())  # twice is harmless
 
 
-async def test_a_read_is_planned_with_the_decision_or_not_at_all(store: Store) -> None:
-    order_id = await _reading(store)
+async def test_a_poll_is_planned_with_the_decision_or_not_at_all(store: Store) -> None:
+    order_id = await _plan_polls(store)
     with pytest.raises(TypeError):
         await store.commit(order_id, None, move("sent", data={"bad": {1}}, poll=PollAt(NOW, 0, 1.0)))
-    assert await _read_ids(store, NOW) == []
+    assert await _lease_polls(store, NOW) == []
     await store.commit(order_id, None, stay(poll=PollAt(NOW, 7, 1.0)))
-    assert [read.without_news for read in await store.lease_polls(NOW, SCOPE, 10)] == [7]
+    assert [poll.without_news for poll in await store.lease_polls(NOW, SCOPE, 10)] == [7]
 
 
-async def test_a_shared_notice_brings_forward_the_orders_read_longest_ago(store: Store) -> None:
+async def test_a_shared_notice_brings_forward_the_orders_polled_longest_ago(store: Store) -> None:
     for n in range(5):
-        order_id = await _reading(store, PollAt(NOW + n, 0, 10.0), name=str(n))
-        assert await _read_ids(store, NOW + n) == [order_id]
+        order_id = await _plan_polls(store, PollAt(NOW + n, 0, 10.0), name=str(n))
+        assert await _lease_polls(store, NOW + n) == [order_id]
         await store.plan_poll(order_id, NOW + n, PollAt(NOW + 3600, 1, 10.0))
-    await _reading(store, PollAt(NOW + 3600, 1, 10.0), name="other", provider="other")
-    await _reading(store, PollSooner(10.0), name="no-id-yet")
+    await _plan_polls(store, PollAt(NOW + 3600, 1, 10.0), name="other", provider="other")
+    await _plan_polls(store, PollSooner(10.0), name="no-id-yet")
     assert await store.bring_polls_forward("toy", NOW + 100, 10.0, 2) == 2
-    assert await _read_ids(store, NOW + 100) == ["toy-0", "toy-1"]
+    assert await _lease_polls(store, NOW + 100) == ["toy-0", "toy-1"]
     assert await store.bring_polls_forward("toy", NOW + 100, 10.0, 10) == 5
-    assert sorted(await _read_ids(store, NOW + 100)) == ["toy-2", "toy-3", "toy-4"]
-    assert sorted(await _read_ids(store, NOW + 110)) == ["toy-0", "toy-1"]  # requested while being read
+    assert sorted(await _lease_polls(store, NOW + 100)) == ["toy-2", "toy-3", "toy-4"]
+    assert sorted(await _lease_polls(store, NOW + 110)) == ["toy-0", "toy-1"]  # requested while the poll was under way
 
 
 # ── deadlines ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -244,9 +244,9 @@ async def test_a_shared_notice_brings_forward_the_orders_read_longest_ago(store:
 async def test_entering_a_state_replaces_all_deadlines(store: Store) -> None:
     order = await store.create(new_order(), "content")
     await store.commit(order.id, None, move("sent", deadlines=(("late", NOW + 1), ("very_late", NOW + 2))))
-    found = await store.due_deadlines(NOW + 2, SCOPE, 10)
-    assert [(due.name, due.version, due.provider) for due in found] == [("late", 1, "toy"), ("very_late", 1, "toy")]
-    assert await store.due_deadlines(NOW + 2, SCOPE, 1) == found[:1]
+    due = await store.due_deadlines(NOW + 2, SCOPE, 10)
+    assert [(deadline.name, deadline.version, deadline.provider) for deadline in due] == [("late", 1, "toy"), ("very_late", 1, "toy")]
+    assert await store.due_deadlines(NOW + 2, SCOPE, 1) == due[:1]
     await store.commit(order.id, None, move("taken", deadlines=(("late", NOW + 5),)))
     assert [(due.name, due.version) for due in await store.due_deadlines(NOW + 9, SCOPE, 10)] == [("late", 2)]
     await store.commit(order.id, None, move("taken"))  # None: they stay
@@ -255,16 +255,16 @@ async def test_entering_a_state_replaces_all_deadlines(store: Store) -> None:
     assert await store.due_deadlines(NOW + 9, SCOPE, 10) == []
 
 
-@pytest.mark.parametrize("judge", [move("sent"), stay(), stay(Reason.NO_NEWS, recorded=False)], ids=["applied", "ignored", "unrecorded"])
-async def test_a_deadline_goes_with_its_decision_whatever_that_is(store: Store, judge: object) -> None:
+@pytest.mark.parametrize("decider", [move("sent"), stay(), stay(Reason.NO_NEWS, recorded=False)], ids=["applied", "ignored", "unrecorded"])
+async def test_a_deadline_is_deleted_with_its_decision_whatever_that_is(store: Store, decider: object) -> None:
     order = await store.create(new_order(), "content")
     await store.commit(order.id, None, move("sent", deadlines=(("late", NOW), ("later", NOW + 1))))
     due = (await store.due_deadlines(NOW, SCOPE, 10))[0]
-    await store.commit(order.id, InboxKey("clock", "1"), judge, due)  # type: ignore[arg-type]
+    await store.commit(order.id, InboxKey("clock", "1"), decider, due)  # type: ignore[arg-type]
     assert [left.name for left in await store.due_deadlines(NOW + 9, SCOPE, 10)] == ["later"]
 
 
-async def test_a_deadline_brought_twice_is_heard_once(another: Another) -> None:
+async def test_a_deadline_that_two_processes_bring_is_decided_once(another: Another) -> None:
     here, there = await another(), await another()
     order = await here.create(new_order(), "content")
     await here.commit(order.id, None, move("sent", deadlines=(("late", NOW),)))
@@ -276,7 +276,7 @@ async def test_a_deadline_brought_twice_is_heard_once(another: Another) -> None:
     assert (await here.load(order.id)).version == 2
 
 
-async def test_a_deadline_that_was_armed_anew_meanwhile_is_not_brought_early(store: Store) -> None:
+async def test_a_deadline_that_was_armed_anew_meanwhile_does_not_come_early(store: Store) -> None:
     """Two states may wait for one event: the first one's deadline must neither move the order on nor disarm the second's."""
     order = await store.create(new_order(), "content")
     await store.commit(order.id, None, move("sent", deadlines=(("late", NOW),)))
@@ -290,10 +290,10 @@ async def test_a_deadline_that_was_armed_anew_meanwhile_is_not_brought_early(sto
     assert isinstance((await store.commit(order.id, InboxKey("clock", "2"), move("lapsed"), armed)).decision, Applied)
 
 
-# ── when to look next ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what is due next ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_the_next_thing_due_is_an_effect_a_read_or_a_deadline(store: Store) -> None:
+async def test_the_next_thing_due_is_an_effect_a_poll_or_a_deadline(store: Store) -> None:
     order = await store.create(new_order(), "content")
     assert await store.next_due(SCOPE) is None
     await store.commit(order.id, None, move("sent", deadlines=(("late", NOW + 30),)))
@@ -302,7 +302,7 @@ async def test_the_next_thing_due_is_an_effect_a_read_or_a_deadline(store: Store
     assert await store.next_due(SCOPE) == NOW + 20
     await store.commit(order.id, None, move("taken", at=NOW + 10, effects=["call"]))
     assert await store.next_due(SCOPE) == NOW + 10
-    (effect,) = await _leased(store, NOW + 10)
+    (effect,) = await _lease(store, NOW + 10)
     assert await store.next_due(SCOPE) == NOW + 20
     await store.finish_effect(effect)
     await store.plan_poll(order.id, NOW, StopPolling())

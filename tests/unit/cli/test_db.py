@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.kit import version_0_1
 from tests.kit.postgres import drop_schema, make_schema
 from tests.unit.cli.conftest import Orderflow
 
@@ -24,7 +25,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     asyncio.run(drop_schema(name))
 
 
-def test_an_empty_database_is_brought_up_to_date_once(orderflow: Orderflow, url: str) -> None:
+def test_an_empty_database_is_upgraded_once(orderflow: Orderflow, url: str) -> None:
     before = orderflow("db", "status", "--db", url, "--json")
     assert (before.code, before.json["found"], before.json["current"]) == (1, 0, False)
     known = before.json["known"]
@@ -41,18 +42,27 @@ def test_status_changes_nothing(orderflow: Orderflow, url: str, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_newer_schema_is_told_and_not_touched(orderflow: Orderflow, tmp_path: Path) -> None:
+def test_a_database_of_version_0_1_is_upgraded(orderflow: Orderflow, url: str) -> None:
+    asyncio.run(version_0_1.make(url))
+    before = orderflow("db", "status", "--db", url)
+    assert (before.code, before.out) == (1, "out of date: has schema version 2, this orderflow knows 3; run: orderflow db upgrade\n")
+    assert orderflow("db", "upgrade", "--db", url).out == "upgraded: from schema version 2 to 3\n"
+    after = orderflow("db", "status", "--db", url)
+    assert (after.code, after.out) == (0, "up to date: schema version 3\n")
+
+
+def test_a_newer_schema_is_shown_and_not_changed(orderflow: Orderflow, tmp_path: Path) -> None:
     path = tmp_path / "orders.db"
     orderflow("db", "upgrade", "--db", f"sqlite:///{path}")
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("INSERT INTO of_schema (version) VALUES (99)")
-    told = orderflow("db", "status", "--db", f"sqlite:///{path}")
-    assert (told.code, told.out.startswith("too new: schema version 99")) == (1, True)
+    status = orderflow("db", "status", "--db", f"sqlite:///{path}")
+    assert (status.code, status.out.startswith("too new: schema version 99")) == (1, True)
     refused = orderflow("db", "upgrade", "--db", f"sqlite:///{path}")
     assert (refused.code, "newer than this orderflow knows" in refused.err) == (7, True)
 
 
-def test_a_url_that_names_no_database_is_ours_to_mend(orderflow: Orderflow) -> None:
+def test_a_url_that_names_no_database_is_a_configuration_error(orderflow: Orderflow) -> None:
     ran = orderflow("db", "status", "--db", "mysql://host/orders")
     assert (ran.code, ran.err.startswith("orderflow: --db: want sqlite:///")) == (7, True)
 

@@ -1,5 +1,5 @@
 """The databases of the store tests."""
 
-from tests.kit.store_fixtures import another, postgres_url, store
+from tests.kit.store_fixtures import another, postgres_url, store, url
 
-__all__ = ["another", "postgres_url", "store"]
+__all__ = ["another", "postgres_url", "store", "url"]

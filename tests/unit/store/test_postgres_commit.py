@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def ran() -> list[str]:
-    """Every statement that the store ran."""
+    """Every statement that the store has run."""
     return []
 
 
@@ -36,8 +36,8 @@ async def store(postgres_url: str, ran: list[str]) -> AsyncIterator[PostgresStor
 
 
 async def _orders(store: PostgresStore, count: int) -> list[str]:
-    made = await asyncio.gather(*(store.create(new_order(str(n)), "content") for n in range(count)))
-    return [order.id for order in made]
+    orders = await asyncio.gather(*(store.create(new_order(str(n)), "content") for n in range(count)))
+    return [order.id for order in orders]
 
 
 async def test_a_thousand_commits_at_once_share_few_statements(store: PostgresStore, ran: list[str]) -> None:
@@ -64,8 +64,8 @@ async def test_a_decision_that_writes_nothing_takes_one(store: PostgresStore, ra
     assert len(ran) == 1
 
 
-JUDGES: tuple[tuple[Decider, str, DueDeadline | None], ...] = (  # everything that a commit can write, in several mixtures
-    (move("sent", "back", effects=["call", "tell"], facts={"paid": True}, data={"n": 1}), "1", None),
+DECISIONS: tuple[tuple[Decider, str, DueDeadline | None], ...] = (  # everything that a commit can write, in several mixtures
+    (move("sent", "back", effects=["call", "search"], facts={"paid": True}, data={"n": 1}), "1", None),
     (move("sent", deadlines=(("late", NOW + 1), ("later", NOW + 2)), poll=PollAt(NOW + 3, 1, 1.0)), "2", None),
     (move("sent", deadlines=(), poll=PollSooner(1.0)), "", DueDeadline("", "armed", "toy", 0)),
     (stay(Reason.ANOMALY, poll=StopPolling()), "4", None),
@@ -81,8 +81,8 @@ TABLES = {"of_orders": "id", "of_journal": "order_id", "of_refusals": "order_id"
 }
 
 
-async def _written(url: str, prefix: str) -> dict[str, list[str]]:
-    """Every row of the orders whose names begin so, the names' beginning left out."""
+async def _read_rows(url: str, prefix: str) -> dict[str, list[str]]:
+    """Every row of the orders whose names begin with the prefix, without the prefix."""
     connection = await asyncpg.connect(url)
     try:
         return {
@@ -96,11 +96,11 @@ async def _written(url: str, prefix: str) -> dict[str, list[str]]:
         await connection.close()
 
 
-async def test_one_by_one_or_in_one_statement_the_same_is_written(store: PostgresStore, postgres_url: str, ran: list[str]) -> None:
-    """One commit goes as plain values, many as JSON: two statements that must write the same rows."""
+async def test_one_by_one_or_in_a_batch_the_same_rows_are_written(store: PostgresStore, postgres_url: str, ran: list[str]) -> None:
+    """One commit goes as plain values, a batch as JSON: two statements that must write the same rows."""
 
-    async def play(prefix: str, *, at_once: bool) -> None:
-        ids = [(await store.create(new_order(f"{prefix}{n}"), "content")).id for n in range(len(JUDGES))]
+    async def commit_all(prefix: str, *, at_once: bool) -> None:
+        ids = [(await store.create(new_order(f"{prefix}{n}"), "content")).id for n in range(len(DECISIONS))]
         for order_id in ids:
             await store.pool.fetch(
                 "INSERT INTO of_effects (order_id, version, n, name, provider, run_at) VALUES ($1, 0, 0, 'old', 'toy', 0)", order_id
@@ -108,12 +108,12 @@ async def test_one_by_one_or_in_one_statement_the_same_is_written(store: Postgre
             await store.pool.fetch("INSERT INTO of_deadlines VALUES ($1, 'armed', 'toy', 0, 0)", order_id)
         ran.clear()
         commits = []
-        for order_id, (judge, key, deadline) in zip(ids, JUDGES, strict=True):
+        for order_id, (decider, key, deadline) in zip(ids, DECISIONS, strict=True):
             commits.append(
                 store.commit(
                     order_id,
                     InboxKey("reply", f"{order_id} {key}") if key else None,
-                    _of(order_id, judge),
+                    _finish_own_effect(order_id, decider),
                     evolve(deadline, order_id=order_id) if deadline else None,
                 )
             )
@@ -123,72 +123,72 @@ async def test_one_by_one_or_in_one_statement_the_same_is_written(store: Postgre
             for commit in commits:
                 await commit
 
-    await play("alone", at_once=False)
-    assert len(ran) > len(JUDGES)
-    await play("joint", at_once=True)
+    await commit_all("alone", at_once=False)
+    assert len(ran) > len(DECISIONS)
+    await commit_all("joint", at_once=True)
     assert len(ran) == 2
-    alone, joint = await _written(postgres_url, "alone"), await _written(postgres_url, "joint")
+    alone, joint = await _read_rows(postgres_url, "alone"), await _read_rows(postgres_url, "joint")
     assert alone == joint
     assert all(alone.values())  # no table is left out
 
 
-def _of(order_id: str, judge: Decider) -> Decider:
-    """The judge's commit, ending this order's own effect where it ends one."""
+def _finish_own_effect(order_id: str, decider: Decider) -> Decider:
+    """The same decision, finishing this order's own effect where it finishes one."""
 
-    def judged(order: Order) -> Commit:
-        commit = judge(order)
+    def decide(order: Order) -> Commit:
+        commit = decider(order)
         return evolve(commit, finished_effect=EffectKey(order_id, 0, 0)) if commit.finished_effect else commit
 
-    return judged
+    return decide
 
 
-async def test_who_asks_without_a_pause_lets_others_have_the_connection(postgres_url: str) -> None:
-    """Rounds keep their connection; with only one, a look must get its turn between them."""
+async def test_a_caller_that_never_pauses_leaves_the_connection_to_others(postgres_url: str) -> None:
+    """Batches keep their connection. Where there is only one, a query must get its turn between them."""
     store = PostgresStore(postgres_url, connections=1, width=1)
     await store.open()
     try:
         (order_id,) = await _orders(store, 1)
         done = 0
 
-        async def ask() -> None:
+        async def commit_often() -> None:
             nonlocal done
             for n in range(500):
                 await store.commit(order_id, None, move(f"state {n}"))
                 done += 1
 
-        asking = asyncio.create_task(ask())
+        committing = asyncio.create_task(commit_often())
         while not done:
             await asyncio.sleep(0)
         await store.load(order_id)
         assert done < 100
-        await asking
+        await committing
     finally:
         await store.close()
 
 
 async def test_callers_in_step_are_decided_while_others_are_written(store: PostgresStore, ran: list[str]) -> None:
-    """Who is answered and asks again at once must not all end up in one round: client and server would only ever work in turn."""
+    """Callers that submit again as soon as they are answered must not all end up in one batch: client and server would work in turn."""
     callers, times = 64, 20
     ids = await _orders(store, callers)
 
-    async def ask(order_id: str) -> None:
+    async def commit_often(order_id: str) -> None:
         for n in range(times):
             await store.commit(order_id, None, move(f"state {n}"))
 
     ran.clear()
-    await asyncio.gather(*map(ask, ids))
-    written = sum(statement.startswith("WITH commits") for statement in ran)
-    assert 1.5 * times < written < 4 * times
+    await asyncio.gather(*map(commit_often, ids))
+    batches = sum(statement.startswith("WITH commits") for statement in ran)
+    assert 1.5 * times < batches < 4 * times
 
 
-async def test_nothing_is_told_to_listeners_inside_the_transaction(store: PostgresStore, ran: list[str]) -> None:
+async def test_no_statement_of_a_commit_notifies(store: PostgresStore, ran: list[str]) -> None:
     (order_id,) = await _orders(store, 1)
     await store.commit(order_id, None, move("sent", effects=["call"]))
     assert not any("notify" in statement.lower() for statement in ran)
 
 
-async def test_what_the_database_refuses_hurts_nobody_else(store: PostgresStore) -> None:
-    """A version that does not fit the column: the statement that they share fails, each is tried alone."""
+async def test_a_commit_that_the_database_refuses_does_not_harm_the_others(store: PostgresStore) -> None:
+    """A version does not fit its column: the statement of the batch fails, and each commit is tried alone."""
     ids = await _orders(store, 30)
 
     def too_far(order: Order) -> Commit:
@@ -196,10 +196,10 @@ async def test_what_the_database_refuses_hurts_nobody_else(store: PostgresStore)
         assert isinstance(commit.decision, Applied)
         return evolve(commit, decision=evolve(commit.decision, snapshot=evolve(commit.decision.snapshot, version=2**40)))
 
-    judges: list[Decider] = [too_far if n in (3, 17) else move("sent") for n in range(30)]
-    commits = (store.commit(order_id, None, judge) for order_id, judge in zip(ids, judges, strict=True))
-    ended = await asyncio.gather(*commits, return_exceptions=True)
-    assert [n for n, end in enumerate(ended) if isinstance(end, OperationalError)] == [3, 17]
+    deciders: list[Decider] = [too_far if n in (3, 17) else move("sent") for n in range(30)]
+    commits = (store.commit(order_id, None, decider) for order_id, decider in zip(ids, deciders, strict=True))
+    results = await asyncio.gather(*commits, return_exceptions=True)
+    assert [n for n, result in enumerate(results) if isinstance(result, OperationalError)] == [3, 17]
     assert [(await store.load(order_id)).state for order_id in ids] == ["drafted" if n in (3, 17) else "sent" for n in range(30)]
 
 
@@ -215,8 +215,8 @@ async def test_a_refusal_of_the_database_quotes_no_value(store: PostgresStore) -
     assert "kari" not in shown
 
 
-async def test_a_providers_words_may_hold_what_text_cannot(store: PostgresStore) -> None:
-    """NUL and lone surrogates in a note, a refusal's detail or an effect's why must not keep a reply from being stored."""
+async def test_a_providers_text_may_hold_what_postgres_cannot_store(store: PostgresStore) -> None:
+    """NUL and lone surrogates in a note, in a refusal's detail or in an effect's ``why`` must not keep a reply from being stored."""
     (order_id,) = await _orders(store, 1)
     bad = "status \0 or \ud800"
 
@@ -252,7 +252,7 @@ async def test_closing_finishes_what_was_submitted(postgres_url: str) -> None:
         await store.load(ids[0])
 
 
-async def test_looking_up_never_scans(store: PostgresStore, postgres_url: str) -> None:
+async def test_a_commit_never_scans_a_table(store: PostgresStore, postgres_url: str) -> None:
     """The plan of the commit, made while the tables were small, must be one for tables that are large."""
     ids = await _orders(store, 100)
     await asyncio.gather(*(store.commit(order_id, InboxKey("reply", order_id), move("sent", effects=["call"])) for order_id in ids))

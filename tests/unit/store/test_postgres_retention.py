@@ -1,4 +1,4 @@
-"""Retention on PostgreSQL against what runs beside it: a read is planned at each point between the statements of a deletion."""
+"""Retention on PostgreSQL beside other work: a poll is planned at each point between the statements of a deletion."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LATER = NOW + 1000
 
 @define
 class Beside:
-    """Two processes on one database, the statements of the one let through by hand."""
+    """Two processes on one database. The statements of one are let through one by one."""
 
     url: str
     deleting: PostgresStore
@@ -58,24 +58,24 @@ class Beside:
 
 @pytest.fixture
 async def beside(postgres_url: str) -> AsyncIterator[Beside]:
-    made: list[Beside] = []
+    processes: list[Beside] = []
 
     async def gate(statement: str) -> None:
-        await made[0].gate(statement)
+        await processes[0].gate(statement)
 
     async with AsyncExitStack() as stack:
         stores = PostgresStore(postgres_url, boundary=gate), PostgresStore(postgres_url)
-        made.append(Beside(postgres_url, *stores))
+        processes.append(Beside(postgres_url, *stores))
         for store in stores:
             stack.push_async_callback(store.close)
             await store.open()
-        yield made[0]
+        yield processes[0]
 
 
 @pytest.mark.parametrize("plan", [PollAt(NOW, 0, 1.0), PollSooner(1.0)], ids=["planned", "brought forward"])
 @pytest.mark.parametrize("before", [0, 1, 2, 3])
-async def test_a_read_planned_beside_a_deletion_is_not_left_behind(beside: Beside, before: int, plan: PollPlan) -> None:
-    """``before``: how many of the deletion's statements have gone when the read is planned; it sends three."""
+async def test_a_poll_planned_beside_a_deletion_is_not_left_behind(beside: Beside, before: int, plan: PollPlan) -> None:
+    """``before``: how many of the deletion's statements were sent before the poll is planned; it sends three."""
     order = await beside.deleting.create(new_order(), "content")
     await beside.deleting.commit(order.id, None, move("done"))
     order = await beside.deleting.load(order.id)
@@ -90,13 +90,13 @@ async def test_a_read_planned_beside_a_deletion_is_not_left_behind(beside: Besid
     while await beside.parked():
         beside.go_on()
     assert await deletion == [order.id]
-    ended = (await asyncio.gather(planning, return_exceptions=True))[0]
-    assert (ended is None) if before == 0 else isinstance(ended, UnknownName)
+    result = (await asyncio.gather(planning, return_exceptions=True))[0]
+    assert (result is None) if before == 0 else isinstance(result, UnknownName)
     assert await beside.planning.pool.fetch("SELECT 1 FROM of_polls") == []
     assert await beside.planning.next_due(SCOPE) is None
 
 
-async def test_a_read_and_a_decision_of_one_order_do_not_lock_each_other_out(beside: Beside) -> None:
+async def test_a_poll_and_a_decision_of_one_order_never_deadlock(beside: Beside) -> None:
     order = await beside.deleting.create(new_order(), "content")
     for n in range(20):
         await asyncio.gather(

@@ -1,4 +1,4 @@
-"""Opening a PostgreSQL database: fresh, again, by several at once; and every one that is refused is left as it was."""
+"""Opening a PostgreSQL database: fresh, again, by several processes at once. Every one that is refused is left as it was."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_a_fresh_database_is_made_ready_and_survives(postgres_url: str) ->
     await store.close()
 
 
-async def test_the_columns_read_from_the_migrations_are_those_that_they_make(postgres_url: str, connection: asyncpg.Connection) -> None:
+async def test_the_columns_expected_of_the_migrations_are_those_that_they_make(postgres_url: str, connection: asyncpg.Connection) -> None:
     await _make(postgres_url)
     expected = expected_columns([script for _, script in migrations("postgres")])
     made: dict[str, set[str]] = {}
@@ -85,19 +85,20 @@ async def test_without_create_an_empty_database_stays_empty(postgres_url: str, c
     assert "holds no orders" in await _refused(postgres_url, connection, create=False)
 
 
-async def test_a_database_or_a_password_that_is_wrong_is_told_at_once(postgres_url: str) -> None:
+async def test_a_database_or_a_password_that_is_wrong_is_reported_at_once(postgres_url: str) -> None:
     wrong = postgres_url.replace("/postgres?", "/nowhere?", 1)
     async with asyncio.timeout(5):
         with pytest.raises(OperationalError, match='database "nowhere" does not exist'):
             await make_store(wrong).open()
 
 
-async def test_a_malformed_url_is_ours_to_mend() -> None:
-    with pytest.raises(ConfigurationError, match="db: the URL is malformed"):
+async def test_a_malformed_url_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigurationError, match="db: the URL is malformed") as refused:
         await make_store("postgresql://host:port/orders").open()
+    assert (refused.value.setting, refused.value.reason) == ("db", "the URL is malformed")
 
 
-async def test_a_table_that_vanishes_is_told_as_ours(postgres_url: str, connection: asyncpg.Connection) -> None:
+async def test_a_table_that_vanishes_is_an_operational_error(postgres_url: str, connection: asyncpg.Connection) -> None:
     store = make_store(postgres_url)
     await store.open()
     await connection.execute("DROP TABLE of_journal")

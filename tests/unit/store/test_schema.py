@@ -1,4 +1,4 @@
-"""Opening a SQLite file: fresh, again, by several at once; and every file that is refused is left as it was."""
+"""Opening a SQLite file: fresh, again, by several processes at once. Every file that is refused is left as it was."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def test_a_fresh_file_is_made_ready_and_survives(path: Path) -> None:
         assert connection.execute("SELECT state FROM of_orders").fetchall() == [("sent",)]
 
 
-async def test_a_hosts_own_database_may_be_shared(path: Path) -> None:
+async def test_the_applications_own_database_may_be_shared(path: Path) -> None:
     _run(path, "CREATE TABLE carts (n INTEGER)", "INSERT INTO carts VALUES (1)")
     await _make(path)
     with closing(sqlite3.connect(path)) as connection:
@@ -142,7 +142,7 @@ async def test_a_closed_store_says_so(path: Path) -> None:
             await use
 
 
-async def test_a_table_that_vanishes_is_told_as_ours(path: Path) -> None:
+async def test_a_table_that_vanishes_is_an_operational_error(path: Path) -> None:
     store = make_store(f"sqlite:///{path}")
     await store.open()
     _run(path, "DROP TABLE of_journal")

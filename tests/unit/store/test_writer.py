@@ -1,4 +1,4 @@
-"""The writer thread: group commit, one order at a time, a bad unit alone, and what is told when the database refuses."""
+"""The writer thread: group commit, one request of an order at a time, a bad request alone, errors of the database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from attrs import define, field
 from tests.kit.commits import move, new_order
 
 from orderflow.errors import OperationalError
-from orderflow.store.ports import Store
 from orderflow.store.sqlite.store import SqliteStore
 from orderflow.store.sqlite.writer import Writer
 
@@ -23,31 +22,31 @@ Work = Callable[[sqlite3.Connection], object]
 
 
 @define
-class Traced:
-    """A database, and every statement that its writer ran."""
+class TracedDatabase:
+    """A database, and every statement that its writer has run."""
 
     path: Path
     statements: list[str] = field(factory=list)
 
     def connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=0.1)
-        connection.execute("CREATE TABLE IF NOT EXISTS seen (n INTEGER)")
+        connection.execute("CREATE TABLE IF NOT EXISTS numbers (n INTEGER)")
         connection.set_trace_callback(self.statements.append)
         return connection
 
     def ran(self, statement: str) -> int:
         return self.statements.count(statement)
 
-    def seen(self) -> list[int]:
+    def numbers(self) -> list[int]:
         connection = sqlite3.connect(self.path)
         try:
-            return [row[0] for row in connection.execute("SELECT n FROM seen ORDER BY rowid")]
+            return [row[0] for row in connection.execute("SELECT n FROM numbers ORDER BY rowid")]
         finally:
             connection.close()
 
 
 def put(n: int) -> Work:
-    return lambda connection: connection.execute("INSERT INTO seen VALUES (?)", (n,)).rowcount
+    return lambda connection: connection.execute("INSERT INTO numbers VALUES (?)", (n,)).rowcount
 
 
 def fail(connection: sqlite3.Connection) -> object:
@@ -56,12 +55,12 @@ def fail(connection: sqlite3.Connection) -> object:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Traced:
-    return Traced(tmp_path / "seen.db")
+def database(tmp_path: Path) -> TracedDatabase:
+    return TracedDatabase(tmp_path / "numbers.db")
 
 
 @pytest.fixture
-async def writer(database: Traced) -> AsyncIterator[Writer]:
+async def writer(database: TracedDatabase) -> AsyncIterator[Writer]:
     writer = Writer(database.connect)
     writer.start()
     yield writer
@@ -69,86 +68,90 @@ async def writer(database: Traced) -> AsyncIterator[Writer]:
 
 
 @pytest.fixture
-async def held(writer: Writer) -> AsyncIterator[threading.Event]:
+async def may_go_on(writer: Writer) -> AsyncIterator[threading.Event]:
     """The writer is inside a transaction until the event is set: what is submitted meanwhile piles up."""
-    inside, go_on = threading.Event(), threading.Event()
+    inside, may_go_on = threading.Event(), threading.Event()
 
-    def hold(connection: sqlite3.Connection) -> None:
+    def wait(connection: sqlite3.Connection) -> None:
         inside.set()
-        go_on.wait(5)
+        may_go_on.wait(5)
 
-    holding = asyncio.create_task(writer.submit(hold))
+    waiting = asyncio.create_task(writer.submit(wait))
     await asyncio.to_thread(inside.wait, 5)
-    yield go_on
-    go_on.set()
-    await holding
+    yield may_go_on
+    may_go_on.set()
+    await waiting
 
 
-async def _all(*works: tuple[Writer, Work, str]) -> list[asyncio.Task[object]]:
-    tasks = [asyncio.create_task(writer.submit(work, lane)) for writer, work, lane in works]
+async def _submit_all(*works: tuple[Writer, Work, str]) -> list[asyncio.Task[object]]:
+    tasks = [asyncio.create_task(writer.submit(work, order_id)) for writer, work, order_id in works]
     await asyncio.sleep(0)  # let them be submitted
     return tasks
 
 
-async def test_what_arrives_during_a_commit_shares_the_next(writer: Writer, held: threading.Event, database: Traced) -> None:
-    tasks = await _all(*((writer, put(n), f"order-{n}") for n in range(200)))
-    held.set()
+async def test_what_arrives_during_a_commit_shares_the_next(writer: Writer, may_go_on: threading.Event, database: TracedDatabase) -> None:
+    tasks = await _submit_all(*((writer, put(n), f"order-{n}") for n in range(200)))
+    may_go_on.set()
     assert await asyncio.gather(*tasks) == [1] * 200
     assert database.ran("COMMIT") == 2
-    assert database.seen() == list(range(200))
+    assert database.numbers() == list(range(200))
 
 
-async def test_one_order_has_one_unit_a_transaction_and_keeps_its_order(writer: Writer, held: threading.Event, database: Traced) -> None:
-    tasks = await _all(*((writer, put(n), f"order-{n % 2}") for n in range(10)))
-    held.set()
+async def test_a_transaction_holds_one_request_of_an_order_in_the_order_of_arrival(
+    writer: Writer, may_go_on: threading.Event, database: TracedDatabase
+) -> None:
+    tasks = await _submit_all(*((writer, put(n), f"order-{n % 2}") for n in range(10)))
+    may_go_on.set()
     await asyncio.gather(*tasks)
     assert database.ran("COMMIT") == 1 + 5
-    assert [n for n in database.seen() if n % 2] == [1, 3, 5, 7, 9]
-    assert [n for n in database.seen() if not n % 2] == [0, 2, 4, 6, 8]
+    assert [n for n in database.numbers() if n % 2] == [1, 3, 5, 7, 9]
+    assert [n for n in database.numbers() if not n % 2] == [0, 2, 4, 6, 8]
 
 
-async def test_a_unit_that_fails_is_undone_alone(writer: Writer, held: threading.Event, database: Traced) -> None:
-    tasks = await _all(*((writer, fail if n == 3 else put(n), f"order-{n}") for n in range(6)))
-    held.set()
-    ended = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(end).__name__ for end in ended] == ["int", "int", "int", "ZeroDivisionError", "int", "int"]
-    assert database.seen() == [0, 1, 2, 4, 5]
+async def test_a_request_that_fails_is_rolled_back_alone(writer: Writer, may_go_on: threading.Event, database: TracedDatabase) -> None:
+    tasks = await _submit_all(*((writer, fail if n == 3 else put(n), f"order-{n}") for n in range(6)))
+    may_go_on.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result).__name__ for result in results] == ["int", "int", "int", "ZeroDivisionError", "int", "int"]
+    assert database.numbers() == [0, 1, 2, 4, 5]
 
 
-async def test_a_database_that_another_holds_refuses_all_at_once(writer: Writer, database: Traced) -> None:
+async def test_a_database_that_is_locked_refuses_all_at_once(writer: Writer, database: TracedDatabase) -> None:
     other = sqlite3.connect(database.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
-        tasks = await _all(*((writer, put(n), f"order-{n}") for n in range(50)))
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = await _submit_all(*((writer, put(n), f"order-{n}") for n in range(50)))
+        results = await asyncio.gather(*tasks, return_exceptions=True)
     finally:
         other.execute("ROLLBACK")
         other.close()
-    assert {str(end) for end in ended if isinstance(end, OperationalError)} == {"the database cannot be written: database is locked"}
-    assert len(ended) == 50
+    assert {str(result) for result in results if isinstance(result, OperationalError)} == {
+        "the database cannot be written: database is locked"
+    }
+    assert len(results) == 50
     assert database.ran("BEGIN IMMEDIATE") <= 5  # not one wait for the lock after the other
     assert await writer.submit(put(1)) == 1
 
 
-async def test_a_sqlite_error_is_told_as_ours(writer: Writer) -> None:
+async def test_a_sqlite_error_becomes_an_operational_error(writer: Writer) -> None:
     with pytest.raises(OperationalError, match="refused a write: no such table"):
         await writer.submit(lambda connection: connection.execute("INSERT INTO nowhere VALUES (1)"))
 
 
-async def test_closing_finishes_what_was_submitted_and_takes_nothing_new(database: Traced) -> None:
+async def test_closing_finishes_what_was_submitted_and_takes_nothing_new(database: TracedDatabase) -> None:
     writer = Writer(database.connect)
     with pytest.raises(OperationalError, match="not open"):
         await writer.submit(put(0))
     writer.start()
-    tasks = await _all(*((writer, put(n), "one order") for n in range(20)))
+    tasks = await _submit_all(*((writer, put(n), "one order") for n in range(20)))
     await writer.close()
     assert await asyncio.gather(*tasks) == [1] * 20
     with pytest.raises(OperationalError, match="not open"):
         await writer.submit(put(99))
-    assert database.seen() == list(range(20))
+    assert database.numbers() == list(range(20))
 
 
-async def test_a_loop_that_is_gone_stops_nobody_else(writer: Writer, held: threading.Event, database: Traced) -> None:
+async def test_a_loop_that_is_closed_stops_no_other(writer: Writer, may_go_on: threading.Event, database: TracedDatabase) -> None:
     """The synchronous facade's loop may end while the thread still writes."""
 
     def leave() -> None:
@@ -160,22 +163,16 @@ async def test_a_loop_that_is_gone_stops_nobody_else(writer: Writer, held: threa
         loop.close()
 
     await asyncio.to_thread(leave)
-    (task,) = await _all((writer, put(2), ""))
-    held.set()
+    (task,) = await _submit_all((writer, put(2), ""))
+    may_go_on.set()
     assert await task == 1
-    assert database.seen() == [1, 2]
+    assert database.numbers() == [1, 2]
 
 
 async def test_a_thousand_commits_at_once_share_few_transactions(tmp_path: Path) -> None:
     statements: list[str] = []
 
-    class TracedStore(SqliteStore):
-        def _connect(self, *, create: bool) -> sqlite3.Connection:
-            connection = super()._connect(create=create)
-            connection.set_trace_callback(statements.append)
-            return connection
-
-    store: Store = TracedStore(tmp_path / "orders.db")
+    store = SqliteStore(tmp_path / "orders.db", boundary=statements.append)
     await store.open()
     try:
         orders = await asyncio.gather(*(store.create(new_order(str(n)), "content") for n in range(1000)))

@@ -116,9 +116,9 @@ WITH commits AS (
     -- if batch
     FROM jsonb_array_elements($1::jsonb) AS document (value)
     -- end
-),
+)
 -- In the order of their ids: two batches that share orders then wait for each other, and never deadlock.
-locked AS MATERIALIZED (
+, locked AS MATERIALIZED (
     SELECT c.*, o.provider
     FROM (SELECT * FROM commits ORDER BY id) AS c,
     LATERAL (SELECT provider FROM of_orders o WHERE o.id = c.id AND o.version = c.version FOR UPDATE) AS o

@@ -1,0 +1,548 @@
+-- load, one
+SELECT
+    o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
+    (SELECT true FROM of_inbox i WHERE i.origin = event.origin AND i.key = event.key) IS NOT NULL AS is_duplicate,
+    false AS is_armed
+FROM (SELECT $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS deadline, $5::integer AS armed_by) AS event
+LEFT JOIN of_orders o ON o.id = event.order_id;
+
+-- load, one, with deadlines
+SELECT
+    o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
+    (SELECT true FROM of_inbox i WHERE i.origin = event.origin AND i.key = event.key) IS NOT NULL AS is_duplicate,
+    (
+        SELECT true FROM of_deadlines d
+        WHERE d.order_id = event.order_id AND d.name = event.deadline AND d.version = event.armed_by
+    ) IS NOT NULL AS is_armed
+FROM (SELECT $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS deadline, $5::integer AS armed_by) AS event
+LEFT JOIN of_orders o ON o.id = event.order_id;
+
+-- load, a batch
+SELECT
+    o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
+    (SELECT true FROM of_inbox i WHERE i.origin = event.origin AND i.key = event.key) IS NOT NULL AS is_duplicate,
+    false AS is_armed
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[])
+    WITH ORDINALITY AS event (order_id, origin, key, deadline, armed_by, position)
+LEFT JOIN of_orders o ON o.id = event.order_id
+ORDER BY event.position;
+
+-- load, a batch, with deadlines
+SELECT
+    o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
+    (SELECT true FROM of_inbox i WHERE i.origin = event.origin AND i.key = event.key) IS NOT NULL AS is_duplicate,
+    (
+        SELECT true FROM of_deadlines d
+        WHERE d.order_id = event.order_id AND d.name = event.deadline AND d.version = event.armed_by
+    ) IS NOT NULL AS is_armed
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[])
+    WITH ORDINALITY AS event (order_id, origin, key, deadline, armed_by, position)
+LEFT JOIN of_orders o ON o.id = event.order_id
+ORDER BY event.position;
+
+-- commit, one command that moves the order
+WITH commits AS (
+    SELECT
+        $1::text AS id,
+        $2::integer AS version,
+        $3::double precision AS at
+        , $4::text AS state
+        , $5::integer AS new_version
+        , $6::json AS facts
+        , $7::json AS data
+        , $8::boolean AS enters
+        , $9::jsonb AS journal
+        , $10::jsonb AS effects
+        , $11::text AS origin
+        , $12::text AS key
+        , $13::text AS poll
+        , $14::double precision AS next_at
+        , $15::integer AS without_news
+        , $16::double precision AS min_interval
+)
+, locked AS MATERIALIZED (
+    SELECT c.*, o.provider
+    FROM (SELECT * FROM commits ORDER BY id) AS c,
+    LATERAL (SELECT provider FROM of_orders o WHERE o.id = c.id AND o.version = c.version FOR UPDATE) AS o
+)
+, in_time AS NOT MATERIALIZED (SELECT * FROM locked)
+, key_taken AS (
+    INSERT INTO of_inbox (origin, key, order_id, at)
+    SELECT origin, key, id, at FROM in_time WHERE key IS NOT NULL
+    ON CONFLICT DO NOTHING
+    RETURNING order_id
+)
+, winners AS MATERIALIZED (
+    SELECT * FROM in_time WHERE key IS NULL OR id IN (SELECT order_id FROM key_taken)
+)
+, order_rows AS (
+    UPDATE of_orders o SET
+        state = w.state,
+        version = w.new_version,
+        facts = coalesce(w.facts, o.facts),
+        data = coalesce(w.data, o.data),
+        entered_at = CASE WHEN w.enters THEN w.at ELSE o.entered_at END
+    FROM winners w
+    WHERE o.id = w.id AND w.state IS NOT NULL
+)
+, journal_rows AS (
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
+    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    FROM winners w, jsonb_array_elements(w.journal) AS step
+)
+, effect_rows AS (
+    INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace)
+    SELECT w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4
+    FROM winners w, jsonb_array_elements(w.effects) AS effect
+)
+, poll_planned AS (
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    FROM winners WHERE poll IN ('at', 'sooner')
+    ON CONFLICT (order_id) DO UPDATE SET
+        planned_at = excluded.planned_at,
+        min_interval = excluded.min_interval,
+        requested = p.requested OR excluded.requested,
+        without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+        next_at = CASE
+            WHEN NOT excluded.requested THEN greatest(
+                CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
+                least(p.last_at, excluded.planned_at) + excluded.min_interval
+            )
+            WHEN p.next_at IS NOT NULL THEN least(
+                p.next_at,
+                greatest(excluded.planned_at, least(p.last_at, excluded.planned_at) + excluded.min_interval)
+            )
+        END
+)
+, poll_stopped AS (
+    DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
+)
+SELECT id FROM winners;
+
+-- commit, one event that is refused
+WITH commits AS (
+    SELECT
+        $1::text AS id,
+        $2::integer AS version,
+        $3::double precision AS at
+        , $4::text AS event
+        , $5::text AS refused_origin
+        , $6::text AS refused_state
+        , $7::text AS reason
+        , $8::text AS detail
+)
+, locked AS MATERIALIZED (
+    SELECT c.*, o.provider
+    FROM (SELECT * FROM commits ORDER BY id) AS c,
+    LATERAL (SELECT provider FROM of_orders o WHERE o.id = c.id AND o.version = c.version FOR UPDATE) AS o
+)
+, in_time AS NOT MATERIALIZED (SELECT * FROM locked)
+, winners AS MATERIALIZED (SELECT * FROM in_time)
+, refusal_rows AS (
+    INSERT INTO of_refusals AS r (order_id, event, origin, state, reason, detail, version, count, first_at, last_at)
+    SELECT id, event, refused_origin, refused_state, reason, detail, version, 1, at, at
+    FROM winners WHERE event IS NOT NULL
+    ON CONFLICT (order_id, event, state, reason) DO UPDATE SET
+        count = r.count + 1, last_at = excluded.last_at, version = excluded.version, detail = excluded.detail
+)
+SELECT id FROM winners;
+
+-- commit, one deadline
+WITH commits AS (
+    SELECT
+        $1::text AS id,
+        $2::integer AS version,
+        $3::double precision AS at
+        , $4::text AS state
+        , $5::integer AS new_version
+        , $6::json AS facts
+        , $7::json AS data
+        , $8::boolean AS enters
+        , $9::jsonb AS journal
+        , $10::text AS origin
+        , $11::text AS key
+        , $12::text AS deadline
+        , $13::integer AS armed_by
+        , $14::boolean AS replaces_deadlines
+        , $15::jsonb AS deadlines
+)
+, locked AS MATERIALIZED (
+    SELECT c.*, o.provider
+    FROM (SELECT * FROM commits ORDER BY id) AS c,
+    LATERAL (SELECT provider FROM of_orders o WHERE o.id = c.id AND o.version = c.version FOR UPDATE) AS o
+)
+, deadline_taken AS (
+    DELETE FROM of_deadlines d USING locked l
+    WHERE d.order_id = l.id AND d.name = l.deadline AND d.version = l.armed_by
+    RETURNING d.order_id
+)
+, in_time AS MATERIALIZED (
+    SELECT * FROM locked WHERE deadline IS NULL OR id IN (SELECT order_id FROM deadline_taken)
+)
+, key_taken AS (
+    INSERT INTO of_inbox (origin, key, order_id, at)
+    SELECT origin, key, id, at FROM in_time WHERE key IS NOT NULL
+    ON CONFLICT DO NOTHING
+    RETURNING order_id
+)
+, winners AS MATERIALIZED (
+    SELECT * FROM in_time WHERE key IS NULL OR id IN (SELECT order_id FROM key_taken)
+)
+, order_rows AS (
+    UPDATE of_orders o SET
+        state = w.state,
+        version = w.new_version,
+        facts = coalesce(w.facts, o.facts),
+        data = coalesce(w.data, o.data),
+        entered_at = CASE WHEN w.enters THEN w.at ELSE o.entered_at END
+    FROM winners w
+    WHERE o.id = w.id AND w.state IS NOT NULL
+)
+, journal_rows AS (
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
+    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    FROM winners w, jsonb_array_elements(w.journal) AS step
+)
+, deadlines_disarmed AS (
+    DELETE FROM of_deadlines d USING winners w WHERE w.replaces_deadlines AND d.order_id = w.id
+)
+, deadlines_armed AS (
+    INSERT INTO of_deadlines (order_id, provider, name, version, due_at)
+    SELECT w.id, w.provider, armed ->> 0, (armed ->> 1)::integer, (armed ->> 2)::double precision
+    FROM winners w, jsonb_array_elements(w.deadlines) AS armed
+    ON CONFLICT (order_id, name) DO UPDATE SET
+        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at
+)
+SELECT id FROM winners;
+
+-- commit, one of everything
+WITH commits AS (
+    SELECT
+        $1::text AS id,
+        $2::integer AS version,
+        $3::double precision AS at
+        , $4::text AS state
+        , $5::integer AS new_version
+        , $6::json AS facts
+        , $7::json AS data
+        , $8::boolean AS enters
+        , $9::jsonb AS journal
+        , $10::jsonb AS effects
+        , $11::text AS origin
+        , $12::text AS key
+        , $13::text AS event
+        , $14::text AS refused_origin
+        , $15::text AS refused_state
+        , $16::text AS reason
+        , $17::text AS detail
+        , $18::text AS deadline
+        , $19::integer AS armed_by
+        , $20::boolean AS replaces_deadlines
+        , $21::jsonb AS deadlines
+        , $22::integer AS finished_version
+        , $23::integer AS finished_n
+        , $24::integer AS cancelled_to
+        , $25::text AS poll
+        , $26::double precision AS next_at
+        , $27::integer AS without_news
+        , $28::double precision AS min_interval
+)
+, locked AS MATERIALIZED (
+    SELECT c.*, o.provider
+    FROM (SELECT * FROM commits ORDER BY id) AS c,
+    LATERAL (SELECT provider FROM of_orders o WHERE o.id = c.id AND o.version = c.version FOR UPDATE) AS o
+)
+, deadline_taken AS (
+    DELETE FROM of_deadlines d USING locked l
+    WHERE d.order_id = l.id AND d.name = l.deadline AND d.version = l.armed_by
+    RETURNING d.order_id
+)
+, in_time AS MATERIALIZED (
+    SELECT * FROM locked WHERE deadline IS NULL OR id IN (SELECT order_id FROM deadline_taken)
+)
+, key_taken AS (
+    INSERT INTO of_inbox (origin, key, order_id, at)
+    SELECT origin, key, id, at FROM in_time WHERE key IS NOT NULL
+    ON CONFLICT DO NOTHING
+    RETURNING order_id
+)
+, winners AS MATERIALIZED (
+    SELECT * FROM in_time WHERE key IS NULL OR id IN (SELECT order_id FROM key_taken)
+)
+, order_rows AS (
+    UPDATE of_orders o SET
+        state = w.state,
+        version = w.new_version,
+        facts = coalesce(w.facts, o.facts),
+        data = coalesce(w.data, o.data),
+        entered_at = CASE WHEN w.enters THEN w.at ELSE o.entered_at END
+    FROM winners w
+    WHERE o.id = w.id AND w.state IS NOT NULL
+)
+, journal_rows AS (
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
+    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    FROM winners w, jsonb_array_elements(w.journal) AS step
+)
+, effect_rows AS (
+    INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace)
+    SELECT w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4
+    FROM winners w, jsonb_array_elements(w.effects) AS effect
+)
+, refusal_rows AS (
+    INSERT INTO of_refusals AS r (order_id, event, origin, state, reason, detail, version, count, first_at, last_at)
+    SELECT id, event, refused_origin, refused_state, reason, detail, version, 1, at, at
+    FROM winners WHERE event IS NOT NULL
+    ON CONFLICT (order_id, event, state, reason) DO UPDATE SET
+        count = r.count + 1, last_at = excluded.last_at, version = excluded.version, detail = excluded.detail
+)
+, deadlines_disarmed AS (
+    DELETE FROM of_deadlines d USING winners w WHERE w.replaces_deadlines AND d.order_id = w.id
+)
+, deadlines_armed AS (
+    INSERT INTO of_deadlines (order_id, provider, name, version, due_at)
+    SELECT w.id, w.provider, armed ->> 0, (armed ->> 1)::integer, (armed ->> 2)::double precision
+    FROM winners w, jsonb_array_elements(w.deadlines) AS armed
+    ON CONFLICT (order_id, name) DO UPDATE SET
+        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at
+)
+, effect_finished AS (
+    UPDATE of_effects e SET owed = false, in_flight = false
+    FROM winners w WHERE e.order_id = w.id AND e.version = w.finished_version AND e.n = w.finished_n
+)
+, effects_cancelled AS (
+    UPDATE of_effects e SET owed = false
+    FROM winners w WHERE e.order_id = w.id AND e.version <= w.cancelled_to AND e.name <> 'notify_listener'
+)
+, poll_planned AS (
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    FROM winners WHERE poll IN ('at', 'sooner')
+    ON CONFLICT (order_id) DO UPDATE SET
+        planned_at = excluded.planned_at,
+        min_interval = excluded.min_interval,
+        requested = p.requested OR excluded.requested,
+        without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+        next_at = CASE
+            WHEN NOT excluded.requested THEN greatest(
+                CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
+                least(p.last_at, excluded.planned_at) + excluded.min_interval
+            )
+            WHEN p.next_at IS NOT NULL THEN least(
+                p.next_at,
+                greatest(excluded.planned_at, least(p.last_at, excluded.planned_at) + excluded.min_interval)
+            )
+        END
+)
+, poll_stopped AS (
+    DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
+)
+SELECT id FROM winners;
+
+-- commit, a batch of commands
+WITH commits AS (
+    SELECT
+        (value ->> 0)::text AS id,
+        (value ->> 1)::integer AS version,
+        (value ->> 2)::double precision AS at
+        , (value ->> 3)::text AS state
+        , (value ->> 4)::integer AS new_version
+        , (value ->> 5)::json AS facts
+        , (value ->> 6)::json AS data
+        , (value ->> 7)::boolean AS enters
+        , value -> 8 AS journal
+        , value -> 9 AS effects
+        , (value ->> 10)::text AS origin
+        , (value ->> 11)::text AS key
+        , (value ->> 12)::text AS poll
+        , (value ->> 13)::double precision AS next_at
+        , (value ->> 14)::integer AS without_news
+        , (value ->> 15)::double precision AS min_interval
+    FROM jsonb_array_elements($1::jsonb) AS document (value)
+)
+, locked AS MATERIALIZED (
+    SELECT c.*, o.provider
+    FROM (SELECT * FROM commits ORDER BY id) AS c,
+    LATERAL (SELECT provider FROM of_orders o WHERE o.id = c.id AND o.version = c.version FOR UPDATE) AS o
+)
+, in_time AS NOT MATERIALIZED (SELECT * FROM locked)
+, key_taken AS (
+    INSERT INTO of_inbox (origin, key, order_id, at)
+    SELECT origin, key, id, at FROM in_time WHERE key IS NOT NULL
+    ON CONFLICT DO NOTHING
+    RETURNING order_id
+)
+, winners AS MATERIALIZED (
+    SELECT * FROM in_time WHERE key IS NULL OR id IN (SELECT order_id FROM key_taken)
+)
+, order_rows AS (
+    UPDATE of_orders o SET
+        state = w.state,
+        version = w.new_version,
+        facts = coalesce(w.facts, o.facts),
+        data = coalesce(w.data, o.data),
+        entered_at = CASE WHEN w.enters THEN w.at ELSE o.entered_at END
+    FROM winners w
+    WHERE o.id = w.id AND w.state IS NOT NULL
+)
+, journal_rows AS (
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
+    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    FROM winners w, jsonb_array_elements(w.journal) AS step
+)
+, effect_rows AS (
+    INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace)
+    SELECT w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4
+    FROM winners w, jsonb_array_elements(w.effects) AS effect
+)
+, poll_planned AS (
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    FROM winners WHERE poll IN ('at', 'sooner')
+    ON CONFLICT (order_id) DO UPDATE SET
+        planned_at = excluded.planned_at,
+        min_interval = excluded.min_interval,
+        requested = p.requested OR excluded.requested,
+        without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+        next_at = CASE
+            WHEN NOT excluded.requested THEN greatest(
+                CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
+                least(p.last_at, excluded.planned_at) + excluded.min_interval
+            )
+            WHEN p.next_at IS NOT NULL THEN least(
+                p.next_at,
+                greatest(excluded.planned_at, least(p.last_at, excluded.planned_at) + excluded.min_interval)
+            )
+        END
+)
+, poll_stopped AS (
+    DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
+)
+SELECT id FROM winners;
+
+-- commit, a batch of everything
+WITH commits AS (
+    SELECT
+        (value ->> 0)::text AS id,
+        (value ->> 1)::integer AS version,
+        (value ->> 2)::double precision AS at
+        , (value ->> 3)::text AS state
+        , (value ->> 4)::integer AS new_version
+        , (value ->> 5)::json AS facts
+        , (value ->> 6)::json AS data
+        , (value ->> 7)::boolean AS enters
+        , value -> 8 AS journal
+        , value -> 9 AS effects
+        , (value ->> 10)::text AS origin
+        , (value ->> 11)::text AS key
+        , (value ->> 12)::text AS event
+        , (value ->> 13)::text AS refused_origin
+        , (value ->> 14)::text AS refused_state
+        , (value ->> 15)::text AS reason
+        , (value ->> 16)::text AS detail
+        , (value ->> 17)::text AS deadline
+        , (value ->> 18)::integer AS armed_by
+        , (value ->> 19)::boolean AS replaces_deadlines
+        , value -> 20 AS deadlines
+        , (value ->> 21)::integer AS finished_version
+        , (value ->> 22)::integer AS finished_n
+        , (value ->> 23)::integer AS cancelled_to
+        , (value ->> 24)::text AS poll
+        , (value ->> 25)::double precision AS next_at
+        , (value ->> 26)::integer AS without_news
+        , (value ->> 27)::double precision AS min_interval
+    FROM jsonb_array_elements($1::jsonb) AS document (value)
+)
+, locked AS MATERIALIZED (
+    SELECT c.*, o.provider
+    FROM (SELECT * FROM commits ORDER BY id) AS c,
+    LATERAL (SELECT provider FROM of_orders o WHERE o.id = c.id AND o.version = c.version FOR UPDATE) AS o
+)
+, deadline_taken AS (
+    DELETE FROM of_deadlines d USING locked l
+    WHERE d.order_id = l.id AND d.name = l.deadline AND d.version = l.armed_by
+    RETURNING d.order_id
+)
+, in_time AS MATERIALIZED (
+    SELECT * FROM locked WHERE deadline IS NULL OR id IN (SELECT order_id FROM deadline_taken)
+)
+, key_taken AS (
+    INSERT INTO of_inbox (origin, key, order_id, at)
+    SELECT origin, key, id, at FROM in_time WHERE key IS NOT NULL
+    ON CONFLICT DO NOTHING
+    RETURNING order_id
+)
+, winners AS MATERIALIZED (
+    SELECT * FROM in_time WHERE key IS NULL OR id IN (SELECT order_id FROM key_taken)
+)
+, order_rows AS (
+    UPDATE of_orders o SET
+        state = w.state,
+        version = w.new_version,
+        facts = coalesce(w.facts, o.facts),
+        data = coalesce(w.data, o.data),
+        entered_at = CASE WHEN w.enters THEN w.at ELSE o.entered_at END
+    FROM winners w
+    WHERE o.id = w.id AND w.state IS NOT NULL
+)
+, journal_rows AS (
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
+    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    FROM winners w, jsonb_array_elements(w.journal) AS step
+)
+, effect_rows AS (
+    INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace)
+    SELECT w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4
+    FROM winners w, jsonb_array_elements(w.effects) AS effect
+)
+, refusal_rows AS (
+    INSERT INTO of_refusals AS r (order_id, event, origin, state, reason, detail, version, count, first_at, last_at)
+    SELECT id, event, refused_origin, refused_state, reason, detail, version, 1, at, at
+    FROM winners WHERE event IS NOT NULL
+    ON CONFLICT (order_id, event, state, reason) DO UPDATE SET
+        count = r.count + 1, last_at = excluded.last_at, version = excluded.version, detail = excluded.detail
+)
+, deadlines_disarmed AS (
+    DELETE FROM of_deadlines d USING winners w WHERE w.replaces_deadlines AND d.order_id = w.id
+)
+, deadlines_armed AS (
+    INSERT INTO of_deadlines (order_id, provider, name, version, due_at)
+    SELECT w.id, w.provider, armed ->> 0, (armed ->> 1)::integer, (armed ->> 2)::double precision
+    FROM winners w, jsonb_array_elements(w.deadlines) AS armed
+    ON CONFLICT (order_id, name) DO UPDATE SET
+        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at
+)
+, effect_finished AS (
+    UPDATE of_effects e SET owed = false, in_flight = false
+    FROM winners w WHERE e.order_id = w.id AND e.version = w.finished_version AND e.n = w.finished_n
+)
+, effects_cancelled AS (
+    UPDATE of_effects e SET owed = false
+    FROM winners w WHERE e.order_id = w.id AND e.version <= w.cancelled_to AND e.name <> 'notify_listener'
+)
+, poll_planned AS (
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    FROM winners WHERE poll IN ('at', 'sooner')
+    ON CONFLICT (order_id) DO UPDATE SET
+        planned_at = excluded.planned_at,
+        min_interval = excluded.min_interval,
+        requested = p.requested OR excluded.requested,
+        without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+        next_at = CASE
+            WHEN NOT excluded.requested THEN greatest(
+                CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
+                least(p.last_at, excluded.planned_at) + excluded.min_interval
+            )
+            WHEN p.next_at IS NOT NULL THEN least(
+                p.next_at,
+                greatest(excluded.planned_at, least(p.last_at, excluded.planned_at) + excluded.min_interval)
+            )
+        END
+)
+, poll_stopped AS (
+    DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
+)
+SELECT id FROM winners;
+

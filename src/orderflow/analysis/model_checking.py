@@ -9,7 +9,6 @@ longer holds. A guard that could not be enumerated may be true or false at any t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from attrs import define, evolve, field, frozen
@@ -93,41 +92,44 @@ def _verify(promise: Property, space: _Space, weaker: list[tuple[Strength, _Spac
 
 
 def _decide(promise: Property, space: _Space) -> PropertyResult:
-    walk = _Walk(space, promise)
+    premises = _premises(promise)
+    walk = _Walk(space, promise, dict(premises))
     try:
         breach = walk.run() or walk.find_unanswered()
     except Uncertain:
         return PropertyResult(promise, Verdict.UNCHECKED, ())
     if breach is not None:
         return PropertyResult(promise, Verdict.FAILS, walk.path_to(breach))
-    missing = [text for text, witness in walk.witnesses.items() if witness is None]
-    if missing:
-        return PropertyResult(promise, Verdict.VACUOUS, (), missing=" and ".join(missing))
-    witness = next(iter(walk.witnesses.values()))
-    assert witness is not None
-    return PropertyResult(promise, Verdict.HOLDS, walk.path_to(witness))
+    if walk.missing:
+        return PropertyResult(promise, Verdict.VACUOUS, (), missing=" and ".join(walk.missing))
+    return PropertyResult(promise, Verdict.HOLDS, walk.path_to(walk.witnesses[next(iter(premises))]))
 
 
 # ── what is walked ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+Onward = tuple[tuple[Edge, int], ...]
+"""The edges that leave a position, each with the number of the position it leads to."""
+
+
 @frozen
 class _Space:
-    """The reachable pairs of a table, where an order begins, and each pair as properties ask about it."""
+    """The reachable pairs of a table by number, as properties ask about them, and those in which an order begins."""
 
-    starts: tuple[Pair, ...]
-    moves: Moves
-    positions: Mapping[Pair, Position]
+    starts: tuple[int, ...]
+    positions: tuple[Position, ...]
+    onward: tuple[Onward, ...]
 
     @classmethod
     def of(cls, table: Table, moves: Moves) -> _Space:
+        numbers = {pair: number for number, pair in enumerate(moves)}
         opaque = {state: frozenset(edge.event for edge in edges if edge.unchecked) for state, edges in table.out.items()}
         marks = {
             state: frozenset(mark for mark in ("proven", "provisional", "final") if getattr(info, mark))
             for state, info in table.states.items()
         }
-        positions = {
-            pair: Position(
+        positions = tuple(
+            Position(
                 state=pair.state,
                 marks=marks[pair.state],
                 facts=pair.facts(table),
@@ -135,8 +137,16 @@ class _Space:
                 uncertain=opaque[pair.state],
             )
             for pair, out in moves.items()
-        }
-        return cls(tuple(starts(table)), moves, positions)
+        )
+        onward = tuple(tuple((edge, numbers[pair]) for edge, pair in out) for out in moves.values())
+        return cls(tuple(numbers[pair] for pair in starts(table)), positions, onward)
+
+    def as_expected(self) -> tuple[Onward, ...]:
+        """The same moves without the edges whose expectation does not hold."""
+        return tuple(
+            tuple((edge, number) for edge, number in out if edge.expected.pick(position.facts))
+            for position, out in zip(self.positions, self.onward, strict=True)
+        )
 
 
 def _drop_edges(table: Table, moves: Moves, dropped: tuple[Strength, ...]) -> Moves:
@@ -151,109 +161,92 @@ def _drop_edges(table: Table, moves: Moves, dropped: tuple[Strength, ...]) -> Mo
     return rest
 
 
-Node = tuple[Pair, Phase]
+Node = tuple[int, Phase]
+"""The number of a position, and the phase of the monitor there."""
+Arrival = tuple[Node | None, Edge | None]
+"""How a path came to a position: from which node, by which edge."""
+START: Arrival = (None, None)
 
 
-@frozen
-class _Arrival:
-    """How a path came to a position: from which node, by which edge. Both are None at the start."""
-
-    source: Node | None = None
-    edge: Edge | None = None
+def _premises(promise: Property) -> dict[str, Condition | None]:
+    """What has to happen somewhere for the property to promise anything: by its text the condition, None: a witness of the monitor."""
+    if promise.pattern is not Pattern.ABSENCE:
+        asked = promise.first if promise.pattern is Pattern.UNIVERSALITY and promise.first is not None else promise.then
+        return {f"{asked.text} in scope": None}
+    # an absence speaks of its scope, and of each thing that is never to meet the others
+    opens = promise.scope.opens
+    conditions = (() if opens is None else (opens,)) + promise.then.conjuncts()
+    return {condition.text: condition for condition in conditions}
 
 
 @define
 class _Walk:
     """One property's monitor beside the moves. Breadth-first: the first path to anything is a shortest one.
 
-    ``arrivals``: each node with the arrival that found it. ``witnesses``: what the property speaks of, each with the first arrival at
-    which it happens. A property none of whose witnesses is missing promises something."""
+    ``arrivals``: each node with the arrival that found it. ``sources``: the nodes from which a node is entered, by edges that can be
+    counted on. ``witnesses``: the first arrival at which each premise happens; ``missing``: the premises that did not happen.
+    """
 
     space: _Space
     promise: Property
-    monitor: Monitor = field(init=False)
-    arrivals: dict[Node, _Arrival] = field(factory=dict)
-    witnesses: dict[str, _Arrival | None] = field(factory=dict)
-    wanted: dict[str, Condition] = field(factory=dict)
+    missing: dict[str, Condition | None]
+    arrivals: dict[Node, Arrival] = field(factory=dict)
+    sources: dict[Node, list[Node]] = field(factory=dict)
+    witnesses: dict[str, Arrival] = field(factory=dict)
 
-    def __attrs_post_init__(self) -> None:
-        self.monitor = Monitor.of(self.promise)
-        if self.promise.pattern is Pattern.ABSENCE:
-            # an absence speaks of its scope and of each thing that is never to meet the others
-            opens = self.promise.scope.opens
-            conditions = (() if opens is None else (opens,)) + self.promise.then.conjuncts()
-            self.wanted = {condition.text: condition for condition in conditions}
-            self.witnesses = dict.fromkeys(self.wanted)
-        else:
-            self.witnesses = {self._subject(): None}
-
-    def _subject(self) -> str:
-        first, then = self.promise.first, self.promise.then
-        asked = first if self.promise.pattern is Pattern.UNIVERSALITY and first is not None else then
-        return f"{asked.text} in scope"
-
-    def run(self) -> _Arrival | None:
+    def run(self) -> Arrival | None:
         """Walk everything. Returns the first arrival that breaks the property, None where none does."""
-        for pair in self.space.starts:
-            node, seen = self._enter(pair, self.monitor.begin, _Arrival())
+        monitor, positions = Monitor.of(self.promise), self.space.positions
+        onward = self.space.as_expected() if self.promise.as_expected else self.space.onward
+        awaiting = self.promise.pattern in _AWAITING
+        waiting: list[Node] = []
+        for number in self.space.starts:
+            phase, seen = monitor.step(monitor.begin, None, positions[number])
             if seen is Seen.BREACH:
-                return _Arrival()
-            self.arrivals.setdefault(node, _Arrival())
-        waiting = list(self.arrivals)
+                return START
+            self._note(seen, START, positions[number])
+            if self.arrivals.setdefault((number, phase), START) is START:
+                waiting.append((number, phase))
         for node in waiting:  # grows while it is walked
-            for edge, onward in self._moves(node):
-                arrival = _Arrival(node, edge)
-                reached, seen = self._enter(onward, node[1], arrival)
+            for edge, number in onward[node[0]]:
+                phase, seen = monitor.step(node[1], edge, positions[number])
+                arrival = (node, edge)
                 if seen is Seen.BREACH:
                     return arrival
-                if reached not in self.arrivals:
-                    self.arrivals[reached] = arrival
+                if self.missing:
+                    self._note(seen, arrival, positions[number])
+                reached = (number, phase)
+                if self.arrivals.setdefault(reached, arrival) is arrival:
                     waiting.append(reached)
+                if awaiting and not edge.unchecked:
+                    self.sources.setdefault(reached, []).append(node)
         return None
 
-    def _moves(self, node: Node) -> Iterator[tuple[Edge, Pair]]:
-        """The edges taken here: where the property asks so, only those whose expectation holds."""
-        pair, _ = node
-        facts = self.space.positions[pair].facts
-        for edge, onward in self.space.moves[pair]:
-            if not self.promise.as_expected or not edge.expects or edge.expected.pick(facts):
-                yield edge, onward
-
-    def _enter(self, pair: Pair, phase: Phase, arrival: _Arrival) -> tuple[Node, Seen]:
-        """The monitor's step; notes what is witnessed by it."""
-        position = self.space.positions[pair]
-        phase, seen = self.monitor.step(phase, arrival.edge, position)
-        met = [text for text, condition in self.wanted.items() if condition.holds(arrival.edge, position)]
-        if seen is Seen.WITNESS:
-            met.append(self._subject())
-        for text in met:
-            self.wanted.pop(text, None)
-            if self.witnesses[text] is None:
+    def _note(self, seen: Seen, arrival: Arrival, position: Position) -> None:
+        """Keep the arrival of every premise that happens for the first time."""
+        for text, condition in tuple(self.missing.items()):
+            if seen is Seen.WITNESS if condition is None else condition.holds(arrival[1], position):
                 self.witnesses[text] = arrival
-        return (pair, phase), seen
+                del self.missing[text]
 
-    def find_unanswered(self) -> _Arrival | None:
+    def find_unanswered(self) -> Arrival | None:
         """The first node from which what is owed can never come, however the order moves on; None where there is none."""
         if self.promise.pattern not in _AWAITING:
             return None
-        sources: dict[Node, list[Node]] = {}
-        for node in self.arrivals:
-            for edge, onward in self._moves(node):
-                if not edge.unchecked:  # an opaque edge cannot be counted on
-                    phase, _ = self.monitor.step(node[1], edge, self.space.positions[onward])
-                    sources.setdefault((onward, phase), []).append(node)
         waiting = [node for node in self.arrivals if node[1] is not Phase.OWED]
         answered = set(waiting)
         while waiting:
-            new = [node for node in sources.get(waiting.pop(), ()) if node not in answered]
+            new = [node for node in self.sources.get(waiting.pop(), ()) if node not in answered]
             answered.update(new)
             waiting += new
-        return next((self.arrivals[node] for node in self.arrivals if node not in answered), None)
+        return next((arrival for node, arrival in self.arrivals.items() if node not in answered), None)
 
-    def path_to(self, arrival: _Arrival) -> tuple[Edge, ...]:
+    def path_to(self, arrival: Arrival) -> tuple[Edge, ...]:
         """The edges to an arrival, first to last."""
         path: list[Edge] = []
-        while arrival.edge is not None and arrival.source is not None:
-            path.append(arrival.edge)
-            arrival = self.arrivals[arrival.source]
+        node, edge = arrival
+        while edge is not None:
+            path.append(edge)
+            assert node is not None
+            node, edge = self.arrivals[node]
         return tuple(reversed(path))

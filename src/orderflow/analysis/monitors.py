@@ -7,7 +7,7 @@ follows and what was seen. Scopes are the same for all patterns, so they stand b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum, auto
+from enum import StrEnum, auto
 
 from attrs import frozen
 
@@ -16,7 +16,7 @@ from orderflow.lifecycle.edges import Edge
 from orderflow.lifecycle.properties import Pattern, Property
 
 
-class Phase(Enum):
+class Phase(StrEnum):
     """What a monitor remembers of a path."""
 
     OUTSIDE = auto()  # the scope has not opened, or is closed and may open again
@@ -26,7 +26,7 @@ class Phase(Enum):
     OWED = auto()  # in scope, `then` has to come
 
 
-class Seen(Enum):
+class Seen(StrEnum):
     """What a position means for the property."""
 
     NOTHING = auto()
@@ -116,10 +116,6 @@ class Monitor:
         elif scope.closes is not None and scope.closes.holds(edge, position):
             after = Phase.OUTSIDE if scope.repeats else Phase.OVER
             return after, Seen.BREACH if phase is Phase.OWED else Seen.NOTHING
-        return self.rows[phase, self._first(edge, position), self.promise.then.holds(edge, position)]
-
-    def _first(self, edge: Edge | None, position: Position) -> bool:
         first = self.promise.first
-        if first is None:
-            return self.promise.pattern is Pattern.UNIVERSALITY
-        return first.holds(edge, position)
+        asked = self.promise.pattern is Pattern.UNIVERSALITY if first is None else first.holds(edge, position)
+        return self.rows[phase, asked, self.promise.then.holds(edge, position)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from attrs import frozen
 
@@ -152,98 +152,83 @@ class Under(Condition):
 
 
 @frozen(eq=False)
-class _OverStates(Condition):
-    """A condition over states of the class body. A state has its name once the class is made."""
+class _Listing(Condition):
+    """A condition over several things, shown as a verb and their names."""
 
-    states: tuple[Any, ...]
+    verb: ClassVar[str]
+    listed: tuple[Any, ...]
 
     @cached_property
-    def names(self) -> frozenset[str]:
-        return frozenset(state.value for state in self.states)
+    def names(self) -> tuple[str, ...]:
+        """A state has its name once the class is made."""
+        return tuple(getattr(each, "value", each) for each in self.listed)
 
+    @property
+    def text(self) -> str:
+        return f"{self.verb} {'/'.join(self.names)}"
+
+
+class _OverStates(_Listing):
     def unknown_names(self, names: Names) -> list[object]:
-        unknown = [state for state in self.states if getattr(state, "value", None) not in names.states]
+        unknown = [state for state in self.listed if getattr(state, "value", None) not in names.states]
         return [getattr(state, "value", state) for state in unknown]
 
-    def _list(self) -> str:
-        return "/".join(state.value for state in self.states)
 
-
-@frozen(eq=False)
 class At(_OverStates):
     """The order stands in one of the states."""
+
+    verb = "at"
 
     def holds(self, edge: Edge | None, position: Position) -> bool:
         return position.state in self.names
 
-    @property
-    def text(self) -> str:
-        return f"at {self._list()}"
 
-
-@frozen(eq=False)
 class Left(_OverStates):
     """The edge just taken led from one of the states to another state."""
+
+    verb = "left"
 
     def holds(self, edge: Edge | None, position: Position) -> bool:
         return edge is not None and edge.source in self.names and edge.target != edge.source
 
-    @property
-    def text(self) -> str:
-        return f"left {self._list()}"
 
-
-@frozen(eq=False)
-class _OverEvents(Condition):
-    events: tuple[str, ...]
-
+class _OverEvents(_Listing):
     def unknown_names(self, names: Names) -> list[object]:
-        return [event for event in self.events if event not in names.events]
+        return [event for event in self.listed if event not in names.events]
 
 
-@frozen(eq=False)
 class On(_OverEvents):
     """The edge just taken was one of the events."""
 
+    verb = "on"
+
     def holds(self, edge: Edge | None, position: Position) -> bool:
-        return edge is not None and edge.event in self.events
-
-    @property
-    def text(self) -> str:
-        return f"on {'/'.join(self.events)}"
+        return edge is not None and edge.event in self.names
 
 
-@frozen(eq=False)
 class Can(_OverEvents):
     """An edge of one of the events is enabled here."""
 
+    verb = "can"
+
     def holds(self, edge: Edge | None, position: Position) -> bool:
-        if not position.enabled.isdisjoint(self.events):
+        if not position.enabled.isdisjoint(self.names):
             return True
-        if not position.uncertain.isdisjoint(self.events):
+        if not position.uncertain.isdisjoint(self.names):
             raise Uncertain
         return False
 
-    @property
-    def text(self) -> str:
-        return f"can {'/'.join(self.events)}"
 
-
-@frozen(eq=False)
-class By(Condition):
+class By(_Listing):
     """The edge just taken had one of the origins."""
 
-    origins: tuple[Origin, ...]
+    verb = "by"
 
     def holds(self, edge: Edge | None, position: Position) -> bool:
-        return edge is not None and edge.origin in self.origins
-
-    @property
-    def text(self) -> str:
-        return f"by {'/'.join(self.origins)}"
+        return edge is not None and edge.origin in self.names
 
     def unknown_names(self, names: Names) -> list[object]:
-        return [origin for origin in self.origins if origin not in tuple(Origin)]
+        return [origin for origin in self.listed if origin not in tuple(Origin)]
 
 
 @frozen(eq=False)

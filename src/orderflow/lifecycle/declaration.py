@@ -6,7 +6,7 @@ Values are as they were given, right or wrong: the rules (rules/) look at them. 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import define, field, frozen
 
@@ -57,20 +57,25 @@ class ReadingSpec:
     proves: Any
 
 
-@frozen
-class DeclaredState:
-    """A state of the class body. ``value`` is how the table calls it; ``given`` the same, or what was given that is no text."""
+class DeclaredState(Protocol):
+    """A state of the class body. ``value`` is how the table calls it; ``given`` is what the author gave, None if nothing."""
 
     line: SourceLine
-    value: str
+    value: Any
     given: Any
-    initial: bool
-    final: bool
     provisional: bool
     proven: bool
     assumed: bool
     deadlines: Any
     budget: Any
+
+    @property
+    def initial(self) -> bool:
+        """Where orders begin."""
+
+    @property
+    def final(self) -> bool:
+        """No edge leaves it."""
 
 
 @frozen

@@ -28,7 +28,7 @@ from statemachine.transition_list import TransitionList
 
 from orderflow.lifecycle.class_body import ClassBody, SourceLine, author_line, did_you_mean
 from orderflow.lifecycle.compile import compile_table
-from orderflow.lifecycle.declaration import Declaration, DeclaredEdge, DeclaredState, EdgeSpec, EffectSpec
+from orderflow.lifecycle.declaration import Declaration, DeclaredEdge, EdgeSpec, EffectSpec
 from orderflow.lifecycle.facts import Fact, Guard
 from orderflow.lifecycle.rules.text import MAX_NAME, describe
 from orderflow.lifecycle.table import Table
@@ -162,7 +162,7 @@ def _sort(declaration: Declaration, attribute: str, value: Any) -> bool:
     elif attribute == "properties":
         declaration.properties = value
     elif isinstance(value, State):
-        declaration.states[attribute] = _read_state(value)
+        declaration.states[attribute] = value
     elif isinstance(value, Fact):
         declaration.facts[attribute] = value
     elif isinstance(value, EffectSpec):
@@ -176,21 +176,6 @@ def _report_misplaced(declaration: Declaration, attribute: str, value: object) -
     explanation = f"it is {describe(value)}: no state, edge, fact, guard, effect, reading or property"
     remedy = "import State from orderflow.lifecycle" if isinstance(value, statemachine.State) else "move it out of the class body"
     declaration.report("foreign-attribute", attribute, explanation, remedy)
-
-
-def _read_state(state: State) -> DeclaredState:
-    return DeclaredState(
-        line=state.line,
-        value=state.value,
-        given=state.value if state.given is None else state.given,
-        initial=state.initial,
-        final=state.final,
-        provisional=state.provisional,
-        proven=state.proven,
-        assumed=state.assumed,
-        deadlines=state.deadlines,
-        budget=state.budget,
-    )
 
 
 def _read_edges(declaration: Declaration, body: ClassBody, foreign: list[Any]) -> None:

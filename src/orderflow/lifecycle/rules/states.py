@@ -46,9 +46,10 @@ def check_states(declaration: Declaration) -> None:
 
 
 def _check_value(declaration: Declaration, attribute: str, state: DeclaredState) -> None:
-    if is_name(state.given):
+    given = state.value if state.given is None else state.given
+    if is_name(given):
         return
-    explanation = f"{describe(state.given)} cannot be stored, drawn and printed as the name of a state"
+    explanation = f"{describe(given)} cannot be stored, drawn and printed as the name of a state"
     remedy = f"use text: one line of 1 to {MAX_NAME} printable characters, no space at either end"
     declaration.report("state-name", attribute, explanation, remedy, state.line)
 

@@ -1,7 +1,7 @@
 """The audit: sorted ints by numpy, ready tuples in pure Python, a CSV file from disk, and pm4py beside it, in million observations per
-CPU second; what it never says wrongly, and never lets pass.
+CPU second. Also its errors: false alarms, and swapped statuses that it does not find.
 
-One thread does all of it, so CPU time is what it takes on a machine that does nothing else.
+Everything runs in one thread, so CPU time is the time that it takes on a machine with nothing else to do.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from tests.kit.lives import Lives, dropped
+from tests.kit.order_lives import RandomLives, drop_observations
 
-from orderflow.analysis.audit import LEGAL, Cases, Judge, Seen, Source, Summary, codes, tally
+from orderflow.analysis.audit import LEGAL, CaseChecker, CaseTracker, LogFile, LogRow, Summary, check_arrays
 from orderflow.lifecycle.table import Table
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.providers.connect.lifecycle import ConnectLifecycle
@@ -31,11 +31,11 @@ BEGIN = datetime(2026, 11, 21, tzinfo=UTC)
 Result = dict[str, object]
 
 
-def log() -> list[Seen]:
-    """Lives of CCV orders, polled more often than they move, all cases mixed in the order of time; one status in 500 is wrong."""
+def make_log() -> list[LogRow]:
+    """Lives of CCV orders, polled more often than they change, all cases mixed in the order of time. One status in 500 is wrong."""
     table, rng = CcvLifecycle.table, random.Random(1)
-    words = list(table.readings)
-    onward = {w: [e.target for e in table.edges if e.source == w != e.target and not e.recovery] for w in words}
+    statuses = list(table.readings)
+    targets = {s: [e.target for e in table.edges if e.source == s != e.target and not e.recovery] for s in statuses}
     ends = {"Canceled", "Closed", "Failed", "Completed"}
     rows = []
     for case in range(CASES):
@@ -43,15 +43,15 @@ def log() -> list[Seen]:
         while True:
             for _ in range(rng.choice((1, 1, 2, 3))):
                 at += 1
-                shown = rng.choice(words) if rng.random() < 0.002 else status
-                rows.append((0, f"order-{case:06}", shown, BEGIN + timedelta(seconds=at)))
-            if not onward[status]:
+                logged = rng.choice(statuses) if rng.random() < 0.002 else status
+                rows.append((0, f"order-{case:06}", logged, BEGIN + timedelta(seconds=at)))
+            if not targets[status]:
                 break
-            status = rng.choices(onward[status], [1 if to in ends else 8 for to in onward[status]])[0]
+            status = rng.choices(targets[status], [1 if to in ends else 8 for to in targets[status]])[0]
     return sorted(rows, key=lambda row: row[3])
 
 
-def best(call: Callable[[], object], items: int) -> float:
+def measure_best(call: Callable[[], object], items: int) -> float:
     """Million items per CPU second, the best of several rounds."""
     shortest = float("inf")
     for _ in range(ROUNDS):
@@ -61,40 +61,39 @@ def best(call: Callable[[], object], items: int) -> float:
     return items / shortest / 1e6
 
 
-def result(name: str, value: float | None, goal: float | None) -> Result:
+def make_result(name: str, value: float | None, goal: float | None) -> Result:
     """A row of build/bench.json."""
-    shown = "-" if goal is None else f">= {goal:g} M/s"
-    return {"name": name, "value": value, "unit": "M/CPU s", "ratio": None, "goal": shown, "ok": goal is None or (value or 0) >= goal}
+    text = "-" if goal is None else f">= {goal:g} M/s"
+    return {"name": name, "value": value, "unit": "M/CPU s", "ratio": None, "goal": text, "ok": goal is None or (value or 0) >= goal}
 
 
-def sorted_ints(rows: list[Seen]) -> Result:
+def measure_sorted_ints(rows: list[LogRow]) -> Result:
     """Ten million observations as two numpy arrays."""
     try:
         import numpy as np
     except ImportError:
-        return result("audit, sorted ints (not run: numpy is not installed)", None, 50)
-    judge = Judge(CcvLifecycle.table)
-    code = codes(judge)
+        return make_result("audit, sorted ints (not run: numpy is not installed)", None, 50)
+    checker = CaseChecker(CcvLifecycle.table)
     ordered = sorted(rows, key=lambda row: (row[1], row[3]))
     times = 10_000_000 // len(rows) + 1
-    one = np.array([int(row[1][6:]) for row in ordered])
-    cases = np.concatenate([one + CASES * n for n in range(times)])
-    statuses = np.tile(np.array([code[row[2]] for row in ordered], dtype=np.uint8), times)
-    return result("audit, sorted ints", best(lambda: tally(judge, cases, statuses), len(cases)), 50)
+    numbers = np.array([int(row[1][6:]) for row in ordered])
+    cases = np.concatenate([numbers + CASES * n for n in range(times)])
+    statuses = np.tile(np.array([checker.codes[row[2]] for row in ordered], dtype=np.uint8), times)
+    return make_result("audit, sorted ints", measure_best(lambda: check_arrays(checker, cases, statuses), len(cases)), 50)
 
 
-def ready_tuples(rows: list[Seen]) -> Result:
-    """Tuples in memory, cases mixed, pure Python: what a caller with a cursor would feed."""
+def measure_ready_tuples(rows: list[LogRow]) -> Result:
+    """Tuples in memory, cases mixed, pure Python: as a caller with a database cursor has them."""
 
     def run() -> None:
-        with Cases(Judge(CcvLifecycle.table)) as cases:
-            cases.take(rows)
+        with CaseTracker(CaseChecker(CcvLifecycle.table)) as cases:
+            cases.add(rows)
 
-    return result("audit, ready tuples, pure Python", best(run, len(rows)), 1.5)
+    return make_result("audit, ready tuples, pure Python", measure_best(run, len(rows)), 1.5)
 
 
-def csv_file(rows: list[Seen]) -> Result:
-    """A file on disk, opened, read, judged and summed up."""
+def measure_csv_file(rows: list[LogRow]) -> Result:
+    """A file on disk: opened, read, checked and counted."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log.csv"
         with path.open("w") as file:
@@ -102,34 +101,34 @@ def csv_file(rows: list[Seen]) -> Result:
             file.writelines(f"{case},{status},{at.isoformat()}\n" for _, case, status, at in rows)
 
         def run() -> None:
-            with Source(str(path)) as source, Cases(Judge(CcvLifecycle.table)) as cases:
-                cases.take(source.rows())
-                summary = Summary(cases.judge)
-                for case in cases.all():
+            with LogFile(str(path)) as log, CaseTracker(CaseChecker(CcvLifecycle.table)) as cases:
+                cases.add(log.read_rows())
+                summary = Summary(cases.checker)
+                for case in cases.iter_cases():
                     summary.count(case)
                 assert summary.observations == len(rows)
 
-        return result("audit, CSV file", best(run, len(rows)), 0.5)
+        return make_result("audit, CSV file", measure_best(run, len(rows)), 0.5)
 
 
-def changes(rows: list[Seen]) -> list[Seen]:
-    """The log without repetitions: pm4py replays each variant once, and how often a status was read makes variants."""
+def drop_repeats(rows: list[LogRow]) -> list[LogRow]:
+    """The log without repeated statuses: pm4py replays each variant of a case once, and repeats would make many variants."""
     last: dict[str, str] = {}
-    kept = []
+    changes = []
     for row in rows:
         if last.get(row[1]) != row[2]:
-            kept.append(row)
+            changes.append(row)
         last[row[1]] = row[2]
-    return kept
+    return changes
 
 
-def pm4py_replay(rows: list[Seen]) -> Result:
-    """Token replay by pm4py, from a frame in memory, in an environment of its own that is thrown away; the ratio is to ready tuples."""
+def measure_pm4py(rows: list[LogRow]) -> Result:
+    """Token replay by pm4py, from a frame in memory, in a temporary environment. The ratio is to ready tuples."""
     name = "audit, pm4py token replay beside it, no repetitions"
-    rows = changes(rows)
-    ours = float(str(ready_tuples(rows)["value"]))
+    rows = drop_repeats(rows)
+    ours = float(str(measure_ready_tuples(rows)["value"]))
     lifecycle = CcvLifecycle.table
-    given = {
+    request = {
         "edges": sorted({(e.source, e.target) for e in lifecycle.edges if {e.source, e.target} <= set(lifecycle.readings)}),
         "start": "Processing",
         "ends": [status for status in lifecycle.readings if not lifecycle.out[status] or lifecycle.states[status].provisional],
@@ -142,47 +141,56 @@ def pm4py_replay(rows: list[Seen]) -> Result:
             [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PM4PY],
             [str(python), str(Path(__file__).with_name("pm4py_replay.py"))],
         ]
-        said = ""
+        output = ""
         for step in steps:
-            done = subprocess.run(step, input=json.dumps(given), capture_output=True, text=True, check=False)
+            done = subprocess.run(step, input=json.dumps(request), capture_output=True, text=True, check=False)
             if done.returncode:
-                return result(f"{name} (not run: {' '.join(step[1:4])} ended with {done.returncode})", None, None)
-            said = done.stdout
-    told = json.loads(said)
-    theirs = told["events"] / told["seconds"] / 1e6
-    print(f"  pm4py {told['version']}: {told['events']:,} events in {told['seconds']:.1f} CPU s, {told['fit']:,} fit", file=sys.stderr)
-    return {**result(name, theirs, None), "ratio": ours / theirs, "goal": f"orderflow is {ours / theirs:.0f} x as fast"}
+                return make_result(f"{name} (not run: {' '.join(step[1:4])} ended with {done.returncode})", None, None)
+            output = done.stdout
+    replay = json.loads(output)
+    events, seconds = replay["events"], replay["seconds"]
+    print(f"  pm4py {replay['version']}: {events:,} events in {seconds:.1f} CPU s, {replay['fit']:,} fit", file=sys.stderr)
+    theirs = events / seconds / 1e6
+    return {**make_result(name, theirs, None), "ratio": ours / theirs, "goal": f"orderflow is {ours / theirs:.0f} x as fast"}
 
 
-def false_alarms(table: Table, lives: int = 5_000) -> Result:
-    """Real lives of which 30 % was not observed: none may be called illegal."""
-    rng, judge, alarms = random.Random(7), Judge(table), 0
-    alive = Lives(table, rng)
-    for _ in range(lives):
-        seen = dropped(alive.life(), 0.3, rng, keep_recovered=True)
-        alarms += judge.verdict(judge.history(seen)) != LEGAL
-    name = f"audit, false alarms with 30 % of observations dropped, {table.name} ({lives} lives)"
-    return {"name": name, "value": 100 * alarms / lives, "unit": "%", "ratio": None, "goal": "0 %", "ok": not alarms}
+def find_verdict(checker: CaseChecker, log: list[str]) -> str:
+    """The verdict on one order's statuses."""
+    history = checker.automaton.start_history()
+    for status in log:
+        history.add(status)
+    return checker.find_verdict(history)
 
 
-def swaps_caught(table: Table, lives: int = 2_000) -> Result:
-    """Neighbours swapped, where the swapped pair is one that can be refused: each must be called illegal."""
-    rng, judge, caught, swaps = random.Random(11), Judge(table), 0, 0
-    alive = Lives(table, rng)
-    for _ in range(lives):
-        log = [status for status, _ in alive.life()]
+def count_false_alarms(table: Table, count: int = 5_000) -> Result:
+    """Real lives of which 30 % was not observed: all of them must be legal."""
+    rng, checker, alarms = random.Random(7), CaseChecker(table), 0
+    lives = RandomLives(table, rng)
+    for _ in range(count):
+        log = drop_observations(lives.make(), 0.3, rng, keep_recovered=True)
+        alarms += find_verdict(checker, log) != LEGAL
+    name = f"audit, false alarms with 30 % of observations dropped, {table.name} ({count} lives)"
+    return {"name": name, "value": 100 * alarms / count, "unit": "%", "ratio": None, "goal": "0 %", "ok": not alarms}
+
+
+def count_swaps_caught(table: Table, count: int = 2_000) -> Result:
+    """Neighbours swapped, where the swapped pair is one that can be refused: each must be wrong."""
+    rng, checker, caught, swaps = random.Random(11), CaseChecker(table), 0, 0
+    lives = RandomLives(table, rng)
+    for _ in range(count):
+        log = [status for status, _ in lives.make()]
         for at, (first, second) in enumerate(pairwise(log)):
-            if first != second and first not in judge.follows(second):
+            if first != second and first not in checker.list_successors(second):
                 swaps += 1
-                caught += judge.verdict(judge.history([*log[:at], second, first, *log[at + 2 :]])) != LEGAL
+                caught += find_verdict(checker, [*log[:at], second, first, *log[at + 2 :]]) != LEGAL
     name = f"audit, swapped neighbours caught, {table.name} ({swaps} refusable)"
     return {"name": name, "value": 100 * caught / swaps, "unit": "%", "ratio": None, "goal": "100 %", "ok": caught == swaps}
 
 
 def run() -> list[Result]:
     """Every measurement of this area."""
-    rows = log()
+    rows = make_log()
     print(f"  {len(rows):,} observations of {CASES:,} cases", file=sys.stderr)
     tables = (CcvLifecycle.table, ConnectLifecycle.table)
-    judged = [measure(table) for measure in (false_alarms, swaps_caught) for table in tables]
-    return [sorted_ints(rows), ready_tuples(rows), csv_file(rows), pm4py_replay(rows), *judged]
+    checks = [measure(table) for measure in (count_false_alarms, count_swaps_caught) for table in tables]
+    return [measure_sorted_ints(rows), measure_ready_tuples(rows), measure_csv_file(rows), measure_pm4py(rows), *checks]

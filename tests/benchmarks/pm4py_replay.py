@@ -1,6 +1,6 @@
-"""A peer of the audit: token replay by pm4py, as events per CPU second. Run by bench_audit.py with another interpreter, never imported.
+"""Token replay by pm4py, to compare the audit with. bench_audit.py runs this file with another interpreter; it is never imported.
 
-pm4py is AGPL, so it lives in an environment of its own that is thrown away. Standard input: ``{"edges": [[from, to]], "start": status,
+pm4py is AGPL, so it is installed into a temporary environment only. Standard input: ``{"edges": [[from, to]], "start": status,
 "ends": [status], "rows": [[case, status, epoch seconds]]}``; standard output: ``{"version", "events", "seconds", "fit"}``.
 """
 
@@ -15,8 +15,8 @@ from importlib import import_module, metadata
 from typing import Any
 
 
-def petri_net(edges: list[list[str]], start: str, ends: list[str]) -> tuple[Any, Any, Any]:
-    """The lifecycle as a net: a place per status, a transition per edge and per repetition, named by the status that is then seen."""
+def build_petri_net(edges: list[list[str]], start: str, ends: list[str]) -> tuple[Any, Any, Any]:
+    """The lifecycle as a Petri net: a place per status, and a transition per edge and per repeat, named by the status that it shows."""
     objects = import_module("pm4py.objects.petri_net.obj")
     add_arc = import_module("pm4py.objects.petri_net.utils.petri_utils").add_arc_from_to
     net = objects.PetriNet("lifecycle")
@@ -40,18 +40,18 @@ def petri_net(edges: list[list[str]], start: str, ends: list[str]) -> tuple[Any,
 
 
 def main() -> None:
-    """Replay once, and say how long it took."""
-    given = json.load(sys.stdin)
+    """Replay once, and print the result."""
+    request = json.load(sys.stdin)
     with contextlib.redirect_stdout(open(os.devnull, "w")):  # it prints a banner
         pandas = import_module("pandas")
         replay = import_module("pm4py.algo.conformance.tokenreplay.algorithm").apply
-        frame = pandas.DataFrame(given["rows"], columns=["case:concept:name", "concept:name", "time:timestamp"])
+        frame = pandas.DataFrame(request["rows"], columns=["case:concept:name", "concept:name", "time:timestamp"])
         frame["time:timestamp"] = pandas.to_datetime(frame["time:timestamp"], unit="s", utc=True)
-        net = petri_net(given["edges"], given["start"], given["ends"])
+        net = build_petri_net(request["edges"], request["start"], request["ends"])
         begun = time.process_time()
-        told = replay(frame, *net)
+        replayed = replay(frame, *net)
         seconds = time.process_time() - begun
-    fit = sum(bool(case["trace_is_fit"]) for case in told)
+    fit = sum(bool(case["trace_is_fit"]) for case in replayed)
     print(json.dumps({"version": metadata.version("pm4py"), "events": len(frame), "seconds": seconds, "fit": fit}))
 
 

@@ -1,7 +1,7 @@
-"""A third lifecycle, neither of the registered ones: a parcel, with cycles, and statuses that say less than its states.
+"""Two lifecycles of a parcel for the audit, with cycles, and with statuses that say less than the states.
 
-``Warehouse`` declares readings, of which "waiting" stands for two states far apart, so that what it may be followed by
-depends on what came before. ``Shelf`` is the same graph without readings: each state is its own status.
+``Warehouse`` declares readings. Its status "waiting" stands for two states far apart: what may come after it depends on the statuses
+before it. ``Shelf`` has no readings: each state is a status.
 """
 
 from orderflow.lifecycle.declare import Lifecycle, State, assumed, edge, reading
@@ -64,7 +64,7 @@ class Shelf(Lifecycle, name="shelf"):
     run_out = edge(reply, picking.to(backordered), cause=us, evidence=page, label="none left")
     dispatch = edge(command, picking.to(shipped), cause=us, evidence=page, label="send")
     deliver = edge(reply, shipped.to(delivered), cause=us, evidence=page, label="deliver")
-    send_back = edge(reply, shipped.to(returned), cause=us, evidence=page, label="refused at the inbox")
+    send_back = edge(reply, shipped.to(returned), cause=us, evidence=page, label="refused")
     lose = edge(reply, shipped.to(lost), cause=us, evidence=page, label="lose")
     find = edge(reply, lost.to(shipped), recovery=True, cause=us, evidence=page, label="find")
     give_up = edge(operator, lost.to(returned), cause=us, evidence=page, label="give up")

@@ -1,4 +1,4 @@
-"""``orderflow audit``, as a user sees it."""
+"""``orderflow audit`` as a process: its output, its exit codes, its errors."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 
 SCRIPT = Path(sys.executable).with_name("orderflow")
 WAREHOUSE = f"{Path(__file__).parents[2] / 'kit' / 'audited_warehouse.py'}:Warehouse"
-HEAD = "case,status,time\n"
-SOUND = (
-    HEAD
+HEADER = "case,status,time\n"
+LEGAL = (
+    HEADER
     + """a,Processing,2026-11-21T10:00:00Z
 b,Processing,2026-11-21T10:00:01Z
 a,New,2026-11-21T10:00:02Z
@@ -26,7 +26,7 @@ a,Completed,2026-11-21T10:00:04Z
 """
 )
 WRONG = (
-    SOUND
+    LEGAL
     + """a,Screening,2026-11-21T10:00:05Z
 c,FulfillmentDone,2026-11-21T10:00:05Z
 c,New,2026-11-21T10:00:06Z
@@ -40,13 +40,18 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "log.csv"
 
 
-def fed(text: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """``orderflow audit ARGUMENTS`` with something on standard input."""
+def run_with_input(text: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run ``orderflow audit ARGUMENTS`` with ``text`` on standard input."""
     return subprocess.run([str(SCRIPT), "audit", *arguments], input=text, capture_output=True, timeout=60, check=False)
 
 
-def test_a_sound_log(orderflow, log):
-    log.write_text(SOUND)
+def join_wrapped(output: str) -> str:
+    """The output with wrapped lines joined: they continue with six blanks."""
+    return output.replace("\n      ", " ")
+
+
+def test_a_legal_log(orderflow, log):
+    log.write_text(LEGAL)
     ran = orderflow("audit", "ccv", "log.csv")
     assert (ran.code, ran.err) == (0, "")
     assert "ccv: 5 observations of 2 cases" in ran.out
@@ -59,7 +64,9 @@ def test_a_wrong_log_is_explained(orderflow, log):
     log.write_text(WRONG)
     ran = orderflow("audit", "ccv", "log.csv")
     assert ran.code == 1
-    lines = [line.strip() for line in ran.out.splitlines()]
+    assert max(map(len, ran.out.splitlines())) <= 80
+    text = join_wrapped(ran.out)
+    lines = [line.strip() for line in text.splitlines()]
     worst = lines.index("the wrong cases:")
     assert [line for line in lines[worst:] if line[:3] in ("a: ", "b: ", "c: ")] == ["a: resurrected", "c: illegal", "b: unknown"]
     assert "line 7, 2026-11-21T10:00:05+00:00: resurrected: Screening cannot come after Completed: the order had ended" in lines
@@ -68,14 +75,14 @@ def test_a_wrong_log_is_explained(orderflow, log):
     assert any(
         line.startswith("jump: FulfillmentDone after the start: at least 3 missed; certainly missed: Processing, ") for line in lines
     )
-    assert "unknown: 'Nwe?[31m' is no status of ccv" in ran.out
+    assert "unknown: 'Nwe?[31m' is not a status of ccv" in text
     assert "\x1b" not in ran.out
-    one = orderflow("audit", "ccv", "log.csv", "--worst", "1")
-    assert "the worst 1 of 3 wrong cases:" in one.out
-    assert "illegal:" not in one.out
+    shortened = orderflow("audit", "ccv", "log.csv", "--worst", "1")
+    assert "the worst 1 of 3 wrong cases:" in shortened.out
+    assert "illegal:" not in shortened.out
 
 
-def test_json_tells_every_case_and_the_summary(orderflow, log):
+def test_json_holds_every_case_and_the_summary(orderflow, log):
     log.write_text(WRONG)
     ran = orderflow("audit", "ccv", "log.csv", "--json")
     assert ran.code == 1
@@ -100,27 +107,27 @@ def test_json_tells_every_case_and_the_summary(orderflow, log):
     }
 
 
-def test_a_log_of_nothing(orderflow, log):
-    log.write_text(HEAD)
+def test_an_empty_log(orderflow, log):
+    log.write_text(HEADER)
     assert orderflow("audit", "ccv", "log.csv", "--json").json["cases"] == []
     assert orderflow("audit", "ccv", "log.csv").code == 0
 
 
-def test_connect_is_judged_by_its_readings(orderflow, log):
-    log.write_text(HEAD + "1,preliminary,1\n1,preliminary,2\n1,fulfilled,3\n2,DONE,1\n2,preliminary,2\n")
+def test_connect_is_checked_by_its_readings(orderflow, log):
+    log.write_text(HEADER + "1,preliminary,1\n1,preliminary,2\n1,fulfilled,3\n2,DONE,1\n2,preliminary,2\n")
     ran = orderflow("audit", "connect", "log.csv", "--json")
     assert {case["case"]: case["verdict"] for case in ran.json["cases"]} == {"1": "legal", "2": "unknown"}
     ran = orderflow("audit", "connect", "log.csv", "--json", "--means", "DONE=fulfilled")
     assert {case["case"]: case["verdict"] for case in ran.json["cases"]} == {"1": "legal", "2": "illegal"}
-    words = orderflow("audit", "connect", "log.csv", "--means", "DONE=fulfilled").out
-    assert "preliminary cannot come after fulfilled: nothing can" in words
+    output = orderflow("audit", "connect", "log.csv", "--means", "DONE=fulfilled").out
+    assert "preliminary cannot come after fulfilled: nothing can" in join_wrapped(output)
 
 
-def test_a_lifecycle_of_ones_own(orderflow, log):
-    log.write_text(HEAD + "1,in house,1\n1,waiting,2\n1,in house,3\n2,packed,1\n2,waiting,2\n2,in house,3\n")
+def test_a_lifecycle_of_the_users_own(orderflow, log):
+    log.write_text(HEADER + "1,in house,1\n1,waiting,2\n1,in house,3\n2,packed,1\n2,waiting,2\n2,in house,3\n")
     ran = orderflow("audit", WAREHOUSE, "log.csv")
     assert ran.code == 1
-    assert "in house cannot come after waiting here: what was seen before rules it out" in ran.out
+    assert "in house cannot come after waiting here: earlier statuses rule it out" in join_wrapped(ran.out)
     assert orderflow("audit", WAREHOUSE, "log.csv", "--fact", "abroad=false", "--json").json["summary"]["verdicts"]["illegal"] == 1
     for arguments in (("--fact", "abroad=maybe"), ("--fact", "searched=no"), ("--fact", "abroad"), ("--means", "x")):
         refused = orderflow("audit", WAREHOUSE, "log.csv", *arguments)
@@ -128,28 +135,28 @@ def test_a_lifecycle_of_ones_own(orderflow, log):
 
 
 def test_a_journal_of_states(orderflow, log):
-    log.write_text(HEAD + "1,drafted,1\n1,registering,2\n1,confirming,3\n1,paid,4\n")
+    log.write_text(HEADER + "1,drafted,1\n1,registering,2\n1,confirming,3\n1,paid,4\n")
     summary = orderflow("audit", "connect", "log.csv", "--states", "--json").json["summary"]
     assert (summary["classes"]["step"], summary["classes"]["jump"]) == (3, 1)
     assert orderflow("audit", "connect", "log.csv").code == 1
 
 
 def test_a_missed_recovery(orderflow, log):
-    log.write_text(HEAD + "1,New,1\n1,Screening,2\n")
+    log.write_text(HEADER + "1,New,1\n1,Screening,2\n")
     assert orderflow("audit", "ccv", "log.csv").code == 1
     assert orderflow("audit", "ccv", "log.csv", "--missed-recovery").code == 0
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_standard_input(pack):
-    ran = fed(pack(SOUND.encode()), "ccv", "-", "--format", "csv", "--json")
+    ran = run_with_input(pack(LEGAL.encode()), "ccv", "-", "--format", "csv", "--json")
     assert (ran.returncode, ran.stderr) == (0, b"")
     assert b'"observations": 5' in ran.stdout
-    assert fed(b"", "ccv", "-").returncode == 2
+    assert run_with_input(b"", "ccv", "-").returncode == 2
 
 
 def test_columns_are_chosen(orderflow, tmp_path):
-    lines = [line.split(",") for line in SOUND.splitlines()[1:]]
+    lines = [line.split(",") for line in LEGAL.splitlines()[1:]]
     rows = [f'{{"order": "{case}", "word": "{status}", "at": "{at}"}}\n' for case, status, at in lines]
     (tmp_path / "log.jsonl").write_text("".join(rows))
     columns = ("--case", "order", "--status", "word", "--time", "at")
@@ -162,7 +169,7 @@ def test_columns_are_chosen(orderflow, tmp_path):
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ("a,New\n", "2 cells, the head has 3"),
+        ("a,New\n", "2 cells, the header has 3"),
         ("a,New,soon\n", "time is neither ISO 8601 nor epoch seconds: 'soon'"),
         (",New,1\n", "no case"),
     ],
@@ -174,51 +181,51 @@ def test_a_malformed_row_is_one_line_on_stderr(orderflow, log, row, reason, outp
 
 
 def test_rows_out_of_order_are_refused_or_sorted(orderflow, log):
-    head, *rows = SOUND.splitlines(keepends=True)
-    log.write_text(head + "".join(reversed(rows)))
+    header, *rows = LEGAL.splitlines(keepends=True)
+    log.write_text(header + "".join(reversed(rows)))
     ran = orderflow("audit", "ccv", "log.csv")
     assert (ran.code, ran.out) == (2, "")
     assert "line 4: case 'a' goes back in time: sort the log (--sort)" in ran.err
     assert orderflow("audit", "ccv", "log.csv", "--sort").code == 0
 
 
-def test_what_is_not_there(orderflow, log):
+def test_a_file_or_lifecycle_that_does_not_exist(orderflow, log):
     assert orderflow("audit", "ccv", "none.csv").code == 3
-    log.write_text(SOUND)
+    log.write_text(LEGAL)
     assert orderflow("audit", "nonesuch", "log.csv").code == 3
 
 
-def test_a_bar_on_a_terminal_for_what_takes_longer_than_a_second():
-    ours, theirs = pty.openpty()
+def test_a_terminal_shows_a_progress_bar_after_a_second():
+    terminal, stderr = pty.openpty()
     shown: list[bytes] = []
 
-    def listen() -> None:
+    def read_terminal() -> None:
         while True:
             try:
-                shown.append(os.read(ours, 4096))
+                shown.append(os.read(terminal, 4096))
             except OSError:  # the other end is closed
                 return
 
-    listener = threading.Thread(target=listen)
+    reader = threading.Thread(target=read_terminal)
     env = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
     command = [str(SCRIPT), "audit", "ccv", "-", "--format", "csv"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=theirs, env=env) as process:
-        os.close(theirs)
-        listener.start()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=env) as process:
+        os.close(stderr)
+        reader.start()
         assert process.stdin
         assert process.stdout
         rows = ("".join(f"{n},New,1\n" for n in range(10_000))).encode()
-        process.stdin.write(HEAD.encode() + rows)
+        process.stdin.write(HEADER.encode() + rows)
         process.stdin.flush()
         begun = time.monotonic()
         while not any(b"reading" in piece for piece in shown) and time.monotonic() - begun < 30:
-            time.sleep(0.2)  # a slow log: that is what the bar is for
+            time.sleep(0.2)  # the log comes slowly
             process.stdin.write(rows)
             process.stdin.flush()
         process.stdin.close()
         assert b"cases" in process.stdout.read()
-    listener.join()
-    os.close(ours)
+    reader.join()
+    os.close(terminal)
     assert process.returncode == 0
     assert time.monotonic() - begun > 0.8
     assert b"rows" in b"".join(shown)

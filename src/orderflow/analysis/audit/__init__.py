@@ -1,17 +1,19 @@
-"""Judging logs of observed statuses against a lifecycle: pure, but for reading files and the disk that ended cases go to.
+"""Checking logs of observed statuses against a lifecycle. Pure, except for reading files and the temporary database of ended cases.
 
-``Judge(table)`` says what each observation of one order is; ``Cases`` follows the orders of a log; ``Source`` reads logs;
-``tally`` judges arrays of ints; ``Summary`` counts. Start with README.md of this room.
+``CaseChecker`` says what each observation of an order is. ``CaseTracker`` follows the cases of a log, ``LogFile`` reads one, and
+``Summary`` counts. ``check_arrays`` checks logs that are already numbers. Start with README.md of this package.
 """
 
-from orderflow.analysis.audit.arrays import Tally, codes, tally
-from orderflow.analysis.audit.cases import Case, Cases, Seen, Where
-from orderflow.analysis.audit.files import DEFAULTS, Format, Source
-from orderflow.analysis.audit.judge import LEGAL, WRONG, Class, Judge, Judged, Power
-from orderflow.analysis.audit.report import Summary, case_json, explained
-from orderflow.analysis.audit.rows import Columns
+from orderflow.analysis.audit.arrays import ArrayResult, check_arrays
+from orderflow.analysis.audit.automaton import WRONG, Classification, History, Missed
+from orderflow.analysis.audit.checker import LEGAL, CaseChecker, CheckedStatus, Power
+from orderflow.analysis.audit.files import DEFAULT_COLUMNS, Format, LogFile
+from orderflow.analysis.audit.report import Summary, case_as_json, explain_status
+from orderflow.analysis.audit.rows import Columns, LogRow, WrongRow
+from orderflow.analysis.audit.tracker import CaseTracker, CheckedCase
 
 __all__ = [
-    "DEFAULTS", "LEGAL", "WRONG", "Case", "Cases", "Class", "Columns", "Format", "Judge", "Judged", "Power", "Seen", "Source", "Summary",
-    "Tally", "Where", "case_json", "codes", "explained", "tally",
+    "DEFAULT_COLUMNS", "LEGAL", "WRONG", "ArrayResult", "CaseChecker", "CaseTracker", "CheckedCase", "CheckedStatus", "Classification",
+    "Columns", "Format", "History", "LogFile", "LogRow", "Missed", "Power", "Summary", "WrongRow", "case_as_json", "check_arrays",
+    "explain_status",
 ]  # fmt: skip

@@ -1,11 +1,14 @@
-"""The graph that a log is judged against: a table's states as bits, its edges as masks. Pure; knows no log.
+"""The states of a lifecycle as bits, and its edges as bit masks. Pure; knows nothing of logs.
 
-Sets of states are ints, one bit a state, in declared order; the last bit is *unborn*, where an order is before its
-initial state. An edge counts whoever's event it is and whatever its guard reads: a log says neither who acted nor what
-the facts were. A fact that is known can be given, and removes the edges whose guard then says no.
+A set of states is an int with one bit per state, in declared order. One more bit, ``not_created``, stands for an order before its
+initial state.
 
-A recovery edge (out of a provisional state) counts as the first edge after an observation only, as in ``observe``: an order seen
-in Failed may come back, one seen in New did not go through a Failed that nobody saw. ``missed_recovery`` lifts that.
+A log names no events and no facts. So every edge counts, whatever its event and its guard. A fact that is given removes the edges
+whose guard is then false.
+
+A recovery edge (out of a provisional state) counts only directly after an observation, as in ``observe``. An order that was
+observed in Failed may come back. An order that was observed in New did not pass through a Failed that was never observed.
+``missed_recovery`` lifts this rule.
 """
 
 from __future__ import annotations
@@ -19,82 +22,83 @@ from orderflow.lifecycle.facts import Value, valuations
 from orderflow.lifecycle.table import Edge, Table
 
 EVERYWHERE = -1
+"""The set of all states."""
 
 
 @frozen
 class Graph:
-    """States and edges as masks. ``onward``: per state, where its ordinary edges lead; ``recovered``: its recovery edges."""
+    """States and edges as masks. ``ordinary`` and ``recovery`` hold, for each state, the set that these edges lead to."""
 
     states: tuple[str, ...]
-    onward: tuple[int, ...]
-    recovered: tuple[int, ...]
+    ordinary: tuple[int, ...]
+    recovery: tuple[int, ...]
     final: int
     assumed: int
 
     @property
-    def unborn(self) -> int:
-        """The set of the one state that precedes the initial one."""
+    def not_created(self) -> int:
+        """The set of the one state that comes before the initial state."""
         return 1 << len(self.states)
 
-    def reach(self, start: int, through: int = EVERYWHERE) -> int:
-        """The states that an order observed in ``start`` can get to, passing only states of ``through`` on the way."""
+    def reach_from_observed(self, start: int, through: int = EVERYWHERE) -> int:
+        """The states that an order observed in ``start`` can get to. On the way it passes only states of ``through``."""
         seen = start
-        for state in bits(start):
-            seen |= self.recovered[state]
-        return self.follow(start | seen & through, through) | seen
+        for state in iter_bits(start):
+            seen |= self.recovery[state]
+        return self.reach(start | seen & through, through) | seen
 
-    def follow(self, start: int, through: int = EVERYWHERE) -> int:
-        """The same by ordinary edges alone: for an order that was not observed in ``start``."""
+    def reach(self, start: int, through: int = EVERYWHERE) -> int:
+        """The same by ordinary edges alone, for an order that was not observed in ``start``."""
         seen = todo = start
         while todo:
             lowest = todo & -todo
             todo ^= lowest
-            new = self.onward[lowest.bit_length() - 1] & ~seen
+            new = self.ordinary[lowest.bit_length() - 1] & ~seen
             seen |= new
             todo |= new & through
         return seen
 
-    def mask(self, names: frozenset[str]) -> int:
-        """States by name, as a set."""
+    def to_mask(self, names: frozenset[str]) -> int:
+        """Return the states of these names as a set."""
         return sum(1 << n for n, state in enumerate(self.states) if state in names)
 
-    def named(self, mask: int) -> tuple[str, ...]:
-        """A set's names, in declared order."""
-        return tuple(self.states[state] for state in bits(mask))
+    def to_names(self, mask: int) -> tuple[str, ...]:
+        """Return the names of a set's states, in declared order."""
+        return tuple(self.states[state] for state in iter_bits(mask))
 
 
-def bits(mask: int) -> Iterator[int]:
-    """The numbers of the states in a set."""
+def iter_bits(mask: int) -> Iterator[int]:
+    """Yield the numbers of the states in a set, in declared order."""
     while mask:
         lowest = mask & -mask
         yield lowest.bit_length() - 1
         mask ^= lowest
 
 
-def graph(table: Table, facts: Mapping[str, Value], *, missed_recovery: bool) -> Graph:
-    """The graph of a table under what is known of the facts.
+def build_graph(table: Table, facts: Mapping[str, Value], *, missed_recovery: bool) -> Graph:
+    """Return the graph of a table. ``facts`` are those that hold for every order of the log.
 
     Raises:
         UnknownName: no such fact.
-        InvalidInput: the fact has no such value, or an edge changes it, so that it cannot be given for a whole life.
+        InvalidInput: the fact has no such value, or an edge changes it: then it cannot hold for an order's whole life.
     """
-    _check(table, facts)
-    number = {state: n for n, state in enumerate(table.states)}
-    ordinary, recovering = [0] * len(number), [0] * len(number)
+    _check_facts(table, facts)
+    numbers = {state: n for n, state in enumerate(table.states)}
+    ordinary, recovery = [0] * len(numbers), [0] * len(numbers)
     for edge in table.edges:
-        if _possible(edge, facts):
-            kept = recovering if edge.recovery and not missed_recovery else ordinary
-            kept[number[edge.source]] |= 1 << number[edge.target]
+        if _is_possible(edge, facts):
+            masks = recovery if edge.recovery and not missed_recovery else ordinary
+            masks[numbers[edge.source]] |= 1 << numbers[edge.target]
     return Graph(
-        states=tuple(number),
-        onward=(*ordinary, 1 << number[table.initial]),
-        recovered=(*recovering, 0),
-        final=sum(1 << number[state] for state, info in table.states.items() if info.final),
-        assumed=sum(1 << number[state] for state, info in table.states.items() if info.assumed),
+        states=tuple(numbers),
+        ordinary=(*ordinary, 1 << numbers[table.initial]),
+        recovery=(*recovery, 0),
+        final=sum(1 << numbers[state] for state, info in table.states.items() if info.final),
+        assumed=sum(1 << numbers[state] for state, info in table.states.items() if info.assumed),
     )
 
 
-def _check(table: Table, facts: Mapping[str, Value]) -> None:
+def _check_facts(table: Table, facts: Mapping[str, Value]) -> None:
     for name, value in facts.items():
         if name not in table.facts:
             raise UnknownName("fact", name, tuple(table.facts))
@@ -104,8 +108,10 @@ def _check(table: Table, facts: Mapping[str, Value]) -> None:
             raise InvalidInput(name, "changes during an order's life, so it cannot be given for the whole of it")
 
 
-def _possible(edge: Edge, facts: Mapping[str, Value]) -> bool:
-    """Whether the edge's guard says yes under some facts that agree with what is known."""
+def _is_possible(edge: Edge, facts: Mapping[str, Value]) -> bool:
+    """Whether the edge's guard holds under some valuation that agrees with the given facts."""
     return any(
-        edge.holds.pick(given) for given in valuations(edge.reads) if all(facts.get(name, value) == value for name, value in given.items())
+        edge.holds.pick(valuation)
+        for valuation in valuations(edge.reads)
+        if all(facts.get(name, value) == value for name, value in valuation.items())
     )

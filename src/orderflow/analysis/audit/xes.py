@@ -1,7 +1,7 @@
-"""Reading XES: event logs as XML (IEEE 1849). A trace is a case, its events are the observations. Judges nothing.
+"""Reading XES: event logs as XML (IEEE 1849). A trace is a case, and its events are the observations.
 
-The document is fed to expat piece by piece, so that one trace is in memory at a time. A document type is refused:
-a log needs none, and entities are a way to make a small file huge.
+The document is fed to expat in pieces, so that one trace is in memory at a time. A document type is refused: a log needs none, and
+its entities could blow a small file up to any size.
 """
 
 from __future__ import annotations
@@ -13,38 +13,37 @@ from xml.parsers import expat
 
 from attrs import Factory, define
 
-from orderflow.analysis.audit.cases import Seen
-from orderflow.analysis.audit.rows import Columns, bad, moment
+from orderflow.analysis.audit.rows import Columns, LogRow, parse_time, refuse_row
 
-_PIECE = 1 << 16
+_CHUNK = 1 << 16  # bytes
+_TRACE_DEPTH = 2  # <log><trace>
 
 
-def xes_rows(log: IO[bytes], columns: Columns, name: str) -> Iterator[Seen]:
-    """The events of every trace, in the order of the document. ``columns.case`` is a key of traces, the others of events."""
-    reading = _Reading(columns, name)
+def read_xes(log: IO[bytes], columns: Columns, name: str) -> Iterator[LogRow]:
+    """Yield the events of every trace, in the order of the document. ``columns.case`` is a key of traces, the others of events."""
     parser = expat.ParserCreate()
     parser.buffer_text = True
-    reading.parser = parser
-    parser.StartElementHandler = reading.start
-    parser.EndElementHandler = reading.end
-    parser.StartDoctypeDeclHandler = lambda *_: bad(name, parser.CurrentLineNumber, "a document type is not read")
+    handler = _Handler(columns, name, parser)
+    parser.StartElementHandler = handler.start
+    parser.EndElementHandler = handler.end
+    parser.StartDoctypeDeclHandler = lambda *_: refuse_row(name, parser.CurrentLineNumber, "a document type is not read")
     try:
-        while piece := log.read(_PIECE):
-            parser.Parse(piece, False)
-            yield from reading.taken()
+        while chunk := log.read(_CHUNK):
+            parser.Parse(chunk, False)
+            yield from handler.take_rows()
         parser.Parse(b"", True)
     except expat.ExpatError as error:
-        bad(name, error.lineno, f"is not XML: {expat.ErrorString(error.code)}")
-    yield from reading.taken()
+        refuse_row(name, error.lineno, f"is not XML: {expat.ErrorString(error.code)}")
+    yield from handler.take_rows()
 
 
 @define(slots=False)
-class _Reading:
-    """Where the parser is. Attributes may hold attributes of their own: only an element's direct ones are its keys."""
+class _Handler:
+    """Where the parser is. Attributes of a trace or an event may have attributes of their own; only the direct ones count."""
 
     columns: Columns
     name: str
-    parser: expat.XMLParserType | None = None
+    parser: expat.XMLParserType
     depth: int = 0
     inside: str = ""  # "trace" or "event" while directly in one
     level: int = 0  # the depth of that element's children
@@ -53,29 +52,41 @@ class _Reading:
     time: str = ""
     line: int = 0
     events: list[tuple[int, str, datetime]] = Factory(list)
-    ready: list[Seen] = Factory(list)
+    rows: list[LogRow] = Factory(list)
 
-    def taken(self) -> list[Seen]:
-        """The observations of the traces read since the last time."""
-        ready, self.ready = self.ready, []
-        return ready
+    def take_rows(self) -> list[LogRow]:
+        """Remove and return the rows of the traces that ended since the last call."""
+        rows, self.rows = self.rows, []
+        return rows
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        """An element begins."""
+        """Handle the start of an element."""
         self.depth += 1
         if tag == "event" and self.inside == "trace":
             self.inside, self.level = "event", self.depth + 1
             self.status = self.time = ""
-            self.line = self._here()
-        elif tag == "trace" and self.depth == 2:  # noqa: PLR2004 - log, trace
+            self.line = self.parser.CurrentLineNumber
+        elif tag == "trace" and self.depth == _TRACE_DEPTH:
             self.inside, self.level, self.case = "trace", self.depth + 1, ""
-            self.line = self._here()
+            self.line = self.parser.CurrentLineNumber
         elif self.depth == self.level and self.inside:
-            self._key(attributes.get("key"), attributes.get("value", ""))
+            self._handle_attribute(attributes.get("key"), attributes.get("value", ""))
         elif self.depth == 1 and tag != "log":
-            bad(self.name, self._here(), f"is not XES: it starts with <{tag[:40]}>")
+            refuse_row(self.name, self.parser.CurrentLineNumber, f"is not XES: it starts with <{tag[:40]}>")
 
-    def _key(self, key: str | None, value: str) -> None:
+    def end(self, tag: str) -> None:
+        """Handle the end of an element."""
+        self.depth -= 1
+        if self.depth != self.level - 2:
+            return
+        if tag == "event" and self.inside == "event":
+            self._end_event()
+            self.inside, self.level = "trace", self.depth + 1
+        elif tag == "trace" and self.inside == "trace":
+            self._end_trace()
+            self.inside, self.level = "", 0
+
+    def _handle_attribute(self, key: str | None, value: str) -> None:
         if self.inside == "trace":
             if key == self.columns.case:
                 self.case = value
@@ -85,31 +96,16 @@ class _Reading:
         if key == self.columns.time:
             self.time = value
 
-    def end(self, tag: str) -> None:
-        """An element ends."""
-        self.depth -= 1
-        if self.depth != self.level - 2:
-            return
-        if tag == "event" and self.inside == "event":
-            self._event()
-            self.inside, self.level = "trace", self.depth + 1
-        elif tag == "trace" and self.inside == "trace":
-            self._trace()
-            self.inside, self.level = "", 0
-
-    def _event(self) -> None:
+    def _end_event(self) -> None:
         if not self.status or not self.time:
-            bad(self.name, self.line, f"an event without {self.columns.time if self.status else self.columns.status}")
+            refuse_row(self.name, self.line, f"an event without {self.columns.time if self.status else self.columns.status}")
         try:
-            self.events.append((self.line, self.status, moment(self.time)))
+            self.events.append((self.line, self.status, parse_time(self.time)))
         except ValueError:
-            bad(self.name, self.line, f"{self.columns.time} is no ISO 8601 time: {self.time[:40]!a}")
+            refuse_row(self.name, self.line, f"{self.columns.time} is no ISO 8601 time: {self.time[:40]!a}")
 
-    def _trace(self) -> None:
+    def _end_trace(self) -> None:
         if not self.case and self.events:
-            bad(self.name, self._here(), f"a trace without {self.columns.case}")
-        self.ready += [(line, self.case, status, at) for line, status, at in self.events]
+            refuse_row(self.name, self.parser.CurrentLineNumber, f"a trace without {self.columns.case}")
+        self.rows += [(line, self.case, status, at) for line, status, at in self.events]
         self.events = []
-
-    def _here(self) -> int:
-        return self.parser.CurrentLineNumber if self.parser else 0

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from types import SimpleNamespace
 
-from orderflow.testing.machine import Machine, TableSubject, machine, machines
-from orderflow.testing.wmethod import w_method, wp_method
 from statemachine.exceptions import TransitionNotAllowed
 from tests.benchmarks.bench_decide import result
 

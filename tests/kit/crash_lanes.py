@@ -22,7 +22,6 @@ from typing import Any
 
 import httpx
 from attrs import define, evolve, field, frozen
-from orderflow.testing.forked import PRELOAD
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -36,6 +35,7 @@ from orderflow.model import JournalRow, Order, RefusalRow, StepKind
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.simulators import SimClock, serve
+from orderflow.testing.crash_process import modules_to_preload
 
 ONCE = {
     "register_order": ("POST /capi/v1/client/orde[r]", "POST /capi/v1/orde[r]"),
@@ -45,7 +45,7 @@ ONCE = {
 }
 """The once-effects, and their calls as the simulators name them."""
 _SHORT_DURATIONS = {"return_timeout": 1.0, "proof_timeout": 1.0}
-_SHORT = {"unknown that a later read proves", "success forged while unpaid", "user never returns"}
+_SHORT = {"unknown, then proven by a later poll", "success forged while unpaid", "user never returns"}
 _DURATIONS = {"completion_timeout": 60.0, "return_timeout": 60.0, "cancel_grace": 0.1, "proof_timeout": 60.0, "recovery_window": 90.0}
 _LEASE, _SHORT_LEASE = 20.0, 2.5
 _STEPS_AFTER = 8
@@ -67,7 +67,7 @@ class End:
     notified: list[tuple[str, str]]  # key and state, as often as a listener ran
     executed: dict[str, int]  # once-effect -> how often its provider acted on it
     known: int  # orders that the providers have
-    passed: list[str]  # labels of the boundaries
+    passed: list[str]  # labels of the crash points
     db: str
 
     @property
@@ -117,7 +117,7 @@ class Lane:
         durations = {**_DURATIONS, **(_SHORT_DURATIONS if scenario.name in _SHORT else {})}
         db = await self.fresh(folder)
         lease = _SHORT_LEASE if more else _LEASE  # long, unless a test has to wait for its end: a busy machine must lose no answer
-        self.clock.stand(bool(course))
+        self.clock.set_manual(bool(course))
         self.settings = evolve(self.settings, folder=folder, db=db, durations=durations, lease=lease, course=course)
         self.settings = evolve(self.settings, now=self.clock.now(), **({"canaries": (), "only": ()} | more))
         self.settings.log.touch()
@@ -156,7 +156,7 @@ class Lane:
         journal = [row for order in orders for row in await remote.journal(order.id)]
         refusals = [row for order in orders for row in await remote.refusals(order.id)]
         journals = self.connect.journal, self.ccv.journal
-        executed = {effect: sum(rows.executed(call) for call in calls for rows in journals) for effect, calls in ONCE.items()}
+        executed = {effect: sum(rows.count_executed(call) for call in calls for rows in journals) for effect, calls in ONCE.items()}
         known = len(self.connect.orders) + len(self.ccv.orders)
         passed = await remote.passed()
         notified, db = self.notified(), self.settings.db
@@ -168,7 +168,7 @@ class Lane:
         return [(key, state) for key, state in (line.split() for line in path.read_text().splitlines())] if path.exists() else []
 
     async def _settle(self) -> None:
-        """Wait until every notification was made and the last boundaries were passed."""
+        """Wait until every notification was made and the last crash points were passed."""
         assert self.remote is not None
         end = asyncio.get_running_loop().time() + PATIENCE / 2
         while asyncio.get_running_loop().time() < end:
@@ -196,7 +196,7 @@ class Lane:
     async def _run_once(self, crash_at: str | None) -> int | None:
         """Run the shop to its end. Returns the exit code."""
         processes = multiprocessing.get_context("forkserver")
-        processes.set_forkserver_preload([*PRELOAD, "tests.kit.crash_shop"])
+        processes.set_forkserver_preload([*modules_to_preload(), "tests.kit.crash_shop"])
         self.child = processes.Process(target=crash_shop.run, args=(self.settings, crash_at), daemon=True)
         self.child.start()
         ended = asyncio.Event()

@@ -1,4 +1,4 @@
-"""A shop: a service in a process that can be killed. It has a flow on watched boundaries, and takes requests over a unix socket.
+"""A shop: a service in a process that can be killed. Its flow is made of parts with crash points, and it takes requests over a unix socket.
 
 Forked by crash_lanes.py. On a course (crash_course.py) its worker is driven by the requests, else it runs by itself. No test lives here.
 """
@@ -29,6 +29,7 @@ from orderflow.providers.connect import Connect, Ways
 from orderflow.providers.connect.simulator import FULFILLED
 from orderflow.simulators import SimClock
 from orderflow.store.ports import Store
+from orderflow.testing.crash_points import CrashPoints, kill
 
 CLIENT_ID, CLIENT_SECRET, CCV_KEY = "simulated-client", "client-secret-canary", "api-key-canary"
 LINK_KEY = "link-key-canary-of-tests"
@@ -51,7 +52,7 @@ class Settings:
     now: float = 0.0  # when it starts
     course: str = ""  # "": its worker runs by itself, in real time
     canaries: tuple[str, ...] = field(default=(), repr=False)
-    only: tuple[str, ...] = ()  # a canary is raised only at the boundaries of these; if empty, at all
+    only: tuple[str, ...] = ()  # a canary is raised only at the crash_points of these; if empty, at all
 
     @property
     def socket(self) -> Path:
@@ -78,19 +79,19 @@ class Canary(RuntimeError):
     """An exception of foreign code; its message contains every secret there is."""
 
 
-class RaisingBoundaries(Boundaries):
-    """Raises a ``Canary`` at each boundary, the first time."""
+class RaisingCrashPoints(CrashPoints):
+    """Raises a ``Canary`` at each crash point when it is passed for the first time."""
 
     def __init__(self, canaries: tuple[str, ...], only: tuple[str, ...]) -> None:
         super().__init__()
         self._canaries = canaries
         self._only = only
 
-    def at(self, doing: str, where: str, state: str = "") -> None:
+    def pass_point(self, action: str, where: str, state: str = "") -> None:
         known = set(self.passed)
-        super().at(doing, where, state)
+        super().pass_point(action, where, state)
         # effects that are leased together are lost together, and a call among them would leave the order in doubt
-        chosen = doing in self._only and where != "leased" if self._only else doing != "add_listeners"
+        chosen = action in self._only and where != "leased" if self._only else action != "add_listeners"
         if chosen and self.passed[-1] not in known:
             raise Canary(" ".join(self._canaries))
 
@@ -118,7 +119,7 @@ def _client() -> httpx.AsyncClient:
     return httpx.AsyncClient(timeout=5.0, trust_env=False, verify=False)
 
 
-def _flow(settings: Settings, boundaries: Boundaries, store: ClaimStore, clock: SimClock) -> Orderflow:
+def _flow(settings: Settings, crash_points: CrashPoints, store: ClaimStore, clock: SimClock) -> Orderflow:
     timing = Timing(
         durations=settings.durations,
         poll_first=0.03,
@@ -129,7 +130,7 @@ def _flow(settings: Settings, boundaries: Boundaries, store: ClaimStore, clock: 
         retry_cap=0.5,
         lease=settings.lease,
     )
-    client = boundaries.client(_client())
+    client = crash_points.client(_client())
     providers = [
         Connect(
             f"{settings.connect}/capi",
@@ -147,7 +148,7 @@ def _flow(settings: Settings, boundaries: Boundaries, store: ClaimStore, clock: 
     ]
     flow = Orderflow(
         cast(Store, store),
-        [cast(Provider, HeldProvider(boundaries.provider(provider))) for provider in providers],
+        [cast(Provider, HeldProvider(crash_points.provider(provider))) for provider in providers],
         public_url=f"{settings.shop}/orders",
         signing_keys={LINK_KEY_ID: LINK_KEY},
         worker=not settings.course,
@@ -162,20 +163,20 @@ def _flow(settings: Settings, boundaries: Boundaries, store: ClaimStore, clock: 
 
     for provider in providers:
         for state in provider.table.states:
-            flow.on_entered(provider.name, state, boundaries.host(note))
+            flow.on_entered(provider.name, state, crash_points.listener(note))
     return flow
 
 
 async def _main(settings: Settings, crash_at: str | None) -> None:
-    boundaries = RaisingBoundaries(settings.canaries, settings.only) if settings.canaries else Boundaries(crash_at, kill)
+    crash_points = RaisingCrashPoints(settings.canaries, settings.only) if settings.canaries else CrashPoints(crash_at, kill)
     clock = SimClock(settings.now, manual=bool(settings.course))
-    store = ClaimStore(boundaries.store(settings.db, statements=not settings.canaries))
-    flow = _flow(settings, boundaries, store, clock)
+    store = ClaimStore(crash_points.store(settings.db, statements=not settings.canaries))
+    flow = _flow(settings, crash_points, store, clock)
     worker = ManualWorker(flow, store, clock, settings.course) if settings.course else None
 
     async def call(name: str, *args: Any, **named: Any) -> Any:
         if name == "passed":
-            return boundaries.passed
+            return crash_points.passed
         if name not in ("step", "poll"):
             return await getattr(flow, name)(*args, **named)
         if worker is not None:

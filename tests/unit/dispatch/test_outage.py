@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from tests.kit.commits import LEASE, NOW, SCOPE, move, new_order
 from tests.kit.dispatchers import Backend
-from tests.kit.postgres import pg_ctl, server
-from tests.unit.store.test_postgres_outage import wired
+from tests.kit.postgres import behind_proxy, pg_ctl, server
 
 from orderflow.dispatch.pgqueuer import GRACE, SWEEP, PgqueuerDispatcher
 from orderflow.store.postgres.commit import Write
@@ -48,12 +47,12 @@ async def test_a_crash_of_the_server_empties_the_queue_and_loses_no_effect(postg
 
 
 async def test_a_commit_whose_answer_is_lost_enqueues_once(postgres: Any) -> None:
-    async with wired(postgres.get_uri()) as (wire, url):
+    async with behind_proxy(postgres.get_uri()) as (proxy, url):
 
         class CuttingDispatcher(PgqueuerDispatcher):
             async def in_transaction(self, session: Session, writes: Sequence[Write]) -> None:
                 await super().in_transaction(session, writes)
-                wire.cut = not wire.cuts  # the next message is COMMIT
+                proxy.cut = not proxy.cuts  # the next message is COMMIT
 
         store = PostgresStore(url)
         dispatcher = CuttingDispatcher(store)
@@ -61,7 +60,7 @@ async def test_a_commit_whose_answer_is_lost_enqueues_once(postgres: Any) -> Non
         try:
             order = await store.create(new_order(), "content")
             receipt = await store.commit(order.id, None, move("sent", effects=["register"]))
-            assert (wire.cuts, receipt.version) == (1, 1)
+            assert (proxy.cuts, receipt.version) == (1, 1)
             assert [effect.name for effect in await dispatcher.take(NOW, SCOPE, 10)] == ["register"]
             assert await dispatcher.take(SWEPT, SCOPE, 10) == []
         finally:

@@ -14,7 +14,6 @@ from tests.kit.toy import FAST, Toy
 from tests.kit.world import CCV_KEY, ccv_sim
 
 from orderflow.app import Orderflow
-from orderflow.provider.http import Answer, exchange
 from orderflow.simulators import Fault, serve
 from orderflow.testing.crash_points import Crash, CrashPoints, kill
 from orderflow.testing.crash_process import run_process
@@ -104,14 +103,14 @@ async def test_a_call_has_three_points_and_shows_no_id() -> None:
         client = points.client(timeout=2.0)
         headers = {"Authorization": httpx.BasicAuth(CCV_KEY, "")._auth_header}
         for path in ("/order/1234-abcd/status", "/order/7/status"):
-            answer = await exchange(client, "GET", f"{base}/api/ordercompletion/reseller{path}", headers=headers)
-            assert isinstance(answer, Answer)
+            answer = await send_request(client, "GET", f"{base}/api/ordercompletion/reseller{path}", headers=headers)
+            assert isinstance(answer, HttpResponse)
         call = "GET /api/ordercompletion/reseller/order/*/status"
         places = (f"before {call}", f"{call} acted on, answer unread", f"after {call}")
         assert points.passed == 2 * [f"none | call | {place}" for place in places]
         points.passed.clear()
         sim.faults.arm(Fault("GET", "reset-after-commit"))
-        await exchange(client, "GET", f"{base}/api/ordercompletion/reseller/order/7/status", headers=headers)
+        await send_request(client, "GET", f"{base}/api/ordercompletion/reseller/order/7/status", headers=headers)
         assert points.passed == [f"none | call | before {call}"]
         await client.aclose()
 

@@ -124,7 +124,7 @@ class VirtualWorld:
         flow, self.flow = self.flow, None
         if flow is not None:
             self.crashes += 1
-            await flow.abandon()
+            await flow.crash()
 
     async def running_flow(self) -> Orderflow:
         """The flow, as soon as the process is up."""

@@ -193,25 +193,25 @@ class Orderflow:
         return await self._accept(order_id, command, Origin.COMMAND, arguments, key=key)
 
     @signatures.resolve
-    async def resolve(self, order_id: str, event: str, /, *, by: str, reason: str, **arguments: object) -> Decision:
+    async def resolve(self, order_id: str, event: str, /, *, actor: str, reason: str, **arguments: object) -> Decision:
         """Send an operator's declared event (``registration_resolved``, ``submission_given_up``, ...), recorded with who and why.
 
         Raises:
             UnknownName, InvalidInput: as ``send``.
         """
-        note = f"by {require_text('by', by)}: {require_text('reason', reason)}"
+        note = f"by {require_text('actor', actor)}: {require_text('reason', reason)}"
         return await self._accept(order_id, event, Origin.OPERATOR, arguments, note=note)
 
-    async def override(self, order_id: str, target: AnyState, *, by: str, reason: str, version: int) -> Decision:
+    async def override(self, order_id: str, target: AnyState, *, actor: str, reason: str, version: int) -> Decision:
         """Move an order to any state outside the table, if it is still at the version that was looked at; recorded with who and why.
 
         Deadlines and polls of the state begin, and its listeners are notified.
 
         Raises:
             UnknownName: no such order or state.
-            InvalidInput: ``by`` or ``reason`` is empty.
+            InvalidInput: ``actor`` or ``reason`` is empty.
         """
-        actor, why = require_text("by", by), require_text("reason", reason)
+        actor, why = require_text("actor", actor), require_text("reason", reason)
         await self._engine.directory.refresh()
         return (await self._engine.inbox.override(order_id, target, actor=actor, reason=why, version=version)).decision
 
@@ -369,16 +369,16 @@ class Orderflow:
         """
         return self._engine.retention.prune(older_than, name_of(provider), batch, export, dry_run)
 
-    async def redact(self, order_id: str, *, by: str, reason: str) -> Decision:
+    async def redact(self, order_id: str, *, actor: str, reason: str) -> Decision:
         """Remove the personal data of a settled order: its data except the provider's id, and every note, detail and error.
 
         Steps, key and facts stay; who did it and why is a journal row. Name no person in the reason. Refused while the order may still
         move, something is owed, or one of its calls is in progress.
 
         Raises:
-            UnknownName: no such order; InvalidInput: ``by`` or ``reason`` is empty.
+            UnknownName: no such order; InvalidInput: ``actor`` or ``reason`` is empty.
         """
-        return await self._engine.retention.redact(order_id, actor=require_text("by", by), reason=require_text("reason", reason))
+        return await self._engine.retention.redact(order_id, actor=require_text("actor", actor), reason=require_text("reason", reason))
 
     # ── listeners and the receiver ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -408,15 +408,15 @@ class Orderflow:
         return await self._engine.directory.list()
 
     @signatures.remove_listener
-    async def remove_listener(self, provider: Provider | str, state: str, *, by: str, reason: str) -> int:
+    async def remove_listener(self, provider: Provider | str, state: str, *, actor: str, reason: str) -> int:
         """Remove a listener that the code no longer has, and end its pending notifications. Returns how many ended.
 
         A process that still has the listener adds it again when it starts.
 
         Raises:
-            UnknownName: there is no such listener; InvalidInput: ``by`` or ``reason`` is empty.
+            UnknownName: there is no such listener; InvalidInput: ``actor`` or ``reason`` is empty.
         """
-        return await self._engine.directory.remove(name_of(provider), state, actor=by, reason=reason)
+        return await self._engine.directory.remove(name_of(provider), state, actor=actor, reason=reason)
 
     def receiver(self) -> ASGIApp:
         """The ASGI app to mount at ``public_url``."""

@@ -98,13 +98,13 @@ class SyncOrderflow:
         return self._run(self._flow.send(order_id, Name(command), key=key, **arguments))
 
     @signatures.resolve
-    def resolve(self, order_id: str, event: str, /, *, by: str, reason: str, **arguments: object) -> Decision:
+    def resolve(self, order_id: str, event: str, /, *, actor: str, reason: str, **arguments: object) -> Decision:
         """See ``Orderflow.resolve``."""
-        return self._run(self._flow.resolve(order_id, Name(event), by=by, reason=reason, **arguments))
+        return self._run(self._flow.resolve(order_id, Name(event), actor=actor, reason=reason, **arguments))
 
-    def override(self, order_id: str, target: AnyState, *, by: str, reason: str, version: int) -> Decision:
+    def override(self, order_id: str, target: AnyState, *, actor: str, reason: str, version: int) -> Decision:
         """See ``Orderflow.override``."""
-        return self._run(self._flow.override(order_id, target, by=by, reason=reason, version=version))
+        return self._run(self._flow.override(order_id, target, actor=actor, reason=reason, version=version))
 
     def order(self, order_id: str) -> Order:
         """See ``Orderflow.order``."""
@@ -152,9 +152,9 @@ class SyncOrderflow:
         finally:
             self._run(batches.aclose())
 
-    def redact(self, order_id: str, *, by: str, reason: str) -> Decision:
+    def redact(self, order_id: str, *, actor: str, reason: str) -> Decision:
         """See ``Orderflow.redact``."""
-        return self._run(self._flow.redact(order_id, by=by, reason=reason))
+        return self._run(self._flow.redact(order_id, actor=actor, reason=reason))
 
     def legal(self, order_id: str) -> tuple[str, ...]:
         """See ``Orderflow.legal``."""
@@ -182,9 +182,9 @@ class SyncOrderflow:
         return self._run(self._flow.listeners())
 
     @signatures.remove_listener
-    def remove_listener(self, provider: Provider | str, state: str, *, by: str, reason: str) -> int:
+    def remove_listener(self, provider: Provider | str, state: str, *, actor: str, reason: str) -> int:
         """See ``Orderflow.remove_listener``."""
-        return self._run(self._flow.remove_listener(_name(provider), state, by=by, reason=reason))
+        return self._run(self._flow.remove_listener(_name(provider), state, actor=actor, reason=reason))
 
     @signatures.on_entered
     def on_entered(self, provider: Provider | str, state: str, handler: Handler | None = None) -> Any:

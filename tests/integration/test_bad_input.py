@@ -86,8 +86,8 @@ MALFORMED: dict[str, tuple[Ask, type[CallerError], str]] = {
     "url": (lambda flow: flow.customer_url("connect-0"), UnknownName, "unknown order"),
     "refresh": (lambda flow: flow.refresh("connect-0"), UnknownName, "unknown order"),
     "wait": (lambda flow: flow.wait("connect-0", "fulfilled"), UnknownName, "unknown order"),
-    "resolve": (lambda flow: flow.resolve("connect-0", "registration_given_up", by="me", reason="why"), UnknownName, "unknown order"),
-    "override": (lambda flow: flow.override("connect-0", "paid", by="me", reason="why", version=0), UnknownName, "unknown order"),
+    "resolve": (lambda flow: flow.resolve("connect-0", "registration_given_up", actor="me", reason="why"), UnknownName, "unknown order"),
+    "override": (lambda flow: flow.override("connect-0", "paid", actor="me", reason="why", version=0), UnknownName, "unknown order"),
 }
 
 
@@ -113,9 +113,13 @@ async def registered(world: World, method: str = "invoice", **request: Any) -> O
 
 ON_AN_ORDER: dict[str, tuple[Callable[[Orderflow, str], Coroutine[Any, Any, Any]], type[CallerError], str]] = {
     "unknown event": (lambda flow, its: flow.send(its, "pay"), UnknownName, "event of connect: 'pay'"),
-    "unknown operator event": (lambda flow, its: flow.resolve(its, "pay", by="me", reason="why"), UnknownName, "'pay'"),
+    "unknown operator event": (lambda flow, its: flow.resolve(its, "pay", actor="me", reason="why"), UnknownName, "'pay'"),
     "unknown state to wait for": (lambda flow, its: flow.wait(its, "Completed"), UnknownName, "state of connect: 'Completed'"),
-    "unknown state to override to": (lambda flow, its: flow.override(its, "Done", by="me", reason="why", version=0), UnknownName, "'Done'"),
+    "unknown state to override to": (
+        lambda flow, its: flow.override(its, "Done", actor="me", reason="why", version=0),
+        UnknownName,
+        "'Done'",
+    ),
     "argument nobody reads": (lambda flow, its: flow.send(its, "register", order=1), InvalidInput, r"^order: unknown argument"),
     "key empty": (lambda flow, its: flow.send(its, "register", key=""), InvalidInput, r"^key: "),
     "key too long": (lambda flow, its: flow.send(its, "register", key="x" * 201), InvalidInput, r"^key: "),
@@ -148,11 +152,11 @@ ON_AN_ORDER: dict[str, tuple[Callable[[Orderflow, str], Coroutine[Any, Any, Any]
         r"^overrideClientId: required",
     ),
     "assignment NUL": (lambda flow, its: flow.send(its, "assign_user", credential="a\0"), InvalidInput, r"^credential: "),
-    "operator unnamed": (lambda flow, its: flow.resolve(its, "registration_given_up", by=" ", reason="why"), InvalidInput, r"^by: "),
-    "reason missing": (lambda flow, its: flow.override(its, "paid", by="me", reason="", version=0), InvalidInput, r"^reason: "),
-    "reason NUL": (lambda flow, its: flow.override(its, "paid", by="me", reason="\0", version=0), InvalidInput, r"^reason: "),
+    "operator unnamed": (lambda flow, its: flow.resolve(its, "registration_given_up", actor=" ", reason="why"), InvalidInput, r"^actor: "),
+    "reason missing": (lambda flow, its: flow.override(its, "paid", actor="me", reason="", version=0), InvalidInput, r"^reason: "),
+    "reason NUL": (lambda flow, its: flow.override(its, "paid", actor="me", reason="\0", version=0), InvalidInput, r"^reason: "),
     "found id no number": (
-        lambda flow, its: flow.resolve(its, "registration_resolved", by="me", reason="why", order_id="A-1"),
+        lambda flow, its: flow.resolve(its, "registration_resolved", actor="me", reason="why", order_id="A-1"),
         InvalidInput,
         r"^order_id: must be a whole number",
     ),
@@ -264,13 +268,13 @@ async def test_a_caller_may_not_speak_for_others(world: World, event: str) -> No
 async def test_an_operator_may_not_speak_for_others_either(world: World) -> None:
     order = await drafted(world)
     for event in ("register", "seen_fulfilled"):
-        decision = await world.flow.resolve(order.id, event, by="me", reason="why")
+        decision = await world.flow.resolve(order.id, event, actor="me", reason="why")
         await _refused(world, order, decision, Reason.WRONG_ORIGIN, ("register",))
 
 
 async def test_an_override_from_a_version_that_is_past(world: World) -> None:
     order = await registered(world)
-    decision = await world.flow.override(order.id, "paid", by="me", reason="why", version=0)
+    decision = await world.flow.override(order.id, "paid", actor="me", reason="why", version=0)
     await _refused(world, order, decision, Reason.STALE, ("complete_by_api",))
 
 

@@ -112,14 +112,14 @@ async def test_an_operators_event_needs_a_name_and_a_reason(tmp_path: Path) -> N
         await flow.send(order.id, "order_it")
         order = await flow.wait(order.id, "in_doubt", timeout=15)
         with pytest.raises(InvalidInput, match="reason"):
-            await flow.resolve(order.id, "placement_given_up", by="kim", reason=" ")
+            await flow.resolve(order.id, "placement_given_up", actor="kim", reason=" ")
         with pytest.raises(InvalidInput, match="number"):
-            await flow.resolve(order.id, "placement_resolved", by="kim", reason="ticket 7")
-        with pytest.raises(InvalidInput, match="by"):
-            await flow.override(order.id, "placed", by="", reason="ticket 7", version=order.version)
+            await flow.resolve(order.id, "placement_resolved", actor="kim", reason="ticket 7")
+        with pytest.raises(InvalidInput, match="actor"):
+            await flow.override(order.id, "placed", actor="", reason="ticket 7", version=order.version)
         assert await flow.refusals(order.id) == []
         assert set(await flow.legal(order.id)) == {"placement_resolved", "placement_given_up"}
-        decision = await flow.resolve(order.id, "placement_resolved", by="kim", reason="ticket 7", number="T-9")
+        decision = await flow.resolve(order.id, "placement_resolved", actor="kim", reason="ticket 7", number="T-9")
         assert isinstance(decision, Applied)
         assert ((await flow.order(order.id)).provider_id, (await flow.journal(order.id))[-1].note) == ("T-9", "by kim: ticket 7")
 
@@ -127,7 +127,7 @@ async def test_an_operators_event_needs_a_name_and_a_reason(tmp_path: Path) -> N
 async def test_an_override_is_marked_in_the_journal(tmp_path: Path) -> None:
     async with open_flow(tmp_path) as flow:
         order = await flow.create("toy", key="k")
-        await flow.override(order.id, "placed", by="kim", reason="ticket 7", version=0)
+        await flow.override(order.id, "placed", actor="kim", reason="ticket 7", version=0)
         (row,) = await flow.journal(order.id)
         assert (row.kind, row.source, row.target, row.note) == (StepKind.OVERRIDE, "drafted", "placed", "by kim: ticket 7")
 

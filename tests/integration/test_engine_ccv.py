@@ -50,7 +50,7 @@ async def test_a_lost_submit_is_resolved_with_the_number_that_ccv_names(tmp_path
         order = await submit_order(world, until="submission_in_doubt")
         (known,) = world.ccv.orders
         assert known.external_reference == "k"  # by which a person finds the order
-        await world.flow.resolve(order.id, "submission_resolved", by="kim", reason="CCV found it", order_id=known.id)
+        await world.flow.resolve(order.id, "submission_resolved", actor="kim", reason="CCV found it", order_id=known.id)
         await world.flow.wait(order.id, "Completed", timeout=15)
 
 
@@ -114,7 +114,7 @@ async def test_an_observation_that_an_operator_overtakes_is_dropped_and_recorded
         while world.ccv.faults.armed:
             await asyncio.sleep(0.01)
         world.ccv.move(known.id, "Incomplete")
-        await world.flow.override(order.id, "Screening", by="kim", reason="test", version=order.version)
+        await world.flow.override(order.id, "Screening", actor="kim", reason="test", version=order.version)
         async with asyncio.timeout(15):
             while {row.reason for row in await world.flow.refusals(order.id)} != {Reason.STALE, Reason.ANOMALY}:
                 await asyncio.sleep(0.01)

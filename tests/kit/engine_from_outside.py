@@ -274,7 +274,7 @@ class EngineFromOutside:
         elif origin is Origin.COMMAND:
             return await flow.send(self._id, input_name, **arguments)
         elif origin is Origin.OPERATOR:
-            return await flow.resolve(self._id, input_name, by="kari", reason="learning", **arguments)
+            return await flow.resolve(self._id, input_name, actor="kari", reason="learning", **arguments)
         elif origin is Origin.CLAIM:
             await self._claim(*CLAIMS[input_name])
         elif origin is Origin.REPLY:

@@ -27,7 +27,7 @@ async def put_order(flow: Orderflow, state: str, key: str = "k", **facts: bool |
     """A new order that an operator moved to a state."""
     order = await flow.create("toy", key=key, facts=facts)
     if state != "drafted":
-        decision = await flow.override(order.id, state, by="kim", reason="a test", version=0)
+        decision = await flow.override(order.id, state, actor="kim", reason="a test", version=0)
         assert isinstance(decision, Applied)
     return await flow.order(order.id)
 

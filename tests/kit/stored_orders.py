@@ -24,7 +24,7 @@ def stored(where: Path, *orders: tuple[str, str, str, dict[str, Any]]) -> tuple[
                 request = ccv_request(**arguments) if provider == "ccv" else connect_request(**arguments)
                 order = await flow.create(provider, key=key, **request)
                 if state:
-                    await flow.override(order.id, state, by="a test", reason="to stand there", version=order.version)
+                    await flow.override(order.id, state, actor="a test", reason="to stand there", version=order.version)
                 made.append(order.id)
         return made
 

@@ -153,12 +153,12 @@ class Case(Generic[Sim]):
 
     async def resolve(self, event: str, **arguments: object) -> None:
         """Send an operator's event to the order."""
-        await self.flow.resolve(self.id, event, by="kari", reason="the provider was asked", **arguments)
+        await self.flow.resolve(self.id, event, actor="kari", reason="the provider was asked", **arguments)
 
     async def override(self, target: str) -> None:
         """Move the order outside the table, as an operator."""
         order = await self.flow.order(self.id)
-        await self.flow.override(self.id, target, by="kari", reason="no other way leads here", version=order.version)
+        await self.flow.override(self.id, target, actor="kari", reason="no other way leads here", version=order.version)
 
     async def wait_for(self, state: str) -> None:
         """Wait for a state in which the order stays until the story goes on."""

@@ -29,7 +29,7 @@ async def wrong_providers(flow: Orderflow, text: str) -> None:
     await flow.create(text, key="k", order={})  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await flow.create(Nameless(), key="k", order={})  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await flow.orders(provider="conect")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    await flow.remove_listener("conect", "fulfilled", by="anna", reason="r")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await flow.remove_listener("conect", "fulfilled", actor="anna", reason="r")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     flow.states("conect")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     flow.on_entered("conect", "fulfilled", grant_access)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     flow.prune(older_than=1, provider="conect")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -48,8 +48,8 @@ async def wrong_states(flow: Orderflow, text: str) -> None:
     await flow.orders(state="fullfilled")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     await flow.orders(provider=connect, state="Completed")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await flow.orders(provider="ccv", state="paid")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    await flow.override("o", "fullfilled", by="anna", reason="r", version=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await flow.remove_listener(ccv, "fulfilled", by="anna", reason="r")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await flow.override("o", "fullfilled", actor="anna", reason="r", version=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await flow.remove_listener(ccv, "fulfilled", actor="anna", reason="r")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 async def wrong_commands(flow: Orderflow, text: str) -> None:
@@ -57,8 +57,8 @@ async def wrong_commands(flow: Orderflow, text: str) -> None:
     await flow.send("o", "regster")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await flow.send("o", "registration_resolved")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await flow.send("o", text)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    await flow.resolve("o", "register", by="anna", reason="r")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    await flow.resolve("o", "registration_resolve", by="anna", reason="r", order_id="14")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await flow.resolve("o", "register", actor="anna", reason="r")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await flow.resolve("o", "registration_resolve", actor="anna", reason="r", order_id="14")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 async def wrong_arguments(flow: Orderflow) -> None:
@@ -78,12 +78,12 @@ async def wrong_arguments(flow: Orderflow) -> None:
     await flow.send("o", "assign_user", credential="a@b.example", link_lifetime="long")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await flow.send("o", "submit", prio=1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     await flow.send("o", "submit", key=7)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    await flow.resolve("o", "registration_resolved", by="anna", reason="r")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    await flow.resolve("o", "registration_resolved", by="anna", reason="r", order_id=14)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    await flow.resolve("o", "submission_resolved", by="anna", reason="r", id="A-1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
-    await flow.resolve("o", "submission_given_up", by="anna", reason="r", order_id="A-1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    await flow.resolve("o", "submission_given_up", by="anna")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    await flow.override("o", "fulfilled", by="anna", reason="r")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await flow.resolve("o", "registration_resolved", actor="anna", reason="r")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await flow.resolve("o", "registration_resolved", actor="anna", reason="r", order_id=14)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await flow.resolve("o", "submission_resolved", actor="anna", reason="r", id="A-1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    await flow.resolve("o", "submission_given_up", actor="anna", reason="r", order_id="A-1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await flow.resolve("o", "submission_given_up", actor="anna")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await flow.override("o", "fulfilled", actor="anna", reason="r")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await flow.wait("o", "fulfilled", timout=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
@@ -97,14 +97,14 @@ def wrong_without_await(flow: SyncOrderflow) -> None:
     flow.create(connect, key="k", ordr={})  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     flow.send("o", "regster")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     flow.send("o", "complete_by_url", retrun_url="https://shop.example/")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
-    flow.resolve("o", "registration_resolve", by="anna", reason="r")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    flow.override("o", "fullfilled", by="anna", reason="r", version=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    flow.resolve("o", "registration_resolve", actor="anna", reason="r")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    flow.override("o", "fullfilled", actor="anna", reason="r", version=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     flow.wait("o", "fullfilled")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     flow.wait("o", {"fullfilled"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     flow.orders(provider=connect, state="Completed")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     flow.states("conect")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     flow.on_entered(connect, "Completed", grant_access)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    flow.remove_listener("ccv", "fulfilled", by="anna", reason="r")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    flow.remove_listener("ccv", "fulfilled", actor="anna", reason="r")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     flow.prune(older_than=1, provider="conect")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     flow.prune(olderthan=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 

@@ -65,9 +65,9 @@ async def use_connect(payload: dict[str, Any]) -> None:
         await flow.send(order.id, "complete_by_url", return_url="https://shop.example/thanks")
         await flow.send(order.id, "complete_by_url", return_url="https://shop.example/thanks", error_url="https://shop.example/sorry")
         await flow.send(order.id, "assign_user", credential="a@b.example", is_send_message=True, override_client_id="x", link_lifetime=2)
-        assert_type(await flow.resolve(order.id, "registration_resolved", by="anna", reason="found it", order_id="14"), Decision)
-        await flow.resolve(order.id, "registration_given_up", by="anna", reason="found none")
-        await flow.override(order.id, "fulfilled", by="anna", reason="paid by post", version=3)
+        assert_type(await flow.resolve(order.id, "registration_resolved", actor="anna", reason="found it", order_id="14"), Decision)
+        await flow.resolve(order.id, "registration_given_up", actor="anna", reason="found none")
+        await flow.override(order.id, "fulfilled", actor="anna", reason="paid by post", version=3)
         assert_type(await flow.wait(order.id, "registered"), Order)
         await flow.wait(order.id, {"fulfilled", "cancelled"}, timeout=5)
         await flow.wait(order.id, until=["user_assigned"])
@@ -77,7 +77,7 @@ async def use_connect(payload: dict[str, Any]) -> None:
         await flow.orders(provider="connect")
         await flow.orders(state="drafted", limit=5)
         await flow.orders()
-        assert_type(await flow.remove_listener(connect, "fulfilled", by="anna", reason="gone"), int)
+        assert_type(await flow.remove_listener(connect, "fulfilled", actor="anna", reason="gone"), int)
         async for ids in flow.prune(older_than=86400, provider=connect, export=Path("old.jsonl")):
             assert_type(ids, list[str])
 
@@ -88,12 +88,12 @@ async def use_ccv(flow: Orderflow, order_id: str) -> None:
     await flow.create(ccv, key="k", order={}, products=[{"kind": "psp_standalone"}], pays_now=True, notify_on_status=["Completed"])
     await flow.create("ccv", key="k", order={}, products=(), external_reference="r", notify_customer_by_email=False)
     await flow.send(order_id, "submit")
-    await flow.resolve(order_id, "submission_resolved", by="anna", reason="CCV says so", order_id="A-1")
-    await flow.resolve(order_id, "submission_given_up", by="anna", reason="CCV knows none")
+    await flow.resolve(order_id, "submission_resolved", actor="anna", reason="CCV says so", order_id="A-1")
+    await flow.resolve(order_id, "submission_given_up", actor="anna", reason="CCV knows none")
     await flow.wait(order_id, ["Closed", "Canceled"])
     assert_type(flow.states("ccv"), tuple[CcvState, ...])
     await flow.orders(provider=ccv, state="AwaitingPayment")
-    await flow.remove_listener("ccv", "Failed", by="anna", reason="gone")
+    await flow.remove_listener("ccv", "Failed", actor="anna", reason="gone")
 
 
 def use_without_await() -> None:
@@ -104,12 +104,12 @@ def use_without_await() -> None:
         order = flow.create(connect, key="cart-17", order={})
         assert_type(order, Order)
         assert_type(flow.send(order.id, "complete_by_url", return_url="https://shop.example/thanks"), Decision)
-        assert_type(flow.resolve(order.id, "registration_resolved", by="anna", reason="found it", order_id="14"), Decision)
-        flow.override(order.id, "fulfilled", by="anna", reason="paid by post", version=3)
+        assert_type(flow.resolve(order.id, "registration_resolved", actor="anna", reason="found it", order_id="14"), Decision)
+        flow.override(order.id, "fulfilled", actor="anna", reason="paid by post", version=3)
         assert_type(flow.wait(order.id, {"fulfilled", "error"}), Order)
         assert_type(flow.states("ccv"), tuple[CcvState, ...])
         assert_type(flow.orders(provider="ccv", state="New"), list[Order])
-        assert_type(flow.remove_listener(connect, "fulfilled", by="anna", reason="gone"), int)
+        assert_type(flow.remove_listener(connect, "fulfilled", actor="anna", reason="gone"), int)
         for ids in flow.prune(older_than=86400, provider="ccv", dry_run=True):
             assert_type(ids, list[str])
 
@@ -180,14 +180,14 @@ async def use_own_provider(carrier: Carrier, command: str, state: str) -> None:
         order = await flow.create(carrier, key="k", weight="3 kg")
         await flow.create(Name("warehouse"), key="k", items=["lamp"])
         await flow.send(order.id, Name(command), anything=1)
-        await flow.resolve(order.id, Name("found"), by="anna", reason="r", number=7)
-        await flow.override(order.id, Name(state), by="anna", reason="r", version=1)
+        await flow.resolve(order.id, Name("found"), actor="anna", reason="r", number=7)
+        await flow.override(order.id, Name(state), actor="anna", reason="r", version=1)
         await flow.wait(order.id, Name("lost"))
         await flow.wait(order.id, [Name("lost"), Name("delivered")])
         await flow.wait(order.id, flow.states(carrier))
         await flow.orders(provider=carrier, state=state)
         flow.on_entered(carrier, "delivered", grant_access)
-        await flow.remove_listener(Name(order.provider), state, by="anna", reason="r")
+        await flow.remove_listener(Name(order.provider), state, actor="anna", reason="r")
 
 
 def list_providers(carrier: Carrier) -> list[Provider]:

@@ -59,9 +59,9 @@ def test_orders_are_pruned_and_redacted_without_await(tmp_path: Path) -> None:
         order_ids = [flow.create("ccv", key=str(n), **ccv_request()).id for n in range(5)]
         for order_id in order_ids:
             assert [name for name, _ in flow.pending(order_id).deadlines] == []
-            assert isinstance(flow.redact(order_id, by="kim", reason="asked"), orderflow.Refused)
-            flow.override(order_id, "Closed", by="kim", reason="a test", version=0)
-        assert isinstance(flow.redact(order_ids[0], by="kim", reason="asked"), orderflow.Applied)
+            assert isinstance(flow.redact(order_id, actor="kim", reason="asked"), orderflow.Refused)
+            flow.override(order_id, "Closed", actor="kim", reason="a test", version=0)
+        assert isinstance(flow.redact(order_ids[0], actor="kim", reason="asked"), orderflow.Applied)
         for _ in flow.prune(older_than=0, batch=2):
             break  # an application may stop after any batch
         left = {order.id for order in flow.orders()}

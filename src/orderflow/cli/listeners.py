@@ -32,14 +32,14 @@ def list_(*, db: Db, json: Json = False) -> Exit:
 
 
 @listeners.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OURS, failed="not confirmed"))
-def remove(provider: str, state: str, /, *, db: Db, by: str, reason: str, yes: Yes = False, json: Json = False) -> Exit:
+def remove(provider: str, state: str, /, *, db: Db, actor: str, reason: str, yes: Yes = False, json: Json = False) -> Exit:
     """Remove a listener that is gone from your code.
 
     Notifications that it is still owed are ended, and its orders may be pruned
     and redacted. A process that still has the listener registers it again when
     it starts: change and restart that process first.
 
-    Example: orderflow listeners remove ccv Completed --by anna --reason "not used any more"
+    Example: orderflow listeners remove ccv Completed --actor anna --reason "not used any more"
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def remove(provider: str, state: str, /, *, db: Db, by: str, reason: str, yes: Y
         The provider, as `listeners list` shows it.
     state:
         The state.
-    by:
+    actor:
         Who decides this; kept with each notification that is ended.
     reason:
         Why; kept with each notification that is ended.
@@ -55,7 +55,7 @@ def remove(provider: str, state: str, /, *, db: Db, by: str, reason: str, yes: Y
     if not confirm(f"Remove the listener {provider} {state} and end the notifications that it is owed?", yes=yes):
         return report_unconfirmed()
     try:
-        ended = ask_flow(db, lambda flow: flow.remove_listener(Name(provider), state, by=by, reason=reason))
+        ended = ask_flow(db, lambda flow: flow.remove_listener(Name(provider), state, actor=actor, reason=reason))
     except InvalidInput as error:
         raise InvalidInput(f"--{error.field}", error.reason) from None
     if json:

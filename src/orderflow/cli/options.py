@@ -8,6 +8,6 @@ from cyclopts import Parameter
 
 Db = Annotated[str, Parameter(help="Database URL, such as sqlite:///orders.db.", env_var="ORDERFLOW_DB")]
 Json = Annotated[bool, Parameter(help="Print one JSON document.")]
-By = Annotated[str, Parameter(help="Who decides this; kept in the journal.")]
+Actor = Annotated[str, Parameter(help="Who decides this; kept in the journal.")]
 Reason = Annotated[str, Parameter(help="Why; kept in the journal.")]
 Yes = Annotated[bool, Parameter(alias="-y", help="Do not ask; required if standard input is not a terminal.")]

@@ -14,7 +14,7 @@ from orderflow.cli import order_view as view
 from orderflow.cli.confirm import confirm, report_unconfirmed
 from orderflow.cli.exits import BROKEN_DECLARATION, Exit, list_exits
 from orderflow.cli.journal import journal_json, moment_of, print_journal
-from orderflow.cli.options import By, Db, Json, Reason, Yes
+from orderflow.cli.options import Actor, Db, Json, Reason, Yes
 from orderflow.cli.stored import ask_flow
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.model import Applied, Refused
@@ -205,14 +205,14 @@ def resolve(
     /,
     *,
     db: Db,
-    by: By,
+    actor: Actor,
     reason: Reason,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
     json: Json = False,
 ) -> Exit:
     """Resolve a doubt: send an order one of its declared operator events.
 
-    Example: orderflow orders resolve ccv-1b27 submission_resolved --set order_id=77 --by anna --reason "CCV found it"
+    Example: orderflow orders resolve ccv-1b27 submission_resolved --set order_id=77 --actor anna --reason "CCV found it"
 
     Parameters
     ----------
@@ -227,10 +227,10 @@ def resolve(
 
     async def send(flow: Orderflow) -> Decision:
         try:
-            return await flow.resolve(order, Name(event), by=by, reason=reason, **arguments)
+            return await flow.resolve(order, Name(event), actor=actor, reason=reason, **arguments)
         except InvalidInput as error:
             stored, legal = await flow.order(order), await flow.legal(order)
-            if error.field in ("by", "reason"):
+            if error.field in ("actor", "reason"):
                 raise InvalidInput(f"--{error.field}", error.reason) from None
             if event in legal:
                 raise InvalidInput(f"--set {error.field}", error.reason) from None
@@ -240,13 +240,15 @@ def resolve(
 
 
 @orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.REFUSED, Exit.OURS, failed="not confirmed"))
-def override(order: str, target: str, /, *, db: Db, by: By, reason: Reason, version: int, yes: Yes = False, json: Json = False) -> Exit:
+def override(
+    order: str, target: str, /, *, db: Db, actor: Actor, reason: Reason, version: int, yes: Yes = False, json: Json = False
+) -> Exit:
     """Move an order to any state, outside its lifecycle.
 
     Effects that the order is still owed are dropped. The journal keeps who did it
     and why.
 
-    Example: orderflow orders override ccv-1b27 Closed --version 4 --by anna --reason "the merchant called"
+    Example: orderflow orders override ccv-1b27 Closed --version 4 --actor anna --reason "the merchant called"
 
     Parameters
     ----------
@@ -259,16 +261,16 @@ def override(order: str, target: str, /, *, db: Db, by: By, reason: Reason, vers
     """
     if not confirm(f"Move {order} to {target}, outside its lifecycle, and drop what it is owed?", yes=yes):
         return report_unconfirmed()
-    return _report(ask_flow(db, lambda flow: flow.override(order, Name(target), by=by, reason=reason, version=version)), json)
+    return _report(ask_flow(db, lambda flow: flow.override(order, Name(target), actor=actor, reason=reason, version=version)), json)
 
 
 @orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.REFUSED, Exit.OURS, failed="not confirmed"))
-def redact(order: str, /, *, db: Db, by: By, reason: Reason, yes: Yes = False, json: Json = False) -> Exit:
+def redact(order: str, /, *, db: Db, actor: Actor, reason: Reason, yes: Yes = False, json: Json = False) -> Exit:
     """Remove the personal data of a settled order. This cannot be undone.
 
     Its journal, key and provider's id stay. Name no person in --reason.
 
-    Example: orderflow orders redact ccv-1b27 --by anna --reason "ticket 7"
+    Example: orderflow orders redact ccv-1b27 --actor anna --reason "ticket 7"
 
     Parameters
     ----------
@@ -277,7 +279,7 @@ def redact(order: str, /, *, db: Db, by: By, reason: Reason, yes: Yes = False, j
     """
     if not confirm(f"Remove the personal data of {order}? This cannot be undone.", yes=yes):
         return report_unconfirmed()
-    return _report(ask_flow(db, lambda flow: flow.redact(order, by=by, reason=reason)), json)
+    return _report(ask_flow(db, lambda flow: flow.redact(order, actor=actor, reason=reason)), json)
 
 
 def _parse_arguments(settings: list[str]) -> dict[str, object]:
@@ -293,8 +295,8 @@ def _parse_arguments(settings: list[str]) -> dict[str, object]:
     for setting in settings:
         name, equals, value = setting.partition("=")
         plain = name.removesuffix(":")
-        if not (plain and equals) or plain in ("by", "reason"):
-            raise InvalidInput("--set", "must be NAME=TEXT or NAME:=JSON; who and why are --by and --reason")
+        if not (plain and equals) or plain in ("actor", "reason"):
+            raise InvalidInput("--set", "must be NAME=TEXT or NAME:=JSON; who and why are --actor and --reason")
         if plain in arguments:
             raise InvalidInput(f"--set {plain}", "is given twice")
         try:

@@ -120,7 +120,7 @@ class ListenerDirectory:
         Raises:
             UnknownName: there is no such listener; InvalidInput: ``actor`` or ``reason`` is empty.
         """
-        why = f"removed by {require_text('by', actor)}: {require_text('reason', reason)}"
+        why = f"removed by {require_text('actor', actor)}: {require_text('reason', reason)}"
         known = [(listener.provider, listener.state) for listener in await self.list()]
         if (provider, state) not in known:
             raise UnknownName("listener", f"{provider} {state}", tuple(map(" ".join, known)))

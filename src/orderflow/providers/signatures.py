@@ -73,7 +73,7 @@ class Resolve(Protocol[R_co]):
     """The signature of ``resolve``."""
 
     @overload
-    def __call__(self, order: str, event: connect.BareOperatorEvent | ccv.BareOperatorEvent, /, *, by: str, reason: str) -> R_co: ...
+    def __call__(self, order: str, event: connect.BareOperatorEvent | ccv.BareOperatorEvent, /, *, actor: str, reason: str) -> R_co: ...
     @overload
     def __call__(
         self,
@@ -81,16 +81,16 @@ class Resolve(Protocol[R_co]):
         event: Literal["registration_resolved"],
         /,
         *,
-        by: str,
+        actor: str,
         reason: str,
         **arguments: Unpack[connect.RegistrationResolved],
     ) -> R_co: ...
     @overload
     def __call__(
-        self, order: str, event: Literal["submission_resolved"], /, *, by: str, reason: str, **arguments: Unpack[ccv.SubmissionResolved]
+        self, order: str, event: Literal["submission_resolved"], /, *, actor: str, reason: str, **arguments: Unpack[ccv.SubmissionResolved]
     ) -> R_co: ...
     @overload
-    def __call__(self, order: str, event: Name, /, *, by: str, reason: str, **arguments: object) -> R_co: ...
+    def __call__(self, order: str, event: Name, /, *, actor: str, reason: str, **arguments: object) -> R_co: ...
 
 
 class Orders(Protocol[R_co]):
@@ -139,11 +139,11 @@ class RemoveListener(Protocol[R_co]):
     """The signature of ``remove_listener``."""
 
     @overload
-    def __call__(self, provider: Connect | connect.ProviderName, state: connect.State, *, by: str, reason: str) -> R_co: ...
+    def __call__(self, provider: Connect | connect.ProviderName, state: connect.State, *, actor: str, reason: str) -> R_co: ...
     @overload
-    def __call__(self, provider: Ccv | ccv.ProviderName, state: ccv.State, *, by: str, reason: str) -> R_co: ...
+    def __call__(self, provider: Ccv | ccv.ProviderName, state: ccv.State, *, actor: str, reason: str) -> R_co: ...
     @overload
-    def __call__(self, provider: OtherProvider | Name, state: str, *, by: str, reason: str) -> R_co: ...
+    def __call__(self, provider: OtherProvider | Name, state: str, *, actor: str, reason: str) -> R_co: ...
 
 
 # ── decorators that give a method its signature ────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ import pytest
 from tests.kit.stored_orders import stored
 from tests.unit.cli.conftest import SCRIPT, Orderflow
 
-WHO = ("--by", "anna", "--reason", "ticket 7")
+WHO = ("--actor", "anna", "--reason", "ticket 7")
 COMMANDS = [
     ("db", "prune", "--older-than", "0s"),
     ("orders", "redact", "{order}", *WHO),

@@ -11,7 +11,7 @@ from tests.unit.cli.conftest import Orderflow
 
 from orderflow.store.urls import make_store
 
-WHO = ("--by", "olga", "--reason", "the listener is gone from our code")
+WHO = ("--actor", "olga", "--reason", "the listener is gone from our code")
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def test_listeners_are_listed_and_removed(orderflow: Orderflow, db: str) -> None
     ("words", "code", "message"),
     [
         (("ccv", "Closed", *WHO), 3, "unknown listener: 'ccv Closed'"),
-        (("ccv", "Completed", "--by", "olga"), 2, "--reason"),
-        (("ccv", "Completed", "--by", " ", "--reason", "gone"), 2, "--by: required, as non-empty text"),
+        (("ccv", "Completed", "--actor", "olga"), 2, "--reason"),
+        (("ccv", "Completed", "--actor", " ", "--reason", "gone"), 2, "--actor: required, as non-empty text"),
         (("ccv",), 2, "STATE"),
     ],
 )

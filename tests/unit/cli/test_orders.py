@@ -36,7 +36,7 @@ def in_doubt(db: str) -> str:
             flow.on_entered("ccv", "Closed", lambda entered: None)
             order = await flow.create("ccv", key="cart-1", **ccv_request())
             assert isinstance(await flow.send(order.id, "submit"), Applied)
-            await flow.override(order.id, "submission_in_doubt", by="test", reason="as if the answer was lost", version=1)
+            await flow.override(order.id, "submission_in_doubt", actor="test", reason="as if the answer was lost", version=1)
             return order.id
 
     return asyncio.run(create())
@@ -64,7 +64,7 @@ def test_show_prints_path_and_legal_events_but_no_data(orderflow: Any, db: str, 
 
 
 def test_resolve_names_the_providers_order_and_is_recorded_with_who_and_why(orderflow: Any, db: str, in_doubt: str) -> None:
-    words = ("--db", db, "--by", "anna", "--reason", "CCV found it")
+    words = ("--db", db, "--actor", "anna", "--reason", "CCV found it")
 
     missing = orderflow("orders", "resolve", in_doubt, "submission_resolved", *words)
     ran = orderflow("orders", "resolve", in_doubt, "submission_resolved", *words, "--set", "order_id=77", "--json")
@@ -79,14 +79,14 @@ def test_resolve_names_the_providers_order_and_is_recorded_with_who_and_why(orde
 def test_resolve_asks_for_no_arguments_where_the_event_is_not_legal(orderflow: Any, tmp_path: Path, order_id: tuple[str, ...]) -> None:
     db, (order,) = stored(tmp_path, ("connect", "k", "registered", {}))
 
-    ran = orderflow("orders", "resolve", order, "registration_resolved", "--db", db, "--by", "anna", "--reason", "b", *order_id)
+    ran = orderflow("orders", "resolve", order, "registration_resolved", "--db", db, "--actor", "anna", "--reason", "b", *order_id)
 
     assert (ran.code, ran.err) == (4, "")
     assert ran.out == "not applied: not legal here; the order is registered, legal now: complete_by_api\n"
 
 
 def test_an_argument_of_an_event_that_takes_none_is_named_as_an_option(orderflow: Any, db: str, in_doubt: str) -> None:
-    words = ("--db", db, "--by", "anna", "--reason", "b", "--set", "order_id=77")
+    words = ("--db", db, "--actor", "anna", "--reason", "b", "--set", "order_id=77")
     ran = orderflow("orders", "resolve", in_doubt, "submission_given_up", *words)
     assert (ran.code, ran.err) == (2, "orderflow: --set order_id: unknown argument (none is taken)\n")
 
@@ -94,7 +94,7 @@ def test_an_argument_of_an_event_that_takes_none_is_named_as_an_option(orderflow
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["order_id"], "--set: must be NAME=TEXT or NAME:=JSON; who and why are --by and --reason"),
+        (["order_id"], "--set: must be NAME=TEXT or NAME:=JSON; who and why are --actor and --reason"),
         (["=77"], "--set: must be NAME=TEXT"),
         ([":=77"], "--set: must be NAME=TEXT"),
         (["by=carla"], "--set: must be NAME=TEXT"),
@@ -112,7 +112,7 @@ def test_a_malformed_argument_is_refused_and_changes_nothing(
     orderflow: Any, db: str, in_doubt: str, settings: list[str], message: str
 ) -> None:
     options = [word for setting in settings for word in ("--set", setting)]
-    ran = orderflow("orders", "resolve", in_doubt, "submission_resolved", "--db", db, "--by", "anna", "--reason", "b", *options)
+    ran = orderflow("orders", "resolve", in_doubt, "submission_resolved", "--db", db, "--actor", "anna", "--reason", "b", *options)
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
     assert ran.err.startswith(f"orderflow: {message}")
     assert orderflow("orders", "show", in_doubt, "--db", db, "--json").json["state"] == "submission_in_doubt"
@@ -180,7 +180,7 @@ def test_an_operators_event_of_any_provider_gets_every_argument(
         "--set",
         'parts:=[1, {"a": null}]',
     )
-    ran = orderflow("orders", "resolve", order, "found", "--db", db, "--by", "anna", "--reason", "b", *options, "--json")
+    ran = orderflow("orders", "resolve", order, "found", "--db", db, "--actor", "anna", "--reason", "b", *options, "--json")
     assert (ran.code, ran.json["state"]) == (0, "closed"), ran.err
     assert asyncio.run(load_given(order)) == json.dumps(
         {"empty": "", "note": "a=b := c", "order_id": "077", "parts": [1, {"a": None}], "sure": True}, sort_keys=True
@@ -219,7 +219,9 @@ def test_show_lists_what_is_still_to_come(orderflow: Any, tmp_path: Path) -> Non
     assert owed.endswith(f"({as_json['pending']['effects'][0]['why']})")
     (effect,) = as_json["pending"]["effects"]
     assert (effect["key"], effect["name"], effect["attempt"], effect["in_flight"]) == (f"{order}:1:0", "register_order", 1, False)
-    registered = orderflow("orders", "override", order, "confirming", "--db", db, "--yes", "--by", "a", "--reason", "b", "--version", "1")
+    registered = orderflow(
+        "orders", "override", order, "confirming", "--db", db, "--yes", "--actor", "a", "--reason", "b", "--version", "1"
+    )
     assert registered.code == 0
     shown = orderflow("orders", "show", order, "--db", db).out
     assert "\nowed: " not in shown
@@ -238,12 +240,12 @@ def test_an_order_in_a_state_that_was_removed_is_shown(orderflow: Any, db: str, 
 
 
 def test_a_command_is_not_an_operator_event(orderflow: Any, db: str, in_doubt: str) -> None:
-    ran = orderflow("orders", "resolve", in_doubt, "submit", "--db", db, "--by", "a", "--reason", "b")
+    ran = orderflow("orders", "resolve", in_doubt, "submit", "--db", db, "--actor", "a", "--reason", "b")
     assert (ran.code, "(not an operator: submit has origin command)" in ran.out) == (4, True)
 
 
 def test_an_event_that_is_not_legal_is_refused_with_code_4_and_recorded(orderflow: Any, db: str, in_doubt: str) -> None:
-    words = ("--db", db, "--by", "anna", "--reason", "twice")
+    words = ("--db", db, "--actor", "anna", "--reason", "twice")
     orderflow("orders", "resolve", in_doubt, "submission_given_up", *words)
 
     ran = orderflow("orders", "resolve", in_doubt, "submission_given_up", *words, "--json")
@@ -254,7 +256,7 @@ def test_an_event_that_is_not_legal_is_refused_with_code_4_and_recorded(orderflo
 
 
 def test_override_needs_the_current_version_and_notifies_listeners_of_another_process(orderflow: Any, db: str, in_doubt: str) -> None:
-    words = ("--db", db, "--yes", "--by", "anna", "--reason", "the merchant called")
+    words = ("--db", db, "--yes", "--actor", "anna", "--reason", "the merchant called")
 
     stale = orderflow("orders", "override", in_doubt, "Closed", *words, "--version", "1")
     ran = orderflow("orders", "override", in_doubt, "Closed", *words, "--version", "2")
@@ -278,10 +280,10 @@ def test_override_needs_the_current_version_and_notifies_listeners_of_another_pr
     [
         (("orders", "show", "ccv-none"), 3, "unknown order"),
         (("orders", "show", "acme-1"), 3, "unknown order"),
-        (("orders", "resolve", "{order}", "submits", "--by", "a", "--reason", "b"), 3, "unknown operator event"),
-        (("orders", "resolve", "{order}", "submission_given_up", "--by", " ", "--reason", "b"), 2, "by:"),
-        (("orders", "override", "{order}", "Nowhere", "--yes", "--by", "a", "--reason", "b", "--version", "2"), 3, "unknown state"),
-        (("orders", "override", "{order}", "Closed", "--yes", "--by", "a", "--reason", "b", "--version", "two"), 2, "version"),
+        (("orders", "resolve", "{order}", "submits", "--actor", "a", "--reason", "b"), 3, "unknown operator event"),
+        (("orders", "resolve", "{order}", "submission_given_up", "--actor", " ", "--reason", "b"), 2, "actor:"),
+        (("orders", "override", "{order}", "Nowhere", "--yes", "--actor", "a", "--reason", "b", "--version", "2"), 3, "unknown state"),
+        (("orders", "override", "{order}", "Closed", "--yes", "--actor", "a", "--reason", "b", "--version", "two"), 2, "version"),
     ],
 )
 def test_bad_input_is_one_line_and_its_own_code(
@@ -374,8 +376,8 @@ NAME = re.compile(r"[A-Za-z_]{4,}")
 def test_80_columns_are_enough_and_no_word_is_cut(orderflow: Any, tmp_path: Path, words: tuple[str, ...]) -> None:
     orders = [("ccv", "n" * 60, "FulfillmentInProgress", {}), ("connect", "a key of words", "registration_in_doubt", {})]
     db, (order, other) = stored(tmp_path, *orders)
-    orderflow("orders", "resolve", other, "registration_given_up", "--db", db, "--by", "anna", "--reason", "nothing there")
-    orderflow("orders", "resolve", other, "registration_given_up", "--db", db, "--by", "anna", "--reason", "nothing there, again")
+    orderflow("orders", "resolve", other, "registration_given_up", "--db", db, "--actor", "anna", "--reason", "nothing there")
+    orderflow("orders", "resolve", other, "registration_given_up", "--db", db, "--actor", "anna", "--reason", "nothing there, again")
     arguments = [word.format(order=order, other=other) for word in words]
     narrow, wide = (orderflow("orders", *arguments, "--db", db, COLUMNS=columns).out for columns in ("80", "400"))
     assert max(map(len, narrow.splitlines())) <= 80

@@ -89,7 +89,7 @@ def test_progress_is_shown_on_a_terminal(orders: tuple[str, list[str]]) -> None:
 
 def test_redaction_leaves_the_path_and_nothing_personal(orderflow: Orderflow, orders: tuple[str, list[str]], tmp_path: Path) -> None:
     db, (paid, _, cancelled, _) = orders
-    words = ("--db", db, "--by", "anna", "--reason", "ticket 7", "--yes")
+    words = ("--db", db, "--actor", "anna", "--reason", "ticket 7", "--yes")
     database = tmp_path / "orders.db"
     assert all(canary.encode() in database.read_bytes() for canary in CANARIES[:3])
 

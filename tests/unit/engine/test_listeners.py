@@ -148,7 +148,7 @@ async def test_a_process_that_creates_nothing_learns_of_listeners_elsewhere(tmp_
         listening.on_entered("toy", state, ignore)
         await listening.create("toy", key="k")  # which saves the listener
         if by == "claim":
-            await listening.override(order.id, "placed", by="a test", reason="so that a claim can move it", version=0)
+            await listening.override(order.id, "placed", actor="a test", reason="so that a claim can move it", version=0)
         clock.advance(LISTENER_REFRESH_SECONDS)
         if by == "command":
             await caller.send(order.id, "order_it")
@@ -173,7 +173,7 @@ async def leave_notifications(url: str, count: int = 1) -> list[Order]:
         flow.on_entered("toy", "abandoned", ignore)
         orders = [await flow.create("toy", key=str(n)) for n in range(count)]
         for order in orders:
-            await flow.override(order.id, "abandoned", by="a test", reason="to be in this state", version=0)
+            await flow.override(order.id, "abandoned", actor="a test", reason="to be in this state", version=0)
     return orders
 
 
@@ -181,14 +181,14 @@ async def test_once_a_listener_is_removed_its_orders_can_be_redacted_and_pruned(
     kept, gone = await leave_notifications(url, 2)
     async with Orderflow(url, [Toy()], clock=SimClock(start=4e9, manual=True)) as flow:
         assert await flow.listeners() == [Listener("toy", "abandoned", 2)]
-        assert not isinstance(await flow.redact(kept.id, by="dpo", reason="asked"), Applied)
+        assert not isinstance(await flow.redact(kept.id, actor="dpo", reason="asked"), Applied)
         assert [batch async for batch in flow.prune(older_than=0.0)] == []
-        assert await flow.remove_listener("toy", "abandoned", by="olga", reason="we do not ship any more") == 2
+        assert await flow.remove_listener("toy", "abandoned", actor="olga", reason="we do not ship any more") == 2
         assert await flow.listeners() == []
-        assert isinstance(await flow.redact(kept.id, by="dpo", reason="asked"), Applied)
+        assert isinstance(await flow.redact(kept.id, actor="dpo", reason="asked"), Applied)
         assert [batch async for batch in flow.prune(older_than=0.0)] == [[gone.id]]
         with pytest.raises(UnknownName, match="unknown listener: 'toy abandoned'"):
-            await flow.remove_listener("toy", "abandoned", by="olga", reason="again")
+            await flow.remove_listener("toy", "abandoned", actor="olga", reason="again")
 
 
 async def test_a_removal_ends_every_notification_and_records_who_and_why_with_each(url: str, tmp_path: Path) -> None:
@@ -199,19 +199,19 @@ async def test_a_removal_ends_every_notification_and_records_who_and_why_with_ea
         order = await flow.create("toy", key="k")
         await store.commit(order.id, None, move("abandoned", effects=[NOTIFY_LISTENER] * 2500, entered_state="abandoned"))
     async with Orderflow(url, [Toy()]) as flow:
-        assert await flow.remove_listener("toy", "abandoned", by=" olga ", reason="gone") == 2500
+        assert await flow.remove_listener("toy", "abandoned", actor=" olga ", reason="gone") == 2500
     with closing(sqlite3.connect(tmp_path / "orders.db")) as connection:
         assert connection.execute("SELECT why, count(*) FROM of_effects WHERE owed = 0 GROUP BY 1").fetchall() == [
             ("removed by olga: gone", 2500)
         ]
 
 
-@pytest.mark.parametrize(("by", "reason", "field"), [("", "gone", "by"), ("olga", "  ", "reason")])
-async def test_a_removal_needs_a_name_and_a_reason(url: str, by: str, reason: str, field: str) -> None:
+@pytest.mark.parametrize(("actor", "reason", "field"), [("", "gone", "actor"), ("olga", "  ", "reason")])
+async def test_a_removal_needs_an_actor_and_a_reason(url: str, actor: str, reason: str, field: str) -> None:
     await leave_notifications(url)
     async with Orderflow(url, [Toy()]) as flow:
         with pytest.raises(InvalidInput) as error:
-            await flow.remove_listener("toy", "abandoned", by=by, reason=reason)
+            await flow.remove_listener("toy", "abandoned", actor=actor, reason=reason)
         assert error.value.field == field
         assert await flow.listeners() == [Listener("toy", "abandoned", 1)]
 
@@ -222,10 +222,10 @@ async def test_what_other_processes_owe_after_a_removal_is_listed_and_a_second_r
     async with open_bench(tmp_path) as other, Orderflow(url, [Toy()]) as flow:
         await other.engine.directory.refresh(LISTENER_REFRESH_SECONDS)
         order = await other.create("late", "drafted")
-        await flow.remove_listener("toy", "abandoned", by="olga", reason="gone")
+        await flow.remove_listener("toy", "abandoned", actor="olga", reason="gone")
         await other.override(order.id, "abandoned")
         assert await flow.listeners() == [Listener("toy", "abandoned", 1)]
-        assert await flow.remove_listener("toy", "abandoned", by="olga", reason="gone") == 1
+        assert await flow.remove_listener("toy", "abandoned", actor="olga", reason="gone") == 1
         other.clock.advance(LISTENER_REFRESH_SECONDS)
         await other.engine.directory.refresh(LISTENER_REFRESH_SECONDS)
         await other.override(order.id, "placed")
@@ -239,7 +239,7 @@ async def test_the_process_that_removes_a_listener_owes_no_notification_from_the
         await flow.create("toy", key="j")  # which saves the listener
     async with Orderflow(url, [Toy()]) as flow:
         order = await flow.create("toy", key="k")
-        await flow.remove_listener("toy", "preparing", by="olga", reason="gone")
+        await flow.remove_listener("toy", "preparing", actor="olga", reason="gone")
         await flow.send(order.id, "order_it")
         assert await flow.listeners() == []
 
@@ -247,7 +247,7 @@ async def test_the_process_that_removes_a_listener_owes_no_notification_from_the
 async def test_a_process_that_still_has_the_listener_adds_it_again_when_it_starts(url: str) -> None:
     await leave_notifications(url)
     async with Orderflow(url, [Toy()]) as flow:
-        await flow.remove_listener("toy", "abandoned", by="olga", reason="gone")
+        await flow.remove_listener("toy", "abandoned", actor="olga", reason="gone")
         await leave_notifications(url, 2)
         assert await flow.listeners() == [Listener("toy", "abandoned", 1)]  # of the order that entered the state since
 
@@ -256,4 +256,4 @@ def test_listeners_are_listed_and_removed_without_await(tmp_path: Path) -> None:
     with SyncOrderflow(f"sqlite:///{tmp_path / 'orders.db'}", [Toy()]) as flow:
         assert flow.listeners() == []
         with pytest.raises(UnknownName):
-            flow.remove_listener("toy", "placed", by="olga", reason="gone")
+            flow.remove_listener("toy", "placed", actor="olga", reason="gone")

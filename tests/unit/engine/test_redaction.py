@@ -59,17 +59,17 @@ async def test_a_settled_orders_personal_data_is_removed_and_its_path_stays(url:
         order = await flow.create("toy", key="k", email=SECRET)
         await flow.send(order.id, "order_it", email=SECRET)
         await flow.wait(order.id, until="in_doubt", timeout=10)
-        await flow.resolve(order.id, "placement_resolved", by="kim", reason=f"{SECRET} called", number="T-7")
+        await flow.resolve(order.id, "placement_resolved", actor="kim", reason=f"{SECRET} called", number="T-7")
         toy.show(f"a status of {SECRET}")
         async with asyncio.timeout(10):
             while not (flagged := await flow.order(order.id)).flagged:
                 await asyncio.sleep(0.01)
-        await flow.override(order.id, "shipped", by="kim", reason=SECRET, version=flagged.version)
+        await flow.override(order.id, "shipped", actor="kim", reason=SECRET, version=flagged.version)
     assert (await dump(url)).count(SECRET) >= 6  # data, notes, a detail, errors of effects
     async with open_flow(url) as (flow, clock):
         path = [(row.event, row.source, row.target, row.at, row.kind) for row in await flow.journal(order.id)]
 
-        decision = await flow.redact(order.id, by="kim", reason="ticket 7")
+        decision = await flow.redact(order.id, actor="kim", reason="ticket 7")
 
         assert isinstance(decision, Applied)
         assert SECRET not in await dump(url)
@@ -95,7 +95,7 @@ async def test_a_settled_orders_personal_data_is_removed_and_its_path_stays(url:
 async def test_only_a_settled_order_is_redacted(tmp_path: Path, state: str) -> None:
     async with open_flow(f"sqlite:///{tmp_path / 'orders.db'}") as (flow, _):
         order = await put_order(flow, state)
-        decision = await flow.redact(order.id, by="kim", reason="ticket 7")
+        decision = await flow.redact(order.id, actor="kim", reason="ticket 7")
         if settled(ToyLifecycle.table, order.snapshot):
             assert isinstance(decision, Applied)
             return
@@ -110,27 +110,27 @@ async def test_an_order_with_a_pending_notification_is_not_redacted(url: str) ->
     async with open_flow(url) as (flow, _):
         flow.on_entered("toy", "shipped", ignore)
         order = await put_order(flow, "shipped")
-        decision = await flow.redact(order.id, by="kim", reason="ticket 7")
+        decision = await flow.redact(order.id, actor="kim", reason="ticket 7")
         assert isinstance(decision, Refused)
         assert decision.detail == "notify_listener is still owed, or its call is in progress, and needs its data"
 
 
-async def test_a_redaction_needs_a_name_and_a_reason(tmp_path: Path) -> None:
+async def test_a_redaction_needs_an_actor_and_a_reason(tmp_path: Path) -> None:
     async with open_flow(f"sqlite:///{tmp_path / 'orders.db'}") as (flow, _):
         order = await put_order(flow, "shipped")
-        for by, reason in (("", "ticket 7"), ("kim", " ")):
+        for actor, reason in (("", "ticket 7"), ("kim", " ")):
             with pytest.raises(InvalidInput):
-                await flow.redact(order.id, by=by, reason=reason)
+                await flow.redact(order.id, actor=actor, reason=reason)
         with pytest.raises(UnknownName):
-            await flow.redact("toy-unknown", by="kim", reason="ticket 7")
+            await flow.redact("toy-unknown", actor="kim", reason="ticket 7")
 
 
 async def test_redactions_and_overrides_at_the_same_time_leave_one_path(url: str) -> None:
     async with open_flow(url) as (here, _), open_flow(url) as (there, _):
         order = await put_order(here, "shipped")
         await asyncio.gather(
-            *(flow.redact(order.id, by="kim", reason="ticket 7") for flow in (here, there)),
-            *(flow.override(order.id, "refused", by="kim", reason="late", version=1) for flow in (here, there)),
+            *(flow.redact(order.id, actor="kim", reason="ticket 7") for flow in (here, there)),
+            *(flow.override(order.id, "refused", actor="kim", reason="late", version=1) for flow in (here, there)),
         )
         journal = await here.journal(order.id)
         assert [row.version for row in journal] == list(range(1, (await here.order(order.id)).version + 1))
@@ -182,7 +182,7 @@ async def override_during_a_call(url: str, outcome: Outcome) -> AsyncIterator[Ov
         toy.answer("place", place)
         call = asyncio.create_task(run_due_effect(engine))
         await begun.wait()
-        decision = await flow.override(order.id, "abandoned", by="kim", reason=f"{SECRET} called", version=2)
+        decision = await flow.override(order.id, "abandoned", actor="kim", reason=f"{SECRET} called", version=2)
         assert isinstance(decision, Applied)
         yield OverriddenOrder(flow, clock, await flow.order(order.id), answered, call)
 
@@ -199,13 +199,13 @@ async def test_an_order_with_a_call_in_progress_is_not_redacted(url: str, name: 
     async with override_during_a_call(url, ANSWERS[name]) as overridden:
         flow, order = overridden.flow, overridden.order
         assert (await flow.pending(order.id)).effects == ()  # it is not owed any more
-        decision = await flow.redact(order.id, by="kim", reason="ticket 7")
+        decision = await flow.redact(order.id, actor="kim", reason="ticket 7")
         assert isinstance(decision, Refused)
         assert decision.detail == "place is still owed, or its call is in progress, and needs its data"
         assert await flow.order(order.id) == order
         await overridden.answer()
         overridden.clock.advance(61 if name == "not executed" else 0)  # a call that was not executed ends with its lease
-        assert isinstance(await flow.redact(order.id, by="kim", reason="ticket 7"), Applied)
+        assert isinstance(await flow.redact(order.id, actor="kim", reason="ticket 7"), Applied)
         assert SECRET not in await dump(url)
 
 
@@ -214,7 +214,7 @@ async def test_an_answer_that_comes_after_the_redaction_writes_nothing_personal(
     async with override_during_a_call(url, ANSWERS[name]) as overridden:
         flow, order = overridden.flow, overridden.order
         overridden.clock.advance(61)  # the lease is over, the worker and its call are not
-        assert isinstance(await flow.redact(order.id, by="kim", reason="ticket 7"), Applied)
+        assert isinstance(await flow.redact(order.id, actor="kim", reason="ticket 7"), Applied)
         redacted = await flow.order(order.id)
         await overridden.answer()
         assert SECRET not in await dump(url)
@@ -233,11 +233,11 @@ async def test_an_order_stays_redacted_whatever_happens_to_it_afterwards(url: st
     async with Orderflow(store, [toy], clock=clock) as flow:
         inbox = build_toy_engine(store, toy, clock).inbox
         order = await put_order(flow, "shipped")
-        assert isinstance(await flow.redact(order.id, by="kim", reason="ticket 7"), Applied)
+        assert isinstance(await flow.redact(order.id, actor="kim", reason="ticket 7"), Applied)
 
         async def override(target: str) -> None:
             version = (await flow.order(order.id)).version
-            assert isinstance(await flow.override(order.id, target, by="kim", reason="ticket 8", version=version), Applied)
+            assert isinstance(await flow.override(order.id, target, actor="kim", reason="ticket 8", version=version), Applied)
 
         async def accept(name: str, origin: Origin, **more: Any) -> Decision:
             event = Event(name, origin, {"email": SECRET}, note=f"a note on {SECRET}", **more)
@@ -253,7 +253,7 @@ async def test_an_order_stays_redacted_whatever_happens_to_it_afterwards(url: st
             observation = Observation(status, version, {"email": SECRET}, note=f"a note on {SECRET}")
             await inbox.accept_observation(order.id, observation, 0, f"poll {status[:4]}")
         await override("in_doubt")
-        assert isinstance(await flow.resolve(order.id, "placement_given_up", by="kim", reason="ticket 9"), Applied)
+        assert isinstance(await flow.resolve(order.id, "placement_given_up", actor="kim", reason="ticket 9"), Applied)
         assert SECRET not in await dump(url)
         order = await flow.order(order.id)
         assert (order.provider_id, dict(order.snapshot.data)) == ("T-77", {"provider_id": "T-77", "redacted": True})
@@ -277,9 +277,9 @@ async def test_the_reason_why_a_call_of_a_redacted_order_ended_is_not_kept(url: 
         toy.answer("place", InDoubt(SECRET))
     async with Orderflow(url, [toy], worker=True, fetch_interval=0.01) as flow:
         order = await put_order(flow, "shipped")
-        assert isinstance(await flow.redact(order.id, by="kim", reason="ticket 7"), Applied)
+        assert isinstance(await flow.redact(order.id, actor="kim", reason="ticket 7"), Applied)
         version = (await flow.order(order.id)).version
-        await flow.override(order.id, "drafted", by="kim", reason="ticket 8", version=version)
+        await flow.override(order.id, "drafted", actor="kim", reason="ticket 8", version=version)
         assert isinstance(await flow.send(order.id, "order_it"), Applied)
         async with asyncio.timeout(10):
             while not toy.count_calls(effect) or any(row.in_flight for row in (await flow.pending(order.id)).effects):

@@ -100,7 +100,7 @@ async def test_orders_of_one_provider_are_deleted_in_batches_of_the_given_size(u
     async with Orderflow(url, [Toy(), Toy("other")], clock=clock) as flow:
         own = [(await put_order(flow, "shipped", str(n))).id for n in range(7)]
         other = await flow.create("other", key="0")
-        await flow.override(other.id, "shipped", by="kim", reason="a test", version=0)
+        await flow.override(other.id, "shipped", actor="kim", reason="a test", version=0)
         clock.advance(11)
         assert await prune_all(flow, provider="other", dry_run=True) == [other.id]
         batches = [batch async for batch in flow.prune(older_than=10, provider="toy", batch=3)]
@@ -121,7 +121,7 @@ async def test_a_process_without_the_provider_or_the_state_leaves_the_order_alon
     newer = Toy(table=evolve(ToyLifecycle.table, states=states))
     async with Orderflow(url, [newer], clock=clock) as without_state:
         assert await prune_all(without_state) == []
-        assert isinstance(await without_state.redact(order.id, by="kim", reason="asked"), Refused)
+        assert isinstance(await without_state.redact(order.id, actor="kim", reason="asked"), Refused)
 
 
 @pytest.mark.parametrize("age", [-1.0, float("nan"), float("inf")])
@@ -235,7 +235,7 @@ async def test_an_order_to_which_something_happens_during_the_export_is_kept(url
             if what == "a refusal":
                 await flow.send(order.id, "order_it")
             else:
-                await flow.override(order.id, "shipped" if what == "an owed effect" else "refused", by="kim", reason="late", version=1)
+                await flow.override(order.id, "shipped" if what == "an owed effect" else "refused", actor="kim", reason="late", version=1)
 
         flow.on_entered("toy", "shipped", ignore)
         clock.advance(11)

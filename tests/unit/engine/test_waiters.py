@@ -47,7 +47,7 @@ def test_a_wait_ends_with_its_timeout_and_not_at_the_next_look() -> None:
             with pytest.raises(WaitTimeout):
                 await flow.wait(order.id, "placed", timeout=0.7)
             assert toy.clock.now() - start == pytest.approx(0.7, abs=1e-3)
-            await flow.override(order.id, "refused", by="a test", reason="so that nothing can follow", version=0)
+            await flow.override(order.id, "refused", actor="a test", reason="so that nothing can follow", version=0)
             with pytest.raises(OutOfReach):
                 await flow.wait(order.id, "placed", timeout=600)
             assert toy.clock.now() - start == pytest.approx(0.7, abs=1e-3)

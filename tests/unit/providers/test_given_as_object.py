@@ -31,7 +31,7 @@ async def test_a_provider_may_be_the_object_or_its_name(tmp_path: Path, provider
         flow.on_entered(provider, "refused", ignore)
         await flow.create(provider, key="another", **ccv_request())  # makes the listener known to the database
         assert [(listener.provider, listener.state) for listener in await flow.listeners()] == [("ccv", "refused")]
-        assert await flow.remove_listener(provider, "refused", by="anna", reason="a test") == 0
+        assert await flow.remove_listener(provider, "refused", actor="anna", reason="a test") == 0
         assert [ids async for ids in flow.prune(older_than=1.0, provider=provider)] == []
 
 
@@ -42,7 +42,7 @@ def test_so_does_the_api_without_await(tmp_path: Path, provider: orderflow.Ccv |
         order = flow.create(provider, key="k", **ccv_request())
         assert flow.orders(provider=provider) == [order]
         assert flow.states(provider) == tuple(orderflow.Ccv.table.states)
-        assert flow.remove_listener(provider, "refused", by="anna", reason="a test") == 0
+        assert flow.remove_listener(provider, "refused", actor="anna", reason="a test") == 0
 
 
 async def test_a_provider_that_the_flow_does_not_have_is_unknown(tmp_path: Path) -> None:

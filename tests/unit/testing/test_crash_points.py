@@ -14,6 +14,7 @@ from tests.kit.toy import FAST, Toy
 from tests.kit.world import CCV_KEY, ccv_sim
 
 from orderflow.app import Orderflow
+from orderflow.provider.http import HttpResponse, send_request
 from orderflow.simulators import Fault, serve
 from orderflow.testing.crash_points import Crash, CrashPoints, kill
 from orderflow.testing.crash_process import run_process

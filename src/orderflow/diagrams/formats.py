@@ -91,7 +91,7 @@ def find_format(file_name: str) -> str:
     for kind, suffix in suffixes.items():
         if file_name.endswith(suffix):
             return kind
-    raise InvalidInput("format", f"the suffix of {file_name!r} is none of {', '.join(suffixes.values())}")
+    raise InvalidInput("format", f"the suffix of {file_name!r} stands for none of {', '.join(suffixes)}")
 
 
 def make_stamp(table: Table, kind: str) -> str:

@@ -1,4 +1,4 @@
-"""The guides are true: every python block of README.md and of each room's README runs, every command they name exists.
+"""The guides are true: every python block of README.md, docs/how-to and the READMEs in src runs, and every command in them exists.
 
 A block that cannot run says so, and why, in its info string: ```` ```python illustrative: needs your account ````.
 Blocks of one file share their names, in order; ``WORLD`` gives what a reader would have at hand. A block of tests is run by pytest.
@@ -28,7 +28,7 @@ from orderflow.testing.mealy import TableSubject
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parent.parent
-GUIDES = [ROOT / "README.md", *sorted((ROOT / "src").rglob("README.md"))]
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs" / "how-to").glob("*.md")), *sorted((ROOT / "src").rglob("README.md"))]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
 _FENCE = re.compile(r"^```(\S+)[ \t]*([^\n]*)\n(.*?)^```$", re.S | re.M)
 

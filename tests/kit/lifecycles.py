@@ -1,4 +1,4 @@
-"""Small lifecycles to draw: each is about one thing."""
+"""Small lifecycles to draw, each for one case."""
 
 from orderflow.lifecycle.declare import Lifecycle, State, assumed, documented, edge, inferred, reading
 from orderflow.lifecycle.facts import Fact

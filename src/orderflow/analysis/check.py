@@ -201,7 +201,7 @@ def _answers(table: Table) -> Iterator[tuple[str, str, list[Edge], dict[str, Val
             yield state, event, edges, given
 
 
-def _unanswered(m: _Material) -> Faults:
+def _find_unanswered(m: _Material) -> Faults:
     defaults = m.table.defaults()
     for state, event, edges, given in _answers(m.table):
         where = f"{event} in {state}"
@@ -265,7 +265,7 @@ RULES: dict[str, Callable[[_Material], Faults]] = {
     "dead-end": _dead_end,
     "trap": _trap,
     "ambiguous": _ambiguous,
-    "unanswered": _unanswered,
+    "unanswered": _find_unanswered,
     "unproven-entry": _unproven_entry,
     "final-edge": _final_edge,
     "deadline": _deadline,

@@ -36,9 +36,10 @@ class Explanation:
     """The answer for one event.
 
     ``target``: the state it leads to now ("": it is not legal). ``guard``: the first guard that is false here ("": no edge of the event
-    leaves this state). ``missing``: the facts that guard lacks. ``sources``: the states that the event leaves. ``path``: of a legal event
-    the shortest path on to a settled state, the event first; of another the shortest path to where it is legal, the event last (None:
-    there is no such path).
+    leaves this state). ``missing``: the facts that guard lacks. ``sources``: the states that the event leaves.
+
+    ``path`` of a legal event: the shortest path to a settled state; the event comes first. ``path`` of another event: the shortest path to
+    a state where it is legal; the event comes last. None: there is no such path.
     """
 
     event: str
@@ -66,7 +67,7 @@ def explain_event(table: Table, snapshot: Snapshot, event: str) -> Explanation:
     sources = tuple(dict.fromkeys(edge.source for edge in table.edges if edge.event == event))
     for edge, onward in moves_from(table, pair):
         if edge.event == event:
-            after = _Place(onward, _called_after(table, edge, place.called))
+            after = _Place(onward, _update_called(table, edge, place.called))
             rest = _shortest_path(table, after, lambda each: _is_settled(table, each))
             return Explanation(event, origin, edge.target, "", (), sources, None if rest is None else (edge, *rest))
     path = _shortest_path_to_event(table, place, event)
@@ -118,10 +119,10 @@ def _moves(table: Table, place: _Place) -> Iterator[tuple[Edge, _Place]]:
     for edge, onward in moves_from(table, place.pair):
         kind = _kind_answered(table, edge)
         if not kind or kind in place.called:
-            yield edge, _Place(onward, _called_after(table, edge, place.called))
+            yield edge, _Place(onward, _update_called(table, edge, place.called))
 
 
-def _called_after(table: Table, edge: Edge, called: frozenset[str]) -> frozenset[str]:
+def _update_called(table: Table, edge: Edge, called: frozenset[str]) -> frozenset[str]:
     """The kinds that are under way after the edge."""
     answered = set() if edge.event.endswith(_ANSWER_LOST) else {_kind_answered(table, edge)}
     return called - answered | {effect.kind for effect in edge.effects}

@@ -15,7 +15,7 @@ from orderflow.analysis.model_checking import PropertyResult
 from orderflow.cli import finding, show
 from orderflow.cli.exits import Exit
 from orderflow.cli.options import Json
-from orderflow.diagrams import describe, stale, write
+from orderflow.diagrams import describe, find_stale, write_files
 from orderflow.errors import DeclarationError
 
 Name = Annotated[str | None, Parameter(name="NAME", help="A lifecycle's name, module:Class or file.py:Class; all lifecycles if absent.")]
@@ -128,10 +128,10 @@ def diagram(
     tables = [finding.find(each) for each in _names(name)]
     formats = (format,) if format else ()
     if not check:
-        for path in write(tables, out, formats):
+        for path in write_files(tables, out, formats):
             show.line(f"{path} written")
         return Exit.OK
-    files = stale(tables, out, formats, complete=name is None)
+    files = find_stale(tables, out, formats, complete=name is None)
     for file in files:
         show.line(f"{out / file}")
     if not files:

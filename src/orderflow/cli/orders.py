@@ -160,8 +160,8 @@ def draw(
 ) -> Exit:
     """Draw one order on its lifecycle.
 
-    The path that it took is bold, and dashed where it was not seen itself. The
-    state that it is in is filled.
+    The arrows that it took are bold. Inferred steps, jumps and overrides are
+    dashed. The current state is filled.
 
     Example: orderflow orders draw ccv-1b27 --out order.svg --db sqlite:///orders.db
 
@@ -174,19 +174,19 @@ def draw(
     out:
         The file to write; standard output if absent.
     """
-    from orderflow.diagrams import draw as draw_table  # noqa: PLC0415 - imported when a command runs
-    from orderflow.diagrams import render, walk  # noqa: PLC0415
-    from orderflow.diagrams.formats import kind_of  # noqa: PLC0415
-    from orderflow.diagrams.layout import either  # noqa: PLC0415
+    from orderflow.diagrams import build_drawing, render, trace_order  # noqa: PLC0415 - imported when a command runs
+    from orderflow.diagrams.formats import find_format  # noqa: PLC0415
+    from orderflow.diagrams.layout import run_any_graphviz  # noqa: PLC0415
 
-    kind = format or (kind_of(out.name) if out else "svg")
+    kind = format or (find_format(out.name) if out else "svg")
 
     async def load(flow: Orderflow) -> Any:
         return await flow.order(order), await flow.journal(order)
 
     stored, journal = ask_flow(db, load)
     table = finding.find(stored.provider)
-    picture = render(table, kind, walk=walk(draw_table(table), stored.id, stored.state, journal), layout=either)
+    path = trace_order(build_drawing(table), stored.id, stored.state, journal)
+    picture = render(table, kind, path=path, layout=run_any_graphviz)
     if out:
         out.write_bytes(picture)
         show.line(f"{out} written")

@@ -1,14 +1,27 @@
-"""Pictures and tables of a lifecycle, and of an order on it, drawn from the compiled table: the same bytes every time.
+"""Pictures and tables of a lifecycle, and of an order on it. All are made from the compiled table, with the same bytes every time.
 
-``draw`` folds a table into a neutral drawing, ``walk`` puts an order's path on it, ``render`` makes it a file's contents in
-any of ``FORMATS``, ``write`` and ``stale`` keep files, ``describe`` is the table as plain data. What may live in this room:
-writers of formats, geometry, the font; no I/O beyond files.py and layout.py, no provider. Guide: README.md.
+``build_drawing`` makes a drawing of a table, and ``trace_order`` finds an order's path on it. ``render`` makes the contents of a file
+in any of ``FORMATS``. ``write_files`` writes files, ``find_stale`` checks them. ``describe`` returns the table as plain data.
+
+Only ``files`` and ``layout`` do I/O. No module knows a provider. Guide: docs/how-to/draw-diagrams.md.
 """
 
-from orderflow.diagrams.describe import describe, digest
-from orderflow.diagrams.files import stale, write
-from orderflow.diagrams.formats import FORMATS, KEPT, render
-from orderflow.diagrams.model import Drawing, draw
-from orderflow.diagrams.walk import Walk, walk
+from orderflow.diagrams.describe import compute_digest, describe
+from orderflow.diagrams.drawing import Drawing, build_drawing
+from orderflow.diagrams.files import find_stale, write_files
+from orderflow.diagrams.formats import DEFAULT_FORMATS, FORMATS, render
+from orderflow.diagrams.order_path import OrderPath, trace_order
 
-__all__ = ["FORMATS", "KEPT", "Drawing", "Walk", "describe", "digest", "draw", "render", "stale", "walk", "write"]
+__all__ = [
+    "DEFAULT_FORMATS",
+    "FORMATS",
+    "Drawing",
+    "OrderPath",
+    "build_drawing",
+    "compute_digest",
+    "describe",
+    "find_stale",
+    "render",
+    "trace_order",
+    "write_files",
+]

@@ -1,7 +1,7 @@
-"""What the words, marks and lines of a picture mean, the same in every format. Pure; knows no format's syntax.
+"""The texts of a picture: captions of arrows, and what marks, lines and boxes mean. Pure; the same for every format.
 
-An arrow's caption says what happened and who caused it; the cause is a mark before the words, so that it is told apart
-without colours. The line of an arrow says how sure it is.
+A caption names what happened and who caused it. The cause is a mark before the text, so that colour is not needed to see it. The line
+of an arrow shows how sure it is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from attrs import frozen
 
-from orderflow.diagrams.model import Arrow, Drawing, NodeKind
+from orderflow.diagrams.drawing import Arrow, Drawing, NodeKind
 from orderflow.model import Cause, Strength
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ KINDS = {
 
 @frozen
 class Caption:
-    """Some words on an arrow, who caused what they tell, and the labels of the arrow they stand for."""
+    """A text on an arrow, its causes, and the labels of the arrow that it stands for."""
 
     text: str
     causes: tuple[Cause, ...]
@@ -49,54 +49,57 @@ class Caption:
 
     @property
     def marked(self) -> str:
-        """The words behind their marks."""
+        """The text behind the marks of its causes."""
         return f"{''.join(MARKS[cause] for cause in self.causes)} {self.text}".strip()
 
 
-def captions(arrow: Arrow) -> tuple[Caption, ...]:
-    """The captions of an arrow, in declared order. Labels that begin alike up to a colon and have one cause share it."""
-    said: dict[tuple[str, tuple[Cause, ...]], list[str]] = {}
+def build_captions(arrow: Arrow) -> tuple[Caption, ...]:
+    """Return the captions of an arrow, in declared order.
+
+    Labels with the same causes and the same beginning up to a colon share a caption: ``returned: success, cancel``.
+    """
+    shared: dict[tuple[str, tuple[Cause, ...]], list[str]] = {}
     for label in arrow.labels:
         head, colon, _ = label.partition(": ")
-        said.setdefault((head + colon, _causes(arrow, label)), []).append(label)
+        shared.setdefault((head + colon, _find_causes(arrow, label)), []).append(label)
     return tuple(
         Caption(head + ", ".join(label.removeprefix(head) for label in labels), causes, tuple(labels))
-        for (head, causes), labels in said.items()
+        for (head, causes), labels in shared.items()
     )
 
 
-def _causes(arrow: Arrow, label: str) -> tuple[Cause, ...]:
-    """Folding may have added words to a label, in brackets or behind a colon."""
-    said = {edge.cause for edge in arrow.edges if label == edge.label or label.startswith((f"{edge.label} (", f"{edge.label}: "))}
-    return tuple(cause for cause in Cause if cause in (said or {edge.cause for edge in arrow.edges}))
+def _find_causes(arrow: Arrow, label: str) -> tuple[Cause, ...]:
+    """The causes of the edges with this label. Merging may have added words to it, in brackets or behind a colon."""
+    causes = {edge.cause for edge in arrow.edges if label == edge.label or label.startswith((f"{edge.label} (", f"{edge.label}: "))}
+    return tuple(cause for cause in Cause if cause in (causes or {edge.cause for edge in arrow.edges}))
 
 
-def kinds(drawing: Drawing) -> tuple[NodeKind, ...]:
-    """The kinds of state that a drawing shows."""
-    return _present(NodeKind, (node.kind for node in drawing.nodes))
+def list_kinds(drawing: Drawing) -> tuple[NodeKind, ...]:
+    """Return the kinds of state in a drawing."""
+    return _sort_like(NodeKind, (node.kind for node in drawing.nodes))
 
 
-def causes(drawing: Drawing) -> tuple[Cause, ...]:
-    """The causes that a drawing shows."""
-    return _present(Cause, (edge.cause for arrow in drawing.arrows for edge in arrow.edges))
+def list_causes(drawing: Drawing) -> tuple[Cause, ...]:
+    """Return the causes in a drawing."""
+    return _sort_like(Cause, (edge.cause for arrow in drawing.arrows for edge in arrow.edges))
 
 
-def strengths(drawing: Drawing) -> tuple[Strength, ...]:
-    """The kinds of line that a drawing shows."""
-    return _present(Strength, (arrow.strength for arrow in drawing.arrows if arrow.edges))
+def list_strengths(drawing: Drawing) -> tuple[Strength, ...]:
+    """Return the kinds of line in a drawing."""
+    return _sort_like(Strength, (arrow.strength for arrow in drawing.arrows if arrow.edges))
 
 
-def _present(every: Iterable[T], shown: Iterable[T]) -> tuple[T, ...]:
-    seen = set(shown)
-    return tuple(one for one in every if one in seen)
+def _sort_like(order: Iterable[T], values: Iterable[T]) -> tuple[T, ...]:
+    present = set(values)
+    return tuple(value for value in order if value in present)
 
 
-def explained(drawing: Drawing) -> str:
-    """The marks of a drawing in words, for formats that only have text."""
-    return "   ".join(f"{MARKS[cause]} {CAUSES[cause]}" for cause in causes(drawing))
+def explain_marks(drawing: Drawing) -> str:
+    """Return the meaning of a drawing's marks as one line of text, for formats that only have text."""
+    return "   ".join(f"{MARKS[cause]} {CAUSES[cause]}" for cause in list_causes(drawing))
 
 
-def identifier(value: str) -> str:
-    """A state's value as a word that any format takes: with a digest where the value had to be changed."""
+def make_identifier(value: str) -> str:
+    """Return a state's value as an identifier for any format. If the value has other characters, a digest keeps it unique."""
     plain = "".join(c if c.isascii() and c.isalnum() else "_" for c in value)
     return plain if plain == value else f"{plain}_{sha256(value.encode()).hexdigest()[:8]}"

@@ -1,8 +1,8 @@
-"""The generated files: their names, freshness. The only place of this room that writes to a disk.
+"""The drawing files: their names, and whether they are fresh. The only module here that writes to a disk.
 
-A lifecycle ``x`` has ``x.diagram.md``, ``x.table.md`` and ``x.svg``, and on request its other formats. The Mermaid picture is
-Markdown, not ``.mmd``: GitHub, GitLab and editors draw a Mermaid fence inside Markdown, while a bare Mermaid file is drawn
-by some only, and has no place for a legend, for what the picture leaves out, or for a link to the table.
+A lifecycle ``x`` has ``x.diagram.md``, ``x.table.md`` and ``x.svg``, and on request its other formats. The Mermaid picture is a
+Markdown file, not a ``.mmd`` file. GitHub, GitLab and editors draw a Mermaid block in Markdown. Few programs draw a bare Mermaid file,
+and it has no place for a legend, for notes, or for a link to the table.
 """
 
 from __future__ import annotations
@@ -11,27 +11,28 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from orderflow.diagrams.describe import digest
-from orderflow.diagrams.formats import EDITION, FORMATS, KEPT, render, stamped
+from orderflow.diagrams.describe import compute_digest
+from orderflow.diagrams.formats import DEFAULT_FORMATS, EDITION, FORMATS, find_stamp, render
 from orderflow.errors import InvalidInput
 from orderflow.lifecycle.table import Table
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
-_OURS = tuple(f".{each.suffix}" for each in FORMATS.values() if each.suffix.endswith(".md"))
+_OUR_SUFFIXES = tuple(f".{format_.suffix}" for format_ in FORMATS.values() if format_.suffix.endswith(".md"))
 _CHANGED = "the lifecycle has changed since it was drawn"
 _EDITED = "edited by hand, or drawn by another version"
 
 
-def write(tables: Iterable[Table], out_dir: Path, formats: Sequence[str] = ()) -> list[Path]:
-    """Write the files of these tables (those that are kept unless some formats are named), making the directory; answers
-    with their paths. Nothing is written unless all can be drawn.
+def write_files(tables: Iterable[Table], out_dir: Path, formats: Sequence[str] = ()) -> list[Path]:
+    """Write the files of some tables into a directory, and return their paths. Creates the directory.
+
+    Without ``formats``, the default formats are written. If one file cannot be drawn, none is written.
 
     Raises:
-        InvalidInput: no such format, a lifecycle's name that cannot be a file's, or ``out_dir`` is a file.
+        InvalidInput: the format is unknown, a lifecycle's name cannot be a file name, or ``out_dir`` is a file.
         ConfigurationError: a format needs the extra ``diagrams``.
-        OSError: the disk says no.
+        OSError: a file cannot be written.
     """
-    files = {_file_name(table, kind): render(table, kind) for table in tables for kind in formats or KEPT}
+    files = {_make_file_name(table, kind): render(table, kind) for table in tables for kind in formats or DEFAULT_FORMATS}
     if out_dir.exists() and not out_dir.is_dir():
         raise InvalidInput("out", f"{out_dir} is not a directory")
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -40,56 +41,57 @@ def write(tables: Iterable[Table], out_dir: Path, formats: Sequence[str] = ()) -
     return [out_dir / name for name in files]
 
 
-def stale(tables: Iterable[Table], directory: Path, formats: Sequence[str] = (), *, complete: bool = True) -> list[str]:
-    """What is not as ``write`` would leave it, one ``name: reason`` each, sorted; empty: all fresh. Needs no extra: svg
-    and png are judged by the table and the edition that they say they were drawn from. Without ``formats``: those that
-    are kept, and whatever others are there.
+def find_stale(tables: Iterable[Table], directory: Path, formats: Sequence[str] = (), *, complete: bool = True) -> list[str]:
+    """Return the files that differ from what ``write_files`` would write, as sorted lines ``name: reason``. Empty: all are fresh.
 
-    ``complete``: these are all lifecycles there are, so a generated file of any other is named too.
+    Needs no extra: svg and png are compared by the table and the edition in their stamp. Without ``formats``, the default formats are
+    checked, and those other formats whose files exist. ``complete``: ``tables`` are all lifecycles, so files of other lifecycles are
+    stale too.
 
     Raises:
-        InvalidInput: as ``write``.
+        InvalidInput: as for ``write_files``.
     """
     tables = tuple(tables)
-    found = []
+    stale = []
     for table in tables:
         for kind in formats or FORMATS:
-            path = directory / _file_name(table, kind)
-            reason = _staleness(table, kind, path)
-            if reason and (formats or kind in KEPT or path.is_file()):
-                found.append(f"{path.name}: {reason}")
+            path = directory / _make_file_name(table, kind)
+            reason = _explain_staleness(table, kind, path)
+            if reason and (formats or kind in DEFAULT_FORMATS or path.is_file()):
+                stale.append(f"{path.name}: {reason}")
     if complete:
-        known = {_file_name(table, kind) for table in tables for kind in FORMATS}
-        found += [f"{name}: unknown, no lifecycle draws it" for name in _unknown(directory, known)]
-    return sorted(found)
+        known = {_make_file_name(table, kind) for table in tables for kind in FORMATS}
+        stale += [f"{name}: unknown, no lifecycle draws it" for name in _find_unknown(directory, known)]
+    return sorted(stale)
 
 
-def _staleness(table: Table, kind: str, path: Path) -> str:
+def _explain_staleness(table: Table, kind: str, path: Path) -> str:
+    """Why a file is stale; "" if it is fresh."""
     if not path.is_file():
         return "missing"
-    there = path.read_bytes()
+    contents = path.read_bytes()
     if not FORMATS[kind].laid_out:
-        there = there.replace(b"\r\n", b"\n")
-    drawn_from = stamped(there)
-    if drawn_from is None or drawn_from.digest != digest(table):
-        return _CHANGED if drawn_from else _EDITED
+        contents = contents.replace(b"\r\n", b"\n")
+    stamp = find_stamp(contents)
+    if stamp is None or stamp.digest != compute_digest(table):
+        return _CHANGED if stamp else _EDITED
     if FORMATS[kind].laid_out:
-        return "" if drawn_from.edition == str(EDITION) else "drawn by another version"
-    return "" if there == render(table, kind) else _EDITED
+        return "" if stamp.edition == str(EDITION) else "drawn by another version"
+    return "" if contents == render(table, kind) else _EDITED
 
 
-def _unknown(directory: Path, known: set[str]) -> list[str]:
-    """Files that bear our stamp or our suffixes and are nobody's."""
+def _find_unknown(directory: Path, known: set[str]) -> list[str]:
+    """Files with our stamp or our suffixes that belong to no lifecycle."""
     return [
         path.name
         for path in (directory.iterdir() if directory.is_dir() else ())
-        if path.is_file() and path.name not in known and (path.name.endswith(_OURS) or stamped(path.read_bytes()))
+        if path.is_file() and path.name not in known and (path.name.endswith(_OUR_SUFFIXES) or find_stamp(path.read_bytes()))
     ]
 
 
-def _file_name(table: Table, kind: str) -> str:
+def _make_file_name(table: Table, kind: str) -> str:
     if not _FILE_NAME.match(table.name):
-        raise InvalidInput("lifecycle", f"the name {table.name!r} cannot be a file's")
+        raise InvalidInput("lifecycle", f"the name {table.name!r} cannot be a file name")
     if kind not in FORMATS:
         raise InvalidInput("format", f"{kind!r} is none of {', '.join(FORMATS)}")
     return f"{table.name}.{FORMATS[kind].suffix}"

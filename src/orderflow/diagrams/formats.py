@@ -1,7 +1,7 @@
-"""Every format there is: a table, or an order on its table, becomes the whole contents of a file. Touches no disk.
+"""All formats: each makes the contents of a file of a table, or of an order on its table. Does no I/O.
 
-Each file says in its beginning which table it was drawn from (``stamp``), in the way of its format. Drawings that were laid
-out say the *edition* of the drawing code too: it is raised when the code would draw the same table otherwise.
+Every file has a stamp near its beginning, in the syntax of its format. The stamp names the table that was drawn. Formats with a layout
+also name the *edition* of the drawing code. ``EDITION`` must rise when the code would draw the same table differently.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from typing import NamedTuple
 
 from attrs import frozen
 
-from orderflow.diagrams.captions import captions
-from orderflow.diagrams.describe import digest
-from orderflow.diagrams.dot import dot
-from orderflow.diagrams.layout import Layout, wasi
-from orderflow.diagrams.markdown import code, markdown, prose
-from orderflow.diagrams.mermaid import legend, mermaid
-from orderflow.diagrams.model import Drawing, draw
+from orderflow.diagrams.captions import build_captions
+from orderflow.diagrams.describe import compute_digest
+from orderflow.diagrams.dot import build_dot
+from orderflow.diagrams.drawing import Drawing, build_drawing
+from orderflow.diagrams.layout import Layout, run_wasm_graphviz
+from orderflow.diagrams.markdown import build_markdown, escape_text, format_code
+from orderflow.diagrams.mermaid import build_legend, build_mermaid
+from orderflow.diagrams.order_path import OrderPath
 from orderflow.diagrams.palette import LIGHT
-from orderflow.diagrams.place import place
-from orderflow.diagrams.plantuml import plantuml
-from orderflow.diagrams.png import rasterised
-from orderflow.diagrams.svg import svg
-from orderflow.diagrams.walk import Walk
-from orderflow.diagrams.xstate import xstate
+from orderflow.diagrams.place import place_drawing
+from orderflow.diagrams.plantuml import build_plantuml
+from orderflow.diagrams.png import rasterise
+from orderflow.diagrams.svg import build_svg
+from orderflow.diagrams.xstate import build_xstate
 from orderflow.errors import InvalidInput
 from orderflow.lifecycle.table import Table
 
 EDITION = 2
 _STAMP = re.compile(rb"orderflow table sha256:([0-9a-f]{64})(?: edition (\d+))?")
-_BEGINNING = 2048
+_BEGINNING = 2048  # bytes of a file that may hold its stamp
 
 
 class Stamp(NamedTuple):
-    """What a file says it was drawn from. ``edition``: "" where the format has none."""
+    """The table that a file was drawn from. ``edition``: "" if the format has none."""
 
     digest: str
     edition: str
@@ -45,122 +45,129 @@ class Stamp(NamedTuple):
 
 @frozen
 class Sheet:
-    """What is drawn, and how: a whole lifecycle, or an order on it (``walk``)."""
+    """What is drawn, and how: a lifecycle, or an order on it (``path``)."""
 
     table: Table
     drawing: Drawing
-    walk: Walk | None
+    path: OrderPath | None
     layout: Layout
     stamp: str
 
 
 class Format(NamedTuple):
-    """``laid_out``: compared by its stamp, since drawing it anew needs the extra ``diagrams``."""
+    """A format of files.
+
+    ``orders``: it can show an order. ``laid_out``: it needs a layout, and so the extra ``diagrams``; its files are compared by stamp.
+    """
 
     suffix: str
-    contents: Callable[[Sheet], str | bytes]
+    build: Callable[[Sheet], str | bytes]
     orders: bool = True
     laid_out: bool = False
 
 
-def render(table: Table, kind: str, *, walk: Walk | None = None, layout: Layout = wasi) -> bytes:
-    """The whole contents of one file. ``walk``: an order on the table's drawing (``walk.walk``).
+def render(table: Table, kind: str, *, path: OrderPath | None = None, layout: Layout = run_wasm_graphviz) -> bytes:
+    """Return the contents of a file. ``path``: an order on the table's drawing (``trace_order``).
 
     Raises:
-        InvalidInput: no such format, or none of an order; a png of a text that the shipped font cannot draw.
+        InvalidInput: the format is unknown, or cannot show an order; or a png has a character that the shipped font lacks.
         ConfigurationError: svg and png need the extra ``diagrams``.
     """
-    if kind not in FORMATS or (walk and not FORMATS[kind].orders):
-        known = [name for name, each in FORMATS.items() if each.orders or not walk]
+    if kind not in FORMATS or (path and not FORMATS[kind].orders):
+        known = [name for name, format_ in FORMATS.items() if format_.orders or not path]
         raise InvalidInput("format", f"{kind!r} is none of {', '.join(known)}")
-    contents = FORMATS[kind].contents(Sheet(table, walk.drawing if walk else draw(table), walk, layout, stamp(table, kind)))
+    drawing = path.drawing if path else build_drawing(table)
+    contents = FORMATS[kind].build(Sheet(table, drawing, path, layout, make_stamp(table, kind)))
     return contents.encode() if isinstance(contents, str) else contents
 
 
-def kind_of(name: str) -> str:
-    """The format that a file's name says.
+def find_format(file_name: str) -> str:
+    """Return the format that a file's suffix stands for.
 
     Raises:
-        InvalidInput: none.
+        InvalidInput: no format that can show an order has this suffix.
     """
-    kinds = [kind for kind, each in FORMATS.items() if name.endswith(f".{each.suffix.rpartition('.')[2]}") and each.orders]
-    if not kinds:
-        raise InvalidInput("format", f"the name {name!r} says none of {', '.join(kind for kind, each in FORMATS.items() if each.orders)}")
-    return kinds[0]
+    suffixes = {kind: f".{format_.suffix.rpartition('.')[2]}" for kind, format_ in FORMATS.items() if format_.orders}
+    for kind, suffix in suffixes.items():
+        if file_name.endswith(suffix):
+            return kind
+    raise InvalidInput("format", f"the suffix of {file_name!r} stands for none of {', '.join(suffixes)}")
 
 
-def stamp(table: Table, kind: str) -> str:
-    """What a file of this format says in its beginning."""
+def make_stamp(table: Table, kind: str) -> str:
+    """Return the stamp of a file."""
     edition = f" edition {EDITION}" if FORMATS[kind].laid_out else ""
-    return f"orderflow table sha256:{digest(table)}{edition} generated by `orderflow diagram`, do not edit"
+    return f"orderflow table sha256:{compute_digest(table)}{edition} generated by `orderflow diagram`, do not edit"
 
 
-def stamped(contents: bytes) -> Stamp | None:
-    """What a file says it was drawn from; None: it is not ours."""
-    found = _STAMP.search(contents[:_BEGINNING])
-    return Stamp(found[1].decode(), (found[2] or b"").decode()) if found else None
+def find_stamp(contents: bytes) -> Stamp | None:
+    """Return the stamp of a file; None if we did not draw it."""
+    match = _STAMP.search(contents[:_BEGINNING])
+    return Stamp(match[1].decode(), (match[2] or b"").decode()) if match else None
 
 
-def _svg(sheet: Sheet) -> str:
-    head, _, rest = svg(sheet.drawing, place(sheet.drawing, sheet.layout), walk=sheet.walk).partition("\n")
-    return f"<!-- {sheet.stamp} -->\n{head}\n{rest}"
+def _build_svg(sheet: Sheet) -> str:
+    placement = place_drawing(sheet.drawing, sheet.layout)
+    first_line, _, rest = build_svg(sheet.drawing, placement, path=sheet.path).partition("\n")
+    return f"<!-- {sheet.stamp} -->\n{first_line}\n{rest}"
 
 
-def _png(sheet: Sheet) -> bytes:
+def _build_png(sheet: Sheet) -> bytes:
     drawing = sheet.drawing
-    flat = svg(drawing, place(drawing, sheet.layout), LIGHT, sheet.walk)
-    said = [node.value for node in drawing.nodes] + [caption.text for arrow in drawing.arrows for caption in captions(arrow)]
-    picture = rasterised(flat, "".join(said) + (sheet.walk.order if sheet.walk else ""))
+    flat_svg = build_svg(drawing, place_drawing(drawing, sheet.layout), LIGHT, sheet.path)
+    texts = [node.value for node in drawing.nodes] + [caption.text for arrow in drawing.arrows for caption in build_captions(arrow)]
+    picture = rasterise(flat_svg, "".join(texts) + (sheet.path.order if sheet.path else ""))
     chunk = b"tEXtComment\0" + sheet.stamp.encode("latin-1")
-    after_head = 8 + 12 + 13  # signature, and the first chunk with its frame
+    header_length = 8 + 12 + 13  # the signature, and the first chunk with its frame
     framed = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    return picture[:after_head] + framed + picture[after_head:]
+    return picture[:header_length] + framed + picture[header_length:]
 
 
-def _mermaid(sheet: Sheet) -> str:
-    if sheet.walk:
-        head = f"<!-- {sheet.stamp} -->\n\n# {prose(f'Order {sheet.walk.order}: {sheet.walk.state}')}"
-        return f"{head}\n\n```mermaid\n{mermaid(sheet.drawing, sheet.walk)}```\n"
+def _build_mermaid(sheet: Sheet) -> str:
+    if sheet.path:
+        head = f"<!-- {sheet.stamp} -->\n\n# {escape_text(f'Order {sheet.path.order}: {sheet.path.state}')}"
+        return f"{head}\n\n```mermaid\n{build_mermaid(sheet.drawing, sheet.path)}```\n"
     drawing, name = sheet.drawing, sheet.table.name
     parts = [
         f"<!-- {sheet.stamp} -->",
-        f"# {prose(name)}: the lifecycle",
-        f"```mermaid\n{mermaid(drawing)}```",
+        f"# {escape_text(name)}: the lifecycle",
+        f"```mermaid\n{build_mermaid(drawing)}```",
         "## Legend",
-        f"```mermaid\n{legend(drawing)}```",
-        "\n".join(f"- {line}" for line in _notes(drawing)),
+        f"```mermaid\n{build_legend(drawing)}```",
+        "\n".join(f"- {note}" for note in _write_notes(drawing)),
         f"Every edge with its event, guard, effects and page: [{name}.table.md]({name}.table.md).",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _notes(drawing: Drawing) -> list[str]:
-    notes = ["A solid arrow is documented by the provider; a dashed one is inferred from its text, a dotted one assumed by us."]
+def _write_notes(drawing: Drawing) -> list[str]:
+    """The explanations below the picture: lines, groups, and edges that are not drawn."""
+    notes = ["A solid arrow is documented by the provider. A dashed one is inferred from its documents, a dotted one is assumed by us."]
     notes += [
-        f"The dashed box *{group.title}* is {', '.join(map(code, group.members))}. An arrow from it leaves each of them, "
-        "but those its label names and those with an arrow of their own to the same state."
+        f"The dashed box *{group.title}* is {', '.join(map(format_code, group.members))}. An arrow from the box leaves each of these "
+        "states. Exceptions: the states that its label names, and those with an arrow of their own to the same state."
         for group in drawing.groups
     ]
     stays: dict[str, list[str]] = {}
     for edge in drawing.stays:
         stays.setdefault(edge.source, []).append(edge.label)
     notes += [
-        f"Not drawn, since the order stays in {code(state)}: {', '.join(map(prose, dict.fromkeys(labels)))}."
+        f"Not drawn, because the order stays in {format_code(state)}: {', '.join(map(escape_text, dict.fromkeys(labels)))}."
         for state, labels in stays.items()
     ]
     return notes
 
 
 FORMATS: Mapping[str, Format] = {
-    "mermaid": Format("diagram.md", _mermaid),
-    "table": Format("table.md", lambda sheet: f"<!-- {sheet.stamp} -->\n\n{markdown(sheet.table)}", orders=False),
-    "svg": Format("svg", _svg, laid_out=True),
-    "png": Format("png", _png, laid_out=True),
-    "dot": Format("dot", lambda sheet: f"// {sheet.stamp}\n{dot(sheet.drawing, sheet.walk)}"),
-    "plantuml": Format("puml", lambda sheet: f"' {sheet.stamp}\n{plantuml(sheet.drawing, sheet.walk)}"),
-    "xstate": Format("xstate.json", lambda sheet: xstate(sheet.table, sheet.stamp), orders=False),
+    "mermaid": Format("diagram.md", _build_mermaid),
+    "table": Format("table.md", lambda sheet: f"<!-- {sheet.stamp} -->\n\n{build_markdown(sheet.table)}", orders=False),
+    "svg": Format("svg", _build_svg, laid_out=True),
+    "png": Format("png", _build_png, laid_out=True),
+    "dot": Format("dot", lambda sheet: f"// {sheet.stamp}\n{build_dot(sheet.drawing, sheet.path)}"),
+    "plantuml": Format("puml", lambda sheet: f"' {sheet.stamp}\n{build_plantuml(sheet.drawing, sheet.path)}"),
+    "xstate": Format("xstate.json", lambda sheet: build_xstate(sheet.table, sheet.stamp), orders=False),
 }
-"""What a lifecycle can be drawn as."""
+"""All formats, by name."""
 
-KEPT = ("mermaid", "table", "svg")
-"""What is drawn and checked if nothing is named."""
+DEFAULT_FORMATS = ("mermaid", "table", "svg")
+"""The formats that are written and checked if none is named."""

@@ -9,14 +9,33 @@ from math import atan2, dist, remainder, tau
 from attrs import frozen
 
 from orderflow.diagrams.captions import Caption
-from orderflow.diagrams.model import GroupKind
+from orderflow.diagrams.drawing import GroupKind
 
 Point = tuple[float, float]
-Path = Sequence[tuple[Point, Point]]
-"""A line as straight pieces."""
+Polyline = Sequence[tuple[Point, Point]]
+"""A line as straight segments."""
 
-_SAMPLES, _STEPS, _FINE = 200, 5, 12
-_CLOSE, _GRAZING = 7.0, 2.5
+_TRIM_SAMPLES = 200  # points tried on each curve to find where it enters a box
+_COARSE_STEPS, _FINE_STEPS = 5, 12  # segments for each curve
+_CLOSE = 7.0  # px: closer than this, a line seems to belong to a box
+_GRAZING = 2.5  # px: closer than this, a line seems to touch a box
+_BORDER = 3.0  # px: half the width of a group's border, with its clearance
+
+
+@frozen
+class Weights:
+    """The price of each defect of a picture. The cost of a picture is the sum; lower is better."""
+
+    width: float = 1.3  # per px; a page limits the width
+    height: float = 0.4  # per px; a page can be scrolled
+    length: float = 0.02  # per px of an arrow; short arrows are easy to follow
+    turning: float = 20.0  # per radian; straight arrows are easy to follow
+    crossing: float = 30.0  # per pair of arrows that cross
+    closeness: float = 25.0  # per box or label that an arrow of another one comes close to
+    fault: float = 400.0  # per fault (``count_faults``): worse than any number of the others
+
+
+_WEIGHTS = Weights()
 
 
 @frozen
@@ -30,14 +49,13 @@ class Box:
 
     @property
     def centre(self) -> Point:
-        """Its middle."""
+        """The point in the middle."""
         return self.x + self.width / 2, self.y + self.height / 2
 
 
 @frozen
 class Label:
-    """The words of an arrow: a box, and a line of text with marks for each of its lines (only the first line of a caption
-    has marks)."""
+    """The label of an arrow: a box, and its lines of text. Only the first line of a caption has marks."""
 
     box: Box
     lines: tuple[Caption, ...]
@@ -45,8 +63,11 @@ class Label:
 
 @frozen
 class Line:
-    """An arrow: cubic Bézier points (1 + 3n), the tip it points at last. ``index``: its place in the drawing's arrows;
-    ``ends``: the states or groups it leads between."""
+    """The line of an arrow.
+
+    ``index``: the arrow's place in the drawing. ``ends``: the states or groups that it connects. ``points``: of cubic Bézier curves
+    (1 + 3n). ``tip``: the tip of the arrowhead.
+    """
 
     index: int
     ends: tuple[str, ...]
@@ -56,8 +77,8 @@ class Line:
 
 
 @frozen
-class Placed:
-    """A whole picture's geometry, in px from its upper left corner."""
+class Placement:
+    """Where everything of a picture is, in px from its upper left corner."""
 
     width: float
     height: float
@@ -69,64 +90,94 @@ class Placed:
     lines: tuple[Line, ...]
 
 
-def touching(one: Box, other: Box) -> bool:
-    """Whether two boxes share some ground."""
-    across = one.x < other.x + other.width and other.x < one.x + one.width
-    return across and one.y < other.y + other.height and other.y < one.y + one.height
+# ── boxes ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def outside(points: Sequence[Point], box: Box, margin: float) -> tuple[Point, ...]:
-    """A curve that ends in a box, up to where it enters it."""
-    kept = [points[0]]
-    for n in range(0, len(points) - 1, 3):
-        piece = points[n : n + 4]
-        inside = [at for at in range(_SAMPLES + 1) if within(along(piece, at / _SAMPLES), box, margin)]
-        if inside:
-            return (*kept, *halves(piece, inside[0] / _SAMPLES)[0][1:])
-        kept += piece[1:]
-    return tuple(kept)
+def overlaps(box: Box, other: Box) -> bool:
+    """Whether two boxes overlap."""
+    across = box.x < other.x + other.width and other.x < box.x + box.width
+    return across and box.y < other.y + other.height and other.y < box.y + box.height
 
 
-def within(point: Point, box: Box, margin: float) -> bool:
+def contains(outer: Box, inner: Box) -> bool:
+    """Whether one box lies wholly inside another."""
+    across = outer.x <= inner.x and inner.x + inner.width <= outer.x + outer.width
+    return across and outer.y <= inner.y and inner.y + inner.height <= outer.y + outer.height
+
+
+def crosses_border(label: Box, box: Box) -> bool:
+    """Whether a label lies on the border of a box."""
+    outer = Box(box.x - _BORDER, box.y - _BORDER, box.width + 2 * _BORDER, box.height + 2 * _BORDER)
+    inner = Box(box.x + _BORDER, box.y + _BORDER, box.width - 2 * _BORDER, box.height - 2 * _BORDER)
+    return overlaps(label, outer) and not contains(inner, label)
+
+
+def compute_bounds(points: Iterable[Point], margin: float = 0.1) -> Box:
+    """Return the smallest box around some points, with a margin."""
+    xs, ys = zip(*points, strict=True)
+    return Box(min(xs) - margin, min(ys) - margin, max(xs) - min(xs) + 2 * margin, max(ys) - min(ys) + 2 * margin)
+
+
+def is_inside(point: Point, box: Box, margin: float) -> bool:
+    """Whether a point lies inside a box, or within a margin around it."""
     x, y = point
     return box.x - margin <= x <= box.x + box.width + margin and box.y - margin <= y <= box.y + box.height + margin
 
 
-def away(point: Point, box: Box, radius: float) -> tuple[float, Point]:
-    """How far a point is from a box with rounded corners (negative: inside), and the box's point that is nearest to it."""
+def find_nearest(point: Point, box: Box, radius: float) -> tuple[float, Point]:
+    """Return the distance of a point from a box with rounded corners, and the nearest point of the box.
+
+    The distance is negative if the point is inside. ``radius``: of the corners.
+    """
     x = min(max(point[0], box.x + radius), box.x + box.width - radius)
     y = min(max(point[1], box.y + radius), box.y + box.height - radius)
-    far = dist(point, (x, y))
-    share = min(1.0, radius / far) if far else 0.0
-    return far - radius, (x + (point[0] - x) * share, y + (point[1] - y) * share)
+    distance = dist(point, (x, y))
+    share = min(1.0, radius / distance) if distance else 0.0
+    return distance - radius, (x + (point[0] - x) * share, y + (point[1] - y) * share)
 
 
-def halves(piece: Sequence[Point], at: float) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
-    """De Casteljau: a cubic Bézier split in two."""
-    rows = [tuple(piece)]
-    while len(rows[-1]) > 1:
-        rows.append(tuple((p[0] + (q[0] - p[0]) * at, p[1] + (q[1] - p[1]) * at) for p, q in pairwise(rows[-1])))
-    return tuple(row[0] for row in rows), tuple(row[-1] for row in reversed(rows))
+# ── curves ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def along(piece: Sequence[Point], at: float) -> Point:
-    """A point on a cubic Bézier."""
-    (ax, ay), (bx, by), (cx, cy), (dx, dy) = piece
-    rest = 1 - at
-    a, b, c, d = rest**3, 3 * rest * rest * at, 3 * rest * at * at, at**3
+def compute_point(curve: Sequence[Point], t: float) -> Point:
+    """Return the point of a cubic Bézier curve at ``t`` (0 to 1)."""
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = curve
+    rest = 1 - t
+    a, b, c, d = rest**3, 3 * rest * rest * t, 3 * rest * t * t, t**3
     return a * ax + b * bx + c * cx + d * dx, a * ay + b * by + c * cy + d * dy
 
 
-def polyline(line: Line, steps: int = _STEPS) -> Path:
-    """An arrow as straight pieces, ``steps`` for each of its curves and one for its head."""
-    points = [along(line.points[n : n + 4], step / steps) for n in range(0, len(line.points) - 1, 3) for step in range(steps)]
+def split_curve(curve: Sequence[Point], t: float) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
+    """Return the two parts of a cubic Bézier curve, split at ``t`` (De Casteljau's algorithm)."""
+    rows = [tuple(curve)]
+    while len(rows[-1]) > 1:
+        rows.append(tuple((p[0] + (q[0] - p[0]) * t, p[1] + (q[1] - p[1]) * t) for p, q in pairwise(rows[-1])))
+    return tuple(row[0] for row in rows), tuple(row[-1] for row in reversed(rows))
+
+
+def trim_at_box(points: Sequence[Point], box: Box, margin: float) -> tuple[Point, ...]:
+    """Return the part of a line up to where it enters a box. ``points``: of cubic Bézier curves."""
+    kept = [points[0]]
+    for n in range(0, len(points) - 1, 3):
+        curve = points[n : n + 4]
+        for sample in range(_TRIM_SAMPLES + 1):
+            if is_inside(compute_point(curve, sample / _TRIM_SAMPLES), box, margin):
+                return (*kept, *split_curve(curve, sample / _TRIM_SAMPLES)[0][1:])
+        kept += curve[1:]
+    return tuple(kept)
+
+
+def flatten(line: Line, steps: int = _COARSE_STEPS) -> Polyline:
+    """Return an arrow as straight segments: ``steps`` for each of its curves, and one for its head."""
+    curves = (line.points[n : n + 4] for n in range(0, len(line.points) - 1, 3))
+    points = [compute_point(curve, step / steps) for curve in curves for step in range(steps)]
     return list(pairwise((*points, line.points[-1], line.tip)))
 
 
-def hits(path: Path, box: Box, margin: float) -> bool:
+def passes_near(polyline: Polyline, box: Box, margin: float) -> bool:
     """Whether a line comes closer to a box than ``margin``."""
     left, top, right, bottom = box.x - margin, box.y - margin, box.x + box.width + margin, box.y + box.height + margin
-    for (ax, ay), (bx, by) in path:
+    for (ax, ay), (bx, by) in polyline:
         if (ax <= left and bx <= left) or (ax >= right and bx >= right) or (ay <= top and by <= top) or (ay >= bottom and by >= bottom):
             continue
         if (left < ax < right and top < ay < bottom) or (left < bx < right and top < by < bottom):
@@ -138,77 +189,68 @@ def hits(path: Path, box: Box, margin: float) -> bool:
     return False
 
 
-def faults(placed: Placed, words: Callable[[Box], Box]) -> int:
-    """What makes a picture wrong: arrows through words or along a box that is not theirs, words on words, on a box, across a
-    group's frame, beyond the paper. ``words``: the part of a label's box that they fill."""
-    said = [words(line.label.box) for line in placed.lines if line.label]
-    found = sum(touching(one, other) for one, other in combinations(said, 2))
-    found += sum(not contains(Box(0, 0, placed.width, placed.height), box) for box in said)
-    found += sum(touching(one, state) for one in said for state in placed.states.values())
-    found += sum(straddles(box, group) for box in said for group in placed.groups.values())
-    for n, line in enumerate(placed.lines):
-        path = polyline(line, _FINE)
-        bounds = _bounds(path)
-        found += sum(hits(path, box, 0) for box in said if touching(bounds, box))
-        found += sum(hits(path, box, _GRAZING) for box in _foreign(placed, n) if touching(bounds, box))
-    return found
+# ── the cost of a picture ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def cost(placed: Placed, words: Callable[[Box], Box]) -> float:
-    """How bad a picture is: wide, high; long, winding arrows; arrows that cross or come close to what is not theirs; and far
-    worse, its faults."""
-    paths = [polyline(line, _STEPS) for line in placed.lines]
-    bounds = [_bounds(path) for path in paths]
-    long = sum(dist(a, b) for path in paths for a, b in path)
-    crossings = sum(touching(bounds[i], bounds[j]) and _cross(paths[i], paths[j]) for i, j in combinations(range(len(paths)), 2))
-    said = {n: words(line.label.box) for n, line in enumerate(placed.lines) if line.label}
-    near = [(box, paths[m]) for n, box in said.items() for m in range(len(paths)) if m != n and touching(bounds[m], box)]
-    near += [(box, path) for n, path in enumerate(paths) for box in _foreign(placed, n) if touching(bounds[n], box)]
-    close = sum(hits(path, box, _CLOSE) for box, path in near)
-    ways = 0.02 * long + 20.0 * sum(map(_winding, paths)) + 30.0 * crossings + 25.0 * close
-    return 1.3 * placed.width + 0.4 * placed.height + ways + 400.0 * faults(placed, words)
+def count_faults(placement: Placement, text_box: Callable[[Box], Box]) -> int:
+    """Return the number of faults of a picture.
+
+    A fault is a label on a label, on a state, on a group's border or beyond the paper; or an arrow through a label, or along a state of
+    another arrow. ``text_box``: returns the part of a label's box that holds its text.
+    """
+    labels = [text_box(line.label.box) for line in placement.lines if line.label]
+    faults = sum(overlaps(label, other) for label, other in combinations(labels, 2))
+    faults += sum(not contains(Box(0, 0, placement.width, placement.height), label) for label in labels)
+    faults += sum(overlaps(label, state) for label in labels for state in placement.states.values())
+    faults += sum(crosses_border(label, group) for label in labels for group in placement.groups.values())
+    for n, line in enumerate(placement.lines):
+        polyline = flatten(line, _FINE_STEPS)
+        bounds = _compute_reach(polyline)
+        faults += sum(passes_near(polyline, label, 0) for label in labels if overlaps(bounds, label))
+        faults += sum(passes_near(polyline, state, _GRAZING) for state in _list_other_states(placement, n) if overlaps(bounds, state))
+    return faults
 
 
-def _bounds(path: Path) -> Box:
-    return bounding((point for piece in path for point in piece), _CLOSE)
+def compute_cost(placement: Placement, text_box: Callable[[Box], Box], weights: Weights = _WEIGHTS) -> float:
+    """Return the cost of a picture; lower is better. ``text_box``: as for ``count_faults``."""
+    polylines = [flatten(line, _COARSE_STEPS) for line in placement.lines]
+    bounds = [_compute_reach(polyline) for polyline in polylines]
+    pairs = combinations(range(len(polylines)), 2)
+    length = sum(dist(a, b) for polyline in polylines for a, b in polyline)
+    crossings = sum(overlaps(bounds[i], bounds[j]) and _cross(polylines[i], polylines[j]) for i, j in pairs)
+    labels = {n: text_box(line.label.box) for n, line in enumerate(placement.lines) if line.label}
+    near = [(label, polylines[m]) for n, label in labels.items() for m in range(len(polylines)) if m != n and overlaps(bounds[m], label)]
+    near += [(box, line) for n, line in enumerate(polylines) for box in _list_other_states(placement, n) if overlaps(bounds[n], box)]
+    close = sum(passes_near(polyline, box, _CLOSE) for box, polyline in near)
+    turning = sum(map(_measure_turning, polylines))
+    arrows = weights.length * length + weights.turning * turning + weights.crossing * crossings + weights.closeness * close
+    size = weights.width * placement.width + weights.height * placement.height
+    return size + arrows + weights.fault * count_faults(placement, text_box)
 
 
-def _foreign(placed: Placed, n: int) -> Iterable[Box]:
-    """The states that an arrow has nothing to do with."""
-    return (box for value, box in placed.states.items() if value not in placed.lines[n].ends)
+def _compute_reach(polyline: Polyline) -> Box:
+    """The box outside of which a line is close to nothing."""
+    return compute_bounds((point for segment in polyline for point in segment), _CLOSE)
 
 
-def _winding(path: Path) -> float:
-    """By how many radians a line turns, all in all."""
-    angles = [atan2(by - ay, bx - ax) for (ax, ay), (bx, by) in path if (ax, ay) != (bx, by)]
+def _list_other_states(placement: Placement, n: int) -> Iterable[Box]:
+    """The states that an arrow neither leaves nor enters."""
+    return (box for value, box in placement.states.items() if value not in placement.lines[n].ends)
+
+
+def _measure_turning(polyline: Polyline) -> float:
+    """The sum of a line's turns, in radians."""
+    angles = [atan2(by - ay, bx - ax) for (ax, ay), (bx, by) in polyline if (ax, ay) != (bx, by)]
     return sum(abs(remainder(b - a, tau)) for a, b in pairwise(angles))
 
 
-def bounding(points: Iterable[Point], margin: float = 0.1) -> Box:
-    """The smallest box around points with a margin."""
-    xs, ys = zip(*points, strict=True)
-    return Box(min(xs) - margin, min(ys) - margin, max(xs) - min(xs) + 2 * margin, max(ys) - min(ys) + 2 * margin)
+def _cross(polyline: Polyline, other: Polyline) -> bool:
+    return any(_segments_cross(a, b, c, d) for a, b in polyline for c, d in other)
 
 
-def straddles(label: Box, box: Box) -> bool:
-    """Whether a label lies across the border of a box."""
-    wider = Box(box.x - 3, box.y - 3, box.width + 6, box.height + 6)
-    return touching(label, wider) and not contains(Box(box.x + 3, box.y + 3, box.width - 6, box.height - 6), label)
-
-
-def contains(outer: Box, inner: Box) -> bool:
-    """Whether all of a box is inside another."""
-    across = outer.x <= inner.x and inner.x + inner.width <= outer.x + outer.width
-    return across and outer.y <= inner.y and inner.y + inner.height <= outer.y + outer.height
-
-
-def _cross(one: Path, other: Path) -> bool:
-    return any(_meet(a, b, c, d) for a, b in one for c, d in other)
-
-
-def _meet(a: Point, b: Point, c: Point, d: Point) -> bool:
+def _segments_cross(a: Point, b: Point, c: Point, d: Point) -> bool:
     (ax, ay), (bx, by), (cx, cy), (dx, dy) = a, b, c, d
     if (ax < cx and ax < dx and bx < cx and bx < dx) or (ax > cx and ax > dx and bx > cx and bx > dx):
-        return False  # most are: one lies left of the other
+        return False  # one lies left of the other, as most do
     first = ((bx - ax) * (cy - ay) - (by - ay) * (cx - ax)) * ((bx - ax) * (dy - ay) - (by - ay) * (dx - ax))
     return first < 0 and ((dx - cx) * (ay - cy) - (dy - cy) * (ax - cx)) * ((dx - cx) * (by - cy) - (dy - cy) * (bx - cx)) < 0

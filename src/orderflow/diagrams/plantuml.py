@@ -1,73 +1,72 @@
-"""A drawing as a PlantUML state diagram. Pure text; the only place that knows its syntax."""
+"""A drawing as a PlantUML state diagram. Pure text; the only module that knows its syntax."""
 
 from __future__ import annotations
 
 import re
 
-from orderflow.diagrams.captions import captions, explained, identifier, kinds
-from orderflow.diagrams.model import Arrow, Drawing, GroupKind, Node, NodeKind
+from orderflow.diagrams.captions import build_captions, explain_marks, list_kinds, make_identifier
+from orderflow.diagrams.drawing import Arrow, Drawing, GroupKind, Node, NodeKind
+from orderflow.diagrams.order_path import OrderPath
 from orderflow.diagrams.palette import LIGHT
-from orderflow.diagrams.walk import Walk
 from orderflow.model import Strength
 
 _LINES = {Strength.DOCUMENTED: "", Strength.INFERRED: "dashed", Strength.ASSUMED: "dotted"}
-_UNREADABLE = "$\\"  # as &#36; and &#92; they make PlantUML fail
-_MARKUP = re.compile(r"[^A-Za-z0-9 _.,:()+'=-]")  # what Creole, HTML or a line's end could take for markup
+_FATAL = "$\\"  # PlantUML fails on these as &#36; and &#92;
+_MARKUP = re.compile(r"[^A-Za-z0-9 _.,:()+'=-]")  # what Creole or HTML could read as markup, and ends of lines
 
 
-def plantuml(drawing: Drawing, walk: Walk | None = None) -> str:
-    """The picture, ending with a newline. ``walk``: an order on this very drawing."""
+def build_plantuml(drawing: Drawing, path: OrderPath | None = None) -> str:
+    """Return the picture, with a newline at the end. ``path``: an order on this drawing."""
     nodes = {node.value: node for node in drawing.nodes}
-    home = {member for group in drawing.groups for member in group.members}
-    lines = ["@startuml", "hide empty description", *(_style(kind) for kind in kinds(drawing))]
-    lines += [_node(node, walk) for node in drawing.nodes if node.value not in home]
+    grouped = drawing.group_of
+    lines = ["@startuml", "hide empty description", *(_build_style(kind) for kind in list_kinds(drawing))]
+    lines += [_build_node(node, path) for node in drawing.nodes if node.value not in grouped]
     for group in drawing.groups:
         lines.append(f'state "{escape(group.title)}" as any_{group.kind} ##[dashed] {{')
-        lines += [f"  {_node(nodes[member], walk)}" for member in group.members]
+        lines += [f"  {_build_node(nodes[member], path)}" for member in group.members]
         lines.append("}")
-    lines.append(f"[*] --> {_end(drawing.initial)}")
-    lines += [_arrow(n, arrow, walk) for n, arrow in enumerate(drawing.arrows)]
-    lines += [f"{_end(node.value)} --> [*]" for node in drawing.nodes if node.kind in (NodeKind.PROVEN_END, NodeKind.END)]
-    lines += ["legend", "solid: documented, dashed: inferred, dotted: assumed", escape(explained(drawing)), "endlegend", "@enduml"]
+    lines.append(f"[*] --> {_make_name(drawing.initial)}")
+    lines += [_build_arrow(n, arrow, path) for n, arrow in enumerate(drawing.arrows)]
+    lines += [f"{_make_name(node.value)} --> [*]" for node in drawing.nodes if node.kind in (NodeKind.PROVEN_END, NodeKind.END)]
+    lines += ["legend", "solid: documented, dashed: inferred, dotted: assumed", escape(explain_marks(drawing)), "endlegend", "@enduml"]
     return "\n".join(lines) + "\n"
 
 
 def escape(text: str) -> str:
-    """Text that PlantUML prints as it is: anything else becomes a character reference, of the kind that it reads for it."""
-    return _MARKUP.sub(lambda found: _reference(found[0]), " ".join(text.split()))
+    """Return a text that PlantUML prints unchanged. Other characters become references that PlantUML can read."""
+    return _MARKUP.sub(lambda match: _build_reference(match[0]), " ".join(text.split()))
 
 
-def _reference(character: str) -> str:
-    return f"<U+{ord(character):04X}>" if character in _UNREADABLE else f"&#{ord(character)};"
+def _build_reference(character: str) -> str:
+    return f"<U+{ord(character):04X}>" if character in _FATAL else f"&#{ord(character)};"
 
 
-def _style(kind: NodeKind) -> str:
-    ink = LIGHT.states[kind]
-    return (
-        f"skinparam state<<{_stereotype(kind)}>> {{\n  BackgroundColor {ink.fill}\n  BorderColor {ink.stroke}\n  FontColor {ink.text}\n}}"
-    )
+def _build_style(kind: NodeKind) -> str:
+    colours = LIGHT.states[kind]
+    options = f"  BackgroundColor {colours.fill}\n  BorderColor {colours.stroke}\n  FontColor {colours.text}"
+    return f"skinparam state<<{_make_stereotype(kind)}>> {{\n{options}\n}}"
 
 
-def _stereotype(kind: NodeKind) -> str:
-    """Not the bare words: PlantUML draws <<start>> and <<end>> as dots without a name."""
+def _make_stereotype(kind: NodeKind) -> str:
+    """The stereotype of a state. PlantUML draws the stereotypes <<start>> and <<end>> as dots without a name, so these are not used."""
     return f"{kind} state"
 
 
-def _end(end: str | GroupKind) -> str:
-    return f"any_{end}" if isinstance(end, GroupKind) else f"s_{identifier(end)}"
+def _make_name(end: str | GroupKind) -> str:
+    return f"any_{end}" if isinstance(end, GroupKind) else f"s_{make_identifier(end)}"
 
 
-def _node(node: Node, walk: Walk | None) -> str:
-    ink = LIGHT.current
-    line, words = ink.stroke.removeprefix("#"), ink.text.removeprefix("#")  # a second # is a syntax error
-    here = f" {ink.fill};line:{line};line.bold;text:{words}" if walk and walk.state == node.value else ""
-    return f'state "{escape(node.value)}" as {_end(node.value)} <<{_stereotype(node.kind)}>>{here}'
+def _build_node(node: Node, path: OrderPath | None) -> str:
+    colours = LIGHT.current
+    line, text = colours.stroke.removeprefix("#"), colours.text.removeprefix("#")  # a second # is a syntax error
+    options = f" {colours.fill};line:{line};line.bold;text:{text}" if path and path.state == node.value else ""
+    return f'state "{escape(node.value)}" as {_make_name(node.value)} <<{_make_stereotype(node.kind)}>>{options}'
 
 
-def _arrow(n: int, arrow: Arrow, walk: Walk | None) -> str:
-    look = _LINES[arrow.strength]
-    if walk and n in walk.arrows:
-        look = f"{LIGHT.walked},{'bold' if walk.arrows[n] else 'dashed,thickness=3'}"
-    line = f"-[{look}]->" if look else "-->"
-    said = "\\n".join(escape(caption.marked) for caption in captions(arrow))
-    return f"{_end(arrow.source)} {line} {_end(arrow.target)} : {said}"
+def _build_arrow(n: int, arrow: Arrow, path: OrderPath | None) -> str:
+    style = _LINES[arrow.strength]
+    if path and n in path.arrows:
+        style = f"{LIGHT.path},{'bold' if path.arrows[n] else 'dashed,thickness=3'}"
+    line = f"-[{style}]->" if style else "-->"
+    label = "\\n".join(escape(caption.marked) for caption in build_captions(arrow))
+    return f"{_make_name(arrow.source)} {line} {_make_name(arrow.target)} : {label}"

@@ -1,33 +1,38 @@
-"""A drawing as PNG, by resvg and the shipped font. The only place that knows resvg (extra ``diagrams``).
+"""A drawing as PNG, with resvg and the shipped font. The only module that knows resvg (extra ``diagrams``).
 
-resvg leaves text out, without a word, where it finds no font: so the font is ours, the system's are not looked at, and a
-character that ours lacks is refused.
+If resvg finds no font for a text, it leaves the text out and reports nothing. So only the shipped font is used, never one of the
+system, and a character that the font lacks is refused.
 """
 
 from __future__ import annotations
 
-from orderflow.diagrams import metrics
+from orderflow.diagrams import font_metrics
 from orderflow.errors import ConfigurationError, InvalidInput
 
 ZOOM = 1.5
 
 
-def rasterised(picture: str, said: str, zoom: float = ZOOM) -> bytes:
-    """The PNG of a flat SVG, ``zoom`` times its size in pixels. ``said``: every text in it.
+def rasterise(flat_svg: str, texts: str, zoom: float = ZOOM) -> bytes:
+    """Return a flat SVG as PNG, ``zoom`` times its size in pixels. ``texts``: all texts in it.
 
     Raises:
         ConfigurationError: the extra ``diagrams`` is not installed.
-        InvalidInput: a text needs a character that the shipped font has not.
+        InvalidInput: the shipped font lacks a character of the texts.
     """
-    unknown = metrics.missing(said)
-    if unknown:
-        raise InvalidInput("format", f"png: the shipped font has no {unknown!r}; draw svg instead")
+    missing = font_metrics.find_missing(texts)
+    if missing:
+        raise InvalidInput("format", f"png: the shipped font has no {missing!r}; draw svg instead")
     try:
         import resvg_py  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigurationError("drawing png needs the extra: pip install 'orderflow[diagrams]'") from error
     return bytes(
         resvg_py.svg_to_bytes(
-            svg_string=picture, zoom=zoom, dpi=96.0, skip_system_fonts=True, font_files=metrics.font_files(), font_family=metrics.FAMILY
+            svg_string=flat_svg,
+            zoom=zoom,
+            dpi=96.0,
+            skip_system_fonts=True,
+            font_files=font_metrics.list_font_files(),
+            font_family=font_metrics.FAMILY,
         )
     )

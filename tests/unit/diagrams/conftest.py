@@ -1,4 +1,4 @@
-"""Lifecycles to draw: the two registered ones, and small ones that are each about one thing."""
+"""Lifecycles to draw: the two registered ones, and small ones for one case each."""
 
 from pathlib import Path
 
@@ -27,6 +27,6 @@ def connect() -> Table:
 
 @pytest.fixture(scope="session")
 def small() -> dict[str, Table]:
-    """The tables of lifecycles.py beside this file, by name."""
+    """The tables of tests/kit/lifecycles.py, by name in lower case."""
     path = Path(__file__).parents[2] / "kit" / "lifecycles.py"
     return {name.lower(): finding.find(f"{path}:{name}") for name in ("Fan", "Hostile")}

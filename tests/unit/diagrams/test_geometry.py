@@ -1,6 +1,6 @@
-"""Nothing overlaps, is crossed or cut: read back from the SVG itself, of every lifecycle there is to draw and of orders on them.
+"""Nothing on a picture overlaps, is crossed or is cut off: read from the SVG of several lifecycles, and of orders on them.
 
-Every override of every state to every other is an arrow that no lifecycle has; all of them together are ``slow``.
+An override is an arrow that no lifecycle has. The tests of all overrides between any two states are ``slow``.
 """
 
 import re
@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from tests.kit.picture import complaints, read
-from tests.unit.diagrams.test_pictures import JUMPED, Row, path
+from tests.kit.journal_rows import JUMPED, Row, make_rows
+from tests.kit.picture import list_defects, read_picture
 
 from orderflow.cli import finding
-from orderflow.diagrams import draw, render, walk
-from orderflow.diagrams.geometry import Box, faults
-from orderflow.diagrams.labels import inked
-from orderflow.diagrams.layout import wasi
+from orderflow.diagrams import build_drawing, render, trace_order
+from orderflow.diagrams.geometry import Box, count_faults
+from orderflow.diagrams.labels import get_text_box
+from orderflow.diagrams.layout import run_wasm_graphviz
 from orderflow.diagrams.palette import DARK, LIGHT
-from orderflow.diagrams.place import place
-from orderflow.diagrams.svg import svg
+from orderflow.diagrams.place import place_drawing
+from orderflow.diagrams.svg import build_svg
 from orderflow.lifecycle.table import Table
 
 TESTS = Path(__file__).parents[2]
@@ -29,8 +29,8 @@ LIFECYCLES = {
     "hostile": f"{TESTS}/kit/lifecycles.py:Hostile",
     "parcels": f"{TESTS}/kit/audited_warehouse.py:Warehouse",
     "shelf": f"{TESTS}/kit/audited_warehouse.py:Shelf",
-    "outside": f"{TESTS}/integration/outside/warehouse.py:WarehouseLifecycle",
-    "toy": f"{TESTS}/engine/toy.py:ToyLifecycle",
+    "outside": f"{TESTS}/kit/packages/warehouse.py:WarehouseLifecycle",
+    "toy": f"{TESTS}/kit/toy.py:ToyLifecycle",
 }
 ORDER = "0198f0a2-7c4e-7abc-9def-0123456789ab"
 
@@ -40,111 +40,111 @@ def table(request: pytest.FixtureRequest) -> Table:
     return finding.find(LIFECYCLES[request.param])
 
 
-def test_a_lifecycles_picture_is_clean(table: Table) -> None:
-    """As it is drawn: styled, and flat as a png has it, light and dark."""
-    drawing = draw(table)
-    placed = place(drawing, wasi)
-    for picture in (render(table, "svg"), svg(drawing, placed, LIGHT), svg(drawing, placed, DARK)):
-        assert complaints(read(picture), drawing) == []
+def test_the_picture_of_a_lifecycle_has_no_defects(table: Table) -> None:
+    """Styled, and flat as for a png, light and dark."""
+    drawing = build_drawing(table)
+    placement = place_drawing(drawing, run_wasm_graphviz)
+    for picture in (render(table, "svg"), build_svg(drawing, placement, LIGHT), build_svg(drawing, placement, DARK)):
+        assert list_defects(read_picture(picture), drawing) == []
 
 
-def test_the_picture_was_read_as_drawn(table: Table) -> None:
-    """The reader of pictures sees every state, arrow, label, mark and frame: else it would complain of nothing."""
-    drawing = draw(table)
-    styled, flat = read(render(table, "svg")), read(svg(drawing, place(drawing, wasi), DARK))
+def test_a_picture_is_read_completely(table: Table) -> None:
+    """The reader of pictures finds every state, arrow, label, mark and frame. Otherwise it could find no defects."""
+    drawing = build_drawing(table)
+    styled, flat = read_picture(render(table, "svg")), read_picture(build_svg(drawing, place_drawing(drawing, run_wasm_graphviz), DARK))
     for picture in (styled, flat):
         assert len(picture.states) == len(drawing.nodes)
         assert len(picture.frames) == len(drawing.groups)
         assert {stroke.arrow for stroke in picture.strokes} == set(range(len(drawing.arrows)))
         for n, arrow in enumerate(drawing.arrows):
-            said = [words.said for words in picture.words if words.arrow == n]
-            assert f"mark of {n}" in said
-            assert set(re.findall(r"\w+", " ".join(arrow.labels))) <= set(re.findall(r"\w+", " ".join(said)))
-    assert [(words.said, words.arrow) for words in styled.words] == [(words.said, words.arrow) for words in flat.words]
+            texts = [text.content for text in picture.texts if text.arrow == n]
+            assert f"mark of {n}" in texts
+            assert set(re.findall(r"\w+", " ".join(arrow.labels))) <= set(re.findall(r"\w+", " ".join(texts)))
+    assert [(text.content, text.arrow) for text in styled.texts] == [(text.content, text.arrow) for text in flat.texts]
 
 
-JOURNEYS = {
-    "ccv, not begun": ("ccv", "drafted", []),
+PATHS = {
+    "ccv, new": ("ccv", "drafted", []),
     "ccv, jumped": ("ccv", "Canceled", JUMPED),
-    "ccv, done": ("ccv", "Completed", path("submit drafted configuring", "seen_completed New Completed")),
-    "ccv, overridden": ("ccv", "abandoned", path("override submitting abandoned override")),
-    "connect, not begun": ("connect", "drafted", []),
-    "connect, on its way": ("connect", "fulfilling", path("register drafted registering", "complete_by_url registered fulfilling")),
-    "connect, jumped": ("connect", "fulfilled", path("seen_fulfilled registered fulfilled jump")),
-    "connect, overridden": ("connect", "abandoned", path("override unknown abandoned override")),
+    "ccv, done": ("ccv", "Completed", make_rows("submit drafted configuring", "seen_completed New Completed")),
+    "ccv, overridden": ("ccv", "abandoned", make_rows("override submitting abandoned override")),
+    "connect, new": ("connect", "drafted", []),
+    "connect, under way": ("connect", "fulfilling", make_rows("register drafted registering", "complete_by_url registered fulfilling")),
+    "connect, jumped": ("connect", "fulfilled", make_rows("seen_fulfilled registered fulfilled jump")),
+    "connect, overridden": ("connect", "abandoned", make_rows("override unknown abandoned override")),
 }
 
 
-@pytest.mark.parametrize("journey", JOURNEYS)
-def test_an_orders_picture_is_clean(journey: str) -> None:
-    """Its heading, with an id as long as ours are, included."""
-    name, state, rows = JOURNEYS[journey]
+@pytest.mark.parametrize("case", PATHS)
+def test_the_picture_of_an_order_has_no_defects(case: str) -> None:
+    """With its heading, which has an id of the usual length."""
+    name, state, rows = PATHS[case]
     table = finding.find(name)
-    walked = walk(draw(table), f"{name}-{ORDER}", state, rows)
-    picture = read(render(table, "svg", walk=walked))
-    assert any(ORDER in words.said for words in picture.words)
-    assert complaints(picture, walked.drawing) == []
+    order_path = trace_order(build_drawing(table), f"{name}-{ORDER}", state, rows)
+    picture = read_picture(render(table, "svg", path=order_path))
+    assert any(ORDER in text.content for text in picture.texts)
+    assert list_defects(picture, order_path.drawing) == []
 
 
-def test_a_long_heading_is_not_cut() -> None:
+def test_a_long_heading_is_not_cut_off() -> None:
     table = finding.find(LIFECYCLES["outside"])
     for order in (f"warehouse-{ORDER}", f"warehouse-{'w' * 60}"):
-        walked = walk(draw(table), order, "shipped", [])
-        assert complaints(read(render(table, "svg", walk=walked)), walked.drawing) == []
+        order_path = trace_order(build_drawing(table), order, "shipped", [])
+        assert list_defects(read_picture(render(table, "svg", path=order_path)), order_path.drawing) == []
 
 
-def test_the_fewest_of_overrides_are_clean() -> None:
-    """A cut of the slow test: from the beginning to anywhere."""
+def test_overrides_out_of_the_initial_state_have_no_defects() -> None:
+    """A part of the slow test."""
     table = finding.find("ccv")
-    _overridden(table, [(table.initial, state) for state in list(table.states)[1::4]])
+    _assert_no_defects(table, [(table.initial, state) for state in list(table.states)[1::4]])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "source"), [(name, state) for name in ("ccv", "connect") for state in finding.find(name).states])
-def test_no_override_draws_a_line_through_what_is_not_its_own(name: str, source: str) -> None:
+def test_overrides_have_no_defects(name: str, source: str) -> None:
     table = finding.find(name)
-    _overridden(table, [(source, target) for target in table.states if target != source])
+    _assert_no_defects(table, [(source, target) for target in table.states if target != source])
 
 
-def _overridden(table: Table, moves: list[tuple[str, str]]) -> None:
-    """Not strict: with an arrow across everything, a label may have to stand on a dashed frame or its own line."""
-    drawing = draw(table)
-    found = {}
+def _assert_no_defects(table: Table, moves: list[tuple[str, str]]) -> None:
+    """Not strict: beside a long arrow, a label may have to stand on a dashed frame or on its own line."""
+    drawing = build_drawing(table)
+    defects = {}
     for source, target in moves:
-        walked = walk(drawing, ORDER, target, [Row("override", source, target, "override")])
-        assert len(walked.drawing.arrows) == len(drawing.arrows) + 1
-        said = complaints(read(render(table, "svg", walk=walked)), walked.drawing, strict=False)
-        if said:
-            found[source, target] = said
-    assert found == {}
+        order_path = trace_order(drawing, ORDER, target, [Row("override", source, target, "override")])
+        assert len(order_path.drawing.arrows) == len(drawing.arrows) + 1
+        order_defects = list_defects(read_picture(render(table, "svg", path=order_path)), order_path.drawing, strict=False)
+        if order_defects:
+            defects[source, target] = order_defects
+    assert defects == {}
 
 
-# ── the complaints themselves: each sees what is done to a clean picture ────────────────────────────────────────────
+# ── the defects: each is found in a picture that has it ─────────────────────────────────────────────────────────────────
 
 
-def spoilt(arrow: int = 0, label: Box | None = None, state: Box | None = None) -> list[str]:
-    """Complaints of CCV's picture with one label or the state ``New`` put elsewhere."""
-    drawing = draw(finding.find("ccv"))
-    placed = place(drawing, wasi)
-    lines = list(placed.lines)
-    if label and (own := lines[arrow].label):
-        lines[arrow] = evolve(lines[arrow], label=evolve(own, box=evolve(own.box, x=label.x, y=label.y)))
-    moved = evolve(placed, lines=tuple(lines), states={**placed.states, **({"New": state} if state else {})})
-    assert faults(moved, inked) > faults(placed, inked) == 0 or state, "what chooses pictures sees it too"
-    return complaints(read(svg(drawing, moved)), drawing)
+def list_defects_after(arrow: int = 0, label: Box | None = None, state: Box | None = None) -> list[str]:
+    """The defects of CCV's picture after a label, or the state ``New``, was moved."""
+    drawing = build_drawing(finding.find("ccv"))
+    placement = place_drawing(drawing, run_wasm_graphviz)
+    lines = list(placement.lines)
+    if label and (old := lines[arrow].label):
+        lines[arrow] = evolve(lines[arrow], label=evolve(old, box=evolve(old.box, x=label.x, y=label.y)))
+    moved = evolve(placement, lines=tuple(lines), states={**placement.states, **({"New": state} if state else {})})
+    assert count_faults(moved, get_text_box) > count_faults(placement, get_text_box) == 0 or state, "the cost of the picture counts it too"
+    return list_defects(read_picture(build_svg(drawing, moved)), drawing)
 
 
-def test_complaints_are_heard() -> None:
-    drawing = draw(finding.find("ccv"))
-    placed = place(drawing, wasi)
-    processing, frame = placed.states["Processing"], next(iter(placed.groups.values()))
-    assert any("lies on the box Processing" in said for said in spoilt(label=processing))
-    other = placed.lines[1].label
+def test_every_defect_is_found() -> None:
+    drawing = build_drawing(finding.find("ccv"))
+    placement = place_drawing(drawing, run_wasm_graphviz)
+    processing, frame = placement.states["Processing"], next(iter(placement.groups.values()))
+    assert any("lies on the box Processing" in defect for defect in list_defects_after(label=processing))
+    other = placement.lines[1].label
     assert other is not None
-    assert any(" lies on " in said for said in spoilt(label=other.box))
-    (x, y) = placed.lines[5].points[len(placed.lines[5].points) // 2]
-    assert any(said.startswith("arrow 5 runs through") for said in spoilt(label=Box(x - 30, y - 8, 0, 0)))
-    assert any("across a frame" in said for said in spoilt(label=Box(frame.x - 30, frame.y + frame.height / 3, 0, 0)))
-    assert any("is cut" in said for said in spoilt(label=Box(-60, 0, 0, 0)))
-    assert any("runs through the box New" in said for said in spoilt(state=Box(x - 40, y - 20, 80, 40)))
-    assert any("wider than its box" in said for said in spoilt(state=evolve(placed.states["New"], width=20)))
+    assert any(" lies on " in defect for defect in list_defects_after(label=other.box))
+    (x, y) = placement.lines[5].points[len(placement.lines[5].points) // 2]
+    assert any(defect.startswith("arrow 5 runs through") for defect in list_defects_after(label=Box(x - 30, y - 8, 0, 0)))
+    assert any("lies on a frame" in defect for defect in list_defects_after(label=Box(frame.x - 30, frame.y + frame.height / 3, 0, 0)))
+    assert any("is cut off" in defect for defect in list_defects_after(label=Box(-60, 0, 0, 0)))
+    assert any("runs through the box New" in defect for defect in list_defects_after(state=Box(x - 40, y - 20, 80, 40)))
+    assert any("wider than its box" in defect for defect in list_defects_after(state=evolve(placement.states["New"], width=20)))

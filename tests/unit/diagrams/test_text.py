@@ -1,17 +1,17 @@
-"""Mermaid and Markdown: what is drawn how, hostile texts, nothing lost."""
+"""Mermaid and Markdown: what each line looks like, hostile texts, and that nothing of the table is missing."""
 
 import re
 
 import pytest
 
-from orderflow.diagrams import draw, render
-from orderflow.diagrams.captions import captions
-from orderflow.diagrams.markdown import markdown
-from orderflow.diagrams.mermaid import legend, mermaid
+from orderflow.diagrams import build_drawing, render
+from orderflow.diagrams.captions import build_captions
+from orderflow.diagrams.markdown import build_markdown
+from orderflow.diagrams.mermaid import build_legend, build_mermaid
 from orderflow.errors import InvalidInput
 from orderflow.lifecycle.table import Table
 
-# what a line of a picture may look like once every quoted text in it is cut out
+# the syntax of a line of a picture; Q is a text in quotes
 SYNTAX = re.compile(
     r"""%%\{init:\ \{.*\}\}%%
     | flowchart\ TD
@@ -26,13 +26,14 @@ SYNTAX = re.compile(
 )
 
 
-def lines_without_texts(picture: str) -> list[str]:
+def replace_texts(picture: str) -> list[str]:
+    """The lines of a picture, with Q for every text in quotes."""
     first, *rest = picture.splitlines()
     return [first, *(re.sub(r'"[^"]*"', "Q", line) for line in rest)]
 
 
-def cells(text: str, heading: str) -> list[list[str]]:
-    """The rows of the first table after a heading, head included."""
+def read_rows(text: str, heading: str) -> list[list[str]]:
+    """The rows of the first table after a heading, with its head."""
     body = text[text.index(heading) :]
     block = re.search(r"(?:^\|.*\n?)+", body, re.MULTILINE)
     assert block is not None
@@ -40,7 +41,7 @@ def cells(text: str, heading: str) -> list[list[str]]:
 
 
 def test_documented_lines_are_solid_and_others_dashed(ccv: Table) -> None:
-    picture = mermaid(draw(ccv))
+    picture = build_mermaid(build_drawing(ccv))
     assert '  s_Processing -->|"#9632; processed"| s_Incomplete\n' in picture, "documented"
     assert '  s_Incomplete -.->|"#9679; ready"| s_New\n' in picture, "inferred"
     assert '  s_New -.->|"#9632; reserved"| s_ErpInProgress\n' in picture, "assumed"
@@ -49,67 +50,71 @@ def test_documented_lines_are_solid_and_others_dashed(ccv: Table) -> None:
 
 
 def test_every_state_is_shown_by_its_value_once(registered: Table) -> None:
-    picture = mermaid(draw(registered))
+    picture = build_mermaid(build_drawing(registered))
     for state in registered.states:
         assert len(re.findall(rf'^ +s_\w+\(\[?"{state}"\]?\)$', picture, re.MULTILINE)) == 1
 
 
-def test_group_holds_its_members_and_its_own_node(ccv: Table) -> None:
-    picture = mermaid(draw(ccv))
+def test_a_group_contains_its_members_and_a_node_of_its_own(ccv: Table) -> None:
+    picture = build_mermaid(build_drawing(ccv))
     inside = picture[picture.index("subgraph") : picture.index("  end\n")]
     assert '"Screening"' in inside
     assert '"any open state"' in inside
     assert '"Completed"' not in inside
 
 
-def test_nothing_but_known_syntax_is_written(registered: Table, small: dict[str, Table]) -> None:
+def test_every_line_has_known_syntax(registered: Table, small: dict[str, Table]) -> None:
     for table in (registered, *small.values()):
-        for line in lines_without_texts(mermaid(draw(table))):
+        for line in replace_texts(build_mermaid(build_drawing(table))):
             assert SYNTAX.fullmatch(line), line
 
 
 def test_hostile_texts_stay_texts(small: dict[str, Table]) -> None:
-    picture = mermaid(draw(small["hostile"]))
+    picture = build_mermaid(build_drawing(small["hostile"]))
     texts = re.findall(r'"([^"]*)"', picture.partition("\n")[2])
     for text in texts:
         without_entities = re.sub(r"#\d+;", "", text)
         assert not re.search(r"[^A-Za-z0-9 _.,:()+/'=-]", without_entities), text
-    assert 's_end(["end"])' in picture, "a reserved word is no identifier of ours"
-    shown = re.sub(r"#(\d+);", lambda found: chr(int(found[1])), max(texts, key=len))
+    assert 's_end(["end"])' in picture, "an identifier is never a reserved word"
+    shown = re.sub(r"#(\d+);", lambda match: chr(int(match[1])), max(texts, key=len))
     assert shown.removeprefix("▲ ") == " ".join(next(edge.label for edge in small["hostile"].edges).split())
 
 
-def test_hostile_texts_break_neither_table_nor_fence(small: dict[str, Table]) -> None:
+def test_hostile_texts_break_neither_a_table_nor_a_code_block(small: dict[str, Table]) -> None:
     table = render(small["hostile"], "table").decode()
     for heading in ("# hostile", "## States", "## Guards", "## Facts"):
-        rows = cells(table, heading)
+        rows = read_rows(table, heading)
         assert {len(row) for row in rows} == {len(rows[0])}
     assert "<b>" not in table
-    assert render(small["hostile"], "mermaid").count(b"```") == 4, "two fences, and none opened by a text"
+    assert render(small["hostile"], "mermaid").count(b"```") == 4, "two blocks, and no text opens another"
 
 
-def test_labels_share_their_beginning_and_keep_their_cause(connect: Table) -> None:
-    (arrow,) = (a for a in draw(connect).arrows if (a.source, a.target, a.solid) == ("fulfilling", "confirming", True))
-    assert [caption.marked for caption in captions(arrow)] == ["■ accepted", "● returned: success, cancel", "■ returned: error, unclear"]
-
-
-def test_legend_explains_the_kinds_that_occur(ccv: Table, connect: Table) -> None:
-    assert '"open, assumed"' in legend(draw(ccv))
-    assert '"open, assumed"' not in legend(draw(connect))
-    assert '-.->|"assumed"|' in legend(draw(connect))
-
-
-def test_table_holds_every_edge_with_all_it_says(registered: Table) -> None:
-    head, _, *rows = cells(markdown(registered), "# ")
-    at = {name: n for n, name in enumerate(head)}
-    said = [
-        (source.strip("` "), *(re.sub(r"[`\\]", "", row[at[name]]) for name in head[1:]))
-        for row in rows
-        for source in row[at["From"]].split(",")
+def test_labels_with_the_same_beginning_and_causes_share_a_caption(connect: Table) -> None:
+    (arrow,) = (a for a in build_drawing(connect).arrows if (a.source, a.target, a.solid) == ("fulfilling", "confirming", True))
+    assert [caption.marked for caption in build_captions(arrow)] == [
+        "■ accepted",
+        "● returned: success, cancel",
+        "■ returned: error, unclear",
     ]
-    assert len(said) == len(registered.edges)
+
+
+def test_the_legend_explains_only_the_kinds_in_the_drawing(ccv: Table, connect: Table) -> None:
+    assert '"open, assumed"' in build_legend(build_drawing(ccv))
+    assert '"open, assumed"' not in build_legend(build_drawing(connect))
+    assert '-.->|"assumed"|' in build_legend(build_drawing(connect))
+
+
+def test_the_table_has_every_edge_with_all_its_fields(registered: Table) -> None:
+    head, _, *rows = read_rows(build_markdown(registered), "# ")
+    columns = {name: n for n, name in enumerate(head)}
+    printed = [
+        (source.strip("` "), *(re.sub(r"[`\\]", "", row[columns[name]]) for name in head[1:]))
+        for row in rows
+        for source in row[columns["From"]].split(",")
+    ]
+    assert len(printed) == len(registered.edges)
     for edge in registered.edges:
-        full = {
+        fields = {
             "From": edge.source,
             "Event": edge.event,
             "Origin": edge.origin,
@@ -123,12 +128,12 @@ def test_table_holds_every_edge_with_all_it_says(registered: Table) -> None:
             "Expects": edge.expects,
             "Mark": "recovery" if edge.recovery else "",
         }
-        assert all(not value for name, value in full.items() if name not in at), "a column was left out that says something"
-        assert tuple(str(full[name]) for name in head) in said
+        assert all(not value for name, value in fields.items() if name not in columns), "a column with values is missing"
+        assert tuple(str(fields[name]) for name in head) in printed
 
 
-def test_table_holds_states_deadlines_guards_and_readings(connect: Table) -> None:
-    text = markdown(connect)
+def test_the_table_has_states_deadlines_guards_and_readings(connect: Table) -> None:
+    text = build_markdown(connect)
     assert "| `unknown` | provisional | `recovery_window_closed` after `recovery_window` |" in text
     assert "| `paid` | proven |  | `paid_budget` |" in text
     assert "| `by_url` | `way = url` |" in text

@@ -1,7 +1,7 @@
 """Checking logs of observed statuses against a lifecycle. Pure, except for reading files and the temporary database of ended cases.
 
 ``CaseChecker`` says what each observation of an order is. ``CaseTracker`` follows the cases of a log, ``LogFile`` reads one, and
-``Summary`` counts. ``check_arrays`` checks logs that are already numbers. Start with README.md of this package.
+``Summary`` counts. ``check_arrays`` checks logs that are already numbers. Guide: docs/how-to/audit-logs.md.
 """
 
 from orderflow.analysis.audit.arrays import ArrayResult, check_arrays

@@ -97,7 +97,7 @@ def test_an_argument_of_an_event_that_takes_none_is_named_as_an_option(orderflow
         (["order_id"], "--set: must be NAME=TEXT or NAME:=JSON; who and why are --actor and --reason"),
         (["=77"], "--set: must be NAME=TEXT"),
         ([":=77"], "--set: must be NAME=TEXT"),
-        (["by=carla"], "--set: must be NAME=TEXT"),
+        (["actor=carla"], "--set: must be NAME=TEXT"),
         (["reason:=1"], "--set: must be NAME=TEXT"),
         (["order_id=77", "order_id=78"], "--set order_id: is given twice"),
         (["order_id=77", "order_id:=78"], "--set order_id: is given twice"),

@@ -78,7 +78,7 @@ class DepotSimulator(Simulator):
     NAME = "Depot"
     def __init__(self, *, clock, seed, lenient):
         super().__init__(clock=clock, seed=seed)
-        self.asgi = self.guard(None)
+        self.asgi = self.wrap(None)
 
 def arguments(base_url, simulator):
     return {"url": f"{base_url}/v1", "seed": str(simulator.seed)}

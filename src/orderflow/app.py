@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 import secrets
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
@@ -17,15 +15,15 @@ import structlog
 from orderflow.clock import Clock, SystemClock
 from orderflow.dispatch import make_dispatcher
 from orderflow.dispatch.ports import Dispatcher
-from orderflow.engine.engine import build_engine
+from orderflow.engine.engine import Engine
 from orderflow.engine.inbox import provider_of
-from orderflow.engine.listeners import LISTENER_REFRESH_SECONDS, Handler
+from orderflow.engine.listeners import Handler
 from orderflow.engine.retention import Export
 from orderflow.engine.worker import Health
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.inputs import check_json, require_text
+from orderflow.inputs import require_text
 from orderflow.lifecycle.decide import legal
-from orderflow.model import PROVIDER_ID, Decision, Event, JournalRow, Listener, Order, Origin, Pending, RefusalRow, Snapshot
+from orderflow.model import Decision, JournalRow, Listener, Order, Pending, RefusalRow
 from orderflow.provider.discovery import resolve_providers
 from orderflow.provider.protocol import Provider, name_of
 from orderflow.provider.timing import check_timing
@@ -34,7 +32,6 @@ from orderflow.receiver.asgi import asgi_app
 from orderflow.receiver.receiver import Receiver, Reply
 from orderflow.receiver.signed_urls import SignedUrls
 from orderflow.store.ports import Store
-from orderflow.store.records import InboxKey
 from orderflow.store.urls import make_store
 from orderflow.telemetry.ports import Telemetry
 
@@ -86,8 +83,7 @@ class Orderflow:
         self._providers = resolve_providers(providers)
         self._store = make_store(db) if isinstance(db, str) else db
         self._urls = SignedUrls(public_url, signing_keys or {})
-        self._new_id = new_id or (lambda: secrets.token_hex(10))
-        self._engine = engine = build_engine(
+        self._engine = engine = Engine(
             store=self._store,
             providers=self._providers,
             urls=self._urls,
@@ -96,6 +92,7 @@ class Orderflow:
             rng=rng or random.Random(),  # noqa: S311  jitter, no secret
             telemetry=telemetry,
             fetch_interval=fetch_interval,
+            new_id=new_id or (lambda: secrets.token_hex(10)),
         )
         self._receiver = Receiver(
             inbox=engine.inbox,
@@ -165,22 +162,7 @@ class Orderflow:
             InvalidInput: names field and reason; nothing was stored.
             KeyReused: the key was used for another request.
         """
-        await self._engine.directory.refresh(LISTENER_REFRESH_SECONDS)
-        configured = self._provider(provider)
-        _check_key(key)
-        for name, value in request.items():
-            check_json(name, value)
-        draft = configured.draft(request)
-        snapshot = Snapshot(configured.table.initial, draft.facts, draft.data, 0)
-        now = self._engine.clock.now()
-        order = Order(f"{configured.name}-{self._unique_part()}", configured.name, key, snapshot, now, now)
-        return await self._store.create(order, _fingerprint(request))
-
-    def _unique_part(self) -> str:
-        unique = self._new_id()
-        if "-" in unique:  # the provider's name ends at an order id's last hyphen
-            raise ConfigurationError("an id must not contain a hyphen", "new_id")
-        return unique
+        return await self._engine.commands.create(self._provider(provider), key, request)
 
     @signatures.send
     async def send(self, order_id: str, command: str, /, *, key: str | None = None, **arguments: object) -> Decision:
@@ -190,7 +172,7 @@ class Orderflow:
             UnknownName: no such order or command.
             InvalidInput: an argument is malformed; nothing was stored.
         """
-        return await self._accept(order_id, command, Origin.COMMAND, arguments, key=key)
+        return await self._engine.commands.send(order_id, command, arguments, key=key)
 
     @signatures.resolve
     async def resolve(self, order_id: str, event: str, /, *, actor: str, reason: str, **arguments: object) -> Decision:
@@ -199,8 +181,7 @@ class Orderflow:
         Raises:
             UnknownName, InvalidInput: as ``send``.
         """
-        note = f"by {require_text('actor', actor)}: {require_text('reason', reason)}"
-        return await self._accept(order_id, event, Origin.OPERATOR, arguments, note=note)
+        return await self._engine.commands.resolve(order_id, event, arguments, actor=actor, reason=reason)
 
     async def override(self, order_id: str, target: AnyState, *, actor: str, reason: str, version: int) -> Decision:
         """Move an order to any state outside the table, if it is still at the version that was looked at; recorded with who and why.
@@ -211,36 +192,7 @@ class Orderflow:
             UnknownName: no such order or state.
             InvalidInput: ``actor`` or ``reason`` is empty.
         """
-        actor, why = require_text("actor", actor), require_text("reason", reason)
-        await self._engine.directory.refresh()
-        return (await self._engine.inbox.override(order_id, target, actor=actor, reason=why, version=version)).decision
-
-    async def _accept(
-        self,
-        order_id: str,
-        name: str,
-        origin: Origin,
-        arguments: Mapping[str, object],
-        *,
-        key: str | None = None,
-        note: str = "",
-    ) -> Decision:
-        provider = provider_of(self._providers, order_id)
-        if name not in provider.table.events:
-            known = tuple(event for event, declared in provider.table.events.items() if declared is origin)
-            raise UnknownName(f"{origin.value} event of {provider.table.name}", name, known)
-        if key is not None:
-            _check_key(key)
-        for argument, value in arguments.items():
-            check_json(argument, value)
-        if name in provider.needs_public_url and self._urls.url(provider.name, name) is None:
-            raise InvalidInput("public_url", f"is required for {name} (the browser is redirected back to it)")
-        data = dict(provider.command(name, arguments))
-        provider_id = data.pop(PROVIDER_ID, None)
-        event = Event(name, origin, data, None if provider_id is None else str(provider_id), note)
-        inbox_key = InboxKey(origin.value, f"{order_id}:{name}:{key}") if key is not None else None
-        await self._engine.directory.refresh(LISTENER_REFRESH_SECONDS)
-        return (await self._engine.inbox.accept(order_id, event, inbox_key)).decision
+        return await self._engine.commands.override(order_id, target, actor=actor, reason=reason, version=version)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -431,15 +383,3 @@ class Orderflow:
         if name not in self._providers:
             raise UnknownName("provider", name, tuple(self._providers))
         return self._providers[name]
-
-
-def _fingerprint(request: Mapping[str, object]) -> str:
-    """A digest of a create request, by which a key that is used for another request is recognised."""
-    canonical = json.dumps(request, sort_keys=True, default=lambda value: dict(value) if isinstance(value, Mapping) else str(value))
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _check_key(key: object) -> None:
-    if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY:
-        raise InvalidInput("key", f"required, as text of 1 to {_LONGEST_KEY} characters")
-    check_json("key", key)

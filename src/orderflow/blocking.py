@@ -67,13 +67,13 @@ class SyncOrderflow:
         finally:
             self._stop()
 
-    def _run(self, asked: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+    def _run(self, call: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
 
     def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.run_until_complete(_cancel_rest())  # else threads that still ask would wait for ever
+        self._loop.run_until_complete(_cancel_tasks())  # otherwise threads that wait for a result would wait for ever
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
@@ -143,11 +143,11 @@ class SyncOrderflow:
         """See ``Orderflow.prune``."""
         batches = self._flow.prune(older_than=older_than, provider=provider, batch=batch, export=export, dry_run=dry_run)
 
-        async def following() -> list[str] | None:
+        async def fetch_batch() -> list[str] | None:
             return await anext(batches, None)
 
         try:
-            while (orders := self._run(following())) is not None:
+            while (orders := self._run(fetch_batch())) is not None:
                 yield orders
         finally:
             self._run(batches.aclose())
@@ -202,14 +202,14 @@ def _name(provider: Provider | str) -> Name:
     return Name(name_of(provider))
 
 
-async def _cancel_rest() -> None:
-    await asyncio.sleep(0)  # what was handed over while the loop stopped is a task only now
-    rest = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in rest:
+async def _cancel_tasks() -> None:
+    await asyncio.sleep(0)  # calls that were submitted while the loop stopped become tasks now
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def sync(db: str | Store, providers: Sequence[AnyProvider], **options: Unpack[Options]) -> SyncOrderflow:
-    """``with orderflow.sync(db, providers, worker=True) as flow: ...``"""
+    """Make a flow without ``await``: ``with orderflow.sync(db, providers, worker=True) as flow: ...``. Arguments as in ``Orderflow``."""
     return SyncOrderflow(db, providers, **options)

@@ -7,6 +7,7 @@ running worker, under a clock that the test advances, so that nothing has to be 
 from __future__ import annotations
 
 import random
+import secrets
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from orderflow.clock import Clock
 from orderflow.dispatch.local import LocalDispatcher
 from orderflow.dispatch.ports import Dispatcher
 from orderflow.engine.attempt import Attempt
-from orderflow.engine.engine import Engine, build_engine
+from orderflow.engine.engine import Engine
 from orderflow.errors import InvalidInput
 from orderflow.lifecycle.declare import Fact, Flag, Lifecycle, State, assumed, once, reading, repeatable
 from orderflow.lifecycle.declare import edge as declared_edge
@@ -337,13 +338,14 @@ class Bench:
 
 def build_toy_engine(store: Store, toy: Toy, clock: Clock, dispatcher: Dispatcher | None = None) -> Engine:
     """An engine over a store that has the toy and nothing else."""
-    return build_engine(
+    return Engine(
         store=store,
         providers={toy.name: toy},
         urls=NoUrls(),
         dispatcher=dispatcher or LocalDispatcher(store),
         clock=clock,
         rng=random.Random(1),
+        new_id=lambda: secrets.token_hex(10),
     )
 
 

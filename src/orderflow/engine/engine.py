@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
-
-from attrs import frozen
+from collections.abc import Callable, Mapping
 
 from orderflow.clock import Clock
 from orderflow.dispatch.ports import Dispatcher
 from orderflow.engine.admission import Admission
 from orderflow.engine.calls import RunningCalls
+from orderflow.engine.commands import Commands
 from orderflow.engine.deadlines import Deadlines
 from orderflow.engine.inbox import Inbox
 from orderflow.engine.listeners import ListenerDirectory, Listeners
@@ -26,107 +25,95 @@ from orderflow.store.ports import Store
 from orderflow.telemetry.ports import NoTelemetry, Telemetry
 
 
-@frozen
 class Engine:
-    """Every part of one process's engine."""
+    """Every part of one process's engine, wired over a store and providers. Making it opens and starts nothing.
 
-    store: Store
-    providers: Mapping[str, Provider]
-    clock: Clock
-    listeners: Listeners
-    directory: ListenerDirectory
-    waiters: Waiters
-    admission: Admission
-    inbox: Inbox
-    outbox: Outbox
-    poller: Poller
-    poll_requests: PollRequests
-    deadlines: Deadlines
-    retention: Retention
-    worker: Worker
-    wake: asyncio.Event
+    Args:
+        urls: our public URLs.
+        new_id: makes the unique part of an order's id.
+        fetch_interval: the longest time, in seconds, between two looks at the database.
+    """
 
+    def __init__(
+        self,
+        *,
+        store: Store,
+        providers: Mapping[str, Provider],
+        urls: PublicUrls,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        rng: random.Random,
+        new_id: Callable[[], str],
+        telemetry: Telemetry | None = None,
+        fetch_interval: float = 1.0,
+    ) -> None:
+        telemetry = telemetry or NoTelemetry()
+        self.store, self.providers, self.clock = store, providers, clock
+        self.wake, self.listeners, self.waiters = asyncio.Event(), Listeners(), Waiters()
+        self._calls = RunningCalls()
+        self.directory = ListenerDirectory(store=store, listeners=self.listeners, clock=clock)
+        self.admission = Admission({name: provider.timing for name, provider in providers.items()}, self.wake.set)
+        self.inbox = Inbox(
+            store=store,
+            providers=providers,
+            listeners=self.listeners,
+            waiters=self.waiters,
+            wake=self.wake,
+            clock=clock,
+            rng=rng,
+            telemetry=telemetry,
+        )
+        self.commands = Commands(
+            inbox=self.inbox, store=store, providers=providers, directory=self.directory, urls=urls, clock=clock, new_id=new_id
+        )
+        self.poll_requests = PollRequests(store=store, providers=providers, clock=clock, wake=self.wake)
+        self.outbox = self._build_outbox(urls, dispatcher, telemetry)
+        self.poller = self._build_poller(rng, telemetry)
+        self.deadlines = Deadlines(inbox=self.inbox, store=store, clock=clock, telemetry=telemetry)
+        self.retention = Retention(store=store, providers=providers, clock=clock)
+        self.worker = self._build_worker(dispatcher, fetch_interval)
 
-def build_engine(
-    *,
-    store: Store,
-    providers: Mapping[str, Provider],
-    urls: PublicUrls,
-    dispatcher: Dispatcher,
-    clock: Clock,
-    rng: random.Random,
-    telemetry: Telemetry | None = None,
-    fetch_interval: float = 1.0,
-) -> Engine:
-    """Wire the engine over a store and providers; nothing is opened or started."""
-    telemetry = telemetry or NoTelemetry()
-    wake, listeners, waiters, calls = asyncio.Event(), Listeners(), Waiters(), RunningCalls()
-    directory = ListenerDirectory(store=store, listeners=listeners, clock=clock)
-    admission = Admission({name: provider.timing for name, provider in providers.items()}, wake.set)
-    inbox = Inbox(
-        store=store,
-        providers=providers,
-        listeners=listeners,
-        waiters=waiters,
-        wake=wake,
-        clock=clock,
-        rng=rng,
-        telemetry=telemetry,
-    )
-    outbox = Outbox(
-        inbox=inbox,
-        store=store,
-        providers=providers,
-        urls=urls,
-        dispatcher=dispatcher,
-        notifier=Notifier(store=store, listeners=listeners, calls=calls),
-        admission=admission,
-        calls=calls,
-        clock=clock,
-        wake=wake,
-        telemetry=telemetry,
-    )
-    poller = Poller(
-        inbox=inbox,
-        store=store,
-        providers=providers,
-        admission=admission,
-        calls=calls,
-        clock=clock,
-        rng=rng,
-        wake=wake,
-        telemetry=telemetry,
-    )
-    deadlines = Deadlines(inbox=inbox, store=store, clock=clock, telemetry=telemetry)
-    worker = Worker(
-        store=store,
-        providers=providers,
-        listeners=listeners,
-        directory=directory,
-        admission=admission,
-        dispatcher=dispatcher,
-        outbox=outbox,
-        poller=poller,
-        deadlines=deadlines,
-        calls=calls,
-        clock=clock,
-        wake=wake,
-        fetch_interval=fetch_interval,
-    )
-    return Engine(
-        store=store,
-        providers=providers,
-        clock=clock,
-        listeners=listeners,
-        directory=directory,
-        waiters=waiters,
-        admission=admission,
-        inbox=inbox,
-        outbox=outbox,
-        poller=poller,
-        poll_requests=PollRequests(store=store, providers=providers, clock=clock, wake=wake),
-        deadlines=deadlines,
-        retention=Retention(store=store, providers=providers, clock=clock),
-        worker=worker,
-        wake=wake,
-    )
+    def _build_outbox(self, urls: PublicUrls, dispatcher: Dispatcher, telemetry: Telemetry) -> Outbox:
+        return Outbox(
+            inbox=self.inbox,
+            store=self.store,
+            providers=self.providers,
+            urls=urls,
+            dispatcher=dispatcher,
+            notifier=Notifier(store=self.store, listeners=self.listeners, calls=self._calls),
+            admission=self.admission,
+            calls=self._calls,
+            clock=self.clock,
+            wake=self.wake,
+            telemetry=telemetry,
+        )
+
+    def _build_poller(self, rng: random.Random, telemetry: Telemetry) -> Poller:
+        return Poller(
+            inbox=self.inbox,
+            store=self.store,
+            providers=self.providers,
+            admission=self.admission,
+            calls=self._calls,
+            clock=self.clock,
+            rng=rng,
+            wake=self.wake,
+            telemetry=telemetry,
+        )
+
+    def _build_worker(self, dispatcher: Dispatcher, fetch_interval: float) -> Worker:
+        return Worker(
+            store=self.store,
+            providers=self.providers,
+            listeners=self.listeners,
+            directory=self.directory,
+            admission=self.admission,
+            dispatcher=dispatcher,
+            outbox=self.outbox,
+            poller=self.poller,
+            deadlines=self.deadlines,
+            calls=self._calls,
+            clock=self.clock,
+            wake=self.wake,
+            fetch_interval=fetch_interval,
+        )

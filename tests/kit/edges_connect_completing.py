@@ -131,7 +131,7 @@ async def _(case: Connect) -> None:
     await prove(case)
 
 
-@story("sms, no answer", "awaiting_payment -nobody_came-> unknown", return_timeout=_SOON)
+@story("sms, no answer", "awaiting_payment -no_return-> unknown", return_timeout=_SOON)
 async def _(case: Connect) -> None:
     await _sms(case, until="unknown")
 
@@ -291,7 +291,7 @@ async def _(case: Connect) -> None:
 
 @story(
     "the customer never returns; paid after all",
-    "fulfilling -nobody_came-> unknown",
+    "fulfilling -no_return-> unknown",
     "unknown -seen_fulfilled-> paid",
     return_timeout=_SOON,
 )

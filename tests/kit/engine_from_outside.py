@@ -21,7 +21,7 @@ from tests.kit.world import LINK_KEYS, SHOP, ccv_at, ccv_request, connect_at, co
 
 from orderflow.analysis.reachability import Pair
 from orderflow.app import Orderflow
-from orderflow.lifecycle.decide import legal, pollable
+from orderflow.lifecycle.decide import is_pollable, legal
 from orderflow.lifecycle.table import Table
 from orderflow.model import Applied, Decision, EffectKey, Order, Origin, Reason, Refused, Snapshot, StepKind
 from orderflow.provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Rejected, StatusRead, Succeeded
@@ -123,7 +123,7 @@ def _expect(table: Table, order: _ExpectedOrder, input_name: str) -> tuple[Decis
         reached = next((event for event, left in order.armed if left == 1), None)
         order = evolve(order, armed=tuple((event, left - 1) for event, left in order.armed if left > 1))
         return (None, order) if reached is None else _decide(table, order, reached)
-    if input_name.startswith(POLL) and not (order.has_provider_id and pollable(table, order.pair.snapshot(table))):
+    if input_name.startswith(POLL) and not (order.has_provider_id and is_pollable(table, order.pair.snapshot(table))):
         return None, order
     if input_name in order.claims:
         return None, order

@@ -10,4 +10,4 @@ def scope_of(engine: Engine) -> WorkerScope:
     """What the engine's worker could run now."""
     now, admission = engine.clock.now(), engine.admission
     leases = {name: provider.timing.lease for name, provider in engine.providers.items()}
-    return WorkerScope(leases, engine.listeners.pairs(), admission.paused(now), admission.quotas(now))
+    return WorkerScope(leases, engine.listeners.pairs(), admission.find_paused(now), admission.quotas(now))

@@ -169,6 +169,7 @@ def sentences_of_docstrings(path: Path) -> Iterator[Sentence]:
 
 
 Block = tuple[int, str]
+_LIST_ITEM = re.compile(r"([-*]|\d+\.|\d+ {2}|\||Args:|Raises|Returns:|Attributes:|Yields:)")
 
 
 def _markdown_blocks(lines: list[str]) -> Iterator[Block]:
@@ -202,7 +203,7 @@ def _docstring_blocks(lines: list[str], first: int) -> Iterator[Block]:
     for number, line in enumerate([*lines, ""], first):
         indent, stripped = len(line) - len(line.lstrip()), line.strip()
         is_code = indent >= 4 and not re.match(r"[\w, .*`]+: ", stripped) and not block
-        if not stripped or is_code or re.match(r"([-*]|\d+\.|\||Args:|Raises|Returns:|Attributes:|Yields:)", stripped):
+        if not stripped or is_code or _LIST_ITEM.match(stripped) or re.fullmatch(r"\w+:", stripped):
             if block:
                 yield start, " ".join(block)
             block = []

@@ -39,9 +39,9 @@ class CountingStore(InlineStore):
         self.fetches += 1
         return await super().due_deadlines(now, scope, limit)
 
-    async def throttled_until(self) -> Mapping[str, float]:
+    async def read_throttles(self) -> Mapping[str, float]:
         self.throttle_fetches += 1
-        return await super().throttled_until()
+        return await super().read_throttles()
 
     async def throttle(self, provider: str, until: float) -> None:
         await asyncio.sleep(0.01)  # other tasks go on meanwhile, as with a real database

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orderflow.analysis.reachability import Pair
-from orderflow.lifecycle.decide import decide, pollable, settled
+from orderflow.lifecycle.decide import decide, is_pollable, is_settled
 from orderflow.lifecycle.observe import observe
 from orderflow.lifecycle.table import Edge, Table
 from orderflow.model import Applied, Decision, Event, Observation, Origin, Reason, Refused, Snapshot, Step, StepKind
@@ -223,10 +223,10 @@ def test_a_settled_order_is_moved_by_an_operator_only_and_an_unpollable_one_by_n
         decisions = [decide(table, snapshot, Event(name, origin)) for name, origin in table.events.items()]
         origins = {d.steps[0].origin for d in decisions if isinstance(d, Applied)}
         polls = [observe(table, snapshot, Observation(status, 0)) for status in table.readings]
-        assert settled(table, snapshot) == (origins <= {Origin.OPERATOR})
-        assert pollable(table, snapshot) == (Origin.OBSERVATION in origins) == any(isinstance(d, Applied) for d in polls)
-        count["settled"] += settled(table, snapshot)
-        count["pollable"] += pollable(table, snapshot)
+        assert is_settled(table, snapshot) == (origins <= {Origin.OPERATOR})
+        assert is_pollable(table, snapshot) == (Origin.OBSERVATION in origins) == any(isinstance(d, Applied) for d in polls)
+        count["settled"] += is_settled(table, snapshot)
+        count["pollable"] += is_pollable(table, snapshot)
     say(f"{table.name}: of {len(material.moves)} pairs {count['settled']} are settled, {count['pollable']} pollable")
 
 

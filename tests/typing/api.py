@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_type
 
 from orderflow.analysis.check import Problem, Report, check
-from orderflow.lifecycle.decide import decide, legal, pollable, settled
+from orderflow.lifecycle.decide import decide, is_pollable, is_settled, legal
 from orderflow.lifecycle.declare import Lifecycle, State, assumed, documented, edge, inferred, once, reading, repeatable
 from orderflow.lifecycle.facts import Fact, Flag, Guard
 from orderflow.lifecycle.observe import observe
@@ -69,7 +69,7 @@ def ask(order: Snapshot) -> str:
 
 def read(order: Snapshot) -> Decision:
     """A poll that began at the version of the order."""
-    if settled(Parcel.table, order) or not pollable(Parcel.table, order):
+    if is_settled(Parcel.table, order) or not is_pollable(Parcel.table, order):
         return Ignored(Reason.NO_NEWS, order.state)
     assert_type(legal(Parcel.table, order), tuple[str, ...])
     return observe(Parcel.table, order, Observation("done", order.version))

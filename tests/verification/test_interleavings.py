@@ -96,7 +96,7 @@ class Table:
         assert [row.version for row in journal] == list(range(1, len(journal) + 1))
         assert [row.source for row in journal[1:]] == [row.target for row in journal[:-1]]
         assert (await self.plain.store.load(ORDER)).version == len(journal)
-        return [row.event for row in journal], {name: self.toy.called(name) for name in ("make_ready", "place")}
+        return [row.event for row in journal], {name: self.toy.count_calls(name) for name in ("make_ready", "place")}
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ async def test_a_deadline_and_the_claim_that_forestalls_it(table: Table, capsys:
         count += 1
         ends.add(tuple((await table.counted())[0][3:]))
         assert len(await _deadlines_in_an_hour(table)) <= 2, run.order
-    assert ends == {("nobody_came",), ("came",)}
+    assert ends == {("no_return",), ("came",)}
     say(count, "a deadline against a claim", capsys)
 
 

@@ -32,7 +32,7 @@ from orderflow.analysis.model_checking import PropertyResult, Verdict, combine, 
 from orderflow.analysis.reachability import Moves, Pair, pairs_that_reach, reachable
 from orderflow.errors import UnknownName
 from orderflow.lifecycle.cells import union_of_reads
-from orderflow.lifecycle.decide import decide, pollable, settled
+from orderflow.lifecycle.decide import decide, is_pollable, is_settled
 from orderflow.lifecycle.facts import Value, valuations
 from orderflow.lifecycle.observe import observe
 from orderflow.lifecycle.table import Edge, Table
@@ -178,7 +178,7 @@ def _dead_end(m: _Material) -> Faults:
 
 
 def _trap(m: _Material) -> Faults:
-    settled_pairs = [pair for pair in m.moves if settled(m.table, pair.snapshot(m.table))]
+    settled_pairs = [pair for pair in m.moves if is_settled(m.table, pair.snapshot(m.table))]
     trapped = list(m.moves.keys() - pairs_that_reach(m.moves, settled_pairs))
     for state, pair, count in _first_of_each_state(trapped):
         yield state, f"no settled state can be reached, {_describe_facts(m.table, pair, count)}"
@@ -255,7 +255,7 @@ def _reading(m: _Material) -> Faults:
 
 
 def _proves(table: Table, snapshot: Snapshot, status: str) -> bool:
-    inconsistent = pollable(table, snapshot) and snapshot.state not in table.readings[status].consistent
+    inconsistent = is_pollable(table, snapshot) and snapshot.state not in table.readings[status].consistent
     return inconsistent and isinstance(observe(table, snapshot, Observation(status, snapshot.version)), Applied)
 
 

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from orderflow.analysis.reachability import Pair, moves_from, starts
 from orderflow.errors import UnknownName
-from orderflow.lifecycle.decide import settled
+from orderflow.lifecycle.decide import is_settled
 from orderflow.lifecycle.facts import Value
 from orderflow.lifecycle.table import Edge, Table
 from orderflow.model import Origin, Snapshot
@@ -135,7 +135,7 @@ def _kind_answered(table: Table, edge: Edge) -> str:
 
 
 def _is_settled(table: Table, place: _Place) -> bool:
-    return settled(table, place.pair.snapshot(table))
+    return is_settled(table, place.pair.snapshot(table))
 
 
 def _shortest_path_to_event(table: Table, start: _Place, event: str) -> Path | None:

@@ -41,7 +41,7 @@ def diff(old: Path, new: Path, /, *, db: Db = None, as_json: Json = False) -> Ex
     diffs = [compare(name, before.get(name), after.get(name)) for name in dict.fromkeys([*before, *after])]
     broken: list[BrokenOrders] = []
     for name, lifecycle in before.items() if db else ():
-        broken += find_broken(name, _stored_orders(db or "", name), lifecycle, after.get(name))
+        broken += find_broken(name, _load_orders(db or "", name), lifecycle, after.get(name))
     if as_json:
         show.document({"lifecycles": [_to_json(each) for each in diffs], "broken": [asdict(each) for each in broken]})
     else:
@@ -99,5 +99,5 @@ def _when(cell: CellDiff) -> str:
     return first if len(cell.when) == 1 else f"{first}, or {len(cell.when) - 1} more"
 
 
-def _stored_orders(db: str, provider: str) -> Sequence[Order]:
+def _load_orders(db: str, provider: str) -> Sequence[Order]:
     return ask_store(db, lambda store: store.orders(provider=provider, limit=2**62))

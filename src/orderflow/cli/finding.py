@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 def names() -> tuple[str, ...]:
     """The registered lifecycles, in alphabetical order."""
-    return tuple(sorted(_registered()))
+    return tuple(sorted(_list_registered()))
 
 
 def find(name: str) -> Table:
@@ -37,8 +37,8 @@ def find(name: str) -> Table:
         UnknownName: no such lifecycle, module, file or class.
     """
     if ":" in name:
-        return _table(name, _imported(name))
-    registered = _registered()
+        return _table(name, _import_named(name))
+    registered = _list_registered()
     if name not in registered:
         if name.endswith(".py"):
             raise InvalidInput("NAME", f"a file needs its class named, too: {name}:Class")
@@ -46,7 +46,7 @@ def find(name: str) -> Table:
     return _table(name, _import(name, registered[name].load))
 
 
-def _registered() -> dict[str, EntryPoint]:
+def _list_registered() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
@@ -62,7 +62,7 @@ def _table_of(found: object) -> Table | None:
     return table if isinstance(table, Table) else None
 
 
-def _imported(name: str) -> object:
+def _import_named(name: str) -> object:
     where, _, attribute = name.rpartition(":")
     if not where or not attribute:
         raise InvalidInput("NAME", f"{name!r} is neither a lifecycle's name nor module:Class")

@@ -62,8 +62,8 @@ def _fit(lines: Sequence[Sequence[str]], width: int) -> list[int] | None:
     left = width - sum(natural[:-1]) - len(_GAP) * (len(natural) - 1)
     if natural[-1] <= left:
         return natural
-    longest_word = max(len(word) for line in lines for word in line[-1].split() or [""])
-    return [*natural[:-1], left] if left >= max(_NARROWEST, longest_word) else None
+    longest_part = max(len(part) for line in lines for part in line[-1].split() or [""])
+    return [*natural[:-1], left] if left >= max(_NARROWEST, longest_part) else None
 
 
 def wrap(text: str, width: int, indent: str = "", hanging: str = "") -> list[str]:
@@ -73,8 +73,8 @@ def wrap(text: str, width: int, indent: str = "", hanging: str = "") -> list[str
     """
     line_width = width - len(indent) - len(hanging)
     lines = [""]
-    for word in text.split():
-        pieces = [word] if len(word) <= line_width else re.findall(r"[^_]*_+|[^_]+", word)
+    for part in text.split():
+        pieces = [part] if len(part) <= line_width else re.findall(r"[^_]*_+|[^_]+", part)
         for n, piece in enumerate(pieces):
             joined = f"{lines[-1]} {piece}" if n == 0 and lines[-1] else lines[-1] + piece
             if len(joined) <= line_width or not lines[-1]:

@@ -20,7 +20,7 @@ class CallCancelled(Exception):
     """The call was cancelled, or was not begun because the worker stops or the lease is nearly over; the message says which."""
 
 
-def allowed_seconds(lease_end: float, lease: float, now: float) -> float:
+def seconds_for_call(lease_end: float, lease: float, now: float) -> float:
     """How long a call may take that begins now under a lease of ``lease`` seconds that ends at ``lease_end``; 0 or less: do not begin.
 
     Part of the lease may be gone already: the database was slow, or the machine slept. At the end of the lease another worker takes over.
@@ -37,7 +37,7 @@ class RunningCalls:
 
     @asynccontextmanager
     async def limit(self, seconds: float) -> AsyncIterator[None]:
-        """Around one call that may take ``seconds``; see ``allowed_seconds``.
+        """Around one call that may take ``seconds``; see ``seconds_for_call``.
 
         Raises:
             TimeoutError: it took longer.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attrs import define, evolve
 
-from orderflow.lifecycle.decide import pollable, settled
+from orderflow.lifecycle.decide import is_pollable, is_settled
 from orderflow.lifecycle.table import Table
 from orderflow.model import (
     NOTIFY_LISTENER,
@@ -136,11 +136,11 @@ def _plan_deadlines(context: CommitContext, order: Order, snapshot: Snapshot, ov
 
 
 def _plan_poll_after_step(context: CommitContext, snapshot: Snapshot) -> PollPlan | None:
-    if settled(context.table, snapshot):
+    if is_settled(context.table, snapshot):
         return StopPolling()
     if PROVIDER_ID not in snapshot.data:  # nothing can be polled yet; a claim is remembered until it can
         return PollSooner(context.timing.poll_interval) if context.origin is Origin.CLAIM else None
-    if not pollable(context.table, snapshot):
+    if not is_pollable(context.table, snapshot):
         return StopPolling()
     at_once = context.origin in (Origin.CLAIM, Origin.CLOCK)  # a claim asks for a poll; a deadline may have missed news
     wait = 0.0 if at_once else poll_wait(context.timing, 0, context.jitter)
@@ -176,10 +176,10 @@ def _plan_unchanged(context: CommitContext, order: Order, decision: Ignored | Re
 
 def _plan_poll_without_step(context: CommitContext, order: Order, reason: Reason) -> PollPlan | None:
     if context.origin is Origin.CLAIM:
-        return None if settled(context.table, order.snapshot) else PollSooner(context.timing.poll_interval)
+        return None if is_settled(context.table, order.snapshot) else PollSooner(context.timing.poll_interval)
     if context.origin is not Origin.OBSERVATION:
         return None
-    if not pollable(context.table, order.snapshot):
+    if not is_pollable(context.table, order.snapshot):
         return StopPolling()
     if reason is Reason.STALE:
         return PollSooner(context.timing.poll_interval)

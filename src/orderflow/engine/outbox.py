@@ -32,7 +32,7 @@ from orderflow.engine.attempt import (
     conclude,
     first_move,
 )
-from orderflow.engine.calls import CANCELLED, CallCancelled, RunningCalls, allowed_seconds
+from orderflow.engine.calls import CANCELLED, CallCancelled, RunningCalls, seconds_for_call
 from orderflow.engine.inbox import Inbox
 from orderflow.engine.notifications import Notifier
 from orderflow.errors import OperationalError
@@ -114,7 +114,7 @@ class Outbox:
         effect = attempt.effect
         provider = self._providers[effect.provider]
         order = await self._store.load(effect.key.order_id)
-        seconds = allowed_seconds(effect.until, provider.timing.lease, self._clock.now())
+        seconds = seconds_for_call(effect.until, provider.timing.lease, self._clock.now())
         if effect.name == NOTIFY_LISTENER:
             return await self._write(provider, effect, await self._notifier.notify(provider, order, effect, seconds))
         declared = provider.table.effects.get(effect.name)

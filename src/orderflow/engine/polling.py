@@ -12,11 +12,11 @@ from attrs import define, evolve
 
 from orderflow.clock import Clock
 from orderflow.engine.admission import Admission, throttle_seconds
-from orderflow.engine.calls import CANCELLED, TOO_LATE, CallCancelled, RunningCalls, allowed_seconds
+from orderflow.engine.calls import CANCELLED, TOO_LATE, CallCancelled, RunningCalls, seconds_for_call
 from orderflow.engine.commit import poll_wait
 from orderflow.engine.inbox import Inbox, provider_of
 from orderflow.errors import UnknownName
-from orderflow.lifecycle.decide import pollable, settled
+from orderflow.lifecycle.decide import is_pollable, is_settled
 from orderflow.model import Observation, Order
 from orderflow.provider.outcomes import ReadFailed, Signal, StatusRead
 from orderflow.provider.protocol import Provider
@@ -47,7 +47,7 @@ class PollRequests:
         """
         provider = provider_of(self._providers, order_id)
         order = await self._store.load(order_id)
-        if not settled(provider.table, order.snapshot):
+        if not is_settled(provider.table, order.snapshot):
             await self._store.plan_poll(order_id, self._clock.now(), PollSooner(provider.timing.poll_interval))
             self._wake.set()
 
@@ -101,7 +101,7 @@ class Poller:
         provider = self._providers[poll.provider]
         started = self._clock.now()
         order = await self._store.load(poll.order_id)
-        seconds = allowed_seconds(poll.until, provider.timing.lease, self._clock.now())
+        seconds = seconds_for_call(poll.until, provider.timing.lease, self._clock.now())
         if seconds <= 0:  # another worker takes it over
             return TOO_LATE
         outcome = await self._fetch_status(provider, order, seconds)
@@ -132,7 +132,7 @@ class Poller:
         _log.info("poll.failed", order_id=poll.order_id, why=failure.why)
         order = await self._store.load(poll.order_id)
         now = self._clock.now()
-        if not pollable(provider.table, order.snapshot):  # it moved meanwhile
+        if not is_pollable(provider.table, order.snapshot):  # it moved meanwhile
             await self._store.plan_poll(order.id, now, StopPolling())
             return
         if order.version != version or self._calls.closed:

@@ -19,7 +19,7 @@ from orderflow.engine.commit import without_personal_data
 from orderflow.engine.export import JsonLines
 from orderflow.engine.inbox import provider_of
 from orderflow.errors import InvalidInput, UnknownName
-from orderflow.lifecycle.decide import legal, settled
+from orderflow.lifecycle.decide import is_settled, legal
 from orderflow.lifecycle.table import Table
 from orderflow.model import (
     REDACTED,
@@ -106,7 +106,7 @@ class Retention:
         provider = self._providers.get(order.provider)
         if provider is None or order.state not in provider.table.states:
             return False
-        return settled(provider.table, _with_default_facts(provider.table, order))
+        return is_settled(provider.table, _with_default_facts(provider.table, order))
 
     # ── redacting ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -2,7 +2,7 @@
 interval.
 
 Stopping drains. Nothing new is fetched, and what is in flight may finish within the grace. The rest is cancelled and given back: owed or
-planned again now, or reported in doubt if nobody can know whether a once-effect's call arrived. Nothing stays leased, unless the database
+planned again now, or reported in doubt if it is unknown whether a once-effect's call arrived. Nothing stays leased, unless the database
 is away.
 """
 
@@ -94,7 +94,7 @@ class Worker:
     _idle_fetches: int = field(init=False, default=0)  # in a row, that started nothing although something was due
     _stopping: bool = field(init=False, default=False)
     _loop: asyncio.Task[None] | None = field(init=False, default=None)
-    _loop_cancelled: bool = field(init=False, default=False)  # during a fetch: nobody knows what it leased
+    _loop_cancelled: bool = field(init=False, default=False)  # during a fetch: what it leased is unknown
     _fetched_at: float = field(init=False, default=0.0)  # by the event loop's clock
     _database_ok: bool | None = field(init=False, default=None)
     _throttles_learned_at: float = field(init=False, default=-inf)
@@ -183,14 +183,14 @@ class Worker:
     async def _learn_throttles(self) -> None:
         now = self._clock.now()
         if not 0 <= now - self._throttles_learned_at < self._fetch_interval:
-            self._admission.learn_throttles(await self._store.throttled_until(), now)
+            self._admission.learn_throttles(await self._store.read_throttles(), now)
             self._throttles_learned_at = now
 
     def _scope(self) -> WorkerScope:
         """What this worker can run now."""
         now = self._clock.now()
         leases = {name: provider.timing.lease for name, provider in self._providers.items()}
-        return WorkerScope(leases, self._listeners.pairs(), self._admission.paused(now), self._admission.quotas(now))
+        return WorkerScope(leases, self._listeners.pairs(), self._admission.find_paused(now), self._admission.quotas(now))
 
     async def _fetch(self) -> _Fetched:
         """Decide deadlines that are due, then start effects and polls as far as there is room."""

@@ -77,7 +77,7 @@ def _default_answer(origin: Origin, state: str, edges: tuple[Edge, ...], *, late
             assert_never(origin)
 
 
-def enabled_together(facts: Mapping[str, tuple[Value, ...]], edges: Sequence[Edge]) -> tuple[Facts, tuple[Edge, ...]]:
+def find_overlap(facts: Mapping[str, tuple[Value, ...]], edges: Sequence[Edge]) -> tuple[Facts, tuple[Edge, ...]]:
     """The first combination of facts under which several of a cell's edges are enabled, and these edges; none: empty."""
     for given in valuations(union_of_reads(facts, edges)):
         enabled = tuple(edge for edge in edges if edge.holds.pick(given) and not edge.unchecked)

@@ -124,7 +124,7 @@ def _build_table(declaration: Declaration, edges: tuple[Edge, ...]) -> Table:
         unproven=UNPROVEN if UNPROVEN in events else "",
         pollable=MappingProxyType({state: _choose(facts, leaving, _any_enabled) for state, leaving in observed.items()}),
         settled=MappingProxyType({state: _choose(facts, leaving, _none_enabled) for state, leaving in unasked.items()}),
-        legal=MappingProxyType({state: _choose(facts, _asked(leaving), _events_enabled) for state, leaving in out.items()}),
+        legal=MappingProxyType({state: _choose(facts, _pick_sendable(leaving), _events_enabled) for state, leaving in out.items()}),
         properties=tuple(promise.with_name(name) for name, promise in declaration.properties.items()),
     )
 
@@ -146,7 +146,7 @@ def _freeze_reading(reading: ReadingSpec) -> Reading:
     return Reading(frozenset(state.value for state in reading.consistent), None if reading.proves is None else reading.proves.value)
 
 
-def _asked(edges: tuple[Edge, ...]) -> list[Edge]:
+def _pick_sendable(edges: tuple[Edge, ...]) -> list[Edge]:
     return [edge for edge in edges if edge.origin in (Origin.COMMAND, Origin.OPERATOR)]
 
 

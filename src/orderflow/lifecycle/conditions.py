@@ -186,7 +186,7 @@ class At(_OverStates):
 class Left(_OverStates):
     """The edge just taken led from one of the states to another state."""
 
-    verb = "left"
+    verb = "leaving"
 
     def holds(self, edge: Edge | None, position: Position) -> bool:
         return edge is not None and edge.source in self.names and edge.target != edge.source
@@ -258,4 +258,4 @@ def as_condition(given: Condition | Guard) -> Condition:
         return given
     if isinstance(given, Guard):
         return Under(given)
-    raise TypeError(f"{given!r} is no condition: write at(...), left(...), on(...), by(...), can(...) or a guard over facts")
+    raise TypeError(f"{given!r} is no condition: write at(...), leaving(...), on(...), by(...), can(...) or a guard over facts")

@@ -51,7 +51,7 @@ def _unknown(table: Table, snapshot: Snapshot, event: Event) -> UnknownName:
     return UnknownName(f"event of {table.name}", event.name, tuple(table.events))
 
 
-def enabled(table: Table, snapshot: Snapshot) -> tuple[Edge, ...]:
+def find_enabled(table: Table, snapshot: Snapshot) -> tuple[Edge, ...]:
     """The edges that leave this snapshot's state and whose guards are true, in declared order."""
     return tuple(edge for edge in table.out[snapshot.state] if edge.holds.pick(snapshot.facts))
 
@@ -61,11 +61,11 @@ def legal(table: Table, snapshot: Snapshot) -> tuple[str, ...]:
     return table.legal[snapshot.state].pick(snapshot.facts)
 
 
-def settled(table: Table, snapshot: Snapshot) -> bool:
+def is_settled(table: Table, snapshot: Snapshot) -> bool:
     """Whether only an operator can move the order any more."""
     return table.settled[snapshot.state].pick(snapshot.facts)
 
 
-def pollable(table: Table, snapshot: Snapshot) -> bool:
+def is_pollable(table: Table, snapshot: Snapshot) -> bool:
     """Whether a status poll could move the order."""
     return table.pollable[snapshot.state].pick(snapshot.facts)

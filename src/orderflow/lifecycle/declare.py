@@ -7,6 +7,7 @@ nothing here refuses: a wrong argument is kept as it was given, so that one erro
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from orderflow.lifecycle.class_body import author_line
 from orderflow.lifecycle.declaration import EdgeSpec, EffectSpec, ReadingSpec
@@ -30,19 +31,14 @@ __all__ = [
 ]
 
 
-def documented(page: str) -> Evidence:
-    """The page states it."""
-    return Evidence(Strength.DOCUMENTED, page)
+documented = partial(Evidence, Strength.DOCUMENTED)
+"""``documented(page)``: the page states it."""
 
+inferred = partial(Evidence, Strength.INFERRED)
+"""``inferred(page)``: concluded from what the page says."""
 
-def inferred(page: str) -> Evidence:
-    """Concluded from what the page says."""
-    return Evidence(Strength.INFERRED, page)
-
-
-def assumed(page: str) -> Evidence:
-    """Our assumption; ``page`` is what it leans on."""
-    return Evidence(Strength.ASSUMED, page)
+assumed = partial(Evidence, Strength.ASSUMED)
+"""``assumed(page)``: our assumption; ``page`` is what it leans on."""
 
 
 def once(kind: str) -> EffectSpec:

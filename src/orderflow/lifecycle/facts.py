@@ -59,7 +59,7 @@ class Guard:
         raise NotImplementedError
 
     def describe(self) -> str:
-        """The guard as prose, its own name aside."""
+        """The guard as prose, without its own name."""
         raise NotImplementedError
 
     @property

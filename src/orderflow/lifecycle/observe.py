@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from attrs import evolve
 
-from orderflow.lifecycle.decide import decide, enabled, legal
+from orderflow.lifecycle.decide import decide, find_enabled, legal
 from orderflow.lifecycle.table import Edge, Table
 from orderflow.model import Applied, Decision, Event, Ignored, Observation, Origin, Reason, Refused, Snapshot, Step, StepKind
 
@@ -98,7 +98,7 @@ def _jump(table: Table, source: str, target: str, paths: list[Path]) -> tuple[St
 def _find_paths(table: Table, snapshot: Snapshot, target: str, walked: Path = ()) -> Iterator[Path]:
     """Every simple path of enabled observation edges. Assumed states are not passed; a recovery edge can only be the first."""
     seen = {edge.source for edge in walked} | {snapshot.state}
-    for edge in enabled(table, snapshot):
+    for edge in find_enabled(table, snapshot):
         proving = edge.origin is Origin.OBSERVATION and edge.event != table.unproven
         if not proving or edge.target in seen or (edge.recovery and walked):
             continue

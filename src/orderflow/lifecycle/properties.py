@@ -37,7 +37,7 @@ def at(*states: Any) -> At:
     return At(states)
 
 
-def left(*states: Any) -> Left:
+def leaving(*states: Any) -> Left:
     """The edge just taken led from one of the states to another state."""
     return Left(states)
 

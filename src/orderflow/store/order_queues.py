@@ -67,6 +67,6 @@ class OrderQueues(Generic[W]):
         else:
             del self._waiting[work.order_id]
 
-    def put_back(self, work: W) -> None:
+    def requeue(self, work: W) -> None:
         """The work of a batch is not finished, because it lost a race: it is ready again, before all other work of its order."""
         self._ready.append(work)

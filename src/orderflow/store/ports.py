@@ -123,7 +123,7 @@ class Store(Protocol):
     async def throttle(self, provider: str, until: float) -> None:
         """The provider asked not to be called until then, by any process. A time before the one that is stored changes nothing."""
 
-    async def throttled_until(self) -> Mapping[str, float]:
+    async def read_throttles(self) -> Mapping[str, float]:
         """Until when each provider is not to be called. Times that have passed may be among them."""
 
     async def plan_poll(self, order_id: str, now: float, plan: PollPlan) -> None:

@@ -34,7 +34,7 @@ def order(row: Sequence[Any], flagged: bool = False) -> Order:
     return Order(order_id, provider, key, snapshot, created_at, entered_at, flagged)
 
 
-def flagged_order(row: Sequence[Any]) -> Order:
+def read_flagged_order(row: Sequence[Any]) -> Order:
     """From the columns of ``order``, and whether it is flagged."""
     *columns, flagged = row
     return order(columns, bool(flagged))

@@ -137,7 +137,7 @@ class CrashPoints:
     def listener(self, handler: Handler) -> Handler:
         """A handler for ``flow.on_entered``, with a point before and after."""
 
-        async def wrapped(entered: StateEntered) -> None:
+        async def run_handler(entered: StateEntered) -> None:
             self.pass_point("notify_listener", "before the listener", entered.state)
             if inspect.iscoroutinefunction(handler):
                 await handler(entered)
@@ -145,7 +145,7 @@ class CrashPoints:
                 await asyncio.to_thread(handler, entered)
             self.pass_point("notify_listener", "after the listener", entered.state)
 
-        return wrapped
+        return run_handler
 
     async def run(self, flow: Orderflow, story: Callable[[Orderflow], Awaitable[object]]) -> bool:
         """``async with flow: await story(flow)``. A ``Crash`` ends both as a kill would, and is not raised.

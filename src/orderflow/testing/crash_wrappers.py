@@ -29,7 +29,7 @@ _READS = frozenset(
         "next_due",
         "listeners",
         "pending_notifications",
-        "throttled_until",
+        "read_throttles",
     }
 )
 _ID = re.compile(r"/(?:\d+|(?=[^/]*\d)[^/]{4,})(?=/|$)")

@@ -75,9 +75,9 @@ def orderflow_flow(request: pytest.FixtureRequest, orderflow_store: str, orderfl
     the same database."""
 
     def open_flow(*providers: Provider, **settings: Any) -> FlowContext:
-        chosen = providers or tuple(request.getfixturevalue(_fixture_name(name)).provider() for name in _requested(request))
+        chosen = providers or tuple(request.getfixturevalue(_fixture_name(name)).provider() for name in _list_requested(request))
         if not chosen:
-            wanted = " or ".join(map(_fixture_name, _installed()))
+            wanted = " or ".join(map(_fixture_name, _list_installed()))
             pytest.fail(f"orderflow_flow: ask for {wanted}, mark the test, or give it providers", pytrace=False)
         return orderflow_server.open_flow(settings.pop("db", orderflow_store), chosen, **settings)
 
@@ -91,7 +91,7 @@ def _simulator_fixture(name: str) -> Any:
     def simulator(request: pytest.FixtureRequest, orderflow_server: TestServer) -> SimulatorHandle[Any]:
         problem = ""
         try:
-            return orderflow_server.start_simulator(name, **_marked_arguments(request, name))
+            return orderflow_server.start_simulator(name, **_read_arguments(request, name))
         except ValueError as error:
             problem = str(error)
         pytest.fail(f"@pytest.mark.orderflow: {problem}", pytrace=False)
@@ -104,15 +104,15 @@ def _fixture_name(provider: str) -> str:
     return f"orderflow_{provider.replace('-', '_')}"
 
 
-def _installed() -> list[str]:
+def _list_installed() -> list[str]:
     """The providers whose simulators are installed. They are not imported."""
     return sorted({entry.name for entry in entry_points(group=_GROUP)})
 
 
-def _requested(request: pytest.FixtureRequest) -> list[str]:
+def _list_requested(request: pytest.FixtureRequest) -> list[str]:
     """The installed providers that the test marks, or asks for as a fixture."""
     marked = {mark.args[0] for mark in _marks(request) if mark.args}
-    return [name for name in _installed() if name in marked or _fixture_name(name) in request.fixturenames]
+    return [name for name in _list_installed() if name in marked or _fixture_name(name) in request.fixturenames]
 
 
 def _clock(request: pytest.FixtureRequest) -> SharedClock:
@@ -131,7 +131,7 @@ def _clock(request: pytest.FixtureRequest) -> SharedClock:
 def _marks(request: pytest.FixtureRequest) -> list[pytest.Mark]:
     """The markers of a test, the nearest first, each checked."""
     marks = list(request.node.iter_markers("orderflow"))
-    installed = _installed()
+    installed = _list_installed()
     for mark in marks:
         unknown = sorted(mark.kwargs.keys() - _ARGUMENTS)
         if unknown or len(mark.args) > 1 or (mark.args and mark.args[0] not in installed):
@@ -141,7 +141,7 @@ def _marks(request: pytest.FixtureRequest) -> list[pytest.Mark]:
     return marks
 
 
-def _marked_arguments(request: pytest.FixtureRequest, name: str) -> dict[str, Any]:
+def _read_arguments(request: pytest.FixtureRequest, name: str) -> dict[str, Any]:
     """What the markers of one provider say about its simulator; the nearest marker wins."""
     arguments: dict[str, Any] = {}
     for mark in reversed([mark for mark in _marks(request) if mark.args == (name,)]):
@@ -169,7 +169,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, the fixtures of installed simulators, and coverage if it is wanted."""
     config.addinivalue_line("markers", MARKER)
     simulators = ModuleType("orderflow-simulators", "The fixtures of the installed simulators.")
-    for name in _installed():
+    for name in _list_installed():
         setattr(simulators, _fixture_name(name), _simulator_fixture(name))
     config.pluginmanager.register(simulators, "orderflow-simulators")
     requirements: str = config.getoption("--orderflow-cov-require")

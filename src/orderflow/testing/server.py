@@ -147,7 +147,7 @@ class FlowContext:
 
         flow.__enter__()
         self._flow = flow
-        self._mounted.enter_context(self._application.mounted(_receiver(handle)))
+        self._mounted.enter_context(self._application.mount(_receiver(handle)))
         return flow
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -164,7 +164,7 @@ class FlowContext:
 
         await flow.__aenter__()
         self._flow = flow
-        self._mounted.enter_context(self._application.mounted(_receiver(handle)))
+        self._mounted.enter_context(self._application.mount(_receiver(handle)))
         return flow
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

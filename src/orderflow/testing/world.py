@@ -73,7 +73,7 @@ class Application:
         return f"{self.url}/orders"
 
     @contextmanager
-    def mounted(self, receiver: ASGIApp) -> Iterator[None]:
+    def mount(self, receiver: ASGIApp) -> Iterator[None]:
         """Mount a receiver for the block. Without one, requests are answered with 503; of several, the last one answers."""
         self._receivers.append(receiver)
         try:
@@ -181,7 +181,7 @@ class SimulatedWorld:
         """A flow with a worker, its receiver mounted in the application; ``settings`` override arguments of ``Orderflow``."""
         flow = Orderflow(db, providers, **{**self.flow_settings(), **settings})
         async with flow:
-            with self.application.mounted(flow.receiver()):
+            with self.application.mount(flow.receiver()):
                 yield flow
 
     def flow_settings(self) -> dict[str, Any]:

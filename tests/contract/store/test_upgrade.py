@@ -129,8 +129,8 @@ async def test_all_else_is_as_it_was(old: str, another: Another) -> None:
         ("window_closed", Reason.GUARD_FAILED, 2),
         ("reminded", Reason.NOT_LEGAL_HERE, 2),
     }
-    assert await store.throttled_until() == {"other": THROTTLED_UNTIL}
-    assert [due.name for due in await store.due_deadlines(NOW, SCOPE, 10)] == ["reminded", "nobody_came"]
+    assert await store.read_throttles() == {"other": THROTTLED_UNTIL}
+    assert [due.name for due in await store.due_deadlines(NOW, SCOPE, 10)] == ["reminded", "no_return"]
 
 
 async def _work(url: str, dispatch: str) -> None:
@@ -153,7 +153,7 @@ async def _work(url: str, dispatch: str) -> None:
             await all_notified.wait()
     assert entered == {"toy-call": "toy-call:3:0", "toy-notify": "toy-notify:3:0"}
     assert set(toy.calls) == {("make_ready", "toy-call"), ("place", "toy-call"), ("look_up", "toy-doubt")}
-    assert toy.called("make_ready") == toy.called("place") == 1
+    assert toy.count_calls("make_ready") == toy.count_calls("place") == 1
     assert {order_id for order_id, _ in toy.reads} >= {"toy-notify", "toy-poll"}
 
 

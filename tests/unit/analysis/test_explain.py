@@ -42,7 +42,7 @@ def test_a_path_from_a_state_has_only_replies_to_calls_that_may_be_under_way_the
     table = ConnectLifecycle.table
     by_browser = explain_event(table, at("fulfilling", way="url"), "recovery_window_closed").path
     by_api = explain_event(table, at("fulfilling", way="api"), "recovery_window_closed").path
-    assert [edge.event for edge in by_browser or ()] == ["nobody_came", "recovery_window_closed"]
+    assert [edge.event for edge in by_browser or ()] == ["no_return", "recovery_window_closed"]
     assert [edge.event for edge in by_api or ()] == ["fulfillment_refused", "recovery_window_closed"]
 
 
@@ -50,8 +50,8 @@ def test_an_answer_that_was_lost_may_still_come() -> None:
     table = ConnectLifecycle.table
     order = at("fulfilling", way="api", by_sms=True)
     assert explain_event(table, order, "fulfillment_given_up").path is not None
-    path = explain_event(table, at("fulfillment_in_doubt", way="api", by_sms=True), "nobody_came").path
-    assert [edge.event for edge in path or ()] == ["fulfillment_accepted", "nobody_came"]
+    path = explain_event(table, at("fulfillment_in_doubt", way="api", by_sms=True), "no_return").path
+    assert [edge.event for edge in path or ()] == ["fulfillment_accepted", "no_return"]
 
 
 def test_where_an_operator_put_an_order_any_call_may_be_under_way() -> None:

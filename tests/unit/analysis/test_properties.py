@@ -35,7 +35,7 @@ PATTERNS: list[tuple[str, str, str]] = [
     ("p.absence(p.at(a), p.after(p.at(b)))", "holds", "go"),
     ("p.absence(p.at(b), p.after(p.at(c)))", "fails", "skip back"),
     ("p.absence(p.at(b), p.before(p.at(c)))", "fails", "go"),
-    ("p.absence(p.left(c), p.before(p.at(c)))", "holds", "skip back"),
+    ("p.absence(p.leaving(c), p.before(p.at(c)))", "holds", "skip back"),
     ("p.absence(p.at(d), p.between(p.on('back'), p.at(c)))", "holds", "skip back"),
     ("p.absence(p.at(b) & rich, p.between(p.at(c), p.at(d)))", "fails", "skip back"),
     ("p.universality(p.can('end'), where=p.at(c))", "holds", "skip"),

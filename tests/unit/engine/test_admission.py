@@ -70,7 +70,7 @@ def test_a_provider_is_paused_exactly_while_its_quota_is_used_up(seed: int) -> N
     admission, now, begun = new_admission(calls_per_second=per_second, calls_per_minute=per_minute), 1e9, list[float]()
     for _ in range(600):
         free = min(most - sum(at + seconds > now for at in begun) for most, seconds in ((per_second, 1), (per_minute, 60)))
-        assert ("toy" in admission.paused(now)) == (free <= 0)
+        assert ("toy" in admission.find_paused(now)) == (free <= 0)
         assert quota_of(admission, now) == (min(free, UNLIMITED) if free > 0 else UNLIMITED)
         if free > 0 and rng.random() < 0.8:
             begun.append(now)
@@ -78,8 +78,8 @@ def test_a_provider_is_paused_exactly_while_its_quota_is_used_up(seed: int) -> N
         elif free <= 0:
             opening = admission.next_opening(now)
             assert opening is not None
-            assert "toy" in admission.paused((now + opening) / 2)
-            assert "toy" not in admission.paused(opening)
+            assert "toy" in admission.find_paused((now + opening) / 2)
+            assert "toy" not in admission.find_paused(opening)
             now = opening
         now += rng.choice([0.0, 0.0, 0.125, 0.25, 1.0])
 
@@ -89,14 +89,14 @@ def test_the_smallest_quota_is_one_call(calls_per_minute: float) -> None:
     admission = new_admission(calls_per_minute=calls_per_minute)
     assert quota_of(admission, 0.0) == 1
     call(admission, Succeeded("x"), 0.0)
-    assert (admission.paused(59.9), admission.paused(60.0)) == ({"toy"}, frozenset())
+    assert (admission.find_paused(59.9), admission.find_paused(60.0)) == ({"toy"}, frozenset())
 
 
 def test_without_limits_calls_are_not_counted() -> None:
     admission = new_admission()
     for _ in range(10_000):
         call(admission, Succeeded("x"), 0.0)
-    assert (admission.paused(0.0), quota_of(admission, 0.0), admission.next_opening(0.0)) == (frozenset(), UNLIMITED, None)
+    assert (admission.find_paused(0.0), quota_of(admission, 0.0), admission.next_opening(0.0)) == (frozenset(), UNLIMITED, None)
 
 
 # ── a provider that does not answer ──────────────────────────────────────────────────────────────────────────────────────
@@ -108,17 +108,17 @@ def test_so_many_failures_in_a_row_pause_a_provider_and_one_answer_ends_it(failu
     admission = new_admission(circuit_threshold=3, circuit_pause=10.0)
     for outcome in (failure, failure, answer, failure, failure):  # never three in a row
         call(admission, outcome, 0.0)
-    assert (admission.paused(0.0), quota_of(admission, 0.0)) == (frozenset(), UNLIMITED)
+    assert (admission.find_paused(0.0), quota_of(admission, 0.0)) == (frozenset(), UNLIMITED)
     call(admission, failure, 0.0)
-    assert (admission.paused(9.9), admission.next_opening(0.0)) == ({"toy"}, 10.0)
-    assert (admission.paused(10.0), quota_of(admission, 10.0)) == (frozenset(), 1)
+    assert (admission.find_paused(9.9), admission.next_opening(0.0)) == ({"toy"}, 10.0)
+    assert (admission.find_paused(10.0), quota_of(admission, 10.0)) == (frozenset(), 1)
     admission.begin_call("toy", 10.0)
-    assert (admission.paused(99.0), admission.next_opening(99.0)) == ({"toy"}, None)  # one at a time, however long it takes
+    assert (admission.find_paused(99.0), admission.next_opening(99.0)) == ({"toy"}, None)  # one at a time, however long it takes
     admission.record("toy", failure, 99.0)
     admission.end_call("toy")
-    assert (admission.paused(108.9), admission.paused(109.0), quota_of(admission, 109.0)) == ({"toy"}, frozenset(), 1)
+    assert (admission.find_paused(108.9), admission.find_paused(109.0), quota_of(admission, 109.0)) == ({"toy"}, frozenset(), 1)
     call(admission, answer, 109.0)
-    assert (admission.paused(109.0), quota_of(admission, 109.0)) == (frozenset(), UNLIMITED)
+    assert (admission.find_paused(109.0), quota_of(admission, 109.0)) == (frozenset(), UNLIMITED)
 
 
 def test_after_a_pause_one_call_at_a_time_is_in_progress_until_an_answer() -> None:
@@ -130,7 +130,7 @@ def test_after_a_pause_one_call_at_a_time_is_in_progress_until_an_answer() -> No
             now = admission.next_opening(now) or now
             assert quota_of(admission, now) == (1 if one_at_a_time else UNLIMITED), story
             admission.begin_call("toy", now)
-            assert ("toy" in admission.paused(now)) == one_at_a_time, story
+            assert ("toy" in admission.find_paused(now)) == one_at_a_time, story
             admission.record("toy", outcomes[name], now)
             admission.end_call("toy")
             in_a_row = {"failed": in_a_row + 1, "not called": in_a_row}.get(name, 0)
@@ -216,12 +216,12 @@ def test_an_answer_to_a_call_from_before_a_429_does_not_end_the_throttle() -> No
     for outcome in (POLL_THROTTLED, Succeeded("x")):
         admission.record("toy", outcome, 1.0)
         admission.end_call("toy")
-    assert (admission.paused(50.9), admission.paused(51.0), quota_of(admission, 51.0)) == ({"toy"}, frozenset(), 1)
+    assert (admission.find_paused(50.9), admission.find_paused(51.0), quota_of(admission, 51.0)) == ({"toy"}, frozenset(), 1)
 
 
 async def learn_throttles(bench: Bench) -> None:
     """What a worker does once an interval."""
-    bench.engine.admission.learn_throttles(await bench.store.throttled_until(), bench.clock.now())
+    bench.engine.admission.learn_throttles(await bench.store.read_throttles(), bench.clock.now())
 
 
 @pytest.mark.anyio
@@ -297,7 +297,7 @@ TWO_FAILURES: tuple[Outcome, ...] = (InDoubt("reset"), InDoubt("reset"))
 def seconds_paused(admission: Admission, now: float) -> float:
     """How long the pause lasts, in whole seconds."""
     for second in range(10_000):
-        if not admission.paused(now + second):
+        if not admission.find_paused(now + second):
             return float(second)
     raise AssertionError("the pause does not end")
 
@@ -311,29 +311,29 @@ def test_a_pause_is_never_longer_than_its_length_from_now(outcomes: tuple[CallOu
     admission = new_admission(circuit_threshold=2, circuit_pause=10.0, throttle=30.0)
     for outcome in outcomes:
         admission.record("toy", outcome, NOW + HOURS)
-    assert admission.paused(NOW + HOURS + 5)
+    assert admission.find_paused(NOW + HOURS + 5)
     assert seconds_paused(admission, NOW) <= longest
 
 
 def test_a_throttle_in_the_store_is_obeyed_once() -> None:
     """The store names a time by the clock that was ahead, and names it again each time it is asked."""
-    admission, throttled_until = new_admission(circuit_threshold=2, circuit_pause=10.0, throttle=30.0), {"toy": NOW + HOURS + 50}
+    admission, read_throttles = new_admission(circuit_threshold=2, circuit_pause=10.0, throttle=30.0), {"toy": NOW + HOURS + 50}
     paused = 0
     for second in range(0, 8000, 10):
-        admission.learn_throttles(throttled_until, NOW + second)
-        paused = second if admission.paused(NOW + second) else paused
+        admission.learn_throttles(read_throttles, NOW + second)
+        paused = second if admission.find_paused(NOW + second) else paused
     assert 0 < paused <= 3600
     admission.learn_throttles({"toy": NOW + 8030}, NOW + 8000)  # a new time is obeyed
-    assert admission.paused(NOW + 8010)
-    assert not admission.paused(NOW + 8031)
+    assert admission.find_paused(NOW + 8010)
+    assert not admission.find_paused(NOW + 8031)
 
 
 def test_calls_from_before_the_clock_was_set_back_use_up_no_quota() -> None:
     admission = new_admission(calls_per_minute=2)
     for _ in range(2):
         call(admission, Succeeded("x"), NOW)
-    assert admission.paused(NOW) == {"toy"}
-    assert (admission.paused(NOW - 3600), admission.next_opening(NOW - 3600), admission.quotas(NOW - 3600)) == (
+    assert admission.find_paused(NOW) == {"toy"}
+    assert (admission.find_paused(NOW - 3600), admission.next_opening(NOW - 3600), admission.quotas(NOW - 3600)) == (
         frozenset(),
         None,
         {"toy": 2},

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from orderflow.engine.calls import CANCELLED, TOO_LATE, CallCancelled, RunningCalls, allowed_seconds
+from orderflow.engine.calls import CANCELLED, TOO_LATE, CallCancelled, RunningCalls, seconds_for_call
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from orderflow.engine.calls import CANCELLED, TOO_LATE, CallCancelled, RunningCa
     ids=["at once", "later", "at the last moment", "too late", "the lease is over", "the clock was set back"],
 )
 def test_a_call_may_take_a_share_of_its_lease_less_what_has_passed(now: float, seconds: float) -> None:
-    assert allowed_seconds(60.0, 60.0, now) == pytest.approx(seconds)
+    assert seconds_for_call(60.0, 60.0, now) == pytest.approx(seconds)
 
 
 @pytest.mark.anyio

@@ -19,7 +19,7 @@ from tests.kit.toy import FAST, Toy, ToyLifecycle, build_toy_engine
 from orderflow.app import Orderflow
 from orderflow.engine.engine import Engine
 from orderflow.errors import InvalidInput, UnknownName
-from orderflow.lifecycle.decide import settled
+from orderflow.lifecycle.decide import is_settled
 from orderflow.model import Applied, Decision, Event, Observation, Order, Origin, Reason, Refused, StateEntered, StepKind
 from orderflow.provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Signal, Succeeded
 from orderflow.simulators import SimClock
@@ -96,7 +96,7 @@ async def test_only_a_settled_order_is_redacted(tmp_path: Path, state: str) -> N
     async with open_flow(f"sqlite:///{tmp_path / 'orders.db'}") as (flow, _):
         order = await put_order(flow, state)
         decision = await flow.redact(order.id, actor="kim", reason="ticket 7")
-        if settled(ToyLifecycle.table, order.snapshot):
+        if is_settled(ToyLifecycle.table, order.snapshot):
             assert isinstance(decision, Applied)
             return
         assert isinstance(decision, Refused)

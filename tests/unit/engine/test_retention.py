@@ -19,7 +19,7 @@ from tests.kit.toy import FAST, Toy, ToyLifecycle
 from orderflow.app import Orderflow
 from orderflow.engine.export import JsonLines
 from orderflow.errors import InvalidInput, UnknownName
-from orderflow.lifecycle.decide import settled
+from orderflow.lifecycle.decide import is_settled
 from orderflow.model import Order, OrderHistory, Refused, Snapshot, StateEntered
 from orderflow.simulators import SimClock
 
@@ -46,7 +46,9 @@ async def test_of_all_states_only_settled_orders_are_deleted(url: str) -> None:
         deleted = set(await prune_all(flow))
         facts = {order_id: {"window": window, "paid": paid} for (_, window, paid), order_id in orders.items()}
         expected = {
-            order_id for (state, _, _), order_id in orders.items() if settled(ToyLifecycle.table, Snapshot(state, facts[order_id], {}, 1))
+            order_id
+            for (state, _, _), order_id in orders.items()
+            if is_settled(ToyLifecycle.table, Snapshot(state, facts[order_id], {}, 1))
         }
         assert deleted == expected
         assert {order.id for order in await flow.orders(limit=1000)} == set(orders.values()) - expected

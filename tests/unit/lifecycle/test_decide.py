@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from orderflow.errors import UnknownName
-from orderflow.lifecycle.decide import decide, enabled, legal, pollable, settled
+from orderflow.lifecycle.decide import decide, find_enabled, is_pollable, is_settled, legal
 from orderflow.lifecycle.declare import Lifecycle, State, documented, edge, once
 from orderflow.lifecycle.facts import Flag
 from orderflow.model import Applied, Cause, Effect, Event, Ignored, Origin, Reason, Refused, Snapshot, Step, StepKind
@@ -134,12 +134,12 @@ def test_unknown_events_and_states_are_errors_that_name_what_is_known():
 def test_what_can_be_asked_of_a_snapshot():
     assert legal(TABLE, at("packed")) == ("recalled",)
     assert legal(TABLE, at("packed", stamped=True)) == ("post", "recalled")
-    assert [edge.event for edge in enabled(TABLE, at("packed"))] == ["recalled"]
-    assert settled(TABLE, at("packed"))  # only an operator can move it
-    assert not settled(TABLE, at("packed", stamped=True))
-    assert settled(TABLE, at("delivered"))
-    assert pollable(TABLE, at("lost"))
-    assert not pollable(TABLE, at("packed", stamped=True))
+    assert [edge.event for edge in find_enabled(TABLE, at("packed"))] == ["recalled"]
+    assert is_settled(TABLE, at("packed"))  # only an operator can move it
+    assert not is_settled(TABLE, at("packed", stamped=True))
+    assert is_settled(TABLE, at("delivered"))
+    assert is_pollable(TABLE, at("lost"))
+    assert not is_pollable(TABLE, at("packed", stamped=True))
 
 
 def test_legal_is_what_would_be_applied_in_every_cell(table):

@@ -72,7 +72,7 @@ def test_the_next_work_of_an_order_is_ready_when_the_last_is_released() -> None:
 def test_work_that_lost_a_race_comes_before_all_other_work_of_its_order() -> None:
     queues = queues_of("a1", "a2")
     (first,) = queues.next_batch()
-    queues.put_back(first)
+    queues.requeue(first)
     assert names(queues.next_batch()) == ["a1"]
     queues.release(first)
     assert names(queues.next_batch()) == ["a2"]
@@ -146,7 +146,7 @@ def test_no_order_is_in_two_batches_and_none_is_overtaken(seed: int) -> None:
         for work in [work for work in in_batches.values() if rng.random() < 0.3]:
             del in_batches[work.order_id]
             if rng.random() < 0.2:
-                queues.put_back(work)
+                queues.requeue(work)
             else:
                 expected[work.order_id].popleft()
                 finished += 1

@@ -93,7 +93,7 @@ async def _work(store: Store, order: Order, also: Also) -> None:
     await store.add_listeners([("toy", "sent")])
     await store.remove_listener("toy", "sent", "not needed any more", 10)
     await store.throttle("toy", NOW)
-    for query in (store.listeners, store.pending_notifications, store.throttled_until):
+    for query in (store.listeners, store.pending_notifications, store.read_throttles):
         await query()
     await store.lease_polls(NOW + 5, SCOPE, 10)
     for plan in (PollAt(NOW, 0, 1.0), PollSooner(1.0), StopPolling()):

@@ -11,7 +11,7 @@ from tests.kit.commits import move, new_order
 
 from orderflow.errors import ConfigurationError, OperationalError, SchemaError
 from orderflow.store.migrations import migrations
-from orderflow.store.postgres.schema import expected_columns
+from orderflow.store.postgres.schema import list_columns
 from orderflow.store.urls import make_store
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +51,7 @@ async def test_a_fresh_database_is_made_ready_and_survives(postgres_url: str) ->
 
 async def test_the_columns_expected_of_the_migrations_are_those_that_they_make(postgres_url: str, connection: asyncpg.Connection) -> None:
     await _make(postgres_url)
-    expected = expected_columns([script for _, script in migrations("postgres")])
+    expected = list_columns([script for _, script in migrations("postgres")])
     made: dict[str, set[str]] = {}
     for table, column in await connection.fetch(COLUMNS):
         made.setdefault(table, set()).add(column)

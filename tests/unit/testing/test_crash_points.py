@@ -79,7 +79,7 @@ async def test_a_crash_at_each_point_in_turn_leaves_an_order_that_can_go_on() ->
         assert not crashing.crashed or crashing.passed[-1] == label
         state = await run_story(CrashPoints(), toy, connection, notified)
         assert len(crashing.passed) == passed, "the crashed run did something"
-        assert toy.called("place") <= 1, label
+        assert toy.count_calls("place") <= 1, label
         assert state in ("placed", "in_doubt"), label
         assert len(set(notified)) == 1, label
         connection.close()

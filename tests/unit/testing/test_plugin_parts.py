@@ -106,7 +106,7 @@ async def test_one_clock_wakes_tasks_of_several_loops() -> None:
 
     running_on = asyncio.create_task(sleeper("on", 0.01))
     await eventually(lambda: clock.sleeping)
-    clock.stand(still=False)
+    clock.set_manual(False)
     await asyncio.wait_for(running_on, 5)
 
 

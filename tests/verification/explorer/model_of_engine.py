@@ -17,7 +17,7 @@ from tests.verification.explorer.environment import Environment
 from tests.verification.explorer.real_engine import VERSION, Finish, Retry, order_at, real_engine, snapshot_at
 from tests.verification.explorer.worlds import ANY_STATUS, CallEnd, Observing, OwedEffect, Ownership, Polling, StoredOrder
 
-from orderflow.lifecycle.decide import pollable, settled
+from orderflow.lifecycle.decide import is_pollable, is_settled
 from orderflow.lifecycle.facts import Value
 from orderflow.lifecycle.observe import observe
 from orderflow.model import PROVIDER_ID, Applied, Observation, Order, Origin, Refused
@@ -214,7 +214,7 @@ class ModelOfEngine:
     def rest(self, order: StoredOrder, status: str) -> Rest:
         """Whether the order may be left as it is, while the provider's status is ``status`` (empty: it has no such order)."""
         snapshot = self._load(order).snapshot
-        if self.table.states[order.state].provisional and settled(self.table, snapshot):
+        if self.table.states[order.state].provisional and is_settled(self.table, snapshot):
             return Rest.GIVEN_UP
         return Rest.YES if self._is_at_rest(order, status) else Rest.NO
 
@@ -224,16 +224,16 @@ class ModelOfEngine:
         snapshot = self._load(order).snapshot
         origins = {edge.origin for edge in self.table.out[order.state] if edge.holds.pick(snapshot.facts)}
         origins_into = {edge.origin for edge in self.table.edges if edge.target == order.state}
-        is_settled = settled(self.table, snapshot)
+        over = is_settled(self.table, snapshot)
         if Origin.OPERATOR in origins or origins_into == {Origin.OPERATOR}:
             return True  # a person will decide, or has decided
         if not status:
-            return is_settled or Origin.COMMAND in origins
-        polls = order.poll_planned and order.has_provider_id and pollable(self.table, snapshot)
+            return over or Origin.COMMAND in origins
+        polls = order.poll_planned and order.has_provider_id and is_pollable(self.table, snapshot)
         if Origin.REPLY in origins and not order.owed and not (origins & {Origin.COMMAND, Origin.CLOCK}):
             return False  # it waits for an answer that will never come
         if order.state in self.table.readings[status].consistent:
-            return is_settled or polls or bool(order.deadlines) or Origin.COMMAND in origins
+            return over or polls or bool(order.deadlines) or Origin.COMMAND in origins
         return polls and isinstance(observe(self.table, snapshot, Observation(status, VERSION)), Refused)
 
 

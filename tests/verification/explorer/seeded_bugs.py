@@ -8,7 +8,7 @@ from attrs import evolve
 from tests.verification.explorer.model_of_engine import STALE_STEP, ModelOfEngine, Written, mark_steps
 from tests.verification.explorer.worlds import Observing, OwedEffect, Polling, StoredOrder
 
-from orderflow.lifecycle.decide import settled
+from orderflow.lifecycle.decide import is_settled
 from orderflow.store.records import Commit, StopPolling
 
 
@@ -60,7 +60,7 @@ class NoPollSchedule(ModelOfEngine):
 
     def notice(self, order: StoredOrder) -> tuple[Written, ...]:
         """Asks for a poll."""
-        is_open = order.has_provider_id and not settled(self.table, self._load(order).snapshot)
+        is_open = order.has_provider_id and not is_settled(self.table, self._load(order).snapshot)
         return (Written(evolve(order, poll_planned=True) if is_open else order),)
 
     def begin_poll(self, order: StoredOrder) -> tuple[StoredOrder, Polling]:

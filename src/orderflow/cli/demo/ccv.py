@@ -97,23 +97,23 @@ async def _erp_passed(case: Case) -> Order:
     return await _pass(case, "Incomplete", "New", "ErpInProgress", "Completed")
 
 
-async def _early_notification(case: Case) -> Order:
+async def _notify_early(case: Case) -> Order:
     return await _pass(case, "Incomplete", "New", "Completed", notify_early=True)
 
 
-async def _rejected(case: Case) -> Order:
+async def _reject(case: Case) -> Order:
     return await _pass(case, "Incomplete", "AwaitingPayment", "Screening", "Closed", pays_now=True, screened=True)
 
 
-async def _payments_failed(case: Case) -> Order:
+async def _fail_payments(case: Case) -> Order:
     return await _pass(case, "Incomplete", "AwaitingPayment", "Failed", pays_now=True)
 
 
-async def _recovered(case: Case) -> Order:
+async def _recover(case: Case) -> Order:
     return await _pass(case, "Incomplete", "AwaitingPayment", "Failed", "New", "Completed", pays_now=True)
 
 
-async def _canceled(case: Case) -> Order:
+async def _cancel(case: Case) -> Order:
     return await _pass(case, "Incomplete", "Canceled")
 
 
@@ -150,11 +150,11 @@ SCENARIOS = (
     Scenario("notifications all lost", "ccv", "Completed", _notifications_lost, alone=True),
     Scenario("statuses skipped between polls", "ccv", "Completed", _statuses_skipped),
     Scenario("ErpInProgress passed", "ccv", "Completed", _erp_passed),
-    Scenario("notification before the submit answer", "ccv", "Completed", _early_notification),
-    Scenario("screening rejected", "ccv", "Closed", _rejected),
-    Scenario("payments failed", "ccv", "Failed", _payments_failed),
-    Scenario("payments failed, then recovered", "ccv", "Completed", _recovered),
-    Scenario("canceled", "ccv", "Canceled", _canceled),
+    Scenario("notification before the submit answer", "ccv", "Completed", _notify_early),
+    Scenario("screening rejected", "ccv", "Closed", _reject),
+    Scenario("payments failed", "ccv", "Failed", _fail_payments),
+    Scenario("payments failed, then recovered", "ccv", "Completed", _recover),
+    Scenario("canceled", "ccv", "Canceled", _cancel),
     Scenario("regress from New", "ccv", "New", _regress),
     Scenario("unknown status", "ccv", "New", _unknown_status),
     Scenario("submit answer lost", "ccv", "submission_in_doubt", _answer_lost, alone=True),

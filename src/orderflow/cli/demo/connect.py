@@ -76,7 +76,7 @@ async def _free(case: Case) -> Order:
     return await _complete_by_api(case, "free")
 
 
-async def _logged_in(case: Case) -> Order:
+async def _log_in(case: Case) -> Order:
     case.world.tokens.current = case.world.connect.issue_user_token("ola")
     return await _complete_by_url(case, "pay", "fulfilled", user_mode=True, digital=True)
 
@@ -168,7 +168,7 @@ SCENARIOS = (
     Scenario("prepaid by URL", "connect", "fulfilled", _prepaid_by_url),
     Scenario("invoice", "connect", "fulfilled", _invoice),
     Scenario("free", "connect", "fulfilled", _free),
-    Scenario("logged-in user by URL", "connect", "fulfilled", _logged_in),
+    Scenario("logged-in user by URL", "connect", "fulfilled", _log_in),
     Scenario("sms with callback success", "connect", "fulfilled", _sms),
     Scenario("sms without callback", "connect", "fulfilled", _sms_without_callback),
     Scenario("429 then success", "connect", "fulfilled", _too_many_requests, alone=True),

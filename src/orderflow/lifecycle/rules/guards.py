@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orderflow.lifecycle.cells import enabled_together, union_of_reads
+from orderflow.lifecycle.cells import find_overlap, union_of_reads
 from orderflow.lifecycle.class_body import did_you_mean
 from orderflow.lifecycle.declaration import Declaration, DeclaredEdge
 from orderflow.lifecycle.edges import Edge
@@ -107,7 +107,7 @@ def check_cells(declaration: Declaration, edges: tuple[Edge, ...]) -> None:
             continue
         for event in dict.fromkeys(edge.event for edge in leaving):
             cell = [edge for edge in leaving if edge.event == event]
-            given, enabled = enabled_together(facts, cell)
+            given, enabled = find_overlap(facts, cell)
             if enabled:
                 targets = " and ".join(edge.target for edge in enabled)
                 explanation = f"edges to {targets} are enabled at once under {given or 'any facts'}"

@@ -15,7 +15,7 @@ are set, effects.
 
 from orderflow.lifecycle import (
     ENTERS_PROVEN, Cause, Fact, Flag, Lifecycle, Origin, State, absence, after, assumed, at, before, by, can, documented, edge, inferred,
-    left, on, once, precedence, reading, repeatable, response, under, universality)
+    leaving, on, once, precedence, reading, repeatable, response, under, universality)
 
 command, reply, observation, claim, clock, operator = Origin
 customer, ccv, employee, us, time = Cause
@@ -129,13 +129,13 @@ class CcvLifecycle(Lifecycle, name="ccv"):
 
     # ── promises about every path, verified by `orderflow check` (a jump records only what was seen of a path) ──────────────────
     properties = {
-        "paid before Completed": precedence(left(AwaitingPayment) & at(Screening, New), at(Completed) & pays_now, before(at(Failed)),
+        "paid before Completed": precedence(leaving(AwaitingPayment) & at(Screening, New), at(Completed) & pays_now, before(at(Failed)),
                                             as_expected=True),
         "every open state can be cancelled": universality(can("seen_canceled"), where=at(
             Processing, Incomplete, AwaitingPayment, Screening, New, ErpInProgress, FulfillmentInProgress, FulfillmentDone)),
-        "rejected screening never reaches New": absence(at(New), after(on("seen_closed") & left(Screening))),
+        "rejected screening never reaches New": absence(at(New), after(on("seen_closed") & leaving(Screening))),
         "nothing at CCV without a submit": precedence(on("order_submitted", "submission_resolved"), at(Processing, Failed)),
         "proven by a poll alone": absence(ENTERS_PROVEN & ~by(observation)),
-        "no recovery once the window is closed": absence(left(Failed), after(under(window.is_("closed")))),
+        "no recovery once the window is closed": absence(leaving(Failed), after(under(window.is_("closed")))),
         "a submit is answered, or openly in doubt": response(at(submitting), at(Processing, refused, submission_in_doubt)),
     }

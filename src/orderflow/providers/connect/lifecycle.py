@@ -15,7 +15,7 @@ are set, effects.
 
 from orderflow.lifecycle import (
     ENTERS_PROVEN, ENTERS_PROVISIONAL, Cause, Fact, Flag, Lifecycle, Origin, State, absence, after, assumed, at, by, documented, edge,
-    inferred, left, on, once, precedence, reading, repeatable, response, under)
+    inferred, leaving, on, once, precedence, reading, repeatable, response, under)
 
 command, reply, observation, claim, clock, operator = Origin
 customer, connect, employee, us, time = Cause
@@ -27,9 +27,9 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     registering           = State(budget="registering_budget")
     registration_in_doubt = State(budget="in_doubt_budget")
     registered            = State(deadlines={"never_completed": "completion_timeout"})
-    fulfilling            = State(deadlines={"nobody_came": "return_timeout"}, budget="fulfilling_budget")
+    fulfilling            = State(deadlines={"no_return": "return_timeout"}, budget="fulfilling_budget")
     fulfillment_in_doubt  = State(budget="in_doubt_budget")
-    awaiting_payment      = State(deadlines={"nobody_came": "return_timeout"})
+    awaiting_payment      = State(deadlines={"no_return": "return_timeout"})
     confirming            = State(deadlines={"cancel_grace_over": "cancel_grace", "no_proof": "proof_timeout"})
     paid                  = State(proven=True, budget="paid_budget")
     fulfilled             = State(proven=True, budget="fulfilled_budget")
@@ -153,8 +153,8 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     cancel_grace_over = edge(clock, confirming.to(confirming),
                              time, assumed("our grace: the redirect may precede the mark"), "grace over, read again",
                              cond=claimed.is_("cancel") & grace.is_("running"), sets={"grace": "over"})
-    nobody_came = (
-        edge(clock, fulfilling.to(outcome_unknown), time, assumed("our deadline: nothing returned"), "nobody came back", cond=by_url)
+    no_return = (
+        edge(clock, fulfilling.to(outcome_unknown), time, assumed("our deadline: nothing returned"), "no return in time", cond=by_url)
       | edge(clock, awaiting_payment.to(outcome_unknown), time, assumed("our deadline: no callback"), "no callback"))
     no_proof = edge(clock, confirming.to(outcome_unknown), time, assumed("our deadline: no proof"), "no proof in time")
     recovery_window_closed = (
@@ -188,8 +188,8 @@ class ConnectLifecycle(Lifecycle, name="connect"):
         "fulfilled only on proof": precedence(on("seen_fulfilled"), at(paid, fulfilled, assigning, user_assigned)),
         "paid never without something to pay": absence(at(paid) & ~under(to_pay)),
         "no claim proves or ends anything": absence(by(claim) & (ENTERS_PROVEN | ENTERS_PROVISIONAL)),
-        "cancelled by a customer only on a claimed cancel": precedence(on("returned_cancel"), at(cancelled) & left(confirming)),
-        "nothing revives once the window is closed": absence(left(cancelled, payment_error, outcome_unknown),
+        "cancelled by a customer only on a claimed cancel": precedence(on("returned_cancel"), at(cancelled) & leaving(confirming)),
+        "nothing revives once the window is closed": absence(leaving(cancelled, payment_error, outcome_unknown),
                                                              after(under(window.is_("closed")))),
         "a customer sent to pay gets an outcome": response(at(fulfilling, awaiting_payment, confirming),
                                                           at(paid, fulfilled, cancelled, payment_error, outcome_unknown)),

@@ -143,7 +143,7 @@ class GroupCommit:
                     raise
                 finally:
                     for request in batch:
-                        (self._queues.release if request.settled else self._queues.put_back)(request)
+                        (self._queues.release if request.settled else self._queues.requeue)(request)
                 if batches % _BATCHES_PER_CONNECTION == 0:
                     await connection.release()  # others wait for a connection too
                 await asyncio.sleep(0)  # callers that were answered may submit again at once, and share the next batch

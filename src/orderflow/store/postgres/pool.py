@@ -241,16 +241,16 @@ class BorrowedConnection:
         try:
             session = self._session = self._session or await self._pool.acquire()
         except _LOST as error:
-            raise self._lost(error) from error
+            raise self._translate_loss(error) from error
         try:
             return await work(session)
         except Exception as error:
             if session.is_lost(error):
                 await self.release()
-                raise self._lost(error) from error
+                raise self._translate_loss(error) from error
             raise
 
-    def _lost(self, error: Exception) -> ConnectionLost:
+    def _translate_loss(self, error: Exception) -> ConnectionLost:
         return ConnectionLost(str(translate_error(self._pool.name, error)))
 
     async def release(self) -> None:

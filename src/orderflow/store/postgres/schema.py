@@ -21,7 +21,7 @@ _RENAMED_TABLE = re.compile(r"ALTER TABLE (\w+) RENAME TO (\w+)")
 _RENAMED_COLUMN = re.compile(r"ALTER TABLE (\w+) RENAME COLUMN (\w+) TO (\w+)")
 
 
-def expected_columns(scripts: Sequence[str]) -> dict[str, set[str]]:
+def list_columns(scripts: Sequence[str]) -> dict[str, set[str]]:
     """The columns of each table after these migrations have run, in this order."""
     tables: dict[str, set[str]] = {}
     for script in scripts:
@@ -57,7 +57,7 @@ async def read_version(session: Session, name: str) -> int:
         raise SchemaError(f"{name}: the schema version is missing; the database is damaged")
     known = migrations("postgres")
     if version <= known[-1][0]:
-        for table, columns in expected_columns([script for number, script in known if number <= version]).items():
+        for table, columns in list_columns([script for number, script in known if number <= version]).items():
             if missing := columns - actual.get(table, set()):
                 raise SchemaError(f"{name}: {table} lacks {', '.join(sorted(missing))}; the database is damaged")
     return int(version)

@@ -109,7 +109,7 @@ class PostgresStore:
         row = await self._loads.get(order_id)
         if row is None:
             raise UnknownName("order", order_id)
-        return rows.flagged_order(row)
+        return rows.read_flagged_order(row)
 
     async def _load(self, order_ids: Sequence[str]) -> dict[str, Any]:
         return {row[0]: row for row in await self.pool.fetch(SQL["load_orders"], order_ids)}
@@ -122,7 +122,7 @@ class PostgresStore:
                 await session.connection.execute(SQL["allow_table_scan"])
                 return await session.fetch(SQL["list_orders"], provider, state, entered_before, limit)
 
-        return [rows.flagged_order(row) for row in await self.pool.run(work)]
+        return [rows.read_flagged_order(row) for row in await self.pool.run(work)]
 
     async def journal(self, order_id: str) -> list[JournalRow]:
         """See ``Store.journal``."""
@@ -207,9 +207,9 @@ class PostgresStore:
         """See ``Store.throttle``."""
         await self.pool.fetch(SQL["throttle"], provider, until)
 
-    async def throttled_until(self) -> dict[str, float]:
-        """See ``Store.throttled_until``."""
-        return dict(await self.pool.fetch(SQL["throttled_until"]))
+    async def read_throttles(self) -> dict[str, float]:
+        """See ``Store.read_throttles``."""
+        return dict(await self.pool.fetch(SQL["read_throttles"]))
 
     async def plan_poll(self, order_id: str, now: float, plan: PollPlan) -> None:
         """See ``Store.plan_poll``."""

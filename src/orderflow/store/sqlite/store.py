@@ -141,7 +141,7 @@ class SqliteStore:
     async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
         """See ``Store.orders``."""
         values = {"provider": provider, "state": state, "before": entered_before, "limit": limit}
-        return [rows.flagged_order(row) for row in await self._fetch("list_orders", values)]
+        return [rows.read_flagged_order(row) for row in await self._fetch("list_orders", values)]
 
     async def journal(self, order_id: str) -> list[JournalRow]:
         """See ``Store.journal``."""
@@ -232,9 +232,9 @@ class SqliteStore:
         """See ``Store.throttle``."""
         await self._execute("throttle", (provider, until))
 
-    async def throttled_until(self) -> dict[str, float]:
-        """See ``Store.throttled_until``."""
-        return dict(await self._fetch("throttled_until"))
+    async def read_throttles(self) -> dict[str, float]:
+        """See ``Store.read_throttles``."""
+        return dict(await self._fetch("read_throttles"))
 
     async def plan_poll(self, order_id: str, now: float, plan: PollPlan) -> None:
         """See ``Store.plan_poll``."""
@@ -296,4 +296,4 @@ def _load(connection: sqlite3.Connection, order_id: str) -> Order:
     row = connection.execute(SQL["load_order"], (order_id,)).fetchone()
     if row is None:
         raise UnknownName("order", order_id)
-    return rows.flagged_order(row)
+    return rows.read_flagged_order(row)

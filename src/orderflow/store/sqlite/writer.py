@@ -46,7 +46,7 @@ class Writer:
         self._queues: OrderQueues[WriteRequest[Any]] = OrderQueues(batches=1, most=_MOST_PER_COMMIT)  # the thread's own
         self._connection: sqlite3.Connection | None = None
         self._closed = False  # nothing new is accepted
-        self._ending = False  # the thread has been told so
+        self._ending = False  # the thread was asked to end
         self._thread = threading.Thread(target=self._run, name="orderflow-writer", daemon=True)
 
     def start(self) -> None:

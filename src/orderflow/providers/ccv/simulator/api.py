@@ -54,7 +54,7 @@ class Api:
     def _check(self, endpoint: Endpoint) -> Endpoint:
         """``endpoint`` behind the check of the credentials, with its errors as CCV's answers."""
 
-        async def checked_endpoint(request: Request) -> Response:
+        async def check_and_answer(request: Request) -> Response:
             status = self._authenticate(request)
             if status is not None:
                 return refuse(self._switches, status, "the credentials are not accepted")
@@ -68,7 +68,7 @@ class Api:
                 mark_executed(request.scope)
             return answer
 
-        return checked_endpoint
+        return check_and_answer
 
     # ---------------------------------------------------------------- the configurator
 

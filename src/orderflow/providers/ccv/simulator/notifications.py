@@ -19,7 +19,7 @@ class Notifier:
 
     def notify(self, submitted: wire.Submit, plan: Plan, status: str) -> None:
         """Notify about a status in the background, as often as the plan has it."""
-        url = self._subscribed_url(submitted, status)
+        url = self._find_url(submitted, status)
         if url is None:
             return
         timeout = self._switches.notification_timeout if plan.notification_timeout is None else plan.notification_timeout
@@ -28,7 +28,7 @@ class Notifier:
 
     async def notify_now(self, submitted: wire.Submit, status: str) -> None:
         """Notify about a status, and return when the notification was answered."""
-        if (url := self._subscribed_url(submitted, status)) is not None:
+        if (url := self._find_url(submitted, status)) is not None:
             await self._deliveries.send("POST", url)
 
     def send_foreign(self, submitted: wire.Submit) -> None:
@@ -36,7 +36,7 @@ class Notifier:
         if (url := _url(submitted)) is not None:
             self._deliveries.send_in_background("POST", url)
 
-    def _subscribed_url(self, submitted: wire.Submit, status: str) -> str | None:
+    def _find_url(self, submitted: wire.Submit, status: str) -> str | None:
         """The URL to notify about this status: it was given, the status is subscribed to, and CCV lets the request out."""
         subscription = submitted.status_notification_information
         if subscription is None:

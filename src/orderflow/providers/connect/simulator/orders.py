@@ -177,7 +177,7 @@ class OrderBook:
         now = self._clock.now()
         if order.fulfil_at is not None and order.fulfilled_at is None and order.fulfil_at <= now:
             order.fulfilled_at = order.fulfil_at
-            order.status = self._fulfilled_status(order)
+            order.status = self._choose_fulfilled_status(order)
             order.history.append((order.fulfilled_at, "fulfilled"))
         transferred = self._switches.transferred_status
         if transferred and order.fulfilled_at is not None and order.status != transferred:
@@ -187,7 +187,7 @@ class OrderBook:
                 order.history.append((transferred_at, "transferred"))
         return order
 
-    def _fulfilled_status(self, order: SimulatedOrder) -> str:
+    def _choose_fulfilled_status(self, order: SimulatedOrder) -> str:
         return self.outcome(order).fulfilled_status or self._switches.fulfilled_status
 
     # ---------------------------------------------------------------- by hand
@@ -209,7 +209,7 @@ class OrderBook:
             order.paid = order.prepaid or to in {"paid", "fulfilled"}
             order.stopped, order.at_payment = to == STOPPED, to == "at payment"
             order.fulfilled_at = order.fulfil_at = now if to == "fulfilled" else None
-            statuses = {"fulfilled": self._fulfilled_status(order), STOPPED: self._switches.stopped_status}
+            statuses = {"fulfilled": self._choose_fulfilled_status(order), STOPPED: self._switches.stopped_status}
             order.status = statuses.get(to, PRELIMINARY)
         else:
             order.status = to

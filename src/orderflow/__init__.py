@@ -1,6 +1,6 @@
-"""orderflow: the lives of orders that outside providers run.
+"""orderflow: keeps orders that an outside provider runs in your own database.
 
-The public API. Names are imported on first use, so that importing the package costs nothing.
+The public API. A name is imported on first use, so that ``import orderflow`` is fast.
 """
 
 from __future__ import annotations
@@ -11,42 +11,191 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orderflow.app import Orderflow
     from orderflow.blocking import SyncOrderflow, sync
-    from orderflow.model import Applied, Ignored, JournalRow, Order, Reason, RefusalRow, Refused, StateEntered
+    from orderflow.engine.listeners import Handler
+    from orderflow.engine.worker import Health
+    from orderflow.errors import (
+        CallerError,
+        ConfigurationError,
+        DeclarationError,
+        DeclarationProblem,
+        InvalidInput,
+        KeyReused,
+        MalformedAnswer,
+        NotOpen,
+        OperationalError,
+        OrderflowError,
+        OutOfReach,
+        ProviderError,
+        SchemaError,
+        UnknownName,
+        WaitTimeout,
+    )
+    from orderflow.lifecycle import (
+        Fact,
+        Flag,
+        Lifecycle,
+        State,
+        assumed,
+        documented,
+        edge,
+        inferred,
+        once,
+        reading,
+        repeatable,
+    )
+    from orderflow.model import (
+        Applied,
+        Cause,
+        Decision,
+        Event,
+        Evidence,
+        Ignored,
+        JournalRow,
+        Listener,
+        Observation,
+        Order,
+        OrderHistory,
+        Origin,
+        Pending,
+        PendingEffect,
+        Reason,
+        RefusalRow,
+        Refused,
+        Snapshot,
+        StateEntered,
+        StepKind,
+        Strength,
+    )
+    from orderflow.provider.protocol import Name
     from orderflow.provider.timing import Timing
     from orderflow.providers.ccv import Ccv
-    from orderflow.providers.connect import Connect
+    from orderflow.providers.connect import Connect, Ways
+    from orderflow.receiver.receiver import Reply
 
-_HOMES = {
-    "Applied": "orderflow.model",
-    "Ccv": "orderflow.providers.ccv",
-    "Connect": "orderflow.providers.connect",
-    "Ignored": "orderflow.model",
-    "JournalRow": "orderflow.model",
-    "Order": "orderflow.model",
-    "Orderflow": "orderflow.app",
-    "Reason": "orderflow.model",
-    "RefusalRow": "orderflow.model",
-    "Refused": "orderflow.model",
-    "StateEntered": "orderflow.model",
-    "SyncOrderflow": "orderflow.blocking",
-    "Timing": "orderflow.provider.timing",
-    "sync": "orderflow.blocking",
+_MODULES = {
+    "orderflow.app": ("Orderflow",),
+    "orderflow.blocking": ("SyncOrderflow", "sync"),
+    "orderflow.engine.listeners": ("Handler",),
+    "orderflow.engine.worker": ("Health",),
+    "orderflow.errors": (
+        "CallerError",
+        "ConfigurationError",
+        "DeclarationError",
+        "DeclarationProblem",
+        "InvalidInput",
+        "KeyReused",
+        "MalformedAnswer",
+        "NotOpen",
+        "OperationalError",
+        "OrderflowError",
+        "OutOfReach",
+        "ProviderError",
+        "SchemaError",
+        "UnknownName",
+        "WaitTimeout",
+    ),
+    "orderflow.lifecycle": (
+        "Fact",
+        "Flag",
+        "Lifecycle",
+        "State",
+        "assumed",
+        "documented",
+        "edge",
+        "inferred",
+        "once",
+        "reading",
+        "repeatable",
+    ),
+    "orderflow.model": (
+        "Applied",
+        "Cause",
+        "Decision",
+        "Event",
+        "Evidence",
+        "Ignored",
+        "JournalRow",
+        "Listener",
+        "Observation",
+        "Order",
+        "OrderHistory",
+        "Origin",
+        "Pending",
+        "PendingEffect",
+        "Reason",
+        "RefusalRow",
+        "Refused",
+        "Snapshot",
+        "StateEntered",
+        "StepKind",
+        "Strength",
+    ),
+    "orderflow.provider.protocol": ("Name",),
+    "orderflow.provider.timing": ("Timing",),
+    "orderflow.providers.ccv": ("Ccv",),
+    "orderflow.providers.connect": ("Connect", "Ways"),
+    "orderflow.receiver.receiver": ("Reply",),
 }
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Applied",
+    "CallerError",
+    "Cause",
     "Ccv",
+    "ConfigurationError",
     "Connect",
+    "Decision",
+    "DeclarationError",
+    "DeclarationProblem",
+    "Event",
+    "Evidence",
+    "Fact",
+    "Flag",
+    "Handler",
+    "Health",
     "Ignored",
+    "InvalidInput",
     "JournalRow",
+    "KeyReused",
+    "Lifecycle",
+    "Listener",
+    "MalformedAnswer",
+    "Name",
+    "NotOpen",
+    "Observation",
+    "OperationalError",
     "Order",
+    "OrderHistory",
     "Orderflow",
+    "OrderflowError",
+    "Origin",
+    "OutOfReach",
+    "Pending",
+    "PendingEffect",
+    "ProviderError",
     "Reason",
     "RefusalRow",
     "Refused",
+    "Reply",
+    "SchemaError",
+    "Snapshot",
+    "State",
     "StateEntered",
+    "StepKind",
+    "Strength",
     "SyncOrderflow",
     "Timing",
+    "UnknownName",
+    "WaitTimeout",
+    "Ways",
+    "assumed",
+    "documented",
+    "edge",
+    "inferred",
+    "once",
+    "reading",
+    "repeatable",
     "sync",
 ]
 
@@ -55,3 +204,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'orderflow' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -119,7 +119,7 @@ class OutOfReach(WaitTimeout):
 
     def __init__(self, order_id: str, awaited: str, state: str) -> None:
         super().__init__(order_id, awaited, state, 0.0)
-        self.args = (f"order {order_id} is {state!r} and can no longer become {awaited!r}",)
+        Exception.__init__(self, f"order {order_id} is {state!r} and can no longer become {awaited!r}")
 
 
 class ProviderError(OrderflowError):

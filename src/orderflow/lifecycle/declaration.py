@@ -38,7 +38,7 @@ class EffectSpec:
     def __init__(self, kind: str, *, once: bool) -> None:
         self.kind = kind
         self.once = once
-        self.name = ""
+        self.name: str = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name

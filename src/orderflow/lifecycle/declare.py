@@ -31,13 +31,13 @@ __all__ = [
 ]
 
 
-documented = partial(Evidence, Strength.DOCUMENTED)
+documented: Callable[[str], Evidence] = partial(Evidence, Strength.DOCUMENTED)
 """``documented(page)``: the page states it."""
 
-inferred = partial(Evidence, Strength.INFERRED)
+inferred: Callable[[str], Evidence] = partial(Evidence, Strength.INFERRED)
 """``inferred(page)``: concluded from what the page says."""
 
-assumed = partial(Evidence, Strength.ASSUMED)
+assumed: Callable[[str], Evidence] = partial(Evidence, Strength.ASSUMED)
 """``assumed(page)``: our assumption; ``page`` is what it leans on."""
 
 

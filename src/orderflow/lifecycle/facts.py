@@ -28,7 +28,7 @@ _NO_TRUTH_VALUE = "a guard is neither true nor false while the lifecycle is decl
 class Guard:
     """A yes/no over facts. Combine with ``&``, ``|``, ``~``. Assigned in the class body, it is shown by that name."""
 
-    name = ""
+    name: str = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -139,7 +139,7 @@ class _HasValue(Guard):
 class Fact:
     """A declared fact with its finite values. An order has the first value unless another is given at create."""
 
-    name = ""
+    name: str = ""
 
     def __init__(self, *values: Value) -> None:
         self.values = values
@@ -206,8 +206,8 @@ class Choice(Generic[T]):
     __slots__ = ("picks", "reads")
 
     def __init__(self, reads: Reads, answer: Callable[[Facts], T]) -> None:
-        self.reads = tuple(name for name, _ in reads)
-        self.picks = {tuple(facts.values()): answer(facts) for facts in valuations(reads)}
+        self.reads: tuple[str, ...] = tuple(name for name, _ in reads)
+        self.picks: dict[tuple[Value, ...], T] = {tuple(facts.values()): answer(facts) for facts in valuations(reads)}
 
     def pick(self, facts: Facts) -> T:
         """The answer under these facts."""

@@ -81,7 +81,7 @@ class Scope:
         return f"{self.name} {' and '.join(end.text for end in (self.opens, self.closes) if end is not None)}".strip()
 
 
-globally = Scope("globally")
+globally: Scope = Scope("globally")
 
 
 def before(closes: Condition) -> Scope:

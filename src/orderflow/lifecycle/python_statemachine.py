@@ -68,11 +68,11 @@ class State(statemachine.State):
         # an enum's member becomes plain text; what is no text at all is refused by a rule, under the attribute's name
         super().__init__(value=str.__str__(value) if isinstance(value, str) else None, initial=initial, final=final)
         self.given = value
-        self.line = author_line()
+        self.line: SourceLine = author_line()
         self.provisional = provisional
         self.proven = proven
         self.assumed = assumed
-        self.deadlines = {} if deadlines is None else deadlines
+        self.deadlines: Mapping[str, str] = {} if deadlines is None else deadlines
         self.budget = budget
 
     def __set_name__(self, owner: type, name: str) -> None:

@@ -16,7 +16,7 @@ class SimClock:
     """
 
     def __init__(self, start: float | None = None, manual: bool = False) -> None:
-        self.manual = manual
+        self.manual: bool = manual
         self._base = time.time() if start is None else start
         self._zero = time.monotonic()
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []

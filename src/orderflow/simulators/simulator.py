@@ -48,14 +48,14 @@ class Simulator(Switchboard):
     asgi: Asgi
 
     def __init__(self, *, clock: SimClock | None = None, seed: int = 0, client: httpx.AsyncClient | None = None) -> None:
-        self.clock = SimClock() if clock is None else clock
+        self.clock: SimClock = SimClock() if clock is None else clock
         self.seed = seed
-        self.faults = Faults(seed)
-        self.journal = RequestJournal()
-        self.deliveries = Deliveries(self.clock, client, seed)
-        self.events = EventLog(self.clock)
-        self.background = BackgroundTasks(self.clock, self.deliveries)
-        self.header = HeaderScenarios(self.error_response, self.is_tag)
+        self.faults: Faults = Faults(seed)
+        self.journal: RequestJournal = RequestJournal()
+        self.deliveries: Deliveries = Deliveries(self.clock, client, seed)
+        self.events: EventLog = EventLog(self.clock)
+        self.background: BackgroundTasks = BackgroundTasks(self.clock, self.deliveries)
+        self.header: HeaderScenarios = HeaderScenarios(self.error_response, self.is_tag)
 
     # ---------------------------------------------------------------- what a subclass overrides
 

@@ -66,7 +66,7 @@ class CrashPoints:
         self, crash_at: int | str | None = None, by: Callable[[str], None] = crash, report: Callable[[str], None] = lambda _: None
     ) -> None:
         self.passed: list[str] = []
-        self.crashed = False
+        self.crashed: bool = False
         self.state = "none"
         self._crash_at = crash_at
         self._by = by

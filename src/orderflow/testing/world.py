@@ -55,7 +55,7 @@ class Application:
     def __init__(self) -> None:
         self.url = ""
         self._receivers: list[ASGIApp] = []
-        self.asgi = Starlette(routes=[Route("/thanks", _page), Route("/sorry", _page), Mount("/orders", self._receive)])
+        self.asgi: ASGIApp = Starlette(routes=[Route("/thanks", _page), Route("/sorry", _page), Mount("/orders", self._receive)])
 
     @property
     def thanks(self) -> str:
@@ -119,9 +119,9 @@ class SimulatedWorld:
     """
 
     def __init__(self, clock: SimClock | None = None) -> None:
-        self.clock = clock or SimClock()
-        self.application = Application()
-        self.browser = httpx.AsyncClient(follow_redirects=True, trust_env=False, timeout=10.0)
+        self.clock: SimClock = clock or SimClock()
+        self.application: Application = Application()
+        self.browser: httpx.AsyncClient = httpx.AsyncClient(follow_redirects=True, trust_env=False, timeout=10.0)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

@@ -83,7 +83,7 @@ class Ccv(BaseProvider):
         timeout: float = 20.0,
         allow_http: bool = False,
     ) -> None:
-        self.timing = evolve(timing, durations={**TIMING.durations, **timing.durations, **(durations or {})})
+        self.timing: Timing = evolve(timing, durations={**TIMING.durations, **timing.durations, **(durations or {})})
         if notifications not in ("order", "shared", "off"):
             raise ConfigurationError("must be order, shared or off", "notifications")
         self._notifications = notifications
@@ -92,7 +92,7 @@ class Ccv(BaseProvider):
         if not header.isascii():
             raise ConfigurationError("must be in ASCII", "authorization")
         http = client or make_client(timeout)
-        self.timeout = longest_timeout(http)
+        self.timeout: float | None = longest_timeout(http)
         self._adapter = Adapter(http, check_base_url("base_url", base_url), header)
 
     @classmethod

@@ -84,7 +84,7 @@ class Connect(BaseProvider):
     name: names.ProviderName = "connect"
     table: Table = ConnectLifecycle.table
     endpoints: tuple[Endpoint, ...] = ENDPOINTS
-    needs_public_url = ("complete_by_url",)  # the browser comes back to us (A1 step 6)
+    needs_public_url: tuple[str, ...] = ("complete_by_url",)  # the browser comes back to us (A1 step 6)
 
     def __init__(
         self,
@@ -106,20 +106,20 @@ class Connect(BaseProvider):
         clock: Clock | None = None,
     ) -> None:
         _check_choices(rate_share, credentials_in, fulfilled_literals, return_pages)
-        self.timing = evolve(
+        self.timing: Timing = evolve(
             timing,
             durations={**TIMING.durations, **timing.durations, **(durations or {})},
             calls_per_second=min(timing.calls_per_second, rate_share * CALLS_PER_SECOND),
             calls_per_minute=min(timing.calls_per_minute, rate_share * CALLS_PER_MINUTE),
         )
-        self.fulfilled_literals = tuple(fulfilled_literals)
+        self.fulfilled_literals: tuple[str, ...] = tuple(fulfilled_literals)
         self._login = check_base_url("login", login)
         self._client_id = check_secret("client_id", client_id)
         self._return_pages = tuple(check_base_url("return_pages", page) for page in return_pages)
         self._users = tokens
         self._ways = ways
         http = client or make_client(timeout)
-        self.timeout = longest_timeout(http)
+        self.timeout: float | None = longest_timeout(http)
         access_tokens = OAuth2Client(
             http,
             f"{self._login}/oauth/token",

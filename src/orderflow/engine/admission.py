@@ -172,7 +172,7 @@ class Admission:
             else:
                 _log.info("circuit.closed", provider=provider)
 
-    def learn_throttles(self, read_throttles: Mapping[str, float], now: float) -> None:
+    def learn_throttles(self, throttled_until: Mapping[str, float], now: float) -> None:
         """What the store says for all processes: until when each provider is throttled."""
         for name, provider in self._providers.items():
-            provider.learn_throttle(read_throttles.get(name, -inf), now)
+            provider.learn_throttle(throttled_until.get(name, -inf), now)

@@ -317,10 +317,10 @@ def test_a_pause_is_never_longer_than_its_length_from_now(outcomes: tuple[CallOu
 
 def test_a_throttle_in_the_store_is_obeyed_once() -> None:
     """The store names a time by the clock that was ahead, and names it again each time it is asked."""
-    admission, read_throttles = new_admission(circuit_threshold=2, circuit_pause=10.0, throttle=30.0), {"toy": NOW + HOURS + 50}
+    admission, throttled_until = new_admission(circuit_threshold=2, circuit_pause=10.0, throttle=30.0), {"toy": NOW + HOURS + 50}
     paused = 0
     for second in range(0, 8000, 10):
-        admission.learn_throttles(read_throttles, NOW + second)
+        admission.learn_throttles(throttled_until, NOW + second)
         paused = second if admission.find_paused(NOW + second) else paused
     assert 0 < paused <= 3600
     admission.learn_throttles({"toy": NOW + 8030}, NOW + 8000)  # a new time is obeyed

@@ -37,8 +37,8 @@ class Beside:
     async def parked(self) -> bool:
         """Wait until the deletion is about to send its next statement; False where it has ended."""
         while not (self.worker.parked or self.worker.ended):
-            self.worker.moved.clear()
-            await self.worker.moved.wait()
+            self.worker.changed.clear()
+            await self.worker.changed.wait()
         return not self.worker.ended
 
     def go_on(self) -> None:

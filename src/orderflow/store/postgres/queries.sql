@@ -181,12 +181,12 @@ RETURNING 1
 
 -- throttle --
 -- Provider $1 asked all processes to wait until $2. An earlier moment changes nothing.
-INSERT INTO of_providers AS p (provider, read_throttles) VALUES ($1, $2)
-ON CONFLICT (provider) DO UPDATE SET read_throttles = greatest(p.read_throttles, excluded.read_throttles)
+INSERT INTO of_providers AS p (provider, throttled_until) VALUES ($1, $2)
+ON CONFLICT (provider) DO UPDATE SET throttled_until = greatest(p.throttled_until, excluded.throttled_until)
 
 -- read_throttles --
 -- Until when providers are not to be called.
-SELECT provider, read_throttles FROM of_providers
+SELECT provider, throttled_until FROM of_providers
 
 -- due_deadlines --
 -- Up to $3 deadlines that have come at $1, of providers $2.

@@ -191,12 +191,12 @@ WHERE order_id IN (SELECT order_id FROM of_polls WHERE provider = :provider AND 
 
 -- throttle --
 -- A provider asked all processes to wait. An earlier moment changes nothing.
-INSERT INTO of_providers (provider, read_throttles) VALUES (?, ?)
-ON CONFLICT (provider) DO UPDATE SET read_throttles = max(read_throttles, excluded.read_throttles)
+INSERT INTO of_providers (provider, throttled_until) VALUES (?, ?)
+ON CONFLICT (provider) DO UPDATE SET throttled_until = max(throttled_until, excluded.throttled_until)
 
 -- read_throttles --
 -- Until when providers are not to be called.
-SELECT provider, read_throttles FROM of_providers
+SELECT provider, throttled_until FROM of_providers
 
 -- due_deadlines --
 -- Deadlines of a list of providers that have come.

@@ -11,6 +11,6 @@ ALTER TABLE of_effects RENAME COLUMN about TO entered_state;
 ALTER TABLE of_effects RENAME COLUMN spared TO uncounted_attempts;
 UPDATE of_effects SET name = 'notify_listener' WHERE name = 'tell_host';
 
-ALTER TABLE of_providers RENAME COLUMN blocked_until TO read_throttles;
+ALTER TABLE of_providers RENAME COLUMN blocked_until TO throttled_until;
 
 UPDATE of_refusals SET reason = 'guard failed' WHERE reason = 'guard said no';

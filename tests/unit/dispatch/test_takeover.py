@@ -24,7 +24,7 @@ WORKER = Path(__file__).parents[2] / "kit" / "killed_worker.py"
 FETCH_INTERVAL = 0.2
 PROMISED = {"local": LEASE + FETCH_INTERVAL, "pgqueuer": LEASE + GRACE + SWEEP + FETCH_INTERVAL}
 SLACK = 3.0  # for a machine that is busy
-LEASING = "UPDATE of_effects x SET attempt"  # the job is picked, and its effect not leased yet
+LEASING = "UPDATE of_effects x SET"  # the job is picked, and its effect not leased yet
 
 
 @frozen

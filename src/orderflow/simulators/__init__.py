@@ -18,7 +18,7 @@ from orderflow.simulators.faults import Fault, FaultKind, Faults, matches
 from orderflow.simulators.journal import RecordedRequest, RequestJournal, mark_executed
 from orderflow.simulators.operations import Answer, Operation
 from orderflow.simulators.scenario import HEADER, UnknownScenario
-from orderflow.simulators.simulation import Simulation, Surroundings, find_simulation, find_simulations
+from orderflow.simulators.simulation import Simulation, Surroundings, find_simulation, find_simulations, simulate
 from orderflow.simulators.switches import Switch, Switchboard
 from orderflow.simulators.views import Magic, OrderView, draw_flow
 
@@ -58,6 +58,7 @@ __all__ = [
     "mark_executed",
     "matches",
     "serve",
+    "simulate",
 ]
 
 

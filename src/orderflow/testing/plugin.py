@@ -37,7 +37,7 @@ _GROUP = "orderflow.simulators"
 
 @pytest.fixture
 def orderflow_server(request: pytest.FixtureRequest) -> Iterator[TestServer]:
-    """A thread with an event loop in which simulators and the application are served; needs the extra ``orderflow[sim]``."""
+    """A thread with an event loop in which simulators and the application are served; needs the extra ``simulate``."""
     from orderflow.testing.server import TestServer  # noqa: PLC0415 - lazy, as everything here
 
     with TestServer(_clock(request)) as server:

@@ -1,7 +1,8 @@
 """The kit for simulators of providers: clock, faults, request journal, deliveries, pages and control calls over HTTP.
 
 A simulator subclasses ``Simulator``, builds an ASGI app of its own and sets ``self.asgi = self.wrap(app)``. Its endpoints call
-``mark_executed(request.scope)`` where the provider has acted. Nothing here knows a provider; README.md is the guide.
+``mark_executed(request.scope)`` where the provider has acted. Nothing here knows a provider.
+docs/how-to/simulate-a-provider.md is the guide.
 
 What is in ``__all__`` is public. What needs starlette or httpx is imported on first use, so that ``find_simulations`` is cheap.
 """

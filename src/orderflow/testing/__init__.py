@@ -1,4 +1,6 @@
-"""Testing your own lifecycles, providers and services. README.md is the guide; the pytest plugin is found by pytest itself.
+"""Testing your own lifecycles, providers and services. The pytest plugin is found by pytest itself.
+
+docs/how-to/test-your-service.md is the guide.
 
 The names below are imported on first use: each part has its own needs (``simulate``: sockets; ``testing``: AALpy and Hypothesis).
 """

@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -22,6 +23,7 @@ from starlette.applications import Starlette
 
 from orderflow.analysis.reachability import Pair
 from orderflow.cli.main import COMMANDS, build
+from orderflow.distribution import DISTRIBUTION
 from orderflow.providers.ccv.lifecycle import CcvLifecycle
 from orderflow.testing.mealy import TableSubject
 
@@ -30,6 +32,8 @@ pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parent.parent
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs" / "how-to").glob("*.md")), *sorted((ROOT / "src").rglob("README.md"))]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+DOCUMENTS = sorted({*GUIDES, *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
+_LINK = re.compile(r"""(?:\]\(|href="|src=")([^)"\s]+)[)"]""")
 _FENCE = re.compile(r"^```(\S+)[ \t]*([^\n]*)\n(.*?)^```$", re.S | re.M)
 
 
@@ -65,6 +69,30 @@ TESTS = [block for block in PYTHON if block.is_tests]
 PLAIN = sorted({block.guide for block in PYTHON if not block.is_tests})
 
 
+def test_the_first_twenty_lines_say_what_it_is_for_whom_and_how_to_begin() -> None:
+    top = "\n".join((ROOT / "README.md").read_text().splitlines()[:20])
+    assert all(part in top for part in ("**For**", "**Not for**", f'pip install "{DISTRIBUTION}[', 'flow.send(order.id, "register")'))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
+def test_every_relative_link_leads_to_a_file(document: Path) -> None:
+    text = _FENCE.sub("", document.read_text())
+    targets = [target for target in _LINK.findall(text) if not re.match(r"[a-z]+:|#", target)]
+    assert [target for target in targets if not (document.parent / target.partition("#")[0]).exists()] == []
+
+
+def test_on_the_package_index_every_link_of_the_readme_is_absolute() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    text = (ROOT / "README.md").read_text()
+    for substitution in project["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        text = re.sub(substitution["pattern"], substitution["replacement"], text)
+    source = project["project"]["urls"]["Source"]
+    targets = _LINK.findall(text)
+    assert len(targets) > 10
+    assert [target for target in targets if not target.startswith((f"{source}/blob/main/", f"{source}/raw/main/"))] == []
+    assert all(url.startswith(source) for url in project["project"]["urls"].values())
+
+
 def test_whatever_does_not_run_says_why() -> None:
     for block in ALL:
         if block.info:
@@ -81,8 +109,8 @@ def test_python_blocks_run(
         "api_key": "a-key",
         "client_id": "simulated-client",
         "client_secret": "simulated-secret",
-        "link_key": "a-link-key-of-tests-only",
-        "grant_access": lambda told: None,
+        "signing_key": "a-signing-key-of-tests-only",
+        "grant_access": lambda entered: None,
         "app": Starlette(),
         "payload": {
             "payer": {"lastName": "Nordmann", "postalCode": "0150", "emails": ["kari@example.org"]},
@@ -94,17 +122,18 @@ def test_python_blocks_run(
         "MyService": lambda pair: TableSubject(CcvLifecycle.table, pair),
         "Pair": Pair,
     }
-    there = {
+    replacements = {
         "https://api-test.mediaconnect.no/capi": f"{orderflow_connect.url}/capi",
         "https://api-test.mediaconnect.no/login": f"{orderflow_connect.url}/user",
         "https://shop.example": orderflow_application.url,
+        "postgresql://localhost/shop": "sqlite:///shop.db",
         "<host>": "ccv.example",
     }
     for block in PYTHON:
         if block.guide == guide and not block.is_tests:
             text = block.text
-            for said, meant in there.items():
-                text = text.replace(said, meant)
+            for written, used in replacements.items():
+                text = text.replace(written, used)
             _run(block, text, known)
     if guide == ROOT / "README.md":
         assert known["url"].startswith(f"{orderflow_connect.url}/user/fulfillment?")
@@ -155,14 +184,14 @@ def commands() -> Iterator[tuple[str, list[str]]]:
     for block in ALL:
         if block.language in ("sh", "bash", "shell", "console"):
             for n, line in enumerate(block.text.splitlines(), 1):
-                said = line.removeprefix("$ ").partition(" | ")[0].partition(" > ")[0]
-                words = shlex.split(said, comments=True)
+                command = line.removeprefix("$ ").partition(" | ")[0].partition(" > ")[0]
+                words = shlex.split(command, comments=True)
                 if words and (block.language != "console" or line.startswith("$ ")):
                     yield f"{block.guide.relative_to(ROOT)}:{block.line + n}", words
     for guide in GUIDES:
         prose = _FENCE.sub("", guide.read_text())
-        for said in re.findall(r"`((?:orderflow|make) [a-z][^`]*)`", prose):
-            yield f"{guide.relative_to(ROOT)}: `{said}`", said.split()[:2]
+        for command in re.findall(r"`((?:orderflow|make) [a-z][^`]*)`", prose):
+            yield f"{guide.relative_to(ROOT)}: `{command}`", command.split()[:2]
 
 
 def test_every_command_that_is_named_exists() -> None:

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from orderflow.app import Orderflow
+from orderflow.distribution import describe_install
 from orderflow.engine.worker import Health
 from orderflow.errors import ConfigurationError, InvalidInput
 from orderflow.serving import serve
@@ -88,7 +89,7 @@ async def serve_probes(flow: Orderflow, host: str, port: int, limits: Limits | N
         ConfigurationError: uvicorn is not installed, or the port is not free.
     """
     if find_spec("uvicorn") is None:
-        raise ConfigurationError("needs uvicorn: pip install 'orderflow[worker]'", "--health")
+        raise ConfigurationError(f"needs uvicorn: {describe_install('worker')}", "--health")
     async with AsyncExitStack() as stack:
         try:
             base_url = await stack.enter_async_context(serve(probes(flow, limits or Limits()), host=host, port=port))

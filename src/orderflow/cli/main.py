@@ -14,12 +14,13 @@ from difflib import get_close_matches
 from attrs import frozen
 
 from orderflow.cli.exits import BROKEN_DECLARATION, Exit, exit_for, list_exits
+from orderflow.distribution import describe_install, read_version
 from orderflow.errors import OrderflowError, UnknownName
 
 try:
     from cyclopts import App, CycloptsError, Parameter
 except ModuleNotFoundError:  # pip installs the script with the library, but this dependency only with the extra
-    print("orderflow: the command line needs its extra: pip install 'orderflow[cli]'", file=sys.stderr)
+    print(f"orderflow: the command line needs its extra: {describe_install('cli')}", file=sys.stderr)
     sys.exit(Exit.OURS)
 
 
@@ -101,12 +102,6 @@ COMMANDS = (
 )
 
 
-def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 - slow, and rarely needed
-
-    return version("orderflow")
-
-
 def build(called: str = "") -> App:
     """The whole command line, with no command imported. ``called``: the command that will run; its help is its function's docstring."""
     app = App(
@@ -115,7 +110,7 @@ def build(called: str = "") -> App:
         help_epilogue=list_exits(*Exit),
         help_format="plaintext",
         default_parameter=Parameter(negative=(), show_default=False),
-        version=_version,
+        version=read_version,
         result_action="return_value",
         exit_on_error=False,
         print_error=False,

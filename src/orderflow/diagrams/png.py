@@ -7,6 +7,7 @@ system, and a character that the font lacks is refused.
 from __future__ import annotations
 
 from orderflow.diagrams import font_metrics
+from orderflow.distribution import describe_install
 from orderflow.errors import ConfigurationError, InvalidInput
 
 ZOOM = 1.5
@@ -25,7 +26,7 @@ def rasterise(flat_svg: str, texts: str, zoom: float = ZOOM) -> bytes:
     try:
         import resvg_py  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise ConfigurationError("drawing png needs the extra: pip install 'orderflow[diagrams]'") from error
+        raise ConfigurationError(f"drawing png needs the extra: {describe_install('diagrams')}") from error
     return bytes(
         resvg_py.svg_to_bytes(
             svg_string=flat_svg,

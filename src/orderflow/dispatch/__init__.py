@@ -10,6 +10,7 @@ from importlib.util import find_spec
 
 from orderflow.dispatch.local import LocalDispatcher
 from orderflow.dispatch.ports import Dispatcher
+from orderflow.distribution import describe_install
 from orderflow.errors import ConfigurationError, UnknownName
 from orderflow.store.ports import Store
 from orderflow.store.urls import parse_database_url
@@ -29,7 +30,7 @@ def make_dispatcher(name: str, store: Store) -> Dispatcher:
     if name != "pgqueuer":
         raise UnknownName("dispatcher", name, NAMES)
     if find_spec("pgqueuer") is None or find_spec("asyncpg") is None:
-        raise ConfigurationError("pgqueuer is not installed: pip install 'orderflow[postgres]'", "dispatch")
+        raise ConfigurationError(f"pgqueuer is not installed: {describe_install('postgres')}", "dispatch")
     from orderflow.dispatch.pgqueuer import PgqueuerDispatcher  # noqa: PLC0415 - needs the extra
 
     return PgqueuerDispatcher(store)

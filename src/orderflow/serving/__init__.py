@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from orderflow.distribution import describe_install
 from orderflow.errors import ConfigurationError
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ async def serve(app: Any, *, host: str = "127.0.0.1", port: int = 0, grace: floa
     try:
         from orderflow.serving import uvicorn_server  # noqa: PLC0415 - the extra is optional
     except ImportError as missing:
-        raise ConfigurationError("serving needs uvicorn: pip install 'orderflow[simulate]'") from missing
+        raise ConfigurationError(f"serving needs uvicorn: {describe_install('simulate')}") from missing
     async with uvicorn_server.run_server(app, host, port, grace) as url:
         yield url
 

@@ -1,7 +1,8 @@
 """The kit for simulators of providers: clock, faults, request journal, deliveries, pages and control calls over HTTP.
 
 A simulator subclasses ``Simulator``, builds an ASGI app of its own and sets ``self.asgi = self.wrap(app)``. Its endpoints call
-``mark_executed(request.scope)`` where the provider has acted. Nothing here knows a provider; README.md is the guide.
+``mark_executed(request.scope)`` where the provider has acted. Nothing here knows a provider.
+docs/how-to/simulate-a-provider.md is the guide.
 
 What is in ``__all__`` is public. What needs starlette or httpx is imported on first use, so that ``find_simulations`` is cheap.
 """
@@ -18,7 +19,7 @@ from orderflow.simulators.faults import Fault, FaultKind, Faults, matches
 from orderflow.simulators.journal import RecordedRequest, RequestJournal, mark_executed
 from orderflow.simulators.operations import Answer, Operation
 from orderflow.simulators.scenario import HEADER, UnknownScenario
-from orderflow.simulators.simulation import Simulation, Surroundings, find_simulation, find_simulations
+from orderflow.simulators.simulation import Simulation, Surroundings, find_simulation, find_simulations, simulate
 from orderflow.simulators.switches import Switch, Switchboard
 from orderflow.simulators.views import Magic, OrderView, draw_flow
 
@@ -58,6 +59,7 @@ __all__ = [
     "mark_executed",
     "matches",
     "serve",
+    "simulate",
 ]
 
 

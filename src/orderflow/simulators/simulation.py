@@ -1,18 +1,20 @@
-"""How a provider's simulator is found and used. What may live here: the record that a provider publishes, and the look-up.
+"""How a provider's simulator is found and used. What may live here: the record that a provider publishes, the look-up, ``simulate``.
 
-A provider publishes a ``Simulation`` as an entry point of the group ``orderflow.simulators``. The command line, the pytest plugin,
-the demo and the tests find every simulator by these records only.
+A provider publishes a ``Simulation`` as an entry point of the group ``orderflow.simulators``. The command line, the pytest plugin
+and the tests find every simulator by these records only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from orderflow.errors import UnknownName
+from orderflow.serving import serve
 from orderflow.simulators.clock import SimClock
 
 if TYPE_CHECKING:
@@ -78,3 +80,35 @@ def find_simulation(name: str) -> Simulation:
 
 def _entries() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+@asynccontextmanager
+async def simulate(name: str, *, port: int = 0, switches: Mapping[str, Any] | None = None, **settings: Any) -> AsyncIterator[Any]:
+    """Serve the simulator of an installed provider until the block ends; yields the provider, set up to call it.
+
+        async with simulate("connect") as connect, Orderflow("sqlite:///orders.db", [connect], worker=True) as flow:
+            order = await flow.create(connect, key="cart-17", order=body)
+
+    No account is needed. The provider polls and retries within a second, so that a first order does not wait. Its deadlines are the
+    usual ones. The ``Orderflow`` that uses the provider also closes it.
+
+    Args:
+        name: the provider's name.
+        port: where the simulator is served on 127.0.0.1; its pages are at ``/_sim/``. 0 takes a free port.
+        switches: keywords of ``Simulation.create``; they win over ``Simulation.fast``.
+        settings: arguments of the provider; they win over the simulated ones.
+
+    Raises:
+        UnknownName: no such simulator is installed.
+        ConfigurationError: uvicorn is not installed.
+        OSError: the port is taken.
+    """
+    simulation = find_simulation(name)
+    surroundings = Surroundings(adjust=_shorten_waits)
+    async with simulation.create(**{**simulation.fast, **(switches or {})}) as simulator, serve(simulator.asgi, port=port) as base_url:
+        yield simulation.configure(base_url, simulator, surroundings, **settings)
+
+
+def _shorten_waits(timing: Any) -> Any:
+    """A ``Timing`` with polls and retries within a second; deadlines and lease stay."""
+    return evolve(timing, poll_first=0.1, poll_cap=1.0, poll_interval=0.1, retry_first=0.1, retry_cap=1.0)

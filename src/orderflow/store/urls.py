@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+from orderflow.distribution import describe_install
 from orderflow.errors import ConfigurationError
 from orderflow.store.ports import Store
 from orderflow.store.sqlite.store import SqliteStore
@@ -21,7 +22,7 @@ def parse_database_url(url: str) -> tuple[str, str]:
         return "sqlite", rest[1:]
     if scheme in ("postgresql", "postgres") and rest:
         if find_spec("asyncpg") is None:
-            raise ConfigurationError(f"{scheme}:// needs asyncpg: pip install 'orderflow[postgres]'", "db")
+            raise ConfigurationError(f"{scheme}:// needs asyncpg: {describe_install('postgres')}", "db")
         return "postgresql", url
     raise ConfigurationError("want sqlite:///relative.db, sqlite:////absolute.db or postgresql://host/database", "db")
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from time import perf_counter
 
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags
 
+from orderflow.distribution import read_version
 from orderflow.telemetry.ports import Span
 
 _NOT_IN_METRICS = frozenset({"orderflow.order_id", "orderflow.attempt"})  # each value would make a time series of its own
@@ -32,7 +32,7 @@ class OpenTelemetry:
     """
 
     def __init__(self, *, tracer_provider: trace.TracerProvider | None = None, meter_provider: metrics.MeterProvider | None = None) -> None:
-        release = version("orderflow")
+        release = read_version()
         self._tracer = trace.get_tracer("orderflow", release, tracer_provider)
         meter = metrics.get_meter("orderflow", release, meter_provider)
         self._durations = {

@@ -1,6 +1,8 @@
-"""Testing your own lifecycles, providers and services. README.md is the guide; the pytest plugin is found by pytest itself.
+"""Testing your own lifecycles, providers and services. The pytest plugin is found by pytest itself.
 
-The names below are imported on first use: each part has its own needs (``sim``: sockets; ``testing``: AALpy and Hypothesis).
+docs/how-to/test-your-service.md is the guide.
+
+The names below are imported on first use: each part has its own needs (``simulate``: sockets; ``testing``: AALpy and Hypothesis).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The pytest plugin (entry point ``orderflow``): fixtures, one marker, coverage of lifecycles. README.md is the guide.
+"""The pytest plugin (entry point ``orderflow``): fixtures, one marker, coverage of lifecycles.
 
-What may live here: pytest's hooks and fixtures, thin. Nothing but pytest is imported at the top, and nothing is autouse: a project that
-has orderflow installed and does not use the plugin pays nothing. No provider is named: a fixture ``orderflow_<name>`` is made for each
-simulator that is installed.
+The guide is docs/how-to/test-your-service.md. What may live here: pytest's hooks and fixtures, thin. Nothing but pytest is imported at
+the top, and nothing is autouse: a project that has orderflow installed and does not use the plugin pays nothing. No provider is named:
+a fixture ``orderflow_<name>`` is made for each simulator that is installed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _GROUP = "orderflow.simulators"
 
 @pytest.fixture
 def orderflow_server(request: pytest.FixtureRequest) -> Iterator[TestServer]:
-    """A thread with an event loop in which simulators and the application are served; needs the extra ``orderflow[sim]``."""
+    """A thread with an event loop in which simulators and the application are served; needs the extra ``simulate``."""
     from orderflow.testing.server import TestServer  # noqa: PLC0415 - lazy, as everything here
 
     with TestServer(_clock(request)) as server:

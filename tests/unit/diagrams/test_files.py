@@ -151,7 +151,7 @@ def test_check_needs_no_extra(directory: Path) -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
     drawing = subprocess.run([*command, "--format", "svg"], capture_output=True, text=True, check=False)
     assert drawing.returncode == 7
-    assert "pip install 'orderflow[diagrams]'" in drawing.stderr
+    assert "pip install 'orderflow-engine[diagrams]'" in drawing.stderr
 
 
 @pytest.mark.parametrize("kind", ["svg", "png"])

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from pathlib import Path
 
+import httpx
 import pytest
+from starlette.applications import Starlette
 
 import orderflow.simulators
+from orderflow import Ccv, Connect, Orderflow, StateEntered
 from orderflow.errors import UnknownName
-from orderflow.simulators import Simulation, Simulator, Surroundings, find_simulation, find_simulations
+from orderflow.providers.ccv import TIMING
+from orderflow.simulators import Simulation, Simulator, Surroundings, find_simulation, find_simulations, serve, simulate
 
 pytestmark = pytest.mark.anyio
 
@@ -45,6 +51,63 @@ async def test_a_simulation_makes_a_simulator_and_its_provider(simulation: Simul
             assert len(timings) == 1
         finally:
             await provider.close()
+
+
+@pytest.mark.parametrize("name", find_simulations())
+async def test_simulate_yields_the_provider_of_a_served_simulator(name: str) -> None:
+    async with simulate(name) as provider:
+        assert provider.name == name
+        assert provider.timing.poll_first < 1
+        await provider.close()
+
+
+async def test_a_first_order_needs_no_account_and_no_patience(tmp_path: Path) -> None:
+    fulfilled = asyncio.Event()
+
+    async def grant_access(entered: StateEntered) -> None:
+        assert entered.order.key == "cart-17"
+        fulfilled.set()
+
+    line = {"productSpecType": "coupon", "productSpecCode": "WEB", "productSpecNo": 7, "unitPrice": 295}
+    payer = {"lastName": "Nordmann", "postalCode": "0150", "emails": ["kari@example.org"]}
+    body = {"payer": payer, "orderLines": [line], "paymentMethod": "invoice", "orderAmount": 295}
+    db = f"sqlite:///{tmp_path}/orders.db"
+    async with asyncio.timeout(10), simulate("connect") as connect, Orderflow(db, [connect], worker=True) as flow:
+        flow.on_entered(connect, "fulfilled", grant_access)
+        order = await flow.create(connect, key="cart-17", order=body)
+        await flow.send(order.id, "register")
+        await flow.wait(order.id, until="registered")
+        await flow.send(order.id, "complete_by_api")
+        await flow.wait(order.id, until="fulfilled")
+        await fulfilled.wait()
+
+
+async def test_simulate_takes_a_port_switches_and_the_arguments_of_the_provider() -> None:
+    async with serve(Starlette()) as url:
+        port = int(url.rpartition(":")[2])  # free again below
+    async with httpx.AsyncClient(trust_env=False) as client:
+        async with simulate("ccv", port=port, switches={"id_shape": "bare"}, notifications="off", timing=TIMING) as ccv:
+            assert isinstance(ccv, Ccv)
+            assert ccv.timing.poll_first == TIMING.poll_first
+            switches = (await client.get(f"{url}/_sim/switches")).json()
+            assert [switch["now"] for switch in switches["switches"] if switch["name"] == "id_shape"] == ["bare"]
+            await ccv.close()
+        with pytest.raises(httpx.ConnectError):
+            await client.get(f"{url}/_sim/switches")
+
+
+async def test_deadlines_of_a_simulated_provider_are_the_usual_ones() -> None:
+    async with simulate("connect", fulfilled_literals=["done"]) as connect:
+        assert isinstance(connect, Connect)
+        assert connect.fulfilled_literals == ("done",)
+        assert connect.timing.durations["recovery_window"] > 86_400
+        await connect.close()
+
+
+async def test_a_provider_without_a_simulator_cannot_be_simulated() -> None:
+    with pytest.raises(UnknownName, match="carrier"):
+        async with simulate("carrier"):
+            pass
 
 
 def test_every_public_name_is_there() -> None:

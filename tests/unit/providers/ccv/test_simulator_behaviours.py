@@ -1,6 +1,6 @@
 """Every behaviour of the simulated CCV, by its magic value, header or switch, over a real socket.
 
-The README of ``orderflow.simulators`` has the table of them; tests/unit/simulators/test_readme.py compares both.
+docs/how-to/simulate-a-provider.md has the table of them; tests/unit/simulators/test_guide.py compares both.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The README of the simulators: its tables have what the simulators have, and each row is tried by a test."""
+"""The guide of the simulators: its tables have what the simulators have, and each row is tried by a test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import orderflow.simulators
 from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.simulators import Simulator
@@ -17,12 +16,12 @@ from orderflow.simulators.scenario import parse_fault
 
 pytestmark = pytest.mark.anyio
 
-README = Path(orderflow.simulators.__file__).with_name("README.md").read_text()
+GUIDE = (Path(__file__).parents[3] / "docs" / "how-to" / "simulate-a-provider.md").read_text()
 TESTS = Path(__file__).parents[1] / "providers"
 
 
 def section(heading: str) -> str:
-    return re.split(r"\n##+ ", README.split(f"# {heading}")[1])[0]
+    return re.split(r"\n##+ ", GUIDE.split(f"# {heading}")[1])[0]
 
 
 @pytest.mark.parametrize(("name", "make"), [("Connect", ConnectSimulator), ("CCV", CcvSimulator)])
@@ -61,10 +60,3 @@ def test_the_table_of_calls_has_every_control_call() -> None:
     documented = {path.replace("{id}", "{order_id}") for path in re.findall(r"(/_sim/[^`?]*)`", section("Over HTTP: `/_sim`"))}
     pages = {"/_sim/style.css", "/_sim/order/{order_id}", "/_sim/journal", "/_sim/magic"}
     assert asyncio.run(paths()) - pages == documented
-
-
-def test_the_example_runs() -> None:
-    (code,) = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
-    names: dict[str, object] = {}
-    exec(compile(code, "README.md", "exec"), names)
-    asyncio.run(names["test_a_paid_order_is_screened"]())  # type: ignore[operator]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orderflow.distribution import DISTRIBUTION, UNKNOWN_VERSION, describe_install, read_version
+from orderflow._distribution import DISTRIBUTION, UNKNOWN_VERSION, describe_install, read_version
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

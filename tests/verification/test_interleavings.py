@@ -19,17 +19,17 @@ from tests.kit.interleaving import Run, Work, every_order
 from tests.kit.postgres import drop_schema, make_schema
 from tests.kit.toy import FAST, NoUrls, Toy, command
 
-from orderflow.dispatch.local import LocalDispatcher
-from orderflow.engine.deadlines import Deadlines
-from orderflow.engine.inbox import Inbox
-from orderflow.engine.listeners import Listeners
-from orderflow.engine.outbox import Outbox
-from orderflow.engine.polling import Poller
+from orderflow._dispatch.local import LocalDispatcher
+from orderflow._engine.deadlines import Deadlines
+from orderflow._engine.inbox import Inbox
+from orderflow._engine.listeners import Listeners
+from orderflow._engine.outbox import Outbox
+from orderflow._engine.polling import Poller
+from orderflow._provider.outcomes import NotExecuted, Outcome
+from orderflow._store.postgres.store import PostgresStore
+from orderflow._store.records import InboxKey, LeasedEffect
 from orderflow.model import Event, Observation, Order, Origin, Snapshot
-from orderflow.provider.outcomes import NotExecuted, Outcome
 from orderflow.simulators import SimClock
-from orderflow.store.postgres.store import PostgresStore
-from orderflow.store.records import InboxKey, LeasedEffect
 
 pytestmark = pytest.mark.anyio
 TABLES = ("orders", "journal", "refusals", "effects", "deadlines", "polls", "inbox")

@@ -13,8 +13,8 @@ from starlette.applications import Starlette
 
 import orderflow.simulators
 from orderflow import Ccv, Connect, Orderflow, StateEntered
+from orderflow._providers.ccv import TIMING
 from orderflow.errors import UnknownName
-from orderflow.providers.ccv import TIMING
 from orderflow.simulators import Simulation, Simulator, Surroundings, find_simulation, find_simulations, serve, simulate
 
 pytestmark = pytest.mark.anyio
@@ -111,8 +111,8 @@ async def test_a_provider_without_a_simulator_cannot_be_simulated() -> None:
 
 
 def test_every_public_name_is_there() -> None:
-    assert sorted(orderflow.simulators.__all__, key=str.casefold) == sorted(set(orderflow.simulators.__all__), key=str.casefold)
-    assert all(getattr(orderflow.simulators, name) is not None for name in orderflow.simulators.__all__)
+    assert sorted(orderflow._simulators.__all__, key=str.casefold) == sorted(set(orderflow._simulators.__all__), key=str.casefold)
+    assert all(getattr(orderflow.simulators, name) is not None for name in orderflow._simulators.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Guard'"):
         orderflow.simulators.Guard  # noqa: B018
 

@@ -82,3 +82,7 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'orderflow.testing' has no attribute {name!r}")
     return getattr(import_module(f"orderflow._testing.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

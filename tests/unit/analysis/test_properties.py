@@ -7,9 +7,9 @@ from itertools import product
 
 import pytest
 from attrs import evolve
-from orderflow.analysis import monitors
 from tests.kit.definition_faults import FAULTS, SHOP, broken_rules, statemachine_refuses
 
+from orderflow._analysis import monitors
 from orderflow._analysis.check import check
 from orderflow._analysis.model_checking import Verdict, verify
 from orderflow._analysis.reachability import reachable

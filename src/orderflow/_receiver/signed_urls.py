@@ -21,9 +21,8 @@ class SignedUrls:
     """Makes and checks tokens. ``keys``: key id -> secret (at least 16 bytes), the first one signs.
 
     Raises:
-        ConfigurationError: no key, a short key, one with white space at an end, or a key id that is not letters and digits; a public URL
-        that
-            is not absolute, or has a user, query or fragment.
+        ConfigurationError: there is no key, a key is short or has white space at an end, or a key id is not letters and digits. Or the
+            public URL is not absolute, or has a user, query or fragment.
     """
 
     def __init__(self, public_url: str | None, keys: Mapping[str, str | bytes]) -> None:

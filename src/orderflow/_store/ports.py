@@ -92,8 +92,8 @@ class Store(Protocol):
         """Store the order as given, with this journal row, and empty what may be personal beside it: notes, the details of refusals, why
         effects ended, the create fingerprint.
 
-        Returns None once that is done. Else nothing is written, and the answer says why: the name of an effect that is owed or whose call
-        is still under way at ``row.at``, or "" where the order is not at the version before the row's.
+        Returns None once that is done. Otherwise nothing is written, and the result is the reason. The name of an effect: it is owed, or
+        its call is in progress at ``row.at``. An empty text: the order is not at the version before the row's.
         """
 
     async def lease_effects(

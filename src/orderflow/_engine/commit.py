@@ -93,7 +93,7 @@ def _strip_personal_data(context: CommitContext, decision: Decision) -> tuple[Co
 def _plan_applied(context: CommitContext, order: Order, applied: Applied) -> Commit:
     journal: list[JournalRow] = []
     effects: list[OwedEffect] = []
-    for version, step in enumerate(applied.steps, order.version + 1):
+    for version, step in enumerate(applied.steps, order.snapshot.version + 1):
         journal.append(_journal_row(context, order, version, step))
         for n, effect in enumerate(step.effects):
             effects.append(OwedEffect(version, n, effect.name, "", context.trace))
@@ -127,10 +127,11 @@ def _unmet_expectation(table: Table, order: Order, step: Step) -> str:
 
 
 def _plan_deadlines(context: CommitContext, order: Order, snapshot: Snapshot, overridden: bool) -> tuple[tuple[str, float], ...] | None:
-    if snapshot.state == order.state and not overridden:
+    state_before = order.snapshot.state
+    if snapshot.state == state_before and not overridden:
         return None
     armed = context.table.states[snapshot.state].deadlines
-    if not armed and not context.table.states[order.state].deadlines:
+    if not armed and not context.table.states[state_before].deadlines:
         return None  # nothing to disarm, nothing to arm
     return tuple((event, context.now + context.timing.durations[key]) for event, key in armed)
 

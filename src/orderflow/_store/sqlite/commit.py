@@ -20,10 +20,11 @@ def apply(connection: sqlite3.Connection, order: Order, key: InboxKey | None, co
     Raises:
         LostRace: the order is not at the version that the decision was made on.
     """
-    receipt = Receipt(commit.decision, order.state, order.version)
+    snapshot = order.snapshot
     if isinstance(commit.decision, Applied):
-        receipt = Receipt(commit.decision, commit.decision.snapshot.state, commit.decision.snapshot.version)
-        _move_order(connection, order, commit.decision.snapshot, commit)
+        snapshot = commit.decision.snapshot
+        _move_order(connection, order, snapshot, commit)
+    receipt = Receipt(commit.decision, snapshot.state, snapshot.version)
     if commit.refusal is not None:
         connection.execute(SQL["add_refusal"], rows.refusal_values(commit.refusal))
     if commit.deadlines is not None:
@@ -36,7 +37,7 @@ def apply(connection: sqlite3.Connection, order: Order, key: InboxKey | None, co
         effect = commit.finished_effect
         connection.execute(SQL["end_effect"], (effect.order_id, effect.version, effect.n))
     if commit.cancel_effects:
-        connection.execute(SQL["cancel_effects"], (order.id, order.version))
+        connection.execute(SQL["cancel_effects"], (order.id, order.snapshot.version))
     if commit.poll is not None:
         plan_poll(connection, order, commit.at, commit.poll)
     if key is not None and commit.keep_key:
@@ -45,9 +46,10 @@ def apply(connection: sqlite3.Connection, order: Order, key: InboxKey | None, co
 
 
 def _move_order(connection: sqlite3.Connection, order: Order, snapshot: Snapshot, commit: Commit) -> None:
-    entered_at = order.entered_at if snapshot.state == order.state else commit.at
-    facts, data = rows.dump_changes(order.snapshot, snapshot)
-    values = (snapshot.state, snapshot.version, facts, data, entered_at, order.id, order.version)
+    before = order.snapshot
+    entered_at = order.entered_at if snapshot.state == before.state else commit.at
+    facts, data = rows.dump_changes(before, snapshot)
+    values = (snapshot.state, snapshot.version, facts, data, entered_at, order.id, before.version)
     if connection.execute(SQL["move_order"], values).rowcount != 1:
         raise LostRace
     connection.executemany(SQL["add_journal_row"], [rows.journal_values(row) for row in commit.journal])

@@ -80,8 +80,7 @@ class Writer:
         connection = self._connection
         assert connection is not None
         try:
-            while self._receive():
-                batch = self._queues.next_batch()
+            while batch := self._next_batch():
                 results = _run_batch(connection, batch)
                 for request in batch:
                     self._queues.release(request)
@@ -89,15 +88,15 @@ class Writer:
         finally:
             connection.close()
 
-    def _receive(self) -> bool:
-        """Queue what was submitted, and wait until there is something. False: the writer is closed and everything is done."""
-        while not self._submitted.empty() or not (self._queues.has_ready or self._ending):
+    def _next_batch(self) -> list[WriteRequest[Any]]:
+        """Queue what was submitted, and wait until there is something. Empty: the writer is closed and everything is done."""
+        while not self._submitted.empty() or not (self._ending or self._queues.has_ready):
             request = self._submitted.get()
             if request is None:
                 self._ending = True
             else:
                 self._queues.submit(request)
-        return self._queues.has_ready
+        return self._queues.next_batch()
 
 
 def _run_batch(connection: sqlite3.Connection, batch: Sequence[WriteRequest[Any]]) -> list[Any]:

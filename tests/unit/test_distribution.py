@@ -38,7 +38,7 @@ def test_the_constant_is_the_name_of_the_project() -> None:
 
 def test_only_one_module_spells_the_name() -> None:
     spelt = [path for path in SOURCES if DISTRIBUTION in path.read_text()]
-    assert spelt == [ROOT / "src" / "orderflow" / "distribution.py"]
+    assert spelt == [ROOT / "src" / "orderflow" / "_distribution.py"]
 
 
 def test_every_extra_that_is_named_exists() -> None:

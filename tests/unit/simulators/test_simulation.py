@@ -111,8 +111,8 @@ async def test_a_provider_without_a_simulator_cannot_be_simulated() -> None:
 
 
 def test_every_public_name_is_there() -> None:
-    assert sorted(orderflow._simulators.__all__, key=str.casefold) == sorted(set(orderflow._simulators.__all__), key=str.casefold)
-    assert all(getattr(orderflow.simulators, name) is not None for name in orderflow._simulators.__all__)
+    assert sorted(orderflow.simulators.__all__, key=str.casefold) == sorted(set(orderflow.simulators.__all__), key=str.casefold)
+    assert all(getattr(orderflow.simulators, name) is not None for name in orderflow.simulators.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Guard'"):
         orderflow.simulators.Guard  # noqa: B018
 

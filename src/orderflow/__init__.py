@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orderflow._provider.protocol import Name
     from orderflow._provider.timing import Timing
     from orderflow._providers.ccv import Ccv
-    from orderflow._providers.connect import Connect, Ways
+    from orderflow._providers.connect import CompletionWays, Connect
     from orderflow._receiver.receiver import Reply
     from orderflow.errors import (
         CallerError,
@@ -133,7 +133,7 @@ _MODULES = {
     "orderflow._provider.protocol": ("Name",),
     "orderflow._provider.timing": ("Timing",),
     "orderflow._providers.ccv": ("Ccv",),
-    "orderflow._providers.connect": ("Connect", "Ways"),
+    "orderflow._providers.connect": ("Connect", "CompletionWays"),
     "orderflow._receiver.receiver": ("Reply",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
@@ -143,6 +143,7 @@ __all__ = [
     "CallerError",
     "Cause",
     "Ccv",
+    "CompletionWays",
     "ConfigurationError",
     "Connect",
     "Decision",
@@ -188,7 +189,6 @@ __all__ = [
     "Timing",
     "UnknownName",
     "WaitTimeout",
-    "Ways",
     "assumed",
     "documented",
     "edge",

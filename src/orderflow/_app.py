@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from orderflow._providers.signatures import AnyProvider, AnyState
 
 _log = structlog.get_logger()
-_LONGEST_KEY = 200
+_MAX_KEY_LENGTH = 200
 
 
 class Orderflow:

@@ -1,4 +1,4 @@
-"""Every error orderflow raises, in one tree. What may live here: exception classes and the records they carry.
+"""Every error orderflow raises, in one tree. Contains only: exception classes and the records they carry.
 
     OrderflowError
     ├── CallerError                the caller can mend it
@@ -87,21 +87,21 @@ class DeclarationProblem:
 class DeclarationError(CallerError):
     """A lifecycle's declaration breaks rules. ``problems``: all of them, in the order of their lines.
 
-    ``sketches``: two tables for ``check`` to look at, never to run, where the only problem is a guard that is no function of the facts.
-    In the first such a guard is never true, in the second always. Otherwise empty. A copy has none.
+    ``tables_for_check``: two tables that only ``check`` looks at, where the one problem is a guard that is not a function of the facts. In
+    the first table such a guard is never true, in the second always. Otherwise empty. A copy has none.
     """
 
-    def __init__(self, lifecycle: str, problems: tuple[DeclarationProblem, ...], sketches: tuple[Any, ...] = ()) -> None:
+    def __init__(self, lifecycle: str, problems: tuple[DeclarationProblem, ...], tables_for_check: tuple[Any, ...] = ()) -> None:
         listed = [str(problem) for problem in problems]
         many = f"{len(listed)} problems in the declaration\n  " if len(listed) > 1 else ""
         super().__init__(f"{lifecycle}: {many}" + "\n  ".join(listed))
         self.lifecycle = lifecycle
         self.problems = problems
-        self.sketches = sketches
+        self.tables_for_check = tables_for_check
 
     def __reduce__(self) -> tuple[Any, ...]:
         make, args, state = super().__reduce__()
-        return make, args, {**state, "sketches": ()}  # a table holds functions of the declaration, which cannot be pickled
+        return make, args, {**state, "tables_for_check": ()}  # a table holds functions of the declaration, which cannot be pickled
 
 
 class WaitTimeout(CallerError):

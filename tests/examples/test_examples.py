@@ -102,7 +102,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, orderflow_connect: Any)
         "CONNECT_ID": "simulated-client",
         "CONNECT_SECRET": "simulated-secret",
         "DATABASE_URL": f"sqlite:///{tmp_path / 'orders.db'}",
-        "LINK_KEY": "a-link-key-of-tests-only",
+        "SIGNING_KEY": "a-link-key-of-tests-only",
     }
     command = COMMANDS[request.param]
     command = [*command, str(port)] if command[-1] == "--port" else command

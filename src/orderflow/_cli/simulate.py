@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from attrs import field, frozen
 from cyclopts import Parameter
 
-from orderflow._cli.exits import Exit
+from orderflow._cli.exit_codes import Exit
 from orderflow._cli.show import document, line, table
 from orderflow._simulators.scenario import HTTP_SCENARIOS
 from orderflow._simulators.simulation import Simulation, find_simulations

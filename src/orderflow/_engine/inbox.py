@@ -16,7 +16,7 @@ from attrs import define
 
 from orderflow._clock import Clock
 from orderflow._engine.commit import STATUS_READ, CommitContext
-from orderflow._engine.decider import Override, Request, decide_and_plan, with_watchers
+from orderflow._engine.decider import Override, Request, decide_and_plan, with_decision_watchers
 from orderflow._engine.listeners import Listeners
 from orderflow._engine.waiters import Waiters
 from orderflow._provider.protocol import Provider
@@ -130,7 +130,7 @@ class Inbox:
                 without_news,
                 span.traceparent,
             )
-            decider = with_watchers(partial(decide_and_plan, context, request), context.table, request)
+            decider = with_decision_watchers(partial(decide_and_plan, context, request), context.table, request)
             receipt = await self._store.commit(order_id, key, decider, deadline)
             span.set(decision=type(receipt.decision).__name__, state=receipt.state)
             if not isinstance(receipt.decision, Applied):

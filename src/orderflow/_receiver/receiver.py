@@ -23,10 +23,10 @@ from orderflow._store.records import InboxKey
 from orderflow.errors import UnknownName
 from orderflow.model import Event, Ignored, Origin, Reason
 
-_LONGEST_QUERY = 8192
-_MOST_FIELDS = 100
-_LONGEST_WINDOW = 0.25  # seconds in which equal requests share one execution
-_MOST_AT_ONCE = 500  # orders whose polls are brought forward by one execution of a shared notice
+_MAX_QUERY_BYTES = 8192
+_MAX_FIELDS = 100
+_MAX_WINDOW = 0.25  # seconds in which equal requests share one execution
+_MAX_AT_ONCE = 500  # orders whose polls are brought forward by one execution of a shared notice
 _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _THANKS = b"Thank you. You can close this page."
 
@@ -66,17 +66,17 @@ class Receiver:
             return NOT_FOUND
         if method not in endpoint.methods:
             return Reply(405, {**_HEADERS, "Allow": ", ".join(endpoint.methods)})
-        window = min(provider.timing.poll_interval, _LONGEST_WINDOW)
+        window = min(provider.timing.poll_interval, _MAX_WINDOW)
         if endpoint.shared:
             return await self._single_flight.do((provider_name, purpose), window, lambda callers: self._handle_shared(provider, callers))
         order_id = self._urls.order_of(provider_name, purpose, token)
         if order_id is None:
             return NOT_FOUND
-        claim = endpoint.understand(_parse_query(query))
+        claim = endpoint.parse_claim(_parse_query(query))
         return await self._single_flight.do((token, claim), window, lambda _callers: self._handle_claim(endpoint, order_id, token, claim))
 
     async def _handle_shared(self, provider: Provider, callers: int) -> Reply:
-        limit = min(provider.timing.notice_fanout * callers, _MOST_AT_ONCE)
+        limit = min(provider.timing.notice_fanout * callers, _MAX_AT_ONCE)
         await self._poll_requests.request_oldest(provider, limit)
         return DONE
 
@@ -106,9 +106,9 @@ class Receiver:
 def _parse_query(query: bytes) -> list[tuple[str, str]]:
     """The raw pairs. A query that is too long or malformed becomes one oversized pair, which every endpoint finds unclear."""
     text = query.decode("utf-8", "replace")
-    if len(query) <= _LONGEST_QUERY:
+    if len(query) <= _MAX_QUERY_BYTES:
         try:
-            return parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+            return parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
         except ValueError:
             pass
-    return [("oversized", "x" * _LONGEST_QUERY)]
+    return [("oversized", "x" * _MAX_QUERY_BYTES)]

@@ -1,4 +1,4 @@
-"""Carries a fault out on a connection. What may live here: buffered responses, the connection of one request, and ``play``."""
+"""Carries a fault out on a connection. Contains only: buffered responses, the connection of one request, and ``play``."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from orderflow._lifecycle.declaration import Declaration, DeclaredEdge, Declared
 from orderflow._lifecycle.rules.text import describe, is_prose
 from orderflow.model import Cause, Evidence, Origin
 
-_ASKED_FOR = (Origin.COMMAND, Origin.REPLY)  # the origins behind which stands one caller, once
-_UNPROVEN = (Origin.COMMAND, Origin.CLAIM, Origin.CLOCK)
+_SENT_BY_PEOPLE = (Origin.COMMAND, Origin.REPLY)  # the origins behind which stands one caller, once
+_CANNOT_PROVE = (Origin.COMMAND, Origin.CLAIM, Origin.CLOCK)
 
 
 def check_arguments(declaration: Declaration) -> list[DeclaredEdge]:
@@ -111,7 +111,7 @@ def check_proof(declaration: Declaration, edges: list[DeclaredEdge]) -> None:
             explanation = f"it is a recovery edge, but {edge.source} is not provisional"
             remedy = f"drop recovery=True, or declare {edge.source} with provisional=True"
             declaration.report("recovery-misplaced", edge.where, explanation, remedy, spec.line)
-        if any(effect.once for effect in spec.effects) and spec.origin not in _ASKED_FOR:
+        if any(effect.once for effect in spec.effects) and spec.origin not in _SENT_BY_PEOPLE:
             explanation = f"it owes a once-effect, but a {spec.origin} may come twice"
             declaration.report("once-unasked", edge.where, explanation, "owe it on an edge of origin command or reply", spec.line)
         mark = _unproven_mark(spec, source, target)
@@ -125,7 +125,7 @@ def _unproven_mark(spec: EdgeSpec, source: DeclaredState, target: DeclaredState)
     """The mark of the target that this origin may not enter, "" where it may."""
     if source is target:
         return ""
-    if target.proven and spec.origin in _UNPROVEN:
+    if target.proven and spec.origin in _CANNOT_PROVE:
         return "proven"
     return "provisional" if target.provisional and spec.origin is Origin.CLAIM else ""
 

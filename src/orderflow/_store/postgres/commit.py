@@ -27,7 +27,7 @@ def _blank_values(part: str) -> tuple[Any, ...]:
     return tuple(values[always if part else 0 :])
 
 
-_BLANKS = {part: _blank_values(part) for part in ("", *re.findall(r"-- if (?!batch)(\w+)", COMMIT_SQL["commit"]))}
+_NULL_VALUES = {part: _blank_values(part) for part in ("", *re.findall(r"-- if (?!batch)(\w+)", COMMIT_SQL["commit"]))}
 """All parts of the statement that have values, in the order of these."""
 
 
@@ -101,11 +101,11 @@ def build_statement(writes: Sequence[Write]) -> tuple[str, Sequence[Any]]:
     """
     if len(writes) == 1:
         needed = writes[0].values
-        parts = tuple([part for part in _BLANKS if part in needed])
+        parts = tuple([part for part in _NULL_VALUES if part in needed])
         values = [value for part in parts for value in needed[part]]
         return commit_statement(parts, batch=False), [rows.dump(v) if isinstance(v, list | tuple) else v for v in values]
     in_use = set().union(*(write.values for write in writes))
-    blanks = [(part, blank) for part, blank in _BLANKS.items() if part in in_use]
+    blanks = [(part, blank) for part, blank in _NULL_VALUES.items() if part in in_use]
     documents = []
     for write in writes:
         document: list[Any] = []

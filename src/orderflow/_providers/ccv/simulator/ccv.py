@@ -1,4 +1,4 @@
-"""The whole simulator of CCV. What may live here: how its parts are put together, and what a test or a demo may ask of it."""
+"""The whole simulator of CCV. Contains only: how its parts are put together, and what a test or a demo may ask of it."""
 
 from __future__ import annotations
 

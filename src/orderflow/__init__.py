@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orderflow._provider.timing import Timing
     from orderflow._providers.ccv import Ccv
     from orderflow._providers.connect import CompletionWays, Connect
-    from orderflow._receiver.receiver import Reply
+    from orderflow._receiver.receiver import HttpReply
     from orderflow.errors import (
         CallerError,
         ConfigurationError,
@@ -134,7 +134,7 @@ _MODULES = {
     "orderflow._provider.timing": ("Timing",),
     "orderflow._providers.ccv": ("Ccv",),
     "orderflow._providers.connect": ("Connect", "CompletionWays"),
-    "orderflow._receiver.receiver": ("Reply",),
+    "orderflow._receiver.receiver": ("HttpReply",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -155,6 +155,7 @@ __all__ = [
     "Flag",
     "Handler",
     "Health",
+    "HttpReply",
     "Ignored",
     "InvalidInput",
     "JournalRow",
@@ -178,7 +179,6 @@ __all__ = [
     "Reason",
     "RefusalRow",
     "Refused",
-    "Reply",
     "SchemaError",
     "Snapshot",
     "State",

@@ -1,7 +1,7 @@
 """Every error orderflow raises, in one tree. Contains only: exception classes and the records they carry.
 
     OrderflowError
-    ├── CallerError                the caller can mend it
+    ├── CallerError                the caller can fix it
     │   ├── InvalidInput           a field is malformed; names field and reason; nothing was stored or sent
     │   ├── UnknownName            no such order, lifecycle, event, state, provider or method
     │   ├── KeyReused              the same key was given with different content
@@ -12,7 +12,8 @@
     │   └── MalformedAnswer        an answer does not have the documented shape
     └── OperationalError           ours: database, configuration
         ├── SchemaError            the database is newer than this code, corrupt, or not ours
-        └── ConfigurationError     a setting is missing or contradicts another
+        ├── ConfigurationError     a setting is missing or contradicts another
+        └── NotOpen                the flow is used outside its `async with` block
 
 A well-formed command that is not legal now is no error: it is a ``Refused`` decision.
 No message carries a secret or a personal datum: errors name fields, never quote their values
@@ -36,7 +37,7 @@ class OrderflowError(Exception):
 
 
 class CallerError(OrderflowError):
-    """The caller can mend it."""
+    """The caller can fix it."""
 
 
 class InvalidInput(CallerError):
@@ -154,4 +155,4 @@ class NotOpen(OperationalError):
     """The store was not opened yet, or is closed."""
 
     def __init__(self) -> None:
-        super().__init__("the store is not open")
+        super().__init__("not open: use the flow inside its `async with` (or `with`) block")

@@ -33,7 +33,7 @@ async def open_connect(folder: Path, story: Story) -> AsyncIterator[Connect]:
     """Connect, and a logged-in user for the orders in user mode."""
 
     def settings(simulator: ConnectSimulator) -> dict[str, Any]:
-        # nobody pays and nothing is fulfilled before the story says so: a poll must not be faster than the answer it waits for
+        # nothing is paid or fulfilled before the story does it: a poll must not be faster than the answer it waits for
         simulator.script(NAME, pay_outcome="never", fulfil_never=True)
         tokens = Users(simulator.issue_user_token("ola"))
         return {"tokens": tokens, "ways": _PREPAID_BY_URL, "durations": story.durations, "return_pages": (SHOP,)}

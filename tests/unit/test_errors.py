@@ -49,7 +49,7 @@ def made(kind: type[OrderflowError]) -> OrderflowError:
         return kind("field: a reason", 7)
     parameters = inspect.signature(kind).parameters.values()
     error = kind(*(GIVEN[parameter.annotation] for parameter in parameters))
-    error.add_note("said by a caller")
+    error.add_note("added by a caller")
     return error
 
 

@@ -1,4 +1,4 @@
-"""Admission control: which providers may be called now, and how often. Pure: the time is a parameter, nothing waits.
+"""Admission control: which providers may be called now, and how often. The time is a parameter, and nothing waits here.
 
 What may not be called is not leased: an effect or poll that waited in this process would use up its lease. Three things pause a provider:
 
@@ -168,9 +168,9 @@ class Admission:
         if problem != self._logged[provider]:
             self._logged[provider] = problem
             if problem:
-                _log.warning("circuit.opened", provider=provider, why=problem)
+                _log.warning("provider.problem_began", provider=provider, why=problem)
             else:
-                _log.info("circuit.closed", provider=provider)
+                _log.info("provider.problem_ended", provider=provider)
 
     def learn_throttles(self, throttled_until: Mapping[str, float], now: float) -> None:
         """What the store says for all processes: until when each provider is throttled."""

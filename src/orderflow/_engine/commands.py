@@ -133,6 +133,8 @@ def _fingerprint(request: Mapping[str, object]) -> str:
 
 
 def _check_key(key: object) -> None:
-    if not isinstance(key, str) or not 0 < len(key) <= _MAX_KEY_LENGTH:
+    if not isinstance(key, str):
+        raise InvalidInput("key", f"must be text, got {type(key).__name__}")
+    if not 0 < len(key) <= _MAX_KEY_LENGTH:
         raise InvalidInput("key", f"required, as text of 1 to {_MAX_KEY_LENGTH} characters")
     check_json("key", key)

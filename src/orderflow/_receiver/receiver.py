@@ -32,7 +32,7 @@ _THANKS = b"Thank you. You can close this page."
 
 
 @frozen
-class Reply:
+class HttpReply:
     """An HTTP response."""
 
     status: int
@@ -40,8 +40,8 @@ class Reply:
     body: bytes = b""
 
 
-NOT_FOUND = Reply(404, _HEADERS)
-DONE = Reply(204, _HEADERS)
+NOT_FOUND = HttpReply(404, _HEADERS)
+DONE = HttpReply(204, _HEADERS)
 
 
 @define(eq=False, kw_only=True)
@@ -54,9 +54,9 @@ class Receiver:
     _poll_requests: PollRequests
     _directory: ListenerDirectory
     _urls: SignedUrls
-    _single_flight: SingleFlight[Reply] = field(init=False, factory=SingleFlight)
+    _single_flight: SingleFlight[HttpReply] = field(init=False, factory=SingleFlight)
 
-    async def handle(self, method: str, path: str, query: bytes) -> Reply:
+    async def handle(self, method: str, path: str, query: bytes) -> HttpReply:
         """Handle one request; ``path`` is relative to where the receiver is mounted."""
         provider_name, _, rest = path.strip("/").partition("/")
         purpose, _, token = rest.partition("/")
@@ -65,7 +65,7 @@ class Receiver:
         if provider is None or endpoint is None or endpoint.shared == bool(token):
             return NOT_FOUND
         if method not in endpoint.methods:
-            return Reply(405, {**_HEADERS, "Allow": ", ".join(endpoint.methods)})
+            return HttpReply(405, {**_HEADERS, "Allow": ", ".join(endpoint.methods)})
         window = min(provider.timing.poll_interval, _MAX_WINDOW)
         if endpoint.shared:
             return await self._single_flight.do((provider_name, purpose), window, lambda callers: self._handle_shared(provider, callers))
@@ -75,21 +75,21 @@ class Receiver:
         claim = endpoint.parse_claim(_parse_query(query))
         return await self._single_flight.do((token, claim), window, lambda _callers: self._handle_claim(endpoint, order_id, token, claim))
 
-    async def _handle_shared(self, provider: Provider, callers: int) -> Reply:
+    async def _handle_shared(self, provider: Provider, callers: int) -> HttpReply:
         limit = min(provider.timing.notice_fanout * callers, _MAX_AT_ONCE)
         await self._poll_requests.request_oldest(provider, limit)
         return DONE
 
-    async def _handle_claim(self, endpoint: Endpoint, order_id: str, token: str, claim: Claim) -> Reply:
+    async def _handle_claim(self, endpoint: Endpoint, order_id: str, token: str, claim: Claim) -> HttpReply:
         try:
             await self._accept(order_id, token, claim)
             page = (await self._store.load(order_id)).snapshot.data.get(endpoint.page) if endpoint.page else None
         except UnknownName:  # we signed its URL, and it was deleted since
             return NOT_FOUND
         if isinstance(page, str):
-            return Reply(303, {**_HEADERS, "Location": page})
+            return HttpReply(303, {**_HEADERS, "Location": page})
         if endpoint.page:
-            return Reply(200, {**_HEADERS, "Content-Type": "text/plain; charset=utf-8"}, _THANKS)
+            return HttpReply(200, {**_HEADERS, "Content-Type": "text/plain; charset=utf-8"}, _THANKS)
         return DONE
 
     async def _accept(self, order_id: str, token: str, claim: Claim) -> None:

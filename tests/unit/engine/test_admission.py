@@ -198,7 +198,7 @@ def test_a_problem_is_logged_once_when_it_begins_and_once_when_it_ends() -> None
                 problems += [problem] if problem != problems[-1] else []
         assert [line.get("why", "") for line in logs] == problems[1:], story
         assert {line["log_level"] for line in logs if "why" in line} <= {"warning"}
-        assert {line["event"] for line in logs} <= {"circuit.opened", "circuit.closed"}
+        assert {line["event"] for line in logs} <= {"provider.problem_began", "provider.problem_ended"}
 
 
 # ── a provider that answers 429 ──────────────────────────────────────────────────────────────────────────────────────────

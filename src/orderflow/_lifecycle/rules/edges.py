@@ -85,7 +85,7 @@ def _check_sets(declaration: Declaration, edge: DeclaredEdge) -> None:
         if fact is None:
             remedy = did_you_mean(name, declaration.facts) or "declare it in the class body, as in paid = Flag()"
             declaration.report("fact-unknown", edge.where, f"it sets {describe(name)}, which is no fact here", remedy, edge.spec.line)
-        elif value not in fact.values:
+        elif not fact.accepts(value):
             remedy = did_you_mean(value, fact.values) or f"its values are {', '.join(map(repr, fact.values))}"
             explanation = f"it sets {name} to {describe(value)}, a value that the fact does not have"
             declaration.report("fact-unknown", edge.where, explanation, remedy, edge.spec.line)

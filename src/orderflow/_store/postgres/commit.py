@@ -27,7 +27,37 @@ def _blank_values(part: str) -> tuple[Any, ...]:
     return tuple(values[always if part else 0 :])
 
 
-_NULL_VALUES = {part: _blank_values(part) for part in ("", *re.findall(r"-- if (?!batch)(\w+)", COMMIT_SQL["commit"]))}
+PART_COLUMNS = {
+    "": ("id", "version", "at"),
+    "moved": ("state", "new_version", "facts", "data", "enters", "journal"),
+    "effects": ("effects",),
+    "inbox": ("origin", "key"),
+    "refusal": ("event", "refused_origin", "refused_state", "reason", "detail"),
+    "deadline": ("deadline", "armed_by"),
+    "deadlines": ("replaces_deadlines", "deadlines"),
+    "finished_effect": ("finished_version", "finished_n"),
+    "cancelled_effects": ("cancelled_to",),
+    "poll": ("poll", "next_at", "without_news", "min_interval"),
+}
+"""The columns of each part of the statement, in the order in which ``plan_write`` gives their values."""
+
+
+def check_columns(template: str) -> None:
+    """Compare the columns of the statement with ``PART_COLUMNS``, because values find their columns by position.
+
+    Raises:
+        ValueError: they differ.
+    """
+    always = _VALUE.findall(choose_parts(template, ()))
+    for part, expected in PART_COLUMNS.items():
+        columns = _VALUE.findall(choose_parts(template, (part,)))[len(always) if part else 0 :]
+        if tuple(name for name, _ in columns) != expected:
+            raise ValueError(f"commit.sql: the columns of part {part!r} are not {', '.join(expected)}")
+
+
+check_columns(COMMIT_SQL["commit"])
+
+_NULL_VALUES = {part: _blank_values(part) for part in PART_COLUMNS}
 """All parts of the statement that have values, in the order of these."""
 
 

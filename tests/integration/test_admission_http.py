@@ -175,7 +175,4 @@ async def test_shares_that_add_up_to_less_than_the_limit_are_never_throttled(tmp
         orders = await two.register(*(str(n) for n in range(60)))
         await two.wait_for(orders, "registered")
         assert (two.times_of(429) == []) == (share == 0.1)
-        if share == 0.1:
-            for client in two.clients:
-                assert max(sum(start <= other < start + 0.9 for other in client.begun) for start in client.begun) <= 10
         assert len(two.sim.orders) == len(orders)

@@ -71,6 +71,7 @@ class World:
     folder: Path
     rng: random.Random = field(factory=lambda: random.Random(7))
     workers: list[asyncio.subprocess.Process] = field(factory=list)
+    logs: dict[int, Path] = field(factory=dict)  # by process id
     kills: int = 0
     stops: int = 0
 
@@ -79,11 +80,17 @@ class World:
         log = self.log(self.kills + len(self.workers)).open("wb")
         command = (str(Path(sys.executable).with_name("orderflow")), "worker", "tests.kit.chaos_app:flow")
         with log:
-            self.workers.append(await asyncio.create_subprocess_exec(*command, env=self.environment, stdout=log, stderr=log))
+            worker = await asyncio.create_subprocess_exec(*command, env=self.environment, stdout=log, stderr=log)
+        self.workers.append(worker)
+        self.logs[worker.pid] = Path(log.name)
 
     async def kill_worker(self) -> None:
-        """Kill one of them by SIGKILL and start another one."""
-        victim = self.workers.pop(self.rng.randrange(len(self.workers)))
+        """Kill one that has started by SIGKILL, and start another one. On a busy machine, none may have started yet."""
+        started = [worker for worker in self.workers if b"worker.started" in self.logs[worker.pid].read_bytes()]
+        if not started:
+            return
+        victim = started[self.rng.randrange(len(started))]
+        self.workers.remove(victim)
         assert victim.returncode is None, f"a worker ended by itself, with {victim.returncode}: see {self.folder}"
         victim.kill()
         await victim.wait()

@@ -27,7 +27,7 @@ from orderflow._testing.mealy import POLL, UNKNOWN_STATUS, decide_input, inputs_
 from orderflow.errors import InvalidInput
 from orderflow.model import Applied, Decision, Event, Origin, Reason, Refused, Snapshot, StepKind
 
-_FEW, _MANY = 2, (12, 40)  # orders at the beginning: many, so that a hundred examples take every edge; few, so that failures shrink well
+_FEW, _MANY = 2, (16, 48)  # orders at the beginning: many, so that a hundred examples take every edge; few, so that failures shrink well
 _MAY_PROVE = frozenset({Origin.REPLY, Origin.OBSERVATION, Origin.OPERATOR})
 
 

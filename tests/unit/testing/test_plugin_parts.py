@@ -64,12 +64,15 @@ def test_a_missing_step_is_found_whatever_was_expected() -> None:
         assert_path([journal_of("a", "b")[0], journal_of("x", "c", "d")[1]], [...])
 
 
-@pytest.mark.orderflow("ccv", scenario="regress")
 @pytest.mark.anyio
-async def test_an_order_that_is_flagged_has_not_converged(orderflow_flow: Any) -> None:
+async def test_an_order_that_is_flagged_has_not_converged(orderflow_ccv: Any, orderflow_flow: Any) -> None:
+    simulator = orderflow_ccv.simulator
+    simulator.script(None, (0.0, "Incomplete"), (0.0, "New"))
     async with orderflow_flow() as flow:
         order = await flow.create("ccv", key="k", **ccv_request())
         await flow.send(order.id, "submit")
+        await flow.wait(order.id, "New", 60)
+        simulator.transition((await flow.order(order.id)).provider_id, "Screening", force=True)
         async with asyncio.timeout(60):
             while not (await flow.order(order.id)).flagged:
                 await asyncio.sleep(0.01)

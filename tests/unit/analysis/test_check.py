@@ -135,8 +135,8 @@ def test_every_edge_into_a_proven_state_is_guarded_against_every_unproving_origi
         provisional = table.states[edge.target].provisional and edge.source != edge.target
         broken = evolve(table, edges=tuple(evolve(e, origin=origin) if e is edge else e for e in table.edges))
         named = f"{edge.event}: {edge.source} -> {edge.target}"
-        problems = {(problem.rule, problem.where) for problem in check(broken).problems}
-        assert (("unproven-entry", named) in problems) == (proven or (provisional and origin is Origin.CLAIM)), named
+        rule, material = RULES["unproven-entry"], check_module._Material(broken, {})  # the other rules would take a minute
+        assert (named in {where for where, _ in rule(material)}) == (proven or (provisional and origin is Origin.CLAIM)), named
 
 
 def test_a_cell_that_disagrees_with_the_edges_is_unanswered(table):

@@ -25,7 +25,7 @@ from orderflow.lifecycle.decide import is_pollable, legal
 from orderflow.lifecycle.table import Table
 from orderflow.model import Applied, Decision, EffectKey, Order, Origin, Reason, Refused, Snapshot, StepKind
 from orderflow.provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Rejected, StatusRead, Succeeded
-from orderflow.provider.protocol import Provider, PublicUrls
+from orderflow.provider.protocol import BaseProvider, Provider, PublicUrls
 from orderflow.provider.timing import Timing
 from orderflow.store.ports import Store
 from orderflow.store.records import LeasedEffect, WorkerScope
@@ -100,7 +100,7 @@ def outside_inputs(table: Table) -> Inputs:
     return (*inputs, TIME) if has_clock else inputs
 
 
-def expected_machine(table: Table, pair: Pair, without: Collection[str] = ()) -> Machine:
+def expect_machine(table: Table, pair: Pair, without: Collection[str] = ()) -> Machine:
     """The machine that an engine on this table must be, for an order created as ``pair``: the declaration, and the rules of the engine
     about ids, polls, claims that come twice, and deadlines."""
     inputs = tuple(name for name in outside_inputs(table) if name not in without)
@@ -113,7 +113,7 @@ def expected_machine(table: Table, pair: Pair, without: Collection[str] = ()) ->
             if onward not in number:
                 number[onward] = len(orders)
                 orders.append(onward)
-            row[input_name] = _expected_answer(table, onward, decision), number[onward]
+            row[input_name] = _format_expected(table, onward, decision), number[onward]
         rows.append(row)
     return minimise(inputs, rows, tuple(order.pair.state for order in orders))
 
@@ -143,7 +143,7 @@ def _decide(table: Table, order: _ExpectedOrder, input_name: str) -> tuple[Decis
     return decision, order.move(table, decision.snapshot) if isinstance(decision, Applied) else order
 
 
-def _expected_answer(table: Table, order: _ExpectedOrder, decision: Decision | None) -> str:
+def _format_expected(table: Table, order: _ExpectedOrder, decision: Decision | None) -> str:
     commands = " ".join(legal(table, order.pair.snapshot(table)))
     return f"{format_decision(decision)} | {order.pair.state}; legal: {commands}"
 
@@ -163,7 +163,7 @@ def _format_step(event: str, target: str, kind: str, effects: Collection[str]) -
 # ── the engine ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class ScriptedProvider:
+class ScriptedProvider(BaseProvider):
     """A provider that checks requests as the real one does. Its calls end as ``outcome``; its next poll reports ``status``."""
 
     def __init__(self, real: Provider) -> None:
@@ -182,17 +182,17 @@ class ScriptedProvider:
         )
         self.outcome: Outcome = NotExecuted("not scripted")
         self.status: str | None = None
-        self.links: PublicUrls | None = None
+        self.urls: PublicUrls | None = None
 
-    async def perform(self, _effect: str, _order: Order, _links: PublicUrls) -> Outcome:
+    async def perform(self, _effect: str, _order: Order, _urls: PublicUrls) -> Outcome:
         return self.outcome
 
     async def fetch_status(self, _order: Order) -> StatusRead | ReadFailed:
         status, self.status = self.status, None
         return ReadFailed("not scripted") if status is None else StatusRead(status)
 
-    def customer_url(self, _order: Order, links: PublicUrls) -> str | None:
-        self.links = links
+    def customer_url(self, _order: Order, urls: PublicUrls) -> str | None:
+        self.urls = urls
         return SHOP
 
 
@@ -288,8 +288,8 @@ class EngineFromOutside:
 
     async def _claim(self, purpose: str, query: bytes) -> None:
         await self._flow.customer_url(self._id)
-        assert self.provider.links is not None
-        url = self.provider.links.url(self.provider.name, purpose, self._id)
+        assert self.provider.urls is not None
+        url = self.provider.urls.url(self.provider.name, purpose, self._id)
         assert url is not None
         reply = await self._flow.handle_request("GET", url.removeprefix(SHOP), query)
         assert reply.status < 400, reply
@@ -309,7 +309,9 @@ class EngineFromOutside:
         self.provider.outcome = outcomes[ending] if effect else Succeeded(event, provider_id=provider_id)
         name = effect.name if effect else next(iter(self._table.effects))
         self._count += 1
-        self._dispatcher.add(LeasedEffect(EffectKey(self._id, self._count, 99), name, self.provider.name, 1, unanswered=False))
+        self._dispatcher.add(
+            LeasedEffect(EffectKey(self._id, self._count, 99), name, self.provider.name, 1, previous_attempt_unknown=False)
+        )
 
     async def _visible(self) -> _Visible:
         refusals = await self._flow.refusals(self._id)

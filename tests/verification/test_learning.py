@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import structlog
-from tests.kit.engine_from_outside import TIME, engine, expected_machine, outside_inputs
+from tests.kit.engine_from_outside import TIME, engine, expect_machine, outside_inputs
 from tests.kit.subjects import ccv_simulator, connect_simulator
 
 from orderflow.lifecycle.observe import observe
@@ -42,7 +42,7 @@ def quiet() -> Iterator[None]:
 
 def test_the_engine_learned_back_is_the_declaration_of_ccv(quiet, say):
     with engine("ccv") as (subject, pair):
-        expected = expected_machine(CCV, pair)
+        expected = expect_machine(CCV, pair)
         learned = learn(subject, expected)
     assert learned.verdict == "equal for all implementations with at most 19 states"
     assert len(learned.machine) == len(expected) == 19
@@ -61,7 +61,7 @@ CONNECT_ORDERS = {
 @pytest.mark.parametrize(("request_", "without"), CONNECT_ORDERS.values(), ids=CONNECT_ORDERS)
 def test_the_engine_learned_back_is_the_declaration_of_connect(request_, without, quiet, say):
     with engine("connect", **request_) as (subject, pair):
-        learned = learn(subject, expected_machine(CONNECT, pair, without))
+        learned = learn(subject, expect_machine(CONNECT, pair, without))
     assert learned.equal, learned.verdict
     say(f"connect engine from outside, {request_}: {learned.verdict}; {learned.queries} orders, {learned.steps} inputs")
 
@@ -69,7 +69,7 @@ def test_the_engine_learned_back_is_the_declaration_of_connect(request_, without
 @pytest.mark.slow
 def test_the_engine_has_no_hidden_state(quiet, say):
     with engine("ccv") as (subject, pair):
-        learned = learn(subject, expected_machine(CCV, pair), extra_states=1)
+        learned = learn(subject, expect_machine(CCV, pair), extra_states=1)
     assert learned.verdict == "equal for all implementations with at most 20 states"
     say(f"ccv engine from outside: {learned.verdict}; {learned.queries} orders, {learned.steps} inputs")
 
@@ -77,7 +77,7 @@ def test_the_engine_has_no_hidden_state(quiet, say):
 def test_connects_engine_answers_every_input_in_every_state(quiet):
     """A representative part: every cell of the machine once, after a shortest way there."""
     with engine("connect", method="invoice") as (subject, pair):
-        expected = expected_machine(CONNECT, pair)
+        expected = expect_machine(CONNECT, pair)
         for access in expected.access:
             for input_name in expected.inputs:
                 inputs = (*access, input_name)
@@ -90,7 +90,7 @@ def test_an_engine_on_another_table_gives_a_trace_that_shows_the_difference(quie
     mutant = next(mutant for mutant in mutate_cells(CCV) if str(mutant) == "dropped, seen_canceled: New -> Canceled")
     with engine("ccv") as (subject, pair):
         subject.provider.table = mutant.table
-        learned = learn(subject, expected_machine(CCV, pair))
+        learned = learn(subject, expect_machine(CCV, pair))
     assert not learned.equal
     assert learned.trace[-1] == POLL + "Canceled"
     assert learned.expected == "seen_canceled -> Canceled | Canceled; legal: "

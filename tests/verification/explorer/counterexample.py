@@ -67,7 +67,7 @@ def _arrow(action: Action, letters: _WorkerLetters) -> _Arrow:
         case ProviderMoves(status):
             return _Arrow("Provider", "Provider", f"moves to {status}")
         case Lease(effect, may_call, activity):
-            text = f"leases {effect}" if may_call else f"leases {effect}: an attempt is unanswered, so it may not call"
+            text = f"leases {effect}" if may_call else f"leases {effect}: how the previous attempt ended is unknown, so it may not call"
             return _Arrow("Store", letters.begin(activity), text)
         case Call(calling, acts, reporting):
             text = f"calls {calling.effect}: {_CALL_ENDS[acts, reporting.end]}"

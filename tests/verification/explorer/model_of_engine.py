@@ -115,11 +115,11 @@ class ModelOfEngine:
 
     def may_call(self, effect: OwedEffect) -> bool:
         """Whether a worker that leases the effect may call the provider."""
-        return self.engine.may_call[effect.name, effect.unanswered]
+        return self.engine.may_call[effect.name, effect.previous_attempt_unknown]
 
     def lease(self, order: StoredOrder, effect: OwedEffect) -> StoredOrder:
         """The order once the effect is leased. A once-effect is marked as begun; a repeatable one is called again in any case."""
-        leased = effect._replace(unanswered=self.table.effects[effect.name].once)
+        leased = effect._replace(previous_attempt_unknown=self.table.effects[effect.name].once)
         return evolve(order, owed=tuple(leased if owed == effect else owed for owed in order.owed))
 
     def begin_poll(self, order: StoredOrder) -> tuple[StoredOrder, Polling]:
@@ -166,7 +166,7 @@ class ModelOfEngine:
             else:
                 others = [owed for owed in order.owed if owed.name != effect]
                 if isinstance(request, Retry):
-                    owed = (*others, OwedEffect(effect, unanswered=False))
+                    owed = (*others, OwedEffect(effect, previous_attempt_unknown=False))
                     written.append(Written(evolve(order, owed=tuple(sorted(owed)))))
                 else:
                     written.append(Written(evolve(order, owed=tuple(others)), ended=effect))
@@ -189,18 +189,18 @@ class ModelOfEngine:
         problem = ""
         if commit.journal[0].source != order_before.state:
             problem = f"a step from {commit.journal[0].source} was written over {order_before.state}"
-        unanswered = dict(order.owed)
+        previous_unknown = dict(order.owed)
         for effect in commit.effects:
-            if effect.name in unanswered and self.table.effects[effect.name].once:
+            if effect.name in previous_unknown and self.table.effects[effect.name].once:
                 problem = f"{effect.name} is owed twice"
-            unanswered[effect.name] = False
+            previous_unknown[effect.name] = False
         snapshot = commit.decision.snapshot
         order = evolve(
             order,
             state=snapshot.state,
             facts=tuple(snapshot.facts[name] for name in self.table.facts),
             has_provider_id=PROVIDER_ID in snapshot.data,
-            owed=tuple(sorted(OwedEffect(*row) for row in unanswered.items())),
+            owed=tuple(sorted(OwedEffect(*row) for row in previous_unknown.items())),
             accepted=tuple(sorted({*order.accepted, key})) if key and commit.keep_key else order.accepted,
         )
         return (Written(order, moved=True, ended=ended, problem=problem),)

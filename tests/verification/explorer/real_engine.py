@@ -14,13 +14,13 @@ from typing import Any, cast
 
 from attrs import frozen
 from structlog.testing import capture_logs
+from tests.kit.toy import NoUrls
 from tests.verification.explorer.environment import CallModel, Environment
 from tests.verification.explorer.worlds import CallEnd
 
 from orderflow.dispatch.local import LocalDispatcher
-from orderflow.engine.inbox import Inbox
-from orderflow.engine.listeners import Listeners
-from orderflow.engine.outbox import Outbox
+from orderflow.engine.attempt import Attempt
+from orderflow.engine.engine import Engine
 from orderflow.lifecycle.facts import Value
 from orderflow.model import PROVIDER_ID, EffectKey, Event, Observation, Order, Origin, Snapshot
 from orderflow.provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Succeeded
@@ -58,7 +58,7 @@ class RealEngine:
         events: by event (and whether it names the provider's order), the decider that the inbox commits.
         statuses: by status and whether the poll is fresh, the decider that the inbox commits.
         ends: by effect and end of its call, what the outbox asks for, with attempts left and without.
-        may_call: by effect and whether an earlier attempt is unanswered, whether the outbox calls the provider.
+        may_call: by effect and whether the end of the previous attempt is unknown, whether the outbox calls the provider.
     """
 
     def __init__(self, environment: Environment) -> None:
@@ -71,8 +71,16 @@ class RealEngine:
 
     async def _record(self, environment: Environment) -> None:
         table, store, provider = environment.table, _RecordingStore(environment), _ScriptedProvider(environment)
-        inbox = Inbox(cast(Store, store), {PROVIDER: cast(Any, provider)}, Listeners(), SimClock(0.0, manual=True), random.Random(0))
-        outbox = Outbox(inbox, cast(Any, None), LocalDispatcher(cast(Store, store)))
+        engine = Engine(
+            store=cast(Store, store),
+            providers={PROVIDER: cast(Any, provider)},
+            urls=NoUrls(),
+            dispatcher=LocalDispatcher(cast(Store, store)),
+            clock=SimClock(0.0, manual=True),
+            rng=random.Random(0),
+            new_id=str,
+        )
+        inbox, outbox = engine.inbox, engine.outbox
         for name, origin in table.events.items():
             if origin is not Origin.OBSERVATION:
                 for named in (False, True):
@@ -86,12 +94,12 @@ class RealEngine:
             for end, outcome in _outcomes(call).items():
                 for attempt in (1, _LAST_ATTEMPT):
                     provider.outcome = outcome
-                    await outbox.carry_out(_leased(effect, attempt, unanswered=False))
+                    await outbox.run(_begin_attempt(engine, effect, attempt))
                 self.ends[effect, end] = store.take_requests()
-            for unanswered in (False, True):
+            for previous_unknown in (False, True):
                 provider.calls = 0
-                await outbox.carry_out(_leased(effect, 1, unanswered=unanswered))
-                self.may_call[effect, unanswered] = provider.calls == 1
+                await outbox.run(_begin_attempt(engine, effect, 1, previous_unknown=previous_unknown))
+                self.may_call[effect, previous_unknown] = provider.calls == 1
                 store.take_requests()
 
 
@@ -121,12 +129,14 @@ def _outcomes(call: CallModel) -> dict[CallEnd, Outcome]:
     }
 
 
-def _leased(effect: str, attempt: int, *, unanswered: bool) -> LeasedEffect:
-    return LeasedEffect(EffectKey(ORDER_ID, VERSION, 0), effect, PROVIDER, attempt, unanswered)
+def _begin_attempt(engine: Engine, effect: str, number: int, *, previous_unknown: bool = False) -> Attempt:
+    """An attempt as ``Outbox.fetch`` hands it to the worker."""
+    engine.admission.begin_call(PROVIDER, 0.0)
+    return Attempt(LeasedEffect(EffectKey(ORDER_ID, VERSION, 0), effect, PROVIDER, number, previous_unknown))
 
 
 class _ScriptedProvider:
-    """A provider whose every call ends as told."""
+    """A provider whose every call ends as ``outcome``."""
 
     def __init__(self, environment: Environment) -> None:
         table = environment.table

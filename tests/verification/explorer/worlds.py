@@ -35,10 +35,13 @@ class Interned(type):
 
 
 class OwedEffect(NamedTuple):
-    """An effect in the outbox. ``unanswered``: an attempt was begun and not answered. Rows of one repeatable effect count as one."""
+    """An effect in the outbox. Rows of one repeatable effect count as one.
+
+    ``previous_attempt_unknown``: an attempt was begun, and how it ended is unknown.
+    """
 
     name: str
-    unanswered: bool
+    previous_attempt_unknown: bool
 
 
 @frozen(eq=False)
@@ -138,7 +141,7 @@ Workers = tuple[Activity, ...]
 """What each worker does; sorted, because workers are alike."""
 
 Parts = tuple[StoredOrder, str, frozenset[str], Workers]
-"""The parts by which worlds are told apart: order, status, executed and workers of a ``World``. A plain tuple: it is made for each step."""
+"""The parts in which worlds differ: order, status, executed and workers of a ``World``. A plain tuple: it is made for each step."""
 
 
 @define(eq=False)

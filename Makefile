@@ -23,7 +23,7 @@ demo: install    ## three orders against simulated providers, explained step by 
 test: install    ## the suite
 	$(BIN)/python -m pytest -n auto -m "not slow and not browser"
 
-test-slow: install  ## what takes minutes: a thousand rehearsals, every crash point, bigger explorations
+test-slow: install  ## what takes minutes: a thousand simulated runs, every crash point, bigger explorations
 	$(BIN)/python -m pytest -n auto -m slow
 
 test-browser: install  ## the simulators' pages in a real Chromium (from apt; Playwright from PyPI, axe-core from npm)

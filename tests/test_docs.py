@@ -21,11 +21,11 @@ import pytest
 from attrs import frozen
 from starlette.applications import Starlette
 
-from orderflow.analysis.reachability import Pair
-from orderflow.cli.main import COMMANDS, build
-from orderflow.distribution import DISTRIBUTION
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.testing.mealy import TableSubject
+from orderflow._analysis.reachability import Pair
+from orderflow._cli.main import COMMANDS, build
+from orderflow._distribution import DISTRIBUTION
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._testing.mealy import TableSubject
 
 pytest_plugins = ["pytester"]
 

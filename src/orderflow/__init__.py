@@ -9,10 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orderflow.app import Orderflow
-    from orderflow.blocking import SyncOrderflow, sync
-    from orderflow.engine.listeners import Handler
-    from orderflow.engine.worker import Health
+    from orderflow._app import Orderflow
+    from orderflow._blocking import SyncOrderflow, sync
+    from orderflow._engine.listeners import Handler
+    from orderflow._engine.worker import Health
+    from orderflow._provider.protocol import Name
+    from orderflow._provider.timing import Timing
+    from orderflow._providers.ccv import Ccv
+    from orderflow._providers.connect import Connect, Ways
+    from orderflow._receiver.receiver import Reply
     from orderflow.errors import (
         CallerError,
         ConfigurationError,
@@ -66,17 +71,12 @@ if TYPE_CHECKING:
         StepKind,
         Strength,
     )
-    from orderflow.provider.protocol import Name
-    from orderflow.provider.timing import Timing
-    from orderflow.providers.ccv import Ccv
-    from orderflow.providers.connect import Connect, Ways
-    from orderflow.receiver.receiver import Reply
 
 _MODULES = {
-    "orderflow.app": ("Orderflow",),
-    "orderflow.blocking": ("SyncOrderflow", "sync"),
-    "orderflow.engine.listeners": ("Handler",),
-    "orderflow.engine.worker": ("Health",),
+    "orderflow._app": ("Orderflow",),
+    "orderflow._blocking": ("SyncOrderflow", "sync"),
+    "orderflow._engine.listeners": ("Handler",),
+    "orderflow._engine.worker": ("Health",),
     "orderflow.errors": (
         "CallerError",
         "ConfigurationError",
@@ -130,11 +130,11 @@ _MODULES = {
         "StepKind",
         "Strength",
     ),
-    "orderflow.provider.protocol": ("Name",),
-    "orderflow.provider.timing": ("Timing",),
-    "orderflow.providers.ccv": ("Ccv",),
-    "orderflow.providers.connect": ("Connect", "Ways"),
-    "orderflow.receiver.receiver": ("Reply",),
+    "orderflow._provider.protocol": ("Name",),
+    "orderflow._provider.timing": ("Timing",),
+    "orderflow._providers.ccv": ("Ccv",),
+    "orderflow._providers.connect": ("Connect", "Ways"),
+    "orderflow._receiver.receiver": ("Reply",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from tests.kit.order_lives import RandomLives, drop_observations
 
-from orderflow.analysis.audit import LEGAL, CaseChecker, CaseTracker, LogFile, LogRow, Summary, check_arrays
-from orderflow.lifecycle.table import Table
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
+from orderflow._analysis.audit import LEGAL, CaseChecker, CaseTracker, LogFile, LogRow, Summary, check_arrays
+from orderflow._lifecycle.table import Table
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
 
 CASES = 40_000
 ROUNDS = 5

@@ -9,15 +9,15 @@ from tests.kit.definition_faults import FAULTS, broken_rules, statemachine_refus
 from tests.verification.explorer import CCV, CONNECT, Environment, explore, valuations_at_create
 from tests.verification.explorer.seeded_bugs import BUGS
 
-from orderflow.analysis.check import check
-from orderflow.analysis.model_checking import Verdict, verify
-from orderflow.analysis.reachability import reachable
-from orderflow.lifecycle.decide import decide
-from orderflow.lifecycle.facts import Value, valuations
-from orderflow.lifecycle.table import Table
+from orderflow._analysis.check import check
+from orderflow._analysis.model_checking import Verdict, verify
+from orderflow._analysis.reachability import reachable
+from orderflow._lifecycle.decide import decide
+from orderflow._lifecycle.facts import Value, valuations
+from orderflow._lifecycle.table import Table
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
 from orderflow.model import Event, Snapshot
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
 
 TABLES: tuple[Table, ...] = (CcvLifecycle.table, ConnectLifecycle.table)
 ENVIRONMENTS = (CCV, CONNECT)

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
-from orderflow.lifecycle.decide import decide
-from orderflow.lifecycle.declare import Lifecycle
-from orderflow.lifecycle.facts import valuations
-from orderflow.lifecycle.table import Table
+from orderflow._lifecycle.decide import decide
+from orderflow._lifecycle.declare import Lifecycle
+from orderflow._lifecycle.facts import valuations
+from orderflow._lifecycle.table import Table
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
 from orderflow.model import Applied, Decision, Event, Refused, Snapshot, Step
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
 
 LIFECYCLES: tuple[type[Lifecycle], ...] = (CcvLifecycle, ConnectLifecycle)
 ROUNDS = 15

@@ -13,7 +13,7 @@ import structlog
 
 def run() -> list[dict[str, object]]:
     """One row."""
-    from orderflow.cli.demo.play import SCENARIOS, play_all
+    from orderflow._cli.demo.play import SCENARIOS, play_all
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with tempfile.TemporaryDirectory() as folder:

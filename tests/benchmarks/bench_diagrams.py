@@ -6,10 +6,10 @@ import subprocess
 import sys
 import time
 
+from orderflow._diagrams.place import clear_cache
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
 from orderflow.diagrams import FORMATS, render
-from orderflow.diagrams.place import clear_cache
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
 
 TABLES = (CcvLifecycle.table, ConnectLifecycle.table)
 FIRST = "from tests.benchmarks.bench_diagrams import draw_all; draw_all()"

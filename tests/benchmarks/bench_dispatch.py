@@ -27,12 +27,12 @@ from tests.benchmarks.bench_decide import result
 from tests.benchmarks.bench_store import DATA, LOOK_ONE, BellProvider, in_turn
 from tests.kit.postgres import DURABLE
 
-from orderflow.app import Orderflow
-from orderflow.lifecycle.declare import Lifecycle, State, assumed, edge, repeatable
+from orderflow._app import Orderflow
+from orderflow._lifecycle.declare import Lifecycle, State, assumed, edge, repeatable
+from orderflow._provider.outcomes import Outcome, Succeeded
+from orderflow._provider.protocol import PublicUrls
+from orderflow._store import rows
 from orderflow.model import Cause, Order, Origin
-from orderflow.provider.outcomes import Outcome, Succeeded
-from orderflow.provider.protocol import PublicUrls
-from orderflow.store import rows
 
 BACKLOG = 2000
 FAR, FAR_AWAY = 100_000, 9e9

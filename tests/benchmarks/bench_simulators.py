@@ -29,8 +29,8 @@ def run() -> list[dict[str, object]]:
 
 
 async def _run() -> list[dict[str, object]]:
-    from orderflow.providers.ccv.simulator import CcvSimulator
-    from orderflow.providers.connect.simulator import ConnectSimulator
+    from orderflow._providers.ccv.simulator import CcvSimulator
+    from orderflow._providers.connect.simulator import ConnectSimulator
     from orderflow.simulators import serve
 
     async def answer_at_once(_: Request) -> Response:

@@ -26,7 +26,7 @@ from tests.benchmarks.bench_decide import result
 from tests.benchmarks.bench_store import BellProvider
 from tests.kit.postgres import DURABLE, drop_schema, make_schema
 
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
 
 SIZES = 10_000, 1_000_000
 STEPS = 5

@@ -31,19 +31,19 @@ from attrs import evolve
 from tests.benchmarks.bench_decide import result
 from tests.kit.postgres import DURABLE, drop_schema, make_schema
 
-from orderflow.app import Orderflow
-from orderflow.lifecycle.declare import Lifecycle, State, assumed, edge, repeatable
-from orderflow.lifecycle.table import Table
+from orderflow._app import Orderflow
+from orderflow._lifecycle.declare import Lifecycle, State, assumed, edge, repeatable
+from orderflow._lifecycle.table import Table
+from orderflow._provider.endpoints import Endpoint
+from orderflow._provider.outcomes import NoResult, Outcome, ReadFailed, StatusRead
+from orderflow._provider.protocol import BaseProvider, Draft, PublicUrls
+from orderflow._provider.timing import Timing
+from orderflow._store import rows
+from orderflow._store.postgres.commit import build_statement, load_statement, plan_write
+from orderflow._store.records import Commit, InboxKey, OwedEffect
+from orderflow._store.sqlite.commit import apply
+from orderflow._store.sqlite.queries import SQL
 from orderflow.model import Applied, Cause, JournalRow, Order, Origin, Snapshot, Step, StepKind
-from orderflow.provider.endpoints import Endpoint
-from orderflow.provider.outcomes import NoResult, Outcome, ReadFailed, StatusRead
-from orderflow.provider.protocol import BaseProvider, Draft, PublicUrls
-from orderflow.provider.timing import Timing
-from orderflow.store import rows
-from orderflow.store.postgres.commit import build_statement, load_statement, plan_write
-from orderflow.store.records import Commit, InboxKey, OwedEffect
-from orderflow.store.sqlite.commit import apply
-from orderflow.store.sqlite.queries import SQL
 
 CALLERS = 64
 SECONDS = 1.0

@@ -8,18 +8,18 @@ from types import SimpleNamespace
 from statemachine.exceptions import TransitionNotAllowed
 from tests.benchmarks.bench_decide import result
 
-from orderflow.analysis.reachability import Pair
-from orderflow.lifecycle.decide import decide
-from orderflow.lifecycle.declare import Lifecycle
-from orderflow.lifecycle.facts import valuations
-from orderflow.lifecycle.table import Table
+from orderflow._analysis.reachability import Pair
+from orderflow._lifecycle.decide import decide
+from orderflow._lifecycle.declare import Lifecycle
+from orderflow._lifecycle.facts import valuations
+from orderflow._lifecycle.table import Table
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
+from orderflow._testing.conformance import w_method, wp_method
+from orderflow._testing.mealy import Machine, TableSubject, machine_of, machines_of
+from orderflow._testing.mutants import Mutant, Trial, add_hidden_states, mutate_cells
+from orderflow._testing.suites import all_cells
 from orderflow.model import Applied, Event, Snapshot
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
-from orderflow.testing.conformance import w_method, wp_method
-from orderflow.testing.mealy import Machine, TableSubject, machine_of, machines_of
-from orderflow.testing.mutants import Mutant, Trial, add_hidden_states, mutate_cells
-from orderflow.testing.suites import all_cells
 
 LIFECYCLES: tuple[type[Lifecycle], ...] = (CcvLifecycle, ConnectLifecycle)
 Question = tuple[type[Lifecycle], Snapshot, Event]

@@ -25,10 +25,10 @@ from tests.benchmarks.bench_decide import result
 from tests.kit.postgres import DURABLE, drop_schema, make_schema
 from tests.kit.world import CONNECT_FAST, connect_request
 
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
+from orderflow._providers.connect import Connect
+from orderflow._providers.connect.simulator import FULFILLED, ConnectSimulator
 from orderflow.model import StateEntered
-from orderflow.providers.connect import Connect
-from orderflow.providers.connect.simulator import FULFILLED, ConnectSimulator
 from orderflow.simulators import serve
 
 CLIENT, SECRET = "simulated-client", "simulated-secret"

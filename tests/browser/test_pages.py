@@ -16,8 +16,8 @@ from starlette.routing import Mount, Route
 from tests.browser.conftest import AXE
 from tests.kit.world import connect_request
 
-from orderflow.providers.ccv.simulator import CcvSimulator
-from orderflow.providers.connect.simulator import ConnectSimulator
+from orderflow._providers.ccv.simulator import CcvSimulator
+from orderflow._providers.connect.simulator import ConnectSimulator
 from orderflow.simulators import Fault, SimClock, serve
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]

@@ -16,11 +16,11 @@ from attrs import define, evolve, field
 from tests.kit.postgres import drop_schema, make_schema
 from tests.kit.world import CONNECT_FAST, connect_at, connect_request, connect_sim
 
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
+from orderflow._provider.http import make_client
+from orderflow._providers.connect.simulator import ConnectSimulator
 from orderflow.errors import ConfigurationError
 from orderflow.model import Order
-from orderflow.provider.http import make_client
-from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.simulators import Fault, serve
 
 pytestmark = pytest.mark.anyio

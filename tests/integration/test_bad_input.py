@@ -15,7 +15,7 @@ import pytest
 from tests.kit.provider_answers import assert_no_canary
 from tests.kit.world import CCV_KEY, EMAIL, SHOP, World, ccv_at, ccv_request, connect_at, connect_request, running
 
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
 from orderflow.errors import CallerError, ConfigurationError, InvalidInput, KeyReused, SchemaError, UnknownName, WaitTimeout
 from orderflow.model import Applied, Decision, Ignored, Order, Reason, Refused
 

@@ -28,21 +28,21 @@ from tests.kit import crash_shop
 from tests.kit.crash_lanes import End, Lane, lane, problems
 from tests.kit.world import CCV_FAST, EMAIL, NAME, PHONE, ccv_request
 
-from orderflow.app import Orderflow
-from orderflow.cli.demo.play import SCENARIOS
-from orderflow.cli.demo.world import Scenario
-from orderflow.cli.main import main
+from orderflow._app import Orderflow
+from orderflow._cli.demo.play import SCENARIOS
+from orderflow._cli.demo.world import Scenario
+from orderflow._cli.main import main
+from orderflow._provider.http import HttpResponse
+from orderflow._provider.outcomes import StatusRead, Succeeded
+from orderflow._provider.protocol import Draft
+from orderflow._providers.ccv import Ccv
+from orderflow._providers.connect import Connect
+from orderflow._store.postgres.store import PostgresStore
+from orderflow._store.urls import make_store
+from orderflow._telemetry.opentelemetry import OpenTelemetry
 from orderflow.errors import OperationalError
 from orderflow.model import Event, JournalRow, Observation, Origin, StateEntered
-from orderflow.provider.http import HttpResponse
-from orderflow.provider.outcomes import StatusRead, Succeeded
-from orderflow.provider.protocol import Draft
-from orderflow.providers.ccv import Ccv
-from orderflow.providers.connect import Connect
 from orderflow.simulators import SimClock
-from orderflow.store.postgres.store import PostgresStore
-from orderflow.store.urls import make_store
-from orderflow.telemetry.opentelemetry import OpenTelemetry
 
 LANES = 6
 ANGRY = (

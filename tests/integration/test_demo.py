@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from orderflow.cli.demo.play import SCENARIOS
-from orderflow.cli.demo.show import print_endings
-from orderflow.cli.demo.stories import STORIES, Story
-from orderflow.cli.demo.world import Ending, Scenario
-from orderflow.lifecycle.table import Table
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
+from orderflow._cli.demo.play import SCENARIOS
+from orderflow._cli.demo.show import print_endings
+from orderflow._cli.demo.stories import STORIES, Story
+from orderflow._cli.demo.world import Ending, Scenario
+from orderflow._lifecycle.table import Table
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
 
 PROMISED = {
     "connect": {

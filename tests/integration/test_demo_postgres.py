@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.kit.postgres import drop_schema, make_schema
 
-from orderflow.cli.demo.play import SCENARIOS, play_all
+from orderflow._cli.demo.play import SCENARIOS, play_all
 
 pytestmark = pytest.mark.anyio
 

@@ -10,10 +10,10 @@ from attrs import evolve
 from tests.kit.toy import FAST, Toy
 from tests.kit.world import SHOP, ccv_at, connect_request, running
 
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
+from orderflow._provider.outcomes import InDoubt, Rejected
 from orderflow.errors import ConfigurationError, InvalidInput, KeyReused, OperationalError, OutOfReach, UnknownName, WaitTimeout
 from orderflow.model import Applied, Ignored, Reason, Refused, StateEntered, StepKind
-from orderflow.provider.outcomes import InDoubt, Rejected
 
 pytestmark = pytest.mark.anyio
 

@@ -16,11 +16,11 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from tests.kit.world import LINK_KEYS
 
-from orderflow.analysis.check import check
-from orderflow.app import Orderflow
+from orderflow._analysis.check import check
+from orderflow._app import Orderflow
+from orderflow._provider.discovery import find_provider_factories
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.model import Applied, StateEntered
-from orderflow.provider.discovery import find_provider_factories
 from orderflow.simulators import Fault, serve
 
 pytestmark = pytest.mark.anyio
@@ -146,7 +146,7 @@ async def test_the_command_line_finds_it_in_a_process_of_its_own(installed: Path
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
-        "from orderflow.cli.main import run; run()",
+        "from orderflow._cli.main import run; run()",
         "lifecycles",
         "--json",
         env={**os.environ, "PYTHONPATH": path},

@@ -17,10 +17,10 @@ from attrs import evolve
 from tests.kit.commits import NOW, SCOPE, move, new_order, stay
 from tests.kit.postgres import drop_schema, make_schema
 
+from orderflow._store.ports import Store
+from orderflow._store.records import Commit, Decider, InboxKey
+from orderflow._store.urls import make_store
 from orderflow.model import Applied, Ignored, Order, Reason, Refused
-from orderflow.store.ports import Store
-from orderflow.store.records import Commit, Decider, InboxKey
-from orderflow.store.urls import make_store
 
 pytestmark = pytest.mark.anyio
 WRITERS, ORDERS, EVENTS, DELIVERIES = 8, 5, 1500, 3

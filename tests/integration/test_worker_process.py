@@ -32,13 +32,13 @@ from tests.kit.world import (
     eventually,
 )
 
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
+from orderflow._providers.ccv import Ccv
+from orderflow._providers.ccv.simulator import CcvSimulator
+from orderflow._providers.ccv.wire import PREFIX
+from orderflow._providers.connect import Connect
+from orderflow._providers.connect.simulator import ConnectSimulator
 from orderflow.model import Order
-from orderflow.providers.ccv import Ccv
-from orderflow.providers.ccv.simulator import CcvSimulator
-from orderflow.providers.ccv.wire import PREFIX
-from orderflow.providers.connect import Connect
-from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.simulators import Fault, serve
 
 pytestmark = pytest.mark.anyio

@@ -4,8 +4,8 @@
 before it. ``Shelf`` has no readings: each state is a status.
 """
 
-from orderflow.lifecycle.declare import Lifecycle, State, assumed, edge, reading
-from orderflow.lifecycle.facts import Fact, Flag
+from orderflow._lifecycle.declare import Lifecycle, State, assumed, edge, reading
+from orderflow._lifecycle.facts import Fact, Flag
 from orderflow.model import Cause, Origin
 
 command, reply, observation, claim, clock, operator = Origin

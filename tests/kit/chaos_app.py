@@ -10,14 +10,14 @@ import httpx
 from attrs import evolve
 from tests.kit.world import CCV_FAST, CCV_KEY, CONNECT_FAST, CONNECT_ID, CONNECT_SECRET, LINK_KEYS
 
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
+from orderflow._provider.protocol import Provider
+from orderflow._provider.timing import Timing
+from orderflow._providers.ccv import Ccv
+from orderflow._providers.ccv.wire import PREFIX
+from orderflow._providers.connect import Connect
+from orderflow._providers.connect.simulator import FULFILLED
 from orderflow.model import StateEntered
-from orderflow.provider.protocol import Provider
-from orderflow.provider.timing import Timing
-from orderflow.providers.ccv import Ccv
-from orderflow.providers.ccv.wire import PREFIX
-from orderflow.providers.connect import Connect
-from orderflow.providers.connect.simulator import FULFILLED
 
 LEASE = 3.0  # seconds of silence before another worker takes over
 

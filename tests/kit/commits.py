@@ -7,9 +7,9 @@ from typing import Any
 
 from attrs import evolve
 
+from orderflow._store.ports import Store
+from orderflow._store.records import Commit, Decider, OwedEffect, PollPlan, WorkerScope
 from orderflow.model import Applied, Decision, Ignored, JournalRow, Order, Origin, Reason, RefusalRow, Refused, Snapshot, Step, StepKind
-from orderflow.store.ports import Store
-from orderflow.store.records import Commit, Decider, OwedEffect, PollPlan, WorkerScope
 
 NOW = 1_000_000.0
 LEASE = 60.0

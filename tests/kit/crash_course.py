@@ -12,13 +12,13 @@ from typing import Any
 
 from tests.kit.engines import scope_of
 
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
+from orderflow._provider.outcomes import ReadFailed, StatusRead
+from orderflow._provider.protocol import Provider
+from orderflow._store.ports import Store
+from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedPoll, PollPlan, Receipt
 from orderflow.model import Order, Origin
-from orderflow.provider.outcomes import ReadFailed, StatusRead
-from orderflow.provider.protocol import Provider
 from orderflow.simulators import SimClock
-from orderflow.store.ports import Store
-from orderflow.store.records import Decider, DueDeadline, InboxKey, LeasedPoll, PollPlan, Receipt
 
 STRAIGHT, POLLS_FIRST, OVERTAKEN, LATE = COURSES = "straight", "polls first", "overtaken", "late"
 """How polls meet what else happens.

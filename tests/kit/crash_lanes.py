@@ -30,12 +30,12 @@ from tests.kit import crash_shop
 from tests.kit.crash_remote import PATIENCE, TABLES, Doubt, Remote
 from tests.kit.crash_shop import Raised, Settings
 
-from orderflow.cli.demo.world import Case, Scenario, Unmet, World
+from orderflow._cli.demo.world import Case, Scenario, Unmet, World
+from orderflow._providers.ccv.simulator import CcvSimulator
+from orderflow._providers.connect.simulator import ConnectSimulator
+from orderflow._testing.crash_process import modules_to_preload
 from orderflow.model import JournalRow, Order, RefusalRow, StepKind
-from orderflow.providers.ccv.simulator import CcvSimulator
-from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.simulators import SimClock, serve
-from orderflow.testing.crash_process import modules_to_preload
 
 ONCE = {
     "register_order": ("POST /capi/v1/client/orde[r]", "POST /capi/v1/orde[r]"),

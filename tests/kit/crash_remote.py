@@ -11,10 +11,10 @@ from typing import Any
 from tests.kit.crash_shop import FAILED, Raised, Settings
 from tests.kit.world import EMAIL, NAME, PHONE
 
-from orderflow.lifecycle.table import Table
+from orderflow._lifecycle.table import Table
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
 from orderflow.model import Applied, Ignored, Order, Reason
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
 from orderflow.simulators import Simulator
 
 TABLES: dict[str, Table] = {"connect": ConnectLifecycle.table, "ccv": CcvLifecycle.table}

@@ -18,18 +18,18 @@ import httpx
 from attrs import field, frozen
 from tests.kit.crash_course import ClaimStore, HeldProvider, ManualWorker
 
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
+from orderflow._provider.protocol import Provider
+from orderflow._provider.timing import Timing
+from orderflow._providers.ccv import Ccv
+from orderflow._providers.ccv.wire import PREFIX
+from orderflow._providers.connect import Connect, Ways
+from orderflow._providers.connect.simulator import FULFILLED
+from orderflow._store.ports import Store
+from orderflow._testing.crash_points import CrashPoints, kill
 from orderflow.errors import OrderflowError
 from orderflow.model import StateEntered
-from orderflow.provider.protocol import Provider
-from orderflow.provider.timing import Timing
-from orderflow.providers.ccv import Ccv
-from orderflow.providers.ccv.wire import PREFIX
-from orderflow.providers.connect import Connect, Ways
-from orderflow.providers.connect.simulator import FULFILLED
 from orderflow.simulators import SimClock
-from orderflow.store.ports import Store
-from orderflow.testing.crash_points import CrashPoints, kill
 
 CLIENT_ID, CLIENT_SECRET, CCV_KEY = "simulated-client", "client-secret-canary", "api-key-canary"
 LINK_KEY = "link-key-canary-of-tests"

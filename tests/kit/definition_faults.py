@@ -11,10 +11,10 @@ import statemachine
 from attrs import evolve, field, frozen
 from statemachine.exceptions import InvalidDefinition
 
-from orderflow.analysis.check import check
+from orderflow._analysis.check import check
+from orderflow._lifecycle.declare import Lifecycle, State, assumed, edge
+from orderflow._lifecycle.properties import absence, after, at, can, on, precedence, universality
 from orderflow.errors import DeclarationError
-from orderflow.lifecycle.declare import Lifecycle, State, assumed, edge
-from orderflow.lifecycle.properties import absence, after, at, can, on, precedence, universality
 from orderflow.model import Cause, Origin
 
 Edges = tuple[tuple[str, str, str], ...]

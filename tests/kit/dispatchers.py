@@ -15,15 +15,15 @@ from tests.kit.commits import NOW, SCOPE, move, new_order
 from tests.kit.postgres import drop_schema, make_schema
 from tests.kit.toy import Toy, build_toy_engine
 
-from orderflow.app import Orderflow
-from orderflow.dispatch import make_dispatcher
-from orderflow.dispatch.ports import Dispatcher
-from orderflow.engine.attempt import Attempt
-from orderflow.engine.outbox import Outbox
+from orderflow._app import Orderflow
+from orderflow._dispatch import make_dispatcher
+from orderflow._dispatch.ports import Dispatcher
+from orderflow._engine.attempt import Attempt
+from orderflow._engine.outbox import Outbox
+from orderflow._store.ports import Store
+from orderflow._store.records import LeasedEffect, WorkerScope
+from orderflow._store.urls import make_store
 from orderflow.simulators import SimClock
-from orderflow.store.ports import Store
-from orderflow.store.records import LeasedEffect, WorkerScope
-from orderflow.store.urls import make_store
 
 
 @define

@@ -16,13 +16,13 @@ from pathlib import Path
 from attrs import evolve
 from tests.kit.toy import TIMING, Toy, toy_id
 
-from orderflow.app import Orderflow
-from orderflow.engine.listeners import Handler
+from orderflow._app import Orderflow
+from orderflow._engine.listeners import Handler
+from orderflow._provider.outcomes import Outcome, StatusRead, Succeeded
+from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, Receipt
+from orderflow._store.sqlite.store import SqliteStore
 from orderflow.errors import OperationalError
 from orderflow.model import Order
-from orderflow.provider.outcomes import Outcome, StatusRead, Succeeded
-from orderflow.store.records import Decider, DueDeadline, InboxKey, LeasedEffect, Receipt
-from orderflow.store.sqlite.store import SqliteStore
 
 SLOW = evolve(TIMING, durations=dict.fromkeys(TIMING.durations, 600.0), poll_first=600.0, poll_cap=600.0, poll_interval=0.01)
 SOON = 10.0

@@ -10,9 +10,9 @@ from pathlib import Path
 from tests.kit.stories import Book, Case, Story, open_case
 from tests.kit.world import CCV_SWITCHES, ccv_request
 
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.providers.ccv.simulator import CcvSimulator
-from orderflow.providers.ccv.wire import PREFIX, START_ORDER, SUBMIT
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._providers.ccv.simulator import CcvSimulator
+from orderflow._providers.ccv.wire import PREFIX, START_ORDER, SUBMIT
 from orderflow.simulators import Fault
 
 _CONFIGURE = f"PATCH {PREFIX}{START_ORDER}"

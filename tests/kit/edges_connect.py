@@ -10,9 +10,9 @@ from typing import Any
 from tests.kit.stories import Book, Case, Story, open_case
 from tests.kit.world import CONNECT_SWITCHES, SHOP, Users, connect_request
 
-from orderflow.providers.connect import Ways
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
-from orderflow.providers.connect.simulator import ConnectSimulator
+from orderflow._providers.connect import Ways
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
+from orderflow._providers.connect.simulator import ConnectSimulator
 from orderflow.simulators import Fault
 
 _REGISTER = "POST /capi/v1/client/orde[r]"  # a pattern: the plain text is also the beginning of .../order/fulfillment

@@ -12,7 +12,7 @@ from tests.kit.edges_connect import FULFILL, NAME, POLL, Connect, lose_answer, p
 from tests.kit.stories import Book
 from tests.kit.world import SHOP
 
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
 from orderflow.simulators import Fault
 
 _SOON = 0.1

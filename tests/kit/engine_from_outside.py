@@ -19,17 +19,17 @@ from tests.kit.inline_store import InlineStore
 from tests.kit.virtual_time import VirtualClock, VirtualLoop
 from tests.kit.world import LINK_KEYS, SHOP, ccv_at, ccv_request, connect_at, connect_request
 
-from orderflow.analysis.reachability import Pair
-from orderflow.app import Orderflow
-from orderflow.lifecycle.decide import is_pollable, legal
-from orderflow.lifecycle.table import Table
+from orderflow._analysis.reachability import Pair
+from orderflow._app import Orderflow
+from orderflow._lifecycle.decide import is_pollable, legal
+from orderflow._lifecycle.table import Table
+from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Rejected, StatusRead, Succeeded
+from orderflow._provider.protocol import BaseProvider, Provider, PublicUrls
+from orderflow._provider.timing import Timing
+from orderflow._store.ports import Store
+from orderflow._store.records import LeasedEffect, WorkerScope
+from orderflow._testing.mealy import POLL, Inputs, Machine, Row, decide_input, inputs_of, minimise
 from orderflow.model import Applied, Decision, EffectKey, Order, Origin, Reason, Refused, Snapshot, StepKind
-from orderflow.provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Rejected, StatusRead, Succeeded
-from orderflow.provider.protocol import BaseProvider, Provider, PublicUrls
-from orderflow.provider.timing import Timing
-from orderflow.store.ports import Store
-from orderflow.store.records import LeasedEffect, WorkerScope
-from orderflow.testing.mealy import POLL, Inputs, Machine, Row, decide_input, inputs_of, minimise
 
 TIME = "a deadline's time passes"
 NOTHING = "no change"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orderflow.engine.engine import Engine
-from orderflow.store.records import WorkerScope
+from orderflow._engine.engine import Engine
+from orderflow._store.records import WorkerScope
 
 
 def scope_of(engine: Engine) -> WorkerScope:

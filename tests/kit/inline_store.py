@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from orderflow.store.sqlite.schema import prepare
-from orderflow.store.sqlite.store import SqliteStore
+from orderflow._store.sqlite.schema import prepare
+from orderflow._store.sqlite.store import SqliteStore
 
 T = TypeVar("T")
 

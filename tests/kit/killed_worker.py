@@ -19,10 +19,10 @@ import structlog
 from attrs import evolve
 from tests.kit.toy import FAST, Toy
 
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
+from orderflow._store.ports import Store
+from orderflow._store.urls import make_store
 from orderflow.model import Order
-from orderflow.store.ports import Store
-from orderflow.store.urls import make_store
 
 LEASE = 2.0
 TIMING = evolve(FAST, lease=LEASE)
@@ -40,7 +40,7 @@ async def main(url: str, dispatch: str, place: str) -> None:
     kind, _, text = place.partition(":")
     store: Store = make_store(url)
     if kind == "sql":
-        from orderflow.store.postgres.store import PostgresStore
+        from orderflow._store.postgres.store import PostgresStore
 
         async def boundary(statement: str) -> None:
             if text in statement:

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import statemachine
 
-from orderflow.lifecycle import properties
-from orderflow.lifecycle.declare import Lifecycle, State, assumed, documented, edge, inferred, once, reading, repeatable
-from orderflow.lifecycle.facts import Fact, Flag
-from orderflow.lifecycle.table import Table
+from orderflow._lifecycle import properties
+from orderflow._lifecycle.declare import Lifecycle, State, assumed, documented, edge, inferred, once, reading, repeatable
+from orderflow._lifecycle.facts import Fact, Flag
+from orderflow._lifecycle.table import Table
 from orderflow.model import Cause, Origin
 
 Declare = Callable[[str], type[Lifecycle]]

@@ -1,7 +1,7 @@
 """Small lifecycles to draw, each for one case."""
 
-from orderflow.lifecycle.declare import Lifecycle, State, assumed, documented, edge, inferred, reading
-from orderflow.lifecycle.facts import Fact
+from orderflow._lifecycle.declare import Lifecycle, State, assumed, documented, edge, inferred, reading
+from orderflow._lifecycle.facts import Fact
 from orderflow.model import Cause, Origin
 
 command, reply, observation, claim, clock, operator = Origin

@@ -10,8 +10,8 @@ from xml.sax.saxutils import quoteattr
 
 from tests.kit.order_lives import RandomLives, list_statuses
 
-from orderflow.analysis.audit import LogRow
-from orderflow.lifecycle.table import Table
+from orderflow._analysis.audit import LogRow
+from orderflow._lifecycle.table import Table
 
 BEGIN = datetime(2026, 11, 21, 10, tzinfo=UTC)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from orderflow.analysis.reachability import Moves, Pair, reachable, starts
-from orderflow.lifecycle.table import Edge, Table
+from orderflow._analysis.reachability import Moves, Pair, reachable, starts
+from orderflow._lifecycle.table import Edge, Table
 
 Place = tuple[str, bool]
 """A state, and whether the order was observed there."""

@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 
 from attrs import field, frozen
 
-from orderflow.diagrams import Drawing, font_metrics
+from orderflow._diagrams import font_metrics
+from orderflow.diagrams import Drawing
 
 SVG = "{http://www.w3.org/2000/svg}"
 MARKS = ("polygon", "path", "circle", "rect")

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import frozen
 from tests.kit.world import CANARIES, EMAIL, NAME, PHONE
 
-from orderflow.provider.outcomes import InDoubt, NotExecuted, Rejected
+from orderflow._provider.outcomes import InDoubt, NotExecuted, Rejected
 from orderflow.simulators import Fault
 
 QUOTING_BODY = {"exceptionType": "SomeException", "errorMessage": f"{NAME} {EMAIL} {PHONE}", "error_description": " ".join(CANARIES)}

@@ -9,8 +9,8 @@ from typing import Any
 
 from tests.kit.toy import Toy
 
-from orderflow.app import Orderflow
-from orderflow.engine.listeners import Handler
+from orderflow._app import Orderflow
+from orderflow._engine.listeners import Handler
 from orderflow.model import Applied, Order
 from orderflow.simulators import SimClock
 

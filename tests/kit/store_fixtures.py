@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tests.kit.postgres import drop_schema, make_schema
 
-from orderflow.store.ports import Store
-from orderflow.store.urls import make_store
+from orderflow._store.ports import Store
+from orderflow._store.urls import make_store
 
 
 @asynccontextmanager

@@ -8,9 +8,9 @@ from typing import Any
 
 from tests.kit.world import ccv_request, connect_request
 
-from orderflow.app import Orderflow
-from orderflow.providers.ccv import Ccv
-from orderflow.providers.connect import Connect
+from orderflow._app import Orderflow
+from orderflow._providers.ccv import Ccv
+from orderflow._providers.connect import Connect
 
 
 def stored(where: Path, *orders: tuple[str, str, str, dict[str, Any]]) -> tuple[str, list[str]]:

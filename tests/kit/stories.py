@@ -16,13 +16,13 @@ import httpx
 from attrs import define, field, frozen
 from tests.kit.world import LINK_KEYS
 
-from orderflow.app import Orderflow
-from orderflow.lifecycle.table import Edge, Table
+from orderflow._app import Orderflow
+from orderflow._lifecycle.table import Edge, Table
+from orderflow._providers.ccv.simulator import CcvSimulator
+from orderflow._providers.connect.simulator import ConnectSimulator
+from orderflow._testing.world import SimulatedWorld
 from orderflow.model import JournalRow, Order, StepKind
-from orderflow.providers.ccv.simulator import CcvSimulator
-from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.simulators import matches
-from orderflow.testing.world import SimulatedWorld
 
 Sim = TypeVar("Sim", ConnectSimulator, CcvSimulator)
 Play = Callable[["Case[Any]"], Awaitable[None]]

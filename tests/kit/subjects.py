@@ -12,9 +12,9 @@ from contextlib import contextmanager
 import httpx
 from tests.kit.world import CONNECT_ID, CONNECT_SECRET, SHOP, ccv_request, connect_request
 
-from orderflow.providers.ccv.simulator import CcvSimulator
-from orderflow.providers.ccv.wire import PREFIX, SUBMIT
-from orderflow.providers.connect.simulator import ConnectSimulator
+from orderflow._providers.ccv.simulator import CcvSimulator
+from orderflow._providers.ccv.wire import PREFIX, SUBMIT
+from orderflow._providers.connect.simulator import ConnectSimulator
 from orderflow.simulators import SimClock
 
 

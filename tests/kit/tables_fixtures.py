@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orderflow.lifecycle.table import Table
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
+from orderflow._lifecycle.table import Table
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
 
 TABLES = (CcvLifecycle.table, ConnectLifecycle.table)
 

@@ -15,12 +15,12 @@ from tests.kit.inline_store import InlineStore
 from tests.kit.toy import Toy
 from tests.kit.virtual_time import VirtualClock, run_virtually
 
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
+from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
+from orderflow._provider.protocol import PublicUrls
+from orderflow._provider.timing import Timing
+from orderflow._store.records import DueDeadline, WorkerScope
 from orderflow.model import Order
-from orderflow.provider.outcomes import Outcome, ReadFailed, StatusRead
-from orderflow.provider.protocol import PublicUrls
-from orderflow.provider.timing import Timing
-from orderflow.store.records import DueDeadline, WorkerScope
 
 __all__ = ["CountingStore", "InlineStore", "TimedToy", "VirtualClock", "open_flow", "order_many", "run_virtually", "run_with_worker"]
 

@@ -17,24 +17,24 @@ from typing import Any
 from attrs import define, evolve, field
 from tests.kit.engines import scope_of
 
-from orderflow.clock import Clock
-from orderflow.dispatch.local import LocalDispatcher
-from orderflow.dispatch.ports import Dispatcher
-from orderflow.engine.attempt import Attempt
-from orderflow.engine.engine import Engine
+from orderflow._clock import Clock
+from orderflow._dispatch.local import LocalDispatcher
+from orderflow._dispatch.ports import Dispatcher
+from orderflow._engine.attempt import Attempt
+from orderflow._engine.engine import Engine
+from orderflow._lifecycle.declare import Fact, Flag, Lifecycle, State, assumed, once, reading, repeatable
+from orderflow._lifecycle.declare import edge as declared_edge
+from orderflow._lifecycle.table import Table
+from orderflow._provider.endpoints import Claim, Endpoint
+from orderflow._provider.outcomes import InDoubt, NoResult, Outcome, ReadFailed, StatusRead, Succeeded
+from orderflow._provider.protocol import BaseProvider, Draft, PublicUrls
+from orderflow._provider.timing import Timing
+from orderflow._store.ports import Store
+from orderflow._store.records import DueDeadline, InboxKey, LeasedPoll, WorkerScope
+from orderflow._store.urls import make_store
 from orderflow.errors import InvalidInput
-from orderflow.lifecycle.declare import Fact, Flag, Lifecycle, State, assumed, once, reading, repeatable
-from orderflow.lifecycle.declare import edge as declared_edge
-from orderflow.lifecycle.table import Table
 from orderflow.model import PROVIDER_ID, Cause, Decision, Event, Order, Origin, Snapshot, StateEntered
-from orderflow.provider.endpoints import Claim, Endpoint
-from orderflow.provider.outcomes import InDoubt, NoResult, Outcome, ReadFailed, StatusRead, Succeeded
-from orderflow.provider.protocol import BaseProvider, Draft, PublicUrls
-from orderflow.provider.timing import Timing
 from orderflow.simulators import SimClock
-from orderflow.store.ports import Store
-from orderflow.store.records import DueDeadline, InboxKey, LeasedPoll, WorkerScope
-from orderflow.store.urls import make_store
 
 command, reply, observation, claim, clock, operator = Origin
 

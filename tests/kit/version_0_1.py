@@ -9,8 +9,8 @@ import sqlite3
 from contextlib import closing
 from typing import Any
 
-from orderflow.store.migrations import migrations
-from orderflow.store.urls import parse_database_url
+from orderflow._store.migrations import migrations
+from orderflow._store.urls import parse_database_url
 
 THEN = 1_000_000.0
 """When all of it happened, in epoch seconds."""

@@ -18,16 +18,16 @@ from typing import Any
 import httpx
 from attrs import define
 
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
+from orderflow._providers.ccv import TIMING as CCV_TIMING
+from orderflow._providers.ccv import Ccv
+from orderflow._providers.ccv.simulator import CcvSimulator
+from orderflow._providers.connect import TIMING as CONNECT_TIMING
+from orderflow._providers.connect import Connect
+from orderflow._providers.connect.simulator import FULFILLED, ConnectSimulator
+from orderflow._testing.timing import fast_timing
+from orderflow._testing.world import CALL_TIMEOUT, RunningSimulator, SimulatedWorld
 from orderflow.model import PROVIDER_ID, Order, Snapshot
-from orderflow.providers.ccv import TIMING as CCV_TIMING
-from orderflow.providers.ccv import Ccv
-from orderflow.providers.ccv.simulator import CcvSimulator
-from orderflow.providers.connect import TIMING as CONNECT_TIMING
-from orderflow.providers.connect import Connect
-from orderflow.providers.connect.simulator import FULFILLED, ConnectSimulator
-from orderflow.testing.timing import fast_timing
-from orderflow.testing.world import CALL_TIMEOUT, RunningSimulator, SimulatedWorld
 
 SHOP = "https://shop.example"
 LINK_KEYS = {"k1": "a-link-key-of-tests-only"}

@@ -6,8 +6,8 @@ import pytest
 from attrs import frozen
 from tests.kit.lifecycle_fixtures import lifecycles
 
-from orderflow.analysis.reachability import Moves, reachable
-from orderflow.lifecycle.table import Table
+from orderflow._analysis.reachability import Moves, reachable
+from orderflow._lifecycle.table import Table
 
 
 @frozen

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orderflow.analysis.reachability import Pair
-from orderflow.lifecycle.decide import decide, is_pollable, is_settled
-from orderflow.lifecycle.observe import observe
-from orderflow.lifecycle.table import Edge, Table
+from orderflow._analysis.reachability import Pair
+from orderflow._lifecycle.decide import decide, is_pollable, is_settled
+from orderflow._lifecycle.observe import observe
+from orderflow._lifecycle.table import Edge, Table
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
 from orderflow.model import Applied, Decision, Event, Observation, Origin, Reason, Refused, Snapshot, Step, StepKind
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
 
 
 class Order:

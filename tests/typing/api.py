@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import assert_type
 
-from orderflow.analysis.check import Problem, Report, check
-from orderflow.lifecycle.decide import decide, is_pollable, is_settled, legal
-from orderflow.lifecycle.declare import Lifecycle, State, assumed, documented, edge, inferred, once, reading, repeatable
-from orderflow.lifecycle.facts import Fact, Flag, Guard
-from orderflow.lifecycle.observe import observe
-from orderflow.lifecycle.table import Edge, Table
+from orderflow._analysis.check import Problem, Report, check
+from orderflow._lifecycle.decide import decide, is_pollable, is_settled, legal
+from orderflow._lifecycle.declare import Lifecycle, State, assumed, documented, edge, inferred, once, reading, repeatable
+from orderflow._lifecycle.facts import Fact, Flag, Guard
+from orderflow._lifecycle.observe import observe
+from orderflow._lifecycle.table import Edge, Table
 from orderflow.model import Applied, Cause, Decision, Event, Ignored, Observation, Origin, Reason, Refused, Snapshot, Step
 
 

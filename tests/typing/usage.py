@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, assert_type
 
 from orderflow import Ccv, Connect, Order, Orderflow, StateEntered, SyncOrderflow, sync
-from orderflow.lifecycle.declare import Lifecycle
-from orderflow.lifecycle.table import Table
+from orderflow._lifecycle.declare import Lifecycle
+from orderflow._lifecycle.table import Table
+from orderflow._providers.ccv.names import State as CcvState
+from orderflow._providers.connect.names import State as ConnectState
 from orderflow.model import Decision
 from orderflow.provider import (
     BaseProvider,
@@ -32,8 +34,6 @@ from orderflow.provider import (
     reject_unknown,
     send_request,
 )
-from orderflow.providers.ccv.names import State as CcvState
-from orderflow.providers.connect.names import State as ConnectState
 
 connect = Connect("https://api.example/capi", "https://login.example/user", "id", "secret", fulfilled_literals=["fulfilled"])
 ccv = Ccv("https://ccv.example", "key", notifications="shared")

@@ -10,8 +10,8 @@ import pytest
 from tests.kit.world import CCV_FAST, CCV_KEY, PATIENCE, ccv_request
 
 import orderflow
+from orderflow._providers.ccv.simulator import CcvSimulator
 from orderflow.errors import InvalidInput, OperationalError, SchemaError, UnknownName
-from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.simulators import serve
 
 

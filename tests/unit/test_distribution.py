@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orderflow.distribution import DISTRIBUTION, UNKNOWN_VERSION, describe_install, read_version
+from orderflow._distribution import DISTRIBUTION, UNKNOWN_VERSION, describe_install, read_version
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -38,7 +38,7 @@ def test_the_constant_is_the_name_of_the_project() -> None:
 
 def test_only_one_module_spells_the_name() -> None:
     spelt = [path for path in SOURCES if DISTRIBUTION in path.read_text()]
-    assert spelt == [ROOT / "src" / "orderflow" / "distribution.py"]
+    assert spelt == [ROOT / "src" / "orderflow" / "_distribution.py"]
 
 
 def test_every_extra_that_is_named_exists() -> None:

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 import orderflow
+from orderflow._inputs import get_text
+from orderflow._lifecycle.declare import Flag, Lifecycle, State, assumed, edge
 from orderflow.errors import DeclarationError, DeclarationProblem, InvalidInput, OrderflowError
-from orderflow.inputs import get_text
-from orderflow.lifecycle.declare import Flag, Lifecycle, State, assumed, edge
 from orderflow.model import Cause, Origin
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from orderflow._inputs import check_json, get_flag, get_object, get_text, reject_unknown, require_text
 from orderflow.errors import InvalidInput
-from orderflow.inputs import check_json, get_flag, get_object, get_text, reject_unknown, require_text
 
 
 @pytest.mark.parametrize(

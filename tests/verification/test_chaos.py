@@ -27,10 +27,10 @@ from tests.kit import postgres
 from tests.kit.chaos_app import LEASE, build
 from tests.kit.world import ccv_request, ccv_sim, connect_request, connect_sim
 
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
+from orderflow._providers.ccv.simulator import CcvSimulator
+from orderflow._providers.connect.simulator import ConnectSimulator
 from orderflow.model import Order
-from orderflow.providers.ccv.simulator import CcvSimulator
-from orderflow.providers.connect.simulator import ConnectSimulator
 from orderflow.simulators import Fault, serve
 
 pytestmark = pytest.mark.anyio

@@ -20,8 +20,8 @@ from tests.kit.crash_course import COURSES
 from tests.kit.crash_lanes import ONCE, End, Fresh, Lane, lane, problems
 from tests.kit.postgres import drop_schema, make_schema
 
-from orderflow.cli.demo.play import SCENARIOS
-from orderflow.cli.demo.world import Scenario
+from orderflow._cli.demo.play import SCENARIOS
+from orderflow._cli.demo.world import Scenario
 
 pytestmark = pytest.mark.anyio
 LANES = 8

@@ -10,8 +10,8 @@ import pytest
 from tests.verification.explorer import CCV, CONNECT, CallModel, Environment, explore, valuations_at_create
 from tests.verification.explorer.seeded_bugs import BUGS
 
-from orderflow.lifecycle.declare import Lifecycle, State, assumed, edge, once, reading, repeatable
-from orderflow.lifecycle.facts import Value
+from orderflow._lifecycle.declare import Lifecycle, State, assumed, edge, once, reading, repeatable
+from orderflow._lifecycle.facts import Value
 from orderflow.model import Cause, Origin
 
 command, reply, observation, claim, clock, operator = Origin

@@ -20,13 +20,13 @@ from tests.kit.interleaving import Run, Work, every_order
 from tests.kit.postgres import drop_schema, make_schema
 from tests.kit.toy import FAST, Toy, build_toy_engine, command
 
-from orderflow.engine.attempt import Attempt
-from orderflow.engine.engine import Engine
+from orderflow._engine.attempt import Attempt
+from orderflow._engine.engine import Engine
+from orderflow._provider.outcomes import NotExecuted, Outcome
+from orderflow._store.postgres.store import PostgresStore
+from orderflow._store.records import DueDeadline, InboxKey
 from orderflow.model import Event, Observation, Order, Origin, Snapshot
-from orderflow.provider.outcomes import NotExecuted, Outcome
 from orderflow.simulators import SimClock
-from orderflow.store.postgres.store import PostgresStore
-from orderflow.store.records import DueDeadline, InboxKey
 
 pytestmark = pytest.mark.anyio
 TABLES = ("orders", "journal", "refusals", "effects", "deadlines", "polls", "inbox")

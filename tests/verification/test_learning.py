@@ -15,14 +15,14 @@ import structlog
 from tests.kit.engine_from_outside import TIME, engine, expect_machine, outside_inputs
 from tests.kit.subjects import ccv_simulator, connect_simulator
 
-from orderflow.lifecycle.observe import observe
+from orderflow._lifecycle.observe import observe
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._providers.ccv.simulator import MOVES
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
+from orderflow._testing.learning import Nondeterministic, learn
+from orderflow._testing.mealy import POLL, Machine, MachineSubject, Row, TableSubject, first_pair, machine_of, machines_of, minimise
+from orderflow._testing.mutants import add_hidden_states, mutate_cells
 from orderflow.model import Applied, Observation, Origin, Snapshot, StepKind
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.providers.ccv.simulator import MOVES
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
-from orderflow.testing.learning import Nondeterministic, learn
-from orderflow.testing.mealy import POLL, Machine, MachineSubject, Row, TableSubject, first_pair, machine_of, machines_of, minimise
-from orderflow.testing.mutants import add_hidden_states, mutate_cells
 
 CCV = CcvLifecycle.table
 CONNECT = ConnectLifecycle.table

@@ -6,13 +6,13 @@ from collections import Counter
 
 import pytest
 
-from orderflow.analysis.check import check
-from orderflow.analysis.reachability import Pair
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.testing.conformance import w_method, wp_method
-from orderflow.testing.mealy import Machine, TableSubject, inputs_of, machine_of, machines_of
-from orderflow.testing.mutants import Mutant, Trial, add_hidden_states, mutate_cells
-from orderflow.testing.suites import all_cells
+from orderflow._analysis.check import check
+from orderflow._analysis.reachability import Pair
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._testing.conformance import w_method, wp_method
+from orderflow._testing.mealy import Machine, TableSubject, inputs_of, machine_of, machines_of
+from orderflow._testing.mutants import Mutant, Trial, add_hidden_states, mutate_cells
+from orderflow._testing.suites import all_cells
 
 _FIRST = "the edge before it still comes first; `check` refuses the table as ambiguous"
 _NEVER_READ = "an sms order's `claimed` is read only for cancel and error: none answers as success does"

@@ -23,8 +23,8 @@ from tests.kit.world import ccv_request, connect_request
 from tests.verification.simulation.faults import FaultRates
 from tests.verification.simulation.world import PUBLIC_URL, SIGNING_KEYS, THANKS, TIMING, VirtualWorld, virtual_world
 
+from orderflow._receiver.signed_urls import SignedUrls
 from orderflow.model import Order
-from orderflow.receiver.signed_urls import SignedUrls
 
 RATE = 10_000  # requests a second
 TICK = 0.01

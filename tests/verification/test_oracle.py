@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 from statemachine.exceptions import TransitionNotAllowed
 
-from orderflow.lifecycle.decide import decide
-from orderflow.lifecycle.declare import Lifecycle
-from orderflow.lifecycle.facts import valuations
-from orderflow.lifecycle.table import Table
+from orderflow._lifecycle.decide import decide
+from orderflow._lifecycle.declare import Lifecycle
+from orderflow._lifecycle.facts import valuations
+from orderflow._lifecycle.table import Table
 from orderflow.model import Applied, Event, Snapshot
 
 

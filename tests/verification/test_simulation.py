@@ -12,8 +12,8 @@ from attrs import evolve
 from tests.kit.inline_store import InlineStore
 from tests.verification.simulation import Simulated, simulate
 
+from orderflow._store.records import LeasedEffect, LeasedPoll, WorkerScope
 from orderflow.model import EffectKey, StepKind
-from orderflow.store.records import LeasedEffect, LeasedPoll, WorkerScope
 
 
 @pytest.fixture(autouse=True)

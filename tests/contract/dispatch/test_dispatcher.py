@@ -11,11 +11,11 @@ from tests.kit.commits import LEASE, NOW, SCOPE, move, new_order, scope, stay
 from tests.kit.dispatchers import Backend, Process
 from tests.kit.toy import FAST, Toy
 
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
+from orderflow._provider.outcomes import NotExecuted
+from orderflow._store.records import InboxKey
 from orderflow.errors import OperationalError
 from orderflow.model import NOTIFY_LISTENER, Applied, Ignored, StateEntered
-from orderflow.provider.outcomes import NotExecuted
-from orderflow.store.records import InboxKey
 
 pytestmark = pytest.mark.anyio
 LATER = NOW + LEASE + 5  # when every lease taken at NOW has ended, and every grace

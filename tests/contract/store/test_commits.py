@@ -8,10 +8,10 @@ import pytest
 from attrs import evolve
 from tests.kit.commits import NOW, Another, move, new_order, stay
 
+from orderflow._store.ports import Store
+from orderflow._store.records import Commit, InboxKey
 from orderflow.errors import KeyReused, UnknownName
 from orderflow.model import Applied, Ignored, Order, Reason
-from orderflow.store.ports import Store
-from orderflow.store.records import Commit, InboxKey
 
 pytestmark = pytest.mark.anyio
 

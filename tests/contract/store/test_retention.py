@@ -8,10 +8,10 @@ import pytest
 from attrs import evolve
 from tests.kit.commits import LEASE, NOW, SCOPE, Another, move, new_order, stay
 
+from orderflow._store.ports import Store
+from orderflow._store.records import InboxKey, PollAt, Receipt
 from orderflow.errors import KeyReused, UnknownName
 from orderflow.model import NOTIFY_LISTENER, Applied, Ignored, JournalRow, Order, Origin, Reason, StepKind
-from orderflow.store.ports import Store
-from orderflow.store.records import InboxKey, PollAt, Receipt
 
 pytestmark = pytest.mark.anyio
 LATER = NOW + 1000

@@ -15,14 +15,14 @@ from tests.kit.commits import Another, scope
 from tests.kit.toy import FAST, Toy
 from tests.kit.version_0_1 import THEN, THROTTLED_UNTIL
 
-from orderflow.app import Orderflow
-from orderflow.dispatch import upgrade as upgrade_queue
+from orderflow._app import Orderflow
+from orderflow._dispatch import upgrade as upgrade_queue
+from orderflow._store.migrations import migrations
+from orderflow._store.records import LeasedEffect
+from orderflow._store.upgrade import Schema, read_schema, upgrade
+from orderflow._store.urls import make_store, parse_database_url
 from orderflow.errors import OperationalError, SchemaError
 from orderflow.model import NOTIFY_LISTENER, EffectKey, Reason, StateEntered
-from orderflow.store.migrations import migrations
-from orderflow.store.records import LeasedEffect
-from orderflow.store.upgrade import Schema, read_schema, upgrade
-from orderflow.store.urls import make_store, parse_database_url
 
 pytestmark = pytest.mark.anyio
 SCOPE = scope("toy", notifiable=[("toy", "placed")])
@@ -171,8 +171,8 @@ async def test_a_worker_goes_on_where_version_0_1_stopped_with_a_queue_in_the_sa
 
 async def _enqueue_as_version_0_1(url: str) -> None:
     """The queue's tables beside ours, and a job for each owed effect."""
-    from orderflow.dispatch.pgqueuer_tables import prepare, queries
-    from orderflow.store.postgres.pool import PostgresPool
+    from orderflow._dispatch.pgqueuer_tables import prepare, queries
+    from orderflow._store.postgres.pool import PostgresPool
 
     jobs = {"toy-call:1:0": "toy", "toy-doubt:2:0": "toy", "toy-notify:3:0": "toy:placed"}
     pool = PostgresPool(url, connections=1, patience=3.0, boundary=None)

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from tests.kit.commits import LEASE, NOW, SCOPE, Another, move, new_order, scope, stay
 
+from orderflow._store.ports import Store
+from orderflow._store.records import InboxKey, LeasedEffect, PollAt, PollSooner, StopPolling
 from orderflow.model import NOTIFY_LISTENER, Applied, EffectKey, Ignored, Reason
-from orderflow.store.ports import Store
-from orderflow.store.records import InboxKey, LeasedEffect, PollAt, PollSooner, StopPolling
 
 pytestmark = pytest.mark.anyio
 

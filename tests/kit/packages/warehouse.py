@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from orderflow._lifecycle.declare import Flag, Lifecycle, State, assumed, documented, edge, reading, repeatable
+from orderflow._lifecycle.table import Table
 from orderflow.errors import InvalidInput, MalformedAnswer, UnknownName
-from orderflow.lifecycle.declare import Flag, Lifecycle, State, assumed, documented, edge, reading, repeatable
-from orderflow.lifecycle.table import Table
 from orderflow.model import Cause, Order, Origin
 from orderflow.provider import (
     BaseProvider,

@@ -8,10 +8,10 @@ from types import MappingProxyType
 import pytest
 from attrs import evolve
 
+from orderflow._analysis.check import RULES, Problem, check
+from orderflow._analysis.reachability import Pair, pairs_that_reach, reachable, starts
+from orderflow._lifecycle.table import Reading, Table
 from orderflow.analysis import check as check_module
-from orderflow.analysis.check import RULES, Problem, check
-from orderflow.analysis.reachability import Pair, pairs_that_reach, reachable, starts
-from orderflow.lifecycle.table import Reading, Table
 from orderflow.model import Applied, Origin
 
 DECLARED = {
@@ -195,7 +195,7 @@ def test_a_fact_that_an_edge_can_only_reset_is_given_at_create(declare):
 
 
 def test_the_moves_of_a_reachable_pair_are_what_decide_does(table):
-    from orderflow.lifecycle.decide import decide
+    from orderflow._lifecycle.decide import decide
     from orderflow.model import Event
 
     for pair, out in reachable(table).items():

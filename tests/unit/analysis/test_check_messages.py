@@ -7,12 +7,12 @@ from types import MappingProxyType
 import pytest
 from attrs import evolve
 
-from orderflow.analysis.check import Figures, Problem, check
-from orderflow.lifecycle.decide import legal
-from orderflow.lifecycle.observe import observe
-from orderflow.lifecycle.table import Reading, Table
+from orderflow._analysis.check import Figures, Problem, check
+from orderflow._lifecycle.decide import legal
+from orderflow._lifecycle.observe import observe
+from orderflow._lifecycle.table import Reading, Table
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
 from orderflow.model import Applied, Observation, Origin, Reason, Refused, Snapshot
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
 
 EXPLAINED: dict[str, tuple[str, set[tuple[str, str, str]]]] = {
     "a guard that is never true": (

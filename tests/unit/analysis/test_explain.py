@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from orderflow.analysis.explain import explain_event, shortest_path_to_settled
-from orderflow.analysis.reachability import reachable
-from orderflow.lifecycle.table import Edge, Table
+from orderflow._analysis.explain import explain_event, shortest_path_to_settled
+from orderflow._analysis.reachability import reachable
+from orderflow._lifecycle.table import Edge, Table
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
 from orderflow.model import Snapshot
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
 
 
 def kind_of(table: Table, edge: Edge) -> str:

@@ -9,11 +9,11 @@ import pytest
 from attrs import evolve
 from tests.kit.definition_faults import FAULTS, SHOP, broken_rules, statemachine_refuses
 
-from orderflow.analysis import monitors
-from orderflow.analysis.check import check
-from orderflow.analysis.model_checking import Verdict, verify
-from orderflow.analysis.reachability import reachable
-from orderflow.lifecycle.properties import Pattern
+from orderflow._analysis import monitors
+from orderflow._analysis.check import check
+from orderflow._analysis.model_checking import Verdict, verify
+from orderflow._analysis.reachability import reachable
+from orderflow._lifecycle.properties import Pattern
 from orderflow.model import Origin
 
 LINE = """
@@ -123,7 +123,7 @@ def test_a_broken_promise_and_a_vacuous_one_are_problems_that_name_the_path(decl
 
 @pytest.mark.parametrize("event", ["seen_fulfilled", "read_unproven"])
 def test_a_claim_in_place_of_a_proof_breaks_connects_promises(event):
-    from orderflow.providers.connect.lifecycle import ConnectLifecycle
+    from orderflow._providers.connect.lifecycle import ConnectLifecycle
 
     table = ConnectLifecycle.table
     edges = tuple(evolve(edge, origin=Origin.CLAIM) if edge.event == event else edge for edge in table.edges)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from orderflow.analysis.reachability import pairs_that_reach, reachable, within_reach
-from orderflow.lifecycle.observe import observe
+from orderflow._analysis.reachability import pairs_that_reach, reachable, within_reach
+from orderflow._lifecycle.observe import observe
 from orderflow.model import Applied, Observation, Snapshot
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from orderflow.cli import finding
-from orderflow.cli.main import main
-from orderflow.lifecycle.decide import decide
-from orderflow.lifecycle.observe import observe
+from orderflow._cli import finding
+from orderflow._cli.main import main
+from orderflow._lifecycle.decide import decide
+from orderflow._lifecycle.observe import observe
 from orderflow.model import Applied, Event, Observation, Snapshot
 
 HEAD = """\

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 SEEDED = """
-from orderflow.lifecycle.declare import Flag, Lifecycle, State, documented, edge, inferred
-from orderflow.lifecycle.properties import absence, after, at, by, on, precedence
+from orderflow._lifecycle.declare import Flag, Lifecycle, State, documented, edge, inferred
+from orderflow._lifecycle.properties import absence, after, at, by, on, precedence
 from orderflow.model import Cause, Origin
 
 command, reply, observation, claim, clock, operator = Origin

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from tests.kit.stored_orders import stored
 
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
 from orderflow.diagrams import describe
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
 
 
 def printed() -> dict[str, dict[str, Any]]:

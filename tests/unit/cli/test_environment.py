@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import pytest
 
-from orderflow.cli.environment import name_settings, option_sources
-from orderflow.cli.text_values import parse_keys, parse_text, takes_text
+from orderflow._cli.environment import name_settings, option_sources
+from orderflow._cli.text_values import parse_keys, parse_text, takes_text
 from orderflow.errors import ConfigurationError
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from orderflow import errors
-from orderflow.cli import exits
-from orderflow.cli.exits import Exit, exit_for
-from orderflow.cli.main import COMMANDS
+from orderflow._cli import exits
+from orderflow._cli.exits import Exit, exit_for
+from orderflow._cli.main import COMMANDS
 
 ERRORS: list[tuple[errors.OrderflowError | OSError, Exit]] = [
     (errors.UnknownName("order", "x"), Exit.NOT_FOUND),
@@ -80,7 +80,7 @@ CODES = {
 HELP = """
 import io, json, sys
 from contextlib import redirect_stdout
-from orderflow.cli.main import main
+from orderflow._cli.main import main
 for words in json.load(sys.stdin):
     out = io.StringIO()
     with redirect_stdout(out):
@@ -125,8 +125,8 @@ def test_completion_can_be_installed(orderflow, tmp_path: Path) -> None:
 
 def test_help_lists_the_commands_and_imports_none_of_them() -> None:
     program = (
-        "import sys; from orderflow.cli.main import main; code = main(['--help'])\n"
-        "heavy = {'statemachine', 'httpx', 'structlog', 'uvicorn', 'starlette', 'orderflow.lifecycle.table', 'asyncio'}\n"
+        "import sys; from orderflow._cli.main import main; code = main(['--help'])\n"
+        "heavy = {'statemachine', 'httpx', 'structlog', 'uvicorn', 'starlette', 'orderflow._lifecycle.table', 'asyncio'}\n"
         "print('IMPORTED', sorted(heavy & set(sys.modules))); sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
@@ -155,7 +155,7 @@ def test_no_arguments_print_the_help(orderflow) -> None:
         (["check", "no.such.module:Class"], 3, "no.such.module"),
         (["check", "nosuch.py:Class"], 3, "nosuch.py"),
         (["check", "orderflow.errors:NoSuch"], 3, "NoSuch"),
-        (["check", "orderflow.providers.ccv:NoSuch"], 3, "(known: CcvLifecycle, Ccv)"),
+        (["check", "orderflow._providers.ccv:NoSuch"], 3, "(known: CcvLifecycle, Ccv)"),
         (["check", "parcel.py"], 2, "parcel.py:Class"),
         (["check", "parcel"], 3, "unknown lifecycle (or module:Class, or file.py:Class): 'parcel' (known: ccv, connect)"),
         (["check", "conect"], 3, "unknown lifecycle (or module:Class, or file.py:Class): 'conect'; did you mean 'connect'?"),

@@ -6,7 +6,7 @@ import pytest
 
 HEAD = """
 from enum import StrEnum
-from orderflow.lifecycle.declare import Fact, Flag, Lifecycle, State, documented, edge, reading
+from orderflow._lifecycle.declare import Fact, Flag, Lifecycle, State, documented, edge, reading
 from orderflow.model import Cause, Origin
 
 command, reply, observation, claim, clock, operator = Origin

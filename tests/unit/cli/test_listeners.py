@@ -9,7 +9,7 @@ import pytest
 from tests.kit.stored_orders import stored
 from tests.unit.cli.conftest import Orderflow
 
-from orderflow.store.urls import make_store
+from orderflow._store.urls import make_store
 
 WHO = ("--actor", "olga", "--reason", "the listener is gone from our code")
 

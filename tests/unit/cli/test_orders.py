@@ -14,10 +14,10 @@ import pytest
 from tests.kit.stored_orders import stored
 from tests.kit.world import CANARIES, ccv_request
 
-from orderflow.app import Orderflow as Flow
+from orderflow._app import Orderflow as Flow
+from orderflow._providers.ccv import Ccv
+from orderflow._providers.connect import Connect
 from orderflow.model import Applied
-from orderflow.providers.ccv import Ccv
-from orderflow.providers.connect import Connect
 
 pytestmark = pytest.mark.usefixtures("orderflow")
 
@@ -123,8 +123,8 @@ from __future__ import annotations
 import json
 import os
 from warehouse import Warehouse
-from orderflow.lifecycle.declare import Lifecycle, State, assumed, edge
-from orderflow.provider.timing import Timing
+from orderflow._lifecycle.declare import Lifecycle, State, assumed, edge
+from orderflow._provider.timing import Timing
 from orderflow.model import Cause, Origin
 
 class ClinicLifecycle(Lifecycle, name="clinic"):

@@ -72,7 +72,7 @@ def test_all_simulators_are_served_side_by_side() -> None:
 
 DEPOT = """
 from orderflow.simulators import Simulator
-from orderflow.simulators.simulation import Simulation
+from orderflow._simulators.simulation import Simulation
 
 class DepotSimulator(Simulator):
     NAME = "Depot"

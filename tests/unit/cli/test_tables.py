@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orderflow.cli.tables import Row, lay_out_table, wrap
+from orderflow._cli.tables import Row, lay_out_table, wrap
 
 HEAD = ("order", "state", "why")
 

@@ -24,13 +24,13 @@ from tests.kit.toy import Toy
 from tests.kit.world import CCV_KEY, CONNECT_ID, CONNECT_SECRET, LINK_KEYS
 from tests.unit.cli.conftest import Orderflow as Run
 
-from orderflow.app import Orderflow
-from orderflow.cli.health import Limits, is_stuck, parse_address, serve_probes, why_not_ready
-from orderflow.cli.settings import Settings, load_settings
-from orderflow.engine.worker import Health
+from orderflow._app import Orderflow
+from orderflow._cli.health import Limits, is_stuck, parse_address, serve_probes, why_not_ready
+from orderflow._cli.settings import Settings, load_settings
+from orderflow._engine.worker import Health
+from orderflow._store.records import DueDeadline, WorkerScope
+from orderflow._store.sqlite.store import SqliteStore
 from orderflow.errors import ConfigurationError, OrderflowError
-from orderflow.store.records import DueDeadline, WorkerScope
-from orderflow.store.sqlite.store import SqliteStore
 
 CONNECT = {
     "ORDERFLOW_CONNECT_API": "https://connect.example/capi",
@@ -389,7 +389,7 @@ MISTAKES: list[tuple[list[str], int, str]] = [
 ALL_OF_THEM = """
 import io, json, sys
 from contextlib import redirect_stderr, redirect_stdout
-from orderflow.cli.main import main
+from orderflow._cli.main import main
 for arguments in json.load(sys.stdin):
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
@@ -455,7 +455,7 @@ def test_an_address_is_host_and_port(text: str, where: tuple[str, int]) -> None:
 
 LOGGING = f"""
 import asyncio, logging, warnings, structlog
-from orderflow.cli import logs
+from orderflow._cli import logs
 logs.configure("warning")
 structlog.get_logger().info("ours.hidden")
 structlog.get_logger().warning("ours.logged", order_id="ccv-1")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from orderflow.cli import finding
-from orderflow.lifecycle.table import Table
+from orderflow._cli import finding
+from orderflow._lifecycle.table import Table
 
 REGISTERED = ("ccv", "connect")
 

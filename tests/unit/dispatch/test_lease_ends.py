@@ -6,7 +6,7 @@ import pytest
 from tests.kit.commits import LEASE, NOW, SCOPE
 from tests.kit.dispatchers import Backend
 
-from orderflow.store.records import PollAt
+from orderflow._store.records import PollAt
 
 pytestmark = pytest.mark.anyio
 

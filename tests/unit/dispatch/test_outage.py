@@ -13,10 +13,10 @@ from tests.kit.commits import LEASE, NOW, SCOPE, move, new_order
 from tests.kit.dispatchers import Backend
 from tests.kit.postgres import behind_proxy, pg_ctl, server
 
-from orderflow.dispatch.pgqueuer import GRACE, SWEEP, PgqueuerDispatcher
-from orderflow.store.postgres.commit import Write
-from orderflow.store.postgres.pool import Session
-from orderflow.store.postgres.store import PostgresStore
+from orderflow._dispatch.pgqueuer import GRACE, SWEEP, PgqueuerDispatcher
+from orderflow._store.postgres.commit import Write
+from orderflow._store.postgres.pool import Session
+from orderflow._store.postgres.store import PostgresStore
 
 pytestmark = pytest.mark.anyio
 SWEPT = NOW + GRACE + SWEEP

@@ -17,13 +17,13 @@ from tests.kit.commits import LEASE, NOW, SCOPE, move, new_order, scope
 from tests.kit.dispatchers import Backend, flush_statistics
 from tests.kit.toy import FAST, Toy
 
-from orderflow.app import Orderflow
-from orderflow.cli.main import main
-from orderflow.dispatch.pgqueuer import GRACE, SWEEP
-from orderflow.dispatch.pgqueuer_tables import drop_dead
+from orderflow._app import Orderflow
+from orderflow._cli.main import main
+from orderflow._dispatch.pgqueuer import GRACE, SWEEP
+from orderflow._dispatch.pgqueuer_tables import drop_dead
+from orderflow._store.postgres.store import PostgresStore
 from orderflow.errors import ConfigurationError, OperationalError, SchemaError, UnknownName
 from orderflow.model import NOTIFY_LISTENER
-from orderflow.store.postgres.store import PostgresStore
 
 pytestmark = pytest.mark.anyio
 INSTALLED = version("pgqueuer")
@@ -137,7 +137,7 @@ async def test_processes_that_open_at_the_same_time_install_once(pgqueuer: Backe
 
 OPEN = """
 import asyncio, sys
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
 async def main():
     async with Orderflow(sys.argv[1], [], dispatch="pgqueuer"):
         pass

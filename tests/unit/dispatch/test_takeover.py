@@ -15,8 +15,8 @@ from tests.kit.dispatchers import Backend
 from tests.kit.killed_worker import LEASE, TIMING
 from tests.kit.toy import Toy
 
-from orderflow.app import Orderflow
-from orderflow.dispatch.pgqueuer import GRACE, SWEEP
+from orderflow._app import Orderflow
+from orderflow._dispatch.pgqueuer import GRACE, SWEEP
 
 pytestmark = pytest.mark.anyio
 

@@ -16,9 +16,9 @@ from attrs import evolve
 from structlog.testing import capture_logs
 from tests.kit.toy import TIMING, Bench, open_bench
 
-from orderflow.engine.admission import Admission, throttle_seconds
-from orderflow.provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
-from orderflow.provider.timing import Timing
+from orderflow._engine.admission import Admission, throttle_seconds
+from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
+from orderflow._provider.timing import Timing
 
 CallOutcome = Outcome | StatusRead | ReadFailed
 ANSWERS: Mapping[str, CallOutcome] = {

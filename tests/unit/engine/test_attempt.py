@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 from tests.kit.toy import TIMING
 
-from orderflow.engine.attempt import (
+from orderflow._engine.attempt import (
     NO_ANSWER,
     PREVIOUS_UNKNOWN,
     STOPPED,
@@ -25,9 +25,9 @@ from orderflow.engine.attempt import (
     first_move,
     retry_wait,
 )
+from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Signal, Succeeded
+from orderflow._store.records import LeasedEffect
 from orderflow.model import Effect, EffectKey, Event, Origin
-from orderflow.provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Signal, Succeeded
-from orderflow.store.records import LeasedEffect
 
 LEASE = 60.0
 ONCE = Effect("place", "placement", once=True)

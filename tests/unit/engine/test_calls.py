@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from orderflow.engine.calls import CANCELLED, TOO_LATE, CallCancelled, RunningCalls, seconds_for_call
+from orderflow._engine.calls import CANCELLED, TOO_LATE, CallCancelled, RunningCalls, seconds_for_call
 
 
 @pytest.mark.parametrize(

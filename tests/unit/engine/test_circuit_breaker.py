@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from orderflow.engine.circuit_breaker import CircuitBreaker, CircuitState
+from orderflow._engine.circuit_breaker import CircuitBreaker, CircuitState
 
 CLOSED, OPEN, HALF_OPEN = CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN
 

@@ -6,11 +6,11 @@ import pytest
 from attrs import evolve
 from tests.kit.toy import TIMING, ToyLifecycle
 
-from orderflow.engine.commit import CommitContext, plan_commit, poll_wait
-from orderflow.lifecycle.decide import decide
-from orderflow.lifecycle.observe import observe
+from orderflow._engine.commit import CommitContext, plan_commit, poll_wait
+from orderflow._lifecycle.decide import decide
+from orderflow._lifecycle.observe import observe
+from orderflow._store.records import Commit, PollAt, PollSooner, StopPolling
 from orderflow.model import NOTIFY_LISTENER, PROVIDER_ID, Applied, Event, Observation, Order, Origin, Reason, Snapshot
-from orderflow.store.records import Commit, PollAt, PollSooner, StopPolling
 
 TABLE = ToyLifecycle.table
 NOW = 1000.0

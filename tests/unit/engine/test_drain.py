@@ -24,10 +24,10 @@ from tests.kit.draining import (
 )
 from tests.kit.toy import Toy
 
-from orderflow.app import Orderflow
-from orderflow.engine import worker as worker_module
+from orderflow._app import Orderflow
+from orderflow._engine import worker as worker_module
+from orderflow._provider.outcomes import NotExecuted, Outcome
 from orderflow.model import Order, StateEntered
-from orderflow.provider.outcomes import NotExecuted, Outcome
 
 pytestmark = pytest.mark.anyio
 

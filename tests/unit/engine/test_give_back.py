@@ -26,11 +26,11 @@ from tests.kit.draining import (
 )
 from tests.kit.toy import FAST, Toy, open_bench
 
-from orderflow.app import Orderflow
-from orderflow.engine import worker as worker_module
+from orderflow._app import Orderflow
+from orderflow._engine import worker as worker_module
+from orderflow._provider.outcomes import NotExecuted, Outcome, Rejected, Signal, Succeeded
 from orderflow.errors import OperationalError
 from orderflow.model import Order, StateEntered
-from orderflow.provider.outcomes import NotExecuted, Outcome, Rejected, Signal, Succeeded
 
 pytestmark = pytest.mark.anyio
 

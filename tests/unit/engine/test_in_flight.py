@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from attrs import define, field
 
-from orderflow.engine.in_flight import InFlight
+from orderflow._engine.in_flight import InFlight
 from orderflow.errors import OperationalError
 from orderflow.simulators import SimClock
 

@@ -18,14 +18,14 @@ import pytest
 from tests.kit.commits import move
 from tests.kit.toy import Toy, open_bench
 
-from orderflow.app import Orderflow
-from orderflow.blocking import SyncOrderflow
-from orderflow.engine.listeners import LISTENER_REFRESH_SECONDS, Listeners
+from orderflow._app import Orderflow
+from orderflow._blocking import SyncOrderflow
+from orderflow._engine.listeners import LISTENER_REFRESH_SECONDS, Listeners
+from orderflow._receiver.signed_urls import SignedUrls
+from orderflow._store.sqlite.store import SqliteStore
 from orderflow.errors import InvalidInput, OperationalError, UnknownName
 from orderflow.model import NOTIFY_LISTENER, Applied, Listener, Order, Snapshot, StateEntered
-from orderflow.receiver.signed_urls import SignedUrls
 from orderflow.simulators import SimClock
-from orderflow.store.sqlite.store import SqliteStore
 
 pytestmark = pytest.mark.anyio
 

@@ -8,10 +8,10 @@ import pytest
 from attrs import evolve
 from tests.kit.toy import Bench, toy_id
 
-from orderflow.engine.attempt import Attempt
+from orderflow._engine.attempt import Attempt
+from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Signal, Succeeded
+from orderflow._store.records import InboxKey
 from orderflow.model import Order, Origin
-from orderflow.provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Signal, Succeeded
-from orderflow.store.records import InboxKey
 
 pytestmark = pytest.mark.anyio
 

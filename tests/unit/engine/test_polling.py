@@ -9,9 +9,9 @@ import pytest
 from attrs import evolve
 from tests.kit.toy import START, Bench, toy_id
 
+from orderflow._provider.outcomes import ReadFailed, StatusRead
+from orderflow._store.records import InboxKey
 from orderflow.model import PROVIDER_ID, Ignored, Observation, Order, Origin, Reason, StepKind
-from orderflow.provider.outcomes import ReadFailed, StatusRead
-from orderflow.store.records import InboxKey
 
 pytestmark = pytest.mark.anyio
 CLAIM, OPERATOR = Origin.CLAIM, Origin.OPERATOR

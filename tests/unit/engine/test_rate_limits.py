@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 from tests.kit.toy import TIMING
 
-from orderflow.engine.rate_limits import RateLimiter
+from orderflow._engine.rate_limits import RateLimiter
 
 
 def limiter(**timing: float) -> RateLimiter:

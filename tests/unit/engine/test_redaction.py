@@ -16,14 +16,14 @@ from tests.kit.commits import SCOPE
 from tests.kit.retention import open_flow, prune_all, put_order
 from tests.kit.toy import FAST, Toy, ToyLifecycle, build_toy_engine
 
-from orderflow.app import Orderflow
-from orderflow.engine.engine import Engine
+from orderflow._app import Orderflow
+from orderflow._engine.engine import Engine
+from orderflow._lifecycle.decide import is_settled
+from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Signal, Succeeded
+from orderflow._store.urls import make_store
 from orderflow.errors import InvalidInput, UnknownName
-from orderflow.lifecycle.decide import is_settled
 from orderflow.model import Applied, Decision, Event, Observation, Order, Origin, Reason, Refused, StateEntered, StepKind
-from orderflow.provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Signal, Succeeded
 from orderflow.simulators import SimClock
-from orderflow.store.urls import make_store
 
 pytestmark = pytest.mark.anyio
 STATES = tuple(ToyLifecycle.table.states)

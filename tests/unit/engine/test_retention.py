@@ -16,10 +16,10 @@ from attrs import evolve
 from tests.kit.retention import open_flow, prune_all, put_order, run_worker_until
 from tests.kit.toy import FAST, Toy, ToyLifecycle
 
-from orderflow.app import Orderflow
-from orderflow.engine.export import JsonLines
+from orderflow._app import Orderflow
+from orderflow._engine.export import JsonLines
+from orderflow._lifecycle.decide import is_settled
 from orderflow.errors import InvalidInput, UnknownName
-from orderflow.lifecycle.decide import is_settled
 from orderflow.model import Order, OrderHistory, Refused, Snapshot, StateEntered
 from orderflow.simulators import SimClock
 

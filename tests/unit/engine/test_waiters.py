@@ -8,8 +8,8 @@ import pytest
 from tests.kit.timed import CountingStore, TimedToy, open_flow, run_virtually
 from tests.kit.toy import FAST
 
-from orderflow.app import Orderflow
-from orderflow.engine.waiters import Waiters
+from orderflow._app import Orderflow
+from orderflow._engine.waiters import Waiters
 from orderflow.errors import OutOfReach, WaitTimeout
 
 LONGEST_LOOK = 0.5  # seconds between two looks at the store

@@ -12,14 +12,14 @@ import pytest
 from attrs import evolve
 from tests.kit.toy import FAST, Toy, build_toy_engine
 
-from orderflow.app import Orderflow
-from orderflow.clock import SystemClock
-from orderflow.engine.worker import Worker
+from orderflow._app import Orderflow
+from orderflow._clock import SystemClock
+from orderflow._engine.worker import Worker
+from orderflow._provider.outcomes import NotExecuted, Outcome, Succeeded
+from orderflow._store.records import DueDeadline, WorkerScope
+from orderflow._store.sqlite.store import SqliteStore
 from orderflow.errors import OperationalError
 from orderflow.model import Order
-from orderflow.provider.outcomes import NotExecuted, Outcome, Succeeded
-from orderflow.store.records import DueDeadline, WorkerScope
-from orderflow.store.sqlite.store import SqliteStore
 
 pytestmark = pytest.mark.anyio
 

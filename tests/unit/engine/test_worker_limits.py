@@ -22,10 +22,10 @@ from tests.kit.timed import (
 )
 from tests.kit.toy import TIMING
 
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
+from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, Signal
+from orderflow._store.records import LeasedEffect, WorkerScope
 from orderflow.model import EffectKey, StateEntered
-from orderflow.provider.outcomes import InDoubt, NotExecuted, Outcome, Signal
-from orderflow.store.records import LeasedEffect, WorkerScope
 
 
 def test_a_worker_begins_no_more_calls_than_the_limit_in_any_second_or_minute_and_does_not_spin() -> None:

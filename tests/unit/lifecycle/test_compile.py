@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from statemachine import StateChart, StateMachine
 
+from orderflow._lifecycle.declare import Lifecycle
+from orderflow._lifecycle.rules import RULES
 from orderflow.errors import DeclarationError
-from orderflow.lifecycle.declare import Lifecycle
-from orderflow.lifecycle.rules import RULES
 from orderflow.model import Cause, Effect, Evidence, Origin, Step, StepKind, Strength
 
 SOUND = """\

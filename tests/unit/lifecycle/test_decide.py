@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
+from orderflow._lifecycle.decide import decide, find_enabled, is_pollable, is_settled, legal
+from orderflow._lifecycle.declare import Lifecycle, State, documented, edge, once
+from orderflow._lifecycle.facts import Flag
 from orderflow.errors import UnknownName
-from orderflow.lifecycle.decide import decide, find_enabled, is_pollable, is_settled, legal
-from orderflow.lifecycle.declare import Lifecycle, State, documented, edge, once
-from orderflow.lifecycle.facts import Flag
 from orderflow.model import Applied, Cause, Effect, Event, Ignored, Origin, Reason, Refused, Snapshot, Step, StepKind
 
 WHY = {"cause": Cause.US, "evidence": documented("page 1"), "label": "moves"}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from orderflow._lifecycle.class_body import explain_import_error
+from orderflow._lifecycle.facts import MAX_VALUATIONS
 from orderflow.errors import DeclarationError, DeclarationProblem
-from orderflow.lifecycle.class_body import explain_import_error
-from orderflow.lifecycle.facts import MAX_VALUATIONS
 
 HEAD = """\
 from orderflow.lifecycle import *

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from orderflow.lifecycle.facts import Choice, Fact, Flag, Guard, valuations
+from orderflow._lifecycle.facts import Choice, Fact, Flag, Guard, valuations
 
 
 class Shop:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from orderflow.analysis.reachability import Pair, reachable
-from orderflow.lifecycle.observe import observe
-from orderflow.lifecycle.table import Cell, StateInfo, Table
+from orderflow._analysis.reachability import Pair, reachable
+from orderflow._lifecycle.observe import observe
+from orderflow._lifecycle.table import Cell, StateInfo, Table
 from orderflow.model import Applied, Decision, Ignored, Observation, Origin, Refused, StepKind
 
 HEAD = """\

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from orderflow.lifecycle.observe import observe
+from orderflow._lifecycle.observe import observe
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
 from orderflow.model import Applied, Ignored, Observation, Origin, Reason, Refused, Snapshot, Step, StepKind
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
 
 CCV = CcvLifecycle.table
 CONNECT = ConnectLifecycle.table

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import pytest
 from tests.unit.analysis.test_properties import LINE, PATTERNS
 
-from orderflow.analysis.check import Report, check, check_sketches
+from orderflow._analysis.check import Report, check, check_sketches
+from orderflow._lifecycle.decide import decide
+from orderflow._lifecycle.declare import Flag, Lifecycle, State, assumed, edge
+from orderflow._lifecycle.facts import valuations
 from orderflow.errors import DeclarationError
-from orderflow.lifecycle.decide import decide
-from orderflow.lifecycle.declare import Flag, Lifecycle, State, assumed, edge
-from orderflow.lifecycle.facts import valuations
 from orderflow.model import Applied, Cause, Event, Origin, Snapshot
 
 SHOP = """

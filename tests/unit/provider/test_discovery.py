@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import structlog
 
+from orderflow._provider.discovery import find_provider_factories, make_offline_providers, resolve_providers
+from orderflow._providers.ccv import Ccv
 from orderflow.errors import ConfigurationError, UnknownName
 from orderflow.provider import Name
-from orderflow.provider.discovery import find_provider_factories, make_offline_providers, resolve_providers
-from orderflow.providers.ccv import Ccv
 
 MODULE = """
 from orderflow.provider import BaseProvider, Name

@@ -10,8 +10,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from orderflow.errors import MalformedAnswer
-from orderflow.provider.http import (
+from orderflow._provider.http import (
     MAX_RESPONSE_BYTES,
     HttpResponse,
     NeverSent,
@@ -22,7 +21,8 @@ from orderflow.provider.http import (
     retry_after_seconds,
     send_request,
 )
-from orderflow.provider.outcomes import InDoubt, NotExecuted, ReadFailed, Rejected, Signal, Succeeded
+from orderflow._provider.outcomes import InDoubt, NotExecuted, ReadFailed, Rejected, Signal, Succeeded
+from orderflow.errors import MalformedAnswer
 
 pytestmark = pytest.mark.anyio
 

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from orderflow._provider.oauth2 import OAuth2Client, TokenResponse
+from orderflow._provider.outcomes import NotExecuted, Signal
+from orderflow._provider.wire import parse_record
 from orderflow.errors import MalformedAnswer
-from orderflow.provider.oauth2 import OAuth2Client, TokenResponse
-from orderflow.provider.outcomes import NotExecuted, Signal
-from orderflow.provider.wire import parse_record
 
 pytestmark = pytest.mark.anyio
 

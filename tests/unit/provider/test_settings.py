@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from orderflow._provider.settings import check_base_url, check_secret
 from orderflow.errors import ConfigurationError
-from orderflow.provider.settings import check_base_url, check_secret
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080/capi", "https://connect.example", "https://[::1]:443/user/"])

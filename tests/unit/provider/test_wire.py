@@ -11,8 +11,8 @@ from attrs import field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orderflow._provider.wire import json_name, parse_input, parse_json, parse_record, to_json
 from orderflow.errors import InvalidInput, MalformedAnswer
-from orderflow.provider.wire import json_name, parse_input, parse_json, parse_record, to_json
 
 
 class Colour(StrEnum):

@@ -9,17 +9,17 @@ from typing import Any, ForwardRef, Literal, get_args, get_origin, get_overloads
 import pytest
 
 from orderflow import SyncOrderflow
-from orderflow.app import Orderflow
-from orderflow.blocking import Options
-from orderflow.engine.listeners import Handler
+from orderflow._app import Orderflow
+from orderflow._blocking import Options
+from orderflow._engine.listeners import Handler
+from orderflow._providers import signatures
+from orderflow._providers.ccv import Ccv
+from orderflow._providers.ccv import names as ccv
+from orderflow._providers.connect import Connect
+from orderflow._providers.connect import names as connect
 from orderflow.errors import InvalidInput
 from orderflow.model import Origin
 from orderflow.provider import Name, Provider
-from orderflow.providers import signatures
-from orderflow.providers.ccv import Ccv
-from orderflow.providers.ccv import names as ccv
-from orderflow.providers.connect import Connect
-from orderflow.providers.connect import names as connect
 
 PROVIDERS: list[tuple[Any, Any]] = [(Connect.offline(), connect), (Ccv.offline(), ccv)]
 ARGUMENTS: list[tuple[Provider, str, Any]] = [

@@ -19,11 +19,11 @@ from tests.kit.toy import TIMING, Toy
 from tests.kit.world import ccv_at, connect_at
 
 import orderflow
+from orderflow._provider.protocol import Provider
+from orderflow._provider.timing import CALL_SHARE, Timing, check_timing
+from orderflow._providers.ccv import TIMING as CCV_TIMING
+from orderflow._providers.connect import TIMING as CONNECT_TIMING
 from orderflow.errors import ConfigurationError
-from orderflow.provider.protocol import Provider
-from orderflow.provider.timing import CALL_SHARE, Timing, check_timing
-from orderflow.providers.ccv import TIMING as CCV_TIMING
-from orderflow.providers.connect import TIMING as CONNECT_TIMING
 
 pytestmark = pytest.mark.anyio
 

@@ -17,8 +17,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from tests.kit.world import CCV_FAST, CONNECT_FAST, LINK_KEYS, SHOP, World, ccv_request, connect_request, eventually, running
 
+from orderflow._receiver.signed_urls import SignedUrls
 from orderflow.model import Order
-from orderflow.receiver.signed_urls import SignedUrls
 from orderflow.simulators import serve
 
 pytestmark = pytest.mark.anyio

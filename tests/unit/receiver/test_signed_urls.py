@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from orderflow._receiver.signed_urls import SignedUrls
 from orderflow.errors import ConfigurationError
-from orderflow.receiver.signed_urls import SignedUrls
 
 KEY, OTHER_KEY = "a-link-key-of-tests", "another-key-of-tests"
 URLS = SignedUrls("https://us.example/orders/", {"k1": KEY})

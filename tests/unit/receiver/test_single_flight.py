@@ -11,7 +11,7 @@ import pytest
 from attrs import define, field
 from tests.kit.timed import run_virtually
 
-from orderflow.receiver.single_flight import SingleFlight
+from orderflow._receiver.single_flight import SingleFlight
 
 WINDOW = 0.25
 

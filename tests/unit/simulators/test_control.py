@@ -13,11 +13,11 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from orderflow.providers.ccv.simulator import CcvSimulator
-from orderflow.providers.connect.simulator import ConnectSimulator
+from orderflow._providers.ccv.simulator import CcvSimulator
+from orderflow._providers.connect.simulator import ConnectSimulator
+from orderflow._simulators.faults import KINDS
+from orderflow._simulators.operations import operation_id
 from orderflow.simulators import SimClock, serve
-from orderflow.simulators.faults import KINDS
-from orderflow.simulators.operations import operation_id
 
 pytestmark = pytest.mark.anyio
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from orderflow.providers.ccv.simulator import CcvSimulator
-from orderflow.providers.connect.simulator import ConnectSimulator
+from orderflow._providers.ccv.simulator import CcvSimulator
+from orderflow._providers.connect.simulator import ConnectSimulator
+from orderflow._simulators.faults import MEANINGS
+from orderflow._simulators.scenario import parse_fault
 from orderflow.simulators import Simulator
-from orderflow.simulators.faults import MEANINGS
-from orderflow.simulators.scenario import parse_fault
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from orderflow.serving import serve
+from orderflow._serving import serve
 from orderflow.simulators import Fault, FaultKind, Simulator
 
 pytestmark = pytest.mark.anyio

@@ -13,8 +13,8 @@ from starlette.applications import Starlette
 
 import orderflow.simulators
 from orderflow import Ccv, Connect, Orderflow, StateEntered
+from orderflow._providers.ccv import TIMING
 from orderflow.errors import UnknownName
-from orderflow.providers.ccv import TIMING
 from orderflow.simulators import Simulation, Simulator, Surroundings, find_simulation, find_simulations, serve, simulate
 
 pytestmark = pytest.mark.anyio

@@ -13,9 +13,9 @@ import pytest
 from attrs import evolve
 from tests.kit.commits import NOW, move, new_order, stay
 
+from orderflow._store.postgres.commit import build_statement, commit_statement, load_statement, plan_write, to_storable
+from orderflow._store.records import Commit, DueDeadline, InboxKey, PollAt, PollSooner, StopPolling
 from orderflow.model import Applied, EffectKey, Order, Reason
-from orderflow.store.postgres.commit import build_statement, commit_statement, load_statement, plan_write, to_storable
-from orderflow.store.records import Commit, DueDeadline, InboxKey, PollAt, PollSooner, StopPolling
 
 GOLDEN = Path(__file__).parent / "commit_statements.sql"
 ALL_PARTS = ("moved", "effects", "inbox", "refusal", "deadline", "deadlines", "finished_effect", "cancelled_effects", "poll")

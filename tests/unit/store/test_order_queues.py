@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 import pytest
 from attrs import frozen
 
-from orderflow.store.order_queues import OrderQueues
+from orderflow._store.order_queues import OrderQueues
 
 
 @frozen

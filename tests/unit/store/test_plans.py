@@ -17,11 +17,11 @@ from typing import Any, cast
 import pytest
 from tests.kit.commits import NOW, move, new_order, scope, stay
 
+from orderflow._store.ports import Store
+from orderflow._store.postgres.store import PostgresStore
+from orderflow._store.records import InboxKey, LeasedEffect, PollAt, PollSooner, StopPolling
+from orderflow._store.sqlite.store import SqliteStore
 from orderflow.model import NOTIFY_LISTENER, Order, Reason
-from orderflow.store.ports import Store
-from orderflow.store.postgres.store import PostgresStore
-from orderflow.store.records import InboxKey, LeasedEffect, PollAt, PollSooner, StopPolling
-from orderflow.store.sqlite.store import SqliteStore
 
 pytestmark = pytest.mark.anyio
 GROWING = ("of_orders", "of_journal", "of_refusals", "of_effects", "of_deadlines", "of_polls", "of_inbox")

@@ -10,10 +10,10 @@ import pytest
 from attrs import evolve
 from tests.kit.commits import NOW, SCOPE, move, new_order, stay
 
+from orderflow._store.postgres.store import PostgresStore
+from orderflow._store.records import Commit, Decider, DueDeadline, InboxKey, PollAt, PollSooner, StopPolling
 from orderflow.errors import OperationalError
 from orderflow.model import Applied, EffectKey, Order, Reason
-from orderflow.store.postgres.store import PostgresStore
-from orderflow.store.records import Commit, Decider, DueDeadline, InboxKey, PollAt, PollSooner, StopPolling
 
 pytestmark = pytest.mark.anyio
 

@@ -12,10 +12,10 @@ import pytest
 from tests.kit.commits import move, new_order
 from tests.kit.postgres import behind_proxy, pg_ctl, server
 
+from orderflow._store.postgres.store import PostgresStore
+from orderflow._store.records import InboxKey
 from orderflow.errors import OperationalError
 from orderflow.model import Applied
-from orderflow.store.postgres.store import PostgresStore
-from orderflow.store.records import InboxKey
 
 pytestmark = pytest.mark.anyio
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
+from orderflow._store.postgres.pool import Session, database_name, is_collision, translate_error
 from orderflow.errors import ConfigurationError, OperationalError
-from orderflow.store.postgres.pool import Session, database_name, is_collision, translate_error
 
 
 class Connection:

@@ -12,9 +12,9 @@ from attrs import define, field
 from tests.kit.commits import NOW, SCOPE, move, new_order
 from tests.kit.interleaving import Worker
 
+from orderflow._store.postgres.store import PostgresStore
+from orderflow._store.records import PollAt, PollPlan, PollSooner
 from orderflow.errors import UnknownName
-from orderflow.store.postgres.store import PostgresStore
-from orderflow.store.records import PollAt, PollPlan, PollSooner
 
 pytestmark = pytest.mark.anyio
 LATER = NOW + 1000

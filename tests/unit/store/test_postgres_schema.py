@@ -9,10 +9,10 @@ import asyncpg
 import pytest
 from tests.kit.commits import move, new_order
 
+from orderflow._store.migrations import migrations
+from orderflow._store.postgres.schema import list_columns
+from orderflow._store.urls import make_store
 from orderflow.errors import ConfigurationError, OperationalError, SchemaError
-from orderflow.store.migrations import migrations
-from orderflow.store.postgres.schema import list_columns
-from orderflow.store.urls import make_store
 
 pytestmark = pytest.mark.anyio
 COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema() ORDER BY 1, 2"

@@ -10,8 +10,8 @@ import attrs
 import pytest
 
 from orderflow import model
-from orderflow.store import records
-from orderflow.store.records import WorkerScope
+from orderflow._store import records
+from orderflow._store.records import WorkerScope
 
 
 def record_classes(module: ModuleType) -> list[type]:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from tests.kit.commits import move, new_order
 
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
+from orderflow._store.urls import make_store
 from orderflow.errors import ConfigurationError, OperationalError, SchemaError
-from orderflow.store.urls import make_store
 
 pytestmark = pytest.mark.anyio
 
@@ -155,7 +155,7 @@ async def test_a_table_that_vanishes_is_an_operational_error(path: Path) -> None
 
 OPEN_AND_WRITE = """
 import asyncio, sys
-from orderflow.store.urls import make_store
+from orderflow._store.urls import make_store
 from tests.kit.commits import move, new_order
 
 async def main(url, name):

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from orderflow._store import sql
+from orderflow._store.postgres.queries import COMMIT_SQL
+from orderflow._store.postgres.queries import SQL as POSTGRES_SQL
+from orderflow._store.sql import choose_parts, load_statements
+from orderflow._store.sqlite.queries import SQL as SQLITE_SQL
 from orderflow.model import FLAGGING_REASONS, NOTIFY_LISTENER
-from orderflow.store import sql
-from orderflow.store.postgres.queries import COMMIT_SQL
-from orderflow.store.postgres.queries import SQL as POSTGRES_SQL
-from orderflow.store.sql import choose_parts, load_statements
-from orderflow.store.sqlite.queries import SQL as SQLITE_SQL
 
 STORE = Path(sql.__file__).parent
 FILES = {"sqlite SQL": SQLITE_SQL, "postgres SQL": POSTGRES_SQL, "postgres COMMIT_SQL": COMMIT_SQL}

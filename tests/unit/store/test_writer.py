@@ -12,9 +12,9 @@ import pytest
 from attrs import define, field
 from tests.kit.commits import move, new_order
 
+from orderflow._store.sqlite.store import SqliteStore
+from orderflow._store.sqlite.writer import Writer
 from orderflow.errors import OperationalError
-from orderflow.store.sqlite.store import SqliteStore
-from orderflow.store.sqlite.writer import Writer
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tests.kit.world import CANARIES, ccv_request, running
 
-from orderflow.telemetry.opentelemetry import OpenTelemetry
+from orderflow._telemetry.opentelemetry import OpenTelemetry
 
 pytestmark = pytest.mark.anyio
 

@@ -13,11 +13,11 @@ from tests.kit.inline_store import InlineStore, memory_connection
 from tests.kit.toy import FAST, Toy
 from tests.kit.world import CCV_KEY, ccv_sim
 
-from orderflow.app import Orderflow
-from orderflow.provider.http import HttpResponse, send_request
+from orderflow._app import Orderflow
+from orderflow._provider.http import HttpResponse, send_request
+from orderflow._testing.crash_points import Crash, CrashPoints, kill
+from orderflow._testing.crash_process import run_process
 from orderflow.simulators import Fault, serve
-from orderflow.testing.crash_points import Crash, CrashPoints, kill
-from orderflow.testing.crash_process import run_process
 
 ENDS = ("placed", "in_doubt", "refused")
 SHORT_LEASE = evolve(FAST, lease=0.25)

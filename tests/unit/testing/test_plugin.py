@@ -56,7 +56,7 @@ def test_a_sync_test_follows_a_payment(project: pytest.Pytester) -> None:
         project,
         """
         import pytest
-        from orderflow.testing.asserts import assert_converges, assert_path
+        from orderflow._testing.asserts import assert_converges, assert_path
 
         @pytest.mark.parametrize(("button", "claimed"), [("pay", "success"), ("close", None)])
         def test_paid(orderflow_connect, orderflow_flow, orderflow_application, button, claimed):
@@ -82,7 +82,7 @@ def test_an_async_test_awaits_the_same(project: pytest.Pytester) -> None:
         project,
         """
         import pytest
-        from orderflow.testing.asserts import assert_converges, assert_path
+        from orderflow._testing.asserts import assert_converges, assert_path
 
         pytestmark = pytest.mark.anyio
 
@@ -111,7 +111,7 @@ def test_the_marker_brings_scenario_faults_switches_and_database(project: pytest
         import pytest
         from pathlib import Path
         from orderflow.simulators import Fault
-        from orderflow.testing.asserts import assert_converges, assert_path
+        from orderflow._testing.asserts import assert_converges, assert_path
 
         @pytest.mark.orderflow("ccv", scenario="screening-rejected", switches={"step_seconds": 0.2})
         def test_rejected(orderflow_flow, orderflow_ccv):
@@ -143,7 +143,7 @@ def test_time_stands_still_in_a_test_that_asks_for_the_clock(project: pytest.Pyt
     result = run(
         project,
         """
-        from orderflow.testing.asserts import assert_converges
+        from orderflow._testing.asserts import assert_converges
 
         def test_the_customer_never_returns(orderflow_clock, orderflow_connect, orderflow_flow, orderflow_application):
             began = orderflow_clock.now()
@@ -188,7 +188,7 @@ def test_a_wrong_path_fails_and_shows_the_path(project: pytest.Pytester) -> None
         project,
         """
         import pytest
-        from orderflow.testing.asserts import assert_converges, assert_path
+        from orderflow._testing.asserts import assert_converges, assert_path
 
         @pytest.mark.orderflow("ccv", scenario="stuck@Incomplete")
         def test_stuck(orderflow_flow):
@@ -251,7 +251,7 @@ def test_a_project_that_does_not_use_the_plugin_imports_nothing() -> None:
     probe = """
     import sys, pytest
     before = set(sys.modules)
-    import orderflow.testing.plugin as plugin
+    import orderflow._testing.plugin as plugin
     new = {name for name in set(sys.modules) - before if not name.startswith("orderflow")}
     print(sorted(new - set(sys.stdlib_module_names)))
     print(sorted(name for name in sys.modules if name.startswith("orderflow")))
@@ -259,4 +259,4 @@ def test_a_project_that_does_not_use_the_plugin_imports_nothing() -> None:
     print(len(fixtures) >= 5, [name for name in fixtures if not name.startswith("orderflow_")])
     """
     printed = subprocess.run([sys.executable, "-c", dedent(probe)], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert printed == ["[]", "['orderflow', 'orderflow.testing', 'orderflow.testing.plugin']", "True []"]
+    assert printed == ["[]", "['orderflow', 'orderflow.testing', 'orderflow._testing.plugin']", "True []"]

@@ -11,13 +11,13 @@ import pytest
 from tests.kit.world import ccv_request, eventually
 
 import orderflow.testing
-from orderflow.lifecycle.table import Table
+from orderflow._lifecycle.table import Table
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._testing.asserts import assert_converges, assert_path
+from orderflow._testing.clock import SharedClock
+from orderflow._testing.coverage import Coverage, edges_taken, parse_requirements
+from orderflow._testing.mealy import decide_input, inputs_of
 from orderflow.model import Applied, Event, JournalRow, Observation, Origin, Snapshot
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.testing.asserts import assert_converges, assert_path
-from orderflow.testing.clock import SharedClock
-from orderflow.testing.coverage import Coverage, edges_taken, parse_requirements
-from orderflow.testing.mealy import decide_input, inputs_of
 
 
 def journal_of(*path: str) -> list[JournalRow]:
@@ -156,8 +156,8 @@ def test_requirements_may_have_fractions_and_commas() -> None:
 
 
 def test_every_exported_name_exists() -> None:
-    assert sorted(orderflow.testing.__all__) == orderflow.testing.__all__
-    for name in orderflow.testing.__all__:
+    assert sorted(orderflow._testing.__all__) == orderflow._testing.__all__
+    for name in orderflow._testing.__all__:
         assert getattr(orderflow.testing, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        _ = orderflow.testing.nonsense
+        _ = orderflow._testing.nonsense

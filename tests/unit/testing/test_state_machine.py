@@ -1,4 +1,4 @@
-"""``orderflow.testing.stateful``: it takes every edge, runs its user's code, and finds what is wrong."""
+"""``orderflow._testing.stateful``: it takes every edge, runs its user's code, and finds what is wrong."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from attrs import evolve
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from orderflow._lifecycle.facts import Choice
+from orderflow._lifecycle.table import Table
+from orderflow._testing.state_machine import MachineOrder, stateful
 from orderflow.errors import InvalidInput
-from orderflow.lifecycle.facts import Choice
-from orderflow.lifecycle.table import Table
 from orderflow.model import Applied, Decision, Origin
-from orderflow.testing.state_machine import MachineOrder, stateful
 
 # a hundred examples, as by default; the seed is fixed so that this suite does the same every time
 HUNDRED = settings(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from orderflow.analysis.reachability import reachable
+from orderflow._analysis.reachability import reachable
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._testing.conformance import w_method, wp_method
+from orderflow._testing.mealy import POLL, UNKNOWN_STATUS, MachineSubject, TableSubject, first_pair, inputs_of, machine_of, machines_of
+from orderflow._testing.mutants import add_hidden_states
+from orderflow._testing.suites import all_cells
 from orderflow.errors import UnknownName
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.testing.conformance import w_method, wp_method
-from orderflow.testing.mealy import POLL, UNKNOWN_STATUS, MachineSubject, TableSubject, first_pair, inputs_of, machine_of, machines_of
-from orderflow.testing.mutants import add_hidden_states
-from orderflow.testing.suites import all_cells
 
 CCV = CcvLifecycle.table
 START = first_pair(CCV)

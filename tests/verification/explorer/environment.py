@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from orderflow.lifecycle.table import Table
+from orderflow._lifecycle.table import Table
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
 from orderflow.model import Origin
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
 
 
 @frozen

@@ -14,9 +14,9 @@ from tests.verification.explorer.model_of_engine import ModelOfEngine, Rest
 from tests.verification.explorer.steps import IDLE, Steps
 from tests.verification.explorer.worlds import Parts, StoredOrder, World
 
-from orderflow.analysis.reachability import starts
-from orderflow.lifecycle.facts import Value
-from orderflow.lifecycle.table import Table
+from orderflow._analysis.reachability import starts
+from orderflow._lifecycle.facts import Value
+from orderflow._lifecycle.table import Table
 
 
 @frozen

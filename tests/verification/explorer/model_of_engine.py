@@ -17,11 +17,11 @@ from tests.verification.explorer.environment import Environment
 from tests.verification.explorer.real_engine import VERSION, Finish, Retry, order_at, real_engine, snapshot_at
 from tests.verification.explorer.worlds import ANY_STATUS, CallEnd, Observing, OwedEffect, Ownership, Polling, StoredOrder
 
-from orderflow.lifecycle.decide import is_pollable, is_settled
-from orderflow.lifecycle.facts import Value
-from orderflow.lifecycle.observe import observe
+from orderflow._lifecycle.decide import is_pollable, is_settled
+from orderflow._lifecycle.facts import Value
+from orderflow._lifecycle.observe import observe
+from orderflow._store.records import Commit, PollAt, StopPolling
 from orderflow.model import PROVIDER_ID, Applied, Observation, Order, Origin, Refused
-from orderflow.store.records import Commit, PollAt, StopPolling
 
 STALE_STEP = "a step on a poll that began before the last step"
 

@@ -18,16 +18,16 @@ from tests.kit.toy import NoUrls
 from tests.verification.explorer.environment import CallModel, Environment
 from tests.verification.explorer.worlds import CallEnd
 
-from orderflow.dispatch.local import LocalDispatcher
-from orderflow.engine.attempt import Attempt
-from orderflow.engine.engine import Engine
-from orderflow.lifecycle.facts import Value
+from orderflow._dispatch.local import LocalDispatcher
+from orderflow._engine.attempt import Attempt
+from orderflow._engine.engine import Engine
+from orderflow._lifecycle.facts import Value
+from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Succeeded
+from orderflow._provider.timing import Timing
+from orderflow._store.ports import Store
+from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, Receipt
 from orderflow.model import PROVIDER_ID, EffectKey, Event, Observation, Order, Origin, Snapshot
-from orderflow.provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Succeeded
-from orderflow.provider.timing import Timing
 from orderflow.simulators import SimClock
-from orderflow.store.ports import Store
-from orderflow.store.records import Decider, DueDeadline, InboxKey, LeasedEffect, Receipt
 
 VERSION = 1
 """The version of every order. All that matters is whether a poll began at the order's present version."""

@@ -8,8 +8,8 @@ from attrs import evolve
 from tests.verification.explorer.model_of_engine import STALE_STEP, ModelOfEngine, Written, mark_steps
 from tests.verification.explorer.worlds import Observing, OwedEffect, Polling, StoredOrder
 
-from orderflow.lifecycle.decide import is_settled
-from orderflow.store.records import Commit, StopPolling
+from orderflow._lifecycle.decide import is_settled
+from orderflow._store.records import Commit, StopPolling
 
 
 class _KeepsStatus(ModelOfEngine):

@@ -40,7 +40,7 @@ from tests.verification.explorer.worlds import (
     World,
 )
 
-from orderflow.lifecycle.table import Table
+from orderflow._lifecycle.table import Table
 
 IDLE = Idle()
 NO_CHANGE = Change()

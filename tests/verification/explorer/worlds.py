@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import attrs
 from attrs import define, field, frozen
 
-from orderflow.lifecycle.facts import Value
+from orderflow._lifecycle.facts import Value
 
 if TYPE_CHECKING:
     from tests.verification.explorer.actions import Action

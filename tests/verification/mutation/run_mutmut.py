@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-MUTATED = [f"src/orderflow/lifecycle/{name}.py" for name in ("decide", "observe", "check")]
+MUTATED = [f"src/orderflow/_lifecycle/{name}.py" for name in ("decide", "observe", "check")]
 TESTS = ["tests/lifecycle"]
 SECONDS = 1500
 

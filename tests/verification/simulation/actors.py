@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 from tests.verification.simulation.world import DAY, THANKS, VirtualWorld
 
+from orderflow._providers.ccv.simulator import ENDS, MOVES
 from orderflow.model import Order
-from orderflow.providers.ccv.simulator import ENDS, MOVES
 
 _PRICE = {
     "period": "OneOff",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tests.verification.simulation.world import VirtualWorld
 
-from orderflow.lifecycle.table import Table
+from orderflow._lifecycle.table import Table
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
 from orderflow.model import JournalRow, Order, StepKind
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
 
 _TABLES: dict[str, Table] = {"ccv": CcvLifecycle.table, "connect": ConnectLifecycle.table}
 _FULFILLED = {"fulfilled", "assigning", "assignment_in_doubt", "user_assigned"}

@@ -20,15 +20,15 @@ from tests.kit.inline_store import InlineStore, memory_connection
 from tests.kit.virtual_time import VirtualClock
 from tests.verification.simulation.faults import FaultRates, FaultyTransport
 
-from orderflow.app import Orderflow
+from orderflow._app import Orderflow
+from orderflow._provider.protocol import Provider
+from orderflow._provider.timing import Timing
+from orderflow._providers.ccv import Ccv
+from orderflow._providers.ccv.simulator import CcvSimulator
+from orderflow._providers.ccv.wire import PREFIX
+from orderflow._providers.connect import Connect
+from orderflow._providers.connect.simulator import FULFILLED, ConnectSimulator
 from orderflow.model import StateEntered
-from orderflow.provider.protocol import Provider
-from orderflow.provider.timing import Timing
-from orderflow.providers.ccv import Ccv
-from orderflow.providers.ccv.simulator import CcvSimulator
-from orderflow.providers.ccv.wire import PREFIX
-from orderflow.providers.connect import Connect
-from orderflow.providers.connect.simulator import FULFILLED, ConnectSimulator
 
 DAY = 86400.0
 TIMING = Timing(

@@ -3,9 +3,9 @@
 import pytest
 from tests.kit.audited_warehouse import Shelf, Warehouse
 
-from orderflow.lifecycle.table import Table
-from orderflow.providers.ccv.lifecycle import CcvLifecycle
-from orderflow.providers.connect.lifecycle import ConnectLifecycle
+from orderflow._lifecycle.table import Table
+from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
 
 TABLES = (CcvLifecycle.table, ConnectLifecycle.table, Warehouse.table, Shelf.table)
 

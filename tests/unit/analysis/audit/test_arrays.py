@@ -8,10 +8,10 @@ from itertools import groupby
 import pytest
 from tests.kit.logs import make_log
 
-from orderflow.analysis.audit import WRONG, CaseChecker, Classification, check_arrays
-from orderflow.analysis.audit.arrays import build_pair_table
+from orderflow._analysis.audit import WRONG, CaseChecker, Classification, check_arrays
+from orderflow._analysis.audit.arrays import build_pair_table
+from orderflow._lifecycle.table import Table
 from orderflow.errors import InvalidInput
-from orderflow.lifecycle.table import Table
 
 
 def make_arrays(table: Table, cases: int, wrong: float) -> tuple[list[int], list[int], list[Classification]]:

@@ -9,10 +9,10 @@ from collections import Counter
 import pytest
 from tests.kit.order_lives import BruteForceChecker, RandomLives, drop_observations, list_statuses
 
-from orderflow.analysis.audit import LEGAL, CaseChecker, Classification, Missed
+from orderflow._analysis.audit import LEGAL, CaseChecker, Classification, Missed
+from orderflow._lifecycle.observe import observe
+from orderflow._lifecycle.table import Table
 from orderflow.errors import InvalidInput, UnknownName
-from orderflow.lifecycle.observe import observe
-from orderflow.lifecycle.table import Table
 from orderflow.model import Applied, Ignored, Observation, Snapshot, StepKind
 
 CASES = 20_000 // 4  # of each of the four lifecycles

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from tests.kit.logs import make_log, write_csv, write_xes
 
-from orderflow.analysis.audit import Columns, LogFile
+from orderflow._analysis.audit import Columns, LogFile
+from orderflow._lifecycle.table import Table
 from orderflow.errors import InvalidInput, UnknownName
-from orderflow.lifecycle.table import Table
 
 HEADER = b"case,status,time\n"
 GOOD = b"a,New,2026-11-21T10:00:00Z\n"

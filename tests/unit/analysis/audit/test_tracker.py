@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 from tests.kit.logs import BEGIN, make_log
 
-from orderflow.analysis.audit import CaseChecker, CaseTracker, LogRow, Summary, case_as_json
+from orderflow._analysis.audit import CaseChecker, CaseTracker, LogRow, Summary, case_as_json
+from orderflow._lifecycle.table import Table
 from orderflow.errors import InvalidInput
-from orderflow.lifecycle.table import Table
 
 LIFE = ("Processing", "Incomplete", "New", "FulfillmentDone", "Completed")
 

@@ -10,11 +10,11 @@ from attrs import define
 from tests.kit.provider_answers import FAULT_CASES, FaultCase, assert_no_canary
 from tests.kit.world import CCV_KEY, LINK_KEYS, SHOP, ccv_at, ccv_request, ccv_sim, order_of
 
+from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
+from orderflow._providers.ccv import Ccv
+from orderflow._providers.ccv.simulator import CcvSimulator
+from orderflow._receiver.signed_urls import SignedUrls
 from orderflow.model import Order
-from orderflow.provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
-from orderflow.providers.ccv import Ccv
-from orderflow.providers.ccv.simulator import CcvSimulator
-from orderflow.receiver.signed_urls import SignedUrls
 from orderflow.simulators import Fault, serve
 
 pytestmark = pytest.mark.anyio

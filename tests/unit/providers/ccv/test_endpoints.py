@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orderflow.provider.endpoints import Claim, Endpoint
-from orderflow.providers.ccv.endpoints import ENDPOINTS
+from orderflow._provider.endpoints import Claim, Endpoint
+from orderflow._providers.ccv.endpoints import ENDPOINTS
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.purpose)

@@ -8,8 +8,8 @@ import pytest
 from tests.kit.provider_answers import assert_no_canary
 from tests.kit.world import CCV_KEY, ccv_at, ccv_request
 
+from orderflow._providers.ccv import Ccv
 from orderflow.errors import ConfigurationError, InvalidInput
-from orderflow.providers.ccv import Ccv
 
 
 def ccv(**settings: Any) -> Ccv:

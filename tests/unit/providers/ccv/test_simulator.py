@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from orderflow.providers.ccv.simulator import MOVES, CcvSimulator
-from orderflow.providers.ccv.wire import ORDER_STATUSES
+from orderflow._providers.ccv.simulator import MOVES, CcvSimulator
+from orderflow._providers.ccv.wire import ORDER_STATUSES
 from orderflow.simulators import Fault, SimClock, serve
 
 pytestmark = pytest.mark.anyio

@@ -18,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from orderflow._providers.ccv.simulator import CcvSimulator
 from orderflow.errors import InvalidInput, UnknownName
-from orderflow.providers.ccv.simulator import CcvSimulator
 from orderflow.simulators import Fault, SimClock, serve
 
 pytestmark = pytest.mark.anyio

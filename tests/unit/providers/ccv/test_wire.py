@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from orderflow._provider.wire import to_json
+from orderflow._providers.ccv import wire
 from orderflow.errors import InvalidInput, MalformedAnswer
-from orderflow.provider.wire import to_json
-from orderflow.providers.ccv import wire
 
 # examples in the provider's table spelling (left) must be sent in its examples' spelling (right)
 START = {

@@ -12,13 +12,13 @@ from attrs import define
 from tests.kit.provider_answers import FAULT_CASES, QUOTING_BODY, FaultCase, assert_no_canary
 from tests.kit.world import CONNECT_ID, CONNECT_SECRET, LINK_KEYS, connect_at, connect_request, connect_sim, order_of
 
+from orderflow._provider.http import make_client
+from orderflow._provider.oauth2 import OAuth2Client
+from orderflow._provider.outcomes import NotExecuted, Outcome, ReadFailed, Signal, StatusRead, Succeeded
+from orderflow._providers.connect import Connect
+from orderflow._providers.connect.simulator import ConnectSimulator
+from orderflow._receiver.signed_urls import SignedUrls
 from orderflow.model import Order
-from orderflow.provider.http import make_client
-from orderflow.provider.oauth2 import OAuth2Client
-from orderflow.provider.outcomes import NotExecuted, Outcome, ReadFailed, Signal, StatusRead, Succeeded
-from orderflow.providers.connect import Connect
-from orderflow.providers.connect.simulator import ConnectSimulator
-from orderflow.receiver.signed_urls import SignedUrls
 from orderflow.simulators import Fault, SimClock, serve
 
 pytestmark = pytest.mark.anyio

@@ -12,12 +12,12 @@ from attrs import define, evolve, frozen
 from tests.kit.provider_answers import FAULT_CASES, QUOTING_BODY, FaultCase, assert_no_canary
 from tests.kit.world import EMAIL, LINK_KEYS, PHONE, Users, connect_at, connect_request, connect_sim, order_of
 
-from orderflow.lifecycle.observe import observe
+from orderflow._lifecycle.observe import observe
+from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
+from orderflow._providers.connect import Connect
+from orderflow._providers.connect.simulator import ConnectSimulator
+from orderflow._receiver.signed_urls import SignedUrls
 from orderflow.model import Observation, Order, Reason, Refused, Snapshot
-from orderflow.provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
-from orderflow.providers.connect import Connect
-from orderflow.providers.connect.simulator import ConnectSimulator
-from orderflow.receiver.signed_urls import SignedUrls
 from orderflow.simulators import Fault, serve
 
 pytestmark = pytest.mark.anyio

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orderflow.provider.endpoints import Endpoint
-from orderflow.providers.connect import Connect
-from orderflow.providers.connect.endpoints import ENDPOINTS
+from orderflow._provider.endpoints import Endpoint
+from orderflow._providers.connect import Connect
+from orderflow._providers.connect.endpoints import ENDPOINTS
 
 RETURN, ERROR, CALLBACK = ENDPOINTS
 P = "fulfillmentStatus"

@@ -2,8 +2,8 @@
 
 import pytest
 
+from orderflow._providers.connect.methods import METHODS, Ways, find_ways
 from orderflow.errors import UnknownName
-from orderflow.providers.connect.methods import METHODS, Ways, find_ways
 
 
 def test_every_method_has_two_rows_prepaid_or_not_with_page_and_evidence() -> None:

@@ -8,8 +8,8 @@ import pytest
 from tests.kit.provider_answers import assert_no_canary
 from tests.kit.world import CONNECT_SECRET, EMAIL, SHOP, Users, connect_at, connect_request
 
+from orderflow._providers.connect import Connect, Ways
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.providers.connect import Connect, Ways
 
 BASE = "https://connect.example"
 

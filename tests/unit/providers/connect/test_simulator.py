@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from orderflow.provider.wire import to_json
-from orderflow.providers.connect import wire
-from orderflow.providers.connect.simulator import FULFILLED, PRELIMINARY, ConnectSimulator
+from orderflow._provider.wire import to_json
+from orderflow._providers.connect import wire
+from orderflow._providers.connect.simulator import FULFILLED, PRELIMINARY, ConnectSimulator
 from orderflow.simulators import Fault, SimClock, serve
 
 pytestmark = pytest.mark.anyio

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from tests.kit.world import connect_request
 
-from orderflow.providers.connect.simulator import ConnectSimulator
+from orderflow._providers.connect.simulator import ConnectSimulator
 from orderflow.simulators import Fault, SimClock, serve
 
 pytestmark = pytest.mark.anyio

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from orderflow._provider.wire import parse_record, to_json
+from orderflow._providers.connect import wire
 from orderflow.errors import InvalidInput, MalformedAnswer
-from orderflow.provider.wire import parse_record, to_json
-from orderflow.providers.connect import wire
 
 PAYER = wire.Person(last_name="Hansen", postal_code="0150", emails=("kari@example.org",))
 LINE = wire.OrderLine(product_spec_type="coupon", product_spec_code="WEB", product_spec_no=7, unit_price=295)

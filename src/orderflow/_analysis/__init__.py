@@ -1,0 +1,1 @@
+"""The parts of ``orderflow.analysis``, which has the public names."""

@@ -1,0 +1,274 @@
+"""``check``: what a table's shape does not show: everything is reachable, nothing is stuck, nothing is entered unproven. Pure.
+
+Rules are functions from a table and its reachable pairs to problems; each has a name that is stable for programs. Some repeat a rule of
+declarations, on the table and by other means: a table may also be built in other ways, and the compiler may be wrong.
+
+    unreachable       no order ever stands in this state
+    never-enabled     an edge that is enabled under no reachable facts
+    dead-end          an order stands where no edge is enabled, in a state that is no end (final, proven or provisional)
+    trap              an order that can go on moving, but never to a settled state
+    ambiguous         two edges of one cell are enabled at once
+    unanswered        a cell without an answer, or with another than its edges give
+    unproven-entry    a command, claim or clock edge into a proven state, or a claim into a provisional one
+    final-edge        an edge out of a final state
+    deadline          armed where its event has no edge, or not armed where its event has one
+    reading           over unknown states, inconsistent with what it proves, or never able to prove it
+
+Every declared property is verified too (model_checking.py). One that fails, or that is vacuous, is a problem named ``property-fails`` or
+``property-vacuous``.
+
+A lifecycle with an opaque guard, one that cannot be enumerated, does not compile. ``check_sketches`` looks at what is left of it: the
+guard is a problem named ``guard-unresolved``, and what depends on its answer is ``unchecked`` or ``property-unchecked``, never passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import groupby
+
+from attrs import frozen
+
+from orderflow._analysis.model_checking import PropertyResult, Verdict, combine, verify
+from orderflow._analysis.reachability import Moves, Pair, pairs_that_reach, reachable
+from orderflow._lifecycle.cells import union_of_reads
+from orderflow._lifecycle.decide import decide, is_pollable, is_settled
+from orderflow._lifecycle.facts import Value, valuations
+from orderflow._lifecycle.observe import observe
+from orderflow._lifecycle.table import Edge, Table
+from orderflow.errors import UnknownName
+from orderflow.model import Applied, Event, Observation, Origin, Snapshot
+
+
+@frozen
+class Problem:
+    """A broken rule: its name, where (a state, an edge, a status), and why that is wrong."""
+
+    rule: str
+    where: str
+    explanation: str
+
+
+@frozen
+class Figures:
+    """How much was looked at. ``answers``: cells times the combinations of facts that their guards read. ``pairs``: reachable
+    (state, facts) pairs."""
+
+    states: int
+    events: int
+    edges: int
+    cells: int
+    answers: int
+    pairs: int
+
+
+@frozen
+class Report:
+    """The outcome for one lifecycle. No problems: it is sound. ``properties``: each with its verdict and path."""
+
+    lifecycle: str
+    problems: tuple[Problem, ...]
+    figures: Figures
+    properties: tuple[PropertyResult, ...] = ()
+
+
+@frozen
+class _Material:
+    """What the rules look at."""
+
+    table: Table
+    moves: Moves
+
+
+def check(table: Table) -> Report:
+    """Check a table against every rule above, and verify its properties."""
+    material = _Material(table, reachable(table))
+    results = verify(table, material.moves)
+    return Report(table.name, (*_apply_rules(material), *_property_problems(results)), _count(material), results)
+
+
+def check_sketches(never: Table, always: Table) -> Report:
+    """Check a lifecycle in spite of its opaque guards: in ``never`` these are never true, in ``always`` always
+    (``DeclarationError.sketches``)."""
+    no, yes = _Material(never, reachable(never)), _Material(always, reachable(always))
+    without_opaque = {pair: tuple(move for move in out if not move[0].unchecked) for pair, out in yes.moves.items()}
+    mixed = _Material(never, without_opaque)  # true on the way here, false now
+    worlds = {"never": no, "always": yes, "sometimes": mixed}
+    found = {when: {(problem.rule, problem.where): problem for problem in _apply_rules(material)} for when, material in worlds.items()}
+    opaque = [edge for edge in never.edges if edge.unchecked]
+    guards = " and ".join(dict.fromkeys(edge.guard for edge in opaque))
+    problems = {("", _name(edge)): Problem("guard-unresolved", _name(edge), f"{edge.guard}: {edge.unchecked}") for edge in opaque}
+    for when, problems_then in found.items():
+        for key, problem in problems_then.items():
+            sure = key in found["never"] and key in found["always"]
+            explanation = f"{problem.rule}, if {guards} is {when} true: {problem.explanation}"
+            problems.setdefault(key, problem if sure else Problem("unchecked", problem.where, explanation))
+    results = combine(verify(never, no.moves), verify(always, yes.moves))
+    return Report(never.name, (*problems.values(), *_property_problems(results, guards)), _count(yes), results)
+
+
+def _apply_rules(material: _Material) -> list[Problem]:
+    return [Problem(name, where, explanation) for name, rule in RULES.items() for where, explanation in rule(material)]
+
+
+def _count(m: _Material) -> Figures:
+    table = m.table
+    return Figures(
+        states=len(table.states),
+        events=len(table.events),
+        edges=len(table.edges),
+        cells=len(table.states) * len(table.events),
+        answers=sum(1 for _ in _answers(table)),
+        pairs=len(m.moves),
+    )
+
+
+def _property_problems(results: tuple[PropertyResult, ...], guards: str = "") -> Iterator[Problem]:
+    for result in results:
+        name, text = result.promise.name, result.promise.text
+        match result.verdict:
+            case Verdict.VACUOUS:
+                yield Problem("property-vacuous", name, f"{text}: {result.missing} never happens, so it promises nothing")
+            case Verdict.FAILS:
+                yield Problem("property-fails", name, f"{text}: not so on {', '.join(result.steps) or 'the very start'}")
+            case Verdict.UNCHECKED:
+                yield Problem("property-unchecked", name, f"{text}: depends on {guards}")
+
+
+Faults = Iterator[tuple[str, str]]
+"""Where a rule is broken, and why that is wrong."""
+
+
+def _name(edge: Edge) -> str:
+    return f"{edge.event}: {edge.source} -> {edge.target}"
+
+
+def _first_of_each_state(pairs: list[Pair]) -> Iterator[tuple[str, Pair, int]]:
+    """One example of each state, and how many there are: a problem under a thousand facts is one problem."""
+    for state, group in groupby(sorted(pairs, key=lambda pair: (pair.state, str(pair.values))), lambda pair: pair.state):
+        alike = list(group)
+        yield state, alike[0], len(alike)
+
+
+def _describe_facts(table: Table, pair: Pair, count: int) -> str:
+    facts = ", ".join(f"{name} = {value}" for name, value in pair.facts(table).items()) or "no facts"
+    return f"under {count} of the reachable combinations of facts, for example {facts}"
+
+
+def _unreachable(m: _Material) -> Faults:
+    entered = {pair.state for pair in m.moves}
+    targets = {edge.target for edge in m.table.edges}
+    for state in m.table.states:
+        if state not in entered:
+            yield state, "its edges are never enabled on any path to it" if state in targets else "no edge enters it"
+
+
+def _never_enabled(m: _Material) -> Faults:
+    used = {id(edge) for out in m.moves.values() for edge, _ in out}
+    for edge in m.table.edges:
+        if id(edge) not in used and not edge.unchecked:
+            yield _name(edge), f"no order ever stands in {edge.source} with {edge.guard or 'any facts'}"
+
+
+def _dead_end(m: _Material) -> Faults:
+    states = m.table.states
+    ends = {state for state, info in states.items() if info.final or info.proven or info.provisional}
+    stuck = [pair for pair, out in m.moves.items() if not out and pair.state not in ends]
+    for state, pair, count in _first_of_each_state(stuck):
+        yield state, f"no edge is enabled, though it is no end, {_describe_facts(m.table, pair, count)}"
+
+
+def _trap(m: _Material) -> Faults:
+    settled_pairs = [pair for pair in m.moves if is_settled(m.table, pair.snapshot(m.table))]
+    trapped = list(m.moves.keys() - pairs_that_reach(m.moves, settled_pairs))
+    for state, pair, count in _first_of_each_state(trapped):
+        yield state, f"no settled state can be reached, {_describe_facts(m.table, pair, count)}"
+
+
+def _ambiguous(m: _Material) -> Faults:
+    for state, event, edges, given in _answers(m.table):
+        enabled = [edge for edge in edges if edge.holds.pick(given)]
+        if len(enabled) > 1:
+            yield f"{event} in {state}", f"edges to {' and '.join(edge.target for edge in enabled)} under {given}"
+
+
+def _answers(table: Table) -> Iterator[tuple[str, str, list[Edge], dict[str, Value]]]:
+    """Every state, every event, every combination of the facts that the edges there read."""
+    cells: dict[tuple[str, str], list[Edge]] = {(state, event): [] for state in table.states for event in table.events}
+    for edge in table.edges:
+        cells[edge.source, edge.event].append(edge)
+    for (state, event), edges in cells.items():
+        for given in valuations(union_of_reads(table.facts, edges)):
+            yield state, event, edges, given
+
+
+def _find_unanswered(m: _Material) -> Faults:
+    defaults = m.table.defaults()
+    for state, event, edges, given in _answers(m.table):
+        where = f"{event} in {state}"
+        snapshot = Snapshot(state, {**defaults, **given}, {}, 0)
+        try:
+            decision = decide(m.table, snapshot, Event(event, m.table.events[event]))
+        except (UnknownName, KeyError):
+            yield where, f"no answer under {given}"
+            continue
+        targets = [edge.target for edge in edges if edge.holds.pick(given)]
+        if [decision.snapshot.state] != targets if isinstance(decision, Applied) else targets:
+            yield where, f"the answer under {given} is not that of its edges"
+
+
+def _unproven_entry(m: _Material) -> Faults:
+    for edge in m.table.edges:
+        target = m.table.states[edge.target]
+        if edge.source == edge.target:
+            continue
+        if target.proven and edge.origin in (Origin.COMMAND, Origin.CLAIM, Origin.CLOCK):
+            yield _name(edge), f"a {edge.origin} enters a proven state: nothing was proven"
+        if target.provisional and edge.origin is Origin.CLAIM:
+            yield _name(edge), "a claim enters a provisional state: anyone could have sent it"
+
+
+def _final_edge(m: _Material) -> Faults:
+    for edge in m.table.edges:
+        if m.table.states[edge.source].final:
+            yield _name(edge), f"{edge.source} is final"
+
+
+def _deadline(m: _Material) -> Faults:
+    armed = {(state, event) for state, info in m.table.states.items() for event, _ in info.deadlines}
+    expected = {(edge.source, edge.event) for edge in m.table.edges if edge.origin is Origin.CLOCK}
+    for state, event in sorted(armed - expected):
+        yield state, f"its deadline brings {event}, for which no clock edge leaves it"
+    for state, event in sorted(expected - armed):
+        yield state, f"a clock edge waits for {event}, but no deadline brings it there"
+
+
+def _reading(m: _Material) -> Faults:
+    for status, reading in m.table.readings.items():
+        for state in sorted((reading.consistent | {reading.proves or m.table.initial}) - m.table.states.keys()):
+            yield status, f"it names {state!r}, which is no state"
+        if reading.proves is None:
+            continue
+        if reading.proves not in reading.consistent:
+            yield status, f"it proves {reading.proves}, yet is inconsistent with it: a second poll would be an anomaly"
+        if not any(_proves(m.table, pair.snapshot(m.table), status) for pair in m.moves):
+            yield status, f"no reachable order can be proven {reading.proves} by it"
+
+
+def _proves(table: Table, snapshot: Snapshot, status: str) -> bool:
+    inconsistent = is_pollable(table, snapshot) and snapshot.state not in table.readings[status].consistent
+    return inconsistent and isinstance(observe(table, snapshot, Observation(status, snapshot.version)), Applied)
+
+
+RULES: dict[str, Callable[[_Material], Faults]] = {
+    "unreachable": _unreachable,
+    "never-enabled": _never_enabled,
+    "dead-end": _dead_end,
+    "trap": _trap,
+    "ambiguous": _ambiguous,
+    "unanswered": _find_unanswered,
+    "unproven-entry": _unproven_entry,
+    "final-edge": _final_edge,
+    "deadline": _deadline,
+    "reading": _reading,
+}
+"""Every rule by its name."""

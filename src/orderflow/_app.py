@@ -1,0 +1,385 @@
+"""The composition root: ``Orderflow``, which a service embeds. It wires providers, store, engine and receiver, and decides nothing."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import structlog
+
+from orderflow._clock import Clock, SystemClock
+from orderflow._dispatch import make_dispatcher
+from orderflow._dispatch.ports import Dispatcher
+from orderflow._engine.engine import Engine
+from orderflow._engine.inbox import provider_of
+from orderflow._engine.listeners import Handler
+from orderflow._engine.retention import Export
+from orderflow._engine.worker import Health
+from orderflow._inputs import require_text
+from orderflow._lifecycle.decide import legal
+from orderflow._provider.discovery import resolve_providers
+from orderflow._provider.protocol import Provider, name_of
+from orderflow._provider.timing import check_timing
+from orderflow._providers import signatures
+from orderflow._receiver.asgi import asgi_app
+from orderflow._receiver.receiver import Receiver, Reply
+from orderflow._receiver.signed_urls import SignedUrls
+from orderflow._store.ports import Store
+from orderflow._store.urls import make_store
+from orderflow._telemetry.ports import Telemetry
+from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
+from orderflow.model import Decision, JournalRow, Listener, Order, Pending, RefusalRow
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from orderflow._providers.signatures import AnyProvider, AnyState
+
+_log = structlog.get_logger()
+_LONGEST_KEY = 200
+
+
+class Orderflow:
+    """Orders that are run by outside providers.
+
+    Args:
+        db: a database URL (``sqlite:///orders.db``, ``postgresql://host/database``), or a ``Store``.
+        providers: configured providers; a name is looked up by entry point and called without arguments.
+        public_url: where ``receiver()`` can be reached from outside. None: no redirects, callbacks or notices; polls alone find out.
+        signing_keys: key id -> secret, for signing our public URLs; the first signs, all verify.
+        worker: run effects, polls and deadlines in this process (else ``orderflow worker`` does in another).
+        grace: seconds that calls in progress may go on at the end; then they are cancelled and given back.
+        dispatch: what brings effects to the worker: ``local``, ``pgqueuer`` (PostgreSQL, many machines), or a ``Dispatcher``.
+        fetch_interval: seconds between two looks at the database at most.
+        telemetry: traces and metrics, such as ``orderflow.telemetry.OpenTelemetry()`` (extra ``otel``).
+        clock, rng, new_id: time, randomness and order ids, for tests that must repeat.
+
+    Raises (on ``async with``):
+        ConfigurationError: a setting is missing or contradicts another.
+        SchemaError: the database is newer, damaged or not ours.
+    """
+
+    def __init__(
+        self,
+        db: str | Store,
+        providers: Sequence[AnyProvider],
+        *,
+        public_url: str | None = None,
+        signing_keys: Mapping[str, str | bytes] | None = None,
+        worker: bool = False,
+        grace: float = 20.0,
+        dispatch: str | Dispatcher = "local",
+        fetch_interval: float = 1.0,
+        telemetry: Telemetry | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
+        self._providers = resolve_providers(providers)
+        self._store = make_store(db) if isinstance(db, str) else db
+        self._urls = SignedUrls(public_url, signing_keys or {})
+        self._engine = engine = Engine(
+            store=self._store,
+            providers=self._providers,
+            urls=self._urls,
+            dispatcher=make_dispatcher(dispatch, self._store) if isinstance(dispatch, str) else dispatch,
+            clock=clock or SystemClock(),
+            rng=rng or random.Random(),  # noqa: S311  jitter, no secret
+            telemetry=telemetry,
+            fetch_interval=fetch_interval,
+            new_id=new_id or (lambda: secrets.token_hex(10)),
+        )
+        self._receiver = Receiver(
+            inbox=engine.inbox,
+            store=self._store,
+            providers=self._providers,
+            poll_requests=engine.poll_requests,
+            directory=engine.directory,
+            urls=self._urls,
+        )
+        self._has_worker, self._grace, self._entered = worker, grace, False
+
+    async def __aenter__(self) -> Self:
+        if self._entered:
+            raise ConfigurationError("Orderflow instances are single-use: make another one")
+        self._entered = True
+        for provider in self._providers.values():
+            check_timing(provider.name, provider.table, provider.timing, provider.timeout)
+            for warning in provider.warnings:
+                _log.warning("provider.warning", provider=provider.name, warning=warning)
+        try:
+            await self._store.open()
+            await self._engine.directory.refresh()
+            if self._has_worker:
+                await self._engine.worker.start()
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if self._has_worker:
+                await self._engine.worker.stop(self._grace)
+        finally:  # also if the caller is cancelled while it waits
+            await self._close()
+
+    async def crash(self) -> None:
+        """End as a killed process would: what is in flight is never answered. For tests; services use ``async with``."""
+        if self._has_worker:
+            await self._engine.worker.crash()
+
+    def with_worker(self, *, grace: float | None = None) -> Self:
+        """This flow with ``worker=True`` (and this ``grace``), whatever it was made with: ``async with flow.with_worker(): ...``."""
+        self._has_worker, self._grace = True, self._grace if grace is None else grace
+        return self
+
+    @property
+    def health(self) -> Health | None:
+        """The health of this process's worker; None if it has none."""
+        return self._engine.worker.health if self._has_worker else None
+
+    async def _close(self) -> None:
+        try:
+            await self._store.close()
+        finally:
+            for provider in self._providers.values():
+                await provider.close()
+
+    # ── creating and sending ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    @signatures.create
+    async def create(self, provider: Provider | str, /, *, key: str, **request: object) -> Order:
+        """Create an order, in its initial state. Idempotent by ``key`` (1 to 200 characters), which is unique per provider.
+
+        Raises:
+            UnknownName: no such provider, or a payment method it does not know.
+            InvalidInput: names field and reason; nothing was stored.
+            KeyReused: the key was used for another request.
+        """
+        return await self._engine.commands.create(self._provider(provider), key, request)
+
+    @signatures.send
+    async def send(self, order_id: str, command: str, /, *, key: str | None = None, **arguments: object) -> Decision:
+        """Send a command to an order. Returns the decision, which may be ``Refused``. Idempotent by ``key`` if one is given.
+
+        Raises:
+            UnknownName: no such order or command.
+            InvalidInput: an argument is malformed; nothing was stored.
+        """
+        return await self._engine.commands.send(order_id, command, arguments, key=key)
+
+    @signatures.resolve
+    async def resolve(self, order_id: str, event: str, /, *, actor: str, reason: str, **arguments: object) -> Decision:
+        """Send an operator's declared event (``registration_resolved``, ``submission_given_up``, ...), recorded with who and why.
+
+        Raises:
+            UnknownName, InvalidInput: as ``send``.
+        """
+        return await self._engine.commands.resolve(order_id, event, arguments, actor=actor, reason=reason)
+
+    async def override(self, order_id: str, target: AnyState, *, actor: str, reason: str, version: int) -> Decision:
+        """Move an order to any state outside the table, if it is still at the version that was looked at; recorded with who and why.
+
+        Deadlines and polls of the state begin, and its listeners are notified.
+
+        Raises:
+            UnknownName: no such order or state.
+            InvalidInput: ``actor`` or ``reason`` is empty.
+        """
+        return await self._engine.commands.override(order_id, target, actor=actor, reason=reason, version=version)
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def order(self, order_id: str) -> Order:
+        """The order as it stands.
+
+        Raises:
+            UnknownName: no such order.
+        """
+        return await self._store.load(order_id)
+
+    @signatures.orders
+    async def orders(self, *, provider: Provider | str = "", state: str = "", limit: int = 100) -> list[Order]:
+        """Orders, the latest created first."""
+        return await self._store.orders(provider=name_of(provider), state=state, limit=limit)
+
+    async def stuck(self, *, limit: int = 100) -> list[Order]:
+        """Orders that have been in their state for longer than its time budget, the longest first."""
+        now = self._engine.clock.now()
+        stuck: list[Order] = []
+        for provider in self._providers.values():
+            for state in provider.table.states.values():
+                if state.budget:
+                    before = now - provider.timing.durations[state.budget]
+                    stuck += await self._store.orders(provider=provider.name, state=state.value, entered_before=before, limit=limit)
+        return sorted(stuck, key=lambda order: order.entered_at)[:limit]
+
+    async def journal(self, order_id: str) -> list[JournalRow]:
+        """The order's steps, oldest first.
+
+        Raises:
+            UnknownName: no such order.
+        """
+        await self._store.load(order_id)
+        return await self._store.journal(order_id)
+
+    async def refusals(self, order_id: str) -> list[RefusalRow]:
+        """What was refused or ignored, oldest first.
+
+        Raises:
+            UnknownName: no such order.
+        """
+        await self._store.load(order_id)
+        return await self._store.refusals(order_id)
+
+    async def pending(self, order_id: str) -> Pending:
+        """What is still to come for an order: owed effects, the next poll, armed deadlines.
+
+        Raises:
+            UnknownName: no such order.
+        """
+        await self._store.load(order_id)
+        return await self._store.pending(order_id)
+
+    @signatures.states
+    def states(self, provider: Provider | str) -> tuple[str, ...]:
+        """The states of a provider's lifecycle.
+
+        Raises:
+            UnknownName: no such provider.
+        """
+        return tuple(self._provider(provider).table.states)
+
+    async def legal(self, order_id: str) -> tuple[str, ...]:
+        """The commands and operator events that would be applied now.
+
+        Raises:
+            UnknownName: no such order.
+        """
+        order = await self._store.load(order_id)
+        return legal(provider_of(self._providers, order_id).table, order.snapshot)
+
+    async def customer_url(self, order_id: str) -> str:
+        """Where to send the customer's browser; the same each time.
+
+        Raises:
+            UnknownName: no such order.
+            InvalidInput: this order is not being completed by a URL.
+        """
+        order = await self._store.load(order_id)
+        url = provider_of(self._providers, order_id).customer_url(order, self._urls)
+        if url is None:
+            raise InvalidInput("order", f"is {order.state} and not being completed by a URL")
+        return url
+
+    async def refresh(self, order_id: str) -> None:
+        """Bring the next poll forward.
+
+        Raises:
+            UnknownName: no such order.
+        """
+        await self._engine.poll_requests.request(order_id)
+
+    async def wait(self, order_id: str, until: AnyState | Collection[AnyState], timeout: float = 30.0) -> Order:
+        """Return when the order is in one of the states.
+
+        Raises:
+            UnknownName: no such order or state.
+            WaitTimeout: it was in none of them for ``timeout`` seconds; OutOfReach, at once: no event leads there any more.
+        """
+        states: set[str] = {until} if isinstance(until, str) else set(until)
+        table = provider_of(self._providers, order_id).table
+        for state in states - table.states.keys():
+            raise UnknownName(f"state of {table.name}", state, tuple(table.states))
+        return await self._engine.waiters.wait_for_state(self._store, table, order_id, states, timeout)
+
+    # ── old orders ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def prune(
+        self,
+        *,
+        older_than: float,
+        provider: AnyProvider | Literal[""] = "",
+        batch: int = 500,
+        export: Path | Export | None = None,
+        dry_run: bool = False,
+    ) -> AsyncGenerator[list[str], None]:
+        """Delete settled orders to which nothing has happened for ``older_than`` seconds and nothing is owed, with all their rows.
+
+        Yields the ids of each batch, one short transaction each, so that you can pace it; workers may run. ``export`` gets each batch,
+        whole and durably, before it is deleted: a file to which JSON Lines are appended, or a function. A crash in between exports
+        twice and loses nothing. With ``dry_run`` nothing is exported or deleted. A deleted order's key can be used for a new order.
+
+        Raises:
+            InvalidInput: a number is out of range; UnknownName: no such provider.
+        """
+        return self._engine.retention.prune(older_than, name_of(provider), batch, export, dry_run)
+
+    async def redact(self, order_id: str, *, actor: str, reason: str) -> Decision:
+        """Remove the personal data of a settled order: its data except the provider's id, and every note, detail and error.
+
+        Steps, key and facts stay; who did it and why is a journal row. Name no person in the reason. Refused while the order may still
+        move, something is owed, or one of its calls is in progress.
+
+        Raises:
+            UnknownName: no such order; InvalidInput: ``actor`` or ``reason`` is empty.
+        """
+        return await self._engine.retention.redact(order_id, actor=require_text("actor", actor), reason=require_text("reason", reason))
+
+    # ── listeners and the receiver ───────────────────────────────────────────────────────────────────────────────────────
+
+    @signatures.on_entered
+    def on_entered(self, provider: Provider | str, state: str, handler: Handler | None = None) -> Any:
+        """Run ``handler`` for every order that enters the state from now on: at least once, with a stable key.
+
+        Without ``handler`` it is a decorator. Register it in every process with a worker. It should return within 0.8 of the provider's
+        lease (48 s by default): one that raises or takes longer runs again, with the same key.
+
+        Raises:
+            UnknownName: no such provider or state.
+        """
+        table = self._provider(provider).table
+        if state not in table.states:
+            raise UnknownName(f"state of {table.name}", state, tuple(table.states))
+        if handler is None:
+            return partial(self._add_listener, name_of(provider), state)
+        return self._add_listener(name_of(provider), state, handler)
+
+    def _add_listener(self, provider: str, state: str, handler: Handler) -> Handler:
+        self._engine.listeners.add(provider, state, handler)
+        return handler
+
+    async def listeners(self) -> list[Listener]:
+        """Every listener that any process has or had, with the number of its pending notifications."""
+        return await self._engine.directory.list()
+
+    @signatures.remove_listener
+    async def remove_listener(self, provider: Provider | str, state: str, *, actor: str, reason: str) -> int:
+        """Remove a listener that the code no longer has, and end its pending notifications. Returns how many ended.
+
+        A process that still has the listener adds it again when it starts.
+
+        Raises:
+            UnknownName: there is no such listener; InvalidInput: ``actor`` or ``reason`` is empty.
+        """
+        return await self._engine.directory.remove(name_of(provider), state, actor=actor, reason=reason)
+
+    def receiver(self) -> ASGIApp:
+        """The ASGI app to mount at ``public_url``."""
+        return asgi_app(self._receiver)
+
+    async def handle_request(self, method: str, path: str, query: bytes = b"") -> Reply:
+        """Handle one request to the receiver, for frameworks that are not ASGI; ``path`` is relative to the mount point."""
+        return await self._receiver.handle(method, path, query)
+
+    def _provider(self, provider: Provider | str) -> Provider:
+        name = name_of(provider)
+        if name not in self._providers:
+            raise UnknownName("provider", name, tuple(self._providers))
+        return self._providers[name]

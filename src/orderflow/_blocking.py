@@ -1,0 +1,215 @@
+"""The same engine for code that does not await (Django, Flask): an event loop in a background thread, method for method."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack
+
+from orderflow._app import Orderflow
+from orderflow._clock import Clock
+from orderflow._dispatch.ports import Dispatcher
+from orderflow._engine.listeners import Handler
+from orderflow._engine.retention import Export
+from orderflow._engine.worker import Health
+from orderflow._provider.protocol import Name, Provider, name_of
+from orderflow._providers import signatures
+from orderflow._receiver.receiver import Reply
+from orderflow._store.ports import Store
+from orderflow._telemetry.ports import Telemetry
+from orderflow.model import Decision, JournalRow, Listener, Order, Pending, RefusalRow
+
+if TYPE_CHECKING:
+    from orderflow._providers.signatures import AnyProvider, AnyState
+
+T = TypeVar("T")
+
+
+class Options(TypedDict, total=False):
+    """The keyword arguments of ``Orderflow``, which explains them."""
+
+    public_url: str | None
+    signing_keys: Mapping[str, str | bytes] | None
+    worker: bool
+    grace: float
+    dispatch: str | Dispatcher
+    fetch_interval: float
+    telemetry: Telemetry | None
+    clock: Clock | None
+    rng: random.Random | None
+    new_id: Callable[[], str] | None
+
+
+class SyncOrderflow:
+    """``Orderflow`` without ``await``. Thread-safe; ``worker=True`` works in the background thread. Arguments and errors as there."""
+
+    def __init__(self, db: str | Store, providers: Sequence[AnyProvider], **options: Unpack[Options]) -> None:
+        self._flow = Orderflow(db, providers, **options)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="orderflow", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        try:
+            self._run(self._flow.__aenter__())
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self._run(self._flow.__aexit__(kind, error, trace))
+        finally:
+            self._stop()
+
+    def _run(self, call: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.run_until_complete(_cancel_tasks())  # otherwise threads that wait for a result would wait for ever
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+    @property
+    def async_flow(self) -> Orderflow:
+        """The flow that this one runs: for ``orderflow worker``, which has a loop of its own. Not to be entered twice."""
+        return self._flow
+
+    @property
+    def health(self) -> Health | None:
+        """See ``Orderflow.health``."""
+        return self._flow.health
+
+    @signatures.create
+    def create(self, provider: Provider | str, /, *, key: str, **request: object) -> Order:
+        """See ``Orderflow.create``."""
+        return self._run(self._flow.create(_name(provider), key=key, **request))
+
+    @signatures.send
+    def send(self, order_id: str, command: str, /, *, key: str | None = None, **arguments: object) -> Decision:
+        """See ``Orderflow.send``."""
+        return self._run(self._flow.send(order_id, Name(command), key=key, **arguments))
+
+    @signatures.resolve
+    def resolve(self, order_id: str, event: str, /, *, actor: str, reason: str, **arguments: object) -> Decision:
+        """See ``Orderflow.resolve``."""
+        return self._run(self._flow.resolve(order_id, Name(event), actor=actor, reason=reason, **arguments))
+
+    def override(self, order_id: str, target: AnyState, *, actor: str, reason: str, version: int) -> Decision:
+        """See ``Orderflow.override``."""
+        return self._run(self._flow.override(order_id, target, actor=actor, reason=reason, version=version))
+
+    def order(self, order_id: str) -> Order:
+        """See ``Orderflow.order``."""
+        return self._run(self._flow.order(order_id))
+
+    @signatures.orders
+    def orders(self, *, provider: Provider | str = "", state: str = "", limit: int = 100) -> list[Order]:
+        """See ``Orderflow.orders``."""
+        return self._run(self._flow.orders(provider=_name(provider), state=state, limit=limit))
+
+    def stuck(self, *, limit: int = 100) -> list[Order]:
+        """See ``Orderflow.stuck``."""
+        return self._run(self._flow.stuck(limit=limit))
+
+    def journal(self, order_id: str) -> list[JournalRow]:
+        """See ``Orderflow.journal``."""
+        return self._run(self._flow.journal(order_id))
+
+    def refusals(self, order_id: str) -> list[RefusalRow]:
+        """See ``Orderflow.refusals``."""
+        return self._run(self._flow.refusals(order_id))
+
+    def pending(self, order_id: str) -> Pending:
+        """See ``Orderflow.pending``."""
+        return self._run(self._flow.pending(order_id))
+
+    def prune(
+        self,
+        *,
+        older_than: float,
+        provider: AnyProvider | Literal[""] = "",
+        batch: int = 500,
+        export: Path | Export | None = None,
+        dry_run: bool = False,
+    ) -> Iterator[list[str]]:
+        """See ``Orderflow.prune``."""
+        batches = self._flow.prune(older_than=older_than, provider=provider, batch=batch, export=export, dry_run=dry_run)
+
+        async def fetch_batch() -> list[str] | None:
+            return await anext(batches, None)
+
+        try:
+            while (orders := self._run(fetch_batch())) is not None:
+                yield orders
+        finally:
+            self._run(batches.aclose())
+
+    def redact(self, order_id: str, *, actor: str, reason: str) -> Decision:
+        """See ``Orderflow.redact``."""
+        return self._run(self._flow.redact(order_id, actor=actor, reason=reason))
+
+    def legal(self, order_id: str) -> tuple[str, ...]:
+        """See ``Orderflow.legal``."""
+        return self._run(self._flow.legal(order_id))
+
+    @signatures.states
+    def states(self, provider: Provider | str) -> tuple[str, ...]:
+        """See ``Orderflow.states``."""
+        return self._flow.states(_name(provider))
+
+    def customer_url(self, order_id: str) -> str:
+        """See ``Orderflow.customer_url``."""
+        return self._run(self._flow.customer_url(order_id))
+
+    def refresh(self, order_id: str) -> None:
+        """See ``Orderflow.refresh``."""
+        self._run(self._flow.refresh(order_id))
+
+    def wait(self, order_id: str, until: AnyState | Collection[AnyState], timeout: float = 30.0) -> Order:
+        """See ``Orderflow.wait``."""
+        return self._run(self._flow.wait(order_id, until, timeout))
+
+    def listeners(self) -> list[Listener]:
+        """See ``Orderflow.listeners``."""
+        return self._run(self._flow.listeners())
+
+    @signatures.remove_listener
+    def remove_listener(self, provider: Provider | str, state: str, *, actor: str, reason: str) -> int:
+        """See ``Orderflow.remove_listener``."""
+        return self._run(self._flow.remove_listener(_name(provider), state, actor=actor, reason=reason))
+
+    @signatures.on_entered
+    def on_entered(self, provider: Provider | str, state: str, handler: Handler | None = None) -> Any:
+        """See ``Orderflow.on_entered``; a plain function runs in a thread."""
+        if handler is None:
+            return self._flow.on_entered(_name(provider), state)
+        return self._flow.on_entered(_name(provider), state, handler)
+
+    def handle_request(self, method: str, path: str, query: bytes = b"") -> Reply:
+        """See ``Orderflow.handle_request``: for the view that receives redirects, callbacks and notifications."""
+        return self._run(self._flow.handle_request(method, path, query))
+
+
+def _name(provider: Provider | str) -> Name:
+    return Name(name_of(provider))
+
+
+async def _cancel_tasks() -> None:
+    await asyncio.sleep(0)  # calls that were submitted while the loop stopped become tasks now
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def sync(db: str | Store, providers: Sequence[AnyProvider], **options: Unpack[Options]) -> SyncOrderflow:
+    """Make a flow without ``await``: ``with orderflow.sync(db, providers, worker=True) as flow: ...``. Arguments as in ``Orderflow``."""
+    return SyncOrderflow(db, providers, **options)

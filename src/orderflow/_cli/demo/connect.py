@@ -1,0 +1,186 @@
+"""Connect's scenarios: paid by URL, by API or by phone, cancelled, forged, timed out, in doubt. Each plays one order and returns it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orderflow._cli.demo.world import Button, Case, Scenario, Unmet, check_executed_once
+from orderflow.model import Applied, Order
+from orderflow.provider import Name
+from orderflow.simulators import Fault
+
+_REGISTER = "POST /capi/v1/client/orde[r]"  # a pattern, because ".../order" is also how .../order/fulfillment begins
+_FULFILL = "POST /capi/v1/client/order/fulfillment"
+
+
+async def _create(case: Case, method: str, *, prepaid: bool = False, register: bool = True, **options: object) -> str:
+    order: dict[str, Any] = {
+        "externalOrderId": case.reference,
+        "paymentMethod": method,
+        "prepaid": prepaid,
+        "orderAmount": 295,
+        "currency": "NOK",
+        "payer": {"lastName": "Nordmann", "postalCode": "0150", "phoneNumbers": ["+4799999999"]},
+        "orderLines": [{"productSpecType": "coupon", "productSpecCode": "DIGITAL", "productSpecNo": 1}],
+    }
+    if prepaid:
+        order["paymentInfoPayex"] = {"transactionId": "demo"}
+    flow = case.world.flow
+    created = await flow.create(Name("connect"), key=case.reference, order=order, **options)
+    await _send(case, created.id, "register")
+    if register:
+        await flow.wait(created.id, "registered", 20)
+    return created.id
+
+
+async def _send(case: Case, order_id: str, command: str, **arguments: Any) -> None:
+    decision = await case.world.flow.send(order_id, Name(command), **arguments)
+    if not isinstance(decision, Applied):
+        raise Unmet(f"{command} was not applied: {decision.reason}")
+
+
+async def _complete_by_api(case: Case, method: str, until: str = "fulfilled", *, prepaid: bool = False, **outcome: object) -> Order:
+    case.world.connect.script(case.reference, **outcome)
+    order_id = await _create(case, method, prepaid=prepaid)
+    await _send(case, order_id, "complete_by_api")
+    return await case.world.flow.wait(order_id, Name(until), 20)
+
+
+async def _send_to_url(case: Case, method: str = "creditcardPayex", **options: Any) -> tuple[str, str]:
+    order_id = await _create(case, method, **options)
+    application = case.world.application
+    await _send(case, order_id, "complete_by_url", return_url=f"{application}/thanks", error_url=f"{application}/sorry")
+    return order_id, await case.world.flow.customer_url(order_id)
+
+
+async def _complete_by_url(case: Case, button: Button, until: str, **options: Any) -> Order:
+    order_id, url = await _send_to_url(case, **options)
+    await case.world.visit(url, button)
+    return await case.world.flow.wait(order_id, Name(until), 20)
+
+
+async def _prepaid_by_api(case: Case) -> Order:
+    return await _complete_by_api(case, "creditcardPayex", prepaid=True)
+
+
+async def _prepaid_by_url(case: Case) -> Order:
+    case.world.connect.script(case.reference, bare_return=True)
+    return await _complete_by_url(case, "pay", "fulfilled", prepaid=True)
+
+
+async def _invoice(case: Case) -> Order:
+    return await _complete_by_api(case, "invoice")
+
+
+async def _free(case: Case) -> Order:
+    return await _complete_by_api(case, "free")
+
+
+async def _log_in(case: Case) -> Order:
+    case.world.tokens.current = case.world.connect.issue_user_token("ola")
+    return await _complete_by_url(case, "pay", "fulfilled", user_mode=True, digital=True)
+
+
+async def _sms(case: Case) -> Order:
+    return await _complete_by_api(case, "sms", pay_delay=0.2, fulfil_delay=0.1)
+
+
+async def _sms_without_callback(case: Case) -> Order:
+    return await _complete_by_api(case, "sms", callback="never", pay_delay=0.2)
+
+
+async def _too_many_requests(case: Case) -> Order:
+    limits = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}
+    case.world.connect.faults.arm(Fault(_FULFILL, "status", status=429, headers=limits))
+    return await _complete_by_api(case, "invoice")
+
+
+async def _token_expired(case: Case) -> Order:
+    order_id = await _create(case, "invoice")
+    case.world.connect.expire_tokens()
+    await _send(case, order_id, "complete_by_api")
+    return await case.world.flow.wait(order_id, "fulfilled", 20)
+
+
+async def _unknown_then_proven(case: Case) -> Order:
+    case.world.connect.script(case.reference, lost_is_paid=True, fulfil_delay=7.0)
+    order = await _complete_by_url(case, "lose", "unknown")
+    return await case.world.flow.wait(order.id, "fulfilled", 20)
+
+
+async def _card_new_user(case: Case) -> Order:
+    order = await _complete_by_url(case, "pay", "fulfilled", digital=True)
+    credential = "ola@example.invalid"
+    await _send(case, order.id, "assign_user", credential=credential, is_send_message=True, override_client_id="no.example")
+    assigned = await case.world.flow.wait(order.id, "user_assigned", 20)
+    if assigned.snapshot.data.get("is_new_user") is not True or assigned.snapshot.data.get("is_password_set") is not False:
+        raise Unmet("it was not noted that the user is new and has no password")
+    return assigned
+
+
+async def _cancel(case: Case) -> Order:
+    return await _complete_by_url(case, "cancel", "cancelled")
+
+
+async def _error(case: Case) -> Order:
+    return await _complete_by_url(case, "fail", "error")
+
+
+async def _sms_failed(case: Case) -> Order:
+    return await _complete_by_api(case, "sms", until="error", pay_outcome="failed")
+
+
+async def _api_error(case: Case) -> Order:
+    return await _complete_by_api(case, "invoice", until="error", api_answer="ERROR")
+
+
+async def _success_forged(case: Case) -> Order:
+    order_id, url = await _send_to_url(case)
+    await case.world.forge_return(url, "success")
+    order = await case.world.flow.wait(order_id, "unknown", 20)
+    if any(row.target in ("paid", "fulfilled") for row in await case.world.flow.journal(order_id)):
+        raise Unmet("a forged success led to a proven state")
+    return order
+
+
+async def _cancel_forged(case: Case) -> Order:
+    case.world.connect.script(case.reference, fulfil_delay=0.2)
+    order_id, url = await _send_to_url(case)
+    await case.world.forge_return(url, "cancel")
+    provider_id = (await case.world.flow.order(order_id)).provider_id
+    case.world.connect.pay(provider_id or "")
+    return await case.world.flow.wait(order_id, "fulfilled", 20)
+
+
+async def _never_returns(case: Case) -> Order:
+    return await _complete_by_url(case, "close", "unknown")
+
+
+async def _answer_lost(case: Case) -> Order:
+    case.world.connect.faults.arm(Fault(_REGISTER, "reset-after-commit"))
+    async with check_executed_once(case.world.connect.journal, _REGISTER):
+        order_id = await _create(case, "invoice", register=False)
+        return await case.world.flow.wait(order_id, "registration_in_doubt", 20)
+
+
+SCENARIOS = (
+    Scenario("prepaid by API", "connect", "fulfilled", _prepaid_by_api),
+    Scenario("prepaid by URL", "connect", "fulfilled", _prepaid_by_url),
+    Scenario("invoice", "connect", "fulfilled", _invoice),
+    Scenario("free", "connect", "fulfilled", _free),
+    Scenario("logged-in user by URL", "connect", "fulfilled", _log_in),
+    Scenario("sms with callback success", "connect", "fulfilled", _sms),
+    Scenario("sms without callback", "connect", "fulfilled", _sms_without_callback),
+    Scenario("429 then success", "connect", "fulfilled", _too_many_requests, alone=True),
+    Scenario("token expired mid-way", "connect", "fulfilled", _token_expired, alone=True),
+    Scenario("unknown, then proven by a later poll", "connect", "fulfilled", _unknown_then_proven),
+    Scenario("card by URL, new user without password", "connect", "user_assigned", _card_new_user),
+    Scenario("cancel", "connect", "cancelled", _cancel),
+    Scenario("error", "connect", "error", _error),
+    Scenario("sms callback failed", "connect", "error", _sms_failed),
+    Scenario("API 200 with ERROR", "connect", "error", _api_error),
+    Scenario("success forged while unpaid", "connect", "unknown", _success_forged),
+    Scenario("user never returns", "connect", "unknown", _never_returns),
+    Scenario("cancel forged while paid", "connect", "fulfilled", _cancel_forged),
+    Scenario("register answer lost", "connect", "registration_in_doubt", _answer_lost, alone=True),
+)

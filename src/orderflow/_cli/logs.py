@@ -1,0 +1,64 @@
+"""How a worker process logs: JSON lines on standard error, or laid out for people on a terminal. The library itself configures nothing.
+
+No secret is shown. Of exceptions in the logs of others only type and place appear. Their loggers are shown from "warning" on, because an
+HTTP client's "info" lines show URLs, and URLs may carry credentials.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+from orderflow._telemetry.exceptions import exception_fields
+
+_log = structlog.get_logger()
+
+
+def configure(level: str) -> None:
+    """Log everything from ``level`` (debug, info, warning, error) on. The application's module may configure structlog again."""
+    timestamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    common: list[Processor] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, timestamp]
+    render: list[Processor]
+    if sys.stderr.isatty():
+        # the default formatter, of rich, would show the values of local variables
+        render = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    else:
+        render = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    structlog.configure(
+        processors=[*common, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    _configure_others(common, render)
+
+
+def _configure_others(common: list[Processor], render: list[Processor]) -> None:
+    """Bring the logs of ``logging`` and ``warnings`` into the same form."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *common, _shorten_exception],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.captureWarnings(capture=True)
+
+
+def log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The event loop's exception handler. asyncio's own would show the whole exception."""
+    error = context.get("exception")
+    fields = exception_fields(error) if isinstance(error, BaseException) else {"error": str(context.get("message", ""))}
+    _log.error("event_loop.failed", **fields)
+
+
+def _shorten_exception(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    exc_info = event.pop("exc_info", None)
+    error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
+    return {**event, **exception_fields(error)} if isinstance(error, BaseException) else event

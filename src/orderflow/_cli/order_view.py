@@ -1,0 +1,115 @@
+"""How an order is shown: as JSON values and as lines. Its data (payloads, personal data) is never part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from attrs import asdict
+
+from orderflow._cli import show
+from orderflow._cli.journal import moment_of
+from orderflow._cli.tables import Row
+from orderflow.model import Applied, Decision, Order, Pending, PendingEffect, RefusalRow, Refused
+
+REFUSAL_HEAD = ("not applied", "times", "event", "origin", "state")
+_NOTHING_LEGAL = "no command and no operator event"
+
+
+def order_json(order: Order) -> dict[str, object]:
+    """An order without its facts."""
+    return {
+        "id": order.id,
+        "provider": order.provider,
+        "key": order.key,
+        "provider_id": order.provider_id,
+        "state": order.state,
+        "version": order.version,
+        "flagged": order.flagged,
+        "created_at": order.created_at,
+        "entered_at": order.entered_at,
+    }
+
+
+def print_order(order: Order, legal: Sequence[str] | None, pending: Pending) -> None:
+    """Print where an order stands, what it would take now and what is still to come. ``legal`` is None if that cannot be known."""
+    flag = ", flagged: the provider reported something that a person should look at" if order.flagged else ""
+    facts = [f"{name} = {show.fact_value(value)}" for name, value in order.snapshot.facts.items()]
+    unknown = "not known: its state or facts belong to another version of the lifecycle, see orderflow diff"
+    for text in (
+        f"{order.id}: {order.state} (version {order.version}) since {moment_of(order.entered_at)} UTC{flag}",
+        f"key: {order.key}",
+        f"provider's id: {order.provider_id or 'not known'}",
+        f"facts: {', '.join(facts)}",
+        f"legal now: {unknown if legal is None else list_legal(legal)}",
+        *_describe_pending(pending),
+    ):
+        show.paragraph(text, hanging="  ")
+
+
+def list_legal(legal: Sequence[str]) -> str:
+    """What an order would take now, in words."""
+    return ", ".join(legal) or _NOTHING_LEGAL
+
+
+def _describe_pending(pending: Pending) -> Iterator[str]:
+    for effect in pending.effects:
+        yield f"owed: {_describe_effect(effect)}"
+    if pending.read_at is not None:
+        yield f"next poll: {moment_of(pending.read_at)}"
+    for event, at in pending.deadlines:
+        yield f"deadline: {event} at {moment_of(at)}"
+
+
+def _describe_effect(effect: PendingEffect) -> str:
+    name = f"{effect.name} of {effect.entered_state}" if effect.entered_state else effect.name
+    why = f" ({effect.why})" if effect.why else ""
+    if effect.in_flight:
+        return f"{name}, attempt {effect.attempt} in progress, its lease ends {moment_of(effect.run_at)}{why}"
+    ended = f"attempt {effect.attempt} ended, " if effect.attempt else ""
+    return f"{name}, {ended}due {moment_of(effect.run_at)}{why}"
+
+
+def pending_json(pending: Pending) -> dict[str, object]:
+    """What is still to come for an order."""
+    effects = [{**asdict(effect, recurse=False), "key": str(effect.key)} for effect in pending.effects]
+    deadlines = [{"event": event, "at": at} for event, at in pending.deadlines]
+    return {"effects": effects, "read_at": pending.read_at, "deadlines": deadlines}
+
+
+def refusal_row(row: RefusalRow) -> Row:
+    """A refusal as a row under ``REFUSAL_HEAD``."""
+    detail = f": {row.detail}" if row.detail else ""
+    cells = (row.reason.value, str(row.count), row.event, row.origin.value, row.state)
+    return Row(cells, (f"last at {moment_of(row.last_at)}{detail}",))
+
+
+def refusal_json(row: RefusalRow) -> dict[str, object]:
+    """A refusal as JSON values."""
+    return {
+        "event": row.event,
+        "origin": row.origin.value,
+        "state": row.state,
+        "reason": row.reason.value,
+        "detail": row.detail,
+        "count": row.count,
+        "first_at": row.first_at,
+        "last_at": row.last_at,
+    }
+
+
+def print_decision(decision: Decision, *, as_json: bool) -> None:
+    """Print what became of a command."""
+    if isinstance(decision, Applied):
+        now = decision.snapshot
+        if as_json:
+            show.document({"applied": True, "state": now.state, "version": now.version})
+        else:
+            show.line(f"applied: now {now.state} (version {now.version})")
+        return
+    legal = decision.legal if isinstance(decision, Refused) else ()
+    if as_json:
+        reason, detail = decision.reason.value, decision.detail
+        show.document({"applied": False, "state": decision.state, "reason": reason, "detail": detail, "legal": list(legal)})
+        return
+    detail = f" ({decision.detail})" if decision.detail else ""
+    show.paragraph(f"not applied: {decision.reason.value}{detail}; the order is {decision.state}, legal now: {list_legal(legal)}")

@@ -1,0 +1,312 @@
+"""``orderflow orders``: look at stored orders, resolve what is in doubt, override as a last resort. Calls no provider."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from orderflow._cli import finding, show
+from orderflow._cli import order_view as view
+from orderflow._cli.confirm import confirm, report_unconfirmed
+from orderflow._cli.exits import BROKEN_DECLARATION, Exit, list_exits
+from orderflow._cli.journal import journal_json, moment_of, print_journal
+from orderflow._cli.options import Actor, Db, Json, Reason, Yes
+from orderflow._cli.stored import ask_flow
+from orderflow.errors import InvalidInput, UnknownName
+from orderflow.model import Applied, Refused
+from orderflow.model import Reason as RefusalReason
+from orderflow.provider import Name
+
+if TYPE_CHECKING:
+    from orderflow._app import Orderflow
+    from orderflow.model import Decision, Order
+
+_MOST = 1_000_000
+
+orders = App(
+    name="orders",
+    help="Look at stored orders; resolve, override or redact them.",
+    help_format="plaintext",
+    help_epilogue=list_exits(),
+)
+
+
+@orders.command(name="list", help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OURS, failed=BROKEN_DECLARATION))
+def list_(
+    *,
+    db: Db,
+    provider: str = "",
+    state: str = "",
+    stuck: bool = False,
+    limit: Annotated[int, Parameter(show_default=True)] = 100,
+    json: Json = False,
+) -> Exit:
+    """List orders, the latest created first.
+
+    Example: orderflow orders list --state submission_in_doubt --db sqlite:///orders.db
+
+    Parameters
+    ----------
+    provider:
+        Only orders of this provider.
+    state:
+        Only orders in this state.
+    stuck:
+        Only orders that have been in their state for longer than its time budget, the longest first.
+    limit:
+        At most so many, 1 or more.
+    """
+    if not 1 <= limit <= _MOST:
+        raise InvalidInput("--limit", f"must be between 1 and {_MOST}")
+
+    async def load(flow: Orderflow) -> list[Order]:
+        if not stuck:
+            return await flow.orders(provider=Name(provider), state=state, limit=limit)
+        late = await flow.stuck(limit=_MOST)
+        return [order for order in late if provider in ("", order.provider) and state in ("", order.state)][:limit]
+
+    listed = ask_flow(db, load)
+    if not listed:
+        _check_filters(provider, state)
+    _print_list(listed, as_json=json, filtered=bool(provider or state or stuck))
+    return Exit.OK
+
+
+def _check_filters(provider: str, state: str) -> None:
+    """Check names that no order matched. A stored order may well have a provider or state that is not installed here.
+
+    Raises:
+        UnknownName: no installed provider has this name, or none of them has this state.
+    """
+    names = finding.names()
+    if provider and provider not in names:
+        raise UnknownName("provider", provider, names)
+    if state:
+        known = [name for lifecycle in ([provider] if provider else names) for name in finding.find(lifecycle).states]
+        if state not in known:
+            raise UnknownName(f"state of {provider}" if provider else "state", state, tuple(dict.fromkeys(known)))
+
+
+def _print_list(listed: Sequence[Order], *, as_json: bool, filtered: bool) -> None:
+    if as_json:
+        show.document([view.order_json(order) for order in listed])
+    elif listed:
+        rows = [(order.id, order.state, moment_of(order.entered_at), "flagged" if order.flagged else "", order.key) for order in listed]
+        show.table(("order", "state", "since (UTC)", "flag", "key"), rows)
+    else:
+        show.line("no order matches" if filtered else "no orders")
+
+
+@orders.command(name="show", help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OURS))
+def show_(order: str, /, *, db: Db, json: Json = False) -> Exit:
+    """Show one order: its state, facts and journal, what is legal now, what is to come, what was refused.
+
+    The data of an order (payloads, personal data) is never shown.
+
+    Example: orderflow orders show ccv-1b27 --db sqlite:///orders.db
+
+    Parameters
+    ----------
+    order:
+        The order's id.
+    """
+
+    async def load(flow: Orderflow) -> Any:
+        stored = await flow.order(order)
+        return stored, await flow.journal(order), await flow.refusals(order), await _legal(flow, order), await flow.pending(order)
+
+    stored, journal, refusals, legal, pending = ask_flow(db, load)
+    if json:
+        show.document(
+            {
+                **view.order_json(stored),
+                "facts": dict(stored.snapshot.facts),
+                "legal": None if legal is None else list(legal),
+                "pending": view.pending_json(pending),
+                "journal": journal_json(journal),
+                "refusals": [view.refusal_json(row) for row in refusals],
+            }
+        )
+        return Exit.OK
+    view.print_order(stored, legal, pending)
+    show.line()
+    print_journal(journal)
+    if refusals:
+        show.line()
+        show.table(view.REFUSAL_HEAD, [view.refusal_row(row) for row in refusals])
+    return Exit.OK
+
+
+async def _legal(flow: Orderflow, order: str) -> tuple[str, ...] | None:
+    """What the order would take now; None if its state or facts are not those of this version of its lifecycle."""
+    try:
+        return await flow.legal(order)
+    except KeyError:
+        return None
+
+
+@orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OURS, failed=BROKEN_DECLARATION))
+def draw(
+    order: str,
+    /,
+    *,
+    db: Db,
+    format: Literal["svg", "png", "mermaid", "dot", "plantuml"] | None = None,  # noqa: A002 - the option's name
+    out: Path | None = None,
+) -> Exit:
+    """Draw one order on its lifecycle.
+
+    The arrows that it took are bold. Inferred steps, jumps and overrides are
+    dashed. The current state is filled.
+
+    Example: orderflow orders draw ccv-1b27 --out order.svg --db sqlite:///orders.db
+
+    Parameters
+    ----------
+    order:
+        The order's id.
+    format:
+        The format; if absent, that of the suffix of --out, or svg.
+    out:
+        The file to write; standard output if absent.
+    """
+    from orderflow._diagrams.formats import find_format  # noqa: PLC0415
+    from orderflow._diagrams.layout import run_any_graphviz  # noqa: PLC0415
+    from orderflow.diagrams import build_drawing, render, trace_order  # noqa: PLC0415 - imported when a command runs
+
+    kind = format or (find_format(out.name) if out else "svg")
+
+    async def load(flow: Orderflow) -> Any:
+        return await flow.order(order), await flow.journal(order)
+
+    stored, journal = ask_flow(db, load)
+    table = finding.find(stored.provider)
+    path = trace_order(build_drawing(table), stored.id, stored.state, journal)
+    picture = render(table, kind, path=path, layout=run_any_graphviz)
+    if out:
+        out.write_bytes(picture)
+        show.line(f"{out} written")
+    elif kind == "png" and sys.stdout.isatty():
+        raise InvalidInput("--out", "required for png, which a terminal cannot show")
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(picture)
+    return Exit.OK
+
+
+@orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.REFUSED, Exit.OURS))
+def resolve(
+    order: str,
+    event: str,
+    /,
+    *,
+    db: Db,
+    actor: Actor,
+    reason: Reason,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    json: Json = False,
+) -> Exit:
+    """Resolve a doubt: send an order one of its declared operator events.
+
+    Example: orderflow orders resolve ccv-1b27 submission_resolved --set order_id=77 --actor anna --reason "CCV found it"
+
+    Parameters
+    ----------
+    order:
+        The order's id.
+    event:
+        The event, such as submission_resolved or registration_given_up; `orders show` lists what is legal now.
+    set_:
+        An argument of the event: --set order_id=77 gives a text, --set NAME:=JSON a number, true or a list. May be given again.
+    """
+    arguments = _parse_arguments(set_ or [])
+
+    async def send(flow: Orderflow) -> Decision:
+        try:
+            return await flow.resolve(order, Name(event), actor=actor, reason=reason, **arguments)
+        except InvalidInput as error:
+            stored, legal = await flow.order(order), await flow.legal(order)
+            if error.field in ("actor", "reason"):
+                raise InvalidInput(f"--{error.field}", error.reason) from None
+            if event in legal:
+                raise InvalidInput(f"--set {error.field}", error.reason) from None
+            return Refused(RefusalReason.NOT_LEGAL_HERE, stored.state, legal=legal)  # no argument would make it legal
+
+    return _report(ask_flow(db, send), json)
+
+
+@orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.REFUSED, Exit.OURS, failed="not confirmed"))
+def override(
+    order: str, target: str, /, *, db: Db, actor: Actor, reason: Reason, version: int, yes: Yes = False, json: Json = False
+) -> Exit:
+    """Move an order to any state, outside its lifecycle.
+
+    Effects that the order is still owed are dropped. The journal keeps who did it
+    and why.
+
+    Example: orderflow orders override ccv-1b27 Closed --version 4 --actor anna --reason "the merchant called"
+
+    Parameters
+    ----------
+    order:
+        The order's id.
+    target:
+        The state to put it in.
+    version:
+        The version that you looked at; refused if the order has moved since.
+    """
+    if not confirm(f"Move {order} to {target}, outside its lifecycle, and drop what it is owed?", yes=yes):
+        return report_unconfirmed()
+    return _report(ask_flow(db, lambda flow: flow.override(order, Name(target), actor=actor, reason=reason, version=version)), json)
+
+
+@orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.REFUSED, Exit.OURS, failed="not confirmed"))
+def redact(order: str, /, *, db: Db, actor: Actor, reason: Reason, yes: Yes = False, json: Json = False) -> Exit:
+    """Remove the personal data of a settled order. This cannot be undone.
+
+    Its journal, key and provider's id stay. Name no person in --reason.
+
+    Example: orderflow orders redact ccv-1b27 --actor anna --reason "ticket 7"
+
+    Parameters
+    ----------
+    order:
+        The order's id.
+    """
+    if not confirm(f"Remove the personal data of {order}? This cannot be undone.", yes=yes):
+        return report_unconfirmed()
+    return _report(ask_flow(db, lambda flow: flow.redact(order, actor=actor, reason=reason)), json)
+
+
+def _parse_arguments(settings: list[str]) -> dict[str, object]:
+    """The arguments that ``NAME=TEXT`` and ``NAME:=JSON`` give.
+
+    Raises:
+        InvalidInput: one has another form, or is given twice.
+    """
+    from orderflow._provider.wire import parse_json  # noqa: PLC0415
+    from orderflow.errors import MalformedAnswer  # noqa: PLC0415 - imported when a command runs
+
+    arguments: dict[str, object] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        plain = name.removesuffix(":")
+        if not (plain and equals) or plain in ("actor", "reason"):
+            raise InvalidInput("--set", "must be NAME=TEXT or NAME:=JSON; who and why are --actor and --reason")
+        if plain in arguments:
+            raise InvalidInput(f"--set {plain}", "is given twice")
+        try:
+            arguments[plain] = value if plain == name else parse_json(value)
+        except MalformedAnswer:
+            raise InvalidInput(f"--set {plain}", "is not JSON") from None
+    return arguments
+
+
+def _report(decision: Decision, as_json: bool) -> Exit:
+    """Print a decision; returns its exit code."""
+    view.print_decision(decision, as_json=as_json)
+    return Exit.OK if isinstance(decision, Applied) else Exit.REFUSED

@@ -1,0 +1,1 @@
+"""The parts of ``orderflow.diagrams``, which has the public names."""

@@ -1,0 +1,81 @@
+"""The placement of a drawing: the best of several arrangements. Pure, except for the layout that is passed in; knows no format.
+
+Graphviz returns coordinates only (``graphviz``). Several arrangements are laid out, and those with the lowest cost are improved:
+
+* Their blocked labels move to better spots (``labels``).
+* They are laid out again with more space for the labels that are still blocked.
+
+The picture with the lowest cost is the result (``geometry.compute_cost``). If it has a fault, more arrangements are tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from orderflow._diagrams.drawing import Drawing
+from orderflow._diagrams.geometry import Placement, compute_cost, count_faults
+from orderflow._diagrams.graphviz import LabelLines, build_graph, read_answer
+from orderflow._diagrams.labels import break_label, find_blocked, get_text_box, move_labels, place_titles
+from orderflow._diagrams.layout import Layout
+
+_BATCH_SIZE, _BATCHES = 8, 3  # arrangements tried
+_FINALISTS = 2  # arrangements of each batch that are improved
+_REPAIRS = 2  # layouts with more space for labels
+_CACHE: dict[tuple[object, ...], Placement] = {}
+_CACHE_SIZE = 8
+
+
+def place_drawing(drawing: Drawing, layout: Layout) -> Placement:
+    """Return the placement of a drawing. The same drawing and layout give the same numbers.
+
+    Raises:
+        ConfigurationError: the layout is not available.
+    """
+    lines = {n: break_label(arrow) for n, arrow in enumerate(drawing.arrows)}
+    key = (layout, build_graph(drawing, lines, 0, frozenset()), drawing.nodes, drawing.groups, tuple(lines.values()))
+    if key not in _CACHE:  # svg and png of one drawing follow each other
+        placement = place_titles(drawing, _choose_best(drawing, lines, layout))
+        while len(_CACHE) >= _CACHE_SIZE:
+            del _CACHE[next(iter(_CACHE))]
+        _CACHE[key] = placement
+    return _CACHE[key]
+
+
+def clear_cache() -> None:
+    """Forget all placements, so that a benchmark can measure them again."""
+    _CACHE.clear()
+
+
+def _choose_best(drawing: Drawing, lines: LabelLines, layout: Layout) -> Placement:
+    """The placement with the lowest cost, without titles. Tries batches until one has a placement without faults."""
+
+    def lay_out(arrangement: int, wide: frozenset[int]) -> Placement:
+        return read_answer(drawing, lines, layout(build_graph(drawing, lines, arrangement, wide)), wide)
+
+    candidates: list[Placement] = []
+    for batch in range(_BATCHES):
+        raw = {n: lay_out(n, frozenset()) for n in range(batch * _BATCH_SIZE, (batch + 1) * _BATCH_SIZE)}
+        for n in sorted(raw, key=lambda n: _compute_cost(raw[n]))[:_FINALISTS]:
+            candidates += _improve(raw[n], partial(lay_out, n))
+        if not count_faults(min(candidates, key=_compute_cost), get_text_box):
+            break
+    return min(candidates, key=_compute_cost)
+
+
+def _improve(raw: Placement, lay_out: Callable[[frozenset[int]], Placement]) -> Iterator[Placement]:
+    """An arrangement with its labels moved; then the same, laid out with more space for the labels that are still blocked."""
+    wide: frozenset[int] = frozenset()
+    for _ in range(_REPAIRS):
+        moved = move_labels(raw)
+        yield moved
+        blocked = find_blocked(moved)
+        if blocked <= wide:
+            return
+        wide |= blocked
+        raw = lay_out(wide)
+    yield move_labels(raw)
+
+
+def _compute_cost(placement: Placement) -> float:
+    return compute_cost(placement, get_text_box)

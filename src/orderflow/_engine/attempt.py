@@ -1,0 +1,201 @@
+"""One attempt to carry out an effect, as a small state machine. Pure: nothing is called, stored or awaited here.
+
+    leased ──begin──► calling ──answer──► answered
+       └──────────────skip──────────────────►┘
+
+``first_move`` says how a leased effect starts: it is called, reported in doubt, given back, or left to its lease. ``conclude`` says what an
+outcome means: a reply event, a retry, or the end of an effect without replies. An attempt ends as ``Done``, ``RetryAt`` or ``LeaveLeased``;
+outbox.py carries that out.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from attrs import define, frozen
+
+from orderflow._engine.admission import throttle_seconds
+from orderflow._engine.calls import CANCELLED, TOO_LATE
+from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, Rejected, Signal, Succeeded
+from orderflow._provider.timing import Timing
+from orderflow._store.records import LeasedEffect
+from orderflow.model import Effect, Event, Origin
+
+# ── how it ends ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@frozen
+class Done:
+    """The effect is finished."""
+
+
+@frozen
+class RetryAt:
+    """It is owed again, from ``at`` on (epoch seconds)."""
+
+    at: float
+
+
+@frozen
+class LeaveLeased:
+    """Nothing was called or written: its lease runs out, and another process takes it."""
+
+
+End = Done | RetryAt | LeaveLeased
+
+# ── where it stands ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Phase(StrEnum):
+    """Where an attempt stands."""
+
+    LEASED = "leased"
+    CALLING = "calling"
+    ANSWERED = "answered"
+
+
+_TRANSITIONS = {
+    (Phase.LEASED, "begin"): Phase.CALLING,
+    (Phase.CALLING, "answer"): Phase.ANSWERED,
+    (Phase.LEASED, "skip"): Phase.ANSWERED,
+}
+
+
+@define(eq=False)
+class Attempt:
+    """A leased effect and what is known of its call. ``outcome`` is set once it is answered."""
+
+    effect: LeasedEffect
+    phase: Phase = Phase.LEASED
+    outcome: Outcome | None = None
+
+    def begin(self) -> None:
+        """The call begins."""
+        self._move("begin")
+
+    def answer(self, outcome: Outcome) -> None:
+        """The call ended with this outcome."""
+        self._move("answer")
+        self.outcome = outcome
+
+    def skip(self, outcome: Outcome) -> None:
+        """There is no call, and this is what is reported."""
+        self._move("skip")
+        self.outcome = outcome
+
+    def _move(self, event: str) -> None:
+        self.phase = _TRANSITIONS[self.phase, event]
+
+
+# ── how it starts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@frozen
+class Call:
+    """Call the provider; the call may take ``seconds``."""
+
+    seconds: float
+
+
+@frozen
+class Report:
+    """Do not call; report this outcome."""
+
+    outcome: Outcome
+
+
+@frozen
+class Retry:
+    """Owed again after ``wait`` seconds. ``uncounted``: the attempt does not count against the budget. ``throttle``: no process calls the
+    provider before that."""
+
+    wait: float
+    why: str
+    uncounted: bool = False
+    throttle: bool = False
+
+
+PREVIOUS_UNKNOWN = InDoubt("an earlier attempt was begun and never answered")
+STOPPED = InDoubt(CANCELLED)
+UNWRITTEN = InDoubt("the worker stopped before the answer was written")
+_INTERRUPTED = (STOPPED, UNWRITTEN)
+
+
+def first_move(
+    effect: LeasedEffect, declared: Effect | None, seconds: float, lease: float, *, stopping: bool
+) -> Call | Report | Retry | LeaveLeased:
+    """How a leased effect starts.
+
+    Args:
+        effect: what was leased.
+        declared: the effect in this version's lifecycle; None if it has none of this name.
+        seconds: how long a call that begins now may take; 0 or less if it is too late for one.
+        lease: seconds of the provider's lease.
+        stopping: whether the worker stops.
+    """
+    if declared is None:
+        # Nothing was called here, and a process with another version may still carry it out. If another process began a call and never
+        # answered, its mark must stay.
+        return LeaveLeased() if effect.previous_attempt_unknown else Retry(lease, "not declared in this version", uncounted=True)
+    if declared.once and effect.previous_attempt_unknown:
+        return Report(PREVIOUS_UNKNOWN)
+    if stopping or seconds <= 0:  # the next worker that takes it may call
+        return Retry(0.0, CANCELLED if stopping else TOO_LATE, uncounted=True)
+    return Call(seconds)
+
+
+# ── what an outcome means ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@frozen
+class Reply:
+    """An event for the inbox. ``answer`` makes its key unique: the number of the attempt, or ``NO_ANSWER``."""
+
+    event: Event
+    answer: str
+
+
+@frozen
+class Finish:
+    """An effect without replies is over."""
+
+    why: str
+
+
+# Answers are one of a kind by attempt. That there was none is reported once per effect: two workers that both held it, after a lost
+# lease, must not report it twice; the second report would refer to the order's next attempt to complete.
+NO_ANSWER = "no answer"
+
+
+def conclude(effect: LeasedEffect, declared: Effect, outcome: Outcome, timing: Timing) -> Reply | Retry | Finish:
+    """What an outcome means for the effect."""
+    match outcome:
+        case Succeeded():
+            event = Event(outcome.event, Origin.REPLY, outcome.data, outcome.provider_id, outcome.note)
+            return Reply(event, str(effect.attempt))
+        case Rejected():
+            return _reply(declared, "refused", outcome.why, str(effect.attempt))
+        case InDoubt() if declared.once:
+            return _reply(declared, "answer_lost", outcome.why, NO_ANSWER)
+        case InDoubt() if outcome in _INTERRUPTED:
+            return Retry(0.0, outcome.why, uncounted=True)
+        case NotExecuted(signal=Signal.THROTTLED):
+            return Retry(throttle_seconds(timing, outcome.retry_after), outcome.why, uncounted=True, throttle=True)
+    counted = effect.attempt - effect.uncounted_attempts
+    if counted >= timing.retry_attempts:
+        return _reply(declared, "undelivered", outcome.why, NO_ANSWER)
+    wait = retry_wait(timing, counted)
+    if isinstance(outcome, NotExecuted) and outcome.retry_after is not None:
+        wait = max(wait, outcome.retry_after)
+    return Retry(wait, outcome.why)
+
+
+def _reply(declared: Effect, ending: str, why: str, answer: str) -> Reply | Finish:
+    if not declared.kind:
+        return Finish(why)
+    return Reply(Event(f"{declared.kind}_{ending}", Origin.REPLY, note=why), answer)
+
+
+def retry_wait(timing: Timing, attempts: int) -> float:
+    """Seconds until the next attempt after this many: doubled each time, up to a cap."""
+    return min(timing.retry_cap, timing.retry_first * 2.0 ** min(attempts - 1, 60))

@@ -1,0 +1,138 @@
+"""The application's and the operator's way in: creating orders, commands, operator events, overrides.
+
+What may live here: checks of what the application passes, before anything is stored. The inbox decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+
+from orderflow._clock import Clock
+from orderflow._engine.inbox import Inbox, provider_of
+from orderflow._engine.listeners import LISTENER_REFRESH_SECONDS, ListenerDirectory
+from orderflow._inputs import check_json, require_text
+from orderflow._provider.protocol import Provider, PublicUrls
+from orderflow._store.ports import Store
+from orderflow._store.records import InboxKey
+from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
+from orderflow.model import PROVIDER_ID, Decision, Event, Order, Origin, Snapshot
+
+_LONGEST_KEY = 200
+
+
+class Commands:
+    """Checks requests and commands, and hands them on.
+
+    Args:
+        new_id: makes the unique part of an order's id; it must not contain a hyphen.
+    """
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        store: Store,
+        providers: Mapping[str, Provider],
+        directory: ListenerDirectory,
+        urls: PublicUrls,
+        clock: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._inbox = inbox
+        self._store = store
+        self._providers = providers
+        self._directory = directory
+        self._urls = urls
+        self._clock = clock
+        self._new_id = new_id
+
+    async def create(self, provider: Provider, key: str, request: Mapping[str, object]) -> Order:
+        """Store a new order in its initial state, or return the order that this key created.
+
+        Raises:
+            InvalidInput, UnknownName: the key or the request is malformed.
+            KeyReused: the key was used for another request.
+            ConfigurationError: ``new_id`` returned an id with a hyphen.
+        """
+        await self._directory.refresh(LISTENER_REFRESH_SECONDS)
+        _check_key(key)
+        for name, value in request.items():
+            check_json(name, value)
+        draft = provider.draft(request)
+        snapshot = Snapshot(provider.table.initial, draft.facts, draft.data, 0)
+        now = self._clock.now()
+        order = Order(f"{provider.name}-{self._unique_part()}", provider.name, key, snapshot, now, now)
+        return await self._store.create(order, _fingerprint(request))
+
+    def _unique_part(self) -> str:
+        unique = self._new_id()
+        if "-" in unique:  # the provider's name ends at an order id's last hyphen
+            raise ConfigurationError("an id must not contain a hyphen", "new_id")
+        return unique
+
+    async def send(
+        self,
+        order_id: str,
+        name: str,
+        arguments: Mapping[str, object],
+        *,
+        origin: Origin = Origin.COMMAND,
+        key: str | None = None,
+        note: str = "",
+    ) -> Decision:
+        """Send a command or an operator event to an order, and return the decision.
+
+        Raises:
+            UnknownName: no such order or event.
+            InvalidInput: the key or an argument is malformed, or the command needs a public URL and there is none.
+        """
+        provider = provider_of(self._providers, order_id)
+        if name not in provider.table.events:
+            known = tuple(event for event, declared in provider.table.events.items() if declared is origin)
+            raise UnknownName(f"{origin.value} event of {provider.table.name}", name, known)
+        if key is not None:
+            _check_key(key)
+        for argument, value in arguments.items():
+            check_json(argument, value)
+        if name in provider.needs_public_url and self._urls.url(provider.name, name) is None:
+            raise InvalidInput("public_url", f"is required for {name} (the browser is redirected back to it)")
+        data = dict(provider.command(name, arguments))
+        provider_id = data.pop(PROVIDER_ID, None)
+        event = Event(name, origin, data, None if provider_id is None else str(provider_id), note)
+        inbox_key = InboxKey(origin.value, f"{order_id}:{name}:{key}") if key is not None else None
+        await self._directory.refresh(LISTENER_REFRESH_SECONDS)
+        return (await self._inbox.accept(order_id, event, inbox_key)).decision
+
+    async def resolve(self, order_id: str, name: str, arguments: Mapping[str, object], *, actor: str, reason: str) -> Decision:
+        """Send an operator event; actor and reason are kept in the journal.
+
+        Raises:
+            UnknownName, InvalidInput: as ``send``; also where the actor or the reason is empty.
+        """
+        note = f"by {require_text('actor', actor)}: {require_text('reason', reason)}"
+        return await self.send(order_id, name, arguments, origin=Origin.OPERATOR, note=note)
+
+    async def override(self, order_id: str, target: str, *, actor: str, reason: str, version: int) -> Decision:
+        """Move an order to any state, if it is still at this version.
+
+        Raises:
+            UnknownName: no such order or state.
+            InvalidInput: ``actor`` or ``reason`` is empty.
+        """
+        actor, reason = require_text("actor", actor), require_text("reason", reason)
+        await self._directory.refresh()
+        return (await self._inbox.override(order_id, target, actor=actor, reason=reason, version=version)).decision
+
+
+def _fingerprint(request: Mapping[str, object]) -> str:
+    """A digest of a create request, by which a key that is used for another request is recognised."""
+    canonical = json.dumps(request, sort_keys=True, default=lambda value: dict(value) if isinstance(value, Mapping) else str(value))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _check_key(key: object) -> None:
+    if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY:
+        raise InvalidInput("key", f"required, as text of 1 to {_LONGEST_KEY} characters")
+    check_json("key", key)

@@ -1,0 +1,188 @@
+"""From a decision to everything that it writes. Pure: the time and the random jitter are parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import define, evolve
+
+from orderflow._lifecycle.decide import is_pollable, is_settled
+from orderflow._lifecycle.table import Table
+from orderflow._provider.timing import Timing
+from orderflow._store.records import Commit, OwedEffect, PollAt, PollPlan, PollSooner, StopPolling
+from orderflow.model import (
+    NOTIFY_LISTENER,
+    PROVIDER_ID,
+    REDACTED,
+    Applied,
+    Decision,
+    EffectKey,
+    Ignored,
+    JournalRow,
+    Order,
+    Origin,
+    Reason,
+    RefusalRow,
+    Refused,
+    Snapshot,
+    Step,
+    StepKind,
+)
+
+STATUS_READ = "status_read"
+"""The event name under which ignored and refused observations are recorded."""
+
+
+@define
+class CommitContext:
+    """What a commit depends on beside the order and the decision.
+
+    ``notified_states``: states for which some process has a listener. ``jitter``: drawn from [-1, 1]. ``without_news``: polls in a row
+    without news before this observation. ``trace``: W3C traceparent of the span of this decision.
+    """
+
+    table: Table
+    timing: Timing
+    notified_states: frozenset[str]
+    now: float
+    jitter: float
+    event: str
+    origin: Origin
+    note: str = ""
+    finished_effect: EffectKey | None = None
+    without_news: int = 0
+    trace: str = ""
+
+
+def poll_wait(timing: Timing, without_news: int, jitter: float) -> float:
+    """Seconds until the next poll after this many polls without news: grows, up to a cap, with jitter."""
+    grown = timing.poll_first * timing.poll_growth ** min(without_news, 60)
+    return min(timing.poll_cap, grown) * (1 + timing.poll_jitter * jitter)
+
+
+def plan_commit(context: CommitContext, order: Order, decision: Decision) -> Commit:
+    """Everything that a decision about an order writes."""
+    if REDACTED in order.snapshot.data:
+        context, decision = _strip_personal_data(context, decision)
+    if isinstance(decision, Applied):
+        return _plan_applied(context, order, decision)
+    return _plan_unchanged(context, order, decision)
+
+
+def without_personal_data(data: Mapping[str, object]) -> dict[str, object]:
+    """What a redaction keeps of an order's data: the provider's id, by which the order can be erased there too, and the mark itself."""
+    return {key: data[key] for key in (PROVIDER_ID, REDACTED) if key in data}
+
+
+def _strip_personal_data(context: CommitContext, decision: Decision) -> tuple[CommitContext, Decision]:
+    """A redacted order stays redacted, also when a late answer arrives: neither its data nor its text is stored.
+
+    An operator's note (who and why) is kept, and the detail of a refused reply, which may hold the provider's id and nothing else.
+    """
+    if context.origin is not Origin.OPERATOR:
+        context = evolve(context, note="")
+    if isinstance(decision, Applied):
+        snapshot = evolve(decision.snapshot, data=without_personal_data(decision.snapshot.data))
+        return context, evolve(decision, snapshot=snapshot)
+    return context, evolve(decision, detail="") if context.origin is Origin.OBSERVATION else decision
+
+
+# ── the order moves ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _plan_applied(context: CommitContext, order: Order, applied: Applied) -> Commit:
+    journal: list[JournalRow] = []
+    effects: list[OwedEffect] = []
+    for version, step in enumerate(applied.steps, order.snapshot.version + 1):
+        journal.append(_journal_row(context, order, version, step))
+        for n, effect in enumerate(step.effects):
+            effects.append(OwedEffect(version, n, effect.name, "", context.trace))
+        if step.source != step.target and step.target in context.notified_states:
+            effects.append(OwedEffect(version, len(step.effects), NOTIFY_LISTENER, step.target, context.trace))
+    overridden = applied.steps[0].kind is StepKind.OVERRIDE
+    return Commit(
+        applied,
+        context.now,
+        journal=tuple(journal),
+        effects=tuple(effects),
+        deadlines=_plan_deadlines(context, order, applied.snapshot, overridden),
+        finished_effect=context.finished_effect,
+        cancel_effects=overridden,
+        poll=_plan_poll_after_step(context, applied.snapshot),
+    )
+
+
+def _journal_row(context: CommitContext, order: Order, version: int, step: Step) -> JournalRow:
+    note = "; ".join(filter(None, (step.note, context.note, _unmet_expectation(context.table, order, step))))
+    return JournalRow(order.id, version, step.event, step.origin, step.source, step.target, step.kind._value_, context.now, note)
+
+
+def _unmet_expectation(table: Table, order: Order, step: Step) -> str:
+    """A note if the edge expected other facts. The edge is taken all the same: facts may have been derived wrongly."""
+    cell = table.cells[step.source].get(step.event)
+    for edge in cell.edges if cell else ():
+        if edge.expects and edge.target == step.target and not edge.expected.pick(order.snapshot.facts):
+            return f"unexpected: {edge.expects} was not so"
+    return ""
+
+
+def _plan_deadlines(context: CommitContext, order: Order, snapshot: Snapshot, overridden: bool) -> tuple[tuple[str, float], ...] | None:
+    state_before = order.snapshot.state
+    if snapshot.state == state_before and not overridden:
+        return None
+    armed = context.table.states[snapshot.state].deadlines
+    if not armed and not context.table.states[state_before].deadlines:
+        return None  # nothing to disarm, nothing to arm
+    return tuple((event, context.now + context.timing.durations[key]) for event, key in armed)
+
+
+def _plan_poll_after_step(context: CommitContext, snapshot: Snapshot) -> PollPlan | None:
+    if is_settled(context.table, snapshot):
+        return StopPolling()
+    if PROVIDER_ID not in snapshot.data:  # nothing can be polled yet; a claim is remembered until it can
+        return PollSooner(context.timing.poll_interval) if context.origin is Origin.CLAIM else None
+    if not is_pollable(context.table, snapshot):
+        return StopPolling()
+    at_once = context.origin in (Origin.CLAIM, Origin.CLOCK)  # a claim asks for a poll; a deadline may have missed news
+    wait = 0.0 if at_once else poll_wait(context.timing, 0, context.jitter)
+    return PollAt(context.now + wait, 0, context.timing.poll_interval)
+
+
+# ── the order stays ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _plan_unchanged(context: CommitContext, order: Order, decision: Ignored | Refused) -> Commit:
+    refusal = RefusalRow(
+        order_id=order.id,
+        event=context.event,
+        origin=context.origin,
+        state=order.state,
+        reason=decision.reason,
+        detail=decision.detail,
+        version=order.version,
+        count=1,
+        first_at=context.now,
+        last_at=context.now,
+    )
+    return Commit(
+        decision,
+        context.now,
+        refusal=None if decision.reason is Reason.NO_NEWS else refusal,
+        finished_effect=context.finished_effect,
+        poll=_plan_poll_without_step(context, order, decision.reason),
+        # a reply or a deadline is over once decided; anything else may come again and be applied then
+        keep_key=context.origin in (Origin.REPLY, Origin.CLOCK),
+    )
+
+
+def _plan_poll_without_step(context: CommitContext, order: Order, reason: Reason) -> PollPlan | None:
+    if context.origin is Origin.CLAIM:
+        return None if is_settled(context.table, order.snapshot) else PollSooner(context.timing.poll_interval)
+    if context.origin is not Origin.OBSERVATION:
+        return None
+    if not is_pollable(context.table, order.snapshot):
+        return StopPolling()
+    if reason is Reason.STALE:
+        return PollSooner(context.timing.poll_interval)
+    wait = poll_wait(context.timing, context.without_news + 1, context.jitter)
+    return PollAt(context.now + wait, context.without_news + 1, context.timing.poll_interval)

@@ -1,0 +1,102 @@
+"""The decider: from an order as it stands and a request to a planned commit. Pure; a store calls it again after a lost race.
+
+A request is an ``Event``, an ``Observation`` or an ``Override``.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve, frozen
+
+from orderflow._engine.commit import CommitContext, plan_commit
+from orderflow._lifecycle.decide import decide, legal
+from orderflow._lifecycle.observe import observe
+from orderflow._lifecycle.table import Table
+from orderflow._store.records import Commit, Decider
+from orderflow._telemetry.decisions import are_watched, report_decision
+from orderflow.model import (
+    PROVIDER_ID,
+    Applied,
+    Decision,
+    Event,
+    Observation,
+    Order,
+    Origin,
+    Reason,
+    Refused,
+    Snapshot,
+    Step,
+    StepKind,
+)
+
+
+@frozen
+class Override:
+    """An operator moves an order to ``target`` outside the table, after looking at ``version``. ``note``: who and why."""
+
+    target: str
+    version: int
+    note: str
+
+
+Request = Event | Observation | Override
+
+
+def decide_and_plan(context: CommitContext, request: Request, order: Order) -> Commit:
+    """Everything that a request writes to an order."""
+    return plan_commit(context, order, _decide_request(context.table, order, request))
+
+
+def with_watchers(decider: Decider, table: Table, request: Request) -> Decider:
+    """The decider itself; where tests watch decisions, one that also reports each decision."""
+    if not are_watched() or isinstance(request, Override):
+        return decider
+
+    def decide_and_report(order: Order) -> Commit:
+        commit = decider(order)
+        report_decision(table, order.snapshot, request, commit.decision)
+        return commit
+
+    return decide_and_report
+
+
+def _decide_request(table: Table, order: Order, request: Request) -> Decision:
+    if isinstance(request, Event):
+        return decide_event(table, order, request)
+    if isinstance(request, Observation):
+        return observe(table, order.snapshot, request)
+    return _decide_override(table, order, request)
+
+
+def decide_event(table: Table, order: Order, event: Event) -> Decision:
+    """``decide``, after the provider's id that the event names was compared with the order's.
+
+    Returns ``Refused(NOT_OURS)`` if they differ, and ``Refused(ANOMALY)`` if a reply names an id for an order that does not take it:
+    something exists at the provider then, and its id must not be lost.
+
+    Raises:
+        UnknownName: the lifecycle has no such event.
+    """
+    known, named = order.provider_id, event.provider_id
+    if known is not None and named is not None and known != named:
+        return _refuse(table, order, Reason.NOT_OURS, f"{event.name} names the provider's order {named}, ours is {known}")
+    if event.origin is Origin.OBSERVATION:
+        return _refuse(table, order, Reason.WRONG_ORIGIN, "observations enter through a poll, never by name")
+    if named is not None:
+        event = evolve(event, data={**event.data, PROVIDER_ID: named})
+    decision = decide(table, order.snapshot, event)
+    if named is not None and known is None and event.origin is Origin.REPLY and not isinstance(decision, Applied):
+        detail = f"{event.name} names the provider's order {named}, and this order is {order.state}"
+        return _refuse(table, order, Reason.ANOMALY, detail)
+    return decision
+
+
+def _decide_override(table: Table, order: Order, override: Override) -> Decision:
+    if override.version != order.version:
+        return _refuse(table, order, Reason.STALE, f"asked for at version {override.version}, the order is at {order.version}")
+    step = Step("override", Origin.OPERATOR, order.state, override.target, StepKind.OVERRIDE)
+    snapshot = order.snapshot
+    return Applied((step,), Snapshot(override.target, snapshot.facts, snapshot.data, snapshot.version + 1))
+
+
+def _refuse(table: Table, order: Order, reason: Reason, detail: str) -> Refused:
+    return Refused(reason, order.state, detail, legal(table, order.snapshot))

@@ -1,0 +1,160 @@
+"""The inbox: the one way in for events. Each is decided and committed here, idempotent by key.
+
+The decider that the store gets is pure. The store calls it with the order as it stands, again after a lost race, so commands, replies
+and claims are decided again. An observation carries the version that its poll started at, and is stale by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from functools import partial
+
+import structlog
+from attrs import define
+
+from orderflow._clock import Clock
+from orderflow._engine.commit import STATUS_READ, CommitContext
+from orderflow._engine.decider import Override, Request, decide_and_plan, with_watchers
+from orderflow._engine.listeners import Listeners
+from orderflow._engine.waiters import Waiters
+from orderflow._provider.protocol import Provider
+from orderflow._store.ports import Store
+from orderflow._store.records import DueDeadline, InboxKey, Receipt
+from orderflow._telemetry.ports import Telemetry
+from orderflow.errors import UnknownName
+from orderflow.model import Applied, Decision, EffectKey, Event, Observation, Origin, Reason
+
+_log = structlog.get_logger()
+
+
+def provider_of(providers: Mapping[str, Provider], order_id: str) -> Provider:
+    """The provider with whose name an order's id begins.
+
+    Raises:
+        UnknownName: no order with this id can exist here.
+    """
+    provider = providers.get(order_id.rpartition("-")[0])
+    if provider is None:
+        raise UnknownName("order", order_id)
+    return provider
+
+
+@define(eq=False, kw_only=True)
+class Inbox:
+    """Decides and commits events. ``wake`` is set after each decision: there may be new work for a worker of this process."""
+
+    _store: Store
+    _providers: Mapping[str, Provider]
+    _listeners: Listeners
+    _waiters: Waiters
+    _wake: asyncio.Event
+    _clock: Clock
+    _rng: random.Random
+    _telemetry: Telemetry
+
+    async def accept(
+        self,
+        order_id: str,
+        event: Event,
+        key: InboxKey | None = None,
+        *,
+        effect: EffectKey | None = None,
+        deadline: DueDeadline | None = None,
+    ) -> Receipt:
+        """Decide and commit a command, reply, claim, clock or operator event.
+
+        ``effect`` is the one that the event ends, ``deadline`` the one that brought it; either ends with the decision, whatever it is.
+
+        Raises:
+            UnknownName: no such order or event.
+        """
+        provider = provider_of(self._providers, order_id)
+        if event.name not in provider.table.events:
+            raise UnknownName(f"event of {provider.table.name}", event.name, tuple(provider.table.events))
+        return await self._commit(
+            order_id, provider, event, event.name, event.origin, event.note, key=key, finished_effect=effect, deadline=deadline
+        )
+
+    async def accept_observation(self, order_id: str, observation: Observation, without_news: int, poll_id: str) -> Receipt:
+        """Decide and commit a status read; ``without_news``: how many polls in a row had no news before it.
+
+        Raises:
+            UnknownName: no such order.
+        """
+        provider = provider_of(self._providers, order_id)
+        key = InboxKey(Origin.OBSERVATION.value, poll_id)
+        return await self._commit(
+            order_id, provider, observation, STATUS_READ, Origin.OBSERVATION, observation.note, key=key, without_news=without_news
+        )
+
+    async def override(self, order_id: str, target: str, *, actor: str, reason: str, version: int) -> Receipt:
+        """Move an order outside the table, from any state, if it is still at ``version``; a step of the kind ``override``.
+
+        Raises:
+            UnknownName: no such order or state.
+        """
+        provider = provider_of(self._providers, order_id)
+        if target not in provider.table.states:
+            raise UnknownName(f"state of {provider.table.name}", target, tuple(provider.table.states))
+        override = Override(target, version, f"by {actor}: {reason}")
+        return await self._commit(order_id, provider, override, "override", Origin.OPERATOR, override.note)
+
+    async def _commit(  # noqa: PLR0917  called here only, with what a request has
+        self,
+        order_id: str,
+        provider: Provider,
+        request: Request,
+        name: str,
+        origin: Origin,
+        note: str,
+        *,
+        key: InboxKey | None = None,
+        finished_effect: EffectKey | None = None,
+        without_news: int = 0,
+        deadline: DueDeadline | None = None,
+    ) -> Receipt:
+        attributes = {"order_id": order_id, "lifecycle": provider.table.name, "trigger": name, "origin": origin._value_}
+        with self._telemetry.span("decision", attributes) as span:
+            context = CommitContext(
+                provider.table,
+                provider.timing,
+                self._listeners.states_of(provider.name),
+                self._clock.now(),
+                self._rng.uniform(-1, 1),
+                name,
+                origin,
+                note,
+                finished_effect,
+                without_news,
+                span.traceparent,
+            )
+            decider = with_watchers(partial(decide_and_plan, context, request), context.table, request)
+            receipt = await self._store.commit(order_id, key, decider, deadline)
+            span.set(decision=type(receipt.decision).__name__, state=receipt.state)
+            if not isinstance(receipt.decision, Applied):
+                span.set(reason=receipt.decision.reason.value)
+        self._report(order_id, context, receipt.decision)
+        return receipt
+
+    def _report(self, order_id: str, context: CommitContext, decision: Decision) -> None:
+        """Log and count the decision; notify waiters and the worker of this process."""
+        if isinstance(decision, Applied):
+            for step in decision.steps:
+                origin, kind = step.origin._value_, step.kind._value_  # ``value`` is a descriptor in Python, and slow
+                _log.info(
+                    "order.transitioned",
+                    order_id=order_id,
+                    lifecycle=context.table.name,
+                    trigger=step.event,
+                    origin=origin,
+                    source=step.source,
+                    target=step.target,
+                    kind=kind,
+                )
+                self._telemetry.count_transition(context.table.name, step.source, step.target, origin, kind)
+            self._waiters.notify(order_id)
+        elif decision.reason is not Reason.NO_NEWS:
+            _log.info("event.rejected", order_id=order_id, trigger=context.event, state=decision.state, reason=decision.reason.value)
+        self._wake.set()

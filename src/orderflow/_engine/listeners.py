@@ -1,0 +1,132 @@
+"""Listeners: functions of the application that run when an order enters a state.
+
+``Listeners`` holds those of this process and knows for which states other processes have some. ``ListenerDirectory`` keeps that knowledge
+in the store. When a listener runs, and again after it failed, is decided in notifications.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from math import inf
+
+import structlog
+from attrs import define, field
+
+from orderflow._clock import Clock
+from orderflow._inputs import require_text
+from orderflow._store.ports import Store
+from orderflow.errors import UnknownName
+from orderflow.model import Listener, StateEntered
+
+Handler = Callable[[StateEntered], Awaitable[None] | None]
+"""A listener: a coroutine function, or a plain function, which then runs in a thread."""
+
+LISTENER_REFRESH_SECONDS = 10.0
+"""How long a process without a worker may not know of a listener that another process added."""
+
+_REMOVED_PER_TRANSACTION = 1000
+_log = structlog.get_logger()
+
+
+class Listeners:
+    """The listeners of this process by (provider, state), and the pairs for which other processes have listeners."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[tuple[str, str], list[Handler]] = {}
+        self._elsewhere: frozenset[tuple[str, str]] = frozenset()
+        self._states: dict[str, frozenset[str]] = {}  # by provider: here or elsewhere
+
+    def add(self, provider: str, state: str, handler: Handler) -> None:
+        """Run ``handler`` whenever an order of the provider enters the state."""
+        self._handlers.setdefault((provider, state), []).append(handler)
+        self._index()
+
+    def set_elsewhere(self, pairs: frozenset[tuple[str, str]]) -> None:
+        """The (provider, state) pairs for which some process has, or had, a listener."""
+        if pairs != self._elsewhere:
+            self._elsewhere = pairs
+            self._index()
+
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        """The (provider, state) pairs for which this process has a listener."""
+        return frozenset(self._handlers)
+
+    def states_of(self, provider: str) -> frozenset[str]:
+        """The states of a provider for which any process has a listener."""
+        return self._states.get(provider, frozenset())
+
+    async def notify(self, entered: StateEntered) -> None:
+        """Run all listeners of this state; a plain function runs in a thread.
+
+        Raises:
+            Exception: what the first failing listener raised, after all have run.
+        """
+        errors: list[Exception] = []
+        for handler in self._handlers.get((entered.order.provider, entered.state), ()):
+            try:
+                await _run(handler, entered)
+            except Exception as error:  # noqa: BLE001  a failing listener must not keep the others from running
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _index(self) -> None:
+        states: dict[str, set[str]] = {}
+        for provider, state in (*self._handlers, *self._elsewhere):
+            states.setdefault(provider, set()).add(state)
+        self._states = {provider: frozenset(names) for provider, names in states.items()}
+
+
+async def _run(handler: Handler, entered: StateEntered) -> None:
+    if inspect.iscoroutinefunction(handler):
+        await handler(entered)
+    else:
+        result = await asyncio.to_thread(handler, entered)
+        if result is not None:
+            await result
+
+
+@define(eq=False, kw_only=True)
+class ListenerDirectory:
+    """Keeps in the store for which states there are listeners, so that every process owes the notifications of all."""
+
+    _store: Store
+    _listeners: Listeners
+    _clock: Clock
+    _saved: frozenset[tuple[str, str]] = field(init=False, default=frozenset())
+    _refreshed_at: float = field(init=False, default=-inf)
+
+    async def refresh(self, every: float = 0.0) -> None:
+        """Save the listeners of this process and load those of others: at most once in ``every`` seconds, at once if there are new ones."""
+        now, own = self._clock.now(), self._listeners.pairs()
+        if own <= self._saved and 0 <= now - self._refreshed_at < every:
+            return
+        if unsaved := own - self._saved:
+            await self._store.add_listeners(unsaved)
+            self._saved |= unsaved
+        self._listeners.set_elsewhere(await self._store.listeners())
+        self._refreshed_at = now
+
+    async def list(self) -> list[Listener]:
+        """Every listener that any process has or had, with the number of its pending notifications."""
+        pending = await self._store.pending_notifications()
+        return [Listener(*pair, pending.get(pair, 0)) for pair in sorted(pending.keys() | await self._store.listeners())]
+
+    async def remove(self, provider: str, state: str, *, actor: str, reason: str) -> int:
+        """Remove a listener that the code no longer has, and end its pending notifications. Returns how many ended.
+
+        Raises:
+            UnknownName: there is no such listener; InvalidInput: ``actor`` or ``reason`` is empty.
+        """
+        why = f"removed by {require_text('actor', actor)}: {require_text('reason', reason)}"
+        known = [(listener.provider, listener.state) for listener in await self.list()]
+        if (provider, state) not in known:
+            raise UnknownName("listener", f"{provider} {state}", tuple(map(" ".join, known)))
+        ended = 0
+        while batch := await self._store.remove_listener(provider, state, why, _REMOVED_PER_TRANSACTION):
+            ended += batch
+        _log.info("listener.removed", provider=provider, state=state, ended=ended)
+        await self.refresh()
+        return ended

@@ -1,0 +1,211 @@
+"""The outbox: carries out owed effects. It leases them, calls the adapter, and writes what became of the call.
+
+A dispatcher decides which effects come when; the effect's row alone schedules retries. What an attempt does next is decided in
+attempt.py. An outcome is never dropped because the lease is over: it is an event, and the inbox decides it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+from attrs import define, evolve
+
+from orderflow._clock import Clock
+from orderflow._dispatch.ports import Dispatcher
+from orderflow._engine.admission import Admission
+from orderflow._engine.attempt import (
+    STOPPED,
+    UNWRITTEN,
+    Attempt,
+    Call,
+    Done,
+    End,
+    Finish,
+    LeaveLeased,
+    Phase,
+    Reply,
+    Report,
+    Retry,
+    RetryAt,
+    conclude,
+    first_move,
+)
+from orderflow._engine.calls import CANCELLED, CallCancelled, RunningCalls, seconds_for_call
+from orderflow._engine.inbox import Inbox
+from orderflow._engine.notifications import Notifier
+from orderflow._provider.outcomes import InDoubt, Outcome, Succeeded
+from orderflow._provider.protocol import Provider, PublicUrls
+from orderflow._store.ports import Store
+from orderflow._store.records import InboxKey, LeasedEffect, WorkerScope
+from orderflow._telemetry.exceptions import exception_fields
+from orderflow._telemetry.ports import Telemetry
+from orderflow.errors import OperationalError
+from orderflow.model import NOTIFY_LISTENER, REDACTED, Effect, Order, Origin
+
+_log = structlog.get_logger()
+_REWRITE_SECONDS = 1.0  # between two tries to write an answer
+
+
+@define(eq=False, kw_only=True)
+class Outbox:
+    """Carries out the effects of all providers. ``wake`` is set when an effect may be due earlier than the worker knows."""
+
+    _inbox: Inbox
+    _store: Store
+    _providers: Mapping[str, Provider]
+    _urls: PublicUrls
+    _dispatcher: Dispatcher
+    _notifier: Notifier
+    _admission: Admission
+    _calls: RunningCalls
+    _clock: Clock
+    _wake: asyncio.Event
+    _telemetry: Telemetry
+
+    async def fetch(self, scope: WorkerScope, limit: int) -> list[Attempt]:
+        """Lease effects that are due within the scope, at most ``limit``."""
+        effects = await self._dispatcher.take(self._clock.now(), scope, limit)
+        for effect in effects:
+            if effect.name != NOTIFY_LISTENER:
+                self._admission.begin_call(effect.provider, self._clock.now())  # leasing may have taken a while
+        return [Attempt(effect) for effect in effects]
+
+    async def run(self, attempt: Attempt) -> bool:
+        """Carry out a leased effect and write what became of it. Returns False if it is left to its lease."""
+        effect = attempt.effect
+        attributes = {"order_id": effect.key.order_id, "effect": effect.name, "provider": effect.provider}
+        try:
+            with self._telemetry.span("effect", attributes, effect.trace) as span:
+                end = await self._carry_out(attempt)
+                span.set(attempt=effect.attempt, ended="owed again" if isinstance(end, RetryAt) else "done")
+        finally:
+            if effect.name != NOTIFY_LISTENER:
+                self._admission.end_call(effect.provider)
+        if isinstance(end, LeaveLeased):
+            await self._dispatcher.finish(effect, effect.until)
+            return False
+        await self._dispatcher.finish(effect, end.at if isinstance(end, RetryAt) else None)
+        return True
+
+    async def give_back(self, attempt: Attempt) -> bool:
+        """End the lease of an attempt whose ``run`` failed or was cancelled.
+
+        An answer that is known is written. Without one, a call that began and may not be repeated is reported in doubt, and anything else
+        is owed again at once. Returns False if the lease has to run out.
+        """
+        effect = attempt.effect
+        provider = self._providers[effect.provider]
+        declared = provider.table.effects.get(effect.name)
+        if declared is None and effect.name != NOTIFY_LISTENER and effect.previous_attempt_unknown:
+            return False
+        outcome = attempt.outcome
+        if outcome is None and (attempt.phase is Phase.CALLING or effect.previous_attempt_unknown):
+            outcome = UNWRITTEN
+        if declared is None or outcome is None:
+            end: End = await self._write(provider, effect, Retry(0.0, CANCELLED, uncounted=True))
+        else:
+            end = await self._write_or_report_unknown(provider, declared, effect, outcome)
+        await self._dispatcher.finish(effect, end.at if isinstance(end, RetryAt) else None)
+        return True
+
+    async def _carry_out(self, attempt: Attempt) -> End:
+        effect = attempt.effect
+        provider = self._providers[effect.provider]
+        order = await self._store.load(effect.key.order_id)
+        seconds = seconds_for_call(effect.until, provider.timing.lease, self._clock.now())
+        if effect.name == NOTIFY_LISTENER:
+            return await self._write(provider, effect, await self._notifier.notify(provider, order, effect, seconds))
+        declared = provider.table.effects.get(effect.name)
+        match first_move(effect, declared, seconds, provider.timing.lease, stopping=self._calls.closed):
+            case LeaveLeased() as end:
+                _log.error("effect.undeclared", order_id=order.id, effect=effect.name)
+                return end
+            case Retry() as retry:
+                if declared is None:
+                    _log.error("effect.undeclared", order_id=order.id, effect=effect.name)
+                return await self._write(provider, effect, retry)
+            case Report(outcome):
+                attempt.skip(outcome)
+            case Call(seconds):
+                assert declared is not None
+                attempt.begin()
+                outcome = await self._call(provider, declared, order, seconds)
+                attempt.answer(outcome)
+                self._admission.record(provider.name, outcome, self._clock.now())
+        assert declared is not None
+        return await self._write_until_lease_ends(provider, declared, effect, outcome)
+
+    async def _call(self, provider: Provider, declared: Effect, order: Order, seconds: float) -> Outcome:
+        try:
+            async with self._calls.limit(seconds):
+                outcome = await provider.perform(declared.name, order, self._urls)
+        except CallCancelled:
+            return STOPPED
+        except TimeoutError:
+            return InDoubt("no answer within the lease")
+        except Exception as error:  # noqa: BLE001  a bug in an adapter must not leave a call without an outcome
+            _log.error("effect.adapter_raised", order_id=order.id, effect=declared.name, **exception_fields(error))
+            return InDoubt(f"the adapter raised {type(error).__name__}")
+        if REDACTED in order.snapshot.data and not isinstance(outcome, Succeeded):
+            # the provider's text may be personal, and a retry's reason is written without the inbox, which would drop it
+            return evolve(outcome, why="")
+        return outcome
+
+    # ── writing what became of it ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _write_until_lease_ends(self, provider: Provider, declared: Effect, effect: LeasedEffect, outcome: Outcome) -> End:
+        """Write an outcome, again each second while the database is away: an answer in hand must not become a lost one.
+
+        Raises:
+            OperationalError: the database was away until the lease ended.
+        """
+        _log.info(
+            "effect.attempted",
+            order_id=effect.key.order_id,
+            effect=effect.name,
+            attempt=effect.attempt,
+            outcome=type(outcome).__name__,
+            why=getattr(outcome, "why", ""),
+        )
+        while True:
+            try:
+                return await self._write(provider, effect, conclude(effect, declared, outcome, provider.timing))
+            except OperationalError as error:
+                if self._clock.now() + _REWRITE_SECONDS >= effect.until:
+                    raise
+                _log.warning("effect.reply_write_retried", order_id=effect.key.order_id, effect=effect.name, **exception_fields(error))
+            await self._clock.sleep(_REWRITE_SECONDS)
+
+    async def _write_or_report_unknown(self, provider: Provider, declared: Effect, effect: LeasedEffect, outcome: Outcome) -> End:
+        """Write an outcome; if it cannot be written, because an adapter made it wrong, report that there was no answer."""
+        if outcome is not UNWRITTEN:
+            try:
+                return await self._write(provider, effect, conclude(effect, declared, outcome, provider.timing))
+            except OperationalError:
+                raise
+            except Exception as error:  # noqa: BLE001  such as an event that does not exist
+                _log.error("effect.reply_unwritable", order_id=effect.key.order_id, effect=effect.name, **exception_fields(error))
+        pending = (await self._store.pending(effect.key.order_id)).effects
+        if not any(row.key == effect.key and row.attempt == effect.attempt and row.in_flight for row in pending):
+            return Done()  # its end was written before the error
+        return await self._write(provider, effect, conclude(effect, declared, UNWRITTEN, provider.timing))
+
+    async def _write(self, provider: Provider, effect: LeasedEffect, conclusion: Reply | Retry | Finish) -> End:
+        """Write a conclusion. Writing it twice is the same as once."""
+        match conclusion:
+            case Reply(event, answer):
+                key = InboxKey(Origin.REPLY.value, f"{effect.key}:{answer}")
+                await self._inbox.accept(effect.key.order_id, event, key, effect=effect.key)
+                return Done()
+            case Finish(why):
+                await self._store.finish_effect(effect, why)
+                return Done()
+            case Retry(wait, why, uncounted, throttle):
+                at = self._clock.now() + wait
+                await self._store.retry_effect(effect, at, why, uncounted)
+                self._wake.set()  # the worker sleeps until the end of the lease, and the retry is due before
+                if throttle:
+                    await self._store.throttle(provider.name, at)
+                return RetryAt(at)

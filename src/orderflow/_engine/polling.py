@@ -1,0 +1,145 @@
+"""Polls: scheduled status reads. They suffice alone; claims and notices only bring them forward."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from contextlib import suppress
+
+import structlog
+from attrs import define, evolve
+
+from orderflow._clock import Clock
+from orderflow._engine.admission import Admission, throttle_seconds
+from orderflow._engine.calls import CANCELLED, TOO_LATE, CallCancelled, RunningCalls, seconds_for_call
+from orderflow._engine.commit import poll_wait
+from orderflow._engine.inbox import Inbox, provider_of
+from orderflow._lifecycle.decide import is_pollable, is_settled
+from orderflow._provider.outcomes import ReadFailed, Signal, StatusRead
+from orderflow._provider.protocol import Provider
+from orderflow._store.ports import Store
+from orderflow._store.quota import lease_within_quota
+from orderflow._store.records import LeasedPoll, PollAt, PollSooner, StopPolling, WorkerScope
+from orderflow._telemetry.exceptions import exception_fields
+from orderflow._telemetry.ports import Telemetry
+from orderflow.errors import UnknownName
+from orderflow.model import Observation, Order
+
+_log = structlog.get_logger()
+_UNKNOWN_VERSION = -1  # of a poll that failed before the order was loaded: it may have moved the order
+
+
+@define(eq=False, kw_only=True)
+class PollRequests:
+    """Brings polls forward because something may be new. Nothing that was claimed is believed."""
+
+    _store: Store
+    _providers: Mapping[str, Provider]
+    _clock: Clock
+    _wake: asyncio.Event
+
+    async def request(self, order_id: str) -> None:
+        """Bring the next poll of an order forward.
+
+        Raises:
+            UnknownName: no such order.
+        """
+        provider = provider_of(self._providers, order_id)
+        order = await self._store.load(order_id)
+        if not is_settled(provider.table, order.snapshot):
+            await self._store.plan_poll(order_id, self._clock.now(), PollSooner(provider.timing.poll_interval))
+            self._wake.set()
+
+    async def request_oldest(self, provider: Provider, limit: int) -> None:
+        """Bring the polls of those ``limit`` orders of a provider forward that were polled longest ago."""
+        await self._store.bring_polls_forward(provider.name, self._clock.now(), provider.timing.poll_interval, limit)
+        self._wake.set()
+
+
+@define(eq=False, kw_only=True)
+class Poller:
+    """Polls the status of orders that are due."""
+
+    _inbox: Inbox
+    _store: Store
+    _providers: Mapping[str, Provider]
+    _admission: Admission
+    _calls: RunningCalls
+    _clock: Clock
+    _rng: random.Random
+    _wake: asyncio.Event
+    _telemetry: Telemetry
+
+    async def fetch(self, scope: WorkerScope, limit: int) -> list[LeasedPoll]:
+        """Lease polls that are due within the scope, at most ``limit``."""
+        now, scope = self._clock.now(), evolve(scope, notifiable=frozenset())  # listeners have no polls
+        polls = await lease_within_quota(scope, limit, lambda part, count: self._store.lease_polls(now, part, count))
+        for poll in polls:
+            self._admission.begin_call(poll.provider, self._clock.now())  # leasing may have taken a while
+        return polls
+
+    async def run(self, poll: LeasedPoll) -> bool:
+        """Poll one order and let the inbox decide what it means. Returns False if it is left to its lease."""
+        attributes = {"order_id": poll.order_id, "provider": poll.provider}
+        try:
+            with self._telemetry.span("poll", attributes, "") as span:
+                outcome = await self._poll(poll)
+                span.set(outcome=outcome)
+        finally:
+            self._admission.end_call(poll.provider)
+        return outcome != TOO_LATE
+
+    async def give_back(self, poll: LeasedPoll) -> bool:
+        """End the lease of a poll whose ``run`` failed or was cancelled: it is planned again now."""
+        with suppress(UnknownName):  # the order was deleted meanwhile
+            await self._postpone(self._providers[poll.provider], poll, _UNKNOWN_VERSION, ReadFailed(CANCELLED))
+        return True
+
+    async def _poll(self, poll: LeasedPoll) -> str:
+        """Poll; returns how it ended, as text."""
+        provider = self._providers[poll.provider]
+        started = self._clock.now()
+        order = await self._store.load(poll.order_id)
+        seconds = seconds_for_call(poll.until, provider.timing.lease, self._clock.now())
+        if seconds <= 0:  # another worker takes it over
+            return TOO_LATE
+        outcome = await self._fetch_status(provider, order, seconds)
+        self._admission.record(provider.name, outcome, self._clock.now())
+        if isinstance(outcome, StatusRead):
+            observation = Observation(outcome.status, order.version, outcome.data, outcome.mismatch, outcome.note)
+            await self._inbox.accept_observation(order.id, observation, poll.without_news, f"{order.id}:{started!r}")
+        else:
+            await self._postpone(provider, poll, order.version, outcome)
+            if outcome.signal is Signal.THROTTLED:
+                until = self._clock.now() + throttle_seconds(provider.timing, outcome.retry_after)
+                await self._store.throttle(provider.name, until)
+        return type(outcome).__name__
+
+    async def _fetch_status(self, provider: Provider, order: Order, seconds: float) -> StatusRead | ReadFailed:
+        try:
+            async with self._calls.limit(seconds):
+                return await provider.fetch_status(order)
+        except CallCancelled:
+            return ReadFailed(CANCELLED)
+        except TimeoutError:
+            return ReadFailed("no answer within the lease", signal=Signal.UNREACHABLE)
+        except Exception as error:  # noqa: BLE001  a bug in an adapter must not stop the polls of other orders
+            _log.error("poll.adapter_raised", order_id=order.id, **exception_fields(error))
+            return ReadFailed(f"the adapter raised {type(error).__name__}")
+
+    async def _postpone(self, provider: Provider, poll: LeasedPoll, version: int, failure: ReadFailed) -> None:
+        _log.info("poll.failed", order_id=poll.order_id, why=failure.why)
+        order = await self._store.load(poll.order_id)
+        now = self._clock.now()
+        if not is_pollable(provider.table, order.snapshot):  # it moved meanwhile
+            await self._store.plan_poll(order.id, now, StopPolling())
+            return
+        if order.version != version or self._calls.closed:
+            # a move planned a poll of its own, which this failure must not postpone; nor must a stopping worker postpone one
+            await self._store.plan_poll(order.id, now, PollSooner(provider.timing.poll_interval))
+        else:
+            without_news = poll.without_news + 1
+            wait = max(poll_wait(provider.timing, without_news, self._rng.uniform(-1, 1)), failure.retry_after or 0.0)
+            await self._store.plan_poll(order.id, now, PollAt(now + wait, without_news, provider.timing.poll_interval))
+        self._wake.set()  # the worker sleeps until the end of the lease, and the next poll is due before

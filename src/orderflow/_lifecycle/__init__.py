@@ -1,0 +1,1 @@
+"""The parts of ``orderflow.lifecycle``, which has the public names."""

@@ -1,0 +1,71 @@
+"""``decide``: what an event means for an order. Pure: table, snapshot and event in, a decision out.
+
+Also what can be asked of a snapshot: which commands are legal, whether it is settled, whether it is pollable.
+"""
+
+from __future__ import annotations
+
+from orderflow._lifecycle.table import Edge, Table
+from orderflow.errors import UnknownName
+from orderflow.model import Applied, Decision, Event, Reason, Refused, Snapshot
+
+
+def decide(table: Table, snapshot: Snapshot, event: Event) -> Decision:
+    """Decide an event that is no observation.
+
+    Raises:
+        UnknownName: the lifecycle has no such event.
+    """
+    try:
+        cell = table.cells[snapshot.state][event.name]
+    except KeyError:
+        raise _unknown(table, snapshot, event) from None
+    if event.origin is not cell.origin:
+        article = "an" if event.origin[0] in "aeiou" else "a"
+        detail = f"not {article} {event.origin}: {event.name} has origin {cell.origin}"
+        return Refused(Reason.WRONG_ORIGIN, snapshot.state, detail, legal(table, snapshot))
+    edge = cell.only
+    if edge is None and cell.edges:
+        facts = snapshot.facts
+        choice = cell.choice
+        edge = choice.picks[tuple([facts[name] for name in choice.reads])]
+    if edge is None:
+        default = cell.default
+        if isinstance(default, Refused):
+            return Refused(default.reason, default.state, default.detail, legal(table, snapshot))
+        return default
+    return Applied(
+        (edge.step,),
+        Snapshot(
+            edge.target,
+            {**snapshot.facts, **edge.sets} if edge.sets else snapshot.facts,
+            {**snapshot.data, **event.data} if event.data else snapshot.data,
+            snapshot.version + 1,
+        ),
+    )
+
+
+def _unknown(table: Table, snapshot: Snapshot, event: Event) -> UnknownName:
+    if snapshot.state not in table.states:
+        return UnknownName(f"state of {table.name}", snapshot.state, tuple(table.states))
+    return UnknownName(f"event of {table.name}", event.name, tuple(table.events))
+
+
+def find_enabled(table: Table, snapshot: Snapshot) -> tuple[Edge, ...]:
+    """The edges that leave this snapshot's state and whose guards are true, in declared order."""
+    return tuple(edge for edge in table.out[snapshot.state] if edge.holds.pick(snapshot.facts))
+
+
+def legal(table: Table, snapshot: Snapshot) -> tuple[str, ...]:
+    """The commands and operator events that would be applied now, in declared order."""
+    return table.legal[snapshot.state].pick(snapshot.facts)
+
+
+def is_settled(table: Table, snapshot: Snapshot) -> bool:
+    """Whether only an operator can move the order any more."""
+    return table.settled[snapshot.state].pick(snapshot.facts)
+
+
+def is_pollable(table: Table, snapshot: Snapshot) -> bool:
+    """Whether a status poll could move the order."""
+    return table.pollable[snapshot.state].pick(snapshot.facts)

@@ -1,0 +1,1 @@
+"""The parts of ``orderflow.provider``, which has the public names."""

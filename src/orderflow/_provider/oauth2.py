@@ -1,0 +1,131 @@
+"""An OAuth 2.0 client for the client-credentials grant (RFC 6749, section 4.4). Knows no provider.
+
+One access token serves all calls of a process. It is fetched once, however many calls wait for it, and refreshed before it ends.
+
+Why not ``httpx.Auth``: inside it, a lost answer to the token request looks like a lost answer to the call itself. The call would be in
+doubt, although it was never sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from typing import Literal
+from urllib.parse import urlencode
+
+from attrs import field, frozen
+
+from orderflow._provider.http import HttpClient, HttpResponse, RequestResult, retry_after_seconds, send_request
+from orderflow._provider.outcomes import NotExecuted, Signal
+from orderflow._provider.wire import json_name, parse_record
+from orderflow.errors import MalformedAnswer
+
+CredentialsIn = Literal["basic", "body", "query"]
+_REFRESH_EARLY = 0.1  # refresh when this share of the lifetime is left, so that no call starts with a token that is about to end
+
+
+@frozen(repr=False)
+class TokenResponse:
+    """The body of a successful token response (RFC 6749, section 5.1). ``expires_in`` in seconds."""
+
+    access_token: str = field(metadata=json_name("access_token"))
+    token_type: str | None = field(default=None, metadata=json_name("token_type"))
+    expires_in: int | None = field(default=None, metadata=json_name("expires_in"))
+    refresh_token: str | None = field(default=None, metadata=json_name("refresh_token"))
+    scope: str | None = None
+    extra: Mapping[str, object] = field(factory=dict)
+
+
+class OAuth2Client:
+    """Access tokens from one token endpoint.
+
+    ``credentials_in``: where the token request carries client id and secret: HTTP Basic, the form, or the query. ``default_lifetime``:
+    how many seconds a token is valid whose response does not state it. ``now``: the time in epoch seconds.
+    """
+
+    def __init__(
+        self,
+        client: HttpClient,
+        token_url: str,
+        client_id: str,
+        client_secret: str,
+        now: Callable[[], float],
+        *,
+        credentials_in: CredentialsIn = "basic",
+        default_lifetime: float = 3600.0,
+    ) -> None:
+        self._client = client
+        self._token_url = token_url
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._now = now
+        self._credentials_in = credentials_in
+        self._default_lifetime = default_lifetime
+        self._lock = asyncio.Lock()
+        self._token = ""
+        self._valid_until = 0.0
+        self._fetches = 0  # how many have ended
+        self._last_failure: NotExecuted | None = None  # of the last fetch; None where it succeeded
+
+    def __repr__(self) -> str:
+        return "OAuth2Client(...)"
+
+    async def token(self) -> str | NotExecuted:
+        """A valid access token, or why there is none. In that case the call for which it is needed was not sent."""
+        fetches_before = self._fetches
+        async with self._lock:
+            if self._token and self._now() < self._valid_until:
+                return self._token
+            if self._last_failure is not None and self._fetches > fetches_before:
+                return self._last_failure  # it failed while this call waited: fifty calls must not wait for fifty timeouts in a row
+            token = await self._fetch()
+            self._fetches += 1
+            self._last_failure = token if isinstance(token, NotExecuted) else None
+            return token
+
+    def forget(self, token: str) -> None:
+        """Fetch a new token next time: the provider refused this one."""
+        if token == self._token:
+            self._token = ""
+
+    async def _fetch(self) -> str | NotExecuted:
+        result = await self._request_token()
+        if not isinstance(result, HttpResponse) or result.status != 200:
+            return _failure_of(result)
+        try:
+            granted = parse_record(TokenResponse, result.json())
+        except MalformedAnswer as error:
+            return NotExecuted(f"no token: {error}")
+        if not granted.access_token:
+            return NotExecuted("no token: TokenResponse: access_token: empty")
+        lifetime = float(granted.expires_in) if granted.expires_in is not None else self._default_lifetime
+        self._token = granted.access_token
+        self._valid_until = self._now() + lifetime * (1 - _REFRESH_EARLY)
+        return self._token
+
+    async def _request_token(self) -> RequestResult:
+        form = {"grant_type": "client_credentials"}
+        credentials = {"client_id": self._client_id, "client_secret": self._client_secret}
+        headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+        params: dict[str, str] = {}
+        if self._credentials_in == "basic":
+            headers["Authorization"] = "Basic " + b64encode(f"{self._client_id}:{self._client_secret}".encode()).decode()
+        elif self._credentials_in == "body":
+            form |= credentials
+        else:
+            params = {**form, **credentials}
+        content = urlencode(form).encode()
+        return await send_request(self._client, "POST", self._token_url, headers=headers, content=content, params=params)
+
+
+def _failure_of(result: RequestResult) -> NotExecuted:
+    """Why a token request that brought no 200 failed."""
+    if not isinstance(result, HttpResponse):
+        return NotExecuted(f"no token: {result.why}", signal=Signal.UNREACHABLE)
+    why = f"no token: {result.status} from the token endpoint"
+    if result.status == 429:
+        return NotExecuted(why, retry_after_seconds(result), Signal.THROTTLED)
+    if result.status in (400, 401, 403):  # servers refuse credentials in any of these ways
+        return NotExecuted(why, signal=Signal.UNAUTHORIZED)
+    return NotExecuted(why, signal=Signal.UNREACHABLE if result.status >= 500 else Signal.NONE)

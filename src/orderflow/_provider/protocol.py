@@ -1,0 +1,130 @@
+"""What a provider implements, and what it is given. The interface between the engine and one kind of outside company."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NewType, Protocol, Self
+
+from attrs import field, frozen
+
+from orderflow._lifecycle.table import Table
+from orderflow._provider.endpoints import Endpoint
+from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
+from orderflow._provider.timing import Timing
+from orderflow.model import Order
+
+Name = NewType("Name", str)
+"""A name that a type checker cannot know: of a provider that is not shipped with orderflow, or computed at run time.
+
+Type checkers refuse ``flow.send(order_id, "regster")``. They do not check ``flow.send(order_id, Name(command))``.
+"""
+
+
+@frozen
+class Draft:
+    """What a provider makes of a create request: the facts that guards read, and the data that only the provider reads."""
+
+    facts: Mapping[str, bool | str]
+    data: Mapping[str, object] = field(repr=False)
+
+
+class TokenSource(Protocol):
+    """The application's source of users' access tokens. orderflow asks at the moment of sending and stores none."""
+
+    async def token(self, order_id: str) -> str | None:
+        """The token of the order's user. None where the user is gone: the call is then rejected."""
+
+
+class PublicUrls(Protocol):
+    """Our own public URLs, signed per order and purpose. A request to one can bring a poll forward, and can prove nothing."""
+
+    def url(self, provider: str, purpose: str, order_id: str = "") -> str | None:
+        """The absolute URL of an endpoint, of one order or shared; always the same. None where we have no public URL."""
+
+
+class Provider(Protocol):
+    """A provider: its lifecycle, its settings and its adapter. Inherit from ``BaseProvider``, which has the optional members.
+
+    A package of its own registers the class as an entry point in the group ``orderflow.providers``.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name, as in ``flow.create(name, ...)``. Outside orderflow: ``name = Name("...")``."""
+
+    @property
+    def table(self) -> Table:
+        """The compiled lifecycle."""
+
+    @property
+    def timing(self) -> Timing:
+        """Deadlines, budgets, polls, retries."""
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where the receiver takes requests for it."""
+
+    @property
+    def needs_public_url(self) -> tuple[str, ...]:
+        """Commands after which a browser comes back to us. They are refused where we have no public URL."""
+
+    @property
+    def timeout(self) -> float | None:
+        """After how many seconds without an answer it gives a call up; None: not known. Start-up refuses one as long as a whole call."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What cannot work with these settings, one sentence each. Logged at start-up."""
+
+    @classmethod
+    def offline(cls) -> Self | None:
+        """An instance for the command line, without settings and unable to call the provider. None: there is no such instance."""
+
+    def draft(self, request: Mapping[str, object]) -> Draft:
+        """Check a create request and derive its facts.
+
+        Raises:
+            InvalidInput, UnknownName: nothing was stored.
+        """
+
+    def command(self, command: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
+        """Check the arguments of a command or an operator event. Returns the data to keep if the event is applied,
+        with ``PROVIDER_ID`` where an operator names the provider's order.
+
+        Raises:
+            InvalidInput: nothing was stored.
+        """
+
+    async def perform(self, effect: str, order: Order, links: PublicUrls) -> Outcome:
+        """Carry out an effect: one call, repeated at most once with a fresh token. Raises nothing that the provider causes."""
+
+    def customer_url(self, order: Order, links: PublicUrls) -> str | None:
+        """Where the customer's browser goes now; always the same. None: nowhere."""
+
+    async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
+        """Ask the provider for the order's status. Raises nothing that the provider causes."""
+
+    async def close(self) -> None:
+        """Close connections."""
+
+
+class BaseProvider:
+    """The members of ``Provider`` that most providers need not define, with their defaults."""
+
+    needs_public_url: tuple[str, ...] = ()
+    timeout: float | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """No warning. See ``Provider.warnings``."""
+        return ()
+
+    @classmethod
+    def offline(cls) -> Self | None:
+        """None. See ``Provider.offline``."""
+        return None
+
+
+def name_of(provider: Provider | str) -> str:
+    """The name of a provider that is given as the object or by its name."""
+    return provider if isinstance(provider, str) else provider.name

@@ -1,0 +1,64 @@
+"""The timing of one provider: deadlines, polls, retries, leases, quotas; and its check against the lifecycle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf, isfinite
+
+import attrs
+from attrs import frozen
+
+from orderflow._lifecycle.table import Table
+from orderflow.errors import ConfigurationError
+
+CALL_SHARE = 0.8
+"""The share of its lease that a call may take. The rest is for writing its outcome before another worker may call."""
+
+_MAY_BE_INFINITE = ("calls_per_second", "calls_per_minute")
+
+
+@frozen
+class Timing:
+    """The timing of one provider, in seconds. ``durations`` has an entry for each deadline and budget that the lifecycle names."""
+
+    durations: Mapping[str, float]
+    poll_first: float = 2.0  # from a transition to the first poll
+    poll_growth: float = 2.0  # each poll without news multiplies the wait by this
+    poll_cap: float = 3600.0  # the longest wait
+    poll_jitter: float = 0.2  # the share of the wait that is random
+    poll_interval: float = 1.0  # at most one poll of an order in this time
+    retry_attempts: int = 6  # how often an effect is sent that was not executed, before it counts as undelivered
+    retry_first: float = 1.0
+    retry_cap: float = 300.0
+    lease: float = 60.0  # a worker holds an effect or a poll for so long; then another worker takes it over
+    notice_fanout: int = 20  # how many orders one notification without an order brings forward
+    calls_per_second: float = inf  # what one process may begin; an effect and a poll count as one call each; never less than one
+    calls_per_minute: float = inf
+    throttle: float = 30.0  # no process calls for so long after a 429 without a time
+    circuit_threshold: int = 5  # the circuit opens in this process after so many calls in a row without a usable answer
+    circuit_pause: float = 10.0  # and stays open for so long; then one call at a time, until one is answered
+
+
+def check_timing(provider: str, table: Table, timing: Timing, timeout: float | None) -> None:
+    """Check a provider's timing against its lifecycle. ``timeout``: after how many seconds it gives a call up; None: not known.
+
+    Raises:
+        ConfigurationError: a number is not finite; or a deadline or budget of the lifecycle has no duration; or ``timeout`` is not
+            below ``CALL_SHARE`` of the lease. Then even a call that never reached the provider would end in doubt.
+    """
+    _check_finite(provider, timing)
+    for state in table.states.values():
+        for key in (*(key for _, key in state.deadlines), *([state.budget] if state.budget else [])):
+            if timing.durations.get(key, -1.0) < 0:
+                raise ConfigurationError(f"{provider}: timing has no duration {key!r}")
+    if timeout is not None and not 0 < timeout < CALL_SHARE * timing.lease:
+        raise ConfigurationError(f"{provider}: timeout ({timeout:g} s) must be > 0 and < {CALL_SHARE:g} x lease ({timing.lease:g} s)")
+
+
+def _check_finite(provider: str, timing: Timing) -> None:
+    """Infinite times can be neither stored nor waited for."""
+    numbers = attrs.asdict(timing, recurse=False)
+    durations = {f"duration {key!r}": seconds for key, seconds in numbers.pop("durations").items()}
+    for name, number in (numbers | durations).items():
+        if not isfinite(number) and not (name in _MAY_BE_INFINITE and number == inf):
+            raise ConfigurationError(f"{provider}: timing's {name} ({number:g}) must be finite")

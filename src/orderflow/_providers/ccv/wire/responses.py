@@ -1,0 +1,82 @@
+"""The answers of CCV's calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
+
+from attrs import field, frozen
+
+from orderflow._provider.wire import parse_json, parse_record
+from orderflow._providers.ccv.wire.values import SUBMIT, Json, OrderStatus
+from orderflow.errors import MalformedAnswer
+
+ID_NAMES = ("orderId", "id", "reference")
+"""The fields in which the id of a submitted order is looked for. The pages do not show the body of the answer (D1)."""
+
+
+@frozen
+class SubmitResponse:
+    """The answer to a submit. ``order_id`` is opaque; ``body`` is unchanged."""
+
+    order_id: str
+    body: bytes = field(repr=False)
+
+
+@frozen
+class StatusResponse:
+    """The answer of GET order/{orderId}/status (D2). An unknown status stays a plain str. The reference may be absent or null."""
+
+    order_status: OrderStatus | str
+    external_reference: str | None = None
+    extra: Json = field(factory=dict, repr=False)
+
+
+def parse_order(body: bytes) -> Json:
+    """The order that each PATCH answers with, to be passed on unchanged.
+
+    Raises:
+        MalformedAnswer: not a JSON object, or an empty one.
+    """
+    order = parse_json(body)
+    if not isinstance(order, Mapping) or not order:
+        raise MalformedAnswer("order: expected an object with fields")
+    return order
+
+
+def parse_submit_response(body: bytes, location: str | None = None, names: tuple[str, ...] = ID_NAMES) -> SubmitResponse:
+    """The id of the submitted order: in one of the fields ``names``, else the body itself, else from the Location header.
+
+    Raises:
+        MalformedAnswer: the body is not JSON, or there is no id. An id is never guessed.
+    """
+    answer = parse_json(body) if body.strip() else None
+    in_body = [answer.get(name) for name in names] if isinstance(answer, Mapping) else [answer]
+    for candidate in (*in_body, _id_in_location(location)):
+        if isinstance(candidate, int) and not isinstance(candidate, bool):
+            return SubmitResponse(str(candidate), body)
+        if isinstance(candidate, str) and candidate.strip():
+            return SubmitResponse(candidate, body)
+    raise MalformedAnswer(f"no order id: none of {', '.join(names)}, no bare id, no Location")
+
+
+def parse_status_response(body: bytes) -> StatusResponse:
+    """The answer to a status call.
+
+    Raises:
+        MalformedAnswer: not JSON, or without a status.
+    """
+    answer = parse_record(StatusResponse, parse_json(body))
+    if not answer.order_status:
+        raise MalformedAnswer("StatusResponse: orderStatus: empty")
+    return answer
+
+
+def _id_in_location(location: str | None) -> str | None:
+    """The id in ``.../order/{id}`` or ``.../order/{id}/status``, or the last segment of any other path."""
+    segments = [segment for segment in urlsplit(location or "").path.split("/") if segment]
+    if segments and segments[-1] == "status":
+        segments.pop()
+    if not segments or segments[-1] == SUBMIT.strip("/"):
+        return None
+    return unquote(segments[-1])

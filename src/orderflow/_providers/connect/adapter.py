@@ -1,0 +1,228 @@
+"""Carries out Connect's effects over HTTP, and polls statuses. An answer becomes an ``Outcome``.
+
+An effect is one call. After a 401 it is made once more, with a fresh token.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+
+from orderflow._provider.http import (
+    HttpClient,
+    HttpResponse,
+    RequestResult,
+    check_poll_response,
+    is_header_value,
+    outcome_of_response,
+    send_request,
+)
+from orderflow._provider.oauth2 import OAuth2Client
+from orderflow._provider.outcomes import NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
+from orderflow._provider.protocol import TokenSource
+from orderflow._provider.wire import parse_record, to_json
+from orderflow._providers.connect import wire
+from orderflow.errors import MalformedAnswer
+from orderflow.model import Order
+
+_FULFILLED = "fulfilled"  # the reading of the lifecycle
+_CLASS_NAME = re.compile(r"[A-Za-z_][\w.$]{,79}\Z")
+_ASKS_FOR_ACCESS = ("allowAccessProduct", "allowAccessCategoryType")
+
+CallResult = RequestResult | NotExecuted | Rejected
+"""The result of the request, or why there was no token to send it with."""
+
+
+class Adapter:
+    """Connect over one HTTP client.
+
+    ``api`` is the base URL of the apiServer (``.../capi``). ``tokens`` gives the client's access tokens, ``users`` those of users.
+    ``fulfilled_literals`` are the values of orderStatus that prove fulfilment.
+    """
+
+    def __init__(
+        self, client: HttpClient, api: str, tokens: OAuth2Client, users: TokenSource | None, fulfilled_literals: tuple[str, ...]
+    ) -> None:
+        self._client = client
+        self._api = api
+        self._tokens = tokens
+        self._users = users
+        self._fulfilled_literals = fulfilled_literals
+
+    async def register(self, order: Order) -> Outcome:
+        """Register order (A5), with the client's token or, in user mode, with the user's."""
+        body = {**_request_of(order), "externalOrderId": external_order_id(order)}
+        if order.snapshot.facts["user_mode"]:
+            result = await self._call_as_user(order, "/v1/order", body)
+        else:
+            result = await self._call_as_client("POST", "/v1/client/order", body)
+
+        def accept(response: HttpResponse) -> Outcome:
+            registered = parse_record(wire.RegisterResponse, response.json())
+            return Succeeded("order_registered", provider_id=registered.order_id)
+
+        return _outcome_of(result, accept)
+
+    async def fulfill(self, order: Order, callback_url: str | None) -> Outcome:
+        """Complete order, client mode (A3). ``OK`` means accepted: for sms the customer has still to pay."""
+        assert order.provider_id is not None
+        request = wire.FulfillmentRequest(order.provider_id, callback_url)
+        result = await self._call_as_client("POST", "/v1/client/order/fulfillment", to_json(request))
+
+        def accept(response: HttpResponse) -> Outcome:
+            answer = parse_record(wire.FulfillmentResponse, response.json())
+            if answer.fulfillment_status == wire.ApiStatus.OK:
+                return Succeeded("fulfillment_accepted", provider_id=answer.order_id)
+            if answer.fulfillment_status == wire.ApiStatus.ERROR:
+                return Rejected("200 with fulfillmentStatus ERROR")
+            raise MalformedAnswer("fulfillmentStatus: neither OK nor ERROR")
+
+        return _outcome_of(result, accept)
+
+    async def assign(self, order: Order) -> Outcome:
+        """Assign user, client mode (A9)."""
+        body = order.snapshot.data["assignment"]
+        result = await self._call_as_client("POST", f"/v1/client/order/{order.provider_id}/user", body)
+
+        def accept(response: HttpResponse) -> Outcome:
+            assigned = parse_record(wire.AssignResponse, response.json())
+            if assigned.order_id is None and assigned.unique_user_id is None:
+                raise MalformedAnswer("AssignResponse: neither orderId nor uniqueUserId")
+            flags = {"is_new_user": assigned.is_new_user, "is_password_set": assigned.is_password_set}
+            data = {"assigned_user_id": assigned.unique_user_id, **flags}
+            note = ", ".join(f"{name}: {value}" for name, value in flags.items() if value is not None)
+            return Succeeded("assigned", data, assigned.order_id, note)
+
+        return _outcome_of(result, accept)
+
+    async def search(self, order: Order) -> Outcome:
+        """Search order details by our own id, user mode (R1). One hit is ours. With more, a person decides: the id is not unique."""
+        result = await self._call_as_user(order, "/v1/order/status", {"externalOrderId": external_order_id(order)})
+
+        def accept(response: HttpResponse) -> Outcome:
+            hits = parse_record(wire.OrdersResponse, response.json()).orders
+            if not hits:
+                return NoResult("no order has our externalOrderId")
+            if len(hits) > 1:
+                return Rejected(f"{len(hits)} orders have our externalOrderId; a person must choose")
+            return Succeeded("registration_found", provider_id=hits[0].order_id)
+
+        return _outcome_of(result, accept)
+
+    async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
+        """List order status, client mode (A4). The response lists one order in practice, and it must be ours."""
+        result = await self._call_as_client("GET", f"/v1/client/order/status/{order.provider_id}", None)
+        if isinstance(result, NotExecuted):
+            return ReadFailed(result.why, result.retry_after, result.signal)
+        if isinstance(result, Rejected):
+            return ReadFailed(result.why)
+        response = check_poll_response(result)
+        if isinstance(response, ReadFailed):
+            return response
+        try:
+            listed_orders = parse_record(wire.OrdersResponse, response.json()).orders
+        except MalformedAnswer as error:
+            return ReadFailed(str(error))
+        if not listed_orders:
+            return ReadFailed("no order in the answer")
+        listed = next((listed for listed in listed_orders if listed.order_id == order.provider_id), listed_orders[0])
+        if not listed.order_status:
+            return ReadFailed("no orderStatus in the answer")
+        note = _access_note(order) if listed.order_status in self._fulfilled_literals else ""
+        return StatusRead(self._status_of(listed.order_status), mismatch=_find_mismatch(listed, order), note=note)
+
+    def _status_of(self, order_status: str) -> str:
+        """The reading of the lifecycle for an orderStatus. ``fulfilled`` itself proves nothing unless it is configured."""
+        if order_status in self._fulfilled_literals:
+            return _FULFILLED
+        return f"{order_status} (not among fulfilled_literals)" if order_status == _FULFILLED else order_status
+
+    async def close(self) -> None:
+        """Close the HTTP client."""
+        await self._client.aclose()
+
+    async def _call_as_client(self, method: str, path: str, body: object) -> CallResult:
+        """Call with the client's token. After a 401, try once more with a fresh token: the first one expired or was revoked."""
+        token = await self._tokens.token()
+        if isinstance(token, NotExecuted):
+            return token
+        result = await self._send(method, path, token, body)
+        if not isinstance(result, HttpResponse) or result.status != 401:
+            return result
+        self._tokens.forget(token)
+        token = await self._tokens.token()
+        return token if isinstance(token, NotExecuted) else await self._send(method, path, token, body)
+
+    async def _call_as_user(self, order: Order, path: str, body: object) -> CallResult:
+        """Call with the token of the order's user, which the application gives."""
+        try:
+            token = await self._users.token(order.id) if self._users is not None else None
+        except Exception as error:  # noqa: BLE001  the application's code may raise anything, and nothing was sent
+            return NotExecuted(f"the application's TokenSource raised {type(error).__name__}", signal=Signal.NOT_CALLED)
+        if not token:
+            return Rejected("the application has no token of the user any more", signal=Signal.NOT_CALLED)
+        if not is_header_value(token):
+            return NotExecuted("the user's token is not plain ASCII", signal=Signal.NOT_CALLED)
+        result = await self._send("POST", path, token, body)
+        if isinstance(result, HttpResponse) and result.status == 401:
+            return NotExecuted("401 from the provider")  # without a signal: it shows nothing about our own credentials
+        return result
+
+    async def _send(self, method: str, path: str, token: str, body: object) -> RequestResult:
+        # without Accept, an older server may answer in XML (C2, C3)
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
+        content = b""
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            content = json.dumps(body).encode()
+        return await send_request(self._client, method, self._api + path, headers=headers, content=content)
+
+
+def external_order_id(order: Order) -> str:
+    """The externalOrderId that we send: the caller's, or our order id."""
+    return str(_request_of(order).get("externalOrderId") or order.id)
+
+
+def _request_of(order: Order) -> Mapping[str, object]:
+    request = order.snapshot.data["request"]
+    assert isinstance(request, Mapping)
+    return request
+
+
+def _outcome_of(result: CallResult, accept: Callable[[HttpResponse], Outcome]) -> Outcome:
+    if isinstance(result, NotExecuted | Rejected):
+        return result
+    outcome = outcome_of_response(result, accept)
+    if isinstance(outcome, Rejected) and isinstance(result, HttpResponse):
+        return Rejected(outcome.why + _exception_type_note(result))
+    return outcome
+
+
+def _exception_type_note(response: HttpResponse) -> str:
+    """The exceptionType of an error response (C1), if it is a class name. The message beside it may quote what we sent; it is not kept."""
+    try:
+        exception_type = parse_record(wire.ErrorResponse, response.json()).exception_type
+    except MalformedAnswer:
+        return ""
+    return f" ({exception_type})" if exception_type and _CLASS_NAME.match(exception_type) else ""
+
+
+def _access_note(order: Order) -> str:
+    """Connect gives temporary access on fulfilment where a line asks for it (A6, A1 step 8). It is no state of ours."""
+    lines = _request_of(order).get("orderLines")
+    asked = isinstance(lines, list) and any(name in line for line in lines for name in _ASKS_FOR_ACCESS)
+    return "temporary access was asked for" if asked else ""
+
+
+def _find_mismatch(listed: wire.ListedOrder, order: Order) -> str:
+    """The field by which a listed order is not ours. Order ids are sequential, and any browser can open any of them."""
+    if listed.order_id != order.provider_id:
+        return "orderId"
+    if listed.external_order_id and listed.external_order_id != external_order_id(order):
+        return "externalOrderId"
+    our_amount = _request_of(order).get("orderAmount")
+    if our_amount is None or listed.order_amount in (None, ""):
+        return ""
+    ours = wire.ListedOrder("0", order_amount=str(our_amount))
+    return "" if listed.amount is not None and listed.amount == ours.amount else "orderAmount"

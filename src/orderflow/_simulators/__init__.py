@@ -1,0 +1,1 @@
+"""The parts of ``orderflow.simulators``, which has the public names."""

@@ -1,0 +1,159 @@
+"""The interface between engine and store. All times are epoch seconds, all durations seconds.
+
+Every method that reaches the database raises ``OperationalError`` where the database cannot be reached or refuses, and ``NotOpen`` (one
+of these) before ``open`` and after ``close``. One suite of contract tests holds for every implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, LeasedPoll, PollPlan, Receipt, WorkerScope
+from orderflow.model import EffectKey, JournalRow, Order, Pending, RefusalRow
+
+
+class Store(Protocol):
+    """Keeps orders, journals, refusals, owed effects, deadlines, polls, listeners and the inbox."""
+
+    async def open(self) -> None:
+        """Connect, and bring the schema up to date.
+
+        Raises:
+            SchemaError: the schema is newer than this code, damaged, or not ours. Nothing was changed.
+        """
+
+    async def close(self) -> None:
+        """Finish what was submitted, and disconnect."""
+
+    async def create(self, order: Order, fingerprint: str) -> Order:
+        """Store a new order. Returns it, or the order that the same provider and key made before.
+
+        ``fingerprint`` stands for the content of the request.
+
+        Raises:
+            KeyReused: the key made an order with another fingerprint. A redacted order has none, and matches any.
+        """
+
+    async def commit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None) -> Receipt:
+        """Load the order, decide, write: whole or not at all. Returns once the commit is durable.
+
+        ``key``: a second event with it is ``Ignored(DUPLICATE)``, and nothing is decided or written.
+        ``deadline``: the deadline that brings this event. It is deleted with the decision, whatever that is. Where it was disarmed or
+        armed anew meanwhile, the event is ``Ignored(STALE)``, and nothing is decided or written.
+
+        Raises:
+            UnknownName: no such order. What ``decider`` raises is passed on.
+        """
+
+    async def load(self, order_id: str) -> Order:
+        """The order as it stands.
+
+        Raises:
+            UnknownName: no such order.
+        """
+
+    async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
+        """Up to ``limit`` orders, the newest first. ``provider`` and ``state``: only these ("": all).
+
+        With ``entered_before``: those in their state since before that time, the longest first.
+        """
+
+    async def journal(self, order_id: str) -> list[JournalRow]:
+        """The steps of an order, the oldest first; empty where there is no such order."""
+
+    async def refusals(self, order_id: str) -> list[RefusalRow]:
+        """What was refused or ignored for an order, the oldest first."""
+
+    async def pending(self, order_id: str) -> Pending:
+        """What is still to come for an order: owed effects, the next poll, deadlines."""
+
+    async def list_inactive(self, before: float, after: str, limit: int, provider: str = "") -> tuple[list[Order], str]:
+        """One page of a walk over all orders by id: the next ``limit`` ids behind ``after`` ("": from the start).
+
+        Returns the orders of the page to which nothing has happened since ``before`` (nothing applied, refused, owed or under way), and
+        the last id of the page ("": the walk is over).
+        """
+
+    async def delete(self, orders: Sequence[Order], before: float) -> list[str]:
+        """Delete orders in one transaction, each with its journal, refusals, effects, deadlines, poll and create key.
+
+        An order stays where it has moved since it was loaded, or is no longer inactive since ``before``.
+        Returns the ids of ``orders`` that do not exist any more.
+        """
+
+    async def sweep_inbox(self, after: tuple[str, str], limit: int) -> tuple[str, str] | None:
+        """One page of a walk over the inbox: delete, of the next ``limit`` rows behind ``after`` (origin, key), those without an order.
+
+        Returns the last row of the page; None: the walk is over.
+        """
+
+    async def redact(self, order: Order, row: JournalRow) -> str | None:
+        """Store the order as given, with this journal row, and empty what may be personal beside it: notes, the details of refusals, why
+        effects ended, the create fingerprint.
+
+        Returns None once that is done. Otherwise nothing is written, and the result is the reason. The name of an effect: it is owed, or
+        its call is in progress at ``row.at``. An empty text: the order is not at the version before the row's.
+        """
+
+    async def lease_effects(
+        self, now: float, scope: WorkerScope, limit: int, among: Collection[EffectKey] | None = None
+    ) -> list[LeasedEffect]:
+        """Lease up to ``limit`` due effects within the scope, those due for longest first; ``among``: only those with these keys.
+
+        The attempt is committed before this returns. A lease lasts as long as the scope says for the provider.
+        """
+
+    async def retry_effect(self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False) -> None:
+        """The attempt was not executed: the effect is due again at ``at``. ``why`` is kept and shown to operators.
+
+        ``uncounted``: the attempt does not count against the retry budget. Where the effect was leased again meanwhile, or is not owed any
+        more, nothing changes.
+        """
+
+    async def finish_effect(self, effect: LeasedEffect, why: str = "") -> None:
+        """The effect ends without an event: the listener was notified, or the budget of an effect without replies is spent.
+
+        As with ``retry_effect``, only the latest attempt changes anything.
+        """
+
+    async def lease_polls(self, now: float, scope: WorkerScope, limit: int) -> list[LeasedPoll]:
+        """Lease up to ``limit`` due polls of the scope's providers that are not paused, those due for longest first."""
+
+    async def throttle(self, provider: str, until: float) -> None:
+        """The provider asked not to be called until then, by any process. A time before the one that is stored changes nothing."""
+
+    async def read_throttles(self) -> Mapping[str, float]:
+        """Until when each provider is not to be called. Times that have passed may be among them."""
+
+    async def plan_poll(self, order_id: str, now: float, plan: PollPlan) -> None:
+        """Plan a poll outside a decision: after a poll that failed, or for a notice without an event.
+
+        Raises:
+            UnknownName: no such order.
+        """
+
+    async def bring_polls_forward(self, provider: str, now: float, interval: float, limit: int) -> int:
+        """The provider sent one notice for all its orders: bring forward the ``limit`` polls that were made longest ago, each not within
+        ``interval`` of its last. Returns how many."""
+
+    async def due_deadlines(self, now: float, scope: WorkerScope, limit: int) -> list[DueDeadline]:
+        """Up to ``limit`` deadlines of the scope's providers that have come, the oldest first. They are not leased."""
+
+    async def next_due(self, scope: WorkerScope) -> float | None:
+        """When the next effect, poll or deadline within the scope is due; None: nothing is."""
+
+    async def add_listeners(self, pairs: Collection[tuple[str, str]]) -> None:
+        """Remember that some process has a listener for each of these (provider, state) pairs."""
+
+    async def listeners(self) -> frozenset[tuple[str, str]]:
+        """The (provider, state) pairs for which any process ever had a listener, but for those that were removed."""
+
+    async def pending_notifications(self) -> Mapping[tuple[str, str], int]:
+        """How many notifications are owed, by (provider, state)."""
+
+    async def remove_listener(self, provider: str, state: str, why: str, limit: int) -> int:
+        """Remove a listener, and end up to ``limit`` of its owed notifications, in one transaction. ``why`` is kept with them.
+
+        Returns how many were ended. A notification that is being sent goes on, and is not sent again.
+        """

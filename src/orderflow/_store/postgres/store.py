@@ -1,0 +1,270 @@
+"""The store on PostgreSQL, for any number of processes. What may live here: the methods of the ``Store`` protocol.
+
+Most statements are transactions of their own. Leases skip what other workers lock. No statement notifies: a ``CommitHook`` may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from orderflow._store import rows
+from orderflow._store.postgres import retention
+from orderflow._store.postgres.batched_lookup import BatchedLookup
+from orderflow._store.postgres.commit import to_storable
+from orderflow._store.postgres.group_commit import CommitHook, GroupCommit
+from orderflow._store.postgres.pool import Boundary, PostgresPool, Session
+from orderflow._store.postgres.queries import COMMIT_SQL, SQL
+from orderflow._store.postgres.schema import prepare
+from orderflow._store.records import (
+    Decider,
+    DueDeadline,
+    InboxKey,
+    LeasedEffect,
+    LeasedPoll,
+    PollAt,
+    PollPlan,
+    PollSooner,
+    Receipt,
+    WorkerScope,
+)
+from orderflow.errors import KeyReused, UnknownName
+from orderflow.model import EffectKey, JournalRow, Order, Pending, RefusalRow
+
+
+class PostgresStore:
+    """A ``Store`` in a PostgreSQL database, shared by any number of processes.
+
+    Args:
+        url: ``postgresql://user:password@host/database``; ``?search_path=...`` chooses another schema than public.
+        create: make the tables where there are none; else they must be there.
+        connections: the most connections that this process opens.
+        patience: for how many seconds an unreachable database is waited for, before an OperationalError.
+        width: how many batches of decisions this process commits at once.
+        boundary: awaited before each statement; for tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        create: bool = True,
+        connections: int = 8,
+        patience: float = 10.0,
+        width: int = 2,
+        boundary: Boundary | None = None,
+    ) -> None:
+        self._create = create
+        self.pool = PostgresPool(url, connections=connections, patience=patience, boundary=boundary)
+        self._loads = BatchedLookup(self._load)
+        self._group = GroupCommit(self.pool, width=width)
+
+    def set_commit_hook(self, hook: CommitHook) -> None:
+        """Before ``open``: from now on, no commit of this store owes effects without what the hook writes with it."""
+        self._group.hook = hook
+
+    async def open(self) -> None:
+        """See ``Store.open``."""
+        await self.pool.open()
+        try:
+            await self.pool.run(lambda session: prepare(session, self.pool.name, create=self._create))
+            if self._group.hook is not None:
+                await self.pool.run(self._group.hook.prepare)
+        except BaseException:
+            await self.pool.close()
+            raise
+        self._group.open()
+
+    async def close(self) -> None:
+        """See ``Store.close``."""
+        await self._group.close()
+        await self.pool.close()
+
+    # ── orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def create(self, order: Order, fingerprint: str) -> Order:
+        """See ``Store.create``."""
+        order_id, provider, key, state, version, facts, data, created_at, entered_at = rows.order_values(order)
+        create_key = to_storable(f"{provider}:{key}")
+        columns = (provider, to_storable(key), state, version, facts, data, entered_at)
+
+        async def work(session: Session) -> Any:
+            created: list[Any] = []
+            while not created:  # between the two statements, retention may delete the order that held the key
+                await session.fetch(SQL["create_order"], create_key, order_id, fingerprint, created_at, *columns)
+                created = await session.fetch(SQL["created_order"], create_key)
+            return created[0]
+
+        created_id, created_with = await self.pool.run(work)
+        if created_with not in ("", fingerprint):
+            raise KeyReused(order.key)
+        return order if created_id == order.id else await self.load(created_id)
+
+    async def commit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None) -> Receipt:
+        """See ``Store.commit``."""
+        return await self._group.submit(order_id, key, decider, deadline)
+
+    async def load(self, order_id: str) -> Order:
+        """See ``Store.load``."""
+        row = await self._loads.get(order_id)
+        if row is None:
+            raise UnknownName("order", order_id)
+        return rows.read_flagged_order(row)
+
+    async def _load(self, order_ids: Sequence[str]) -> dict[str, Any]:
+        return {row[0]: row for row in await self.pool.fetch(SQL["load_orders"], order_ids)}
+
+    async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
+        """See ``Store.orders``."""
+
+        async def work(session: Session) -> list[Any]:
+            async with session.connection.transaction(readonly=True):
+                await session.connection.execute(SQL["allow_table_scan"])
+                return await session.fetch(SQL["list_orders"], provider, state, entered_before, limit)
+
+        return [rows.read_flagged_order(row) for row in await self.pool.run(work)]
+
+    async def journal(self, order_id: str) -> list[JournalRow]:
+        """See ``Store.journal``."""
+        return [rows.journal(row) for row in await self.pool.fetch(SQL["journal"], order_id)]
+
+    async def refusals(self, order_id: str) -> list[RefusalRow]:
+        """See ``Store.refusals``."""
+        return [rows.refusal(row) for row in await self.pool.fetch(SQL["refusals"], order_id)]
+
+    async def pending(self, order_id: str) -> Pending:
+        """See ``Store.pending``."""
+        effects = await self.pool.fetch(SQL["owed_effects"], order_id)
+        poll = await self.pool.fetch(SQL["next_poll"], order_id)
+        deadlines = await self.pool.fetch(SQL["armed_deadlines"], order_id)
+        return Pending(tuple(map(rows.effect, effects)), poll[0][0] if poll else None, tuple(map(tuple, deadlines)))
+
+    # ── retention ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def list_inactive(self, before: float, after: str, limit: int, provider: str = "") -> tuple[list[Order], str]:
+        """See ``Store.list_inactive``."""
+        return await self.pool.run(lambda session: retention.list_inactive(session, before, after, limit, provider))
+
+    async def delete(self, orders: Sequence[Order], before: float) -> list[str]:
+        """See ``Store.delete``."""
+        return await self.pool.run(lambda session: retention.delete(session, orders, before))
+
+    async def sweep_inbox(self, after: tuple[str, str], limit: int) -> tuple[str, str] | None:
+        """See ``Store.sweep_inbox``."""
+        return await self.pool.run(lambda session: retention.sweep_inbox(session, after, limit))
+
+    async def redact(self, order: Order, row: JournalRow) -> str | None:
+        """See ``Store.redact``."""
+        return await self.pool.run(lambda session: retention.redact(session, order, row))
+
+    # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def lease_effects(
+        self, now: float, scope: WorkerScope, limit: int, among: Collection[EffectKey] | None = None
+    ) -> list[LeasedEffect]:
+        """See ``Store.lease_effects``."""
+        values = (*_scope_values(scope), now, list(scope.leases.values()), limit)
+        if among is None:
+            leased = await self.pool.fetch(SQL["lease_effects"], *values)
+        else:
+            leased = await self.pool.fetch(SQL["lease_effects_among"], *values, *_key_columns(among))
+        leased.sort(key=lambda row: row[-1])
+        return [LeasedEffect(EffectKey(*row[:3]), *row[3:-1]) for row in leased]
+
+    async def find_overdue(self, before: float, scope: WorkerScope, limit: int) -> list[tuple[EffectKey, int, str, str]]:
+        """Effects within the scope that are due since before that moment, those due for longest first: the key, how many attempts were
+        made, the provider, and for a notification the state that was entered."""
+        effects = await self.pool.fetch(SQL["overdue_effects"], *_scope_values(scope), before, limit)
+        return [(EffectKey(*row[:3]), *row[3:]) for row in effects]
+
+    async def find_waiting(self, keys: Collection[EffectKey]) -> dict[EffectKey, tuple[int, float]]:
+        """Those of these effects that are owed and not leased: how many attempts were made, and when each is due."""
+        return {EffectKey(*row[:3]): (row[3], row[4]) for row in await self.pool.fetch(SQL["waiting_effects"], *_key_columns(keys))}
+
+    async def retry_effect(self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False) -> None:
+        """See ``Store.retry_effect``."""
+        await self._end_attempt("retry_effect", effect, at, to_storable(why), int(uncounted))
+
+    async def finish_effect(self, effect: LeasedEffect, why: str = "") -> None:
+        """See ``Store.finish_effect``."""
+        await self._end_attempt("finish_effect", effect, to_storable(why))
+
+    async def _end_attempt(self, statement: str, effect: LeasedEffect, *values: object) -> None:
+        key = effect.key
+        await self.pool.fetch(SQL[statement], key.order_id, key.version, key.n, effect.attempt, *values)
+
+    # ── polls and deadlines ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def lease_polls(self, now: float, scope: WorkerScope, limit: int) -> list[LeasedPoll]:
+        """See ``Store.lease_polls``."""
+        callable_providers = scope.callable_providers
+        leases = [scope.leases[provider] for provider in callable_providers]
+        leased = await self.pool.fetch(SQL["lease_polls"], now, callable_providers, limit, leases)
+        leased.sort(key=lambda row: row[-1])
+        return [LeasedPoll(*row[:-1]) for row in leased]
+
+    async def throttle(self, provider: str, until: float) -> None:
+        """See ``Store.throttle``."""
+        await self.pool.fetch(SQL["throttle"], provider, until)
+
+    async def read_throttles(self) -> dict[str, float]:
+        """See ``Store.read_throttles``."""
+        return dict(await self.pool.fetch(SQL["read_throttles"]))
+
+    async def plan_poll(self, order_id: str, now: float, plan: PollPlan) -> None:
+        """See ``Store.plan_poll``."""
+        values: tuple[object, ...]
+        if isinstance(plan, PollAt):
+            values = (plan.at, False, plan.without_news, now, plan.interval)
+        elif isinstance(plan, PollSooner):
+            values = (None, True, 0, now, plan.interval)
+        else:
+            await self.pool.fetch(SQL["stop_polling"], order_id)
+            return
+        if not await self.pool.fetch(COMMIT_SQL["plan_poll"], order_id, *values):
+            raise UnknownName("order", order_id)
+
+    async def bring_polls_forward(self, provider: str, now: float, interval: float, limit: int) -> int:
+        """See ``Store.bring_polls_forward``."""
+        return len(await self.pool.fetch(SQL["bring_polls_forward"], provider, limit, now, interval))
+
+    async def due_deadlines(self, now: float, scope: WorkerScope, limit: int) -> list[DueDeadline]:
+        """See ``Store.due_deadlines``."""
+        return [DueDeadline(*row) for row in await self.pool.fetch(SQL["due_deadlines"], now, list(scope.leases), limit)]
+
+    async def next_due(self, scope: WorkerScope) -> float | None:
+        """See ``Store.next_due``."""
+        ((due_at,),) = await self.pool.fetch(SQL["next_due"], *_scope_values(scope))
+        return None if due_at is None else float(due_at)
+
+    # ── listeners ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def add_listeners(self, pairs: Collection[tuple[str, str]]) -> None:
+        """See ``Store.add_listeners``."""
+        await self.pool.fetch(SQL["add_listeners"], *_pair_columns(pairs))
+
+    async def listeners(self) -> frozenset[tuple[str, str]]:
+        """See ``Store.listeners``."""
+        return frozenset((provider, state) for provider, state in await self.pool.fetch(SQL["listeners"]))
+
+    async def pending_notifications(self) -> dict[tuple[str, str], int]:
+        """See ``Store.pending_notifications``."""
+        return {(provider, state): owed for provider, state, owed in await self.pool.fetch(SQL["pending_notifications"])}
+
+    async def remove_listener(self, provider: str, state: str, why: str, limit: int) -> int:
+        """See ``Store.remove_listener``."""
+        return len(await self.pool.fetch(SQL["remove_listener"], provider, state, to_storable(why), limit))
+
+
+def _scope_values(scope: WorkerScope) -> tuple[list[str], list[str], list[str], list[str]]:
+    """The values of the part ``in_scope``."""
+    return scope.callable_providers, list(scope.leases), *_pair_columns(scope.notifiable)
+
+
+def _pair_columns(pairs: Collection[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    in_order = sorted(pairs)
+    return [provider for provider, _ in in_order], [state for _, state in in_order]
+
+
+def _key_columns(keys: Collection[EffectKey]) -> tuple[list[str], list[int], list[int]]:
+    return [key.order_id for key in keys], [key.version for key in keys], [key.n for key in keys]

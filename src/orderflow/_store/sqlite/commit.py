@@ -1,0 +1,69 @@
+"""What one decision writes to SQLite, inside the writer's transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from orderflow._store import rows
+from orderflow._store.records import Commit, InboxKey, PollAt, PollPlan, PollSooner, Receipt
+from orderflow._store.sqlite.queries import SQL
+from orderflow.model import Applied, Order, Snapshot
+
+
+class LostRace(Exception):
+    """The order moved between load and write. Impossible behind the writer's lock; the transaction would be tried again alone."""
+
+
+def apply(connection: sqlite3.Connection, order: Order, key: InboxKey | None, commit: Commit, deadline: str = "") -> Receipt:
+    """Write a commit whole. ``deadline``: the name of the deadline that brought the event.
+
+    Raises:
+        LostRace: the order is not at the version that the decision was made on.
+    """
+    snapshot = order.snapshot
+    if isinstance(commit.decision, Applied):
+        snapshot = commit.decision.snapshot
+        _move_order(connection, order, snapshot, commit)
+    receipt = Receipt(commit.decision, snapshot.state, snapshot.version)
+    if commit.refusal is not None:
+        connection.execute(SQL["add_refusal"], rows.refusal_values(commit.refusal))
+    if commit.deadlines is not None:
+        connection.execute(SQL["disarm_deadlines"], (order.id,))
+        armed = [(order.id, name, order.provider, receipt.version, due_at) for name, due_at in commit.deadlines]
+        connection.executemany(SQL["arm_deadline"], armed)
+    elif deadline:
+        connection.execute(SQL["disarm_deadline"], (order.id, deadline))
+    if commit.finished_effect is not None:
+        effect = commit.finished_effect
+        connection.execute(SQL["end_effect"], (effect.order_id, effect.version, effect.n))
+    if commit.cancel_effects:
+        connection.execute(SQL["cancel_effects"], (order.id, order.snapshot.version))
+    if commit.poll is not None:
+        plan_poll(connection, order, commit.at, commit.poll)
+    if key is not None and commit.keep_key:
+        connection.execute(SQL["add_inbox_key"], (key.origin, key.key, order.id, commit.at))
+    return receipt
+
+
+def _move_order(connection: sqlite3.Connection, order: Order, snapshot: Snapshot, commit: Commit) -> None:
+    before = order.snapshot
+    entered_at = order.entered_at if snapshot.state == before.state else commit.at
+    facts, data = rows.dump_changes(before, snapshot)
+    values = (snapshot.state, snapshot.version, facts, data, entered_at, order.id, before.version)
+    if connection.execute(SQL["move_order"], values).rowcount != 1:
+        raise LostRace
+    connection.executemany(SQL["add_journal_row"], [rows.journal_values(row) for row in commit.journal])
+    if commit.effects:
+        connection.executemany(SQL["add_effect"], [(order.id, order.provider, commit.at, *effect) for effect in commit.effects])
+
+
+def plan_poll(connection: sqlite3.Connection, order: Order, now: float, plan: PollPlan) -> None:
+    """Write a poll plan; records.py says what each means."""
+    values = {"order_id": order.id, "provider": order.provider, "now": now}
+    if isinstance(plan, PollAt):
+        values |= {"at": plan.at, "without_news": plan.without_news, "interval": plan.interval}
+        connection.execute(SQL["plan_poll"], values)
+    elif isinstance(plan, PollSooner):
+        connection.execute(SQL["bring_poll_forward"], values | {"interval": plan.interval})
+    else:
+        connection.execute(SQL["stop_polling"], values)

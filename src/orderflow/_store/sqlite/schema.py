@@ -1,0 +1,120 @@
+"""Opening a SQLite file: connect, refuse one that is newer, damaged or not ours, bring the schema up to date. Nothing about orders."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from orderflow._store.migrations import migrations
+from orderflow._store.sqlite.queries import SQL
+from orderflow.errors import SchemaError
+
+_BUSY_SECONDS = 30.0
+
+
+def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
+    """A connection in autocommit mode: transactions are begun explicitly.
+
+    Raises:
+        SchemaError: the file cannot be opened.
+    """
+    mode = "rwc" if create else "rw"
+    try:
+        return sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            timeout=_BUSY_SECONDS,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+    except sqlite3.OperationalError as error:
+        if not path.absolute().parent.is_dir():
+            raise SchemaError(f"{path.name}: its folder does not exist") from None
+        if not (create or path.exists()):
+            raise SchemaError(f"{path.name}: there is no such file; to make one: orderflow db upgrade") from None
+        raise SchemaError(f"{path.name}: {error}") from None
+
+
+def prepare(connection: sqlite3.Connection, name: str, *, create: bool = True) -> None:
+    """Bring the schema up to date, and make commits durable. Without ``create`` the tables must be there already.
+
+    Raises:
+        SchemaError: the schema is newer than this code or damaged, or the file is no database. Nothing was changed.
+    """
+    known = migrations("sqlite")
+    version = read_version(connection, name)
+    if version > known[-1][0]:
+        raise SchemaError(f"{name}: schema version {version} is newer than this orderflow knows ({known[-1][0]}); upgrade orderflow")
+    if not version and not create:
+        raise SchemaError(f"{name}: holds no orders of orderflow")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        _migrate(connection, known)
+    except sqlite3.DatabaseError as error:
+        raise SchemaError(f"{name}: {error}") from None
+
+
+def read_version(connection: sqlite3.Connection, name: str) -> int:
+    """The version of the schema that is there; 0: none of our tables is.
+
+    Raises:
+        SchemaError: there are tables without a version, columns are missing, or the file is no database.
+    """
+    known = migrations("sqlite")
+    try:
+        tables = {table for (table,) in connection.execute(SQL["our_tables"])}
+        if "of_schema" not in tables:
+            if any(table.startswith("of_") for table in tables):
+                raise SchemaError(f"{name}: has orderflow tables but no schema version; it is damaged or not ours")
+            return 0
+        (version,) = connection.execute(SQL["schema_version"]).fetchone()
+        if version is None:
+            raise SchemaError(f"{name}: the schema version is missing; the database is damaged")
+        if version <= known[-1][0]:
+            _check_columns(connection, name, [script for number, script in known if number <= version])
+    except sqlite3.DatabaseError as error:
+        raise SchemaError(f"{name}: {error}") from None
+    return int(version)
+
+
+def _check_columns(connection: sqlite3.Connection, name: str, scripts: list[str]) -> None:
+    """Every column that these migrations leave behind must be there."""
+    model = sqlite3.connect(":memory:")
+    for script in scripts:
+        model.executescript(script)
+    expected, actual = _columns(model), _columns(connection)
+    model.close()
+    for table, columns in expected.items():
+        if missing := columns - actual.get(table, set()):
+            raise SchemaError(f"{name}: {table} lacks {', '.join(sorted(missing))}; the database is damaged")
+
+
+def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
+    columns: dict[str, set[str]] = {}
+    for table, column in connection.execute(SQL["our_columns"]):
+        columns.setdefault(table, set()).add(column)
+    return columns
+
+
+def _migrate(connection: sqlite3.Connection, known: list[tuple[int, str]]) -> None:
+    connection.execute("BEGIN IMMEDIATE")  # another process may be migrating: look again behind the lock
+    try:
+        has_version = "of_schema" in {table for (table,) in connection.execute(SQL["our_tables"])}
+        version = connection.execute(SQL["schema_version"]).fetchone()[0] if has_version else 0
+        for number, script in known:
+            if number > version:
+                for statement in _split_script(script):
+                    connection.execute(statement)
+                connection.execute(SQL["add_schema_version"], (number,))
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _split_script(script: str) -> list[str]:
+    """The statements of a script, without comments. executescript() would commit the transaction first."""
+    lines = [line.split("--", 1)[0] for line in script.splitlines()]
+    return [statement for statement in "\n".join(lines).split(";") if statement.strip()]

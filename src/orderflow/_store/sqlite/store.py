@@ -1,0 +1,299 @@
+"""The store in one SQLite file: WAL, synchronous=FULL, one writer thread with group commit, one reader thread.
+
+What may live here: the methods of the ``Store`` protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from orderflow._store import rows
+from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, LeasedPoll, PollPlan, Receipt, WorkerScope
+from orderflow._store.sqlite import retention
+from orderflow._store.sqlite.commit import apply, plan_poll
+from orderflow._store.sqlite.queries import SQL
+from orderflow._store.sqlite.schema import connect, prepare
+from orderflow._store.sqlite.writer import Writer
+from orderflow.errors import KeyReused, NotOpen, OperationalError, UnknownName
+from orderflow.model import EffectKey, Ignored, JournalRow, Order, Pending, Reason, RefusalRow
+
+T = TypeVar("T")
+
+
+class SqliteStore:
+    """A ``Store`` in one SQLite file. Several processes may share the file; each has its own group commit.
+
+    Args:
+        path: the file.
+        create: make the file and its tables where there are none; else they must be there.
+        boundary: called in the writer's thread before each statement, with its text; for tests.
+    """
+
+    def __init__(self, path: Path, *, create: bool = True, boundary: Callable[[str], None] | None = None) -> None:
+        self._path = path
+        self._create = create
+        self._boundary = boundary
+        self._writer = Writer(self._connect_writer)
+        self._readers = ThreadPoolExecutor(1, "orderflow-reader")
+        self._reader: sqlite3.Connection | None = None
+
+    def _connect_writer(self) -> sqlite3.Connection:
+        connection = connect(self._path, create=False)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.set_trace_callback(self._boundary)
+        return connection
+
+    def _connect_reader(self) -> sqlite3.Connection:
+        connection = connect(self._path, create=self._create)
+        try:
+            prepare(connection, self._path.name, create=self._create)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    async def open(self) -> None:
+        """See ``Store.open``."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._reader = await loop.run_in_executor(self._readers, self._connect_reader)
+            await loop.run_in_executor(self._readers, self._writer.start)
+        except BaseException:
+            self._readers.shutdown(wait=False)
+            raise
+
+    async def close(self) -> None:
+        """See ``Store.close``."""
+        if self._reader is not None:
+            await self._writer.close()
+            await self._read(lambda connection: connection.close())
+            self._reader = None
+        self._readers.shutdown()
+
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a query in the reader's thread."""
+        connection = self._reader
+        if connection is None:
+            raise NotOpen
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, query, connection)
+        except sqlite3.Error as error:
+            raise OperationalError(f"{self._path.name}: {error}") from error
+
+    async def _fetch(self, statement: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[Any]:
+        """The rows of one statement."""
+        return await self._read(lambda connection: connection.execute(SQL[statement], values).fetchall())
+
+    async def _execute(self, statement: str, values: Sequence[object] | Mapping[str, object]) -> int:
+        """Run one statement that writes; how many rows it changed."""
+        return await self._writer.submit(lambda connection: connection.execute(SQL[statement], values).rowcount)
+
+    # ── orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def create(self, order: Order, fingerprint: str) -> Order:
+        """See ``Store.create``."""
+        create_key = f"{order.provider}:{order.key}"
+
+        def work(connection: sqlite3.Connection) -> Order:
+            created = connection.execute(SQL["created_order"], (create_key,)).fetchone()
+            if created is None:
+                connection.execute(SQL["add_create_key"], (create_key, order.id, fingerprint, order.created_at))
+                connection.execute(SQL["add_order"], rows.order_values(order))
+                return order
+            order_id, created_with = created
+            if created_with not in ("", fingerprint):
+                raise KeyReused(order.key)
+            return _load(connection, order_id)
+
+        return await self._writer.submit(work)
+
+    async def commit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None) -> Receipt:
+        """See ``Store.commit``."""
+        origin, event_key = key or (None, None)
+
+        def work(connection: sqlite3.Connection) -> Receipt:
+            if deadline is None:
+                row = connection.execute(SQL["load_for_event"], (origin, event_key, order_id)).fetchone()
+            else:
+                values = (origin, event_key, deadline.name, deadline.version, order_id)
+                row = connection.execute(SQL["load_for_deadline"], values).fetchone()
+            if row is None:
+                raise UnknownName("order", order_id)
+            order, is_duplicate = rows.order(row[:9]), row[9]
+            if is_duplicate:
+                return Receipt(Ignored(Reason.DUPLICATE, order.state), order.state, order.version)
+            if deadline is not None and not row[10]:
+                detail = f"{deadline.name} was disarmed meanwhile"
+                return Receipt(Ignored(Reason.STALE, order.state, detail), order.state, order.version)
+            return apply(connection, order, key, decider(order), deadline.name if deadline else "")
+
+        return await self._writer.submit(work, order_id)
+
+    async def load(self, order_id: str) -> Order:
+        """See ``Store.load``."""
+        return await self._read(lambda connection: _load(connection, order_id))
+
+    async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
+        """See ``Store.orders``."""
+        values = {"provider": provider, "state": state, "before": entered_before, "limit": limit}
+        return [rows.read_flagged_order(row) for row in await self._fetch("list_orders", values)]
+
+    async def journal(self, order_id: str) -> list[JournalRow]:
+        """See ``Store.journal``."""
+        return [rows.journal(row) for row in await self._fetch("journal", (order_id,))]
+
+    async def refusals(self, order_id: str) -> list[RefusalRow]:
+        """See ``Store.refusals``."""
+        return [rows.refusal(row) for row in await self._fetch("refusals", (order_id,))]
+
+    async def pending(self, order_id: str) -> Pending:
+        """See ``Store.pending``."""
+
+        def query(connection: sqlite3.Connection) -> Pending:
+            effects, poll, deadlines = (
+                connection.execute(SQL[statement], (order_id,)).fetchall() for statement in ("owed_effects", "next_poll", "armed_deadlines")
+            )
+            return Pending(tuple(map(rows.effect, effects)), poll[0][0] if poll else None, tuple(deadlines))
+
+        return await self._read(query)
+
+    # ── retention ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def list_inactive(self, before: float, after: str, limit: int, provider: str = "") -> tuple[list[Order], str]:
+        """See ``Store.list_inactive``."""
+        return await self._read(lambda connection: retention.list_inactive(connection, before, after, limit, provider))
+
+    async def delete(self, orders: Sequence[Order], before: float) -> list[str]:
+        """See ``Store.delete``."""
+        return await self._writer.submit(lambda connection: retention.delete(connection, orders, before))
+
+    async def sweep_inbox(self, after: tuple[str, str], limit: int) -> tuple[str, str] | None:
+        """See ``Store.sweep_inbox``."""
+        return await self._writer.submit(lambda connection: retention.sweep_inbox(connection, after, limit))
+
+    async def redact(self, order: Order, row: JournalRow) -> str | None:
+        """See ``Store.redact``."""
+        return await self._writer.submit(lambda connection: retention.redact(connection, order, row), order.id)
+
+    # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def lease_effects(
+        self, now: float, scope: WorkerScope, limit: int, among: Collection[EffectKey] | None = None
+    ) -> list[LeasedEffect]:
+        """See ``Store.lease_effects``."""
+        statement, values = "due_effects", {"now": now, "limit": limit, **_scope_values(scope)}
+        if among is not None:
+            statement = "due_effects_among"
+            values["keys"] = rows.dump([(key.order_id, key.version, key.n) for key in among])
+
+        def work(connection: sqlite3.Connection) -> list[LeasedEffect]:
+            leased = []
+            for row in connection.execute(SQL[statement], values).fetchall():
+                *key, name, provider, attempt, in_flight, entered_state, uncounted, trace = row
+                until = now + scope.leases[provider]
+                connection.execute(SQL["lease_effect"], (until, *key))
+                leased.append(
+                    LeasedEffect(EffectKey(*key), name, provider, attempt + 1, bool(in_flight), entered_state, uncounted, trace, until)
+                )
+            return leased
+
+        return await self._writer.submit(work)
+
+    async def retry_effect(self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False) -> None:
+        """See ``Store.retry_effect``."""
+        await self._execute("retry_effect", (at, why, int(uncounted), *_attempt_values(effect)))
+
+    async def finish_effect(self, effect: LeasedEffect, why: str = "") -> None:
+        """See ``Store.finish_effect``."""
+        await self._execute("finish_effect", (why, *_attempt_values(effect)))
+
+    # ── polls and deadlines ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def lease_polls(self, now: float, scope: WorkerScope, limit: int) -> list[LeasedPoll]:
+        """See ``Store.lease_polls``."""
+        values = {"now": now, "limit": limit, "callable": rows.dump(scope.callable_providers)}
+
+        def work(connection: sqlite3.Connection) -> list[LeasedPoll]:
+            leased = []
+            for order_id, provider, without_news in connection.execute(SQL["due_polls"], values).fetchall():
+                until = now + scope.leases[provider]
+                connection.execute(SQL["lease_poll"], (until, now, order_id))
+                leased.append(LeasedPoll(order_id, provider, without_news, until))
+            return leased
+
+        return await self._writer.submit(work)
+
+    async def throttle(self, provider: str, until: float) -> None:
+        """See ``Store.throttle``."""
+        await self._execute("throttle", (provider, until))
+
+    async def read_throttles(self) -> dict[str, float]:
+        """See ``Store.read_throttles``."""
+        return dict(await self._fetch("read_throttles"))
+
+    async def plan_poll(self, order_id: str, now: float, plan: PollPlan) -> None:
+        """See ``Store.plan_poll``."""
+        await self._writer.submit(lambda connection: plan_poll(connection, _load(connection, order_id), now, plan), order_id)
+
+    async def bring_polls_forward(self, provider: str, now: float, interval: float, limit: int) -> int:
+        """See ``Store.bring_polls_forward``."""
+        return await self._execute("bring_polls_forward", {"provider": provider, "now": now, "interval": interval, "limit": limit})
+
+    async def due_deadlines(self, now: float, scope: WorkerScope, limit: int) -> list[DueDeadline]:
+        """See ``Store.due_deadlines``."""
+        values = {"now": now, "providers": rows.dump(list(scope.leases)), "limit": limit}
+        return [DueDeadline(*row) for row in await self._fetch("due_deadlines", values)]
+
+    async def next_due(self, scope: WorkerScope) -> float | None:
+        """See ``Store.next_due``."""
+        ((due_at,),) = await self._fetch("next_due", _scope_values(scope))
+        return None if due_at is None else float(due_at)
+
+    # ── listeners ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def add_listeners(self, pairs: Collection[tuple[str, str]]) -> None:
+        """See ``Store.add_listeners``."""
+        await self._writer.submit(lambda connection: connection.executemany(SQL["add_listener"], sorted(pairs)))
+
+    async def listeners(self) -> frozenset[tuple[str, str]]:
+        """See ``Store.listeners``."""
+        return frozenset(await self._fetch("listeners"))
+
+    async def pending_notifications(self) -> dict[tuple[str, str], int]:
+        """See ``Store.pending_notifications``."""
+        return {(provider, state): owed for provider, state, owed in await self._fetch("pending_notifications")}
+
+    async def remove_listener(self, provider: str, state: str, why: str, limit: int) -> int:
+        """See ``Store.remove_listener``."""
+        values = {"provider": provider, "state": state, "why": why, "limit": limit}
+
+        def work(connection: sqlite3.Connection) -> int:
+            connection.execute(SQL["remove_listener"], (provider, state))
+            return connection.execute(SQL["end_notifications"], values).rowcount
+
+        return await self._writer.submit(work)
+
+
+def _scope_values(scope: WorkerScope) -> dict[str, Any]:
+    """The values of the part ``in_scope``."""
+    return {
+        "callable": rows.dump(scope.callable_providers),
+        "providers": rows.dump(list(scope.leases)),
+        "notifiable": rows.dump(sorted(scope.notifiable)),
+    }
+
+
+def _attempt_values(effect: LeasedEffect) -> tuple[str, int, int, int]:
+    return effect.key.order_id, effect.key.version, effect.key.n, effect.attempt
+
+
+def _load(connection: sqlite3.Connection, order_id: str) -> Order:
+    row = connection.execute(SQL["load_order"], (order_id,)).fetchone()
+    if row is None:
+        raise UnknownName("order", order_id)
+    return rows.read_flagged_order(row)

@@ -1,0 +1,1 @@
+"""The parts of ``orderflow.telemetry``, which has the public names."""

@@ -1,0 +1,1 @@
+"""The parts of ``orderflow.testing``, which has the public names."""

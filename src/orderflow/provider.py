@@ -1,0 +1,73 @@
+"""The kit for provider authors: everything that a provider of your own imports.
+
+A provider is a class that inherits from ``BaseProvider`` and has the members of ``Provider``. It names a lifecycle, checks requests and
+commands, carries out effects, and polls the status. An adapter sends requests (``send_request``), reads the answers into records
+(``parse_record``) and turns them into outcomes (``outcome_of_response``).
+"""
+
+from orderflow._inputs import get_flag, get_object, get_text, reject_unknown
+from orderflow._provider.endpoints import Claim, Endpoint
+from orderflow._provider.http import (
+    HttpClient,
+    HttpResponse,
+    NeverSent,
+    RequestResult,
+    ResponseLost,
+    check_poll_response,
+    is_header_value,
+    longest_timeout,
+    make_client,
+    outcome_of_response,
+    send_request,
+)
+from orderflow._provider.oauth2 import CredentialsIn, OAuth2Client
+from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
+from orderflow._provider.protocol import BaseProvider, Draft, Name, Provider, PublicUrls, TokenSource
+from orderflow._provider.settings import check_base_url, check_secret
+from orderflow._provider.timing import Timing
+from orderflow._provider.wire import json_name, parse_input, parse_json, parse_record, to_json
+
+__all__ = [
+    "BaseProvider",
+    "Claim",
+    "CredentialsIn",
+    "Draft",
+    "Endpoint",
+    "HttpClient",
+    "HttpResponse",
+    "InDoubt",
+    "Name",
+    "NeverSent",
+    "NoResult",
+    "NotExecuted",
+    "OAuth2Client",
+    "Outcome",
+    "Provider",
+    "PublicUrls",
+    "ReadFailed",
+    "Rejected",
+    "RequestResult",
+    "ResponseLost",
+    "Signal",
+    "StatusRead",
+    "Succeeded",
+    "Timing",
+    "TokenSource",
+    "check_base_url",
+    "check_poll_response",
+    "check_secret",
+    "get_flag",
+    "get_object",
+    "get_text",
+    "is_header_value",
+    "json_name",
+    "longest_timeout",
+    "make_client",
+    "outcome_of_response",
+    "parse_input",
+    "parse_json",
+    "parse_record",
+    "reject_unknown",
+    "send_request",
+    "to_json",
+]

@@ -1,5 +1,6 @@
-"""The service whose workers test_chaos.py kills: `orderflow worker chaos_app:flow`. Its next steps are taken when it is told, as a host's
-would be: on "registered" the order is completed, on "fulfilling" the customer goes and pays. No test lives here.
+"""The service whose workers test_chaos.py kills: ``orderflow worker tests.kit.chaos_app:flow``. No test lives here.
+
+Its listeners take the next steps: on "registered" the order is completed, on "fulfilling" the customer pays.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from orderflow.model import StateEntered
 LEASE = 3.0  # seconds of silence before another worker takes over
 
 
-def _timing(fast: Timing) -> Timing:
-    far = dict.fromkeys(fast.durations, 900.0)  # the machine may be slow: no deadline is to end an order that only waits for it
+def make_timing(fast: Timing) -> Timing:
+    far = dict.fromkeys(fast.durations, 900.0)  # no deadline may end an order because the machine is slow
     return evolve(fast, durations=far, poll_first=0.3, poll_cap=3.0, poll_interval=0.1, retry_attempts=12, retry_cap=2.0, lease=LEASE)
 
 
@@ -37,23 +38,23 @@ def build(db: str, connect: str, ccv: str, shop: str, *, dispatch: str, worker: 
             CONNECT_SECRET,
             fulfilled_literals=[FULFILLED],
             return_pages=[f"{shop}/thanks"],
-            timing=_timing(CONNECT_FAST),
+            timing=make_timing(CONNECT_FAST),
             timeout=2.0,
         ),
-        Ccv(ccv + PREFIX, CCV_KEY, timing=_timing(CCV_FAST), allow_http=True, timeout=2.0),
+        Ccv(ccv + PREFIX, CCV_KEY, timing=make_timing(CCV_FAST), allow_http=True, timeout=2.0),
     ]
     flow = Orderflow(
         db, providers, public_url=f"{shop}/orders", signing_keys=LINK_KEYS, dispatch=dispatch, worker=worker, fetch_interval=0.2
     )
 
-    async def complete(told: StateEntered) -> None:
-        if told.order.snapshot.facts["by_sms"] or told.order.snapshot.facts["url_allowed"] is False:
-            await flow.send(told.order.id, "complete_by_api", key=told.key)
+    async def complete(entered: StateEntered) -> None:
+        if entered.order.snapshot.facts["by_sms"] or entered.order.snapshot.facts["url_allowed"] is False:
+            await flow.send(entered.order.id, "complete_by_api", key=entered.key)
         else:
-            await flow.send(told.order.id, "complete_by_url", key=told.key, return_url=f"{shop}/thanks")
+            await flow.send(entered.order.id, "complete_by_url", key=entered.key, return_url=f"{shop}/thanks")
 
-    async def pay(told: StateEntered) -> None:
-        order = await flow.order(told.order.id)
+    async def pay(entered: StateEntered) -> None:
+        order = await flow.order(entered.order.id)
         if order.state == "fulfilling" and order.snapshot.facts["way"] == "url":
             async with httpx.AsyncClient(follow_redirects=True, trust_env=False, timeout=5.0) as browser:
                 page = await browser.get(await flow.customer_url(order.id))
@@ -67,6 +68,6 @@ def build(db: str, connect: str, ccv: str, shop: str, *, dispatch: str, worker: 
 
 
 def flow() -> Orderflow:
-    """For the worker processes: the addresses come from the test, by the environment."""
+    """The service of a worker process. The test passes the addresses in the environment."""
     db, connect, ccv, shop, dispatch = os.environ["CHAOS"].split("|")
     return build(db, connect, ccv, shop, dispatch=dispatch, worker=True)

@@ -13,8 +13,11 @@ from tests.kit.stories import Book
 from tests.kit.world import SHOP
 
 from orderflow._providers.connect.lifecycle import ConnectLifecycle
+from orderflow._providers.connect.simulator.payments import add_status
+from orderflow._providers.connect.wire import CallbackStatus
 from orderflow.simulators import Fault
 
+SUCCESS, FAILED = CallbackStatus.SUCCESS, CallbackStatus.FAILED
 _SOON = 0.1
 
 _book = Book(ConnectLifecycle.table)
@@ -35,11 +38,14 @@ async def _sms_in_doubt(case: Connect) -> None:
     await lose_answer(case, FULFILL, "complete_by_api", "fulfillment_in_doubt")
 
 
-async def _answer_by_phone(case: Connect, pay_outcome: str, *, callback: str = "send") -> None:
+async def _answer_by_phone(case: Connect, status: CallbackStatus, *, calls_back: bool = True) -> None:
     """The customer pays by phone or does not; Connect calls the callback URL that we gave it."""
-    case.sim.script(NAME, pay_outcome=pay_outcome, callback=callback)
-    asked = [json.loads(row.body) for row in case.sim.journal.rows if row.path.endswith("/fulfillment")]
-    await case.sim.sms_answered(case.sim.orders[0], asked[0]["callbackUrl"])
+    (order,) = case.sim.orders
+    if status is SUCCESS:
+        case.sim.pay(order.order_id)
+    if calls_back:
+        requests = [json.loads(row.body) for row in case.sim.journal.rows if row.path.endswith("/fulfillment")]
+        await case.sim.deliveries.send("GET", add_status(requests[0]["callbackUrl"], status))
 
 
 async def _complete_by_url(case: Connect, *, prepaid: bool = False) -> str:
@@ -105,29 +111,29 @@ async def _(case: Connect) -> None:
 )
 async def _(case: Connect) -> None:
     await _sms(case)
-    await _answer_by_phone(case, "success")
+    await _answer_by_phone(case, SUCCESS)
     await prove(case)
 
 
 @story("sms, not paid", "awaiting_payment -called_back_failed-> confirming", "confirming -read_unproven-> error")
 async def _(case: Connect) -> None:
     await _sms(case)
-    await _answer_by_phone(case, "failed")
+    await _answer_by_phone(case, FAILED)
 
 
 @story("sms, not paid at first, then paid", "confirming -called_back_success-> confirming")
 async def _(case: Connect) -> None:
     await _sms(case)
     case.gate.match = POLL  # a poll between the two would end in error
-    await _answer_by_phone(case, "failed")
-    await _answer_by_phone(case, "success")
+    await _answer_by_phone(case, FAILED)
+    await _answer_by_phone(case, SUCCESS)
     case.gate.open()
 
 
 @story("sms, paid, no callback", "awaiting_payment -seen_fulfilled-> paid")
 async def _(case: Connect) -> None:
     await _sms(case)
-    await _answer_by_phone(case, "success", callback="never")
+    await _answer_by_phone(case, SUCCESS, calls_back=False)
     await prove(case)
 
 
@@ -165,19 +171,19 @@ async def _(case: Connect) -> None:
 )
 async def _(case: Connect) -> None:
     await _sms_in_doubt(case)
-    await _answer_by_phone(case, "success")
+    await _answer_by_phone(case, SUCCESS)
 
 
 @story("sms, the answer lost, not paid", "fulfillment_in_doubt -called_back_failed-> confirming")
 async def _(case: Connect) -> None:
     await _sms_in_doubt(case)
-    await _answer_by_phone(case, "failed")
+    await _answer_by_phone(case, FAILED)
 
 
 @story("sms, the answer lost, paid, no callback", "fulfillment_in_doubt -seen_fulfilled-> paid")
 async def _(case: Connect) -> None:
     await _sms_in_doubt(case)
-    await _answer_by_phone(case, "success", callback="never")
+    await _answer_by_phone(case, SUCCESS, calls_back=False)
     await prove(case)
 
 

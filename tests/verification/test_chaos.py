@@ -1,5 +1,6 @@
-"""Rules 7 to 10 under everything at once: worker processes killed by SIGKILL, PostgreSQL stopped without warning, notices lost and doubled,
-answers cut, over sockets. The simulators judge: what they executed, and what became of each order.
+"""Whole orders over sockets while everything fails: workers are killed, PostgreSQL stops without warning, notices and answers are lost.
+
+The simulators are the reference: what they executed, and how each order ended there.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ LOST_CALL = {
     "submission_in_doubt": "submission_answer_lost",
 }
 REGISTER, SMS, SUBMIT = "POST /capi/v1/client/orde[r]", "POST /capi/v1/client/order/fulfillment", "POST /api/ordercompletion/reseller/order"
-SIDE_BY_SIDE = 32
+CONCURRENT_ORDERS = 32
 
 
 @frozen
-class Storm:
-    """How bad it gets."""
+class Chaos:
+    """How much goes wrong."""
 
     orders: int
     workers: int
@@ -56,12 +57,12 @@ class Storm:
     answers_lost: float = 0.0
     kill_every: float | None = None
     stops: int = 0
-    patience: float = 120.0  # seconds to come to rest once the storm is over
+    patience: float = 120.0  # seconds for all orders to end once nothing goes wrong any more
 
 
 @define
 class World:
-    """Simulators, shop and service, and the worker processes beside them."""
+    """Simulators, the shop's page and the service, and the worker processes."""
 
     flow: Orderflow
     connect: ConnectSimulator
@@ -73,31 +74,31 @@ class World:
     kills: int = 0
     stops: int = 0
 
-    async def employ(self) -> None:
-        """One more worker process."""
+    async def start_worker(self) -> None:
+        """Start one more worker process."""
         log = self.log(self.kills + len(self.workers)).open("wb")
-        command = (str(Path(sys.executable).with_name("orderflow")), "worker", "chaos_app:flow")
+        command = (str(Path(sys.executable).with_name("orderflow")), "worker", "tests.kit.chaos_app:flow")
         with log:
             self.workers.append(await asyncio.create_subprocess_exec(*command, env=self.environment, stdout=log, stderr=log))
 
-    async def kill_one(self) -> None:
-        """SIGKILL for one of them, and another in its place."""
+    async def kill_worker(self) -> None:
+        """Kill one of them by SIGKILL and start another one."""
         victim = self.workers.pop(self.rng.randrange(len(self.workers)))
         assert victim.returncode is None, f"a worker ended by itself, with {victim.returncode}: see {self.folder}"
         victim.kill()
         await victim.wait()
         self.kills += 1
-        await self.employ()
+        await self.start_worker()
 
     def log(self, n: int) -> Path:
-        """What the n-th worker says."""
+        """The log file of the n-th worker."""
         return self.folder / f"worker-{n}.log"
 
-    async def dismiss(self) -> None:
-        """SIGTERM for all, once the newest has begun to work; they drain."""
+    async def stop_workers(self) -> None:
+        """Stop all by SIGTERM, once the newest has started; they drain."""
         newest = self.log(self.kills + len(self.workers) - 1)
         async with asyncio.timeout(30):
-            while b"work.started" not in newest.read_bytes():
+            while b"worker.started" not in newest.read_bytes():
                 await asyncio.sleep(0.05)
         for worker in self.workers:
             with suppress(ProcessLookupError):
@@ -107,7 +108,7 @@ class World:
 
 
 @asynccontextmanager
-async def _world(folder: Path, db: str, dispatch: str) -> AsyncIterator[World]:
+async def open_world(folder: Path, db: str, dispatch: str) -> AsyncIterator[World]:
     async def thanks(_request: Request) -> Response:
         return PlainTextResponse("thank you")
 
@@ -119,8 +120,7 @@ async def _world(folder: Path, db: str, dispatch: str) -> AsyncIterator[World]:
         flow = build(db, *bases, dispatch=dispatch, worker=False)
         shop.mount("/orders", flow.receiver())
         await enter(flow)
-        paths = str(Path(__file__).parents[2])
-        environment = {**os.environ, "PYTHONPATH": paths, "CHAOS": "|".join((db, *bases, dispatch))}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "CHAOS": "|".join((db, *bases, dispatch))}
         world = World(flow, connect, ccv, environment, folder)
         try:
             yield world
@@ -131,8 +131,8 @@ async def _world(folder: Path, db: str, dispatch: str) -> AsyncIterator[World]:
                 await worker.wait()
 
 
-async def _place(world: World, n: int) -> str:
-    """One order: of five, one is paid by invoice, one at the URL, one by sms, and two are CCV's."""
+async def place_order(world: World, n: int) -> str:
+    """Create one order. Of five, one is paid by invoice, one at the URL, one by sms, and two are CCV's."""
     reference = f"chaos-{n}"
     if n % 5 >= 3:
         order = await world.flow.create("ccv", key=reference, **ccv_request(external_reference=reference))
@@ -144,73 +144,75 @@ async def _place(world: World, n: int) -> str:
     return order.id
 
 
-def _arm(world: World, storm: Storm) -> None:
+def arm_faults(world: World, chaos: Chaos) -> None:
     for sim in (world.connect, world.ccv):
-        if storm.notices_lost:
-            sim.deliveries.arm("drop", times=None, chance=storm.notices_lost)
-            sim.deliveries.arm("duplicate", times=None, chance=storm.notices_doubled)
-        if storm.answers_lost:
+        if chaos.notices_lost:
+            sim.deliveries.arm("drop", times=None, chance=chaos.notices_lost)
+            sim.deliveries.arm("duplicate", times=None, chance=chaos.notices_doubled)
+        if chaos.answers_lost:
             for kind in ("reset-after-commit", "reset"):
                 for match in ("POST /capi", "GET /capi", "/api", "POST /user/oauth"):
-                    sim.faults.arm(Fault(match, kind, times=None, chance=storm.answers_lost / 2))  # type: ignore[arg-type]
+                    sim.faults.arm(Fault(match, kind, times=None, chance=chaos.answers_lost / 2))  # type: ignore[arg-type]
 
 
-async def _rage(world: World, storm: Storm, server: Any) -> None:
-    """Kill and stop, on and on; cancelled when all orders have been placed."""
-    while storm.kill_every is not None:
-        await asyncio.sleep(storm.kill_every)
-        await world.kill_one()
-        if world.stops < storm.stops and world.kills >= 1 + 8 * world.stops:
+async def kill_and_stop(world: World, chaos: Chaos, server: Any) -> None:
+    """Kill workers and stop PostgreSQL until cancelled."""
+    while chaos.kill_every is not None:
+        await asyncio.sleep(chaos.kill_every)
+        await world.kill_worker()
+        if world.stops < chaos.stops and world.kills >= 1 + 8 * world.stops:
             await asyncio.to_thread(postgres.pg_ctl, server, "stop", "-m", "immediate")
             await asyncio.to_thread(server.ensure_postgres_running)
             world.stops += 1
     await asyncio.Event().wait()
 
 
-async def _weather(world: World, storm: Storm, server: Any) -> list[Order]:
-    """Place all orders in the storm, let it end, and wait until every order rests; answers with them."""
-    _arm(world, storm)
-    for _ in range(storm.workers):
-        await world.employ()
-    raging = asyncio.create_task(_rage(world, storm, server))
-    turns = asyncio.Semaphore(SIDE_BY_SIDE)
+async def run_chaos(world: World, chaos: Chaos, server: Any) -> list[Order]:
+    """Place all orders while things go wrong, then let everything work, and wait until every order has ended. Returns the orders."""
+    arm_faults(world, chaos)
+    for _ in range(chaos.workers):
+        await world.start_worker()
+    killing = asyncio.create_task(kill_and_stop(world, chaos, server))
+    semaphore = asyncio.Semaphore(CONCURRENT_ORDERS)
 
-    async def in_turn(n: int) -> str:
-        async with turns:
-            return await _place(world, n)
+    async def place_in_turn(n: int) -> str:
+        async with semaphore:
+            return await place_order(world, n)
 
     async with asyncio.TaskGroup() as group:
-        placed = [group.create_task(in_turn(n)) for n in range(storm.orders)]
-    while (world.stops < storm.stops or len(await _open(world, storm)) > storm.orders // 20) and not raging.done():
-        await asyncio.sleep(0.5)  # the storm goes on while there is work
-    raging.cancel()
+        placed = [group.create_task(place_in_turn(n)) for n in range(chaos.orders)]
+    while (world.stops < chaos.stops or len(await list_unfinished(world, chaos)) > chaos.orders // 20) and not killing.done():
+        await asyncio.sleep(0.5)  # things go wrong while there is work
+    killing.cancel()
     with suppress(asyncio.CancelledError):
-        await raging
+        await killing
     for sim in (world.connect, world.ccv):
         sim.faults.clear()
         sim.deliveries.clear()
-    deadline = time.monotonic() + storm.patience
-    while (left := await _open(world, storm)) and time.monotonic() < deadline:
+    deadline = time.monotonic() + chaos.patience
+    while (unfinished := await list_unfinished(world, chaos)) and time.monotonic() < deadline:
         await asyncio.sleep(0.5)
-    assert not left, Counter(order.state for order in left)
-    await world.dismiss()
+    assert not unfinished, Counter(order.state for order in unfinished)
+    await world.stop_workers()
     return [await world.flow.order(task.result()) for task in placed]
 
 
-async def _open(world: World, storm: Storm) -> list[Order]:
-    orders = await world.flow.orders(limit=storm.orders + 1)
+async def list_unfinished(world: World, chaos: Chaos) -> list[Order]:
+    """The orders that have not ended, and those in doubt that the next poll will find fulfilled."""
+    orders = await world.flow.orders(limit=chaos.orders + 1)
     return [order for order in orders if order.state not in ENDS and order.state not in LOST_CALL] + [
-        order for order in orders if order.state == "fulfillment_in_doubt" and _true_state(world, order) == "fulfilled"
+        order for order in orders if order.state == "fulfillment_in_doubt" and state_at_provider(world, order) == "fulfilled"
     ]
 
 
-def _true_state(world: World, order: Order) -> str:
+def state_at_provider(world: World, order: Order) -> str:
+    """The order's status in its simulator; empty if it has no such order."""
     if order.provider == "ccv":
         return next((one.status for one in world.ccv.orders if one.id == order.provider_id), "")
     return next((one.status for one in world.connect.orders if str(one.order_id) == order.provider_id), "")
 
 
-def _executed(world: World) -> tuple[Counter[str], Counter[str], Counter[str]]:
+def count_executions(world: World) -> tuple[Counter[str], Counter[str], Counter[str]]:
     """How often each once-effect was executed: registrations and submits by our reference, sms requests by Connect's order id."""
     by_sms = {str(order.order_id) for order in world.connect.orders if order.method == "sms"}
     sent: Counter[str] = Counter()
@@ -225,86 +227,80 @@ def _executed(world: World) -> tuple[Counter[str], Counter[str], Counter[str]]:
     )
 
 
-def _cut(world: World) -> set[str]:
-    """Whose once-call was cut by the storm: by our reference, and by Connect's order id for a call that is about one."""
-    found: set[str] = set()
+def find_cut_calls(world: World) -> set[str]:
+    """The orders with a call whose answer was cut: our references, and the order ids of Connect that the calls name."""
+    cut: set[str] = set()
     for row in (*world.connect.journal.rows, *world.ccv.journal.rows):
-        if "cut" in row.played and row.body.startswith(b"{"):
+        if "reset" in row.played and row.body.startswith(b"{"):
             body = json.loads(row.body)
-            found |= {str(body[name]) for name in ("externalOrderId", "externalReference", "orderId") if name in body}
-    return found
+            cut |= {str(body[name]) for name in ("externalOrderId", "externalReference", "orderId") if name in body}
+    return cut
 
 
-def _may_be_in_doubt(world: World, order: Order, note: str, cut: set[str]) -> bool:
-    """Its answer was cut, or its worker was killed with the call in hand."""
+def may_be_in_doubt(world: World, order: Order, note: str, cut: set[str]) -> bool:
+    """Whether its answer was cut, or its worker was killed during the call."""
     if "never answered" in note:
         return world.kills > 0
     return "no usable answer" in note and not cut.isdisjoint({order.key, order.provider_id})
 
 
-async def _judge(world: World, orders: list[Order]) -> Counter[str]:
-    """Every order where the provider has it, or in doubt with the lost call named, and for no other reason; nothing executed twice."""
-    cut = _cut(world)
-    for executed in _executed(world):
+async def check_orders(world: World, orders: list[Order]) -> Counter[str]:
+    """Every order is in the provider's state, or in doubt because of a lost call. No once-effect was executed twice."""
+    cut = find_cut_calls(world)
+    for executed in count_executions(world):
         assert all(times <= 1 for times in executed.values()), executed.most_common(3)
-    registered, submitted, _ = _executed(world)
+    registered, submitted, _ = count_executions(world)
     for order in orders:
         reference = order.key
         if order.state in LOST_CALL:
             journal = await world.flow.journal(order.id)
             assert journal[-1].event == LOST_CALL[order.state], (order.id, journal[-1])
-            assert _may_be_in_doubt(world, order, journal[-1].note, cut), (order.id, journal[-1])
+            assert may_be_in_doubt(world, order, journal[-1].note, cut), (order.id, journal[-1])
         else:
-            assert order.state == _true_state(world, order), (order.id, order.state)
+            assert order.state == state_at_provider(world, order), (order.id, order.state)
             assert registered[reference] + submitted[reference] == 1, order.id
     return Counter(order.state for order in orders)
 
 
-async def _run(folder: Path, storm: Storm, capsys: pytest.CaptureFixture[str], dispatch: str = "pgqueuer") -> Counter[str]:
+async def run(folder: Path, chaos: Chaos, capsys: pytest.CaptureFixture[str], dispatch: str = "pgqueuer") -> Counter[str]:
     server = None
     name = f"orderflow-pg-chaos-{os.getpid()}-{random.randrange(10**6)}"
-    if storm.stops or not os.environ.get("DATABASE_URL"):
+    if chaos.stops or not os.environ.get("DATABASE_URL"):
         server = postgres.server(name)
         db = server.get_uri()
     else:
         db = postgres.database_url()
     try:
-        async with _world(folder, db, dispatch) as world:
+        async with open_world(folder, db, dispatch) as world:
             began = time.monotonic()
-            found = await _judge(world, await _weather(world, storm, server))
+            states = await check_orders(world, await run_chaos(world, chaos, server))
             took = time.monotonic() - began
             with capsys.disabled():
-                told = f"{dict(found)}; {world.kills} workers killed, PostgreSQL stopped {world.stops} times, {took:.0f} s"
-                print(f"\nchaos: {told}", file=sys.stderr)
-            return found
+                faults = f"{world.kills} workers killed, PostgreSQL stopped {world.stops} times"
+                print(f"\nchaos: {dict(states)}; {faults}, {took:.0f} s", file=sys.stderr)
+            return states
     finally:
         if server is not None:
             server.cleanup()
 
 
-async def test_in_calm_weather_two_workers_bring_every_order_home_and_none_into_doubt(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    found = await _run(tmp_path, Storm(orders=40, workers=2), capsys)
-    assert found == {"fulfilled": 24, "Completed": 16}
+async def test_without_faults_two_workers_bring_every_order_to_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    states = await run(tmp_path, Chaos(orders=40, workers=2), capsys)
+    assert states == {"fulfilled": 24, "Completed": 16}
 
 
-async def test_in_a_small_storm_every_order_ends_where_the_provider_has_it_or_openly_in_doubt(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    storm = Storm(orders=100, workers=2, notices_lost=0.2, notices_doubled=0.1, answers_lost=0.05, kill_every=0.7, stops=1)
-    found = await _run(tmp_path, storm, capsys)
-    assert sum(found.values()) == 100
+async def test_with_faults_every_order_ends_in_the_providers_state_or_in_doubt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chaos = Chaos(orders=100, workers=2, notices_lost=0.2, notices_doubled=0.1, answers_lost=0.05, kill_every=0.7, stops=1)
+    states = await run(tmp_path, chaos, capsys)
+    assert sum(states.values()) == 100
 
 
 @pytest.mark.slow
-async def test_two_thousand_orders_four_workers_and_everything_that_can_go_wrong(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    storm = Storm(orders=2000, workers=4, notices_lost=0.2, notices_doubled=0.1, answers_lost=0.05, kill_every=1.0, stops=2, patience=300.0)
-    found = await _run(tmp_path, storm, capsys)
-    assert sum(found.values()) == 2000
-    assert found["fulfilled"] + found["Completed"] > 1500, "most orders come home"
+async def test_two_thousand_orders_end_with_four_workers_and_all_faults_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chaos = Chaos(orders=2000, workers=4, notices_lost=0.2, notices_doubled=0.1, answers_lost=0.05, kill_every=1.0, stops=2, patience=300.0)
+    states = await run(tmp_path, chaos, capsys)
+    assert sum(states.values()) == 2000
+    assert states["fulfilled"] + states["Completed"] > 1500, "most orders are fulfilled"
 
 
-assert LEASE > 2.0, "a call that is not answered for its 2 s is no dead worker's"
+assert LEASE > 2.0, "a lease must be longer than the two seconds after which a call is given up"

@@ -61,7 +61,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     ],
     "of_deadlines": [
         {"order_id": "toy-poll", "name": name, "provider": "toy", "version": 4, "due_at": due_at}
-        for name, due_at in (("no_return", THEN + 1000), ("reminded", THEN + 500))
+        for name, due_at in (("timed_out", THEN + 1000), ("reminded", THEN + 500))
     ],
     "of_reads": [
         {"order_id": "toy-notify", "provider": "toy", "next_at": THEN + 10, "last_at": 0.0, "noticed": False, "tries": 0},

@@ -17,6 +17,7 @@ from tests.kit.version_0_1 import THEN, THROTTLED_UNTIL
 
 from orderflow._app import Orderflow
 from orderflow._dispatch import upgrade as upgrade_queue
+from orderflow._providers.connect import Connect
 from orderflow._store.migrations import migrations
 from orderflow._store.records import LeasedEffect
 from orderflow._store.upgrade import Schema, read_schema, upgrade
@@ -130,10 +131,26 @@ async def test_all_else_is_as_it_was(old: str, another: Another) -> None:
         ("reminded", Reason.NOT_LEGAL_HERE, 2),
     }
     assert await store.read_throttles() == {"other": THROTTLED_UNTIL}
-    assert [due.name for due in await store.due_deadlines(NOW, SCOPE, 10)] == ["reminded", "no_return"]
+    assert [due.name for due in await store.due_deadlines(NOW, SCOPE, 10)] == ["reminded", "timed_out"]
 
 
-async def _work(url: str, dispatch: str) -> None:
+async def test_the_renamed_event_of_connect_is_renamed_in_connects_orders_only(old: str) -> None:
+    for provider in ("connect", "other"):
+        order_id = f"{provider}-1"
+        journal = f"'{order_id}', 1, 'nobody_came', 'clock', 'fulfilling', 'unknown', 'step', 0, ''"
+        refusal = f"'{order_id}', 'nobody_came', 'registered', 'not legal here', 'clock', '', 1, 1, 0, 0"
+        await sql(old, f"INSERT INTO of_orders VALUES ('{order_id}', '{provider}', '1', 'fulfilling', 1, '{{}}', '{{}}', 0, 0)")
+        await sql(old, f"INSERT INTO of_deadlines VALUES ('{order_id}', 'nobody_came', '{provider}', 1, 0)")
+        await sql(old, f"INSERT INTO of_journal VALUES ({journal})")
+        await sql(old, f"INSERT INTO of_refusals VALUES ({refusal})")
+    await upgrade(old)
+    for table, column in {"of_deadlines": "name", "of_journal": "event", "of_refusals": "event"}.items():
+        rows = await sql(old, f"SELECT order_id, {column} FROM {table} WHERE order_id NOT LIKE 'toy-%' ORDER BY order_id")
+        assert rows == [("connect-1", "no_return"), ("other-1", "nobody_came")]
+    assert "no_return" in Connect.offline().table.events
+
+
+async def run_worker(url: str, dispatch: str) -> None:
     """A worker of this version takes over: what was owed is done, once; what was in doubt stays in doubt; what was due comes."""
     toy = Toy(timing=evolve(FAST, durations=dict.fromkeys(FAST.durations, 3600.0), poll_first=3600.0, poll_cap=3600.0))
     entered: dict[str, str] = {}
@@ -154,11 +171,11 @@ async def _work(url: str, dispatch: str) -> None:
     assert entered == {"toy-call": "toy-call:3:0", "toy-notify": "toy-notify:3:0"}
     assert set(toy.calls) == {("make_ready", "toy-call"), ("place", "toy-call"), ("look_up", "toy-doubt")}
     assert toy.count_calls("make_ready") == toy.count_calls("place") == 1
-    assert {order_id for order_id, _ in toy.reads} >= {"toy-notify", "toy-poll"}
+    assert {order_id for order_id, _ in toy.polls} >= {"toy-notify", "toy-poll"}
 
 
 async def test_a_worker_goes_on_where_version_0_1_stopped(old: str) -> None:
-    await _work(old, "local")
+    await run_worker(old, "local")
 
 
 async def test_a_worker_goes_on_where_version_0_1_stopped_with_a_queue_in_the_same_database(postgres_url: str) -> None:
@@ -166,7 +183,7 @@ async def test_a_worker_goes_on_where_version_0_1_stopped_with_a_queue_in_the_sa
     await _enqueue_as_version_0_1(postgres_url)
     await upgrade(postgres_url)
     await upgrade_queue(postgres_url)
-    await _work(postgres_url, "pgqueuer")
+    await run_worker(postgres_url, "pgqueuer")
 
 
 async def _enqueue_as_version_0_1(url: str) -> None:

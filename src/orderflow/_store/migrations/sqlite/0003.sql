@@ -14,3 +14,8 @@ UPDATE of_effects SET name = 'notify_listener' WHERE name = 'tell_host';
 ALTER TABLE of_providers RENAME COLUMN blocked_until TO throttled_until;
 
 UPDATE of_refusals SET reason = 'guard failed' WHERE reason = 'guard said no';
+
+-- Version 0.1 called this event of Connect's lifecycle nobody_came. A deadline whose event is unknown would never come.
+UPDATE of_deadlines SET name = 'no_return' WHERE name = 'nobody_came' AND provider = 'connect';
+UPDATE of_journal SET event = 'no_return' WHERE event = 'nobody_came' AND order_id IN (SELECT id FROM of_orders WHERE provider = 'connect');
+UPDATE of_refusals SET event = 'no_return' WHERE event = 'nobody_came' AND order_id IN (SELECT id FROM of_orders WHERE provider = 'connect');

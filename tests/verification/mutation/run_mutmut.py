@@ -1,6 +1,6 @@
-"""mutmut over decide.py, observe.py and check.py, on a copy of the checkout: ``python tests/mutation/run_mutmut.py [WHERE]``.
+"""mutmut over decide.py, observe.py and check.py, on a copy of the checkout: ``python tests/verification/mutation/run_mutmut.py [WHERE]``.
 
-Run by ``make mutation``, not by the tests: it takes minutes. The survivors must be those that LEDGER.md explains.
+Run by ``make mutation``, not by the tests: it takes minutes. The survivors must be those that README.md explains.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-MUTATED = [f"src/orderflow/_lifecycle/{name}.py" for name in ("decide", "observe", "check")]
-TESTS = ["tests/lifecycle"]
+MUTATED = [f"src/orderflow/{name}.py" for name in ("_lifecycle/decide", "_lifecycle/observe", "_analysis/check")]
+TESTS = ["tests/unit/lifecycle", "tests/unit/analysis"]
 SECONDS = 1500
 
 SETTINGS = f"""
@@ -39,8 +39,8 @@ def main() -> int:
         project.write(SETTINGS)
     mutmut = [sys.executable, "-m", "mutmut"]
     subprocess.run([*mutmut, "run", "--max-children", "2"], cwd=where, timeout=SECONDS, check=False)
-    told = subprocess.run([*mutmut, "results", "--all", "true"], cwd=where, capture_output=True, text=True, check=True)
-    lines = [line.strip().rpartition(": ") for line in told.stdout.splitlines() if ": " in line]
+    results = subprocess.run([*mutmut, "results", "--all", "true"], cwd=where, capture_output=True, text=True, check=True)
+    lines = [line.strip().rpartition(": ") for line in results.stdout.splitlines() if ": " in line]
     counts = Counter(verdict for _, _, verdict in lines)
     if set(counts) == {"not checked"}:
         sys.exit("mutmut found no test for any mutant")

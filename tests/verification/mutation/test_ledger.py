@@ -18,23 +18,23 @@ FAULTS = LEDGER["fault"]
 PYTEST = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-k", "not postgres")
 
 
-def copied(where: Path) -> Path:
-    """The checkout without what was built."""
+def copy_checkout(where: Path) -> Path:
+    """Copy the sources and the tests of this checkout."""
     for name in ("src", "tests"):
         shutil.copytree(ROOT / name, where / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", where)
     return where
 
 
-def run(where: Path, *tests: str) -> subprocess.CompletedProcess[str]:
-    """The named tests on the copy's source; the editable install must not win over it."""
+def run_tests(where: Path, *tests: str) -> subprocess.CompletedProcess[str]:
+    """Run the named tests on the copy's source; the editable install must not win over it."""
     environment = {**os.environ, "PYTHONPATH": str(where / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     for name in [name for name in environment if name.startswith(("PYTEST_", "COV_"))]:
         del environment[name]
     return subprocess.run([*PYTEST, *tests], cwd=where, env=environment, capture_output=True, text=True, timeout=240, check=False)
 
 
-def seeded(where: Path, fault: dict[str, Any]) -> None:
+def put_in(where: Path, fault: dict[str, Any]) -> None:
     """Put the fault into the copy."""
     path = where / "src/orderflow" / fault["file"]
     text = path.read_text()
@@ -60,16 +60,16 @@ def test_every_name_is_given_once():
 
 @pytest.mark.slow
 def test_without_a_fault_every_named_test_passes(tmp_path):
-    done = run(copied(tmp_path), *sorted({fault["test"] for fault in FAULTS}))
-    assert done.returncode == 0, done.stdout
+    result = run_tests(copy_checkout(tmp_path), *sorted({fault["test"] for fault in FAULTS}))
+    assert result.returncode == 0, result.stdout
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault["name"])
 def test_a_fault_is_killed_by_the_test_that_is_named(fault, tmp_path):
-    where = copied(tmp_path)
-    seeded(where, fault)
-    done = run(where, fault["test"])
-    assert done.returncode == 1, f"survived: {done.stdout}{done.stderr}"
-    assert "passed" not in done.stdout.splitlines()[-1] or "failed" in done.stdout.splitlines()[-1]
-    assert "ImportError" not in done.stdout
+    where = copy_checkout(tmp_path)
+    put_in(where, fault)
+    result = run_tests(where, fault["test"])
+    assert result.returncode == 1, f"survived: {result.stdout}{result.stderr}"
+    assert "passed" not in result.stdout.splitlines()[-1] or "failed" in result.stdout.splitlines()[-1]
+    assert "ImportError" not in result.stdout

@@ -1,4 +1,4 @@
-"""Bad input of every kind: said by field and reason, before anything is stored or sent; and what is refused rather than malformed."""
+"""Malformed input raises an error with field and reason before anything is stored or sent. What is not legal now is refused."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from orderflow.model import Applied, Decision, Ignored, Order, Reason, Refused
 
 pytestmark = pytest.mark.anyio
 
-Ask = Callable[[Orderflow], Coroutine[Any, Any, Any]]
+Request = Callable[[Orderflow], Coroutine[Any, Any, Any]]
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with running(tmp_path, ccv={"allow_http": False}) as made:
-        yield made
+    async with running(tmp_path, ccv={"allow_http": False}) as opened:
+        yield opened
 
 
 def rows(where: Path) -> dict[str, int]:
@@ -38,11 +38,11 @@ def rows(where: Path) -> dict[str, int]:
     return {name: count for name, count in counted.items() if count and name not in ("of_schema", "of_listeners")}
 
 
-def create(provider: str, key: object = "k", **request: Any) -> Ask:
+def create(provider: str, key: object = "k", **request: Any) -> Request:
     return lambda flow: flow.create(provider, key=key, **request)  # type: ignore[arg-type]
 
 
-def nested(depth: int) -> Any:
+def nest(depth: int) -> Any:
     value: Any = "x"
     for _ in range(depth):
         value = [value]
@@ -52,7 +52,7 @@ def nested(depth: int) -> Any:
 CIRCULAR: dict[str, Any] = {}
 CIRCULAR["self"] = CIRCULAR
 
-MALFORMED: dict[str, tuple[Ask, type[CallerError], str]] = {
+MALFORMED: dict[str, tuple[Request, type[CallerError], str]] = {
     "unknown provider": (create("warehouse"), UnknownName, r"unknown provider: 'warehouse' \(known: ccv, connect\)"),
     "unknown method": (create("connect", **connect_request("barter")), UnknownName, "unknown payment method: 'barter'"),
     "key empty": (create("ccv", "", **ccv_request()), InvalidInput, r"^key: "),
@@ -72,13 +72,13 @@ MALFORMED: dict[str, tuple[Ask, type[CallerError], str]] = {
     "name no text": (create("connect", **connect_request(custom={1: 2})), InvalidInput, r"^order\.custom: has a name that is no text"),
     "surrogate": (create("connect", **connect_request(custom="\ud800")), InvalidInput, r"^order\.custom: holds characters"),
     "NUL": (create("connect", **connect_request(custom={"a": "\0"})), InvalidInput, r"^order\.custom\.a: holds characters"),
-    "too deep": (create("connect", **connect_request(custom=nested(10_000))), InvalidInput, r"^order\.custom.*: nested more"),
+    "too deep": (create("connect", **connect_request(custom=nest(10_000))), InvalidInput, r"^order\.custom.*: nested more"),
     "circular": (create("connect", **connect_request(custom=CIRCULAR)), InvalidInput, r"^order\.custom.*: nested more"),
     "external id over 40": (create("connect", **connect_request(external_id="x" * 41)), InvalidInput, r"^externalOrderId: at most 40"),
     "http notification": (create("ccv", **ccv_request(notification_url="http://us.example/n")), InvalidInput, r"Url: must be https"),
-    "unknown status": (create("ccv", **ccv_request(notify_on_status=["Done"])), InvalidInput, r"notifyOnStatus\[0\]: none of"),
+    "unknown status": (create("ccv", **ccv_request(notify_on_status=["Done"])), InvalidInput, r"notifyOnStatus\[0\]: must be one of"),
     "unknown order": (lambda flow: flow.send("ccv-0", "submit"), UnknownName, "unknown order: 'ccv-0'"),
-    "order of nobody": (lambda flow: flow.send("nonsense", "submit"), UnknownName, "unknown order: 'nonsense'"),
+    "order of no provider": (lambda flow: flow.send("nonsense", "submit"), UnknownName, "unknown order: 'nonsense'"),
     "look up": (lambda flow: flow.order("ccv-0"), UnknownName, "unknown order"),
     "journal": (lambda flow: flow.journal("ccv-0"), UnknownName, "unknown order"),
     "refusals": (lambda flow: flow.refusals("ccv-0"), UnknownName, "unknown order"),
@@ -92,93 +92,113 @@ MALFORMED: dict[str, tuple[Ask, type[CallerError], str]] = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-async def test_malformed_input_is_said_and_leaves_no_trace(world: World, tmp_path: Path, name: str) -> None:
-    ask, kind, match = MALFORMED[name]
-    with pytest.raises(kind, match=match) as refused:
-        await ask(world.flow)
-    assert_no_canary(refused.value)
+async def test_malformed_input_raises_and_leaves_no_trace(world: World, tmp_path: Path, name: str) -> None:
+    request, error, match = MALFORMED[name]
+    with pytest.raises(error, match=match) as raised:
+        await request(world.flow)
+    assert_no_canary(raised.value)
     assert rows(tmp_path) == {}
     assert world.connect.journal.rows == world.ccv.journal.rows == ()
 
 
-async def drafted(world: World, method: str = "invoice", **request: Any) -> Order:
+async def create_order(world: World, method: str = "invoice", **request: Any) -> Order:
     return await world.flow.create("connect", key=method, **connect_request(method, **request))
 
 
-async def registered(world: World, method: str = "invoice", **request: Any) -> Order:
-    order = await drafted(world, method, **request)
+async def register_order(world: World, method: str = "invoice", **request: Any) -> Order:
+    order = await create_order(world, method, **request)
     await world.flow.send(order.id, "register")
     return await world.flow.wait(order.id, "registered", 5)
 
 
 ON_AN_ORDER: dict[str, tuple[Callable[[Orderflow, str], Coroutine[Any, Any, Any]], type[CallerError], str]] = {
-    "unknown event": (lambda flow, its: flow.send(its, "pay"), UnknownName, "event of connect: 'pay'"),
-    "unknown operator event": (lambda flow, its: flow.resolve(its, "pay", actor="me", reason="why"), UnknownName, "'pay'"),
-    "unknown state to wait for": (lambda flow, its: flow.wait(its, "Completed"), UnknownName, "state of connect: 'Completed'"),
+    "unknown event": (lambda flow, order_id: flow.send(order_id, "pay"), UnknownName, "event of connect: 'pay'"),
+    "unknown operator event": (lambda flow, order_id: flow.resolve(order_id, "pay", actor="me", reason="why"), UnknownName, "'pay'"),
+    "unknown state to wait for": (lambda flow, order_id: flow.wait(order_id, "Completed"), UnknownName, "state of connect: 'Completed'"),
     "unknown state to override to": (
-        lambda flow, its: flow.override(its, "Done", actor="me", reason="why", version=0),
+        lambda flow, order_id: flow.override(order_id, "Done", actor="me", reason="why", version=0),
         UnknownName,
         "'Done'",
     ),
-    "argument nobody reads": (lambda flow, its: flow.send(its, "register", order=1), InvalidInput, r"^order: unknown argument"),
-    "key empty": (lambda flow, its: flow.send(its, "register", key=""), InvalidInput, r"^key: "),
-    "key too long": (lambda flow, its: flow.send(its, "register", key="x" * 201), InvalidInput, r"^key: "),
-    "return_url missing": (lambda flow, its: flow.send(its, "complete_by_url"), InvalidInput, r"^return_url: required"),
-    "return_url relative": (lambda flow, its: flow.send(its, "complete_by_url", return_url="/thanks"), InvalidInput, r"^return_url: "),
+    "argument of another event": (
+        lambda flow, order_id: flow.send(order_id, "register", order=1),
+        InvalidInput,
+        r"^order: unknown argument",
+    ),
+    "key empty": (lambda flow, order_id: flow.send(order_id, "register", key=""), InvalidInput, r"^key: "),
+    "key too long": (lambda flow, order_id: flow.send(order_id, "register", key="x" * 201), InvalidInput, r"^key: "),
+    "return_url missing": (lambda flow, order_id: flow.send(order_id, "complete_by_url"), InvalidInput, r"^return_url: required"),
+    "return_url relative": (
+        lambda flow, order_id: flow.send(order_id, "complete_by_url", return_url="/thanks"),
+        InvalidInput,
+        r"^return_url: ",
+    ),
     "return_url unlisted": (
-        lambda flow, its: flow.send(its, "complete_by_url", return_url="https://e.example/"),
+        lambda flow, order_id: flow.send(order_id, "complete_by_url", return_url="https://e.example/"),
         InvalidInput,
         r"^return_url: ",
     ),
     "return_url no scheme": (
-        lambda flow, its: flow.send(its, "complete_by_url", return_url="//shop.example/"),
+        lambda flow, order_id: flow.send(order_id, "complete_by_url", return_url="//shop.example/"),
         InvalidInput,
         r"^return_url: ",
     ),
     "return_url user": (
-        lambda flow, its: flow.send(its, "complete_by_url", return_url="https://a@shop.example/"),
+        lambda flow, order_id: flow.send(order_id, "complete_by_url", return_url="https://a@shop.example/"),
         InvalidInput,
         r"^return_url: ",
     ),
     "error_url unlisted": (
-        lambda flow, its: flow.send(its, "complete_by_url", return_url=SHOP, error_url="https://e.example/"),
+        lambda flow, order_id: flow.send(order_id, "complete_by_url", return_url=SHOP, error_url="https://e.example/"),
         InvalidInput,
         r"^error_url: ",
     ),
-    "credential over 60": (lambda flow, its: flow.send(its, "assign_user", credential="x" * 61), InvalidInput, r"^credential: at most 60"),
+    "credential over 60": (
+        lambda flow, order_id: flow.send(order_id, "assign_user", credential="x" * 61),
+        InvalidInput,
+        r"^credential: at most 60",
+    ),
     "overrideClientId missing": (
-        lambda flow, its: flow.send(its, "assign_user", credential=EMAIL, is_send_message=True),
+        lambda flow, order_id: flow.send(order_id, "assign_user", credential=EMAIL, is_send_message=True),
         InvalidInput,
         r"^overrideClientId: required",
     ),
-    "assignment NUL": (lambda flow, its: flow.send(its, "assign_user", credential="a\0"), InvalidInput, r"^credential: "),
-    "operator unnamed": (lambda flow, its: flow.resolve(its, "registration_given_up", actor=" ", reason="why"), InvalidInput, r"^actor: "),
-    "reason missing": (lambda flow, its: flow.override(its, "paid", actor="me", reason="", version=0), InvalidInput, r"^reason: "),
-    "reason NUL": (lambda flow, its: flow.override(its, "paid", actor="me", reason="\0", version=0), InvalidInput, r"^reason: "),
+    "assignment NUL": (lambda flow, order_id: flow.send(order_id, "assign_user", credential="a\0"), InvalidInput, r"^credential: "),
+    "operator unnamed": (
+        lambda flow, order_id: flow.resolve(order_id, "registration_given_up", actor=" ", reason="why"),
+        InvalidInput,
+        r"^actor: ",
+    ),
+    "reason missing": (
+        lambda flow, order_id: flow.override(order_id, "paid", actor="me", reason="", version=0),
+        InvalidInput,
+        r"^reason: ",
+    ),
+    "reason NUL": (lambda flow, order_id: flow.override(order_id, "paid", actor="me", reason="\0", version=0), InvalidInput, r"^reason: "),
     "found id no number": (
-        lambda flow, its: flow.resolve(its, "registration_resolved", actor="me", reason="why", order_id="A-1"),
+        lambda flow, order_id: flow.resolve(order_id, "registration_resolved", actor="me", reason="why", order_id="A-1"),
         InvalidInput,
         r"^order_id: must be a whole number",
     ),
-    "no url to go to": (lambda flow, its: flow.customer_url(its), InvalidInput, r"^order: is drafted"),
+    "no url to go to": (lambda flow, order_id: flow.customer_url(order_id), InvalidInput, r"^order: is drafted"),
 }
 
 
 @pytest.mark.parametrize("name", ON_AN_ORDER)
 async def test_malformed_input_on_an_order_changes_nothing(world: World, tmp_path: Path, name: str) -> None:
-    order = await drafted(world)
+    order = await create_order(world)
     before = rows(tmp_path)
-    ask, kind, match = ON_AN_ORDER[name]
-    with pytest.raises(kind, match=match) as refused:
-        await ask(world.flow, order.id)
-    assert_no_canary(refused.value)
+    request, error, match = ON_AN_ORDER[name]
+    with pytest.raises(error, match=match) as raised:
+        await request(world.flow, order.id)
+    assert_no_canary(raised.value)
     assert rows(tmp_path) == before
     assert await world.flow.order(order.id) == order
     assert world.connect.journal.rows == ()
 
 
-async def test_waiting_in_vain_says_where_the_order_stands(world: World) -> None:
-    order = await drafted(world)
+async def test_a_wait_that_times_out_names_the_state(world: World) -> None:
+    order = await create_order(world)
     with pytest.raises(WaitTimeout, match="is 'drafted', not 'fulfilled'"):
         await world.flow.wait(order.id, "fulfilled", 0.01)
 
@@ -196,7 +216,7 @@ async def test_the_same_key_with_the_same_content_is_the_same_order(world: World
 
 
 async def test_the_same_key_with_other_content_is_refused(world: World, tmp_path: Path) -> None:
-    order = await drafted(world)
+    order = await create_order(world)
     with pytest.raises(KeyReused, match="'invoice'"):
         await world.flow.create("connect", key="invoice", **connect_request(amount=296))
     assert await world.flow.order(order.id) == order
@@ -205,11 +225,11 @@ async def test_the_same_key_with_other_content_is_refused(world: World, tmp_path
 
 async def test_two_providers_may_use_one_key(world: World) -> None:
     ours = await world.flow.create("ccv", key="invoice", **ccv_request())
-    assert ours.id != (await drafted(world)).id
+    assert ours.id != (await create_order(world)).id
 
 
 async def test_a_command_with_a_key_is_carried_out_once(world: World) -> None:
-    order = await drafted(world)
+    order = await create_order(world)
     decisions = await asyncio.gather(*(world.flow.send(order.id, "register", key="r") for _ in range(10)))
     assert sum(isinstance(decision, Applied) for decision in decisions) == 1
     assert {decision.reason for decision in decisions if isinstance(decision, Ignored)} == {Reason.DUPLICATE}
@@ -220,8 +240,8 @@ async def test_a_command_with_a_key_is_carried_out_once(world: World) -> None:
 # ── well-formed, but not now ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _refused(world: World, order: Order, decision: Decision, reason: Reason, legal: tuple[str, ...]) -> None:
-    """Refused, with what may be done instead; recorded; and nothing moved."""
+async def assert_refused(world: World, order: Order, decision: Decision, reason: Reason, legal: tuple[str, ...]) -> None:
+    """The decision names what is legal instead, it is recorded, and the order has not moved."""
     assert isinstance(decision, Refused), decision
     assert (decision.reason, decision.state, decision.legal) == (reason, order.state, legal)
     row = (await world.flow.refusals(order.id))[-1]
@@ -230,11 +250,11 @@ async def _refused(world: World, order: Order, decision: Decision, reason: Reaso
     assert (now.state, now.version) == (order.state, order.version)
 
 
-async def test_a_command_that_is_not_legal_yet(world: World) -> None:
-    order = await drafted(world)
+async def test_a_command_that_is_not_legal_yet_is_refused(world: World) -> None:
+    order = await create_order(world)
     for n in (1, 2):
         decision = await world.flow.send(order.id, "complete_by_url", return_url=f"{SHOP}/thanks")
-        await _refused(world, order, decision, Reason.NOT_LEGAL_HERE, ("register",))
+        await assert_refused(world, order, decision, Reason.NOT_LEGAL_HERE, ("register",))
         (row,) = await world.flow.refusals(order.id)
         assert row.count == n
     assert world.connect.journal.rows == ()
@@ -251,31 +271,33 @@ async def test_a_command_that_is_not_legal_yet(world: World) -> None:
         ("other", False, "complete_by_api", ()),
     ],
 )
-async def test_a_method_not_allowed_for_the_way(world: World, method: str, prepaid: bool, command: str, legal: tuple[str, ...]) -> None:
-    order = await registered(world, method, prepaid=prepaid)
+async def test_a_way_that_the_payment_method_does_not_allow_is_refused(
+    world: World, method: str, prepaid: bool, command: str, legal: tuple[str, ...]
+) -> None:
+    order = await register_order(world, method, prepaid=prepaid)
     arguments = {"return_url": f"{SHOP}/thanks"} if command == "complete_by_url" else {}
     decision = await world.flow.send(order.id, command, **arguments)
-    await _refused(world, order, decision, Reason.GUARD_FAILED, legal)
+    await assert_refused(world, order, decision, Reason.GUARD_FAILED, legal)
     assert world.connect.journal.count_received("POST /capi/v1/client/order/fulfillment") == 0
 
 
 @pytest.mark.parametrize("event", ["seen_fulfilled", "returned_success", "order_registered", "no_proof", "registration_given_up"])
-async def test_a_caller_may_not_speak_for_others(world: World, event: str) -> None:
-    order = await drafted(world)
-    await _refused(world, order, await world.flow.send(order.id, event), Reason.WRONG_ORIGIN, ("register",))
+async def test_a_caller_cannot_send_events_of_other_origins(world: World, event: str) -> None:
+    order = await create_order(world)
+    await assert_refused(world, order, await world.flow.send(order.id, event), Reason.WRONG_ORIGIN, ("register",))
 
 
-async def test_an_operator_may_not_speak_for_others_either(world: World) -> None:
-    order = await drafted(world)
+async def test_an_operator_cannot_send_events_of_other_origins(world: World) -> None:
+    order = await create_order(world)
     for event in ("register", "seen_fulfilled"):
         decision = await world.flow.resolve(order.id, event, actor="me", reason="why")
-        await _refused(world, order, decision, Reason.WRONG_ORIGIN, ("register",))
+        await assert_refused(world, order, decision, Reason.WRONG_ORIGIN, ("register",))
 
 
-async def test_an_override_from_a_version_that_is_past(world: World) -> None:
-    order = await registered(world)
+async def test_an_override_from_an_earlier_version_is_refused(world: World) -> None:
+    order = await register_order(world)
     decision = await world.flow.override(order.id, "paid", actor="me", reason="why", version=0)
-    await _refused(world, order, decision, Reason.STALE, ("complete_by_api",))
+    await assert_refused(world, order, decision, Reason.STALE, ("complete_by_api",))
 
 
 # ── configuration ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -291,7 +313,7 @@ async def test_an_override_from_a_version_that_is_past(world: World) -> None:
         ([ccv_at(SHOP)], {"signing_keys": {"k": "short"}}, ConfigurationError, r"^signing_keys: "),
     ],
 )
-async def test_a_contradiction_in_the_configuration(
+async def test_a_contradiction_in_the_configuration_raises(
     tmp_path: Path, providers: list[Any], settings: dict[str, Any], kind: type[Exception], match: str
 ) -> None:
     with pytest.raises(kind, match=match):
@@ -300,7 +322,7 @@ async def test_a_contradiction_in_the_configuration(
     assert not (tmp_path / "orders.db").exists()
 
 
-async def test_a_duration_below_zero_is_named(tmp_path: Path) -> None:
+async def test_a_negative_duration_is_named(tmp_path: Path) -> None:
     wrong = connect_at(SHOP, durations={"cancel_grace": -1.0})
     with pytest.raises(ConfigurationError, match=r"^connect: timing has no duration 'cancel_grace'"):
         async with Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [wrong]):
@@ -311,7 +333,7 @@ async def test_a_duration_below_zero_is_named(tmp_path: Path) -> None:
 # ── databases ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _run(path: Path, script: str) -> None:
+def run_script(path: Path, script: str) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(script)
 
@@ -320,25 +342,25 @@ DATABASES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no database": (lambda path: path.write_bytes(b"To whom it may concern, " * 100), "not a database"),
     "cut short": (lambda path: path.write_bytes(path.read_bytes()[:5000]), "."),
     "overwritten": (lambda path: path.write_bytes(path.read_bytes()[:100] + b"\xff" * 4000 + path.read_bytes()[4100:]), "."),
-    "newer": (lambda path: _run(path, "UPDATE of_schema SET version = 99"), "schema version 99 is newer"),
-    "a column missing": (lambda path: _run(path, "ALTER TABLE of_orders DROP COLUMN entered_at"), "of_orders lacks entered_at"),
-    "a table missing": (lambda path: _run(path, "DROP TABLE of_inbox"), "of_inbox lacks"),
-    "no version": (lambda path: _run(path, "DELETE FROM of_schema"), "schema version is missing"),
-    "somebody else's": (lambda path: _run(path, "DROP TABLE of_schema"), "not ours"),
+    "newer": (lambda path: run_script(path, "UPDATE of_schema SET version = 99"), "schema version 99 is newer"),
+    "a column missing": (lambda path: run_script(path, "ALTER TABLE of_orders DROP COLUMN entered_at"), "of_orders lacks entered_at"),
+    "a table missing": (lambda path: run_script(path, "DROP TABLE of_inbox"), "of_inbox lacks"),
+    "no version": (lambda path: run_script(path, "DELETE FROM of_schema"), "schema version is missing"),
+    "of another program": (lambda path: run_script(path, "DROP TABLE of_schema"), "not ours"),
 }
 
 
 @pytest.mark.parametrize("name", DATABASES)
-async def test_a_database_that_is_not_in_order_is_not_touched(tmp_path: Path, name: str) -> None:
+async def test_a_damaged_or_foreign_database_is_not_changed(tmp_path: Path, name: str) -> None:
     path = tmp_path / "orders.db"
     async with Orderflow(f"sqlite:///{path}", [ccv_at(SHOP)]) as flow:
         await flow.create("ccv", key="1", **ccv_request())
-    spoil, why = DATABASES[name]
-    spoil(path)
+    damage, reason = DATABASES[name]
+    damage(path)
     before = path.read_bytes()
-    with pytest.raises(SchemaError, match=why) as refused:
+    with pytest.raises(SchemaError, match=reason) as raised:
         async with Orderflow(f"sqlite:///{path}", [ccv_at(SHOP)], worker=True):
             raise AssertionError
     assert path.read_bytes() == before
-    assert str(tmp_path) not in str(refused.value)
-    assert CCV_KEY not in repr(refused.value)
+    assert str(tmp_path) not in str(raised.value)
+    assert CCV_KEY not in repr(raised.value)

@@ -1,4 +1,4 @@
-"""What a provider says that cannot be about our order, or about nothing we know: flagged, never applied, quoted nowhere."""
+"""Answers that contradict the order: about another order, or with an unknown status. They flag the order and move nothing."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ STATUS = "GET /capi/v1/client/order/status/"
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with running(tmp_path) as made:
-        yield made
+    async with running(tmp_path) as opened:
+        yield opened
 
 
-async def drafted(world: World, method: str = "invoice", **request: Any) -> Order:
+async def create(world: World, method: str = "invoice", **request: Any) -> Order:
     return await world.flow.create("connect", key=method, **connect_request(method, **request))
 
 
-async def registered(world: World, method: str = "invoice", **request: Any) -> Order:
-    order = await drafted(world, method, **request)
+async def register(world: World, method: str = "invoice", **request: Any) -> Order:
+    order = await create(world, method, **request)
     await world.flow.send(order.id, "register")
     return await world.flow.wait(order.id, "registered", 5)
 
@@ -45,10 +45,10 @@ async def registered(world: World, method: str = "invoice", **request: Any) -> O
         ({"orderStatus": "refunded"}, Reason.UNKNOWN_STATUS),
     ],
 )
-async def test_a_read_about_another_order_flags_ours(world: World, changes: dict[str, Any], reason: Reason) -> None:
+async def test_a_poll_that_reads_another_order_flags_ours(world: World, changes: dict[str, Any], reason: Reason) -> None:
     row = {"orderId": 14, "externalOrderId": "mine", "orderStatus": "fulfilled", "orderAmount": 295, **changes}
     world.connect.faults.arm(Fault(STATUS, "garbage", body=json.dumps({"orders": [row]}).encode(), times=None))
-    order = await registered(world, external_id="mine")
+    order = await register(world, external_id="mine")
     await world.flow.send(order.id, "complete_by_api")
     await world.flow.wait(order.id, "confirming", 5)
     await eventually(lambda: world.connect.journal.count_executed(STATUS) >= 5)
@@ -57,9 +57,9 @@ async def test_a_read_about_another_order_flags_ours(world: World, changes: dict
     assert reason in {refusal.reason for refusal in await world.flow.refusals(order.id)}
 
 
-async def test_without_configured_words_nothing_is_ever_proven(tmp_path: Path) -> None:
+async def test_without_configured_statuses_nothing_is_ever_proven(tmp_path: Path) -> None:
     async with running(tmp_path, connect={"fulfilled_literals": ()}) as world:
-        order = await registered(world)
+        order = await register(world)
         await world.flow.send(order.id, "complete_by_api")
         await world.flow.wait(order.id, "confirming", 5)
         assert world.connect.orders[0].status == "fulfilled"
@@ -68,10 +68,10 @@ async def test_without_configured_words_nothing_is_ever_proven(tmp_path: Path) -
         assert (now.state, now.flagged) == ("confirming", True)
 
 
-async def test_an_answer_about_another_order_is_an_alarm_that_keeps_the_id(world: World) -> None:
-    order = await registered(world, "sms")
-    told = b'{"fulfillmentStatus": "OK", "orderId": 4711}'
-    world.connect.faults.arm(Fault("POST /capi/v1/client/order/fulfillment", "garbage", body=told))
+async def test_an_answer_about_another_order_flags_ours_and_its_id_is_recorded(world: World) -> None:
+    order = await register(world, "sms")
+    answer = b'{"fulfillmentStatus": "OK", "orderId": 4711}'
+    world.connect.faults.arm(Fault("POST /capi/v1/client/order/fulfillment", "garbage", body=answer))
     world.connect.script("*", pay_outcome="never")
     await world.flow.send(order.id, "complete_by_api")
     await eventually(lambda: world.connect.journal.count_executed(STATUS) >= 2)
@@ -81,10 +81,10 @@ async def test_an_answer_about_another_order_is_an_alarm_that_keeps_the_id(world
     assert "4711" in row.detail
 
 
-async def test_what_a_provider_quotes_is_kept_nowhere_it_could_be_shown(world: World) -> None:
-    loud = json.dumps({"exceptionType": "OrderException", "errorMessage": f"{EMAIL} {PHONE}"}).encode()
-    world.connect.faults.arm(Fault("POST /capi/v1/client/order", "status", status=400, body=loud))
-    order = await drafted(world)
+async def test_the_text_of_an_error_is_kept_nowhere_it_could_be_shown(world: World) -> None:
+    error = json.dumps({"exceptionType": "OrderException", "errorMessage": f"{EMAIL} {PHONE}"}).encode()
+    world.connect.faults.arm(Fault("POST /capi/v1/client/order", "status", status=400, body=error))
+    order = await create(world)
     await world.flow.send(order.id, "register")
     now = await world.flow.wait(order.id, "refused", 5)
     journal = await world.flow.journal(order.id)

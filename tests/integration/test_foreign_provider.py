@@ -1,4 +1,4 @@
-"""A provider of which orderflow knows nothing: installed beside it, found by its entry point, an order's whole life."""
+"""A provider that is not part of orderflow: it is installed beside it, found by its entry point, and runs whole orders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
-from starlette.routing import Mount
 from tests.kit.world import LINK_KEYS
 
 from orderflow._analysis.check import check
@@ -30,7 +29,7 @@ PUT = "PUT /orders/"
 
 
 def _install(where: Path, entry: str) -> None:
-    """What installing a package leaves behind."""
+    """Write what the installation of a package leaves behind."""
     info = where / "warehouse-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: warehouse\nVersion: 1.0\n")
@@ -38,7 +37,7 @@ def _install(where: Path, entry: str) -> None:
 
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def install_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The warehouse package, installed for this test only."""
     _install(tmp_path, "warehouse = warehouse:Warehouse")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -48,43 +47,35 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     sys.modules.pop("warehouse", None)
 
 
-class Yard:
-    """The warehouse on a socket, our service on another, and what it was told."""
+class Service:
+    """Our service and the warehouse's simulator, each on a socket. ``notified``: what the listeners were given."""
 
     def __init__(self, flow: Orderflow, sim: Any) -> None:
         self.flow = flow
         self.sim = sim
-        self.told: asyncio.Queue[StateEntered] = asyncio.Queue()
+        self.notified: asyncio.Queue[StateEntered] = asyncio.Queue()
 
 
 @pytest.fixture
-async def yard(installed: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Yard]:
+async def service(install_folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
     from warehouse import WarehouseSimulator
 
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         sim = await enter(WarehouseSimulator())
         monkeypatch.setenv("WAREHOUSE_URL", await enter(serve(sim.asgi)))
-        mounted: list[Any] = []
-
-        async def front(scope: Any, receive: Any, send: Any) -> None:
-            await mounted[0](scope, receive, send)
-
-        public = await enter(serve(front)) + "/in"
-        flow = Orderflow(f"sqlite:///{installed / 'orders.db'}", ["warehouse"], public_url=public, signing_keys=LINK_KEYS, worker=True)
-        mounted.append(Starlette(routes=[Mount("/in", flow.receiver())]))
-        made = Yard(flow, sim)
-
-        async def tell(told: StateEntered) -> None:
-            await made.told.put(told)
-
+        app = Starlette()
+        public = await enter(serve(app)) + "/in"
+        flow = Orderflow(f"sqlite:///{install_folder / 'orders.db'}", ["warehouse"], public_url=public, signing_keys=LINK_KEYS, worker=True)
+        app.mount("/in", flow.receiver())
+        opened = Service(flow, sim)
         for state in ("packed", "shipped", "refused"):
-            flow.on_entered("warehouse", state, tell)
+            flow.on_entered("warehouse", state, opened.notified.put)
         await enter(flow)
-        yield made
+        yield opened
 
 
-def test_it_is_found_beside_ours_and_gone_without_its_package(installed: Path) -> None:
+def test_it_is_found_beside_ours_while_its_package_is_installed(install_folder: Path) -> None:
     assert {"ccv", "connect", "warehouse"} <= find_provider_factories().keys()
 
 
@@ -92,57 +83,57 @@ def test_it_is_not_found_where_it_is_not_installed() -> None:
     assert find_provider_factories().keys() == {"ccv", "connect"}
 
 
-async def test_an_order_lives_its_whole_life(yard: Yard) -> None:
-    order = await yard.flow.create("warehouse", key="crate-1", items=["lamp"])
+async def test_an_order_reaches_its_end_and_listeners_are_notified(service: Service) -> None:
+    order = await service.flow.create("warehouse", key="crate-1", items=["lamp"])
     assert order.id.startswith("warehouse-")
-    assert isinstance(await yard.flow.send(order.id, "place"), Applied)
-    order = await yard.flow.wait(order.id, "picking", 5)
-    await yard.sim.move(str(order.provider_id), "packed")
-    assert await yard.flow.wait(order.id, "packed", 5)
-    await yard.sim.move(str(order.provider_id), "shipped")
-    assert await yard.flow.wait(order.id, "shipped", 5)
-    told = [await asyncio.wait_for(yard.told.get(), 5) for _ in range(2)]
-    assert sorted(one.state for one in told) == ["packed", "shipped"]
-    events = [row.event for row in await yard.flow.journal(order.id) if row.event != "picking_late"]
+    assert isinstance(await service.flow.send(order.id, "place"), Applied)
+    order = await service.flow.wait(order.id, "picking", 5)
+    await service.sim.move(str(order.provider_id), "packed")
+    assert await service.flow.wait(order.id, "packed", 5)
+    await service.sim.move(str(order.provider_id), "shipped")
+    assert await service.flow.wait(order.id, "shipped", 5)
+    notified = [await asyncio.wait_for(service.notified.get(), 5) for _ in range(2)]
+    assert sorted(entered.state for entered in notified) == ["packed", "shipped"]
+    events = [row.event for row in await service.flow.journal(order.id) if row.event != "picking_late"]
     assert events == ["place", "placed", "seen_packed", "seen_shipped"]
 
 
-async def test_a_skipped_status_is_inferred_and_a_lost_answer_asked_again(yard: Yard) -> None:
-    yard.sim.faults.arm(Fault(PUT, "reset-after-commit"))
-    order = await yard.flow.create("warehouse", key="crate-2", items=["lamp"])
-    await yard.flow.send(order.id, "place")
-    order = await yard.flow.wait(order.id, "picking", 5)
-    assert (yard.sim.journal.count_executed(PUT), len(yard.sim.orders)) == (2, 1)
-    await yard.sim.move(str(order.provider_id), "shipped")
-    await yard.flow.wait(order.id, "shipped", 5)
-    assert [row.kind for row in await yard.flow.journal(order.id)][-2:] == ["inferred", "step"]
+async def test_a_skipped_status_is_inferred_and_a_lost_answer_is_requested_again(service: Service) -> None:
+    service.sim.faults.arm(Fault(PUT, "reset-after-commit"))
+    order = await service.flow.create("warehouse", key="crate-2", items=["lamp"])
+    await service.flow.send(order.id, "place")
+    order = await service.flow.wait(order.id, "picking", 5)
+    assert (service.sim.journal.count_executed(PUT), len(service.sim.orders)) == (2, 1)
+    await service.sim.move(str(order.provider_id), "shipped")
+    await service.flow.wait(order.id, "shipped", 5)
+    assert [row.kind for row in await service.flow.journal(order.id)][-2:] == ["inferred", "step"]
 
 
-async def test_its_deadline_comes(yard: Yard) -> None:
-    order = await yard.flow.create("warehouse", key="crate-3", items=["lamp"])
-    await yard.flow.send(order.id, "place")
+async def test_its_deadline_comes(service: Service) -> None:
+    order = await service.flow.create("warehouse", key="crate-3", items=["lamp"])
+    await service.flow.send(order.id, "place")
     async with asyncio.timeout(5):
-        while not (await yard.flow.order(order.id)).snapshot.facts["late"]:
+        while not (await service.flow.order(order.id)).snapshot.facts["late"]:
             await asyncio.sleep(0.005)
-    assert (await yard.flow.journal(order.id))[-1].event == "picking_late"
+    assert (await service.flow.journal(order.id))[-1].event == "picking_late"
 
 
-async def test_its_refusal_and_bad_input_are_the_engines(yard: Yard) -> None:
+async def test_its_refusals_and_its_bad_input_are_handled_like_ours(service: Service) -> None:
     with pytest.raises(InvalidInput, match=r"^items: required"):
-        await yard.flow.create("warehouse", key="x", items=[])
-    order = await yard.flow.create("warehouse", key="crate-4", items=["lamp"])
-    yard.sim.faults.arm(Fault(PUT, "status", status=422))
-    await yard.flow.send(order.id, "place")
-    assert await yard.flow.wait(order.id, "refused", 5)
-    assert (await asyncio.wait_for(yard.told.get(), 5)).state == "refused"
+        await service.flow.create("warehouse", key="x", items=[])
+    order = await service.flow.create("warehouse", key="crate-4", items=["lamp"])
+    service.sim.faults.arm(Fault(PUT, "status", status=422))
+    await service.flow.send(order.id, "place")
+    assert await service.flow.wait(order.id, "refused", 5)
+    assert (await asyncio.wait_for(service.notified.get(), 5)).state == "refused"
 
 
-def test_its_declaration_is_checked_like_ours(installed: Path) -> None:
+def test_its_lifecycle_is_checked_like_ours(install_folder: Path) -> None:
     assert check(find_provider_factories()["warehouse"].table).problems == ()  # type: ignore[attr-defined]
 
 
-async def test_the_command_line_finds_it_in_a_process_of_its_own(installed: Path) -> None:
-    path = os.pathsep.join([str(installed), str(OUTSIDE)])
+async def test_the_command_line_finds_it_in_a_process_of_its_own(install_folder: Path) -> None:
+    path = os.pathsep.join(filter(None, [str(install_folder), str(OUTSIDE), os.environ.get("PYTHONPATH")]))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -152,13 +143,13 @@ async def test_the_command_line_finds_it_in_a_process_of_its_own(installed: Path
         env={**os.environ, "PYTHONPATH": path},
         stdout=asyncio.subprocess.PIPE,
     )
-    said, _ = await process.communicate()
+    output, _ = await process.communicate()
     assert process.returncode == 0
-    assert "warehouse" in json.dumps(json.loads(said))
+    assert "warehouse" in json.dumps(json.loads(output))
 
 
 @pytest.mark.parametrize("entry", ["warehouse = no_such_module:Warehouse", "warehouse = json:NoSuchClass"])
-def test_a_broken_neighbour_does_not_keep_others_from_being_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
+def test_a_broken_package_does_not_hide_other_providers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
     _install(tmp_path, entry)
     monkeypatch.syspath_prepend(str(tmp_path))
     assert find_provider_factories().keys() == {"ccv", "connect"}

@@ -87,21 +87,21 @@ class Process:
     _output: asyncio.Event = field(factory=asyncio.Event)
 
     async def read_output(self) -> None:
-        async def out() -> None:
+        async def read_stdout() -> None:
             async for line in self.process.stdout:  # type: ignore[union-attr]
                 self.notified.append(line.decode().strip())
                 self._output.set()
 
-        async def err() -> None:
+        async def read_stderr() -> None:
             async for line in self.process.stderr:  # type: ignore[union-attr]
                 self.raw.append(line.decode())
                 self.lines.append(json.loads(line) if line.startswith(b"{") else {"event": "", "plain": line.decode()})
                 self._output.set()
 
-        await asyncio.gather(out(), err())
+        await asyncio.gather(read_stdout(), read_stderr())
         self._output.set()
 
-    async def logged(self, event: str) -> dict[str, Any]:
+    async def wait_for_line(self, event: str) -> dict[str, Any]:
         """The first line of this event, once it is there."""
         async with asyncio.timeout(TIMEOUT):
             while True:
@@ -121,7 +121,7 @@ class Process:
         """Send these signals, each when the worker has reacted to the one before; its exit code."""
         for n, number in enumerate(signals):
             if n:
-                await self.logged("worker.draining")
+                await self.wait_for_line("worker.draining")
             self.process.send_signal(number)
         async with asyncio.timeout(TIMEOUT):
             return await self.process.wait()
@@ -142,7 +142,7 @@ class World:
 
     @property
     def environment(self) -> dict[str, str]:
-        """All that a worker without a module needs."""
+        """The settings of a worker that is started without a module."""
         ccv, connect = self.bases
         return {
             "ORDERFLOW_DB": self.db,
@@ -183,7 +183,7 @@ class World:
         worker = Process(process)
         reading = asyncio.create_task(worker.read_output())
         self._stack.push_async_callback(_kill, process, reading)
-        await worker.logged("worker.started")
+        await worker.wait_for_line("worker.started")
         return worker
 
     async def submit_order(self, key: str = "k") -> Order:
@@ -192,12 +192,12 @@ class World:
         return order
 
     def rename(self, table: str, name: str) -> None:
-        """Break the database, or mend it."""
+        """Break the database, or repair it."""
         with closing(sqlite3.connect(self.folder / "orders.db", timeout=15)) as connection, connection:
             connection.execute(f"ALTER TABLE {table} RENAME TO {name}")
 
-    def leased(self) -> list[tuple[str, ...]]:
-        """What no worker may take now although it is owed: leased effects, and polls whose lease of a minute runs."""
+    def list_leased(self) -> list[tuple[str, ...]]:
+        """What is owed and leased: effects, and polls whose lease of a minute has not ended."""
         with closing(sqlite3.connect(self.folder / "orders.db", timeout=15)) as connection:
             effects = "SELECT name FROM of_effects WHERE owed = 1 AND (in_flight = 1 OR run_at > ?)"
             polls = "SELECT 'poll' FROM of_polls WHERE abs(next_at - last_at - 60) < 0.001"
@@ -242,7 +242,7 @@ async def wait_for_probe(http: httpx.AsyncClient, path: str, expected: tuple[int
 # ── its work ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_orders_of_both_providers_live_by_the_environment_alone(world: World) -> None:
+async def test_the_environment_alone_configures_a_worker_for_both_providers(world: World) -> None:
     worker = await world.worker()
     order = await world.submit_order()
     other = await world.flow.create("connect", key="c", **connect_request())
@@ -253,7 +253,7 @@ async def test_orders_of_both_providers_live_by_the_environment_alone(world: Wor
     await world.flow.refresh(order.id)
     await world.flow.wait(order.id, "Canceled", TIMEOUT)
     assert await worker.end(signal.SIGTERM) == 0
-    assert world.leased() == []
+    assert world.list_leased() == []
     assert [line["event"] for line in worker.lines][-2:] == ["worker.draining", "worker.ended"]
     assert all(line["level"] and line["timestamp"] for line in worker.lines)
     assert worker.notified == []
@@ -274,7 +274,7 @@ async def test_two_workers_on_one_database_send_each_order_once(world: World) ->
     await asyncio.gather(*(world.flow.wait(order.id, "Processing", TIMEOUT) for order in orders))
     assert world.ccv.journal.count_executed(SUBMIT) == 20
     assert [await worker.end(signal.SIGTERM) for worker in workers] == [0, 0]
-    assert world.leased() == []
+    assert world.list_leased() == []
 
 
 # ── its end ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -287,7 +287,7 @@ async def test_a_call_that_is_answered_within_the_grace_ends_as_usual(world: Wor
     await eventually(lambda: world.ccv.journal.count_received(SUBMIT), TIMEOUT)
     assert await worker.end(signal.SIGTERM) == 0
     assert (await world.flow.order(order.id)).state == "Processing"
-    assert world.leased() == []
+    assert world.list_leased() == []
 
 
 async def test_a_submit_in_progress_at_the_end_of_the_grace_is_in_doubt_and_never_sent_again(world: World) -> None:
@@ -299,7 +299,7 @@ async def test_a_submit_in_progress_at_the_end_of_the_grace_is_in_doubt_and_neve
     assert (await world.flow.order(order.id)).state == "submission_in_doubt"
     last = (await world.flow.journal(order.id))[-1]
     assert (last.event, last.note) == ("submission_answer_lost", "the worker stopped before the answer came")
-    assert world.leased() == []
+    assert world.list_leased() == []
     later = await world.worker()
     other = await world.submit_order("other")
     await world.flow.wait(other.id, "Processing", TIMEOUT)
@@ -313,7 +313,7 @@ async def test_a_configuration_in_progress_is_given_back_and_done_by_another_at_
     order = await world.submit_order()
     await eventually(lambda: world.ccv.journal.count_received(CONFIGURE), TIMEOUT)
     assert await worker.end(signal.SIGTERM) == 0
-    assert world.leased() == []
+    assert world.list_leased() == []
     await world.worker()
     await world.flow.wait(order.id, "Processing", TIMEOUT / 2)  # the lease of the first would have lasted a minute
     assert world.ccv.journal.count_executed(SUBMIT) == 1
@@ -327,9 +327,9 @@ async def test_a_poll_in_progress_is_planned_again(world: World) -> None:
     world.ccv.faults.arm(Fault(POLL, "timeout"))
     await world.flow.refresh(order.id)
     await eventually(lambda: world.ccv.journal.count_received(POLL), TIMEOUT)
-    assert world.leased() == [("poll",)]
+    assert world.list_leased() == [("poll",)]
     assert await worker.end(signal.SIGTERM) == 0
-    assert world.leased() == []
+    assert world.list_leased() == []
 
 
 async def test_a_poll_that_failed_before_the_signal_is_planned_again(world: World) -> None:
@@ -339,11 +339,11 @@ async def test_a_poll_that_failed_before_the_signal_is_planned_again(world: Worl
     world.ccv.move(str(order.provider_id), "Canceled")
     world.rename("of_journal", "of_elsewhere")  # the result of the poll cannot be written
     await world.flow.refresh(order.id)
-    await worker.logged("worker.item_failed")
+    await worker.wait_for_line("worker.item_failed")
     world.rename("of_elsewhere", "of_journal")
-    assert world.leased() == [("poll",)]
+    assert world.list_leased() == [("poll",)]
     assert await worker.end(signal.SIGTERM) == 0
-    assert world.leased() == []
+    assert world.list_leased() == []
 
 
 @pytest.mark.parametrize("listener", [pytest.param("timeout", marks=pytest.mark.slow), "block"])
@@ -352,7 +352,7 @@ async def test_a_listener_that_does_not_return_is_notified_again_by_another_work
     await world.submit_order()
     await worker.has_notified(1)
     assert await worker.end(signal.SIGTERM) == 0
-    assert world.leased() == []
+    assert world.list_leased() == []
     later = await world.worker(listener="note")
     await later.has_notified(1)
     assert later.notified == worker.notified
@@ -365,7 +365,7 @@ async def test_a_second_signal_ends_it_at_once(world: World) -> None:
     await world.submit_order()
     await eventually(lambda: world.ccv.journal.count_received(SUBMIT), TIMEOUT)
     assert await worker.end(signal.SIGTERM, signal.SIGINT) == -signal.SIGINT
-    assert world.leased() == [("submit_order",)]  # its lease runs on; the worker that takes it over reports it lost
+    assert world.list_leased() == [("submit_order",)]  # until the lease ends; then another worker reports it in doubt
 
 
 # ── its health ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -375,19 +375,19 @@ async def test_it_is_not_ready_while_it_drains(world: World) -> None:
     world.ccv.faults.arm(Fault(SUBMIT, "timeout"))
     worker = await world.worker("--grace", "2", "--health", "127.0.0.1:0")
     await world.submit_order()
-    async with httpx.AsyncClient(trust_env=False, base_url=(await worker.logged("worker.started"))["health"]) as http:
+    async with httpx.AsyncClient(trust_env=False, base_url=(await worker.wait_for_line("worker.started"))["health"]) as http:
         await wait_for_probe(http, "/ready", (200, ""))
         await eventually(lambda: world.ccv.journal.count_received(SUBMIT), TIMEOUT)
         assert (await http.get("/live")).json()["in_flight"] == 1
         worker.process.send_signal(signal.SIGTERM)
-        assert (await worker.logged("worker.draining"))["in_flight"] == 1
+        assert (await worker.wait_for_line("worker.draining"))["in_flight"] == 1
         assert (await probe(http, "/ready"), await probe(http, "/live")) == ((503, "draining"), (200, ""))
     assert await worker.process.wait() == 0
 
 
 async def test_it_is_not_ready_while_its_database_is_broken(world: World) -> None:
     worker = await world.worker("--health", "127.0.0.1:0", listener="note")
-    async with httpx.AsyncClient(trust_env=False, base_url=(await worker.logged("worker.started"))["health"]) as http:
+    async with httpx.AsyncClient(trust_env=False, base_url=(await worker.wait_for_line("worker.started"))["health"]) as http:
         await wait_for_probe(http, "/ready", (200, ""))
         for name, new_name, expected in (
             ("of_effects", "of_elsewhere", (503, "the database is away")),
@@ -412,14 +412,14 @@ async def test_refused_credentials_are_logged_once_and_named_by_the_probes(world
         await world.flow.refresh(order.id)
         other = await world.flow.create("connect", key=str(n), **connect_request())
         await world.flow.send(other.id, "register")
-    async with httpx.AsyncClient(trust_env=False, base_url=(await worker.logged("worker.started"))["health"]) as http:
+    async with httpx.AsyncClient(trust_env=False, base_url=(await worker.wait_for_line("worker.started"))["health"]) as http:
         async with asyncio.timeout(TIMEOUT):
             while len((response := await http.get("/ready")).json()["problems"]) < 2:
                 await asyncio.sleep(0.05)
     assert response.json()["problems"] == dict.fromkeys(("ccv", "connect"), "refuses our credentials")
     assert (response.status_code, response.json()["why"]) == (200, "")  # it works for the other providers
     assert await worker.end(signal.SIGTERM) == 0
-    logged = [(line["provider"], line["level"], line["why"]) for line in worker.lines if line["event"] == "provider.in_trouble"]
+    logged = [(line["provider"], line["level"], line["why"]) for line in worker.lines if line["event"] == "circuit.opened"]
     assert sorted(logged) == [(name, "warning", "refuses our credentials") for name in ("ccv", "connect")]
     assert not [line for line in worker.raw if "canary" in line]
 
@@ -430,7 +430,7 @@ async def test_postgresql_goes_away_and_returns(tmp_path: Path) -> None:
     try:
         async with open_world(tmp_path, own.get_uri()) as world:
             worker = await world.worker("--health", "127.0.0.1:0")
-            async with httpx.AsyncClient(trust_env=False, base_url=(await worker.logged("worker.started"))["health"]) as http:
+            async with httpx.AsyncClient(trust_env=False, base_url=(await worker.wait_for_line("worker.started"))["health"]) as http:
                 await wait_for_probe(http, "/ready", (200, ""))
                 await asyncio.to_thread(postgres.pg_ctl, own, "-m", "immediate", "stop")
                 await wait_for_probe(http, "/ready", (503, "the database is away"))
@@ -456,7 +456,7 @@ async def test_it_ends_although_its_database_is_away_and_logs_what_stays_leased(
             await eventually(lambda: world.ccv.journal.count_received(SUBMIT), TIMEOUT)
             await asyncio.to_thread(postgres.pg_ctl, own, "-m", "immediate", "stop")
             assert await worker.end(signal.SIGTERM) == 1
-            assert (await worker.logged("worker.ended"))["left"] >= 1
+            assert (await worker.wait_for_line("worker.ended"))["left"] >= 1
             await asyncio.to_thread(own.ensure_postgres_running)
     finally:
         own.ensure_postgres_running()
@@ -473,8 +473,8 @@ async def test_every_line_is_json_and_shows_no_secret(world: World) -> None:
     await world.flow.wait(lost.id, "submission_in_doubt", TIMEOUT)
     order = await world.submit_order()
     await world.flow.wait(order.id, "Processing", TIMEOUT)
-    assert await worker.logged("host.raised")
-    async with httpx.AsyncClient(trust_env=False, base_url=(await worker.logged("worker.started"))["health"]) as http:
+    assert await worker.wait_for_line("listener.failed")
+    async with httpx.AsyncClient(trust_env=False, base_url=(await worker.wait_for_line("worker.started"))["health"]) as http:
         bodies = [(await http.get(path)).text for path in ("/live", "/ready", "/nowhere")]
     assert await worker.end(signal.SIGTERM) == 0
     assert [line for line in worker.lines if "plain" in line] == []

@@ -1,7 +1,7 @@
-"""Nothing secret and nothing personal gets out: canaries go down every path, and none is met in what can be read.
+"""No secret and no personal datum leaves orderflow: canaries are put in everywhere, and none is found in what can be read.
 
-Every scenario of the demo is lived with canaries as secrets and as the customer's data, once in peace, and once with an exception of
-others, full of canaries, at each boundary to store, provider and host. Then logs, printouts, drawings, journals and reprs are searched.
+Every scenario of the demo is played with canaries as secrets and as the customer's data. It is played once without faults, and once with
+exceptions that contain all canaries, raised by store, provider and listener. Then logs, output, drawings, journals and reprs are searched.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from orderflow.model import Event, JournalRow, Observation, Origin, StateEntered
 from orderflow.simulators import SimClock
 
 LANES = 6
-ANGRY = (
+WITH_EXCEPTIONS = (
     "logged-in user by URL",
     "card by URL, new user without password",
     "sms with callback success",
@@ -73,14 +73,14 @@ CANARIES = (
 )
 
 
-def met(text: str) -> list[str]:
+def find_canaries(text: str) -> list[str]:
     """The canaries in a text."""
     return [canary for canary in CANARIES if canary in text]
 
 
 @frozen
-class Lives:
-    """What the lived scenarios left behind."""
+class Played:
+    """What the played scenarios left behind."""
 
     ends: list[End]
     folder: Path  # of their databases
@@ -88,72 +88,72 @@ class Lives:
     simulators: str  # repr of their journals
 
 
-async def _lived(folder: Path, scenarios: Sequence[Scenario] = SCENARIOS, **more: object) -> Lives:
-    todo, ends, reprs = list(scenarios), [], []
+async def play(folder: Path, scenarios: Sequence[Scenario] = SCENARIOS, **more: object) -> Played:
+    waiting, ends, reprs = list(scenarios), [], []
 
-    async def fresh(mine: Path) -> str:
-        return f"sqlite:///{folder / mine.name}.db"
+    async def name_database(lane_folder: Path) -> str:
+        return f"sqlite:///{folder / lane_folder.name}.db"
 
-    async def work(mine: Lane) -> None:
-        while todo:
-            scenario = todo.pop(0)
-            ends.append(await mine.play(scenario, **more))
-            reprs.extend(map(repr, (*mine.connect.journal.rows, *mine.ccv.journal.rows)))
+    async def play_next(own_lane: Lane) -> None:
+        while waiting:
+            scenario = waiting.pop(0)
+            ends.append(await own_lane.play(scenario, **more))
+            reprs.extend(map(repr, (*own_lane.connect.journal.rows, *own_lane.ccv.journal.rows)))
 
     async with AsyncExitStack() as stack:
-        lanes = [await stack.enter_async_context(lane(fresh)) for _ in range(LANES)]
+        lanes = [await stack.enter_async_context(lane(name_database)) for _ in range(LANES)]
         async with asyncio.TaskGroup() as group:
-            for one in lanes:
-                group.create_task(work(one))
-    return Lives(ends, folder, "".join(log for one in lanes for log in one.logs), "\n".join(reprs))
+            for own_lane in lanes:
+                group.create_task(play_next(own_lane))
+    return Played(ends, folder, "".join(log for own_lane in lanes for log in own_lane.logs), "\n".join(reprs))
 
 
 @pytest.fixture(scope="module")
-def lives(tmp_path_factory: pytest.TempPathFactory) -> Lives:
-    """Every scenario in peace."""
-    return asyncio.run(_lived(tmp_path_factory.mktemp("lives")))
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """Every scenario, without faults."""
+    return asyncio.run(play(tmp_path_factory.mktemp("played")))
 
 
-def test_the_canaries_were_there(lives: Lives) -> None:
-    """Or nothing below would mean anything."""
-    assert [problem for end in lives.ends for problem in problems(end)] == []
-    assert len(lives.ends) == len(SCENARIOS)
-    stored = b"".join(path.read_bytes() for path in lives.folder.iterdir())
+def test_the_canaries_were_stored(played: Played) -> None:
+    """Otherwise the other tests would prove nothing."""
+    assert [problem for end in played.ends for problem in problems(end)] == []
+    assert len(played.ends) == len(SCENARIOS)
+    stored = b"".join(path.read_bytes() for path in played.folder.iterdir())
     assert all(canary.encode() in stored for canary in (EMAIL, NAME, PHONE, "ola@example.invalid"))
 
 
-def test_no_canary_is_logged(lives: Lives) -> None:
-    assert "order.transitioned" in lives.log
-    assert met(lives.log) == []
-    assert met(lives.simulators) == []
+def test_no_canary_is_logged(played: Played) -> None:
+    assert "order.transitioned" in played.log
+    assert find_canaries(played.log) == []
+    assert find_canaries(played.simulators) == []
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("only", [("read", "notify_listener"), ()], ids=["reading and telling", "whatever is done"])
+@pytest.mark.parametrize("only", [("poll", "notify_listener"), ()], ids=["polls and notifications", "everything"])
 async def test_no_canary_is_logged_when_everything_fails_once(tmp_path: Path, only: tuple[str, ...]) -> None:
-    """Each boundary raises, the first time, what shows every canary. The shop logs as one that configured nothing: with rich installed,
-    frames would be printed with their locals. Orders whose calls fail end early, so some are uncounted_attempts that."""
-    some = [scenario for scenario in SCENARIOS if scenario.name in ANGRY]
-    angry = await _lived(tmp_path, some, canaries=CANARIES, only=only)
-    seen = ("poll.adapter_raised",) if only else ("effect.adapter_raised", "worker.fetch_failed")
-    for event in (*seen, "listener.failed", "worker.item_failed"):
-        assert event in angry.log, event
-    assert angry.log.count("Canary") > 50
-    assert met(angry.log) == []
-    for end in angry.ends:
-        assert met(_dump(end.journal) + repr(end)) == [], end.scenario.name
+    """Every crash point raises an exception with all canaries when it is first passed. No log is configured in the shop's process: with
+    rich installed, frames would be printed with their locals. Orders whose calls fail end early, so a part of the test spares the calls."""
+    scenarios = [scenario for scenario in SCENARIOS if scenario.name in WITH_EXCEPTIONS]
+    played = await play(tmp_path, scenarios, canaries=CANARIES, only=only)
+    events = ("poll.adapter_raised",) if only else ("effect.adapter_raised", "worker.fetch_failed")
+    for event in (*events, "listener.failed", "worker.item_failed"):
+        assert event in played.log, event
+    assert played.log.count("Canary") > 50
+    assert find_canaries(played.log) == []
+    for end in played.ends:
+        assert find_canaries(_dump(end.journal) + repr(end)) == [], end.scenario.name
 
 
-def test_no_canary_is_in_a_journal_or_a_repr(lives: Lives) -> None:
-    for end in lives.ends:
+def test_no_canary_is_in_a_journal_or_a_repr(played: Played) -> None:
+    for end in played.ends:
         order = end.order
-        assert met(_dump(end.journal) + repr(end.journal) + repr(end.refusals)) == []
-        assert met(repr(order) + str(order)) == []
+        assert find_canaries(_dump(end.journal) + repr(end.journal) + repr(end.refusals)) == []
+        assert find_canaries(repr(order) + str(order)) == []
         about = {"data": order.snapshot.data}
-        assert met(repr(StateEntered("key", order, order.state, 1, provisional=False, inferred=False))) == []
+        assert find_canaries(repr(StateEntered("key", order, order.state, 1, provisional=False, inferred=False))) == []
         for record in (Draft({}, **about), Succeeded("e", **about), StatusRead("s", **about), Event("e", Origin.REPLY, **about)):
-            assert met(repr(record)) == []
-        assert met(repr(Observation("s", 1, **about))) == []
+            assert find_canaries(repr(record)) == []
+        assert find_canaries(repr(Observation("s", 1, **about))) == []
 
 
 def _dump(journal: Sequence[JournalRow]) -> str:
@@ -169,22 +169,22 @@ async def test_no_canary_is_in_the_repr_of_what_holds_secrets(tmp_path: Path) ->
     )
     answer = HttpResponse(200, {"Authorization": crash_shop.CCV_KEY}, EMAIL.encode())
     async with flow:
-        seen = [repr(one) for one in (ccv, connect, flow, flow.receiver(), answer, *vars(flow).values(), *vars(ccv).values())]
-    assert met("\n".join(seen)) == []
+        reprs = [repr(one) for one in (ccv, connect, flow, flow.receiver(), answer, *vars(flow).values(), *vars(ccv).values())]
+    assert find_canaries("\n".join(reprs)) == []
 
 
 @pytest.mark.anyio
-async def test_a_database_that_is_away_does_not_tell_its_password() -> None:
+async def test_an_unreachable_database_does_not_show_its_password() -> None:
     url = f"postgresql://shop:{DB_PASSWORD}@127.0.0.1:1/orders"
     store = PostgresStore(url, patience=0.05)
     with pytest.raises(OperationalError) as raised:
         await store.open()
-    assert met(f"{raised.value!r} {raised.value} {store!r} {make_store(url)!r}") == []
+    assert find_canaries(f"{raised.value!r} {raised.value} {store!r} {make_store(url)!r}") == []
 
 
-def test_no_canary_is_printed_or_drawn(lives: Lives, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_canary_is_printed_or_drawn(played: Played, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The command line on every order: tables, JSON, drawings, explanations, and the audit of its journal."""
-    for end in lives.ends:
+    for end in played.ends:
         order, db = end.order, end.db
         log = tmp_path / f"{order.id}.jsonl"
         states = [{"case": order.id, "status": row.target, "time": row.at} for row in end.journal]
@@ -200,27 +200,27 @@ def test_no_canary_is_printed_or_drawn(lives: Lives, tmp_path: Path, capfd: pyte
             main(command)
         printed = "".join(capfd.readouterr())
         assert order.id in printed
-        assert met(printed) == [], end.scenario.name
+        assert find_canaries(printed) == [], end.scenario.name
 
 
-def test_no_canary_is_in_a_picture(lives: Lives, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    """Pixels cannot be searched: a png is drawn from what the svg says, and what it carries beside its pixels is read."""
-    for end in _of_each_kind(lives):
+def test_no_canary_is_in_a_picture(played: Played, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Pixels cannot be searched. A png is drawn from the same texts as the svg, and its chunks besides the pixels are searched."""
+    for end in _one_per_state(played):
         for kind in ("svg", "png"):
             main(("orders", "draw", end.order.id, "--db", end.db, "--format", kind))
         printed = b"".join(capfdbinary.readouterr())
         svg, mark, png = printed.partition(b"\x89PNG\r\n\x1a\n")
         assert end.order.id.encode() in svg
-        assert met(svg.decode()) == [], end.scenario.name
+        assert find_canaries(svg.decode()) == [], end.scenario.name
         assert mark
-        beside = [body.decode("latin-1") for kind, body in _chunks(png) if kind != b"IDAT"]  # "zTXt" would be no text to search
-        assert met("".join(beside)) == []
+        other_chunks = [body.decode("latin-1") for kind, body in _chunks(png) if kind != b"IDAT"]  # "zTXt" would be no text to search
+        assert find_canaries("".join(other_chunks)) == []
         assert {kind for kind, _ in _chunks(png)} <= {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"pHYs", b"sRGB", b"gAMA", b"tEXt"}
 
 
-def _of_each_kind(lives: Lives) -> list[End]:
-    """One life for each state that lives ended in."""
-    found = {(end.order.provider, end.order.state): end for end in lives.ends}
+def _one_per_state(played: Played) -> list[End]:
+    """One order for each state that orders ended in."""
+    found = {(end.order.provider, end.order.state): end for end in played.ends}
     assert len(found) > 6
     return list(found.values())
 
@@ -236,28 +236,30 @@ def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 @pytest.mark.anyio
-async def test_what_prune_exports_is_in_the_file_alone(lives: Lives, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_what_prune_exports_is_in_its_file_and_nowhere_else(
+    played: Played, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     structlog.reset_defaults()
     exports = tmp_path / "commands.jsonl", tmp_path / "api.jsonl"
     offline, later = [Ccv.offline(), Connect.offline()], SimClock(start=time.time() + 60, manual=True)
-    for source in {Path(end.db.removeprefix("sqlite:///")) for end in _of_each_kind(lives)}:
+    for source in {Path(end.db.removeprefix("sqlite:///")) for end in _one_per_state(played)}:
         databases = [f"sqlite:///{tmp_path / kind}-{source.name}" for kind in ("commands", "api")]
         for url in databases:
             with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as copy:
                 old.backup(copy)
-        async with Orderflow(databases[1], offline, clock=later) as flow:  # one that configured no log
+        async with Orderflow(databases[1], offline, clock=later) as flow:  # no log is configured
             async for _ in flow.prune(older_than=0.0, export=exports[1]):
                 pass
-        asked = ("db", "prune", "--db", databases[0], "--older-than", "0s", "--export", str(exports[0]))
+        command = ("db", "prune", "--yes", "--db", databases[0], "--older-than", "0s", "--export", str(exports[0]))
         for more in (("--dry-run",), ("--json",), ()):
-            await asyncio.to_thread(main, (*asked, *more))
+            await asyncio.to_thread(main, (*command, *more))
         structlog.reset_defaults()
     shown = "".join(capfd.readouterr())
     assert "orders.pruned" in shown
     assert "deleted: " in shown
-    assert met(shown) == []
+    assert find_canaries(shown) == []
     for export in exports:
-        assert set(met(export.read_text())) >= {EMAIL, NAME, PHONE}
+        assert set(find_canaries(export.read_text())) >= {EMAIL, NAME, PHONE}
         assert export.stat().st_mode & 0o777 == 0o600
 
 
@@ -271,26 +273,26 @@ class Broken:
 
 
 @pytest.mark.anyio
-async def test_an_exception_of_others_leaves_no_canary_in_this_processs_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nor in what it exports: spans and metrics go out as a host's would, in batches, as text."""
+async def test_an_exception_of_the_application_leaves_no_canary_in_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor in exported spans and metrics, which are printed here as text."""
     structlog.reset_defaults()
     tracers = TracerProvider(shutdown_on_exit=False)
     tracers.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter(out=sys.stdout)))
     meters = MeterProvider([PeriodicExportingMetricReader(ConsoleMetricExporter(out=sys.stdout))], shutdown_on_exit=False)
     telemetry = OpenTelemetry(tracer_provider=tracers, meter_provider=meters)
-    told = asyncio.Event()
+    notified = asyncio.Event()
 
-    async def raising(news: StateEntered) -> None:
-        told.set()
-        raise RuntimeError(str(news.order.snapshot.data))
+    async def fail(entered: StateEntered) -> None:
+        notified.set()
+        raise RuntimeError(str(entered.order.snapshot.data))
 
     provider = Ccv("http://ccv.invalid", crash_shop.CCV_KEY, timing=CCV_FAST, client=Broken())
     async with Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [provider], worker=True, fetch_interval=0.02, telemetry=telemetry) as flow:
-        flow.on_entered("ccv", "configuring", raising)
+        flow.on_entered("ccv", "configuring", fail)
         order = await flow.create("ccv", key="k", **ccv_request())
         await flow.send(order.id, "submit")
         await flow.wait(order.id, "refused", 10)
-        await asyncio.wait_for(told.wait(), 10)
+        await asyncio.wait_for(notified.wait(), 10)
     tracers.shutdown()
     meters.shutdown()
     shown = "".join(capsys.readouterr())
@@ -298,4 +300,4 @@ async def test_an_exception_of_others_leaves_no_canary_in_this_processs_log(tmp_
     assert "listener.failed" in shown
     assert '"name": "orderflow effect"' in shown
     assert "orderflow.effect.duration" in shown
-    assert met(shown) == []
+    assert find_canaries(shown) == []

@@ -107,8 +107,8 @@ def banned_lines(paths: list[Path]) -> Iterator[Finding]:
     """Lines with a word that the glossary does not use."""
     for path in paths:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            if path.name == "glossary.md" and "not used" in line.lower():
-                continue
+            if (path.name == "glossary.md" and "not used" in line.lower()) or "migrations" in path.parts:
+                continue  # a migration names what the version before called a thing
             if found := BANNED.search(line.replace("_", " ")):
                 yield Finding(_relative(path), number, f"{found[0]!r} in {line.strip()[:100]}")
 

@@ -8,10 +8,10 @@ from types import MappingProxyType
 import pytest
 from attrs import evolve
 
+from orderflow._analysis import check as check_module
 from orderflow._analysis.check import RULES, Problem, check
 from orderflow._analysis.reachability import Pair, pairs_that_reach, reachable, starts
 from orderflow._lifecycle.table import Reading, Table
-from orderflow.analysis import check as check_module
 from orderflow.model import Applied, Origin
 
 DECLARED = {

@@ -259,4 +259,4 @@ def test_a_project_that_does_not_use_the_plugin_imports_nothing() -> None:
     print(len(fixtures) >= 5, [name for name in fixtures if not name.startswith("orderflow_")])
     """
     printed = subprocess.run([sys.executable, "-c", dedent(probe)], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert printed == ["[]", "['orderflow', 'orderflow.testing', 'orderflow._testing.plugin']", "True []"]
+    assert printed == ["[]", "['orderflow', 'orderflow._testing', 'orderflow._testing.plugin']", "True []"]

@@ -89,16 +89,16 @@ def exploration() -> list[dict[str, object]]:
         took = time.process_time() - begun
         total += took
         name = f"exploration of {environment.table.name}, W=2, all facts"
-        rows += explored(name, states, transitions, violations, took)
+        rows += make_rows(name, states, transitions, violations, took)
     rows.append(result("exploration of both, W=2, all facts", total, "s of CPU", None, "< 60 s", ok=total < 60))
     begun = time.process_time()
     found = explore(CCV, next(iter(valuations_at_create(CCV.table))), workers=4)
     took = time.process_time() - begun
-    rows += explored("exploration of ccv, W=4, one valuation", found.worlds, found.steps, int(found.violation is not None), took)
+    rows += make_rows("exploration of ccv, W=4, one valuation", found.worlds, found.steps, int(found.violation is not None), took)
     return rows
 
 
-def explored(name: str, states: int, transitions: int, violations: int, took: float) -> list[dict[str, object]]:
+def make_rows(name: str, states: int, transitions: int, violations: int, took: float) -> list[dict[str, object]]:
     """The rows of one exploration; ``took`` in seconds of CPU."""
     return [
         result(f"{name}: worlds", float(states), "worlds", None, "all", ok=True),

@@ -74,8 +74,8 @@ def floor(known: Known, snapshot: Snapshot, event: Event) -> Decision:
     return entry
 
 
-def interleaved(calls: Mapping[str, Callable[[], int]], rounds: int) -> dict[str, float]:
-    """Seconds per item of each call, the best of several rounds taken in turn, so that no one has the quiet half."""
+def measure_in_turns(calls: Mapping[str, Callable[[], int]], rounds: int) -> dict[str, float]:
+    """Seconds per item of each call, the best of several rounds. The calls take turns, so that none has the idle half of the time."""
     best = dict.fromkeys(calls, float("inf"))
     for _ in range(rounds):
         for name, call in calls.items():
@@ -100,7 +100,7 @@ def against_floor(name: str, chosen: list[Sample]) -> dict[str, object]:
             floor(known, snapshot, event)
         return len(theirs)
 
-    best = interleaved({"decide": run_ours, "floor": run_floor}, ROUNDS)
+    best = measure_in_turns({"decide": run_ours, "floor": run_floor}, ROUNDS)
     ratio = best["decide"] / best["floor"]
     return result(f"{name} / floor", best["decide"] * 1e6, "us", ratio, "<= 2x", ok=ratio <= 2)
 
@@ -120,7 +120,7 @@ def against_engine(chosen: list[Sample]) -> dict[str, object]:
             send(sample)
         return len(chosen)
 
-    best = interleaved({"decide": run_ours, "engine": run_engine}, 3)
+    best = measure_in_turns({"decide": run_ours, "engine": run_engine}, 3)
     ratio = best["engine"] / best["decide"]
     return result("python-statemachine send / decide", best["engine"] * 1e6, "us", ratio, ">= 40x", ok=ratio >= 40)
 

@@ -1,8 +1,8 @@
 """Effects carried out per second by one worker, each a call that does nothing and whose result goes through the inbox.
 
 Every effect is the same: lease its row, load its order, call, decide, commit the move (order, journal row, inbox key, the effect's end).
-A backlog is made beforehand; the worker is timed from its start to the last row. The bare pgqueuer job, in its own QueueManager on its
-own tables, knows beforehand what to write: it looks the order and the inbox up and writes the same rows in one statement; it keeps no
+A backlog is made beforehand; the worker is timed from its start to the last row. The bare pgqueuer job runs in its own QueueManager on its
+own tables and knows beforehand what to write. It looks the order and the inbox up and writes the same rows in one statement. It keeps no
 attempt before its call. PostgreSQL as in bench_store.py.
 """
 
@@ -25,6 +25,7 @@ from pgqueuer.queries import Queries
 from pgqueuer.types import QueueExecutionMode
 from tests.benchmarks.bench_decide import result
 from tests.benchmarks.bench_store import DATA, LOOK_ONE, BellProvider, in_turn
+from tests.kit.engines import scope_of
 from tests.kit.postgres import DURABLE
 
 from orderflow._app import Orderflow
@@ -79,7 +80,7 @@ async def backlog(url: str, dispatch: str) -> list[str]:
         return [order for n in range(0, BACKLOG, 100) for order in await asyncio.gather(*map(one, range(n, n + 100)))]
 
 
-async def worked(url: str, dispatch: str, prepare: Prepare | None = None) -> float:
+async def measure_worker(url: str, dispatch: str, prepare: Prepare | None = None) -> float:
     """Effects a second of a worker."""
     await backlog(url, dispatch)
     if prepare is not None:
@@ -88,7 +89,7 @@ async def worked(url: str, dispatch: str, prepare: Prepare | None = None) -> flo
     begun = time.perf_counter()
     async with Orderflow(url, [provider], worker=True, dispatch=dispatch) as flow:
         await provider.all_called.wait()
-        while (await flow._store.next_due(flow._engine.inbox.scope) or FAR_AWAY) < FAR_AWAY:
+        while (await flow._store.next_due(scope_of(flow._engine)) or FAR_AWAY) < FAR_AWAY:
             await asyncio.sleep(0.002)
         return BACKLOG / (time.perf_counter() - begun)
 
@@ -157,11 +158,11 @@ def run() -> list[dict[str, object]]:
     os.environ[DURABLE] = "yes"
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR), cache_logger_on_first_use=True)
     local: dict[str, Callable[[str], Awaitable[float]]] = {
-        "local": lambda url: worked(url, "local"),
-        "behind": lambda url: worked(url, "local", far_deadlines),
+        "local": lambda url: measure_worker(url, "local"),
+        "behind": lambda url: measure_worker(url, "local", far_deadlines),
     }
     sqlite = in_turn("sqlite", local)
-    postgres = in_turn("postgres", {**local, "pgqueuer": lambda url: worked(url, "pgqueuer"), "bare": bare})
+    postgres = in_turn("postgres", {**local, "pgqueuer": lambda url: measure_worker(url, "pgqueuer"), "bare": bare})
     share = postgres["pgqueuer"] / postgres["bare"]
     return [
         *_local("SQLite FULL", sqlite),

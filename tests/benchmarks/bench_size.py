@@ -43,7 +43,7 @@ FILL = (  # {id} and {no} are the database's own; n counts orders, s their steps
 
 
 async def fill_sqlite(url: str, orders: int) -> None:
-    """Not durably: nobody misses this file."""
+    """Fill it without waiting for the disk."""
     numbers = (
         f"WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {orders - 1}),"
         f" s (s) AS (SELECT 1 UNION ALL SELECT s + 1 FROM s WHERE s < {STEPS}) "
@@ -81,7 +81,7 @@ async def press(flow: Orderflow, ids: Sequence[str]) -> float:
     return statistics.median(taken) * 1e6
 
 
-def drawn(orders: int) -> Iterator[str]:
+def choose_orders(orders: int) -> Iterator[str]:
     """Orders in a random order, none twice."""
     numbers = random.Random(orders).sample(range(orders), (ROUNDS + 1) * PRESSES)
     return (f"bell-{number:020d}" for number in numbers)
@@ -95,7 +95,7 @@ async def compare(database: str, urls: Sequence[str], fill: Callable[[str, int],
             async with Orderflow(url, [BellProvider()]):
                 pass  # makes the tables
             await fill(url, orders)
-            flows.append((await stack.enter_async_context(Orderflow(url, [BellProvider()])), drawn(orders), []))
+            flows.append((await stack.enter_async_context(Orderflow(url, [BellProvider()])), choose_orders(orders), []))
         for _ in range(ROUNDS + 1):
             for flow, ids, samples in flows:
                 samples.append(await press(flow, list(islice(ids, PRESSES))))

@@ -1,11 +1,11 @@
 """Durable transitions per second through the public API, on both stores, against bare loops that make the same writes.
 
 Every transition is the same: look the order and the inbox up, decide, move the order, write one journal row, one effect and one inbox
-key, commit to disk. The bare loops are what one writes without orderflow: the JSON read and written, the decision an ``if``, one
-transition a commit, on 1 connection or on 8, over as many orders in turn as there are callers: the same rows in the same places.
+key, commit to disk. The bare loops are what one writes without orderflow. They read and write the JSON, decide by an ``if``, and make one
+transition a commit, on 1 connection or on 8. They write the same rows, over as many orders in turn as there are callers.
 ``raw`` is the store's own batch of 64 with everything decided beforehand (PostgreSQL: and dumped): what deciding and the API cost is the
 rest. Where making data durable is nearly free, sharing a commit gains little: its cost stands beside the figures.
-PostgreSQL is the server of tests/postgres.py: on this machine, over a Unix socket, fsync and synchronous_commit on.
+PostgreSQL is the server of tests/kit/postgres.py: on this machine, over a Unix socket, fsync and synchronous_commit on.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ JOURNAL_SQLITE = f"INSERT INTO of_journal ({JOURNAL}) VALUES (?, ?, ?, ?, ?, ?, 
 EFFECT_SQLITE = (
     "INSERT INTO of_effects (order_id, version, n, name, entered_state, provider, run_at) VALUES (?, ?, 0, 'ring', '', 'bell', ?)"
 )
-HEARD_SQLITE = "INSERT INTO of_inbox (origin, key, order_id, at) VALUES ('command', ?, ?, ?)"
+INBOX_SQLITE = "INSERT INTO of_inbox (origin, key, order_id, at) VALUES ('command', ?, ?, ?)"
 
 
 async def sqlite_loop(url: str, among: int) -> float:
@@ -181,7 +181,7 @@ async def sqlite_loop(url: str, among: int) -> float:
             assert moved.rowcount == 1
             run(JOURNAL_SQLITE, (order.id, version, event, "command", source, target, "step", now, ""))
             run(EFFECT_SQLITE, (order.id, version, now))
-            run(HEARD_SQLITE, (key, order.id, now))
+            run(INBOX_SQLITE, (key, order.id, now))
             run("COMMIT")
             return 1
 

@@ -64,7 +64,7 @@ class Pair:
     async def wait_for(self, orders: list[Order], state: str) -> None:
         await asyncio.gather(*(self.flows[0].wait(order.id, state, 30) for order in orders))
 
-    def answered(self, status: int) -> list[float]:
+    def times_of(self, status: int) -> list[float]:
         return [row.at for row in self.sim.journal.rows if row.answered == status]
 
 
@@ -109,9 +109,9 @@ async def test_a_429_to_one_process_pauses_both_and_then_all_orders_converge(url
         two.sim.faults.arm(Fault(to, "status", status=429, headers={"Retry-After": "2"}))
         orders += await two.register(*(f"while-{n}" for n in range(6)))
         async with asyncio.timeout(10):
-            while not two.answered(429):
+            while not two.times_of(429):
                 await asyncio.sleep(0.01)
-        (throttled,) = two.answered(429)
+        (throttled,) = two.times_of(429)
         await asyncio.sleep(throttled + 0.6 - time.time())
         orders += await two.register(*(f"paused-{n}" for n in range(10)))
         await two.wait_for(orders, "registered")
@@ -152,9 +152,9 @@ async def test_a_429_of_the_login_server_pauses_connect(tmp_path: Path) -> None:
         two.sim.faults.arm(Fault(TOKEN, "status", status=429, headers={"Retry-After": "1"}, times=2))
         orders = await two.register("a", "b")
         await two.wait_for(orders, "registered")
-        assert 1 <= len(two.answered(429)) <= 2
+        assert 1 <= len(two.times_of(429)) <= 2
         first = min(at for client in two.clients for at in client.begun)
-        assert first >= two.answered(429)[0] + 0.9
+        assert first >= two.times_of(429)[0] + 0.9
 
 
 def test_a_rate_share_is_of_what_connect_allows_and_no_timing_raises_it() -> None:
@@ -174,7 +174,7 @@ async def test_shares_that_add_up_to_less_than_the_limit_are_never_throttled(tmp
         two.sim.limit(30)
         orders = await two.register(*(str(n) for n in range(60)))
         await two.wait_for(orders, "registered")
-        assert (two.answered(429) == []) == (share == 0.1)
+        assert (two.times_of(429) == []) == (share == 0.1)
         if share == 0.1:
             for client in two.clients:
                 assert max(sum(start <= other < start + 0.9 for other in client.begun) for start in client.begun) <= 10

@@ -130,19 +130,19 @@ def _check_path(table: Table, journal: list[dict[str, Any]], reached: str) -> No
 def test_the_journals_show_what_the_scenarios_are_named_for(demos: Demos) -> None:
     journals = {row["scenario"]: row["journal"] for row in demos.document}
 
-    def passed(scenario: str) -> list[str]:
+    def states(scenario: str) -> list[str]:
         return [step["target"] for step in journals[scenario]]
 
     def events(scenario: str) -> list[str]:
         return [step["event"] for step in journals[scenario]]
 
     assert "jump" in [step["kind"] for step in journals["statuses skipped between polls"]]
-    assert {"AwaitingPayment", "Screening", "FulfillmentInProgress"} <= set(passed("long path: payment, screening, activation"))
-    assert "ErpInProgress" in passed("ErpInProgress passed")
-    assert "Failed" in passed("payments failed, then recovered")
+    assert {"AwaitingPayment", "Screening", "FulfillmentInProgress"} <= set(states("long path: payment, screening, activation"))
+    assert "ErpInProgress" in states("ErpInProgress passed")
+    assert "Failed" in states("payments failed, then recovered")
     assert "returned_unclear" in events("unknown, then proven by a later poll")
-    assert not {"paid", "fulfilled"} & set(passed("success forged while unpaid"))
-    assert "paid" not in passed("prepaid by API") + passed("invoice") + passed("free")
+    assert not {"paid", "fulfilled"} & set(states("success forged while unpaid"))
+    assert "paid" not in states("prepaid by API") + states("invoice") + states("free")
     assert "returned_cancel" in events("cancel forged while paid")
     assert "called_back_success" not in events("sms without callback")
 
@@ -156,7 +156,7 @@ def test_orders_are_kept_and_a_second_demo_on_the_file_works(demos: Demos) -> No
     assert all(states[order["id"]] == order["state"] for order in demos.between if order["state"] in final)
 
 
-def test_the_text_tells_three_stories_then_every_other_journal_then_the_totals(demos: Demos) -> None:
+def test_the_text_has_three_stories_then_every_other_journal_then_the_totals(demos: Demos) -> None:
     lines = demos.text.rstrip().splitlines()
     assert [line for line in lines if re.match(r"\d\. ", line)] == [f"{n}. {story.title}" for n, story in enumerate(STORIES, 1)]
     explained = {story.scenario for story in STORIES}
@@ -176,13 +176,13 @@ def test_a_story_has_a_text_for_each_step_of_its_journal(demos: Demos, story: St
         assert text in shown
 
 
-WORDS = ("command", "reply", "claim", "poll", "clock", "in doubt", "provisional", "observation", "inferred")
+TERMS = ("command", "reply", "claim", "poll", "clock", "in doubt", "provisional", "observation", "inferred")
 
 
-def test_a_word_is_explained_where_it_first_appears() -> None:
-    """An explaining sentence is written by hand; here is where it must stand: in the first text that uses the word."""
+def test_a_term_is_explained_where_it_first_appears() -> None:
+    """Explanations are written by hand. Each must stand in the first text that uses the term."""
     texts = [text for story in STORIES for text in (story.opening, *story.steps.values(), story.closing)]
-    explained = {word: next(text for text in texts if word in text) for word in WORDS}
+    explained = {term: next(text for text in texts if term in text) for term in TERMS}
     assert 'sends the command "register"' in explained["command"]
     assert "The answer to a call of ours is a reply." in explained["reply"]
     assert "this is a claim: it proves nothing" in explained["claim"]

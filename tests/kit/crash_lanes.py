@@ -159,10 +159,10 @@ class Lane:
         executed = {effect: sum(rows.count_executed(call) for call in calls for rows in journals) for effect, calls in ONCE.items()}
         known = len(self.connect.orders) + len(self.ccv.orders)
         passed = await remote.passed()
-        notified, db = self.notified(), self.settings.db
+        notified, db = self.list_notifications(), self.settings.db
         return End(scenario, course, crash_at, self.killed, why, orders, journal, refusals, notified, executed, known, passed, db)
 
-    def notified(self) -> list[tuple[str, str]]:
+    def list_notifications(self) -> list[tuple[str, str]]:
         """Key and state of each notification, in order."""
         path = self.settings.notifications
         return [(key, state) for key, state in (line.split() for line in path.read_text().splitlines())] if path.exists() else []
@@ -174,7 +174,7 @@ class Lane:
         while asyncio.get_running_loop().time() < end:
             orders = await self.remote.orders()
             entered = {row.target for order in orders for row in await self.remote.journal(order.id) if row.source != row.target}
-            if entered <= {state for _, state in self.notified()}:
+            if entered <= {state for _, state in self.list_notifications()}:
                 break
             await self.remote.step()
         for _ in range(_STEPS_AFTER):
@@ -264,7 +264,7 @@ def problems(end: End) -> list[str]:
         expect(row.kind == StepKind.JUMP.value or (row.event, row.origin, row.source, row.target) in edges, f"illegal: {row.event}")
     if order.state.endswith("_in_doubt"):
         expect(journal[-1].event.endswith("_answer_lost") and journal[-1].note, "in doubt, and the journal names no lost call")
-        expect(end.scenario.expected == order.state or _died_during_the_call(end), "in doubt without a reason")
+        expect(end.scenario.expected == order.state or _crashed_during_call(end), "in doubt without a reason")
     else:
         expect(order.state == end.scenario.expected, f"ended {order.state}, not {end.scenario.expected}: {end.why}")
         expect(end.known == 1, "lost at the provider")
@@ -275,7 +275,7 @@ def problems(end: End) -> list[str]:
     return wrong
 
 
-def _died_during_the_call(end: End) -> bool:
+def _crashed_during_call(end: End) -> bool:
     """Whether the shop died in the state in which the call whose answer is lost was owed."""
     lost = end.journal[-1]
     label = end.crash_at or ""

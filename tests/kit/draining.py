@@ -51,7 +51,7 @@ class Gate:
 
 
 class GatedStore(SqliteStore):
-    """A gate in ``loading`` holds up whoever loads an order that is ``sending``; one in ``writing`` holds up every write."""
+    """A gate in ``loading`` holds up a worker that loads an order that is ``sending``; one in ``writing`` holds up every write."""
 
     loading: Gate | None = None
     writing: Gate | None = None

@@ -91,14 +91,14 @@ async def _(case: Ccv) -> None:
 
 @story("submit's answer lost, then it comes", "submission_in_doubt -order_submitted-> Processing")
 async def _(case: Ccv) -> None:
-    async with case.answered_late(_SUBMIT, lost_in="submission_in_doubt"):
+    async with case.answer_late(_SUBMIT, lost_in="submission_in_doubt"):
         await case.send("submit")
 
 
 @story("submit's answer lost, then it is a refusal", "submission_in_doubt -submission_refused-> refused")
 async def _(case: Ccv) -> None:
     case.sim.faults.arm(Fault(_SUBMIT, "status", status=400))
-    async with case.answered_late(_SUBMIT, lost_in="submission_in_doubt"):
+    async with case.answer_late(_SUBMIT, lost_in="submission_in_doubt"):
         await case.send("submit")
 
 

@@ -33,7 +33,7 @@ async def open_connect(folder: Path, story: Story) -> AsyncIterator[Connect]:
     """Connect, and a logged-in user for the orders in user mode."""
 
     def settings(simulator: ConnectSimulator) -> dict[str, Any]:
-        # nobody pays and nothing is fulfilled before the story says so: a poll must not be faster than the answer it waits for
+        # no order is paid or fulfilled before the story does it: a poll must not be faster than the answer it waits for
         simulator.script(NAME, pay_outcome="never", fulfil_never=True)
         tokens = Users(simulator.issue_user_token("ola"))
         return {"tokens": tokens, "ways": _PREPAID_BY_URL, "durations": story.durations, "return_pages": (SHOP,)}
@@ -127,14 +127,14 @@ async def _(case: Connect) -> None:
 
 @story("register's answer lost, then it comes", "registration_in_doubt -order_registered-> registered")
 async def _(case: Connect) -> None:
-    async with case.answered_late(_REGISTER, lost_in="registration_in_doubt"):
+    async with case.answer_late(_REGISTER, lost_in="registration_in_doubt"):
         await register(case, until="")
 
 
 @story("register's answer lost, then it is a refusal", "registration_in_doubt -registration_refused-> refused")
 async def _(case: Connect) -> None:
     case.sim.faults.arm(Fault(_REGISTER, "status", status=400))
-    async with case.answered_late(_REGISTER, lost_in="registration_in_doubt"):
+    async with case.answer_late(_REGISTER, lost_in="registration_in_doubt"):
         await register(case, until="")
 
 
@@ -184,7 +184,7 @@ async def _(case: Connect) -> None:
 @story("assignment's answer lost, then it comes", "assignment_in_doubt -assigned-> user_assigned")
 async def _(case: Connect) -> None:
     await _fulfil(case)
-    async with case.answered_late(_ASSIGN, lost_in="assignment_in_doubt"):
+    async with case.answer_late(_ASSIGN, lost_in="assignment_in_doubt"):
         await case.send("assign_user", **_USER)
 
 
@@ -192,7 +192,7 @@ async def _(case: Connect) -> None:
 async def _(case: Connect) -> None:
     case.sim.faults.arm(Fault(_ASSIGN, "status", status=400))
     await _fulfil(case)
-    async with case.answered_late(_ASSIGN, lost_in="assignment_in_doubt"):
+    async with case.answer_late(_ASSIGN, lost_in="assignment_in_doubt"):
         await case.send("assign_user", **_USER)
 
 

@@ -196,7 +196,7 @@ async def _(case: Connect) -> None:
 @story("sms, the answer lost, then it comes", "fulfillment_in_doubt -fulfillment_accepted-> awaiting_payment")
 async def _(case: Connect) -> None:
     await register(case, "sms")
-    async with case.answered_late(FULFILL, lost_in="fulfillment_in_doubt"):
+    async with case.answer_late(FULFILL, lost_in="fulfillment_in_doubt"):
         await case.send("complete_by_api")
 
 
@@ -204,7 +204,7 @@ async def _(case: Connect) -> None:
 async def _(case: Connect) -> None:
     case.sim.script(NAME, api_answer="ERROR")
     await register(case, "sms")
-    async with case.answered_late(FULFILL, lost_in="fulfillment_in_doubt"):
+    async with case.answer_late(FULFILL, lost_in="fulfillment_in_doubt"):
         await case.send("complete_by_api")
 
 

@@ -73,8 +73,8 @@ def edge_name(table: Table, edge: Edge) -> str:
 def edges_taken(table: Table, created: Order, journal: Sequence[JournalRow]) -> list[str]:
     """The edges of a journal's steps, replayed from the facts with which the order was created.
 
-    Neither a jump nor an override is a step. An inferred row is a step only where it cannot be anything else: where no status of the
-    provider proves the state that it enters (Connect's ``paid``), so that its edges are always passed on the way to a proof.
+    Neither a jump nor an override is a step. An inferred row counts as a step only if no status of the provider proves the
+    state that it enters, such as Connect's ``paid``. The edges to such a state are always passed on the way to a proof.
     """
     proven = {reading.proves for reading in table.readings.values()}
     facts = dict(created.snapshot.facts)
@@ -102,14 +102,14 @@ class Gate:
     def wrap(self, app: Any) -> Any:
         """``app`` behind the gate."""
 
-        async def gated(scope: Any, receive: Any, send: Any) -> None:
+        async def call_app(scope: Any, receive: Any, send: Any) -> None:
             if self.match and matches(self.match, scope["method"], scope["path"]):
                 self.held += 1
                 self.arrived.set()
                 await self.opened.wait()
             await app(scope, receive, send)
 
-        return gated
+        return call_app
 
     def open(self) -> None:
         """Let everything through, now and later."""
@@ -171,7 +171,7 @@ class Case(Generic[Sim]):
         return provider_id
 
     @asynccontextmanager
-    async def answered_late(self, match: str, lost_in: str) -> AsyncIterator[None]:
+    async def answer_late(self, match: str, lost_in: str) -> AsyncIterator[None]:
         """A once-effect's call hangs in this block. A second worker takes it over and reports its answer lost, without calling.
 
         Then the answer of the first worker's call comes. A worker ends a call before its own lease ends. So it takes two machines that

@@ -77,7 +77,7 @@ class TimedToy(Toy):
 
 
 def open_flow(store: InlineStore, *toys: TimedToy, worker: bool = True, fetch_interval: float = DAY) -> Orderflow:
-    """A flow in virtual time. Unless told otherwise, it fetches once a day, so that only a wake or something due moves an order."""
+    """A flow in virtual time. By default it fetches once a day, so that only a wake or something due moves an order."""
     return Orderflow(store, toys, worker=worker, fetch_interval=fetch_interval, clock=toys[0].clock, rng=random.Random(1))
 
 

@@ -202,10 +202,10 @@ def test_steps_after_the_first_never_leave_a_provisional_end_and_never_pass_an_a
             if isinstance(decision, Applied):
                 assert not any(table.states[step.source].provisional for step in decision.steps[1:])
                 assert not any(table.states[step.target].assumed for step in decision.steps[:-1])
-                assert not any(f" {name}" in step.note.replace(",", "") + " " for step in decision.steps for name in assumed(table))
+                assert not any(f" {name}" in step.note.replace(",", "") + " " for step in decision.steps for name in list_assumed(table))
 
 
-def assumed(table: Table) -> list[str]:
+def list_assumed(table: Table) -> list[str]:
     return [info.value for info in table.states.values() if info.assumed]
 
 

@@ -116,7 +116,7 @@ def test_a_counterexample_is_a_list_of_events_and_a_diagram():
 def test_two_workers_keep_their_letters_through_a_counterexample():
     violation = explore(CCV, facts(CCV), engine=BUGS["stale poll applied"]).violation
     assert violation is not None
-    polls = [event.split(". ", 1)[1] for event in violation.events if any(word in event for word in ("the poll", "status ", "observes"))]
+    polls = [event.split(". ", 1)[1] for event in violation.events if any(part in event for part in ("the poll", "status ", "observes"))]
     assert {line.split(":")[0] for line in polls} >= {"order -> worker A", "order -> worker B"}
     assert polls[-1].startswith("worker A -> order: observes Processing, polled before the last step")
 

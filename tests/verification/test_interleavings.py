@@ -1,7 +1,7 @@
-"""Rule 9 on PostgreSQL: two workers on one order, in every order in which their statements can reach the database.
+"""Races on PostgreSQL: two workers on one order, in every order in which their statements can reach the database.
 
 The statements are those that the engine really issues, on two connections. However they interleave: no transition twice, no effect
-twice, no version skipped. The harness is shown to bite on a store that reads and then writes.
+twice, no version skipped. A store that reads and then writes shows that the harness finds such races.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ EQUIVALENT = {
 
 
 def distinguishing_pair(machines: list[tuple[Pair, Machine]], mutant: Mutant) -> Pair | None:
-    """How an order is created that tells the mutant from the original, by comparing their machines; None: equal, which is a proof."""
+    """How to create an order that distinguishes the mutant from the original, by comparing their machines; None: they are equal."""
     return next((pair for pair, machine in machines if machine_of(mutant.table, pair).rows != machine.rows), None)
 
 

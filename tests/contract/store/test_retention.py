@@ -201,10 +201,10 @@ async def test_a_redacted_order_keeps_its_path_and_nothing_personal(store: Store
     assert (first.event, first.source, first.target, first.at, first.note) == ("moved", "drafted", "done", NOW, "")
     assert last == row
     assert [(row.reason, row.count, row.detail) for row in await store.refusals(order.id)] == [(Reason.ANOMALY, 1, "")]
-    late = await store.create(new_order("late", key=order.key), "whatever is asked for")
+    late = await store.create(new_order("late", key=order.key), "any content")
     assert late == stored
     with pytest.raises(KeyReused):  # of others the fingerprint stays
-        await store.create(await _other(store), "whatever is asked for")
+        await store.create(await _other(store), "any content")
     await store.commit(order.id, None, move("on"))
     assert (await store.load(order.id)).version == 3
 

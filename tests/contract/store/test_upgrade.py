@@ -78,7 +78,7 @@ async def test_processes_that_upgrade_at_once_upgrade_once(old: str) -> None:
 
 
 async def test_an_upgrade_that_fails_leaves_the_database_as_it_was(old: str) -> None:
-    await sql(old, "CREATE TABLE of_polls (order_id text)")  # somebody took the new name
+    await sql(old, "CREATE TABLE of_polls (order_id text)")  # the new name is taken
     with pytest.raises((SchemaError, OperationalError), match="of_polls"):
         await upgrade(old)
     assert await read_schema(old) == Schema(known=NEWEST, found=2)

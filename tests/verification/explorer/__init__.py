@@ -1,13 +1,20 @@
 """Exhaustive exploration of the engine: every interleaving of callers, forgers, a provider, clocks, W workers and crashes.
 
-    found = explore(CCV, facts, workers=2)
-    found.worlds, found.violation
+    explored = explore(CCV, facts, workers=2)
+    explored.worlds, explored.violation
 
 Claims may come at any moment, any number of times, in any order, or never. That covers loss, duplication, reordering and forgery.
 A worker may stall, lose its lease, go on later, or die, between any two steps. The provider may act and its answer be lost.
 
-A violation is one of these: a state is proven without proof; a once-effect is carried out twice; an order moves on a stale poll; a step is
-written over another; one key moves an order twice; a state is ahead of the provider; an order can no longer come to rest.
+A violation is one of these:
+
+- a state is proven without proof, or is ahead of the provider
+- a once-effect is carried out twice
+- an order moves on a stale poll
+- a step is written over another
+- one key moves an order twice
+- an order can no longer come to rest
+
 The last one is AG EF: from every world, with callers, forgers and the provider silent, the order can still reach the provider's state, or
 be openly in doubt. No fairness is assumed. An order whose recovery window is closed is not asked to do so.
 """

@@ -127,8 +127,8 @@ class ModelOfEngine:
         return order, Polling(None)
 
     def overtake(self, polling: Polling | Observing) -> Polling | Observing:
-        """What a polling worker holds once the order has moved. Any status may come of it: a stale poll moves nothing whatever it reports,
-        and were one status not dropped, its step would be found."""
+        """What a polling worker holds once the order has moved. A stale poll moves nothing, whichever status it reports. So any
+        status may come of it: if one were not dropped, its step would be found."""
         return Observing(polling.loaded, fresh=False, status=ANY_STATUS)
 
     # ── decisions ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -44,7 +44,7 @@ class Retry:
 
 @frozen
 class Finish:
-    """The effect is done, and no event tells the order."""
+    """The effect is done, without an event for the order."""
 
 
 Request = Decider | Retry | Finish

@@ -204,13 +204,13 @@ class Steps:
 
     def _change(self, others: Workers, change: Change, activity: Activity | None) -> Workers:
         """All workers after a step: the others as the change leaves them, and the acting worker; remembered."""
-        workers = [self._changed(other, change) for other in others]
+        workers = [self._apply_change(other, change) for other in others]
         if activity is not None:
             workers.append(activity)
         after = self._workers_after[others, change, activity] = tuple(sorted(workers, key=repr))
         return after
 
-    def _changed(self, activity: Activity, change: Change) -> Activity:
+    def _apply_change(self, activity: Activity, change: Change) -> Activity:
         match activity:
             case Polling() | Observing() if change.moved:
                 return self.engine.overtake(activity)

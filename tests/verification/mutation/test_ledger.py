@@ -34,7 +34,7 @@ def run_tests(where: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*PYTEST, *tests], cwd=where, env=environment, capture_output=True, text=True, timeout=240, check=False)
 
 
-def put_in(where: Path, fault: dict[str, Any]) -> None:
+def apply_fault(where: Path, fault: dict[str, Any]) -> None:
     """Put the fault into the copy."""
     path = where / "src/orderflow" / fault["file"]
     text = path.read_text()
@@ -68,7 +68,7 @@ def test_without_a_fault_every_named_test_passes(tmp_path):
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault["name"])
 def test_a_fault_is_killed_by_the_test_that_is_named(fault, tmp_path):
     where = copy_checkout(tmp_path)
-    put_in(where, fault)
+    apply_fault(where, fault)
     result = run_tests(where, fault["test"])
     assert result.returncode == 1, f"survived: {result.stdout}{result.stderr}"
     assert "passed" not in result.stdout.splitlines()[-1] or "failed" in result.stdout.splitlines()[-1]

@@ -52,7 +52,7 @@ async def _simulate(seed: int, make_store: StoreFactory) -> Simulated:
 
 
 async def _play_with_faults(world: VirtualWorld) -> list[str]:
-    """Let everybody act for fourteen days; returns the exceptions of actors."""
+    """Let all actors act for fourteen days; returns their exceptions."""
     for kind in ("drop", "duplicate"):
         for deliveries in (world.connect.deliveries, world.ccv.deliveries):
             deliveries.arm(kind, times=None, chance=0.2)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from orderflow._provider.protocol import Name
     from orderflow._provider.timing import Timing
     from orderflow._providers.ccv import Ccv
-    from orderflow._providers.connect import Connect, Ways
-    from orderflow._receiver.receiver import Reply
+    from orderflow._providers.connect import CompletionWays, Connect
+    from orderflow._receiver.receiver import HttpReply
     from orderflow.errors import (
         CallerError,
         ConfigurationError,
@@ -133,8 +133,8 @@ _MODULES = {
     "orderflow._provider.protocol": ("Name",),
     "orderflow._provider.timing": ("Timing",),
     "orderflow._providers.ccv": ("Ccv",),
-    "orderflow._providers.connect": ("Connect", "Ways"),
-    "orderflow._receiver.receiver": ("Reply",),
+    "orderflow._providers.connect": ("Connect", "CompletionWays"),
+    "orderflow._receiver.receiver": ("HttpReply",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -143,6 +143,7 @@ __all__ = [
     "CallerError",
     "Cause",
     "Ccv",
+    "CompletionWays",
     "ConfigurationError",
     "Connect",
     "Decision",
@@ -154,6 +155,7 @@ __all__ = [
     "Flag",
     "Handler",
     "Health",
+    "HttpReply",
     "Ignored",
     "InvalidInput",
     "JournalRow",
@@ -177,7 +179,6 @@ __all__ = [
     "Reason",
     "RefusalRow",
     "Refused",
-    "Reply",
     "SchemaError",
     "Snapshot",
     "State",
@@ -188,7 +189,6 @@ __all__ = [
     "Timing",
     "UnknownName",
     "WaitTimeout",
-    "Ways",
     "assumed",
     "documented",
     "edge",

@@ -27,7 +27,7 @@ from orderflow._provider.protocol import Provider, name_of
 from orderflow._provider.timing import check_timing
 from orderflow._providers import signatures
 from orderflow._receiver.asgi import asgi_app
-from orderflow._receiver.receiver import Receiver, Reply
+from orderflow._receiver.receiver import HttpReply, Receiver
 from orderflow._receiver.signed_urls import SignedUrls
 from orderflow._store.ports import Store
 from orderflow._store.urls import make_store
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from orderflow._providers.signatures import AnyProvider, AnyState
 
 _log = structlog.get_logger()
-_LONGEST_KEY = 200
+_MAX_KEY_LENGTH = 200
 
 
 class Orderflow:
@@ -374,7 +374,7 @@ class Orderflow:
         """The ASGI app to mount at ``public_url``."""
         return asgi_app(self._receiver)
 
-    async def handle_request(self, method: str, path: str, query: bytes = b"") -> Reply:
+    async def handle_request(self, method: str, path: str, query: bytes = b"") -> HttpReply:
         """Handle one request to the receiver, for frameworks that are not ASGI; ``path`` is relative to the mount point."""
         return await self._receiver.handle(method, path, query)
 

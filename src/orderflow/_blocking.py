@@ -18,7 +18,7 @@ from orderflow._engine.retention import Export
 from orderflow._engine.worker import Health
 from orderflow._provider.protocol import Name, Provider, name_of
 from orderflow._providers import signatures
-from orderflow._receiver.receiver import Reply
+from orderflow._receiver.receiver import HttpReply
 from orderflow._store.ports import Store
 from orderflow._telemetry.ports import Telemetry
 from orderflow.model import Decision, JournalRow, Listener, Order, Pending, RefusalRow
@@ -193,7 +193,7 @@ class SyncOrderflow:
             return self._flow.on_entered(_name(provider), state)
         return self._flow.on_entered(_name(provider), state, handler)
 
-    def handle_request(self, method: str, path: str, query: bytes = b"") -> Reply:
+    def handle_request(self, method: str, path: str, query: bytes = b"") -> HttpReply:
         """See ``Orderflow.handle_request``: for the view that receives redirects, callbacks and notifications."""
         return self._run(self._flow.handle_request(method, path, query))
 

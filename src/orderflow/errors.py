@@ -1,7 +1,7 @@
-"""Every error orderflow raises, in one tree. What may live here: exception classes and the records they carry.
+"""Every error orderflow raises, in one tree. Contains only: exception classes and the records they carry.
 
     OrderflowError
-    ├── CallerError                the caller can mend it
+    ├── CallerError                the caller can fix it
     │   ├── InvalidInput           a field is malformed; names field and reason; nothing was stored or sent
     │   ├── UnknownName            no such order, lifecycle, event, state, provider or method
     │   ├── KeyReused              the same key was given with different content
@@ -12,7 +12,8 @@
     │   └── MalformedAnswer        an answer does not have the documented shape
     └── OperationalError           ours: database, configuration
         ├── SchemaError            the database is newer than this code, corrupt, or not ours
-        └── ConfigurationError     a setting is missing or contradicts another
+        ├── ConfigurationError     a setting is missing or contradicts another
+        └── NotOpen                the flow is used outside its `async with` block
 
 A well-formed command that is not legal now is no error: it is a ``Refused`` decision.
 No message carries a secret or a personal datum: errors name fields, never quote their values
@@ -36,7 +37,7 @@ class OrderflowError(Exception):
 
 
 class CallerError(OrderflowError):
-    """The caller can mend it."""
+    """The caller can fix it."""
 
 
 class InvalidInput(CallerError):
@@ -87,21 +88,21 @@ class DeclarationProblem:
 class DeclarationError(CallerError):
     """A lifecycle's declaration breaks rules. ``problems``: all of them, in the order of their lines.
 
-    ``sketches``: two tables for ``check`` to look at, never to run, where the only problem is a guard that is no function of the facts.
-    In the first such a guard is never true, in the second always. Otherwise empty. A copy has none.
+    ``tables_for_check``: two tables that only ``check`` looks at, where the one problem is a guard that is not a function of the facts. In
+    the first table such a guard is never true, in the second always. Otherwise empty. A copy has none.
     """
 
-    def __init__(self, lifecycle: str, problems: tuple[DeclarationProblem, ...], sketches: tuple[Any, ...] = ()) -> None:
+    def __init__(self, lifecycle: str, problems: tuple[DeclarationProblem, ...], tables_for_check: tuple[Any, ...] = ()) -> None:
         listed = [str(problem) for problem in problems]
         many = f"{len(listed)} problems in the declaration\n  " if len(listed) > 1 else ""
         super().__init__(f"{lifecycle}: {many}" + "\n  ".join(listed))
         self.lifecycle = lifecycle
         self.problems = problems
-        self.sketches = sketches
+        self.tables_for_check = tables_for_check
 
     def __reduce__(self) -> tuple[Any, ...]:
         make, args, state = super().__reduce__()
-        return make, args, {**state, "sketches": ()}  # a table holds functions of the declaration, which cannot be pickled
+        return make, args, {**state, "tables_for_check": ()}  # a table holds functions of the declaration, which cannot be pickled
 
 
 class WaitTimeout(CallerError):
@@ -154,4 +155,4 @@ class NotOpen(OperationalError):
     """The store was not opened yet, or is closed."""
 
     def __init__(self) -> None:
-        super().__init__("the store is not open")
+        super().__init__("not open: use the flow inside its `async with` (or `with`) block")

@@ -271,7 +271,7 @@ class Pending:
     """What is still to come for an order."""
 
     effects: tuple[PendingEffect, ...]
-    read_at: float | None  # when it is polled next; None: no poll is planned
+    next_poll_at: float | None  # when it is polled next; None: no poll is planned
     deadlines: tuple[tuple[str, float], ...]  # each event and when it comes, the soonest first
 
 

@@ -19,7 +19,7 @@ from orderflow._simulators.faults import Fault, FaultKind, Faults, matches
 from orderflow._simulators.journal import RecordedRequest, RequestJournal, mark_executed
 from orderflow._simulators.operations import Answer, Operation
 from orderflow._simulators.scenario import HEADER, UnknownScenario
-from orderflow._simulators.simulation import Simulation, Surroundings, find_simulation, find_simulations, simulate
+from orderflow._simulators.simulation import Simulation, SimulationContext, find_simulation, find_simulations, simulate
 from orderflow._simulators.switches import Switch, Switchboard
 from orderflow._simulators.views import Magic, OrderView, draw_flow
 
@@ -47,9 +47,9 @@ __all__ = [
     "RequestJournal",
     "SimClock",
     "Simulation",
+    "SimulationContext",
     "Simulator",
     "SimulatorEvent",
-    "Surroundings",
     "Switch",
     "Switchboard",
     "UnknownScenario",

@@ -37,7 +37,7 @@ class Shop:
     process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        # whoever runs the suite in the background has it ignore Ctrl-C, and what is ignored is inherited
+        # a suite that runs in the background ignores Ctrl-C, and its children inherit that
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(
             self.command,
@@ -64,7 +64,7 @@ class Shop:
         return said
 
     def until(self, holds: Any) -> None:
-        """Another process tells nobody: ask it again and again."""
+        """Another process sends no signal: ask it again and again."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             assert self.process is not None
@@ -75,7 +75,7 @@ class Shop:
             except httpx.TransportError:
                 pass
             time.sleep(0.02)
-        raise AssertionError("in vain: " + self.stop(signal.SIGKILL))
+        raise AssertionError("the time is over: " + self.stop(signal.SIGKILL))
 
     def granted(self, cart: str) -> bool:
         return bool(self.browser.get(f"/access/{cart}").json()["granted"])
@@ -102,7 +102,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, orderflow_connect: Any)
         "CONNECT_ID": "simulated-client",
         "CONNECT_SECRET": "simulated-secret",
         "DATABASE_URL": f"sqlite:///{tmp_path / 'orders.db'}",
-        "LINK_KEY": "a-link-key-of-tests-only",
+        "SIGNING_KEY": "a-link-key-of-tests-only",
     }
     command = COMMANDS[request.param]
     command = [*command, str(port)] if command[-1] == "--port" else command
@@ -133,7 +133,7 @@ def test_a_customer_buys_and_is_given_access_once_it_is_proven(shop: Shop, order
     assert len(orderflow_connect.orders) == 1
 
 
-def test_a_cart_is_bought_once_and_what_nobody_returns_from_is_found_after_a_crash(shop: Shop, orderflow_connect: Any) -> None:
+def test_a_cart_is_bought_once_and_one_without_a_return_is_found_after_a_crash(shop: Shop, orderflow_connect: Any) -> None:
     first = shop.buy("cart-1")
     shop.stop(signal.SIGKILL)
     shop.start()

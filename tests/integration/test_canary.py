@@ -59,9 +59,9 @@ CANARIES = (
     crash_shop.CCV_KEY,
     b64encode(f"{crash_shop.CCV_KEY}:".encode()).decode(),
     b64encode(f"{crash_shop.CLIENT_ID}:{crash_shop.CLIENT_SECRET}".encode()).decode(),
-    crash_shop.LINK_KEY,
-    f"{crash_shop.LINK_KEY_ID}.connect-",  # tokens in our own URLs
-    f"{crash_shop.LINK_KEY_ID}.ccv-",
+    crash_shop.SIGNING_KEY,
+    f"{crash_shop.SIGNING_KEY_ID}.connect-",  # tokens in our own URLs
+    f"{crash_shop.SIGNING_KEY_ID}.ccv-",
     "simulated-client-token",
     "simulated-user-token",
     DB_PASSWORD,
@@ -165,7 +165,7 @@ async def test_no_canary_is_in_the_repr_of_what_holds_secrets(tmp_path: Path) ->
     ccv = Ccv("http://ccv.invalid", crash_shop.CCV_KEY)
     connect = Connect("http://c.invalid/capi", "http://c.invalid/user", crash_shop.CLIENT_ID, crash_shop.CLIENT_SECRET)
     flow = Orderflow(
-        f"sqlite:///{tmp_path / 'o.db'}", [ccv, connect], public_url="https://s.example", signing_keys={"k": crash_shop.LINK_KEY}
+        f"sqlite:///{tmp_path / 'o.db'}", [ccv, connect], public_url="https://s.example", signing_keys={"k": crash_shop.SIGNING_KEY}
     )
     answer = HttpResponse(200, {"Authorization": crash_shop.CCV_KEY}, EMAIL.encode())
     async with flow:

@@ -419,7 +419,7 @@ async def test_refused_credentials_are_logged_once_and_named_by_the_probes(world
     assert response.json()["problems"] == dict.fromkeys(("ccv", "connect"), "refuses our credentials")
     assert (response.status_code, response.json()["why"]) == (200, "")  # it works for the other providers
     assert await worker.end(signal.SIGTERM) == 0
-    logged = [(line["provider"], line["level"], line["why"]) for line in worker.lines if line["event"] == "circuit.opened"]
+    logged = [(line["provider"], line["level"], line["why"]) for line in worker.lines if line["event"] == "provider.problem_began"]
     assert sorted(logged) == [(name, "warning", "refuses our credentials") for name in ("ccv", "connect")]
     assert not [line for line in worker.raw if "canary" in line]
 

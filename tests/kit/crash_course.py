@@ -99,7 +99,7 @@ class ManualWorker:
             await self._run(polls[0])
         else:
             now = self._clock.now()
-            times = await engine.store.next_due(scope), engine.admission.next_opening(now)
+            times = await engine.store.next_due(scope), engine.admission.next_resume_at(now)
             soonest = min((at for at in times if at is not None and at > now), default=now + 0.1)
             if self._held and soonest >= self._held[0].until:
                 await self._finish_held(self._held[0])
@@ -112,7 +112,7 @@ class ManualWorker:
         """Poll the order now if a poll is planned. On the courses that hold polls it begins now, and ends with a later step."""
         async with self._lock:
             now = self._clock.now()
-            planned = (await self._engine.store.pending(order_id)).read_at
+            planned = (await self._engine.store.pending(order_id)).next_poll_at
             if self._course == STRAIGHT or self._held or planned is None:
                 return 0.0
             self._clock.advance(max(0.0, planned - now) + 0.001)  # a sum of floats may fall short

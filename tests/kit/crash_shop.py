@@ -23,7 +23,7 @@ from orderflow._provider.protocol import Provider
 from orderflow._provider.timing import Timing
 from orderflow._providers.ccv import Ccv
 from orderflow._providers.ccv.wire import PREFIX
-from orderflow._providers.connect import Connect, Ways
+from orderflow._providers.connect import CompletionWays, Connect
 from orderflow._providers.connect.simulator import FULFILLED
 from orderflow._store.ports import Store
 from orderflow._testing.crash_points import CrashPoints, kill
@@ -32,8 +32,8 @@ from orderflow.model import StateEntered
 from orderflow.simulators import SimClock
 
 CLIENT_ID, CLIENT_SECRET, CCV_KEY = "simulated-client", "client-secret-canary", "api-key-canary"
-LINK_KEY = "link-key-canary-of-tests"
-LINK_KEY_ID = "canary"
+SIGNING_KEY = "link-key-canary-of-tests"
+SIGNING_KEY_ID = "canary"
 FAILED = "failed"
 """The answer to a request that failed by no fault of its own; it may be sent again."""
 
@@ -140,7 +140,7 @@ def _flow(settings: Settings, crash_points: CrashPoints, store: ClaimStore, cloc
             fulfilled_literals=[FULFILLED],
             return_pages=[f"{settings.shop}/thanks", f"{settings.shop}/sorry"],
             tokens=FileTokens(settings.token),
-            ways={("creditcardPayex", True): Ways(url=True, api=True, source="Connect A1, A3", evidence="assumed")},
+            ways={("creditcardPayex", True): CompletionWays(url=True, api=True, source="Connect A1, A3", evidence="assumed")},
             timing=timing,
             client=client,
         ),
@@ -150,7 +150,7 @@ def _flow(settings: Settings, crash_points: CrashPoints, store: ClaimStore, cloc
         cast(Store, store),
         [cast(Provider, HeldProvider(crash_points.provider(provider))) for provider in providers],
         public_url=f"{settings.shop}/orders",
-        signing_keys={LINK_KEY_ID: LINK_KEY},
+        signing_keys={SIGNING_KEY_ID: SIGNING_KEY},
         worker=not settings.course,
         fetch_interval=0.1,
         clock=clock,

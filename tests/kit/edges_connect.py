@@ -10,7 +10,7 @@ from typing import Any
 from tests.kit.stories import Book, Case, Story, open_case
 from tests.kit.world import CONNECT_SWITCHES, SHOP, Users, connect_request
 
-from orderflow._providers.connect import Ways
+from orderflow._providers.connect import CompletionWays
 from orderflow._providers.connect.lifecycle import ConnectLifecycle
 from orderflow._providers.connect.simulator import ConnectSimulator
 from orderflow.simulators import Fault
@@ -21,7 +21,7 @@ FULFILL = "POST /capi/v1/client/order/fulfillment"
 _ASSIGN = "POST /capi/v1/client/order/*/user"
 POLL = "GET /capi/v1/client/order/status"
 NAME = "story-1"
-_PREPAID_BY_URL = {("creditcardPayex", True): Ways(url=True, api=True, source="Connect A1, A3", evidence="assumed")}
+_PREPAID_BY_URL = {("creditcardPayex", True): CompletionWays(url=True, api=True, source="Connect A1, A3", evidence="assumed")}
 
 Connect = Case[ConnectSimulator]
 _book = Book(ConnectLifecycle.table)

@@ -115,7 +115,7 @@ async def _(case: Connect) -> None:
     await prove(case)
 
 
-@story("sms, not paid", "awaiting_payment -called_back_failed-> confirming", "confirming -read_unproven-> error")
+@story("sms, not paid", "awaiting_payment -called_back_failed-> confirming", "confirming -seen_unproven-> error")
 async def _(case: Connect) -> None:
     await _sms(case)
     await _answer_by_phone(case, FAILED)
@@ -285,7 +285,7 @@ async def _(case: Connect) -> None:
     "canceled; paid after all",
     "fulfilling -returned_cancel-> confirming",
     "confirming -cancel_grace_over-> confirming",
-    "confirming -read_unproven-> cancelled",
+    "confirming -seen_unproven-> cancelled",
     "cancelled -seen_fulfilled-> paid",
     cancel_grace=_SOON,
 )

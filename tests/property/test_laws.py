@@ -58,7 +58,7 @@ def provable(table: Table, pair: Pair, target: str) -> set[int]:
             for edge in table.edges
             if edge.source == state
             and edge.origin is Origin.OBSERVATION
-            and edge.event != table.unproven
+            and edge.event != table.still_unproven_event
             and edge.holds.pick(facts)
             and edge.target not in seen
             and not (edge.recovery and length > 1)
@@ -166,7 +166,7 @@ def test_only_a_path_of_observation_edges_lets_a_status_move_an_order(material, 
         for status, reading in table.readings.items():
             decision = observe(table, snapshot, Observation(status, 0))
             if pair.state in reading.consistent:
-                assert not isinstance(decision, Applied) or [s.event for s in decision.steps] == [table.unproven]
+                assert not isinstance(decision, Applied) or [s.event for s in decision.steps] == [table.still_unproven_event]
                 kinds["consistent"] += 1
                 continue
             lengths = provable(table, pair, reading.proves) if reading.proves else set()

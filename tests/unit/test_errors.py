@@ -49,7 +49,7 @@ def made(kind: type[OrderflowError]) -> OrderflowError:
         return kind("field: a reason", 7)
     parameters = inspect.signature(kind).parameters.values()
     error = kind(*(GIVEN[parameter.annotation] for parameter in parameters))
-    error.add_note("said by a caller")
+    error.add_note("added by a caller")
     return error
 
 
@@ -91,8 +91,8 @@ def test_a_declaration_error_travels_without_the_tables_that_only_check_looks_at
             flag = Flag()
             go = edge(Origin.COMMAND, a.to(b), Cause.US, assumed("a test"), "go", cond=lambda facts: facts["no such fact"])
 
-    assert len(raised.value.sketches) == 2
+    assert len(raised.value.tables_for_check) == 2
     for copied in COPIES.values():
         found = copied(raised.value)
-        assert (str(found), found.problems, found.sketches) == (str(raised.value), raised.value.problems, ())
+        assert (str(found), found.problems, found.tables_for_check) == (str(raised.value), raised.value.problems, ())
         assert [problem.rule for problem in found.problems] == ["guard-unresolved"]

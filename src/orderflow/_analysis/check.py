@@ -88,7 +88,7 @@ def check(table: Table) -> Report:
 
 def check_sketches(never: Table, always: Table) -> Report:
     """Check a lifecycle in spite of its opaque guards: in ``never`` these are never true, in ``always`` always
-    (``DeclarationError.sketches``)."""
+    (``DeclarationError.tables_for_check``)."""
     no, yes = _Material(never, reachable(never)), _Material(always, reachable(always))
     without_opaque = {pair: tuple(move for move in out if not move[0].unchecked) for pair, out in yes.moves.items()}
     mixed = _Material(never, without_opaque)  # true on the way here, false now

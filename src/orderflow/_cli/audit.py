@@ -33,8 +33,8 @@ from orderflow._analysis.audit import (
     explain_status,
 )
 from orderflow._analysis.audit.report import VERDICTS, make_printable
-from orderflow._cli import finding, show
-from orderflow._cli.exits import Exit
+from orderflow._cli import lifecycle_lookup, show
+from orderflow._cli.exit_codes import Exit
 from orderflow._lifecycle.facts import Value
 from orderflow._lifecycle.table import Table
 from orderflow.errors import InvalidInput, UnknownName
@@ -92,7 +92,7 @@ def audit(
     means:
         WORD=STATUS: another word for a status; may be repeated.
     """
-    table = finding.find(name)
+    table = lifecycle_lookup.find(name)
     aliases = dict(_split_pairs(means, "--means"))
     checker = CaseChecker(table, facts=_parse_facts(table, fact), states=states, missed_recovery=missed_recovery, aliases=aliases)
     with LogFile(file, format) as log, CaseTracker(checker, source=log.name) as cases:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from orderflow._cli.exits import Exit
+from orderflow._cli.exit_codes import Exit
 from orderflow.errors import InvalidInput
 
 

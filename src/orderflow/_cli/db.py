@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 from orderflow._cli import show
 from orderflow._cli.confirm import confirm, report_unconfirmed
 from orderflow._cli.environment import name_settings, option_sources
-from orderflow._cli.exits import Exit, list_exits
+from orderflow._cli.exit_codes import Exit, list_exits
 from orderflow._cli.options import Json, Yes
 from orderflow.errors import InvalidInput
 from orderflow.provider import Name
@@ -27,7 +27,7 @@ Db = Annotated[str, Parameter(help="Database URL: sqlite:///orders.db or postgre
 db = App(name="db", help="Upgrade a database; prune old orders.", help_format="plaintext", help_epilogue=list_exits())
 
 
-@db.command(help_epilogue=list_exits(Exit.OURS, failed="the database is not up to date"))
+@db.command(help_epilogue=list_exits(Exit.OPERATIONAL, failed="the database is not up to date"))
 def status(*, db: Db, json: Json = False) -> Exit:
     """Show the schema version of a database and the newest that this orderflow knows.
 
@@ -49,7 +49,7 @@ def status(*, db: Db, json: Json = False) -> Exit:
     return Exit.OK if schema.current else Exit.FAILED
 
 
-@db.command(help_epilogue=list_exits(Exit.OURS))
+@db.command(help_epilogue=list_exits(Exit.OPERATIONAL))
 def upgrade(*, db: Db, json: Json = False) -> Exit:
     """Upgrade a database, an empty one included, and pgqueuer's tables in it.
 
@@ -72,7 +72,7 @@ def upgrade(*, db: Db, json: Json = False) -> Exit:
     return Exit.OK
 
 
-@db.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OURS, failed="not confirmed"))
+@db.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL, failed="not confirmed"))
 def prune(
     *,
     db: Db,
@@ -105,7 +105,7 @@ def prune(
     batch:
         How many are deleted in one transaction.
     """
-    from orderflow._cli.stored import ask_flow  # noqa: PLC0415 - needs the engine
+    from orderflow._cli.open_database import ask_flow  # noqa: PLC0415 - needs the engine
 
     if export is not None and not export.absolute().parent.is_dir():
         raise InvalidInput("--export", f"the folder of {export} does not exist")

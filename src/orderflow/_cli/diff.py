@@ -12,8 +12,8 @@ from cyclopts import Parameter
 
 from orderflow._analysis.diff import BrokenOrders, CellDiff, LifecycleDiff, PrintedLifecycle, compare, find_broken
 from orderflow._cli import show
-from orderflow._cli.exits import Exit
-from orderflow._cli.stored import ask_store
+from orderflow._cli.exit_codes import Exit
+from orderflow._cli.open_database import ask_store
 from orderflow.errors import InvalidInput
 from orderflow.model import Order
 

@@ -12,8 +12,8 @@ from cyclopts import Parameter
 from orderflow._analysis.check import Report, check_sketches
 from orderflow._analysis.check import check as check_table
 from orderflow._analysis.model_checking import PropertyResult
-from orderflow._cli import finding, show
-from orderflow._cli.exits import Exit
+from orderflow._cli import lifecycle_lookup, show
+from orderflow._cli.exit_codes import Exit
 from orderflow._cli.options import Json
 from orderflow.diagrams import describe, find_stale, write_files
 from orderflow.errors import DeclarationError
@@ -41,18 +41,18 @@ def check(name: Name = None, /, *, json: Json = False) -> Exit:
 
 
 def _names(name: str | None) -> tuple[str, ...]:
-    return finding.names() if name is None else (name,)
+    return lifecycle_lookup.names() if name is None else (name,)
 
 
 def _check(name: str) -> dict[str, Any]:
     """The report of one lifecycle, as JSON."""
     try:
-        report = check_table(finding.find(name))
+        report = check_table(lifecycle_lookup.find(name))
     except DeclarationError as error:
         declared = [asdict(problem) for problem in error.problems]
-        if not error.sketches:
+        if not error.tables_for_check:
             return {"lifecycle": error.lifecycle, "problems": declared, "figures": {}, "properties": []}
-        described = _describe(check_sketches(*error.sketches))
+        described = _describe(check_sketches(*error.tables_for_check))
         rest = [problem for problem in described["problems"] if problem["rule"] != "guard-unresolved"]
         return described | {"problems": declared + rest}
     return _describe(report)
@@ -125,7 +125,7 @@ def diagram(
 
     Example: orderflow diagram ccv --format svg --out docs
     """
-    tables = [finding.find(each) for each in _names(name)]
+    tables = [lifecycle_lookup.find(each) for each in _names(name)]
     formats = (format,) if format else ()
     if not check:
         for path in write_files(tables, out, formats):
@@ -144,7 +144,7 @@ def lifecycles(name: Name = None, /, *, json: Json = False) -> Exit:
 
     Example: orderflow lifecycles ccv
     """
-    described = [describe(finding.find(each)) for each in _names(name)]
+    described = [describe(lifecycle_lookup.find(each)) for each in _names(name)]
     if json:
         show.document(described)
         return Exit.OK

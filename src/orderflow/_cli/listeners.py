@@ -6,16 +6,16 @@ from cyclopts import App
 
 from orderflow._cli import show
 from orderflow._cli.confirm import confirm, report_unconfirmed
-from orderflow._cli.exits import Exit, list_exits
+from orderflow._cli.exit_codes import Exit, list_exits
+from orderflow._cli.open_database import ask_flow
 from orderflow._cli.options import Db, Json, Yes
-from orderflow._cli.stored import ask_flow
 from orderflow.errors import InvalidInput
 from orderflow.provider import Name
 
 listeners = App(name="listeners", help="List or remove listeners.", help_format="plaintext", help_epilogue=list_exits())
 
 
-@listeners.command(name="list", help_epilogue=list_exits(Exit.OURS))
+@listeners.command(name="list", help_epilogue=list_exits(Exit.OPERATIONAL))
 def list_(*, db: Db, json: Json = False) -> Exit:
     """List the listeners that any process has registered, and how many notifications each is still owed.
 
@@ -31,7 +31,7 @@ def list_(*, db: Db, json: Json = False) -> Exit:
     return Exit.OK
 
 
-@listeners.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OURS, failed="not confirmed"))
+@listeners.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL, failed="not confirmed"))
 def remove(provider: str, state: str, /, *, db: Db, actor: str, reason: str, yes: Yes = False, json: Json = False) -> Exit:
     """Remove a listener that is gone from your code.
 

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 
 from attrs import frozen
 
-from orderflow._cli.exits import BROKEN_DECLARATION, Exit, exit_for, list_exits
+from orderflow._cli.exit_codes import BROKEN_DECLARATION, Exit, exit_for, list_exits
 from orderflow._distribution import describe_install, read_version
 from orderflow.errors import OrderflowError, UnknownName
 
@@ -21,7 +21,7 @@ try:
     from cyclopts import App, CycloptsError, Parameter
 except ModuleNotFoundError:  # pip installs the script with the library, but this dependency only with the extra
     print(f"orderflow: the command line needs its extra: {describe_install('cli')}", file=sys.stderr)
-    sys.exit(Exit.OURS)
+    sys.exit(Exit.OPERATIONAL)
 
 
 @frozen
@@ -46,7 +46,7 @@ COMMANDS = (
         "demo",
         "orderflow._cli.demo:demo",
         "Play orders against simulated providers and show what happens.",
-        list_exits(Exit.OURS, failed="a scenario did not end as it must"),
+        list_exits(Exit.OPERATIONAL, failed="a scenario did not end as it must"),
     ),
     Command(
         "check",
@@ -58,7 +58,7 @@ COMMANDS = (
         "diagram",
         "orderflow._cli.lifecycles:diagram",
         "Draw lifecycles, or check that the drawings are fresh.",
-        list_exits(Exit.NOT_FOUND, Exit.STALE, Exit.OURS, failed=BROKEN_DECLARATION),
+        list_exits(Exit.NOT_FOUND, Exit.STALE, Exit.OPERATIONAL, failed=BROKEN_DECLARATION),
     ),
     Command(
         "lifecycles",
@@ -71,31 +71,31 @@ COMMANDS = (
         "audit",
         "orderflow._cli.audit:audit",
         "Compare a log of observed statuses with a lifecycle.",
-        list_exits(Exit.NOT_FOUND, Exit.OURS, failed="something is illegal, resurrected or unknown"),
+        list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL, failed="something is illegal, resurrected or unknown"),
     ),
     Command(
         "diff",
         "orderflow._cli.diff:diff",
         "Compare two printed lifecycles; find the stored orders that would break.",
-        list_exits(Exit.OURS, failed="stored orders would break"),
+        list_exits(Exit.OPERATIONAL, failed="stored orders would break"),
     ),
     Command(
         "why",
         "orderflow._cli.why:why",
         "Explain why an order would take an event now, or would not.",
-        list_exits(Exit.NOT_FOUND, Exit.OURS, failed=BROKEN_DECLARATION),
+        list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL, failed=BROKEN_DECLARATION),
     ),
     Command(
         "simulate",
         "orderflow._cli.simulate:simulate",
         "Simulate providers over HTTP, with pages to click.",
-        list_exits(Exit.NOT_FOUND, Exit.OURS),
+        list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL),
     ),
     Command(
         "worker",
         "orderflow._cli.worker:worker",
         "Run a worker process: effects, polls, deadlines.",
-        list_exits(Exit.NOT_FOUND, Exit.OURS, failed="something stayed leased"),
+        list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL, failed="something stayed leased"),
     ),
     Command("db", "orderflow._cli.db:db", "Upgrade a database; prune old orders."),
     Command("listeners", "orderflow._cli.listeners:listeners", "List or remove listeners."),

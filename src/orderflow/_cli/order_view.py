@@ -54,8 +54,8 @@ def list_legal(legal: Sequence[str]) -> str:
 def _describe_pending(pending: Pending) -> Iterator[str]:
     for effect in pending.effects:
         yield f"owed: {_describe_effect(effect)}"
-    if pending.read_at is not None:
-        yield f"next poll: {moment_of(pending.read_at)}"
+    if pending.next_poll_at is not None:
+        yield f"next poll: {moment_of(pending.next_poll_at)}"
     for event, at in pending.deadlines:
         yield f"deadline: {event} at {moment_of(at)}"
 
@@ -73,7 +73,7 @@ def pending_json(pending: Pending) -> dict[str, object]:
     """What is still to come for an order."""
     effects = [{**asdict(effect, recurse=False), "key": str(effect.key)} for effect in pending.effects]
     deadlines = [{"event": event, "at": at} for event, at in pending.deadlines]
-    return {"effects": effects, "read_at": pending.read_at, "deadlines": deadlines}
+    return {"effects": effects, "next_poll_at": pending.next_poll_at, "deadlines": deadlines}
 
 
 def refusal_row(row: RefusalRow) -> Row:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from orderflow._cli import finding, show
+from orderflow._cli import lifecycle_lookup, show
 from orderflow._cli import order_view as view
 from orderflow._cli.confirm import confirm, report_unconfirmed
-from orderflow._cli.exits import BROKEN_DECLARATION, Exit, list_exits
+from orderflow._cli.exit_codes import BROKEN_DECLARATION, Exit, list_exits
 from orderflow._cli.journal import journal_json, moment_of, print_journal
+from orderflow._cli.open_database import ask_flow
 from orderflow._cli.options import Actor, Db, Json, Reason, Yes
-from orderflow._cli.stored import ask_flow
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.model import Applied, Refused
 from orderflow.model import Reason as RefusalReason
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from orderflow._app import Orderflow
     from orderflow.model import Decision, Order
 
-_MOST = 1_000_000
+_NO_LIMIT = 1_000_000
 
 orders = App(
     name="orders",
@@ -35,7 +35,7 @@ orders = App(
 )
 
 
-@orders.command(name="list", help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OURS, failed=BROKEN_DECLARATION))
+@orders.command(name="list", help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL, failed=BROKEN_DECLARATION))
 def list_(
     *,
     db: Db,
@@ -60,13 +60,13 @@ def list_(
     limit:
         At most so many, 1 or more.
     """
-    if not 1 <= limit <= _MOST:
-        raise InvalidInput("--limit", f"must be between 1 and {_MOST}")
+    if not 1 <= limit <= _NO_LIMIT:
+        raise InvalidInput("--limit", f"must be between 1 and {_NO_LIMIT}")
 
     async def load(flow: Orderflow) -> list[Order]:
         if not stuck:
             return await flow.orders(provider=Name(provider), state=state, limit=limit)
-        late = await flow.stuck(limit=_MOST)
+        late = await flow.stuck(limit=_NO_LIMIT)
         return [order for order in late if provider in ("", order.provider) and state in ("", order.state)][:limit]
 
     listed = ask_flow(db, load)
@@ -82,11 +82,11 @@ def _check_filters(provider: str, state: str) -> None:
     Raises:
         UnknownName: no installed provider has this name, or none of them has this state.
     """
-    names = finding.names()
+    names = lifecycle_lookup.names()
     if provider and provider not in names:
         raise UnknownName("provider", provider, names)
     if state:
-        known = [name for lifecycle in ([provider] if provider else names) for name in finding.find(lifecycle).states]
+        known = [name for lifecycle in ([provider] if provider else names) for name in lifecycle_lookup.find(lifecycle).states]
         if state not in known:
             raise UnknownName(f"state of {provider}" if provider else "state", state, tuple(dict.fromkeys(known)))
 
@@ -101,7 +101,7 @@ def _print_list(listed: Sequence[Order], *, as_json: bool, filtered: bool) -> No
         show.line("no order matches" if filtered else "no orders")
 
 
-@orders.command(name="show", help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OURS))
+@orders.command(name="show", help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL))
 def show_(order: str, /, *, db: Db, json: Json = False) -> Exit:
     """Show one order: its state, facts and journal, what is legal now, what is to come, what was refused.
 
@@ -149,7 +149,7 @@ async def _legal(flow: Orderflow, order: str) -> tuple[str, ...] | None:
         return None
 
 
-@orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OURS, failed=BROKEN_DECLARATION))
+@orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL, failed=BROKEN_DECLARATION))
 def draw(
     order: str,
     /,
@@ -184,7 +184,7 @@ def draw(
         return await flow.order(order), await flow.journal(order)
 
     stored, journal = ask_flow(db, load)
-    table = finding.find(stored.provider)
+    table = lifecycle_lookup.find(stored.provider)
     path = trace_order(build_drawing(table), stored.id, stored.state, journal)
     picture = render(table, kind, path=path, layout=run_any_graphviz)
     if out:
@@ -198,7 +198,7 @@ def draw(
     return Exit.OK
 
 
-@orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.REFUSED, Exit.OURS))
+@orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.REFUSED, Exit.OPERATIONAL))
 def resolve(
     order: str,
     event: str,
@@ -239,7 +239,7 @@ def resolve(
     return _report(ask_flow(db, send), json)
 
 
-@orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.REFUSED, Exit.OURS, failed="not confirmed"))
+@orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.REFUSED, Exit.OPERATIONAL, failed="not confirmed"))
 def override(
     order: str, target: str, /, *, db: Db, actor: Actor, reason: Reason, version: int, yes: Yes = False, json: Json = False
 ) -> Exit:
@@ -264,7 +264,7 @@ def override(
     return _report(ask_flow(db, lambda flow: flow.override(order, Name(target), actor=actor, reason=reason, version=version)), json)
 
 
-@orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.REFUSED, Exit.OURS, failed="not confirmed"))
+@orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.REFUSED, Exit.OPERATIONAL, failed="not confirmed"))
 def redact(order: str, /, *, db: Db, actor: Actor, reason: Reason, yes: Yes = False, json: Json = False) -> Exit:
     """Remove the personal data of a settled order. This cannot be undone.
 

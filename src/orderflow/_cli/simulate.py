@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from attrs import field, frozen
 from cyclopts import Parameter
 
-from orderflow._cli.exits import Exit
+from orderflow._cli.exit_codes import Exit
 from orderflow._cli.show import document, line, table
 from orderflow._simulators.scenario import HTTP_SCENARIOS
 from orderflow._simulators.simulation import Simulation, find_simulations
@@ -180,7 +180,7 @@ def _print_switches(simulators: Mapping[str, Simulator], *, as_json: bool) -> No
         return
     columns = ("name", "values", "default", "question", "source")
     for name, simulator in simulators.items():
-        rows = [[str(row[column]) for column in columns] for row in simulator.switches()]
+        rows = [[value if isinstance(value := row[column], str) else dumps(value) for column in columns] for row in simulator.switches()]
         title = f"{simulator.NAME}: orderflow simulate {name} --set switch=value"
         table(("switch", "values", "default", "open question", "source"), rows, title)
         line()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from orderflow._analysis.explain import Explanation, Missing, Path, explain_event, shortest_path_to_settled
-from orderflow._cli import finding, show
-from orderflow._cli.exits import Exit
+from orderflow._cli import lifecycle_lookup, show
+from orderflow._cli.exit_codes import Exit
+from orderflow._cli.open_database import ask_store
 from orderflow._cli.options import Db, Json
-from orderflow._cli.stored import ask_store
 
 _SOURCES_SHOWN = 3
 
@@ -29,7 +29,7 @@ def why(order: str, event: str | None = None, /, *, db: Db, json: Json = False) 
         Only this event, in full.
     """
     stored = ask_store(db, lambda store: store.load(order))
-    table = finding.find(stored.provider)
+    table = lifecycle_lookup.find(stored.provider)
     answers = [explain_event(table, stored.snapshot, name) for name in ([event] if event else table.events)]
     to_end = shortest_path_to_settled(table, stored.snapshot)
     if json:

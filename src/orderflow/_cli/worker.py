@@ -19,7 +19,7 @@ from orderflow._app import Orderflow
 from orderflow._cli import logs
 from orderflow._cli.application import load_application
 from orderflow._cli.environment import name_settings
-from orderflow._cli.exits import Exit
+from orderflow._cli.exit_codes import Exit
 from orderflow._cli.health import parse_address, serve_probes
 from orderflow._cli.settings import load_settings
 from orderflow._telemetry.ports import Telemetry

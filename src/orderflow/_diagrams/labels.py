@@ -67,7 +67,7 @@ def get_text_box(box: Box) -> Box:
 
 
 @frozen
-class Surroundings:
+class Obstacles:
     """What may block a label. ``own``: its own line; ``boxes``: other labels, and states."""
 
     own: Polyline
@@ -103,7 +103,7 @@ def move_labels(placement: Placement) -> Placement:
         for n, label in labels.items():
             others = [get_text_box(other.box) for m, other in labels.items() if m != n]
             near = [polyline for m, polyline in enumerate(polylines) if m != n and overlaps(bounds[m], label.box)]
-            surroundings = Surroundings(polylines[n], near, [*others, *placement.states.values()], placement)
+            surroundings = Obstacles(polylines[n], near, [*others, *placement.states.values()], placement)
             if surroundings.score(label.box, _BLOCKED) >= _BLOCKED:
                 width, height = label.box.width + LABEL_GAP, label.box.height
                 reach = Box(bounds[n].x - width, bounds[n].y - height, bounds[n].width + 2 * width, bounds[n].height + 2 * height)
@@ -123,7 +123,7 @@ def _clip(polyline: Polyline, box: Box) -> Polyline:
     ]
 
 
-def _find_spot(box: Box, surroundings: Surroundings) -> Box:
+def _find_spot(box: Box, surroundings: Obstacles) -> Box:
     """The nearest free spot for a label, or the spot with the lowest score."""
     best, lowest = box, surroundings.score(box, _WORST)
     for spot in sorted(_list_spots(box, surroundings.own), key=lambda spot: dist(spot.centre, box.centre)):

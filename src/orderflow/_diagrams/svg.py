@@ -167,5 +167,5 @@ def _add_label_line(svg: SvgBuilder, caption: Caption, at: Point, indent: float,
     x, y = at
     for n, cause in enumerate(caption.causes):
         add_mark(svg, cause, x + LABEL_GAP + MARK_WIDTH * n + 4, y + LABEL_LINE / 2)
-    styles, weight = ("said strong", font_metrics.SEMIBOLD) if strong else ("said", font_metrics.REGULAR)
+    styles, weight = ("text strong", font_metrics.SEMIBOLD) if strong else ("text", font_metrics.REGULAR)
     svg.add_text(styles, caption.text, (x + indent, y + LABEL_LINE / 2 + 4.2), LABEL_SIZE, weight=weight)

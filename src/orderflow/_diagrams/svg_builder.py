@@ -51,7 +51,7 @@ def _build_styles(palette: Palette) -> dict[str, Style]:
         "hand": {"fill": "none", "stroke-width": "1.3"},
         "group": {"fill": "none", "stroke": palette.group, "stroke-width": "1.2", "stroke-dasharray": "5 4"},
         "title": {"fill": palette.text},
-        "said": {"fill": palette.text, **halo},
+        "text": {"fill": palette.text, **halo},
         "strong": {"fill": palette.strong, "font-weight": "600"},
         "visited": {"stroke": palette.path, "stroke-width": "2.8"},
         "current": {"fill": palette.current.fill, "stroke": palette.current.stroke, "stroke-width": "2.4"},

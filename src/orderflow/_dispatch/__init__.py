@@ -1,6 +1,6 @@
 """What brings owed effects to a worker: ``local`` (it leases the effects' rows) or ``pgqueuer`` (jobs in a queue point at the rows).
 
-What may live here: implementations of ``ports.Dispatcher``, one per module, and the choice between them. ``local`` stays without
+Contains only: implementations of ``ports.Dispatcher``, one per module, and the choice between them. ``local`` stays without
 priorities and dashboards: a queue that has them gets a dispatcher of its own.
 """
 

@@ -1,6 +1,6 @@
 """The jobs of this process: which ones it holds, and what it still has to write about each.
 
-What may live here: names and keys of jobs, and the ledger. It holds values only; the queue is written by pgqueuer.py.
+Contains only: names and keys of jobs, and the ledger. It holds values only; the queue is written by pgqueuer.py.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class JobLedger:
                 self.new.append(NewJob(key_of(job), found[0], job.entrypoint, found[1]))
         self.not_leased.clear()
 
-    def forget(self, finished: int, new: int) -> None:
+    def discard_written(self, finished: int, new: int) -> None:
         """The first so many finished and new jobs were written."""
         del self.finished[:finished]
         del self.new[:new]

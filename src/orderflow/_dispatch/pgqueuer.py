@@ -1,6 +1,6 @@
 """The dispatcher for many machines on one PostgreSQL: each job in pgqueuer's queue points at an effect's row.
 
-What may live here: how jobs are enqueued, picked and deleted. Only pgqueuer's public ``Queries`` is used, and our worker pulls, so its
+Contains only: how jobs are enqueued, picked and deleted. Only pgqueuer's public ``Queries`` is used, and our worker pulls, so its
 limits, its draining and its clock are the same for both dispatchers. The tables are pgqueuer_tables.py's, the jobs in memory jobs.py's.
 
 The row decides whether an effect is carried out, and by which process; the job only points at it. So:
@@ -41,14 +41,14 @@ from orderflow._telemetry.exceptions import exception_fields
 from orderflow.errors import ConfigurationError, OperationalError
 from orderflow.model import EffectKey
 
-GRACE = 1.0
+SWEEP_DELAY = 1.0
 """Seconds that a row may be due before the sweep enqueues another job for it."""
-SWEEP = 1.0
+SWEEP_INTERVAL = 1.0
 """Seconds between two sweeps."""
 _SWEEP_LIMIT = 500  # rows per sweep: those due longest come first, the others come with the next sweep
-_MAX_WAIT = 5.0  # seconds: a row that is due later waits without a job
+_ENQUEUE_HORIZON = 5.0  # seconds: a row that is due later waits without a job
 _CLEAR_AFTER = 500  # jobs enqueued by this process after which it clears twice as many
-_GATHER = 0.02  # seconds in which notices of other processes count as one
+_WAKE_DEBOUNCE = 0.02  # seconds in which notices of other processes count as one
 _UNREACHABLE = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError)
 _CHANNEL = "'orderflow_' || md5(current_schema())"  # channels belong to the whole database
 _log = structlog.get_logger()
@@ -60,7 +60,7 @@ class PgqueuerDispatcher:
     From its creation on, every commit of this store enqueues its effects in its own transaction, with or without a worker in this process.
     The sweep enqueues the effects of processes that have no such dispatcher.
 
-    An effect whose worker was killed is carried out by another within lease + ``GRACE`` + ``SWEEP`` + fetch interval.
+    An effect whose worker was killed is carried out by another within lease + ``SWEEP_DELAY`` + ``SWEEP_INTERVAL`` + fetch interval.
 
     Raises:
         ConfigurationError: the store is not PostgreSQL.
@@ -76,7 +76,7 @@ class PgqueuerDispatcher:
         self._enqueued = 0  # since this process last cleared
         self._cleared_to = 0  # the id of the last job that it looked at
         self._channel = ""
-        self._listening: Any = None  # the connection that listens for notices
+        self._listen_connection: Any = None  # the connection that listens for notices
         self._wake: Callable[[], None] = lambda: None
         self._wake_timer: asyncio.TimerHandle | None = None
         store.set_commit_hook(self)
@@ -130,14 +130,14 @@ class PgqueuerDispatcher:
     async def take(self, now: float, scope: WorkerScope, limit: int) -> list[LeasedEffect]:
         """See ``Dispatcher.take``."""
         await self._write_finished(now)
-        if not 0 <= now - self._last_sweep < SWEEP:
+        if not 0 <= now - self._last_sweep < SWEEP_INTERVAL:
             await self._sweep(now, scope)
             self._last_sweep = now
         return await lease_within_quota(scope, limit, lambda share, most: self._lease(now, share, most))
 
     async def _lease(self, now: float, scope: WorkerScope, limit: int) -> list[LeasedEffect]:
         queues = queues_of(scope)
-        stale = timedelta(seconds=max(scope.leases.values(), default=0.0) + GRACE)
+        stale = timedelta(seconds=max(scope.leases.values(), default=0.0) + SWEEP_DELAY)
         count = limit - len(self._jobs.picked)
         if queues and count > 0:
             self._jobs.picked += await self._store.pool.run(lambda session: queries(session).dequeue(count, queues, self._id, None, stale))
@@ -160,40 +160,40 @@ class PgqueuerDispatcher:
 
         async def work(session: Session) -> None:
             await _delete(session, finished)
-            await _enqueue(session, [job for job in new if job.due_at <= now + _MAX_WAIT], now)
+            await _enqueue(session, [job for job in new if job.due_at <= now + _ENQUEUE_HORIZON], now)
 
         await self._store.pool.run(work)
-        self._jobs.forget(len(finished), len(new))
+        self._jobs.discard_written(len(finished), len(new))
 
     async def _sweep(self, now: float, scope: WorkerScope) -> None:
         """Enqueue a job for every row that has been due for longer than the grace; a row that has one keeps it."""
-        overdue = await self._store.find_overdue(now - GRACE, scope, _SWEEP_LIMIT)
+        overdue = await self._store.find_overdue(now - SWEEP_DELAY, scope, _SWEEP_LIMIT)
         new = [NewJob(key, attempt, queue_name(provider, entered_state)) for key, attempt, provider, entered_state in overdue]
         count = await self._store.pool.run(lambda session: _enqueue(session, new))
         if count:
             _log.debug("dispatch.jobs_found", count=count)
-        if self._listening is None or self._listening.is_closed():
+        if self._listen_connection is None or self._listen_connection.is_closed():
             await self._listen()
 
     # ── notices of other processes' commits ──────────────────────────────────────────────────────────────────────────────
 
     async def _listen(self) -> None:
         try:
-            self._listening = await self._store.pool.connect()
-            await self._listening.add_listener(self._channel, self._on_notice)
+            self._listen_connection = await self._store.pool.connect()
+            await self._listen_connection.add_listener(self._channel, self._on_notice)
         except (OperationalError, *_UNREACHABLE):
             await self._stop_listening()  # until the next sweep, the worker finds jobs by polling
 
     def _on_notice(self, _connection: object, _pid: int, _channel: str, sender: str) -> None:
         if sender != str(self._id) and self._wake_timer is None:
-            self._wake_timer = asyncio.get_running_loop().call_later(_GATHER, self._wake_now)
+            self._wake_timer = asyncio.get_running_loop().call_later(_WAKE_DEBOUNCE, self._wake_now)
 
     def _wake_now(self) -> None:
         self._wake_timer = None
         self._wake()
 
     async def _stop_listening(self) -> None:
-        connection, self._listening = self._listening, None
+        connection, self._listen_connection = self._listen_connection, None
         if connection is not None:
             with suppress(*_UNREACHABLE):
                 await connection.close(timeout=1.0)

@@ -1,6 +1,6 @@
 """pgqueuer's tables in the orders' schema, all named ``of_pgqueuer...``: create, upgrade, keep small.
 
-What may live here: DDL, and statements on pgqueuer's tables beside its public ``Queries``. A comment on the queue's table names the
+Contains only: DDL, and statements on pgqueuer's tables beside its public ``Queries``. A comment on the queue's table names the
 release of pgqueuer that created or upgraded it last.
 """
 

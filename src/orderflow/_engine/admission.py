@@ -1,8 +1,8 @@
-"""Admission control: which providers may be called now, and how often. Pure: the time is a parameter, nothing waits.
+"""Admission control: which providers may be called now, and how often. The time is a parameter, and nothing waits here.
 
 What may not be called is not leased: an effect or poll that waited in this process would use up its lease. Three things pause a provider:
 
-- its quota is used up (rate_limits.py);
+- its quota is used up (rate_limiter.py);
 - it does not answer (circuit_breaker.py);
 - it is *throttled*: it answered 429. The store tells all processes until when.
 
@@ -20,7 +20,7 @@ from math import inf
 import structlog
 
 from orderflow._engine.circuit_breaker import CircuitBreaker
-from orderflow._engine.rate_limits import RateLimiter
+from orderflow._engine.rate_limiter import RateLimiter
 from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead
 from orderflow._provider.timing import Timing
 
@@ -68,13 +68,13 @@ class ProviderAdmission:
         self._in_progress = 0
         self._unauthorized = 0  # answers in a row that refused our credentials
 
-    def opens_at(self, now: float) -> float:
+    def next_call_at(self, now: float) -> float:
         """When the next call may begin: ``now`` if at once, infinity if only the end of a call in progress can tell."""
         if self._breaker.one_at_a_time and self._in_progress:
             return inf
         self._breaker.correct_clock(now)
         self.throttle.correct_clock(now)
-        return max(now, self._breaker.open_until, self.throttle.until, self._limiter.opens_at(now))
+        return max(now, self._breaker.open_until, self.throttle.until, self._limiter.next_call_at(now))
 
     def quota(self, now: float) -> int | None:
         """How many calls may begin now; None: any number."""
@@ -134,16 +134,16 @@ class Admission:
 
     def find_paused(self, now: float) -> frozenset[str]:
         """The providers that may not be called now."""
-        return frozenset(name for name, provider in self._providers.items() if provider.opens_at(now) > now)
+        return frozenset(name for name, provider in self._providers.items() if provider.next_call_at(now) > now)
 
     def quotas(self, now: float) -> Mapping[str, int]:
         """How many calls may begin now, at least one, for each provider that is not paused and has a limit."""
-        open_now = [(name, provider) for name, provider in self._providers.items() if provider.opens_at(now) <= now]
-        return {name: quota for name, provider in open_now if (quota := provider.quota(now)) is not None}
+        callable_now = [(name, provider) for name, provider in self._providers.items() if provider.next_call_at(now) <= now]
+        return {name: quota for name, provider in callable_now if (quota := provider.quota(now)) is not None}
 
-    def next_opening(self, now: float) -> float | None:
+    def next_resume_at(self, now: float) -> float | None:
         """When the next pause ends by itself; None if none does."""
-        ends = [end for provider in self._providers.values() if now < (end := provider.opens_at(now)) < inf]
+        ends = [end for provider in self._providers.values() if now < (end := provider.next_call_at(now)) < inf]
         return min(ends, default=None)
 
     @property
@@ -168,9 +168,9 @@ class Admission:
         if problem != self._logged[provider]:
             self._logged[provider] = problem
             if problem:
-                _log.warning("circuit.opened", provider=provider, why=problem)
+                _log.warning("provider.problem_began", provider=provider, why=problem)
             else:
-                _log.info("circuit.closed", provider=provider)
+                _log.info("provider.problem_ended", provider=provider)
 
     def learn_throttles(self, throttled_until: Mapping[str, float], now: float) -> None:
         """What the store says for all processes: until when each provider is throttled."""

@@ -3,7 +3,7 @@
     leased ──begin──► calling ──answer──► answered
        └──────────────skip──────────────────►┘
 
-``first_move`` says how a leased effect starts: it is called, reported in doubt, given back, or left to its lease. ``conclude`` says what an
+``plan_start`` says how a leased effect starts: it is called, reported in doubt, given back, or left to its lease. ``conclude`` says what an
 outcome means: a reply event, a retry, or the end of an effect without replies. An attempt ends as ``Done``, ``RetryAt`` or ``LeaveLeased``;
 outbox.py carries that out.
 """
@@ -98,7 +98,7 @@ class Call:
 
 
 @frozen
-class Report:
+class ReportOutcome:
     """Do not call; report this outcome."""
 
     outcome: Outcome
@@ -121,9 +121,9 @@ UNWRITTEN = InDoubt("the worker stopped before the answer was written")
 _INTERRUPTED = (STOPPED, UNWRITTEN)
 
 
-def first_move(
+def plan_start(
     effect: LeasedEffect, declared: Effect | None, seconds: float, lease: float, *, stopping: bool
-) -> Call | Report | Retry | LeaveLeased:
+) -> Call | ReportOutcome | Retry | LeaveLeased:
     """How a leased effect starts.
 
     Args:
@@ -138,7 +138,7 @@ def first_move(
         # answered, its mark must stay.
         return LeaveLeased() if effect.previous_attempt_unknown else Retry(lease, "not declared in this version", uncounted=True)
     if declared.once and effect.previous_attempt_unknown:
-        return Report(PREVIOUS_UNKNOWN)
+        return ReportOutcome(PREVIOUS_UNKNOWN)
     if stopping or seconds <= 0:  # the next worker that takes it may call
         return Retry(0.0, CANCELLED if stopping else TOO_LATE, uncounted=True)
     return Call(seconds)
@@ -184,7 +184,7 @@ def conclude(effect: LeasedEffect, declared: Effect, outcome: Outcome, timing: T
     counted = effect.attempt - effect.uncounted_attempts
     if counted >= timing.retry_attempts:
         return _reply(declared, "undelivered", outcome.why, NO_ANSWER)
-    wait = retry_wait(timing, counted)
+    wait = retry_backoff(timing, counted)
     if isinstance(outcome, NotExecuted) and outcome.retry_after is not None:
         wait = max(wait, outcome.retry_after)
     return Retry(wait, outcome.why)
@@ -196,6 +196,6 @@ def _reply(declared: Effect, ending: str, why: str, answer: str) -> Reply | Fini
     return Reply(Event(f"{declared.kind}_{ending}", Origin.REPLY, note=why), answer)
 
 
-def retry_wait(timing: Timing, attempts: int) -> float:
+def retry_backoff(timing: Timing, attempts: int) -> float:
     """Seconds until the next attempt after this many: doubled each time, up to a cap."""
     return min(timing.retry_cap, timing.retry_first * 2.0 ** min(attempts - 1, 60))

@@ -1,6 +1,6 @@
 """The application's and the operator's way in: creating orders, commands, operator events, overrides.
 
-What may live here: checks of what the application passes, before anything is stored. The inbox decides.
+Contains only: checks of what the application passes, before anything is stored. The inbox decides.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from orderflow._store.records import InboxKey
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
 from orderflow.model import PROVIDER_ID, Decision, Event, Order, Origin, Snapshot
 
-_LONGEST_KEY = 200
+_MAX_KEY_LENGTH = 200
 
 
 class Commands:
@@ -133,6 +133,8 @@ def _fingerprint(request: Mapping[str, object]) -> str:
 
 
 def _check_key(key: object) -> None:
-    if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY:
-        raise InvalidInput("key", f"required, as text of 1 to {_LONGEST_KEY} characters")
+    if not isinstance(key, str):
+        raise InvalidInput("key", f"must be text, got {type(key).__name__}")
+    if not 0 < len(key) <= _MAX_KEY_LENGTH:
+        raise InvalidInput("key", f"required, as text of 1 to {_MAX_KEY_LENGTH} characters")
     check_json("key", key)

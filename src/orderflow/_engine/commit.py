@@ -54,7 +54,7 @@ class CommitContext:
     trace: str = ""
 
 
-def poll_wait(timing: Timing, without_news: int, jitter: float) -> float:
+def poll_backoff(timing: Timing, without_news: int, jitter: float) -> float:
     """Seconds until the next poll after this many polls without news: grows, up to a cap, with jitter."""
     grown = timing.poll_first * timing.poll_growth ** min(without_news, 60)
     return min(timing.poll_cap, grown) * (1 + timing.poll_jitter * jitter)
@@ -144,7 +144,7 @@ def _plan_poll_after_step(context: CommitContext, snapshot: Snapshot) -> PollPla
     if not is_pollable(context.table, snapshot):
         return StopPolling()
     at_once = context.origin in (Origin.CLAIM, Origin.CLOCK)  # a claim asks for a poll; a deadline may have missed news
-    wait = 0.0 if at_once else poll_wait(context.timing, 0, context.jitter)
+    wait = 0.0 if at_once else poll_backoff(context.timing, 0, context.jitter)
     return PollAt(context.now + wait, 0, context.timing.poll_interval)
 
 
@@ -184,5 +184,5 @@ def _plan_poll_without_step(context: CommitContext, order: Order, reason: Reason
         return StopPolling()
     if reason is Reason.STALE:
         return PollSooner(context.timing.poll_interval)
-    wait = poll_wait(context.timing, context.without_news + 1, context.jitter)
+    wait = poll_backoff(context.timing, context.without_news + 1, context.jitter)
     return PollAt(context.now + wait, context.without_news + 1, context.timing.poll_interval)

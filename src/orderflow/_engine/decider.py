@@ -46,7 +46,7 @@ def decide_and_plan(context: CommitContext, request: Request, order: Order) -> C
     return plan_commit(context, order, _decide_request(context.table, order, request))
 
 
-def with_watchers(decider: Decider, table: Table, request: Request) -> Decider:
+def with_decision_watchers(decider: Decider, table: Table, request: Request) -> Decider:
     """The decider itself; where tests watch decisions, one that also reports each decision."""
     if not are_watched() or isinstance(request, Override):
         return decider

@@ -79,7 +79,7 @@ class InFlight:
         now = self._clock.now()
         return [held for held in self._failed if held.lease_end > now]
 
-    def forget(self) -> None:
+    def abandon_leases(self) -> None:
         """Leave every lease to run out, as a killed process would."""
         self._failed.clear()
 

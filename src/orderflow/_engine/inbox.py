@@ -16,15 +16,15 @@ from attrs import define
 
 from orderflow._clock import Clock
 from orderflow._engine.commit import STATUS_READ, CommitContext
-from orderflow._engine.decider import Override, Request, decide_and_plan, with_watchers
+from orderflow._engine.decider import Override, Request, decide_and_plan, with_decision_watchers
 from orderflow._engine.listeners import Listeners
 from orderflow._engine.waiters import Waiters
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
 from orderflow._store.records import DueDeadline, InboxKey, Receipt
 from orderflow._telemetry.ports import Telemetry
-from orderflow.errors import UnknownName
-from orderflow.model import Applied, Decision, EffectKey, Event, Observation, Origin, Reason
+from orderflow.errors import InvalidInput, UnknownName
+from orderflow.model import Applied, Decision, EffectKey, Event, Observation, Origin, Reason, Refused
 
 _log = structlog.get_logger()
 
@@ -33,8 +33,10 @@ def provider_of(providers: Mapping[str, Provider], order_id: str) -> Provider:
     """The provider with whose name an order's id begins.
 
     Raises:
-        UnknownName: no order with this id can exist here.
+        UnknownName: no order with this id can exist here; InvalidInput: it is not text.
     """
+    if not isinstance(order_id, str):
+        raise InvalidInput("order_id", f"must be text, got {type(order_id).__name__}: pass order.id")
     provider = providers.get(order_id.rpartition("-")[0])
     if provider is None:
         raise UnknownName("order", order_id)
@@ -130,7 +132,7 @@ class Inbox:
                 without_news,
                 span.traceparent,
             )
-            decider = with_watchers(partial(decide_and_plan, context, request), context.table, request)
+            decider = with_decision_watchers(partial(decide_and_plan, context, request), context.table, request)
             receipt = await self._store.commit(order_id, key, decider, deadline)
             span.set(decision=type(receipt.decision).__name__, state=receipt.state)
             if not isinstance(receipt.decision, Applied):
@@ -156,5 +158,6 @@ class Inbox:
                 self._telemetry.count_transition(context.table.name, step.source, step.target, origin, kind)
             self._waiters.notify(order_id)
         elif decision.reason is not Reason.NO_NEWS:
-            _log.info("event.rejected", order_id=order_id, trigger=context.event, state=decision.state, reason=decision.reason.value)
+            name = "event.refused" if isinstance(decision, Refused) else "event.ignored"
+            _log.info(name, order_id=order_id, trigger=context.event, state=decision.state, reason=decision.reason.value)
         self._wake.set()

@@ -17,7 +17,7 @@ from attrs import define, field
 from orderflow._clock import Clock
 from orderflow._inputs import require_text
 from orderflow._store.ports import Store
-from orderflow.errors import UnknownName
+from orderflow.errors import InvalidInput, UnknownName
 from orderflow.model import Listener, StateEntered
 
 Handler = Callable[[StateEntered], Awaitable[None] | None]
@@ -39,7 +39,13 @@ class Listeners:
         self._states: dict[str, frozenset[str]] = {}  # by provider: here or elsewhere
 
     def add(self, provider: str, state: str, handler: Handler) -> None:
-        """Run ``handler`` whenever an order of the provider enters the state."""
+        """Run ``handler`` whenever an order of the provider enters the state.
+
+        Raises:
+            InvalidInput: ``handler`` is not a function.
+        """
+        if not callable(handler):
+            raise InvalidInput("handler", f"must be a function, got {type(handler).__name__}")
         self._handlers.setdefault((provider, state), []).append(handler)
         self._index()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 from attrs import define
 
-from orderflow._engine.attempt import Finish, Retry, retry_wait
+from orderflow._engine.attempt import Finish, Retry, retry_backoff
 from orderflow._engine.calls import CallCancelled, RunningCalls
 from orderflow._engine.listeners import Listeners
 from orderflow._provider.protocol import Provider
@@ -44,5 +44,5 @@ class Notifier:
             return Retry(0.0, str(cancelled), uncounted=True)
         except Exception as error:  # noqa: BLE001  a listener may raise anything; it runs again
             _log.error("listener.failed", order_id=order.id, state=effect.entered_state, **exception_fields(error))
-            return Retry(retry_wait(provider.timing, effect.attempt), f"the listener raised {type(error).__name__}")
+            return Retry(retry_backoff(provider.timing, effect.attempt), f"the listener raised {type(error).__name__}")
         return Finish("")

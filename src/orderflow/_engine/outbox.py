@@ -26,11 +26,11 @@ from orderflow._engine.attempt import (
     LeaveLeased,
     Phase,
     Reply,
-    Report,
+    ReportOutcome,
     Retry,
     RetryAt,
     conclude,
-    first_move,
+    plan_start,
 )
 from orderflow._engine.calls import CANCELLED, CallCancelled, RunningCalls, seconds_for_call
 from orderflow._engine.inbox import Inbox
@@ -45,7 +45,7 @@ from orderflow.errors import OperationalError
 from orderflow.model import NOTIFY_LISTENER, REDACTED, Effect, Order, Origin
 
 _log = structlog.get_logger()
-_REWRITE_SECONDS = 1.0  # between two tries to write an answer
+_WRITE_RETRY_SECONDS = 1.0  # between two tries to write an answer
 
 
 @define(eq=False, kw_only=True)
@@ -118,7 +118,7 @@ class Outbox:
         if effect.name == NOTIFY_LISTENER:
             return await self._write(provider, effect, await self._notifier.notify(provider, order, effect, seconds))
         declared = provider.table.effects.get(effect.name)
-        match first_move(effect, declared, seconds, provider.timing.lease, stopping=self._calls.closed):
+        match plan_start(effect, declared, seconds, provider.timing.lease, stopping=self._calls.closed):
             case LeaveLeased() as end:
                 _log.error("effect.undeclared", order_id=order.id, effect=effect.name)
                 return end
@@ -126,7 +126,7 @@ class Outbox:
                 if declared is None:
                     _log.error("effect.undeclared", order_id=order.id, effect=effect.name)
                 return await self._write(provider, effect, retry)
-            case Report(outcome):
+            case ReportOutcome(outcome):
                 attempt.skip(outcome)
             case Call(seconds):
                 assert declared is not None
@@ -173,10 +173,10 @@ class Outbox:
             try:
                 return await self._write(provider, effect, conclude(effect, declared, outcome, provider.timing))
             except OperationalError as error:
-                if self._clock.now() + _REWRITE_SECONDS >= effect.until:
+                if self._clock.now() + _WRITE_RETRY_SECONDS >= effect.until:
                     raise
                 _log.warning("effect.reply_write_retried", order_id=effect.key.order_id, effect=effect.name, **exception_fields(error))
-            await self._clock.sleep(_REWRITE_SECONDS)
+            await self._clock.sleep(_WRITE_RETRY_SECONDS)
 
     async def _write_or_report_unknown(self, provider: Provider, declared: Effect, effect: LeasedEffect, outcome: Outcome) -> End:
         """Write an outcome; if it cannot be written, because an adapter made it wrong, report that there was no answer."""

@@ -13,7 +13,7 @@ from attrs import define, evolve
 from orderflow._clock import Clock
 from orderflow._engine.admission import Admission, throttle_seconds
 from orderflow._engine.calls import CANCELLED, TOO_LATE, CallCancelled, RunningCalls, seconds_for_call
-from orderflow._engine.commit import poll_wait
+from orderflow._engine.commit import poll_backoff
 from orderflow._engine.inbox import Inbox, provider_of
 from orderflow._lifecycle.decide import is_pollable, is_settled
 from orderflow._provider.outcomes import ReadFailed, Signal, StatusRead
@@ -140,6 +140,6 @@ class Poller:
             await self._store.plan_poll(order.id, now, PollSooner(provider.timing.poll_interval))
         else:
             without_news = poll.without_news + 1
-            wait = max(poll_wait(provider.timing, without_news, self._rng.uniform(-1, 1)), failure.retry_after or 0.0)
+            wait = max(poll_backoff(provider.timing, without_news, self._rng.uniform(-1, 1)), failure.retry_after or 0.0)
             await self._store.plan_poll(order.id, now, PollAt(now + wait, without_news, provider.timing.poll_interval))
         self._wake.set()  # the worker sleeps until the end of the lease, and the next poll is due before

@@ -44,7 +44,7 @@ Export = Callable[[Sequence[OrderHistory]], Awaitable[None] | None]
 """Keeps orders elsewhere; they are deleted when it has returned. A plain function runs in a thread."""
 
 _log = structlog.get_logger()
-_MOST_PER_BATCH = 5000
+_MAX_PER_BATCH = 5000
 
 
 @define(eq=False, kw_only=True)
@@ -65,8 +65,8 @@ class Retention:
             raise UnknownName("provider", provider, tuple(self._providers))
         if not (math.isfinite(older_than) and older_than >= 0):
             raise InvalidInput("older_than", "must be a number of seconds, 0 or more")
-        if not 1 <= batch <= _MOST_PER_BATCH:
-            raise InvalidInput("batch", f"must be between 1 and {_MOST_PER_BATCH}")
+        if not 1 <= batch <= _MAX_PER_BATCH:
+            raise InvalidInput("batch", f"must be between 1 and {_MAX_PER_BATCH}")
         keep = JsonLines(export) if isinstance(export, Path) else export
         return self._prune(self._clock.now() - older_than, provider, batch, keep, dry_run)
 

@@ -12,7 +12,7 @@ from orderflow._store.ports import Store
 from orderflow.errors import OutOfReach, WaitTimeout
 from orderflow.model import Order
 
-_LOOK_SECONDS = 0.5  # between two looks at the store: another process may move the order
+_RECHECK_SECONDS = 0.5  # between two looks at the store: another process may move the order
 
 
 class Waiters:
@@ -64,7 +64,7 @@ class Waiters:
                 if left <= 0:
                     raise WaitTimeout(order_id, awaited, order.state, timeout)
                 try:
-                    async with asyncio.timeout(min(left, _LOOK_SECONDS)):
+                    async with asyncio.timeout(min(left, _RECHECK_SECONDS)):
                         await moved.wait()
                 except TimeoutError:
                     continue

@@ -34,8 +34,8 @@ from orderflow._telemetry.exceptions import exception_fields
 
 T = TypeVar("T", Attempt, LeasedPoll)
 _log = structlog.get_logger()
-_SHORTEST_WAIT = 0.005
-_MOST_SKIPPED_DEADLINES = 1000
+_MIN_WAIT = 0.005
+_MAX_SKIPPED_DEADLINES = 1000
 _GIVE_BACK_SECONDS = 5.0  # beyond the grace: a database that is away must not hold the process longer
 _LAST_GIVE_BACK_SECONDS = 1.0  # at the very end, for items that still failed
 
@@ -144,7 +144,7 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._in_flight.forget()
+        self._in_flight.abandon_leases()
         await self._dispatcher.close()
 
     def _tasks(self) -> set[asyncio.Task[Any]]:
@@ -197,7 +197,7 @@ class Worker:
         # deadlines that failed the last time are fetched again, and must not hide those behind them
         deadlines = await self._deadlines.fetch(self._scope(), self._width + self._last.failed_deadlines)
         decided = sum(await asyncio.gather(*(run_guarded(self._deadlines.run, deadline) for deadline in deadlines)))
-        failed = min(len(deadlines) - decided, _MOST_SKIPPED_DEADLINES)
+        failed = min(len(deadlines) - decided, _MAX_SKIPPED_DEADLINES)
         free = self._width - self._in_flight.running
         saturated = free <= 0 or decided < len(deadlines)
         self._last = _Fetched(decided, saturated, failed)
@@ -239,17 +239,17 @@ class Worker:
         await asyncio.gather(*sleeping, return_exceptions=True)
 
     async def _seconds_until_due(self) -> float:
-        next_opening = self._admission.next_opening(self._clock.now())
+        next_resume_at = self._admission.next_resume_at(self._clock.now())
         try:
             due = await self._store.next_due(self._scope())
         except Exception as error:  # noqa: BLE001  as in _run
             _log.error("worker.fetch_failed", **exception_fields(error))
             due = None
-        soonest = min((at for at in (due, next_opening) if at is not None), default=None)
+        soonest = min((at for at in (due, next_resume_at) if at is not None), default=None)
         if soonest is None or self._last.saturated:
             return self._fetch_interval
         left = soonest - self._clock.now()
         # what is due and was not leased is held by another worker, or has to wait: look ever less often
         self._idle_fetches = self._idle_fetches + 1 if left <= 0 else 0
-        backoff: float = _SHORTEST_WAIT * 2 ** min(self._idle_fetches, 20)
+        backoff: float = _MIN_WAIT * 2 ** min(self._idle_fetches, 20)
         return min(self._fetch_interval, max(left, backoff))

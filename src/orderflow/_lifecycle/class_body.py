@@ -31,7 +31,7 @@ class SourceLine:
 
 
 @frozen
-class Repeated:
+class DuplicateName:
     """A name that was assigned again: the later value, and its line."""
 
     name: str
@@ -47,12 +47,12 @@ class ClassBody(dict[str, Any]):
         self.lifecycle = lifecycle
         self.line = line  # of the class statement
         self.lines: dict[str, SourceLine] = {}
-        self.repeated: list[Repeated] = []
+        self.repeated: list[DuplicateName] = []
 
     def __setitem__(self, name: str, value: Any) -> None:
         line = author_line()
         if name in self and not name.startswith("__"):
-            self.repeated.append(Repeated(name, value, line))
+            self.repeated.append(DuplicateName(name, value, line))
             return
         self.lines[name] = line
         super().__setitem__(name, value)

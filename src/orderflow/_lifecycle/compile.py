@@ -15,14 +15,14 @@ from orderflow._lifecycle.facts import Choice, Facts, Guard, Reads, Value
 from orderflow._lifecycle.rules.edges import check_arguments, check_origins, check_proof, check_replies
 from orderflow._lifecycle.rules.graph import check_graph
 from orderflow._lifecycle.rules.guards import check_cells, check_facts, check_guards, describe_guard
-from orderflow._lifecycle.rules.promises import check_properties, check_readings
+from orderflow._lifecycle.rules.readings_and_properties import check_properties, check_readings
 from orderflow._lifecycle.rules.states import check_class, check_deadlines, check_durations, check_states
 from orderflow._lifecycle.table import Reading, Table, frozen_map
 from orderflow.model import Origin, Step, StepKind
 
 T = TypeVar("T")
 
-UNPROVEN = "read_unproven"
+STILL_UNPROVEN = "seen_unproven"
 """The event of origin observation that a status brings which is consistent with the state, where a lifecycle declares it."""
 
 
@@ -38,7 +38,7 @@ def compile_table(declaration: Declaration) -> Table:
     if len(edges) < len(declaration.edges) or any(problem.rule != "guard-unresolved" for problem in declaration.problems):
         raise declaration.error()
     always = tuple(evolve(edge, holds=Choice((), _always)) if edge.unchecked else edge for edge in edges)
-    raise declaration.error(sketches=(_build_table(declaration, edges), _build_table(declaration, always)))
+    raise declaration.error(tables_for_check=(_build_table(declaration, edges), _build_table(declaration, always)))
 
 
 def _check(declaration: Declaration) -> tuple[Edge, ...]:
@@ -121,7 +121,7 @@ def _build_table(declaration: Declaration, edges: tuple[Edge, ...]) -> Table:
         cells=build_cells(out, events, facts),
         out=MappingProxyType(out),
         readings=MappingProxyType({status: _freeze_reading(reading) for status, reading in declaration.readings.items()}),
-        unproven=UNPROVEN if UNPROVEN in events else "",
+        still_unproven_event=STILL_UNPROVEN if STILL_UNPROVEN in events else "",
         pollable=MappingProxyType({state: _choose(facts, leaving, _any_enabled) for state, leaving in observed.items()}),
         settled=MappingProxyType({state: _choose(facts, leaving, _none_enabled) for state, leaving in unasked.items()}),
         legal=MappingProxyType({state: _choose(facts, _pick_sendable(leaving), _events_enabled) for state, leaving in out.items()}),

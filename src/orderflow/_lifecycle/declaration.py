@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from attrs import define, field, frozen
 
-from orderflow._lifecycle.class_body import Repeated, SourceLine
+from orderflow._lifecycle.class_body import DuplicateName, SourceLine
 from orderflow._lifecycle.facts import Fact
 from orderflow.errors import DeclarationError, DeclarationProblem
 from orderflow.model import Effect
@@ -101,7 +101,7 @@ class Declaration:
     name: Any
     line: SourceLine
     lines: Mapping[str, SourceLine]
-    repeated: tuple[Repeated, ...] = ()
+    repeated: tuple[DuplicateName, ...] = ()
     states: dict[str, DeclaredState] = field(factory=dict)
     edges: list[DeclaredEdge] = field(factory=list)
     facts: dict[str, Fact] = field(factory=dict)
@@ -116,6 +116,6 @@ class Declaration:
         line = line or self.lines.get(where, self.line)
         self.problems.append(DeclarationProblem(rule, where, explanation, remedy, line.file, line.line))
 
-    def error(self, sketches: tuple[Any, ...] = ()) -> DeclarationError:
+    def error(self, tables_for_check: tuple[Any, ...] = ()) -> DeclarationError:
         """The error that lists all problems, in the order of their lines."""
-        return DeclarationError(self.class_name, tuple(sorted(self.problems, key=lambda problem: problem.line)), sketches)
+        return DeclarationError(self.class_name, tuple(sorted(self.problems, key=lambda problem: problem.line)), tables_for_check)

@@ -130,7 +130,7 @@ class _HasValue(Guard):
         return frozenset({self.fact})
 
     def unknown_values(self) -> tuple[tuple[Fact, Value], ...]:
-        return tuple((self.fact, value) for value in self.values if value not in self.fact.values)
+        return tuple((self.fact, value) for value in self.values if not self.fact.accepts(value))
 
     def describe(self) -> str:
         return f"{self.fact.name} = {'/'.join(str(value) for value in self.values)}"
@@ -152,6 +152,10 @@ class Fact:
 
     def __bool__(self) -> NoReturn:
         raise TypeError(_NO_TRUTH_VALUE)
+
+    def accepts(self, value: object) -> bool:
+        """Whether it may have this value. True and 1 are two values."""
+        return any(value == known and isinstance(value, bool) == isinstance(known, bool) for known in self.values)
 
     def is_(self, *values: Value) -> Guard:
         """The guard that this fact has one of these values."""

@@ -41,9 +41,9 @@ def observe(table: Table, snapshot: Snapshot, observation: Observation) -> Decis
 
 
 def _observe_consistent(table: Table, snapshot: Snapshot, observation: Observation) -> Decision:
-    if not table.unproven:
+    if not table.still_unproven_event:
         return Ignored(Reason.NO_NEWS, snapshot.state)
-    return decide(table, snapshot, Event(table.unproven, Origin.OBSERVATION, observation.data))
+    return decide(table, snapshot, Event(table.still_unproven_event, Origin.OBSERVATION, observation.data))
 
 
 def _observe_proof(table: Table, snapshot: Snapshot, observation: Observation, proves: str | None) -> Decision:
@@ -99,7 +99,7 @@ def _find_paths(table: Table, snapshot: Snapshot, target: str, walked: Path = ()
     """Every simple path of enabled observation edges. Assumed states are not passed; a recovery edge can only be the first."""
     seen = {edge.source for edge in walked} | {snapshot.state}
     for edge in find_enabled(table, snapshot):
-        proving = edge.origin is Origin.OBSERVATION and edge.event != table.unproven
+        proving = edge.origin is Origin.OBSERVATION and edge.event != table.still_unproven_event
         if not proving or edge.target in seen or (edge.recovery and walked):
             continue
         if edge.target == target:

@@ -50,7 +50,7 @@ class Table:
     cells: Mapping[str, Mapping[str, Cell]] = field(repr=False)
     out: Mapping[str, tuple[Edge, ...]] = field(repr=False)  # the edges that leave each state, in declared order
     readings: Mapping[str, Reading]
-    unproven: str  # the event that a consistent status brings, "" where the lifecycle declares none
+    still_unproven_event: str  # the event that a consistent status brings, "" where the lifecycle declares none
     pollable: Mapping[str, Choice[bool]] = field(repr=False)
     settled: Mapping[str, Choice[bool]] = field(repr=False)
     legal: Mapping[str, Choice[tuple[str, ...]]] = field(repr=False)  # commands and operator events, in declared order

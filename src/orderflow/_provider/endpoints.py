@@ -30,6 +30,6 @@ class Endpoint:
 
     purpose: str
     methods: tuple[str, ...]
-    understand: Callable[[Sequence[tuple[str, str]]], Claim]
+    parse_claim: Callable[[Sequence[tuple[str, str]]], Claim]
     page: str = ""
     shared: bool = False

@@ -84,7 +84,7 @@ class OAuth2Client:
             self._last_failure = token if isinstance(token, NotExecuted) else None
             return token
 
-    def forget(self, token: str) -> None:
+    def invalidate(self, token: str) -> None:
         """Fetch a new token next time: the provider refused this one."""
         if token == self._token:
             self._token = ""

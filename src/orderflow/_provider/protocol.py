@@ -95,10 +95,10 @@ class Provider(Protocol):
             InvalidInput: nothing was stored.
         """
 
-    async def perform(self, effect: str, order: Order, links: PublicUrls) -> Outcome:
+    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
         """Carry out an effect: one call, repeated at most once with a fresh token. Raises nothing that the provider causes."""
 
-    def customer_url(self, order: Order, links: PublicUrls) -> str | None:
+    def customer_url(self, order: Order, urls: PublicUrls) -> str | None:
         """Where the customer's browser goes now; always the same. None: nowhere."""
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:

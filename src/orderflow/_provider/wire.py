@@ -5,7 +5,7 @@ A record is a frozen attrs class with fields in snake_case. Its JSON names are t
 name; ``to_json`` puts them back. An open enum is typed ``Kind | str`` with ``Kind`` a StrEnum: an unknown value stays a plain str.
 Lists are ``tuple[X, ...]``; free JSON is ``object`` or ``Mapping[str, object]``.
 
-What may live here: names in JSON, unknown fields, open enums, strict primitive types, and errors that name the wrong field.
+Contains only: names in JSON, unknown fields, open enums, strict primitive types, and errors that name the wrong field.
 No field of a provider, and no HTTP.
 """
 

@@ -23,16 +23,16 @@ from orderflow._store.records import InboxKey
 from orderflow.errors import UnknownName
 from orderflow.model import Event, Ignored, Origin, Reason
 
-_LONGEST_QUERY = 8192
-_MOST_FIELDS = 100
-_LONGEST_WINDOW = 0.25  # seconds in which equal requests share one execution
-_MOST_AT_ONCE = 500  # orders whose polls are brought forward by one execution of a shared notice
+_MAX_QUERY_BYTES = 8192
+_MAX_FIELDS = 100
+_MAX_WINDOW = 0.25  # seconds in which equal requests share one execution
+_MAX_AT_ONCE = 500  # orders whose polls are brought forward by one execution of a shared notice
 _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _THANKS = b"Thank you. You can close this page."
 
 
 @frozen
-class Reply:
+class HttpReply:
     """An HTTP response."""
 
     status: int
@@ -40,8 +40,8 @@ class Reply:
     body: bytes = b""
 
 
-NOT_FOUND = Reply(404, _HEADERS)
-DONE = Reply(204, _HEADERS)
+NOT_FOUND = HttpReply(404, _HEADERS)
+DONE = HttpReply(204, _HEADERS)
 
 
 @define(eq=False, kw_only=True)
@@ -54,9 +54,9 @@ class Receiver:
     _poll_requests: PollRequests
     _directory: ListenerDirectory
     _urls: SignedUrls
-    _single_flight: SingleFlight[Reply] = field(init=False, factory=SingleFlight)
+    _single_flight: SingleFlight[HttpReply] = field(init=False, factory=SingleFlight)
 
-    async def handle(self, method: str, path: str, query: bytes) -> Reply:
+    async def handle(self, method: str, path: str, query: bytes) -> HttpReply:
         """Handle one request; ``path`` is relative to where the receiver is mounted."""
         provider_name, _, rest = path.strip("/").partition("/")
         purpose, _, token = rest.partition("/")
@@ -65,31 +65,31 @@ class Receiver:
         if provider is None or endpoint is None or endpoint.shared == bool(token):
             return NOT_FOUND
         if method not in endpoint.methods:
-            return Reply(405, {**_HEADERS, "Allow": ", ".join(endpoint.methods)})
-        window = min(provider.timing.poll_interval, _LONGEST_WINDOW)
+            return HttpReply(405, {**_HEADERS, "Allow": ", ".join(endpoint.methods)})
+        window = min(provider.timing.poll_interval, _MAX_WINDOW)
         if endpoint.shared:
             return await self._single_flight.do((provider_name, purpose), window, lambda callers: self._handle_shared(provider, callers))
         order_id = self._urls.order_of(provider_name, purpose, token)
         if order_id is None:
             return NOT_FOUND
-        claim = endpoint.understand(_parse_query(query))
+        claim = endpoint.parse_claim(_parse_query(query))
         return await self._single_flight.do((token, claim), window, lambda _callers: self._handle_claim(endpoint, order_id, token, claim))
 
-    async def _handle_shared(self, provider: Provider, callers: int) -> Reply:
-        limit = min(provider.timing.notice_fanout * callers, _MOST_AT_ONCE)
+    async def _handle_shared(self, provider: Provider, callers: int) -> HttpReply:
+        limit = min(provider.timing.notice_fanout * callers, _MAX_AT_ONCE)
         await self._poll_requests.request_oldest(provider, limit)
         return DONE
 
-    async def _handle_claim(self, endpoint: Endpoint, order_id: str, token: str, claim: Claim) -> Reply:
+    async def _handle_claim(self, endpoint: Endpoint, order_id: str, token: str, claim: Claim) -> HttpReply:
         try:
             await self._accept(order_id, token, claim)
             page = (await self._store.load(order_id)).snapshot.data.get(endpoint.page) if endpoint.page else None
         except UnknownName:  # we signed its URL, and it was deleted since
             return NOT_FOUND
         if isinstance(page, str):
-            return Reply(303, {**_HEADERS, "Location": page})
+            return HttpReply(303, {**_HEADERS, "Location": page})
         if endpoint.page:
-            return Reply(200, {**_HEADERS, "Content-Type": "text/plain; charset=utf-8"}, _THANKS)
+            return HttpReply(200, {**_HEADERS, "Content-Type": "text/plain; charset=utf-8"}, _THANKS)
         return DONE
 
     async def _accept(self, order_id: str, token: str, claim: Claim) -> None:
@@ -106,9 +106,9 @@ class Receiver:
 def _parse_query(query: bytes) -> list[tuple[str, str]]:
     """The raw pairs. A query that is too long or malformed becomes one oversized pair, which every endpoint finds unclear."""
     text = query.decode("utf-8", "replace")
-    if len(query) <= _LONGEST_QUERY:
+    if len(query) <= _MAX_QUERY_BYTES:
         try:
-            return parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+            return parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
         except ValueError:
             pass
-    return [("oversized", "x" * _LONGEST_QUERY)]
+    return [("oversized", "x" * _MAX_QUERY_BYTES)]

@@ -14,7 +14,7 @@ from hashlib import sha256
 from orderflow._provider.settings import check_base_url, check_secret
 from orderflow.errors import ConfigurationError
 
-_SHORTEST_KEY = 16
+_MIN_KEY_BYTES = 16
 
 
 class SignedUrls:
@@ -31,8 +31,8 @@ class SignedUrls:
         if self._public is not None and not self._keys:
             raise ConfigurationError("needed to sign our public URLs", "signing_keys")
         for kid, key in self._keys.items():
-            if not (kid.isascii() and kid.isalnum()) or len(key) < _SHORTEST_KEY:
-                raise ConfigurationError(f"a key id is letters and digits, a key at least {_SHORTEST_KEY} bytes", "signing_keys")
+            if not (kid.isascii() and kid.isalnum()) or len(key) < _MIN_KEY_BYTES:
+                raise ConfigurationError(f"a key id is letters and digits, a key at least {_MIN_KEY_BYTES} bytes", "signing_keys")
 
     def __repr__(self) -> str:
         return "SignedUrls(...)"

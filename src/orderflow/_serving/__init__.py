@@ -1,6 +1,6 @@
 """Serve any ASGI app on a real socket, inside the running event loop. Simulators and the worker's health probes use it.
 
-What may live here: ``serve``, the ASGI extensions that the server offers to its app, and what an app needs to end with the server.
+Contains only: ``serve``, the ASGI extensions that the server offers to its app, and what an app needs to end with the server.
 Only uvicorn_server.py imports uvicorn, and only when something is served.
 """
 

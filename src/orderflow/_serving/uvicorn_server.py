@@ -1,4 +1,4 @@
-"""Runs uvicorn without its signal handling, its log and its main loop. What may live here: only what touches uvicorn.
+"""Runs uvicorn without its signal handling, its log and its main loop. Contains only: only what touches uvicorn.
 
 Import it through ``orderflow._serving.serve``.
 """

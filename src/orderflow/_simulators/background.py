@@ -1,4 +1,4 @@
-"""Background work of a simulator: what it does by itself while time goes on. What may live here: the tasks, and waiting for them."""
+"""Background work of a simulator: what it does by itself while time goes on. Contains only: the tasks, and waiting for them."""
 
 from __future__ import annotations
 

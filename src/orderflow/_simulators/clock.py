@@ -1,4 +1,4 @@
-"""The simulator's time. What may live here: ``SimClock`` only."""
+"""The simulator's time. Contains only: ``SimClock`` only."""
 
 from __future__ import annotations
 

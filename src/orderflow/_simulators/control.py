@@ -1,6 +1,6 @@
 """The control calls below ``/_sim``: what a test in any language may do to a simulator, over HTTP.
 
-What may live here: these calls, a class for each part of a simulator that they need. pages.py has the pages for people.
+Contains only: these calls, a class for each part of a simulator that they need. pages.py has the pages for people.
 Bodies and answers are JSON; json_calls.py has the errors.
 """
 

@@ -1,4 +1,4 @@
-"""Callbacks and notifications, sent over HTTP. What may live here: sending them, the faults armed for them, and the record of them.
+"""Callbacks and notifications, sent over HTTP. Contains only: sending them, the faults armed for them, and the record of them.
 
 When to send which one is decided by the provider's simulator.
 """

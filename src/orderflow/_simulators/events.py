@@ -1,4 +1,4 @@
-"""What has happened in a simulator, as a feed that clients can follow. What may live here: the log and its events."""
+"""What has happened in a simulator, as a feed that clients can follow. Contains only: the log and its events."""
 
 from __future__ import annotations
 

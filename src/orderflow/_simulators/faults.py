@@ -1,6 +1,6 @@
 """Faults: what goes wrong with a request on its way to or from the provider.
 
-What may live here: a fault as a value, the names of all kinds, the pattern that selects requests, and the list of armed faults.
+Contains only: a fault as a value, the names of all kinds, the pattern that selects requests, and the list of armed faults.
 The kinds have the same names everywhere: in Python, in the header ``X-Sim-Scenario``, in ``/_sim/faults`` and on the pages.
 playback.py carries a fault out on the connection.
 """

@@ -1,4 +1,4 @@
-"""The requests that a simulator received. What may live here: the journal, its rows, and how an endpoint marks one as executed."""
+"""The requests that a simulator received. Contains only: the journal, its rows, and how an endpoint marks one as executed."""
 
 from __future__ import annotations
 

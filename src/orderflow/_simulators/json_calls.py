@@ -1,4 +1,4 @@
-"""JSON over HTTP for the control calls. What may live here: bodies in, answers and errors out; no call."""
+"""JSON over HTTP for the control calls. Contains only: bodies in, answers and errors out; no call."""
 
 from __future__ import annotations
 

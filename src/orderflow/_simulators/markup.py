@@ -1,4 +1,4 @@
-"""HTML as values: everything is escaped unless it was made here. What may live here: ``el``, ``page``, the style sheet; no route."""
+"""HTML as values: everything is escaped unless it was made here. Contains only: ``el``, ``page``, the style sheet; no route."""
 
 from __future__ import annotations
 

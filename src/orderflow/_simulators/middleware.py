@@ -1,4 +1,4 @@
-"""The ASGI middleware around a simulator's app: control calls, journal, scenario header, faults. What may live here: this passage."""
+"""The ASGI middleware around a simulator's app: control calls, journal, scenario header, faults. Contains only: this passage."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from attrs import frozen
 from orderflow._simulators.faults import matches
 from orderflow._simulators.journal import RecordedRequest
 
-_LEAST_LIKENESS: Final = 0.6
+_MIN_LIKENESS: Final = 0.6
 """Paths less alike than this have nothing in common."""
 _ONLY_BEGINS: Final = 0.99
 _OTHER_METHOD: Final = 0.7
@@ -45,7 +45,7 @@ def _score(row: RecordedRequest, match: str, body: object) -> NearMiss:
     scores: list[float] = []
     if not matches(path, row.method, row.path):
         likeness = SequenceMatcher(None, path, row.path).ratio()
-        scores.append(likeness if likeness >= _LEAST_LIKENESS else 0.0)
+        scores.append(likeness if likeness >= _MIN_LIKENESS else 0.0)
         differs.append(f"path: expected {path}, got {row.path}")
     elif path != row.path:
         scores.append(_ONLY_BEGINS)

@@ -1,4 +1,4 @@
-"""A simulator's operations as OpenAPI 3.1. What may live here: one operation as a value, and the document of all of them.
+"""A simulator's operations as OpenAPI 3.1. Contains only: one operation as a value, and the document of all of them.
 
 Each operation and each of its answers has ``x-evidence`` and ``x-source``: whether the provider's pages state it (``documented``),
 imply it (``inferred``) or say nothing about it (``assumed``), and on which page.

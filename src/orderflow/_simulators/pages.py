@@ -1,6 +1,6 @@
 """A simulator's pages for people: its orders on the drawn flow, with buttons, its requests, its magic values and switches.
 
-What may live here: these pages, rendered on the server, without script. Their buttons do what the control calls do.
+Contains only: these pages, rendered on the server, without script. Their buttons do what the control calls do.
 Every address begins with the path at which the simulator is mounted.
 """
 

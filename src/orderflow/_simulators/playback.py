@@ -1,4 +1,4 @@
-"""Carries a fault out on a connection. What may live here: buffered responses, the connection of one request, and ``play``."""
+"""Carries a fault out on a connection. Contains only: buffered responses, the connection of one request, and ``play``."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Connection:
         """Send nothing until the client hangs up or the server stops. Raises ConfigurationError without a socket."""
         closing = self._closing()
         if closing is None:
-            raise ConfigurationError("a request that is never answered needs a socket: run the simulator under orderflow._simulators.serve")
+            raise ConfigurationError("a request that is never answered needs a socket: run the simulator under orderflow.simulators.serve")
         gone = asyncio.ensure_future(self._wait_for_disconnect())
         stopped = asyncio.ensure_future(closing.wait())
         try:
@@ -128,7 +128,7 @@ class Connection:
     async def _break(self, extension: str) -> None:
         break_connection = self.scope.get("extensions", {}).get(extension)
         if break_connection is None:
-            raise ConfigurationError("a broken connection needs a socket: run the simulator under orderflow._simulators.serve")
+            raise ConfigurationError("a broken connection needs a socket: run the simulator under orderflow.simulators.serve")
         break_connection()
         # stay until the server has noticed, else it takes the missing answer for a crash of the app
         await self._wait_for_disconnect()

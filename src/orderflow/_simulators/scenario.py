@@ -1,4 +1,4 @@
-"""The header ``X-Sim-Scenario``: what happens to one request. What may live here: its language, and how often each item was used.
+"""The header ``X-Sim-Scenario``: what happens to one request. Contains only: its language, and how often each item was used.
 
 ``X-Sim-Scenario: status=429;times=2, cancel`` holds items, separated by commas. An item is one of:
 

@@ -1,4 +1,4 @@
-"""How a provider's simulator is found and used. What may live here: the record that a provider publishes, the look-up, ``simulate``.
+"""How a provider's simulator is found and used. Contains only: the record that a provider publishes, the look-up, ``simulate``.
 
 A provider publishes a ``Simulation`` as an entry point of the group ``orderflow.simulators``. The command line, the pytest plugin
 and the tests find every simulator by these records only.
@@ -24,7 +24,7 @@ GROUP: Final = "orderflow.simulators"
 
 
 @frozen
-class Surroundings:
+class SimulationContext:
     """Where a simulated provider is used.
 
     Attributes:
@@ -104,7 +104,7 @@ async def simulate(name: str, *, port: int = 0, switches: Mapping[str, Any] | No
         OSError: the port is taken.
     """
     simulation = find_simulation(name)
-    surroundings = Surroundings(adjust=_shorten_waits)
+    surroundings = SimulationContext(adjust=_shorten_waits)
     async with simulation.create(**{**simulation.fast, **(switches or {})}) as simulator, serve(simulator.asgi, port=port) as base_url:
         yield simulation.configure(base_url, simulator, surroundings, **settings)
 

@@ -1,4 +1,4 @@
-"""The base class of every provider's simulator. What may live here: ``Simulator``, which puts the parts together; no endpoint."""
+"""The base class of every provider's simulator. Contains only: ``Simulator``, which puts the parts together; no endpoint."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Switches: what a simulator does where a provider's pages say nothing or contradict each other.
 
-What may live here: a switch as a value, and setting one with its type checked. A provider lists its switches as ``Switch`` rows.
+Contains only: a switch as a value, and setting one with its type checked. A provider lists its switches as ``Switch`` rows.
 It declares each as an annotated class attribute of the same name, whose value is the default. So ``sim.id_shape`` is typed, and
 the command line and ``/_sim`` know all switches.
 """

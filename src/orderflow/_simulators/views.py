@@ -1,4 +1,4 @@
-"""An order as the pages and control calls of any simulator show it. What may live here: these values; no HTML, no HTTP."""
+"""An order as the pages and control calls of any simulator show it. Contains only: these values; no HTML, no HTTP."""
 
 from __future__ import annotations
 

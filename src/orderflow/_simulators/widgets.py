@@ -1,4 +1,4 @@
-"""The pieces of a simulator's pages, from values to HTML. What may live here: no route, no state."""
+"""The pieces of a simulator's pages, from values to HTML. Contains only: no route, no state."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Generic, Protocol, TypeVar
 
-_WORTH_SPLITTING = 16  # orders with work, from which on a batch leaves something for the other batches
+_SPLIT_FROM = 16  # orders with work, from which on a batch leaves something for the other batches
 
 
 class OrderWork(Protocol):
@@ -54,7 +54,7 @@ class OrderQueues(Generic[W]):
         answered would all end up in one batch.
         """
         size = min(len(self._ready), self._most)
-        if len(self._waiting) >= _WORTH_SPLITTING:
+        if len(self._waiting) >= _SPLIT_FROM:
             size = min(size, -(-len(self._waiting) // self._batches))
         return [self._ready.popleft() for _ in range(size)]
 

@@ -1,4 +1,4 @@
-"""Assertions about an order's path, for sync and async tests. What may live here: what raises AssertionError, with the path in it.
+"""Assertions about an order's path, for sync and async tests. Contains only: what raises AssertionError, with the path in it.
 
 ``assert_path(flow.journal(order.id), ["drafted", ..., "fulfilled"])``; ``...`` stands for any states, or none.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _WAIT_BETWEEN_ADVANCES = 0.1  # seconds of real time
 _FIRST_ADVANCE = 1.0  # seconds of a clock that stands still
-_LONGEST_ADVANCE = 86_400.0
+_MAX_ADVANCE = 86_400.0
 
 
 def path_of(journal: Iterable[JournalRow]) -> list[str]:
@@ -108,7 +108,7 @@ def _waits(within: float, clock: SimClock | None) -> Iterable[float]:
     for n in range(max(1, round(within / _WAIT_BETWEEN_ADVANCES))):
         if n:
             clock.advance(advance)
-            advance = min(advance * 2, _LONGEST_ADVANCE)
+            advance = min(advance * 2, _MAX_ADVANCE)
         yield _WAIT_BETWEEN_ADVANCES
 
 

@@ -18,7 +18,7 @@ from orderflow._testing.mealy import POLL, UNKNOWN_STATUS, inputs_of
 from orderflow.model import Applied, Decision, Event, Observation, Snapshot
 
 KINDS = ("states", "edges", "cells")
-_MOST_LISTED = 12
+_MAX_LISTED = 12
 
 
 @define
@@ -91,9 +91,9 @@ class Coverage:
             yield f"{name}: {', '.join(counts)}"
             for kind in ("states", "edges"):
                 missing = coverage.missing(kind)
-                yield from (f"  {kind[:-1]} not covered: {missed}" for missed in missing[:_MOST_LISTED])
-                if len(missing) > _MOST_LISTED:
-                    yield f"  and {len(missing) - _MOST_LISTED} more {kind}"
+                yield from (f"  {kind[:-1]} not covered: {missed}" for missed in missing[:_MAX_LISTED])
+                if len(missing) > _MAX_LISTED:
+                    yield f"  and {len(missing) - _MAX_LISTED} more {kind}"
 
     def shortfalls(self, requirements: Mapping[str, float]) -> list[str]:
         """Where coverage is below the required percentages, as text. A run that recorded no lifecycle is below any."""

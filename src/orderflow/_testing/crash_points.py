@@ -6,7 +6,7 @@ action | where``. The state is that of the order that was last decided about: us
 crash points: a crash before one is a crash after what came before it.
 
 ``CrashPoints(crash_at=...)`` raises ``Crash``; every later point raises it too. crash_process.py runs and kills a process of its own.
-What may live here: the points, and crashing at one. The wrappers are in crash_wrappers.py.
+Contains only: the points, and crashing at one. The wrappers are in crash_wrappers.py.
 """
 
 from __future__ import annotations

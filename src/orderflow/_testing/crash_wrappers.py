@@ -145,10 +145,10 @@ class ProviderWrapper:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._provider, name)
 
-    async def perform(self, effect: str, order: Order, links: PublicUrls) -> Outcome:
+    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
         """See ``Provider.perform``."""
         with _doing(effect, order.state):
-            return await self._provider.perform(effect, order, links)
+            return await self._provider.perform(effect, order, urls)
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
         """See ``Provider.fetch_status``."""

@@ -1,6 +1,6 @@
 """The pytest plugin (entry point ``orderflow``): fixtures, one marker, coverage of lifecycles.
 
-The guide is docs/how-to/test-your-service.md. What may live here: pytest's hooks and fixtures, thin. Nothing but pytest is imported at
+The guide is docs/how-to/test-your-service.md. Contains only: pytest's hooks and fixtures, thin. Nothing but pytest is imported at
 the top, and nothing is autouse: a project that has orderflow installed and does not use the plugin pays nothing. No provider is named:
 a fixture ``orderflow_<name>`` is made for each simulator that is installed.
 """

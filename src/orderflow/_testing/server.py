@@ -19,14 +19,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orderflow._app import Orderflow
 from orderflow._blocking import SyncOrderflow
 from orderflow._provider.protocol import Provider
-from orderflow._receiver.receiver import Reply
+from orderflow._receiver.receiver import HttpReply
 from orderflow._store.ports import Store
 from orderflow._testing.world import Application, RunningSimulator, SimulatedWorld
 from orderflow.simulators import Fault, SimClock, Simulator
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Simulator)
-HandleRequest = Callable[[str, str, bytes], Awaitable[Reply]]
+HandleRequest = Callable[[str, str, bytes], Awaitable[HttpReply]]
 
 
 class TestServer:
@@ -142,7 +142,7 @@ class FlowContext:
     def __enter__(self) -> SyncOrderflow:
         flow = SyncOrderflow(*self._arguments, **self._settings)
 
-        async def handle(method: str, path: str, query: bytes) -> Reply:
+        async def handle(method: str, path: str, query: bytes) -> HttpReply:
             return await asyncio.to_thread(flow.handle_request, method, path, query)
 
         flow.__enter__()
@@ -159,7 +159,7 @@ class FlowContext:
         flow = Orderflow(*self._arguments, **self._settings)
         loop = asyncio.get_running_loop()
 
-        async def handle(method: str, path: str, query: bytes) -> Reply:
+        async def handle(method: str, path: str, query: bytes) -> HttpReply:
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(flow.handle_request(method, path, query), loop))
 
         await flow.__aenter__()

@@ -7,7 +7,7 @@
 
     TestOrders = Orders.TestCase
 
-What may live here: ``stateful``, and what it checks of every decision. Needs hypothesis.
+Contains only: ``stateful``, and what it checks of every decision. Needs hypothesis.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from orderflow._app import Orderflow
 from orderflow._provider.protocol import Provider
 from orderflow._provider.timing import Timing
 from orderflow._simulators.scenario import HEADER, UnknownScenario
-from orderflow._simulators.simulation import Simulation, Surroundings, find_simulation
+from orderflow._simulators.simulation import Simulation, SimulationContext, find_simulation
 from orderflow._store.ports import Store
 from orderflow._testing.timing import fast_timing
 from orderflow.simulators import Fault, SimClock, Simulator, serve
@@ -102,7 +102,7 @@ class RunningSimulator(Generic[S]):
     simulator: S
     url: str
     _simulation: Simulation
-    _surroundings: Surroundings
+    _surroundings: SimulationContext
 
     def provider(self, **settings: Any) -> Provider:
         """The provider, set up to call this simulator; ``settings`` override its arguments."""
@@ -168,8 +168,8 @@ class SimulatedWorld:
         url = await self.serve(wrap(app) if wrap else app)
         return RunningSimulator(simulator, url, found, self._surroundings())
 
-    def _surroundings(self) -> Surroundings:
-        return Surroundings(
+    def _surroundings(self) -> SimulationContext:
+        return SimulationContext(
             return_pages=(self.application.thanks, self.application.sorry),
             clock=self.clock,
             timeout=CALL_TIMEOUT,

@@ -100,7 +100,7 @@ async def test_a_deleted_order_leaves_nothing_but_the_keys_that_a_sweep_deletes(
         await store.commit(order.id, None, move("on"))
     assert await store.journal(order.id) == [] == await store.refusals(order.id)
     pending = await store.pending(order.id)
-    assert (pending.effects, pending.read_at, pending.deadlines) == ((), None, ())
+    assert (pending.effects, pending.next_poll_at, pending.deadlines) == ((), None, ())
     assert await store.next_due(SCOPE) is None
     assert (await store.load(kept.id), len(await store.journal(kept.id))) == (kept, 1)
     again = await store.create(evolve(new_order("c"), key=order.key), "other content")  # the key is free
@@ -268,7 +268,7 @@ async def test_what_is_still_to_come_is_listed(store: Store) -> None:
         ("call", 1, False, NOW + 30, "the connection was refused"),
         ("search", 1, True, NOW + LEASE, ""),
     ]
-    assert (pending.read_at, pending.deadlines) == (NOW + 5, (("soon", NOW + 10), ("late", NOW + 20)))
+    assert (pending.next_poll_at, pending.deadlines) == (NOW + 5, (("soon", NOW + 10), ("late", NOW + 20)))
     assert [str(effect.key) for effect in pending.effects] == [f"{order.id}:1:0", f"{order.id}:1:1"]
     await store.finish_effect((await store.lease_effects(NOW + 30, SCOPE, 1))[0])
     assert [effect.name for effect in (await store.pending(order.id)).effects] == ["search"]

@@ -110,8 +110,8 @@ async def test_notifications_belong_to_their_listeners(old: str, another: Anothe
 
 async def test_polls_keep_their_plan_their_requests_and_their_count(old: str, another: Another) -> None:
     store = await another()
-    assert (await store.pending("toy-poll")).read_at == THEN + 2
-    assert (await store.pending("toy-doubt")).read_at is None
+    assert (await store.pending("toy-poll")).next_poll_at == THEN + 2
+    assert (await store.pending("toy-doubt")).next_poll_at is None
     leased = {poll.order_id: poll.without_news for poll in await store.lease_polls(NOW, SCOPE, 10)}
     assert leased == {"toy-notify": 0, "toy-poll": 2}
     assert await sql(old, "SELECT order_id FROM of_polls WHERE requested") == [("toy-doubt",)]

@@ -28,9 +28,9 @@ connect = orderflow.Connect(
     return_pages=[f"{SHOP}/thanks"],
 )
 flow = orderflow.sync(
-    os.environ["DATABASE_URL"], [connect], public_url=f"{SHOP}/orders", signing_keys={"k1": os.environ["LINK_KEY"]}, worker=True
+    os.environ["DATABASE_URL"], [connect], public_url=f"{SHOP}/orders", signing_keys={"k1": os.environ["SIGNING_KEY"]}, worker=True
 )
-flow.on_entered("connect", "fulfilled", lambda told: ACCESS.add(told.order.key))
+flow.on_entered("connect", "fulfilled", lambda entered: ACCESS.add(entered.order.key))
 
 
 @csrf_exempt  # what comes in is signed by its path, and believed no further than that
@@ -60,7 +60,7 @@ urlpatterns = [
 ]
 
 if __name__ == "__main__":
-    settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["127.0.0.1"], SECRET_KEY=os.environ["LINK_KEY"])
+    settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["127.0.0.1"], SECRET_KEY=os.environ["SIGNING_KEY"])
     with flow, suppress(KeyboardInterrupt), ThreadedWSGIServer(("127.0.0.1", int(os.environ["PORT"])), WSGIRequestHandler) as server:
         server.set_app(get_wsgi_application())
         server.serve_forever()

@@ -20,12 +20,12 @@ connect = orderflow.Connect(
     return_pages=[f"{SHOP}/thanks"],
 )
 flow = orderflow.Orderflow(
-    os.environ["DATABASE_URL"], [connect], public_url=f"{SHOP}/orders", signing_keys={"k1": os.environ["LINK_KEY"]}, worker=True
+    os.environ["DATABASE_URL"], [connect], public_url=f"{SHOP}/orders", signing_keys={"k1": os.environ["SIGNING_KEY"]}, worker=True
 )
 
 
-async def grant(told: orderflow.StateEntered) -> None:
-    ACCESS.add(told.order.key)  # told at least once: adding twice is adding once
+async def grant(entered: orderflow.StateEntered) -> None:
+    ACCESS.add(entered.order.key)  # entered at least once: adding twice is adding once
 
 
 flow.on_entered("connect", "fulfilled", grant)

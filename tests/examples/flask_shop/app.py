@@ -22,9 +22,9 @@ connect = orderflow.Connect(
     return_pages=[f"{SHOP}/thanks"],
 )
 flow = orderflow.sync(
-    os.environ["DATABASE_URL"], [connect], public_url=f"{SHOP}/orders", signing_keys={"k1": os.environ["LINK_KEY"]}, worker=True
+    os.environ["DATABASE_URL"], [connect], public_url=f"{SHOP}/orders", signing_keys={"k1": os.environ["SIGNING_KEY"]}, worker=True
 )
-flow.on_entered("connect", "fulfilled", lambda told: ACCESS.add(told.order.key))
+flow.on_entered("connect", "fulfilled", lambda entered: ACCESS.add(entered.order.key))
 app = Flask(__name__)
 
 

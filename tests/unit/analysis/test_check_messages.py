@@ -94,7 +94,7 @@ EXPLAINED: dict[str, tuple[str, set[tuple[str, str, str]]]] = {
         b = State(final=True)
         c = State(final=True)
         shut = Fact("no", "yes")
-        read_unproven = e(observation, a.to(c))
+        seen_unproven = e(observation, a.to(c))
         seen_b = e(observation, a.to(b), cond=shut.is_("yes"))
         reopen = e(command, a.to(a), cond=shut.is_("yes"), sets={"shut": "yes"})
         readings = {"there": reading(consistent=[a, b], proves=b)}

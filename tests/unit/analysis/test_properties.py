@@ -121,7 +121,7 @@ def test_a_broken_promise_and_a_vacuous_one_are_problems_that_name_the_path(decl
     assert "by claim never happens" in vacuous.explanation
 
 
-@pytest.mark.parametrize("event", ["seen_fulfilled", "read_unproven"])
+@pytest.mark.parametrize("event", ["seen_fulfilled", "seen_unproven"])
 def test_a_claim_in_place_of_a_proof_breaks_connects_promises(event):
     from orderflow._providers.connect.lifecycle import ConnectLifecycle
 

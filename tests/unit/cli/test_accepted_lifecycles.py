@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orderflow._cli import finding
+from orderflow._cli import lifecycle_lookup
 from orderflow._cli.main import main
 from orderflow._lifecycle.decide import decide
 from orderflow._lifecycle.observe import observe
@@ -108,7 +108,7 @@ def test_what_check_accepts_can_be_printed_drawn_and_run(odd: str, capsys: pytes
     for form in FORMATS:
         assert main(["diagram", odd, "--format", form, "--out", "drawn"]) == 0, capsys.readouterr()
     assert len(list(Path("drawn").iterdir())) == len(FORMATS)
-    table = finding.find(odd)
+    table = lifecycle_lookup.find(odd)
     assert [state["value"] for state in described["states"]] == list(table.states)
     snapshot = Snapshot(table.initial, table.defaults(), {}, 0)
     decisions = [decide(table, snapshot, Event(name, origin)) for name, origin in table.events.items()]

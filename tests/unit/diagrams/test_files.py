@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from orderflow._cli import finding
+from orderflow._cli import lifecycle_lookup
 from orderflow._lifecycle.table import Table
 from orderflow.diagrams import FORMATS, compute_digest, find_stale, render, write_files
 from orderflow.errors import InvalidInput
@@ -18,7 +18,7 @@ FILES = ["ccv.diagram.md", "ccv.svg", "ccv.table.md", "connect.diagram.md", "con
 
 
 def find_registered() -> list[Table]:
-    return [finding.find(name) for name in ("ccv", "connect")]
+    return [lifecycle_lookup.find(name) for name in ("ccv", "connect")]
 
 
 @pytest.fixture
@@ -29,10 +29,10 @@ def directory(tmp_path: Path) -> Path:
 
 def test_the_bytes_are_the_same_under_every_hash_seed() -> None:
     program = (
-        "from orderflow._cli import finding; from orderflow.diagrams import FORMATS, render; import sys\n"
+        "from orderflow._cli import lifecycle_lookup; from orderflow.diagrams import FORMATS, render; import sys\n"
         "for name in ('ccv', 'connect'):\n"
         "    for format in FORMATS:\n"
-        "        sys.stdout.buffer.write(render(finding.find(name), format))"
+        "        sys.stdout.buffer.write(render(lifecycle_lookup.find(name), format))"
     )
     texts = {
         subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout
@@ -43,7 +43,7 @@ def test_the_bytes_are_the_same_under_every_hash_seed() -> None:
 
 
 def test_committed_drawings_are_fresh() -> None:
-    tables = [finding.find(name) for name in finding.names()]
+    tables = [lifecycle_lookup.find(name) for name in lifecycle_lookup.names()]
     assert find_stale(tables, ROOT / "diagrams") == []
 
 
@@ -123,7 +123,7 @@ class Small(Lifecycle, name="small"):
     and_path, or_path = tmp_path / "with_and.py", tmp_path / "with_or.py"
     and_path.write_text(text)
     or_path.write_text(text.replace("a & b", "a | b"))
-    and_table, or_table = finding.find(f"{and_path}:Small"), finding.find(f"{or_path}:Small")
+    and_table, or_table = lifecycle_lookup.find(f"{and_path}:Small"), lifecycle_lookup.find(f"{or_path}:Small")
     assert and_table.edges[0].guard == or_table.edges[0].guard == "ready"
     assert compute_digest(and_table) != compute_digest(or_table)
 

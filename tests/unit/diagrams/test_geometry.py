@@ -11,7 +11,7 @@ from attrs import evolve
 from tests.kit.journal_rows import JUMPED, Row, make_rows
 from tests.kit.picture import list_defects, read_picture
 
-from orderflow._cli import finding
+from orderflow._cli import lifecycle_lookup
 from orderflow._diagrams.geometry import Box, count_faults
 from orderflow._diagrams.labels import get_text_box
 from orderflow._diagrams.layout import run_wasm_graphviz
@@ -37,7 +37,7 @@ ORDER = "0198f0a2-7c4e-7abc-9def-0123456789ab"
 
 @pytest.fixture(params=LIFECYCLES)
 def table(request: pytest.FixtureRequest) -> Table:
-    return finding.find(LIFECYCLES[request.param])
+    return lifecycle_lookup.find(LIFECYCLES[request.param])
 
 
 def test_the_picture_of_a_lifecycle_has_no_defects(table: Table) -> None:
@@ -79,7 +79,7 @@ PATHS = {
 def test_the_picture_of_an_order_has_no_defects(case: str) -> None:
     """With its heading, which has an id of the usual length."""
     name, state, rows = PATHS[case]
-    table = finding.find(name)
+    table = lifecycle_lookup.find(name)
     order_path = trace_order(build_drawing(table), f"{name}-{ORDER}", state, rows)
     picture = read_picture(render(table, "svg", path=order_path))
     assert any(ORDER in text.content for text in picture.texts)
@@ -87,7 +87,7 @@ def test_the_picture_of_an_order_has_no_defects(case: str) -> None:
 
 
 def test_a_long_heading_is_not_cut_off() -> None:
-    table = finding.find(LIFECYCLES["outside"])
+    table = lifecycle_lookup.find(LIFECYCLES["outside"])
     for order in (f"warehouse-{ORDER}", f"warehouse-{'w' * 60}"):
         order_path = trace_order(build_drawing(table), order, "shipped", [])
         assert list_defects(read_picture(render(table, "svg", path=order_path)), order_path.drawing) == []
@@ -95,14 +95,14 @@ def test_a_long_heading_is_not_cut_off() -> None:
 
 def test_overrides_out_of_the_initial_state_have_no_defects() -> None:
     """A part of the slow test."""
-    table = finding.find("ccv")
+    table = lifecycle_lookup.find("ccv")
     _assert_no_defects(table, [(table.initial, state) for state in list(table.states)[1::4]])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "source"), [(name, state) for name in ("ccv", "connect") for state in finding.find(name).states])
+@pytest.mark.parametrize(("name", "source"), [(name, state) for name in ("ccv", "connect") for state in lifecycle_lookup.find(name).states])
 def test_overrides_have_no_defects(name: str, source: str) -> None:
-    table = finding.find(name)
+    table = lifecycle_lookup.find(name)
     _assert_no_defects(table, [(source, target) for target in table.states if target != source])
 
 
@@ -124,7 +124,7 @@ def _assert_no_defects(table: Table, moves: list[tuple[str, str]]) -> None:
 
 def list_defects_after(arrow: int = 0, label: Box | None = None, state: Box | None = None) -> list[str]:
     """The defects of CCV's picture after a label, or the state ``New``, was moved."""
-    drawing = build_drawing(finding.find("ccv"))
+    drawing = build_drawing(lifecycle_lookup.find("ccv"))
     placement = place_drawing(drawing, run_wasm_graphviz)
     lines = list(placement.lines)
     if label and (old := lines[arrow].label):
@@ -135,7 +135,7 @@ def list_defects_after(arrow: int = 0, label: Box | None = None, state: Box | No
 
 
 def test_every_defect_is_found() -> None:
-    drawing = build_drawing(finding.find("ccv"))
+    drawing = build_drawing(lifecycle_lookup.find("ccv"))
     placement = place_drawing(drawing, run_wasm_graphviz)
     processing, frame = placement.states["Processing"], next(iter(placement.groups.values()))
     assert any("lies on the box Processing" in defect for defect in list_defects_after(label=processing))

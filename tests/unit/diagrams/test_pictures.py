@@ -152,7 +152,7 @@ def test_only_the_labels_on_the_path_are_bold(connect: Table) -> None:
     rows = make_rows("register drafted registering", "order_registered registering registered", "complete_by_url registered fulfilling")
     order_path = trace_order(build_drawing(connect), "c", "fulfilling", rows)
     root = ElementTree.fromstring(render(connect, "svg", path=order_path))
-    strong = [element.text for element in root.iter(f"{SVG}text") if element.get("class") == "said strong"]
+    strong = [element.text for element in root.iter(f"{SVG}text") if element.get("class") == "text strong"]
     assert {"register", "registered", "browser sent to", "the URL"} <= set(strong)
     assert "API called" not in strong
 

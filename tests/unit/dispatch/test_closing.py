@@ -6,7 +6,7 @@ import pytest
 from tests.kit.commits import NOW
 from tests.kit.dispatchers import Backend
 
-from orderflow._dispatch.pgqueuer import GRACE, SWEEP
+from orderflow._dispatch.pgqueuer import SWEEP_DELAY, SWEEP_INTERVAL
 from orderflow.errors import OperationalError
 
 pytestmark = pytest.mark.anyio
@@ -22,4 +22,4 @@ async def test_jobs_that_were_picked_and_never_leased_are_free_for_others(pgqueu
         await worker.take()
     await pgqueuer.execute("ALTER TABLE elsewhere RENAME TO of_effects")
     await worker.dispatcher.close()
-    assert await other.take_names(NOW + GRACE + SWEEP) == ["register"]
+    assert await other.take_names(NOW + SWEEP_DELAY + SWEEP_INTERVAL) == ["register"]

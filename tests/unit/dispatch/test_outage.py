@@ -13,13 +13,13 @@ from tests.kit.commits import LEASE, NOW, SCOPE, move, new_order
 from tests.kit.dispatchers import Backend
 from tests.kit.postgres import behind_proxy, pg_ctl, server
 
-from orderflow._dispatch.pgqueuer import GRACE, SWEEP, PgqueuerDispatcher
+from orderflow._dispatch.pgqueuer import SWEEP_DELAY, SWEEP_INTERVAL, PgqueuerDispatcher
 from orderflow._store.postgres.commit import Write
 from orderflow._store.postgres.pool import Session
 from orderflow._store.postgres.store import PostgresStore
 
 pytestmark = pytest.mark.anyio
-SWEPT = NOW + GRACE + SWEEP
+SWEPT = NOW + SWEEP_DELAY + SWEEP_INTERVAL
 
 
 @pytest.fixture

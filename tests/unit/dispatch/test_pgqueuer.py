@@ -19,7 +19,7 @@ from tests.kit.toy import FAST, Toy
 
 from orderflow._app import Orderflow
 from orderflow._cli.main import main
-from orderflow._dispatch.pgqueuer import GRACE, SWEEP
+from orderflow._dispatch.pgqueuer import SWEEP_DELAY, SWEEP_INTERVAL
 from orderflow._dispatch.pgqueuer_tables import drop_dead
 from orderflow._store.postgres.store import PostgresStore
 from orderflow.errors import ConfigurationError, OperationalError, SchemaError, UnknownName
@@ -27,7 +27,7 @@ from orderflow.model import NOTIFY_LISTENER
 
 pytestmark = pytest.mark.anyio
 INSTALLED = version("pgqueuer")
-SWEPT = NOW + GRACE + SWEEP  # by then a row that has been due since NOW has a job again
+SWEPT = NOW + SWEEP_DELAY + SWEEP_INTERVAL  # by then a row that has been due since NOW has a job again
 
 
 async def test_a_job_comes_with_the_commit_that_owes_its_effect(pgqueuer: Backend) -> None:
@@ -64,7 +64,7 @@ async def test_an_effect_whose_job_waits_gets_no_second_one(pgqueuer: Backend) -
     process = await pgqueuer.open_process()
     for n in range(3):
         await process.owe("register", name=f"n{n}")
-    taken = [len(await process.take(at, limit=1)) for at in (NOW, SWEPT, SWEPT + SWEEP)]
+    taken = [len(await process.take(at, limit=1)) for at in (NOW, SWEPT, SWEPT + SWEEP_INTERVAL)]
     assert (taken, len(await pgqueuer.jobs())) == ([1, 1, 1], 3)
 
 
@@ -86,7 +86,7 @@ async def test_a_job_whose_worker_died_before_it_leased_the_effect_is_picked_aga
     await worker.owe("register")
     await pgqueuer.execute("UPDATE of_pgqueuer SET status = 'picked', heartbeat = now() - $1::float8 * interval '1 s'", LEASE - 1)
     assert await worker.take(SWEPT) == []
-    await pgqueuer.execute("UPDATE of_pgqueuer SET heartbeat = now() - $1::float8 * interval '1 s'", LEASE + GRACE)
+    await pgqueuer.execute("UPDATE of_pgqueuer SET heartbeat = now() - $1::float8 * interval '1 s'", LEASE + SWEEP_DELAY)
     assert await worker.take_names(SWEPT) == ["register"]
 
 
@@ -186,7 +186,7 @@ async def test_a_worker_that_lost_its_listening_connection_opens_another(pgqueue
     at = NOW
     async with asyncio.timeout(10):
         while await pgqueuer.execute(connections, channel) in ([lost], []):
-            at += SWEEP
+            at += SWEEP_INTERVAL
             await worker.take(at)
     await caller.owe("register")
     async with asyncio.timeout(5):
@@ -246,7 +246,7 @@ async def test_a_retry_that_is_due_much_later_waits_without_a_job_and_comes_too(
     await process.retry(later, NOW + 300)
     assert await process.take(NOW + 2) == []
     assert await pgqueuer.jobs() == [f"{soon.key}:1"]
-    assert later.name in await process.take_names(NOW + 300 + GRACE + SWEEP)
+    assert later.name in await process.take_names(NOW + 300 + SWEEP_DELAY + SWEEP_INTERVAL)
 
 
 async def test_taking_does_not_slow_down_with_100_000_waiting_jobs(pgqueuer: Backend) -> None:

@@ -16,13 +16,13 @@ from tests.kit.killed_worker import LEASE, TIMING
 from tests.kit.toy import Toy
 
 from orderflow._app import Orderflow
-from orderflow._dispatch.pgqueuer import GRACE, SWEEP
+from orderflow._dispatch.pgqueuer import SWEEP_DELAY, SWEEP_INTERVAL
 
 pytestmark = pytest.mark.anyio
 
 WORKER = Path(__file__).parents[2] / "kit" / "killed_worker.py"
 FETCH_INTERVAL = 0.2
-PROMISED = {"local": LEASE + FETCH_INTERVAL, "pgqueuer": LEASE + GRACE + SWEEP + FETCH_INTERVAL}
+PROMISED = {"local": LEASE + FETCH_INTERVAL, "pgqueuer": LEASE + SWEEP_DELAY + SWEEP_INTERVAL + FETCH_INTERVAL}
 SLACK = 3.0  # for a machine that is busy
 LEASING = "UPDATE of_effects x SET"  # the job is picked, and its effect not leased yet
 

@@ -76,7 +76,7 @@ def test_a_provider_is_paused_exactly_while_its_quota_is_used_up(seed: int) -> N
             begun.append(now)
             call(admission, Succeeded("x"), now)
         elif free <= 0:
-            opening = admission.next_opening(now)
+            opening = admission.next_resume_at(now)
             assert opening is not None
             assert "toy" in admission.find_paused((now + opening) / 2)
             assert "toy" not in admission.find_paused(opening)
@@ -96,7 +96,7 @@ def test_without_limits_calls_are_not_counted() -> None:
     admission = new_admission()
     for _ in range(10_000):
         call(admission, Succeeded("x"), 0.0)
-    assert (admission.find_paused(0.0), quota_of(admission, 0.0), admission.next_opening(0.0)) == (frozenset(), UNLIMITED, None)
+    assert (admission.find_paused(0.0), quota_of(admission, 0.0), admission.next_resume_at(0.0)) == (frozenset(), UNLIMITED, None)
 
 
 # ── a provider that does not answer ──────────────────────────────────────────────────────────────────────────────────────
@@ -110,10 +110,10 @@ def test_so_many_failures_in_a_row_pause_a_provider_and_one_answer_ends_it(failu
         call(admission, outcome, 0.0)
     assert (admission.find_paused(0.0), quota_of(admission, 0.0)) == (frozenset(), UNLIMITED)
     call(admission, failure, 0.0)
-    assert (admission.find_paused(9.9), admission.next_opening(0.0)) == ({"toy"}, 10.0)
+    assert (admission.find_paused(9.9), admission.next_resume_at(0.0)) == ({"toy"}, 10.0)
     assert (admission.find_paused(10.0), quota_of(admission, 10.0)) == (frozenset(), 1)
     admission.begin_call("toy", 10.0)
-    assert (admission.find_paused(99.0), admission.next_opening(99.0)) == ({"toy"}, None)  # one at a time, however long it takes
+    assert (admission.find_paused(99.0), admission.next_resume_at(99.0)) == ({"toy"}, None)  # one at a time, however long it takes
     admission.record("toy", failure, 99.0)
     admission.end_call("toy")
     assert (admission.find_paused(108.9), admission.find_paused(109.0), quota_of(admission, 109.0)) == ({"toy"}, frozenset(), 1)
@@ -127,7 +127,7 @@ def test_after_a_pause_one_call_at_a_time_is_in_progress_until_an_answer() -> No
     for story in itertools.product(outcomes, repeat=7):
         admission, now, in_a_row, one_at_a_time = new_admission(circuit_threshold=3, circuit_pause=10.0), 0.0, 0, False
         for name in story:
-            now = admission.next_opening(now) or now
+            now = admission.next_resume_at(now) or now
             assert quota_of(admission, now) == (1 if one_at_a_time else UNLIMITED), story
             admission.begin_call("toy", now)
             assert ("toy" in admission.find_paused(now)) == one_at_a_time, story
@@ -136,7 +136,7 @@ def test_after_a_pause_one_call_at_a_time_is_in_progress_until_an_answer() -> No
             in_a_row = {"failed": in_a_row + 1, "not called": in_a_row}.get(name, 0)
             one_at_a_time = name == "throttled" or in_a_row >= 3 or (one_at_a_time and name != "answered")
             pause = {"throttled": 50.0, "failed": 10.0 if in_a_row >= 3 else 0.0}.get(name, 0.0)
-            assert admission.next_opening(now) == (now + pause if pause else None), story
+            assert admission.next_resume_at(now) == (now + pause if pause else None), story
 
 
 @pytest.mark.anyio
@@ -189,7 +189,7 @@ def test_a_problem_is_logged_once_when_it_begins_and_once_when_it_ends() -> None
         admission, now, failures, unauthorized, problems = new_admission(circuit_threshold=2, circuit_pause=10.0), 0.0, 0, 0, [""]
         with capture_logs() as logs:
             for name in story:
-                now = admission.next_opening(now) or now
+                now = admission.next_resume_at(now) or now
                 call(admission, outcomes[name], now)
                 failures = {"failed": failures + 1, "not called": failures}.get(name, 0)
                 unauthorized = {"answered": 0, "unauthorized": unauthorized + 1}.get(name, unauthorized)
@@ -198,7 +198,7 @@ def test_a_problem_is_logged_once_when_it_begins_and_once_when_it_ends() -> None
                 problems += [problem] if problem != problems[-1] else []
         assert [line.get("why", "") for line in logs] == problems[1:], story
         assert {line["log_level"] for line in logs if "why" in line} <= {"warning"}
-        assert {line["event"] for line in logs} <= {"circuit.opened", "circuit.closed"}
+        assert {line["event"] for line in logs} <= {"provider.problem_began", "provider.problem_ended"}
 
 
 # ── a provider that answers 429 ──────────────────────────────────────────────────────────────────────────────────────────
@@ -243,7 +243,7 @@ async def test_a_429_pauses_the_calls_of_every_process(tmp_path: Path, by: str, 
         there.clock.advance(here.clock.now() - there.clock.now() + seconds - 0.5)
         await learn_throttles(there)
         other = await there.create("third")
-        assert (there.toy.calls, there.toy.polls, there.engine.admission.next_opening(there.clock.now())) == ([], [], until)
+        assert (there.toy.calls, there.toy.polls, there.engine.admission.next_resume_at(there.clock.now())) == ([], [], until)
         before = len(here.toy.calls) + len(here.toy.polls)
         await here.work_after(seconds - 0.5)
         assert len(here.toy.calls) + len(here.toy.polls) == before
@@ -333,7 +333,7 @@ def test_calls_from_before_the_clock_was_set_back_use_up_no_quota() -> None:
     for _ in range(2):
         call(admission, Succeeded("x"), NOW)
     assert admission.find_paused(NOW) == {"toy"}
-    assert (admission.find_paused(NOW - 3600), admission.next_opening(NOW - 3600), admission.quotas(NOW - 3600)) == (
+    assert (admission.find_paused(NOW - 3600), admission.next_resume_at(NOW - 3600), admission.quotas(NOW - 3600)) == (
         frozenset(),
         None,
         {"toy": 2},

@@ -19,11 +19,11 @@ from orderflow._engine.attempt import (
     LeaveLeased,
     Phase,
     Reply,
-    Report,
+    ReportOutcome,
     Retry,
     conclude,
-    first_move,
-    retry_wait,
+    plan_start,
+    retry_backoff,
 )
 from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Signal, Succeeded
 from orderflow._store.records import LeasedEffect
@@ -45,7 +45,7 @@ def leased(attempt: int = 1, *, uncounted: int = 0, previous_unknown: bool = Fal
 
 CALL = Call(48.0)
 LEFT = LeaveLeased()
-REPORT = Report(PREVIOUS_UNKNOWN)
+REPORT = ReportOutcome(PREVIOUS_UNKNOWN)
 ANOTHER_VERSION = Retry(LEASE, "not declared in this version", uncounted=True)
 CANCELLED = Retry(0.0, "the worker stopped before the answer came", uncounted=True)
 TOO_LATE = Retry(0.0, "the lease ran out before the call was begun", uncounted=True)
@@ -69,14 +69,14 @@ def test_how_a_leased_effect_starts(
     declared: Effect | None, previous_unknown: bool, in_time: object, late: object, stopping: object, stopping_late: object, too_late: float
 ) -> None:
     effect = leased(2, previous_unknown=previous_unknown)
-    assert first_move(effect, declared, 48.0, LEASE, stopping=False) == in_time
-    assert first_move(effect, declared, too_late, LEASE, stopping=False) == late
-    assert first_move(effect, declared, 48.0, LEASE, stopping=True) == stopping
-    assert first_move(effect, declared, too_late, LEASE, stopping=True) == stopping_late
+    assert plan_start(effect, declared, 48.0, LEASE, stopping=False) == in_time
+    assert plan_start(effect, declared, too_late, LEASE, stopping=False) == late
+    assert plan_start(effect, declared, 48.0, LEASE, stopping=True) == stopping
+    assert plan_start(effect, declared, too_late, LEASE, stopping=True) == stopping_late
 
 
 def test_a_call_may_take_the_seconds_that_are_left() -> None:
-    assert first_move(leased(), ONCE, 0.5, LEASE, stopping=False) == Call(0.5)
+    assert plan_start(leased(), ONCE, 0.5, LEASE, stopping=False) == Call(0.5)
 
 
 # ── what an outcome means ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -179,7 +179,7 @@ def test_the_budget_is_spent_with_its_last_counted_attempt(outcome: Outcome, att
 
 
 def test_retry_waits_double_to_the_cap() -> None:
-    assert [retry_wait(TIMING, attempts) for attempts in (1, 2, 3, 6, 7, 10_000)] == [1, 2, 4, 32, 60, 60]
+    assert [retry_backoff(TIMING, attempts) for attempts in (1, 2, 3, 6, 7, 10_000)] == [1, 2, 4, 32, 60, 60]
 
 
 # ── which moves it may make ──────────────────────────────────────────────────────────────────────────────────────────────

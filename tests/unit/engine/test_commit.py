@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 from tests.kit.toy import TIMING, ToyLifecycle
 
-from orderflow._engine.commit import CommitContext, plan_commit, poll_wait
+from orderflow._engine.commit import CommitContext, plan_commit, poll_backoff
 from orderflow._lifecycle.decide import decide
 from orderflow._lifecycle.observe import observe
 from orderflow._store.records import Commit, PollAt, PollSooner, StopPolling
@@ -135,5 +135,5 @@ def test_the_inbox_key_of_an_event_that_was_not_applied_is_kept_unless_it_may_be
 
 def test_poll_waits_grow_to_the_cap_and_have_jitter() -> None:
     timing = evolve(TIMING, poll_jitter=0.2)
-    assert [poll_wait(timing, without_news, 0.0) for without_news in (0, 1, 2, 3, 4, 10_000)] == [10, 20, 40, 80, 80, 80]
-    assert [poll_wait(timing, 0, jitter) for jitter in (-1.0, 1.0)] == [8, 12]
+    assert [poll_backoff(timing, without_news, 0.0) for without_news in (0, 1, 2, 3, 4, 10_000)] == [10, 20, 40, 80, 80, 80]
+    assert [poll_backoff(timing, 0, jitter) for jitter in (-1.0, 1.0)] == [8, 12]

@@ -122,7 +122,7 @@ async def test_an_item_that_cannot_be_given_back_keeps_no_other_leased() -> None
 async def test_forgotten_items_are_left_to_their_leases() -> None:
     items = Items()
     await items.run("a", fail)
-    items.in_flight.forget()
+    items.in_flight.abandon_leases()
     assert len(items.in_flight) == 0
     await items.in_flight.give_back_failed()
     assert items.given_back == []

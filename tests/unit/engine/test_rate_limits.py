@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 from tests.kit.toy import TIMING
 
-from orderflow._engine.rate_limits import RateLimiter
+from orderflow._engine.rate_limiter import RateLimiter
 
 
 def limiter(**timing: float) -> RateLimiter:
@@ -25,12 +25,12 @@ def test_no_second_and_no_minute_has_more_calls_than_its_limit_and_none_has_fewe
         free = min(most - sum(at + seconds > now for at in begun) for most, seconds in ((per_second, 1), (per_minute, 60)))
         assert limits.available(now) == free
         if free > 0:
-            assert limits.opens_at(now) == now
+            assert limits.next_call_at(now) == now
             if rng.random() < 0.8:
                 begun.append(now)
                 limits.record(now)
         else:
-            opening = limits.opens_at(now)
+            opening = limits.next_call_at(now)
             available = limits.available((now + opening) / 2)
             assert available is not None
             assert available <= 0
@@ -43,14 +43,14 @@ def test_the_smallest_limit_is_one_call(calls_per_minute: float) -> None:
     limits = limiter(calls_per_minute=calls_per_minute)
     assert limits.available(0.0) == 1
     limits.record(0.0)
-    assert (limits.available(59.9), limits.opens_at(59.9), limits.available(60.0)) == (0, 60.0, 1)
+    assert (limits.available(59.9), limits.next_call_at(59.9), limits.available(60.0)) == (0, 60.0, 1)
 
 
 def test_without_limits_any_number_of_calls_may_begin() -> None:
     limits = limiter()
     for _ in range(10_000):
         limits.record(0.0)
-    assert (limits.available(0.0), limits.opens_at(0.0)) == (None, 0.0)
+    assert (limits.available(0.0), limits.next_call_at(0.0)) == (None, 0.0)
 
 
 def test_calls_that_were_recorded_before_the_clock_was_set_back_do_not_count() -> None:
@@ -58,4 +58,4 @@ def test_calls_that_were_recorded_before_the_clock_was_set_back_do_not_count() -
     for _ in range(2):
         limits.record(1e6)
     assert limits.available(1e6) == 0
-    assert (limits.available(1e6 - 3600), limits.opens_at(1e6 - 3600)) == (2, 1e6 - 3600)
+    assert (limits.available(1e6 - 3600), limits.next_call_at(1e6 - 3600)) == (2, 1e6 - 3600)

@@ -258,7 +258,7 @@ def test_the_sound_declaration_compiles_into_a_table_of_records(declare):
         go = e(command, a.to(b), cond=rich, effects=[ask])
         """
     ).table
-    assert (table.name, table.initial, table.unproven) == ("seeded", "a", "")
+    assert (table.name, table.initial, table.still_unproven_event) == ("seeded", "a", "")
     assert table.states["a"].budget == "patience"
     assert dict(table.events) == {"go": Origin.COMMAND}
     (edge,) = table.edges

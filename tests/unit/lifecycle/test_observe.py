@@ -53,7 +53,7 @@ def test_the_same_status_again_is_no_news():
 def test_a_consistent_reading_may_be_the_event_that_ends_a_claimed_cancel():
     waiting = connect("confirming", "preliminary", claimed="cancel", grace="running")
     assert waiting == Ignored(Reason.NO_NEWS, "confirming")
-    assert path(connect("confirming", "preliminary", claimed="cancel", grace="over")) == [("read_unproven", "cancelled", StepKind.STEP)]
+    assert path(connect("confirming", "preliminary", claimed="cancel", grace="over")) == [("seen_unproven", "cancelled", StepKind.STEP)]
 
 
 def test_a_direct_edge_wins_over_longer_paths():
@@ -134,13 +134,13 @@ def test_the_event_of_a_consistent_reading_is_no_part_of_a_proof(declare):
         waiting = State(initial=True)
         doubted = State()
         done = State(final=True)
-        read_unproven = e(observation, waiting.to(doubted))
+        seen_unproven = e(observation, waiting.to(doubted))
         seen_done = e(observation, doubted.to(done))
         readings = {"pending": reading(consistent=[waiting]), "done": reading(consistent=[done], proves=done)}
         """
     ).table
     start = Snapshot("waiting", {}, {}, 0)
-    assert path(observe(table, start, Observation("pending", 0))) == [("read_unproven", "doubted", StepKind.STEP)]
+    assert path(observe(table, start, Observation("pending", 0))) == [("seen_unproven", "doubted", StepKind.STEP)]
     assert observe(table, start, Observation("done", 0)).reason is Reason.ANOMALY
 
 

@@ -34,7 +34,7 @@ def refused(declare, body: str) -> DeclarationError:
 
 
 def sketched(declare, body: str) -> Report:
-    return check_sketches(*refused(declare, body).sketches)
+    return check_sketches(*refused(declare, body).tables_for_check)
 
 
 # ── functions of the facts ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -104,7 +104,7 @@ def test_what_is_no_function_of_the_facts_does_not_run_and_check_says_why(declar
     body = SHOP.format(guard=guard)
     refusal = refused(declare, body)
     (declared,) = refusal.problems
-    (found,) = check_sketches(*refusal.sketches).problems
+    (found,) = check_sketches(*refusal.tables_for_check).problems
     for problem in (declared, found):
         assert (problem.rule, problem.where) == ("guard-unresolved", "go: a -> b")
         assert why in problem.explanation

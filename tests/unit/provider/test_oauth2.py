@@ -72,9 +72,9 @@ async def test_a_token_is_used_for_nine_tenths_of_its_lifetime(
 async def test_a_refused_token_is_not_used_again(client: OAuth2Client) -> None:
     token = await client.token()
     assert isinstance(token, str)
-    client.forget(token)
+    client.invalidate(token)
     assert await client.token() == "canary-2"
-    client.forget(token)  # an old one: the new one stays
+    client.invalidate(token)  # an old one: the new one stays
     assert await client.token() == "canary-2"
 
 

@@ -15,13 +15,13 @@ import orderflow.simulators
 from orderflow import Ccv, Connect, Orderflow, StateEntered
 from orderflow._providers.ccv import TIMING
 from orderflow.errors import UnknownName
-from orderflow.simulators import Simulation, Simulator, Surroundings, find_simulation, find_simulations, serve, simulate
+from orderflow.simulators import Simulation, SimulationContext, Simulator, find_simulation, find_simulations, serve, simulate
 
 pytestmark = pytest.mark.anyio
 
 LIGHT = """
 import sys
-from orderflow.simulators import SimClock, Surroundings, Fault, find_simulations
+from orderflow.simulators import SimClock, SimulationContext, Fault, find_simulations
 assert not {"starlette", "httpx", "uvicorn"} & set(sys.modules), "light"
 from orderflow.simulators import Simulator
 """
@@ -39,7 +39,7 @@ def test_every_installed_simulation_is_found_by_its_name() -> None:
 @pytest.mark.parametrize("simulation", find_simulations().values(), ids=lambda simulation: simulation.name)
 async def test_a_simulation_makes_a_simulator_and_its_provider(simulation: Simulation) -> None:
     timings: list[object] = []
-    surroundings = Surroundings(return_pages=("https://shop.example/thanks",), adjust=lambda timing: timings.append(timing) or timing)
+    surroundings = SimulationContext(return_pages=("https://shop.example/thanks",), adjust=lambda timing: timings.append(timing) or timing)
     async with simulation.create(lenient=True, seed=3) as simulator:
         assert isinstance(simulator, Simulator)
         arguments = simulation.arguments("http://127.0.0.1:1", simulator)

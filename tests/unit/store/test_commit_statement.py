@@ -13,7 +13,15 @@ import pytest
 from attrs import evolve
 from tests.kit.commits import NOW, move, new_order, stay
 
-from orderflow._store.postgres.commit import build_statement, commit_statement, load_statement, plan_write, to_storable
+from orderflow._store.postgres.commit import (
+    COMMIT_SQL,
+    build_statement,
+    check_columns,
+    commit_statement,
+    load_statement,
+    plan_write,
+    to_storable,
+)
 from orderflow._store.records import Commit, DueDeadline, InboxKey, PollAt, PollSooner, StopPolling
 from orderflow.model import Applied, EffectKey, Order, Reason
 
@@ -151,3 +159,12 @@ def test_the_text_of_others_is_made_storable() -> None:
 
 if __name__ == "__main__":
     GOLDEN.write_text(golden_text())
+
+
+def test_columns_in_another_order_are_refused() -> None:
+    """Values find their columns by position: two columns that change places would be written into each other."""
+    check_columns(COMMIT_SQL["commit"])
+    swapped = re.sub(r"(.*:event::text.*\n)(.*:refused_origin::text.*\n)", r"\2\1", COMMIT_SQL["commit"])
+    assert swapped != COMMIT_SQL["commit"]
+    with pytest.raises(ValueError, match="part 'refusal'"):
+        check_columns(swapped)

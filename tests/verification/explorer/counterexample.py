@@ -14,7 +14,7 @@ from tests.verification.explorer.actions import (
     Observe,
     PollAnswered,
     ProviderMoves,
-    Report,
+    ReportOutcome,
     SendEvent,
 )
 from tests.verification.explorer.worlds import Activity, CallEnd, Calling, Idle, Observing, Ownership, Polling, Reporting
@@ -72,7 +72,7 @@ def _arrow(action: Action, letters: _WorkerLetters) -> _Arrow:
         case Call(calling, acts, reporting):
             text = f"calls {calling.effect}: {_CALL_ENDS[acts, reporting.end]}"
             return _Arrow(letters.go_on(calling, reporting), "Provider", text)
-        case Report(reporting, state):
+        case ReportOutcome(reporting, state):
             return _Arrow(letters.go_on(reporting), "Store", f"reports {reporting.effect}: {reporting.end} (now {state})")
         case BeginPoll(polling):
             return _Arrow("Store", letters.begin(polling), "leases the poll, loads the order")

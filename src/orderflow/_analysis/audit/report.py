@@ -12,7 +12,7 @@ from orderflow._analysis.audit.checker import LEGAL, CaseChecker, CheckedStatus
 from orderflow._analysis.audit.tracker import CheckedCase
 
 VERDICTS = (LEGAL, *(classification.value for classification in reversed(WRONG)))
-_LONGEST = 60
+_MAX_LENGTH = 60
 
 
 @define
@@ -110,5 +110,5 @@ def _explain_wrong(checked: CheckedStatus, checker: CaseChecker) -> str:
 
 def make_printable(text: str) -> str:
     """Return a foreign text as a terminal may show it: printable, and at most 60 characters."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text[: _LONGEST + 1])
-    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 3]}..."
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text[: _MAX_LENGTH + 1])
+    return shown if len(shown) <= _MAX_LENGTH else f"{shown[: _MAX_LENGTH - 3]}..."

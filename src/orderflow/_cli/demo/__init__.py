@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from orderflow._cli.exits import Exit
+from orderflow._cli.exit_codes import Exit
 from orderflow._cli.options import Json
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from orderflow._provider.timing import Timing
 from orderflow._providers.ccv import Ccv
 from orderflow._providers.ccv.simulator import CcvSimulator
 from orderflow._providers.ccv.wire import PREFIX
-from orderflow._providers.connect import Connect, Ways
+from orderflow._providers.connect import CompletionWays, Connect
 from orderflow._providers.connect.simulator import FULFILLED, ConnectSimulator
 from orderflow.model import JournalRow, Order, RefusalRow, StateEntered
 from orderflow.provider import Name
@@ -194,7 +194,7 @@ def _connect(url: str, application_url: str, tokens: UserTokens) -> Connect:
         return_pages=[f"{application_url}/thanks", f"{application_url}/sorry"],
         tokens=tokens,
         # the pages contradict each other about prepaid by URL (A1); the demo shows both ways
-        ways={("creditcardPayex", True): Ways(url=True, api=True, source="Connect A1, A3", evidence="assumed")},
+        ways={("creditcardPayex", True): CompletionWays(url=True, api=True, source="Connect A1, A3", evidence="assumed")},
         timing=_FAST,
         timeout=_TIMEOUT,
     )

@@ -12,8 +12,8 @@ from orderflow._lifecycle.declaration import Declaration, DeclaredEdge, Declared
 from orderflow._lifecycle.rules.text import describe, is_prose
 from orderflow.model import Cause, Evidence, Origin
 
-_ASKED_FOR = (Origin.COMMAND, Origin.REPLY)  # the origins behind which stands one caller, once
-_UNPROVEN = (Origin.COMMAND, Origin.CLAIM, Origin.CLOCK)
+_SENT_BY_PEOPLE = (Origin.COMMAND, Origin.REPLY)  # the origins behind which stands one caller, once
+_CANNOT_PROVE = (Origin.COMMAND, Origin.CLAIM, Origin.CLOCK)
 
 
 def check_arguments(declaration: Declaration) -> list[DeclaredEdge]:
@@ -85,7 +85,7 @@ def _check_sets(declaration: Declaration, edge: DeclaredEdge) -> None:
         if fact is None:
             remedy = did_you_mean(name, declaration.facts) or "declare it in the class body, as in paid = Flag()"
             declaration.report("fact-unknown", edge.where, f"it sets {describe(name)}, which is no fact here", remedy, edge.spec.line)
-        elif value not in fact.values:
+        elif not fact.accepts(value):
             remedy = did_you_mean(value, fact.values) or f"its values are {', '.join(map(repr, fact.values))}"
             explanation = f"it sets {name} to {describe(value)}, a value that the fact does not have"
             declaration.report("fact-unknown", edge.where, explanation, remedy, edge.spec.line)
@@ -111,7 +111,7 @@ def check_proof(declaration: Declaration, edges: list[DeclaredEdge]) -> None:
             explanation = f"it is a recovery edge, but {edge.source} is not provisional"
             remedy = f"drop recovery=True, or declare {edge.source} with provisional=True"
             declaration.report("recovery-misplaced", edge.where, explanation, remedy, spec.line)
-        if any(effect.once for effect in spec.effects) and spec.origin not in _ASKED_FOR:
+        if any(effect.once for effect in spec.effects) and spec.origin not in _SENT_BY_PEOPLE:
             explanation = f"it owes a once-effect, but a {spec.origin} may come twice"
             declaration.report("once-unasked", edge.where, explanation, "owe it on an edge of origin command or reply", spec.line)
         mark = _unproven_mark(spec, source, target)
@@ -125,7 +125,7 @@ def _unproven_mark(spec: EdgeSpec, source: DeclaredState, target: DeclaredState)
     """The mark of the target that this origin may not enter, "" where it may."""
     if source is target:
         return ""
-    if target.proven and spec.origin in _UNPROVEN:
+    if target.proven and spec.origin in _CANNOT_PROVE:
         return "proven"
     return "provisional" if target.provisional and spec.origin is Origin.CLAIM else ""
 

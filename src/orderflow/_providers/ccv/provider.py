@@ -146,28 +146,28 @@ class Ccv(BaseProvider):
         reject_unknown(arguments, ())
         return {}
 
-    async def perform(self, effect: str, order: Order, links: PublicUrls) -> Outcome:
+    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
         """Carry out one of the lifecycle's effects."""
         match effect:
             case "configure_order":
                 return await self._adapter.configure(order)
             case "submit_order":
-                return await self._adapter.submit(order, self._notification_url(order, links))
+                return await self._adapter.submit(order, self._notification_url(order, urls))
             case _:
                 raise UnknownName("effect", effect, tuple(self.table.effects))
 
-    def _notification_url(self, order: Order, links: PublicUrls) -> str | None:
+    def _notification_url(self, order: Order, urls: PublicUrls) -> str | None:
         chosen = order.snapshot.data.get("notification_url")
         if chosen is not None:
             return str(chosen)
         if self._notifications == "off":
             return None
         shared = self._notifications == "shared"
-        url = links.url(self.name, SHARED) if shared else links.url(self.name, PER_ORDER, order.id)
+        url = urls.url(self.name, SHARED) if shared else urls.url(self.name, PER_ORDER, order.id)
         # CCV calls https URLs only (D1); without notifications the polls suffice
         return url if url is None or self._allow_http or url.startswith("https://") else None
 
-    def customer_url(self, order: Order, links: PublicUrls) -> str | None:
+    def customer_url(self, order: Order, urls: PublicUrls) -> str | None:
         """None: CCV sends the customer an email (D1)."""
         return None
 

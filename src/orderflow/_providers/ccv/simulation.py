@@ -7,7 +7,7 @@ from typing import Any
 
 from orderflow._providers.ccv import TIMING, Ccv
 from orderflow._providers.ccv.simulator import CcvSimulator
-from orderflow.simulators import Simulation, Surroundings
+from orderflow.simulators import Simulation, SimulationContext
 
 
 def create(**switches: Any) -> CcvSimulator:
@@ -20,7 +20,7 @@ def arguments(base_url: str, simulator: CcvSimulator) -> Mapping[str, str]:
     return {"base_url": f"{base_url}{simulator.prefix}", "api_key": simulator.api_key or "any"}
 
 
-def configure(base_url: str, simulator: CcvSimulator, surroundings: Surroundings, **settings: Any) -> Ccv:
+def configure(base_url: str, simulator: CcvSimulator, surroundings: SimulationContext, **settings: Any) -> Ccv:
     """``Ccv`` against the simulator at ``base_url``; ``settings`` override its arguments."""
     defaults: dict[str, Any] = {
         **arguments(base_url, simulator),

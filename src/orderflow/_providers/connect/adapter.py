@@ -150,7 +150,7 @@ class Adapter:
         result = await self._send(method, path, token, body)
         if not isinstance(result, HttpResponse) or result.status != 401:
             return result
-        self._tokens.forget(token)
+        self._tokens.invalidate(token)
         token = await self._tokens.token()
         return token if isinstance(token, NotExecuted) else await self._send(method, path, token, body)
 

@@ -137,21 +137,21 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     # ── proof and its absence ───────────────────────────────────────────────────────────────────────────────────────────────
     seen_fulfilled = (
         edge(observation, paid.from_(registered, fulfilling, confirming, awaiting_payment, fulfillment_in_doubt),
-             connect, inferred("A1 step 8; A4"), "read: paid", cond=to_pay)
+             connect, inferred("A1 step 8; A4"), "polled: paid", cond=to_pay)
       | edge(observation, fulfilled.from_(registered, fulfilling, confirming, awaiting_payment, fulfillment_in_doubt),
-             connect, inferred("A1 step 8; A4"), "read: fulfilled", cond=~to_pay)
+             connect, inferred("A1 step 8; A4"), "polled: fulfilled", cond=~to_pay)
       | edge(observation, paid.from_(cancelled, payment_error, outcome_unknown), connect, inferred("A1, A4: late proof"), "paid after all",
              cond=to_pay & window.is_("open"), recovery=True)
       | edge(observation, fulfilled.from_(cancelled, payment_error, outcome_unknown),
              connect, inferred("A1, A4: late proof"), "fulfilled after all", cond=~to_pay & window.is_("open"), recovery=True)
-      | edge(observation, paid.to(fulfilled), connect, documented("A1 step 8"), "read: fulfilled"))
-    read_unproven = (
+      | edge(observation, paid.to(fulfilled), connect, documented("A1 step 8"), "polled: fulfilled"))
+    seen_unproven = (
         edge(observation, confirming.to(cancelled), customer, inferred("A1 step 7: processing stops"), "cancel, still unproven",
              cond=claimed.is_("cancel") & grace.is_("over"))
       | edge(observation, confirming.to(payment_error), connect, inferred("A1 step 7, G4: processing stops"), "error, unproven",
              cond=claimed.is_("error")))
     cancel_grace_over = edge(clock, confirming.to(confirming),
-                             time, assumed("our grace: the redirect may precede the mark"), "grace over, read again",
+                             time, assumed("our grace: the redirect may precede the mark"), "grace over, poll again",
                              cond=claimed.is_("cancel") & grace.is_("running"), sets={"grace": "over"})
     no_return = (
         edge(clock, fulfilling.to(outcome_unknown), time, assumed("our deadline: nothing returned"), "no return in time", cond=by_url)

@@ -20,7 +20,7 @@ from orderflow.errors import UnknownName
 
 
 @frozen
-class Ways:
+class CompletionWays:
     """One row: whether a method, prepaid or not, may be completed by the URL and by the API.
 
     ``source`` names the pages that the row rests on and, after "but", those that object. ``evidence`` is ``documented``, ``inferred``
@@ -33,20 +33,20 @@ class Ways:
     evidence: str
 
 
-Overrides = Mapping[tuple[str, bool], Ways]
+Overrides = Mapping[tuple[str, bool], CompletionWays]
 """Rows by method and prepaid."""
 
 
-def _url(source: str, evidence: str) -> Ways:
-    return Ways(url=True, api=False, source=source, evidence=evidence)
+def _url(source: str, evidence: str) -> CompletionWays:
+    return CompletionWays(url=True, api=False, source=source, evidence=evidence)
 
 
-def _api(source: str, evidence: str) -> Ways:
-    return Ways(url=False, api=True, source=source, evidence=evidence)
+def _api(source: str, evidence: str) -> CompletionWays:
+    return CompletionWays(url=False, api=True, source=source, evidence=evidence)
 
 
-def _neither(source: str, evidence: str) -> Ways:
-    return Ways(url=False, api=False, source=source, evidence=evidence)
+def _neither(source: str, evidence: str) -> CompletionWays:
+    return CompletionWays(url=False, api=False, source=source, evidence=evidence)
 
 
 # A1 excludes prepaid orders from the URL, and further down describes what happens to them there. So every prepaid row excludes the
@@ -88,7 +88,7 @@ METHODS: Final[tuple[str, ...]] = tuple(dict.fromkeys(method for method, _ in _T
 _CLOSED: Final = _neither("on no page", "assumed")
 
 
-def find_ways(method: str, prepaid: bool, overrides: Overrides | None = None) -> Ways:
+def find_ways(method: str, prepaid: bool, overrides: Overrides | None = None) -> CompletionWays:
     """The ways of a method, prepaid or not. A row of ``overrides`` replaces the table's, and may name a method of its own.
 
     A combination without a row may be completed in no way.

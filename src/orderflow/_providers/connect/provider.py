@@ -194,13 +194,13 @@ class Connect(BaseProvider):
         error_page = check_page("error_url", arguments["error_url"], self._return_pages) if "error_url" in arguments else page
         return {"return_page": page, "error_page": error_page}
 
-    async def perform(self, effect: str, order: Order, links: PublicUrls) -> Outcome:
+    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
         """Carry out one of the lifecycle's effects."""
         match effect:
             case "register_order":
                 return await self._adapter.register(order)
             case "fulfill_by_sms":
-                return await self._adapter.fulfill(order, links.url(self.name, CALLBACK, order.id))
+                return await self._adapter.fulfill(order, urls.url(self.name, CALLBACK, order.id))
             case "fulfill_order":
                 return await self._adapter.fulfill(order, None)
             case "assign_to_user":
@@ -210,16 +210,16 @@ class Connect(BaseProvider):
             case _:
                 raise UnknownName("effect", effect, tuple(self.table.effects))
 
-    def customer_url(self, order: Order, links: PublicUrls) -> str | None:
+    def customer_url(self, order: Order, urls: PublicUrls) -> str | None:
         """The fulfillment URL (A5, C1), while the order is being completed by it."""
-        return_url = links.url(self.name, RETURN, order.id)
+        return_url = urls.url(self.name, RETURN, order.id)
         if order.snapshot.facts["way"] != "url" or order.provider_id is None or return_url is None:
             return None
         query = {
             "clientId": self._client_id,
             "orderId": order.provider_id,
             "returnUrl": return_url,
-            "errorUrl": links.url(self.name, ERROR, order.id) or return_url,
+            "errorUrl": urls.url(self.name, ERROR, order.id) or return_url,
         }
         return f"{self._login}/fulfillment?{urlencode(query)}"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from orderflow._providers.connect import TIMING, Connect
 from orderflow._providers.connect.simulator import FULFILLED, ConnectSimulator
-from orderflow.simulators import Simulation, Surroundings
+from orderflow.simulators import Simulation, SimulationContext
 
 
 def arguments(base_url: str, simulator: ConnectSimulator) -> Mapping[str, str]:
@@ -21,7 +21,7 @@ def arguments(base_url: str, simulator: ConnectSimulator) -> Mapping[str, str]:
     }
 
 
-def configure(base_url: str, simulator: ConnectSimulator, surroundings: Surroundings, **settings: Any) -> Connect:
+def configure(base_url: str, simulator: ConnectSimulator, surroundings: SimulationContext, **settings: Any) -> Connect:
     """``Connect`` against the simulator at ``base_url``; ``settings`` override its arguments."""
     defaults: dict[str, Any] = {
         **arguments(base_url, simulator),

@@ -27,7 +27,37 @@ def _blank_values(part: str) -> tuple[Any, ...]:
     return tuple(values[always if part else 0 :])
 
 
-_BLANKS = {part: _blank_values(part) for part in ("", *re.findall(r"-- if (?!batch)(\w+)", COMMIT_SQL["commit"]))}
+PART_COLUMNS = {
+    "": ("id", "version", "at"),
+    "moved": ("state", "new_version", "facts", "data", "enters", "journal"),
+    "effects": ("effects",),
+    "inbox": ("origin", "key"),
+    "refusal": ("event", "refused_origin", "refused_state", "reason", "detail"),
+    "deadline": ("deadline", "armed_by"),
+    "deadlines": ("replaces_deadlines", "deadlines"),
+    "finished_effect": ("finished_version", "finished_n"),
+    "cancelled_effects": ("cancelled_to",),
+    "poll": ("poll", "next_at", "without_news", "min_interval"),
+}
+"""The columns of each part of the statement, in the order in which ``plan_write`` gives their values."""
+
+
+def check_columns(template: str) -> None:
+    """Compare the columns of the statement with ``PART_COLUMNS``, because values find their columns by position.
+
+    Raises:
+        ValueError: they differ.
+    """
+    always = _VALUE.findall(choose_parts(template, ()))
+    for part, expected in PART_COLUMNS.items():
+        columns = _VALUE.findall(choose_parts(template, (part,)))[len(always) if part else 0 :]
+        if tuple(name for name, _ in columns) != expected:
+            raise ValueError(f"commit.sql: the columns of part {part!r} are not {', '.join(expected)}")
+
+
+check_columns(COMMIT_SQL["commit"])
+
+_NULL_VALUES = {part: _blank_values(part) for part in PART_COLUMNS}
 """All parts of the statement that have values, in the order of these."""
 
 
@@ -101,11 +131,11 @@ def build_statement(writes: Sequence[Write]) -> tuple[str, Sequence[Any]]:
     """
     if len(writes) == 1:
         needed = writes[0].values
-        parts = tuple([part for part in _BLANKS if part in needed])
+        parts = tuple([part for part in _NULL_VALUES if part in needed])
         values = [value for part in parts for value in needed[part]]
         return commit_statement(parts, batch=False), [rows.dump(v) if isinstance(v, list | tuple) else v for v in values]
     in_use = set().union(*(write.values for write in writes))
-    blanks = [(part, blank) for part, blank in _BLANKS.items() if part in in_use]
+    blanks = [(part, blank) for part, blank in _NULL_VALUES.items() if part in in_use]
     documents = []
     for write in writes:
         document: list[Any] = []

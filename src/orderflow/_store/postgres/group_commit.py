@@ -1,6 +1,6 @@
 """Group commit on PostgreSQL: decisions that arrive while a commit is under way share the next one, as one statement.
 
-What may live here: the pump that takes batches from ``OrderQueues``, and what it does with one: load, decide, write, answer. The SQL
+Contains only: the pump that takes batches from ``OrderQueues``, and what it does with one: load, decide, write, answer. The SQL
 is in commit.sql.
 
 A process decides the events of an order in the order of their arrival. A decision that lost a race against another process is made
@@ -35,7 +35,7 @@ from orderflow._store.records import Decider, DueDeadline, InboxKey, Receipt
 from orderflow.errors import NotOpen, OperationalError, UnknownName
 from orderflow.model import Applied, Ignored, Reason
 
-_MOST_PER_COMMIT = 256
+_MAX_PER_COMMIT = 256
 _BATCHES_PER_CONNECTION = 32
 
 
@@ -83,7 +83,7 @@ class GroupCommit:
         self.hook: CommitHook | None = None
         self._pool = pool
         self._width = width
-        self._queues: OrderQueues[CommitRequest] = OrderQueues(batches=width, most=_MOST_PER_COMMIT)
+        self._queues: OrderQueues[CommitRequest] = OrderQueues(batches=width, most=_MAX_PER_COMMIT)
         self._pumps: set[asyncio.Task[None]] = set()
         self._is_starting = False  # a pump will be started in a moment
         self._closed = True

@@ -39,7 +39,7 @@ _SETTINGS = {
 }
 _STATEMENT_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0
-_SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 1.0  # seconds between two attempts
+_MIN_WAIT, _MAX_WAIT_SECONDS = 0.05, 1.0  # seconds between two attempts
 
 
 class ConnectionLost(Exception):
@@ -74,7 +74,7 @@ class Backoff:
     """Waits between attempts, longer each time, until the patience (seconds) is over."""
 
     def __init__(self, patience: float) -> None:
-        self._wait = _SHORTEST_WAIT
+        self._wait = _MIN_WAIT
         self._end = asyncio.get_running_loop().time() + patience
 
     async def wait(self) -> bool:
@@ -83,7 +83,7 @@ class Backoff:
         if left <= 0:
             return False
         await asyncio.sleep(min(self._wait, left))
-        self._wait = min(_LONGEST_WAIT, 2 * self._wait)
+        self._wait = min(_MAX_WAIT_SECONDS, 2 * self._wait)
         return True
 
 

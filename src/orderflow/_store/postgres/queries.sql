@@ -215,7 +215,7 @@ SELECT provider, state FROM of_listeners
 SELECT provider, entered_state, count(*) FROM of_effects WHERE owed AND name = 'notify_listener' GROUP BY 1, 2
 
 -- remove_listener --
--- Forget the listener of provider $1 and state $2, and end up to $4 of its notifications; $3 says why.
+-- Remove the listener of provider $1 and state $2, and end up to $4 of its notifications; $3 says why.
 -- They are found by provider and state, and locked by key. To find them by key would walk all effects that ever were.
 WITH removed AS (DELETE FROM of_listeners WHERE provider = $1 AND state = $2),
 page AS MATERIALIZED (

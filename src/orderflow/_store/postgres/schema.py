@@ -71,9 +71,11 @@ async def prepare(session: Session, name: str, *, create: bool) -> None:
     """
     known = migrations("postgres")
     connection: Any = session.connection
-    async with connection.transaction():
+    # one snapshot for columns and version: another process may be migrating
+    async with connection.transaction(isolation="repeatable_read"):
         if await _read_usable_version(session, name, known, create=create) == known[-1][0]:
             return
+    async with connection.transaction():
         await connection.execute(SQL["lock_schema"])
         version = await _read_usable_version(session, name, known, create=create)  # another process may have migrated it meanwhile
         for number, script in known:

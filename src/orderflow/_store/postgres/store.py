@@ -1,4 +1,4 @@
-"""The store on PostgreSQL, for any number of processes. What may live here: the methods of the ``Store`` protocol.
+"""The store on PostgreSQL, for any number of processes. Contains only: the methods of the ``Store`` protocol.
 
 Most statements are transactions of their own. Leases skip what other workers lock. No statement notifies: a ``CommitHook`` may.
 """

@@ -1,6 +1,6 @@
 """The store in one SQLite file: WAL, synchronous=FULL, one writer thread with group commit, one reader thread.
 
-What may live here: the methods of the ``Store`` protocol.
+Contains only: the methods of the ``Store`` protocol.
 """
 
 from __future__ import annotations

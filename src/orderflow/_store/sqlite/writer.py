@@ -20,7 +20,7 @@ from orderflow._store.order_queues import OrderQueues
 from orderflow.errors import NotOpen, OperationalError
 
 T = TypeVar("T")
-_MOST_PER_COMMIT = 512
+_MAX_PER_COMMIT = 512
 
 
 class _NotBegun(OperationalError):
@@ -43,7 +43,7 @@ class Writer:
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
         self._submitted: queue.SimpleQueue[WriteRequest[Any] | None] = queue.SimpleQueue()  # None: nothing comes after this
-        self._queues: OrderQueues[WriteRequest[Any]] = OrderQueues(batches=1, most=_MOST_PER_COMMIT)  # the thread's own
+        self._queues: OrderQueues[WriteRequest[Any]] = OrderQueues(batches=1, most=_MAX_PER_COMMIT)  # the thread's own
         self._connection: sqlite3.Connection | None = None
         self._closed = False  # nothing new is accepted
         self._ending = False  # the thread was asked to end

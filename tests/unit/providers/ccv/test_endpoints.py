@@ -11,7 +11,7 @@ from orderflow._providers.ccv.endpoints import ENDPOINTS
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.purpose)
 @pytest.mark.parametrize("parameters", [[], [("orderStatus", "Completed")], [("x", "y")] * 200])
 def test_a_notification_claims_nothing(endpoint: Endpoint, parameters: list[tuple[str, str]]) -> None:
-    assert endpoint.understand(parameters) == Claim(None)
+    assert endpoint.parse_claim(parameters) == Claim(None)
 
 
 def test_there_is_a_url_for_each_order_and_a_shared_one_and_no_browser() -> None:

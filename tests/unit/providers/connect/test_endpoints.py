@@ -57,16 +57,16 @@ UNCLEAR = (
     ],
 )
 def test_what_a_request_claims(endpoint: Endpoint, parameters: list[tuple[str, str]], event: str | None) -> None:
-    assert endpoint.understand(parameters).event == event
+    assert endpoint.parse_claim(parameters).event == event
 
 
 def test_the_claims_are_those_of_the_lifecycle() -> None:
     values = ("success", "cancel", "error", "unknown", "failed", "", "x")
-    claimed = {endpoint.understand([(P, value)] if value else []).event for endpoint in ENDPOINTS for value in values} - {None}
+    claimed = {endpoint.parse_claim([(P, value)] if value else []).event for endpoint in ENDPOINTS for value in values} - {None}
     claims = {name for name, origin in Connect.table.events.items() if origin == "claim"}
     assert claimed == claims
 
 
 def test_different_claims_at_one_url_are_no_duplicates() -> None:
-    claims = {RETURN.understand([(P, value)]).value for value in ("success", "cancel", "error", "unknown")}
+    claims = {RETURN.parse_claim([(P, value)]).value for value in ("success", "cancel", "error", "unknown")}
     assert len(claims) == 4

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orderflow._providers.connect.methods import METHODS, Ways, find_ways
+from orderflow._providers.connect.methods import METHODS, CompletionWays, find_ways
 from orderflow.errors import UnknownName
 
 
@@ -21,7 +21,7 @@ def test_the_table_follows_the_reading_that_fits_most_pages() -> None:
     by_url = {method for method in METHODS if find_ways(method, False).url}
     assert by_api == {"sms", "invoice", "free"}
     assert by_url == set(METHODS) - by_api - {"other"}
-    assert all(find_ways(method, True) == Ways(False, True, *_source_and_evidence(method)) for method in METHODS)
+    assert all(find_ways(method, True) == CompletionWays(False, True, *_source_and_evidence(method)) for method in METHODS)
 
 
 def _source_and_evidence(method: str) -> tuple[str, str]:
@@ -44,13 +44,13 @@ def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
 
 
 def test_an_override_replaces_one_row() -> None:
-    ours = Ways(url=True, api=True, source="our contract", evidence="documented")
+    ours = CompletionWays(url=True, api=True, source="our contract", evidence="documented")
     assert find_ways("kco", True, {("kco", True): ours}) is ours
     assert find_ways("kco", False, {("kco", True): ours}) == find_ways("kco", False)
 
 
 def test_a_method_that_only_the_overrides_know_has_only_their_ways() -> None:
-    ours = {("klarnaPayments", False): Ways(url=True, api=False, source="our contract", evidence="documented")}
+    ours = {("klarnaPayments", False): CompletionWays(url=True, api=False, source="our contract", evidence="documented")}
     assert find_ways("klarnaPayments", False, ours).url
     assert not find_ways("klarnaPayments", True, ours).url
     assert not find_ways("klarnaPayments", True, ours).api

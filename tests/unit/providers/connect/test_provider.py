@@ -8,7 +8,7 @@ import pytest
 from tests.kit.provider_answers import assert_no_canary
 from tests.kit.world import CONNECT_SECRET, EMAIL, SHOP, Users, connect_at, connect_request
 
-from orderflow._providers.connect import Connect, Ways
+from orderflow._providers.connect import CompletionWays, Connect
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
 
 BASE = "https://connect.example"
@@ -44,7 +44,7 @@ def test_a_request_derives_the_facts_that_guards_read(request_: dict[str, Any], 
 
 
 def test_a_configured_way_overrides_the_table() -> None:
-    ours = {("creditcardPayex", True): Ways(url=True, api=True, source="our contract", evidence="assumed")}
+    ours = {("creditcardPayex", True): CompletionWays(url=True, api=True, source="our contract", evidence="assumed")}
     facts = connect(ways=ours).draft(connect_request("creditcardPayex", prepaid=True)).facts
     assert (facts["url_allowed"], facts["api_allowed"]) == (True, True)
 

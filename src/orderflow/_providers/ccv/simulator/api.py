@@ -1,4 +1,4 @@
-"""CCV's six calls (CCV D1 to D6). What may live here: the endpoints; the rules for requests and the orders have modules of their own."""
+"""CCV's six calls (CCV D1 to D6). Contains only: the endpoints; the rules for requests and the orders have modules of their own."""
 
 from __future__ import annotations
 

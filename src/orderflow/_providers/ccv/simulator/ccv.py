@@ -1,4 +1,4 @@
-"""The whole simulator of CCV. What may live here: how its parts are put together, and what a test or a demo may ask of it."""
+"""The whole simulator of CCV. Contains only: how its parts are put together, and what a test or a demo may ask of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from orderflow.simulators import Operation, OrderView, SimClock, Simulator
 
 
 class CcvSimulator(CcvSwitches, Simulator):
-    """CCV over HTTP. Serve ``asgi`` with ``orderflow._simulators.serve``; use it as ``async with``, or close it.
+    """CCV over HTTP. Serve ``asgi`` with ``orderflow.simulators.serve``; use it as ``async with``, or close it.
 
     Every order starts in Processing. Then it follows its script, its magic value or the usual life, on the simulator's ``clock``. The
     switches (``CcvSwitches``) are arguments of the same name, and attributes that may be changed at any time, except ``prefix``.

@@ -1,4 +1,4 @@
-"""The moves that CCV itself can make with an order (CCV D1). What may live here: this table, and questions asked of it."""
+"""The moves that CCV itself can make with an order (CCV D1). Contains only: this table, and questions asked of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CCV's status notifications: which URL gets one, and whether CCV lets it out. What may live here: these rules, and the sending."""
+"""CCV's status notifications: which URL gets one, and whether CCV lets it out. Contains only: these rules, and the sending."""
 
 from __future__ import annotations
 

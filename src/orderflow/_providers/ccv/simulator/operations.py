@@ -1,4 +1,4 @@
-"""CCV's six calls for the OpenAPI document. What may live here: the calls, their answers, and the page that documents each."""
+"""CCV's six calls for the OpenAPI document. Contains only: the calls, their answers, and the page that documents each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulator's orders: their plans and their lives. What may live here: orders, their moves and their views; no endpoint."""
+"""The simulator's orders: their plans and their lives. Contains only: orders, their moves and their views; no endpoint."""
 
 from __future__ import annotations
 

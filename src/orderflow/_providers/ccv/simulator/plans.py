@@ -1,6 +1,6 @@
 """CCV's magic values: what an order's externalReference may ask for after its ``#``.
 
-What may live here: the tags, and the plan of an order's life that they make. In ``ORDER-42#screening#notify-dup`` the part before
+Contains only: the tags, and the plan of an order's life that they make. In ``ORDER-42#screening#notify-dup`` the part before
 ``#`` is the caller's; tags are joined by ``#`` or ``+``. One tag decides the moves; of several, the last. An unknown tag asks for
 nothing, and the order's page notes it.
 """

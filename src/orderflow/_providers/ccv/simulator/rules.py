@@ -1,4 +1,4 @@
-"""What a request must be before CCV acts on it, and how CCV refuses. What may live here: these rules; no order, no state."""
+"""What a request must be before CCV acts on it, and how CCV refuses. Contains only: these rules; no order, no state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What CCV's pages leave open, as switches. What may live here: their names, types, defaults, and which page leaves each open.
+"""What CCV's pages leave open, as switches. Contains only: their names, types, defaults, and which page leaves each open.
 
 Without a source, a default is an assumption. Pages: CCV D1 submit-order, D2 status, D3 start-order, D4 sales package, D5 terminal
 package, D6 PSP; P1 to P4 are its Payment API, an analogy only.

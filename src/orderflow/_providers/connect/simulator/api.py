@@ -1,4 +1,4 @@
-"""The simulator's apiServer (Connect A3, A4, A5, A9, R1). What may live here: its endpoints, and what each request must pass."""
+"""The simulator's apiServer (Connect A3, A4, A5, A9, R1). Contains only: its endpoints, and what each request must pass."""
 
 from __future__ import annotations
 

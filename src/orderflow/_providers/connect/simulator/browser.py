@@ -1,6 +1,6 @@
 """The simulator's loginServer as a browser uses it: fulfillment URL and payment page (Connect A1, A5, C1).
 
-What may live here: these pages, and where they redirect the browser. How a page looks is made up.
+Contains only: these pages, and where they redirect the browser. How a page looks is made up.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The whole simulator of Connect, both servers. What may live here: how its parts are put together, and what a test may ask of it."""
+"""The whole simulator of Connect, both servers. Contains only: how its parts are put together, and what a test may ask of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connect's magic values: tags in the customer's e-mail, last digits of the phone. What may live here: the meaning of each.
+"""Connect's magic values: tags in the customer's e-mail, last digits of the phone. Contains only: the meaning of each.
 
 ``kari+cancel@example.org``; tags combine: ``kari+unknown+twice@example.org``. The phone counts where the order is paid by sms.
 An unknown tag asks for nothing: e-mail addresses have tags of their own.

@@ -1,4 +1,4 @@
-"""The simulator's orders: what is scripted for them, and what happens to them. What may live here: no HTTP, no sending."""
+"""The simulator's orders: what is scripted for them, and what happens to them. Contains only: no HTTP, no sending."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is to happen to an order. What may live here: ``Outcome`` and the values of its fields."""
+"""What is to happen to an order. Contains only: ``Outcome`` and the values of its fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Payments that take time, and the callbacks about them (Connect A1, A3, G4). What may live here: these processes."""
+"""Payments that take time, and the callbacks about them (Connect A1, A3, G4). Contains only: these processes."""
 
 from __future__ import annotations
 

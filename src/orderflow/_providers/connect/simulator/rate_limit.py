@@ -1,4 +1,4 @@
-"""Connect's rate limit (A12). What may live here: ``RateLimit`` only."""
+"""Connect's rate limit (A12). Contains only: ``RateLimit`` only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Connect's pages leave open, as switches. What may live here: their names, types, defaults, and which page leaves each open.
+"""What Connect's pages leave open, as switches. Contains only: their names, types, defaults, and which page leaves each open.
 
 Without a source, a default is an assumption. Q1 to Q20 only number the open questions about Connect's pages.
 """

@@ -1,4 +1,4 @@
-"""The simulator's OAuth server (Connect A10, C1 to C4). What may live here: tokens and credentials."""
+"""The simulator's OAuth server (Connect A10, C1 to C4). Contains only: tokens and credentials."""
 
 from __future__ import annotations
 

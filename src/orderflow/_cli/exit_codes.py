@@ -37,7 +37,7 @@ class Exit(IntEnum):
     REFUSED = 4
     PROVIDER = 5
     STALE = 6
-    OURS = 7
+    OPERATIONAL = 7
 
 
 BROKEN_DECLARATION = "a declaration breaks a rule"
@@ -49,7 +49,7 @@ _MEANINGS = {
     Exit.REFUSED: "refused (not legal now)",
     Exit.PROVIDER: "provider error",
     Exit.STALE: "stale diagrams",
-    Exit.OURS: "database, schema or configuration error",
+    Exit.OPERATIONAL: "database, schema or configuration error",
 }
 
 _BY_ERROR: tuple[tuple[type[Exception], Exit], ...] = (  # the first that fits
@@ -60,8 +60,8 @@ _BY_ERROR: tuple[tuple[type[Exception], Exit], ...] = (  # the first that fits
     (WaitTimeout, Exit.FAILED),
     (CallerError, Exit.USAGE),
     (ProviderError, Exit.PROVIDER),
-    (OperationalError, Exit.OURS),
-    (OSError, Exit.OURS),
+    (OperationalError, Exit.OPERATIONAL),
+    (OSError, Exit.OPERATIONAL),
 )
 
 

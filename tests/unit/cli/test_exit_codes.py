@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from orderflow import errors
-from orderflow._cli import exits
-from orderflow._cli.exits import Exit, exit_for
+from orderflow._cli import exit_codes
+from orderflow._cli.exit_codes import Exit, exit_for
 from orderflow._cli.main import COMMANDS
 
 ERRORS: list[tuple[errors.OrderflowError | OSError, Exit]] = [
@@ -24,12 +24,12 @@ ERRORS: list[tuple[errors.OrderflowError | OSError, Exit]] = [
     (errors.CallerError("x"), Exit.USAGE),
     (errors.ProviderError("x"), Exit.PROVIDER),
     (errors.MalformedAnswer("x"), Exit.PROVIDER),
-    (errors.SchemaError("x"), Exit.OURS),
-    (errors.ConfigurationError("x"), Exit.OURS),
-    (errors.OperationalError("x"), Exit.OURS),
-    (errors.NotOpen(), Exit.OURS),
+    (errors.SchemaError("x"), Exit.OPERATIONAL),
+    (errors.ConfigurationError("x"), Exit.OPERATIONAL),
+    (errors.OperationalError("x"), Exit.OPERATIONAL),
+    (errors.NotOpen(), Exit.OPERATIONAL),
     (errors.OrderflowError("x"), Exit.FAILED),
-    (PermissionError("x"), Exit.OURS),
+    (PermissionError("x"), Exit.OPERATIONAL),
 ]
 
 
@@ -52,7 +52,7 @@ def documented(help_text: str) -> set[int]:
 def test_every_code_is_documented(orderflow) -> None:
     assert documented(orderflow("--help").out) == set(Exit)
     for code in Exit:
-        assert f"\n{int(code)}  " in (exits.__doc__ or "")
+        assert f"\n{int(code)}  " in (exit_codes.__doc__ or "")
 
 
 CODES = {

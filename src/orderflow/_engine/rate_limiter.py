@@ -22,7 +22,7 @@ class SlidingWindow:
         self._forget_old(now)
         return self._limit - len(self._calls)
 
-    def opens_at(self, now: float) -> float:
+    def next_call_at(self, now: float) -> float:
         """When the next call may begin; ``now`` if at once."""
         return now if self.available(now) > 0 else self._calls[-self._limit] + self._seconds
 
@@ -52,9 +52,9 @@ class RateLimiter:
         """How many calls may begin now; None: any number."""
         return min((window.available(now) for window in self._windows), default=None)
 
-    def opens_at(self, now: float) -> float:
+    def next_call_at(self, now: float) -> float:
         """When the next call may begin; ``now`` if at once."""
-        return max((window.opens_at(now) for window in self._windows), default=now)
+        return max((window.next_call_at(now) for window in self._windows), default=now)
 
     def record(self, now: float) -> None:
         """A call begins."""

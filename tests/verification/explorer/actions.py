@@ -54,7 +54,7 @@ class Call:
 
 
 @frozen
-class Report:
+class ReportOutcome:
     """A worker reports the end of a call."""
 
     reporting: Reporting
@@ -91,4 +91,4 @@ class Crash:
     activity: Activity
 
 
-Action = SendEvent | ProviderMoves | Lease | Call | Report | BeginPoll | PollAnswered | Observe | Crash
+Action = SendEvent | ProviderMoves | Lease | Call | ReportOutcome | BeginPoll | PollAnswered | Observe | Crash

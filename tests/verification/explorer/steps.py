@@ -18,7 +18,7 @@ from tests.verification.explorer.actions import (
     Observe,
     PollAnswered,
     ProviderMoves,
-    Report,
+    ReportOutcome,
     Sender,
     SendEvent,
 )
@@ -160,7 +160,7 @@ class Steps:
                 yield from self._call(order, status, activity)
             case Reporting(effect, ownership, end):
                 for written in self.engine.report(order, effect, end, ownership):
-                    yield self._step(Report(activity, written.order.state), written, status, activity=IDLE, quiet=True)
+                    yield self._step(ReportOutcome(activity, written.order.state), written, status, activity=IDLE, quiet=True)
             case Polling(loaded, fresh):
                 observing = Observing(loaded, fresh, status)
                 yield Step(PollAnswered(activity, observing), order, status, observing, quiet=True)

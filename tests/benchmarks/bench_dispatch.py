@@ -61,7 +61,7 @@ class GongProvider(BellProvider):
         self.left = expected
         self.all_called = asyncio.Event()
 
-    async def perform(self, effect: str, order: Order, links: PublicUrls) -> Outcome:
+    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
         self.left -= 1
         if not self.left:
             self.all_called.set()

@@ -80,10 +80,10 @@ class BellProvider(BaseProvider):
     def command(self, command: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
         return {}
 
-    async def perform(self, effect: str, order: Order, links: PublicUrls) -> Outcome:
+    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
         return NoResult("a benchmark")
 
-    def customer_url(self, order: Order, links: PublicUrls) -> str | None:
+    def customer_url(self, order: Order, urls: PublicUrls) -> str | None:
         return None
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:

@@ -153,16 +153,16 @@ class Carrier(BaseProvider):
         """See ``Provider``."""
         return {}
 
-    async def perform(self, effect: str, order: Order, links: PublicUrls) -> Outcome:
+    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
         """See ``Provider``."""
         if effect != "post_parcel":
             return NotExecuted("unknown")
         result = await send_request(self._client, "POST", f"{self._api}/parcels", headers={})
         return outcome_of_response(result, lambda response: Succeeded("posted", provider_id=str(response.json())))
 
-    def customer_url(self, order: Order, links: PublicUrls) -> str | None:
+    def customer_url(self, order: Order, urls: PublicUrls) -> str | None:
         """See ``Provider``."""
-        return links.url(self.name, "news", order.id)
+        return urls.url(self.name, "news", order.id)
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
         """See ``Provider``."""

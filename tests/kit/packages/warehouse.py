@@ -95,14 +95,14 @@ class Warehouse(BaseProvider):
             raise InvalidInput(next(iter(arguments)), "unknown argument")
         return {}
 
-    async def perform(self, effect: str, order: Order, links: PublicUrls) -> Outcome:
+    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
         if effect != "place_order":
             raise UnknownName("effect", effect)
-        body = {"items": order.snapshot.data["items"], "hook": links.url(self.name, "hook", order.id)}
+        body = {"items": order.snapshot.data["items"], "hook": urls.url(self.name, "hook", order.id)}
         result = await send_request(self._client, "PUT", f"{self._base}/orders/{order.id}", headers={}, content=json.dumps(body).encode())
         return outcome_of_response(result, lambda response: Succeeded("placed", provider_id=_text(response, "number")))
 
-    def customer_url(self, order: Order, links: PublicUrls) -> str | None:
+    def customer_url(self, order: Order, urls: PublicUrls) -> str | None:
         return None
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:

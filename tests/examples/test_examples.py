@@ -51,17 +51,17 @@ class Shop:
         self.until(lambda: self.browser.get("/thanks").status_code == 200)
 
     def stop(self, how: signal.Signals) -> str:
-        """End the process; what it said."""
+        """End the process. Returns its output."""
         assert self.process is not None
         self.process.send_signal(how)
         try:
-            said, _ = self.process.communicate(timeout=PATIENCE)
+            output, _ = self.process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.communicate()
             raise
         self.process = None
-        return said
+        return output
 
     def until(self, holds: Any) -> None:
         """Another process sends no signal: ask it again and again."""
@@ -77,11 +77,11 @@ class Shop:
             time.sleep(0.02)
         raise AssertionError("the time is over: " + self.stop(signal.SIGKILL))
 
-    def granted(self, cart: str) -> bool:
+    def has_access(self, cart: str) -> bool:
         return bool(self.browser.get(f"/access/{cart}").json()["granted"])
 
     def buy(self, cart: str) -> httpx.URL:
-        """Put the order; the payment page it leads to."""
+        """Place an order. Returns the URL of its payment page."""
         page = self.browser.post(f"/buy/{cart}")
         assert page.status_code == 200, page.text
         return page.url
@@ -102,7 +102,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, orderflow_connect: Any)
         "CONNECT_ID": "simulated-client",
         "CONNECT_SECRET": "simulated-secret",
         "DATABASE_URL": f"sqlite:///{tmp_path / 'orders.db'}",
-        "SIGNING_KEY": "a-link-key-of-tests-only",
+        "SIGNING_KEY": "a-signing-key-of-tests-only",
     }
     command = COMMANDS[request.param]
     command = [*command, str(port)] if command[-1] == "--port" else command
@@ -113,32 +113,32 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, orderflow_connect: Any)
             yield running
         finally:
             if running.process is not None:
-                said = running.stop(signal.SIGINT)
-                assert "Traceback" not in said, said
+                output = running.stop(signal.SIGINT)
+                assert "Traceback" not in output, output
 
 
 def test_a_customer_buys_and_is_given_access_once_it_is_proven(shop: Shop, orderflow_connect: Any) -> None:
     payment = shop.buy("cart-1")
     assert "/pay/" in payment.path
-    assert not shop.granted("cart-1")
+    assert not shop.has_access("cart-1")
 
     assert shop.buy("cart-1") == payment, "the button was pressed twice"
 
-    shop.browser.get(orderflow_connect.orders[0].return_url, params={"fulfillmentStatus": "success"})
-    assert not shop.granted("cart-1"), "a browser's word proves nothing"
+    shop.browser.get(orderflow_connect.simulator.orders[0].return_url, params={"fulfillmentStatus": "success"})
+    assert not shop.has_access("cart-1"), "a redirect proves nothing"
 
     thanks = shop.browser.post(payment, data={"action": "pay"})
     assert str(thanks.url) == f"{shop.url}/thanks", "through our receiver, to the shop's own page"
-    shop.until(lambda: shop.granted("cart-1"))
-    assert len(orderflow_connect.orders) == 1
+    shop.until(lambda: shop.has_access("cart-1"))
+    assert len(orderflow_connect.simulator.orders) == 1
 
 
 def test_a_cart_is_bought_once_and_one_without_a_return_is_found_after_a_crash(shop: Shop, orderflow_connect: Any) -> None:
     first = shop.buy("cart-1")
     shop.stop(signal.SIGKILL)
     shop.start()
-    orderflow_connect.pay(orderflow_connect.orders[0].order_id)  # and the browser was closed: a read alone can tell
+    orderflow_connect.simulator.pay(orderflow_connect.simulator.orders[0].order_id)  # and the browser was closed: only a poll can find it
     assert shop.browser.get(first).status_code == 200
-    shop.until(lambda: shop.granted("cart-1"))
-    assert len(orderflow_connect.orders) == 1
+    shop.until(lambda: shop.has_access("cart-1"))
+    assert len(orderflow_connect.simulator.orders) == 1
     assert shop.browser.get("/orders/connect/return/forged-token").status_code == 404

@@ -43,6 +43,13 @@ def provider_of(providers: Mapping[str, Provider], order_id: str) -> Provider:
     return provider
 
 
+def _name_and_origin(request: Request) -> tuple[str, Origin]:
+    """The event by which a request is named in the journal and in refusals, and its origin."""
+    if isinstance(request, Event):
+        return request.name, request.origin
+    return (STATUS_READ, Origin.OBSERVATION) if isinstance(request, Observation) else ("override", Origin.OPERATOR)
+
+
 @define(eq=False, kw_only=True)
 class Inbox:
     """Decides and commits events. ``wake`` is set after each decision: there may be new work for a worker of this process."""
@@ -75,9 +82,7 @@ class Inbox:
         provider = provider_of(self._providers, order_id)
         if event.name not in provider.table.events:
             raise UnknownName(f"event of {provider.table.name}", event.name, tuple(provider.table.events))
-        return await self._commit(
-            order_id, provider, event, event.name, event.origin, event.note, key=key, finished_effect=effect, deadline=deadline
-        )
+        return await self._commit(order_id, provider, event, key=key, finished_effect=effect, deadline=deadline)
 
     async def accept_observation(self, order_id: str, observation: Observation, without_news: int, poll_id: str) -> Receipt:
         """Decide and commit a status read; ``without_news``: how many polls in a row had no news before it.
@@ -87,9 +92,7 @@ class Inbox:
         """
         provider = provider_of(self._providers, order_id)
         key = InboxKey(Origin.OBSERVATION.value, poll_id)
-        return await self._commit(
-            order_id, provider, observation, STATUS_READ, Origin.OBSERVATION, observation.note, key=key, without_news=without_news
-        )
+        return await self._commit(order_id, provider, observation, key=key, without_news=without_news)
 
     async def override(self, order_id: str, target: str, *, actor: str, reason: str, version: int) -> Receipt:
         """Move an order outside the table, from any state, if it is still at ``version``; a step of the kind ``override``.
@@ -101,36 +104,34 @@ class Inbox:
         if target not in provider.table.states:
             raise UnknownName(f"state of {provider.table.name}", target, tuple(provider.table.states))
         override = Override(target, version, f"by {actor}: {reason}")
-        return await self._commit(order_id, provider, override, "override", Origin.OPERATOR, override.note)
+        return await self._commit(order_id, provider, override)
 
-    async def _commit(  # noqa: PLR0917  called here only, with what a request has
+    async def _commit(
         self,
         order_id: str,
         provider: Provider,
         request: Request,
-        name: str,
-        origin: Origin,
-        note: str,
         *,
         key: InboxKey | None = None,
         finished_effect: EffectKey | None = None,
         without_news: int = 0,
         deadline: DueDeadline | None = None,
     ) -> Receipt:
+        name, origin = _name_and_origin(request)
         attributes = {"order_id": order_id, "lifecycle": provider.table.name, "trigger": name, "origin": origin._value_}
         with self._telemetry.span("decision", attributes) as span:
             context = CommitContext(
-                provider.table,
-                provider.timing,
-                self._listeners.states_of(provider.name),
-                self._clock.now(),
-                self._rng.uniform(-1, 1),
-                name,
-                origin,
-                note,
-                finished_effect,
-                without_news,
-                span.traceparent,
+                table=provider.table,
+                timing=provider.timing,
+                notified_states=self._listeners.states_of(provider.name),
+                now=self._clock.now(),
+                jitter=self._rng.uniform(-1, 1),
+                event=name,
+                origin=origin,
+                note=request.note,
+                finished_effect=finished_effect,
+                without_news=without_news,
+                trace=span.traceparent,
             )
             decider = with_decision_watchers(partial(decide_and_plan, context, request), context.table, request)
             receipt = await self._store.commit(order_id, key, decider, deadline)

@@ -25,7 +25,7 @@ flow = orderflow.Orderflow(
 
 
 async def grant(entered: orderflow.StateEntered) -> None:
-    ACCESS.add(entered.order.key)  # entered at least once: adding twice is adding once
+    ACCESS.add(entered.order.key)  # a listener runs at least once; adding twice changes nothing
 
 
 flow.on_entered("connect", "fulfilled", grant)

@@ -60,6 +60,21 @@ class Chaos:
     patience: float = 120.0  # seconds for all orders to end once nothing goes wrong any more
 
 
+@frozen
+class Worker:
+    """A worker process and its log file."""
+
+    process: asyncio.subprocess.Process
+    log: Path
+
+    async def wait_until_started(self) -> None:
+        """Wait until it leases work."""
+        async with asyncio.timeout(30):
+            while b"worker.started" not in self.log.read_bytes():
+                assert self.process.returncode is None, f"a worker ended by itself, with {self.process.returncode}: see {self.log}"
+                await asyncio.sleep(0.05)
+
+
 @define
 class World:
     """Simulators, the shop's page and the service, and the worker processes."""
@@ -70,47 +85,36 @@ class World:
     environment: dict[str, str]
     folder: Path
     rng: random.Random = field(factory=lambda: random.Random(7))
-    workers: list[asyncio.subprocess.Process] = field(factory=list)
-    logs: dict[int, Path] = field(factory=dict)  # by process id
+    workers: list[Worker] = field(factory=list)
     kills: int = 0
     stops: int = 0
 
     async def start_worker(self) -> None:
         """Start one more worker process."""
-        log = self.log(self.kills + len(self.workers)).open("wb")
+        log = self.folder / f"worker-{self.kills + len(self.workers)}.log"
         command = (str(Path(sys.executable).with_name("orderflow")), "worker", "tests.kit.chaos_app:flow")
-        with log:
-            worker = await asyncio.create_subprocess_exec(*command, env=self.environment, stdout=log, stderr=log)
-        self.workers.append(worker)
-        self.logs[worker.pid] = Path(log.name)
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(*command, env=self.environment, stdout=output, stderr=output)
+        self.workers.append(Worker(process, log))
 
     async def kill_worker(self) -> None:
-        """Kill one that has started by SIGKILL, and start another one. On a busy machine, none may have started yet."""
-        started = [worker for worker in self.workers if b"worker.started" in self.logs[worker.pid].read_bytes()]
-        if not started:
-            return
-        victim = started[self.rng.randrange(len(started))]
-        self.workers.remove(victim)
-        assert victim.returncode is None, f"a worker ended by itself, with {victim.returncode}: see {self.folder}"
-        victim.kill()
-        await victim.wait()
+        """Kill one of them by SIGKILL, once it has started, and start another one."""
+        worker = self.rng.choice(self.workers)
+        await worker.wait_until_started()
+        worker.process.kill()
+        await worker.process.wait()
+        self.workers.remove(worker)
         self.kills += 1
         await self.start_worker()
 
-    def log(self, n: int) -> Path:
-        """The log file of the n-th worker."""
-        return self.folder / f"worker-{n}.log"
-
     async def stop_workers(self) -> None:
-        """Stop all by SIGTERM, once the newest has started; they drain."""
-        newest = self.log(self.kills + len(self.workers) - 1)
-        async with asyncio.timeout(30):
-            while b"worker.started" not in newest.read_bytes():
-                await asyncio.sleep(0.05)
+        """Stop all by SIGTERM, once they have started; they drain."""
+        for worker in self.workers:
+            await worker.wait_until_started()
         for worker in self.workers:
             with suppress(ProcessLookupError):
-                worker.send_signal(signal.SIGTERM)
-        codes = [await worker.wait() for worker in self.workers]
+                worker.process.send_signal(signal.SIGTERM)
+        codes = [await worker.process.wait() for worker in self.workers]
         assert codes == [0] * len(codes), codes
 
 
@@ -134,8 +138,8 @@ async def open_world(folder: Path, db: str, dispatch: str) -> AsyncIterator[Worl
         finally:
             for worker in world.workers:
                 with suppress(ProcessLookupError):
-                    worker.kill()
-                await worker.wait()
+                    worker.process.kill()
+                await worker.process.wait()
 
 
 async def place_order(world: World, n: int) -> str:

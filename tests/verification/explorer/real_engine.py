@@ -147,7 +147,7 @@ class _ScriptedProvider:
         self.outcome: Outcome = NotExecuted("not reachable")
         self.calls = 0
 
-    async def perform(self, effect: str, order: Order, links: object) -> Outcome:
+    async def perform(self, effect: str, order: Order, urls: object) -> Outcome:
         """Count the call."""
         self.calls += 1
         return self.outcome

@@ -57,7 +57,8 @@ MALFORMED: dict[str, tuple[Request, type[CallerError], str]] = {
     "unknown method": (create("connect", **connect_request("barter")), UnknownName, "unknown payment method: 'barter'"),
     "key empty": (create("ccv", "", **ccv_request()), InvalidInput, r"^key: "),
     "key too long": (create("ccv", "x" * 201, **ccv_request()), InvalidInput, r"^key: .*200"),
-    "key no text": (create("ccv", 17, **ccv_request()), InvalidInput, r"^key: "),
+    "key no text": (create("ccv", 17, **ccv_request()), InvalidInput, r"^key: must be text, got int"),
+    "order instead of its id": (lambda flow: flow.send(Order, "submit"), InvalidInput, r"^order_id: must be text, got type"),  # type: ignore[call-overload]
     "key NUL": (create("ccv", "a\0b", **ccv_request()), InvalidInput, r"^key: "),
     "key surrogate": (create("ccv", "\ud800", **ccv_request()), InvalidInput, r"^key: "),
     "no payload": (create("connect"), InvalidInput, r"^order: "),

@@ -57,10 +57,6 @@ class ClassBody(dict[str, Any]):
         self.lines[name] = line
         super().__setitem__(name, value)
 
-    def line_of(self, name: str) -> SourceLine:
-        """Where the name was assigned; the class statement where that is not known."""
-        return self.lines.get(name, self.line)
-
 
 def author_line() -> SourceLine:
     """The line of the class body that is being run; outside of one, the line that called our caller."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 from tests.kit.toy import Bench, ToyLifecycle, toy_id
 
 from orderflow.errors import UnknownName
-from orderflow.model import PROVIDER_ID, Applied, Origin, Reason, Refused, StepKind
+from orderflow.model import PROVIDER_ID, Applied, Ignored, Origin, Reason, Refused, StepKind
 
 pytestmark = pytest.mark.anyio
 STATES = tuple(ToyLifecycle.table.states)
@@ -150,3 +152,16 @@ async def test_an_override_clears_the_flag(bench: Bench) -> None:
     assert (await bench.store.load(order.id)).flagged
     await bench.override(order.id, "abandoned")
     assert not (await bench.store.load(order.id)).flagged
+
+
+# ── the log ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_log_tells_a_refused_event_from_an_ignored_one(bench: Bench) -> None:
+    structlog.reset_defaults()
+    order = await bench.create()
+    with capture_logs() as logs:
+        refused = await bench.accept(order.id, "order_it")
+        ignored = await bench.accept(order.id, "order_placed", Origin.REPLY, provider_id=toy_id(order))
+    assert [type(decision) for decision in (refused, ignored)] == [Refused, Ignored]
+    assert [line["event"] for line in logs] == ["event.refused", "event.ignored"]

@@ -257,3 +257,8 @@ def test_listeners_are_listed_and_removed_without_await(tmp_path: Path) -> None:
         assert flow.listeners() == []
         with pytest.raises(UnknownName):
             flow.remove_listener("toy", "placed", actor="olga", reason="gone")
+
+
+def test_a_listener_must_be_a_function() -> None:
+    with pytest.raises(InvalidInput, match=r"^handler: must be a function, got str"):
+        Listeners().add("toy", "placed", "grant_access")  # type: ignore[arg-type]

@@ -111,6 +111,8 @@ SEEDS: dict[str, tuple[str, ...]] = {
     ),
     "fact-unknown": (
         SOUND + "pay = e(command, a.to(b), sets={'ghost': True})",
+        SOUND + "rich = Flag()\npay = e(command, a.to(b), sets={'rich': 1})",
+        SOUND + "mood = Fact('0', False)\npay = e(command, a.to(b), cond=mood.is_(0))",
         SOUND + "mood = Fact('good', 'bad')\npay = e(command, a.to(b), sets={'mood': 'odd'})",
         SOUND + "mood = Fact('good', 'bad')\npay = e(command, a.to(b), cond=~mood.is_('odd'))",
     ),

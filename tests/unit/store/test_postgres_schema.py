@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from tests.kit import version_0_1
 from tests.kit.commits import move, new_order
 
 from orderflow._store.migrations import migrations
 from orderflow._store.postgres.schema import list_columns
+from orderflow._store.postgres.store import PostgresStore
+from orderflow._store.upgrade import upgrade
 from orderflow._store.urls import make_store
 from orderflow.errors import ConfigurationError, OperationalError, SchemaError
 
@@ -110,3 +113,20 @@ async def test_a_table_that_vanishes_is_an_operational_error(postgres_url: str, 
             await store.commit(order.id, None, move("sent"))
     finally:
         await store.close()
+
+
+async def test_a_database_that_another_process_upgrades_while_it_is_opened_is_not_called_damaged(postgres_url: str) -> None:
+    """The other process upgrades between the read of the columns and the read of the version."""
+    await version_0_1.make(postgres_url)
+    upgraded = 0
+
+    async def upgrade_before_the_version_is_read(statement: str) -> None:
+        nonlocal upgraded
+        if "FROM of_schema" in statement and not upgraded:
+            upgraded += 1
+            await upgrade(postgres_url)
+
+    store = PostgresStore(postgres_url, boundary=upgrade_before_the_version_is_read)
+    await store.open()
+    await store.close()
+    assert upgraded == 1

@@ -88,6 +88,7 @@ async def make(url: str, *, version: int = 2) -> None:
 
 async def _make_sqlite(path: str, scripts: list[tuple[int, str]], tables: dict[str, list[dict[str, Any]]]) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA journal_mode = WAL")  # as version 0.1 did
         for number, script in scripts:
             connection.executescript(script)
             connection.execute("INSERT INTO of_schema (version) VALUES (?)", (number,))

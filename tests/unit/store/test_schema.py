@@ -6,13 +6,18 @@ import asyncio
 import os
 import sqlite3
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.kit import version_0_1
 from tests.kit.commits import move, new_order
 
 from orderflow._app import Orderflow
+from orderflow._store.migrations import migrations
+from orderflow._store.sqlite.schema import connect, read_version
+from orderflow._store.upgrade import upgrade
 from orderflow._store.urls import make_store
 from orderflow.errors import ConfigurationError, OperationalError, SchemaError
 
@@ -155,7 +160,11 @@ async def test_a_table_that_vanishes_is_an_operational_error(path: Path) -> None
 
 OPEN_AND_WRITE = """
 import asyncio, sys
+from orderflow._store.migrations import migrations
+from orderflow._store.sqlite.schema import connect, read_version
+from orderflow._store.upgrade import upgrade
 from orderflow._store.urls import make_store
+from tests.kit import version_0_1
 from tests.kit.commits import move, new_order
 
 async def main(url, name):
@@ -189,3 +198,24 @@ async def test_processes_that_open_one_fresh_file_at_once_all_write_to_it(path: 
     assert [row.version for row in path_taken] == list(range(1, 101))
     for n in range(4):
         assert [row.target for row in path_taken if row.target.startswith(f"p{n}")] == [f"p{n}-{m}" for m in range(25)]
+
+
+async def test_a_file_that_another_process_upgrades_while_it_is_opened_is_not_called_damaged(path: Path) -> None:
+    """The other process upgrades between the read of the version and the read of the columns."""
+    url = f"sqlite:///{path}"
+    await version_0_1.make(url)
+    upgraded = 0
+
+    def upgrade_before_the_columns_are_read(statement: str) -> None:
+        nonlocal upgraded
+        if "pragma_table_info" in statement and not upgraded:
+            upgraded += 1
+            with ThreadPoolExecutor(1) as other:
+                other.submit(asyncio.run, upgrade(url)).result()
+
+    with closing(connect(path)) as connection:
+        connection.set_trace_callback(upgrade_before_the_columns_are_read)
+        assert read_version(connection, path.name) == 2
+        assert not connection.in_transaction
+        assert read_version(connection, path.name) == migrations("sqlite")[-1][0]
+    assert upgraded == 1

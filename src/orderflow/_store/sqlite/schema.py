@@ -63,6 +63,7 @@ def read_version(connection: sqlite3.Connection, name: str) -> int:
         SchemaError: there are tables without a version, columns are missing, or the file is no database.
     """
     known = migrations("sqlite")
+    connection.execute("BEGIN")  # one snapshot for version and columns: another process may be migrating
     try:
         tables = {table for (table,) in connection.execute(SQL["our_tables"])}
         if "of_schema" not in tables:
@@ -76,6 +77,9 @@ def read_version(connection: sqlite3.Connection, name: str) -> int:
             _check_columns(connection, name, [script for number, script in known if number <= version])
     except sqlite3.DatabaseError as error:
         raise SchemaError(f"{name}: {error}") from None
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")  # it only read
     return int(version)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from attrs import frozen
 
@@ -99,6 +98,7 @@ COMMANDS = (
     ),
     Command("db", "orderflow._cli.db:db", "Upgrade a database; prune old orders."),
     Command("listeners", "orderflow._cli.listeners:listeners", "List or remove listeners."),
+    Command("--install-completion", "orderflow._cli.completion:install", "Install completion for your shell."),
 )
 
 
@@ -118,7 +118,6 @@ def build(called: str = "") -> App:
     for n, command in enumerate(COMMANDS):
         options = {"help_epilogue": command.exits} if command.exits else {}
         app.command(command.target, name=command.name, help=None if command.name == called else command.help, sort_key=n, **options)
-    app.register_install_completion_command(help="Install completion for your shell.")
     return app
 
 
@@ -141,6 +140,8 @@ def main(arguments: Sequence[str]) -> int:
 def _describe(error: Exception) -> str:
     """An error's line. For a misspelt name, the known name that is close to it instead of all known names."""
     if isinstance(error, UnknownName):
+        from difflib import get_close_matches  # noqa: PLC0415 -- --help does not need it
+
         known = {name.casefold(): name for name in error.known}
         if close := get_close_matches(error.name.casefold(), known, 1, _CLOSE):
             return f"unknown {error.kind}: {error.name!r}; did you mean {known[close[0]]!r}?"

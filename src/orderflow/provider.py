@@ -1,4 +1,6 @@
-"""The kit for provider authors: everything that a provider of your own imports.
+"""The kit for provider authors: what a provider of your own imports.
+
+Beside it, a provider imports from ``orderflow.lifecycle``, ``orderflow.model`` and ``orderflow.errors``.
 
 A provider is a class that inherits from ``BaseProvider`` and has the members of ``Provider``. It names a lifecycle, checks requests and
 commands, carries out effects, and polls the status. An adapter sends requests (``send_request``), reads the answers into records
@@ -14,6 +16,7 @@ from orderflow._provider.http import (
     RequestResult,
     ResponseLost,
     check_poll_response,
+    has_json_or_no_body,
     is_header_value,
     longest_timeout,
     make_client,
@@ -59,6 +62,7 @@ __all__ = [
     "get_flag",
     "get_object",
     "get_text",
+    "has_json_or_no_body",
     "is_header_value",
     "json_name",
     "longest_timeout",

@@ -51,7 +51,7 @@ async def _(case: Ccv) -> None:
     await case.send("submit")
 
 
-@story("configuration never gets through", "configuring -configuration_undelivered-> refused")
+@story("configuration never gets through", "configuring -configuration_undelivered-> drafted", configuring_budget=0.0)
 async def _(case: Ccv) -> None:
     case.sim.faults.arm(Fault(_CONFIGURE, "status", status=401, times=None))
     await case.send("submit")
@@ -63,7 +63,7 @@ async def _(case: Ccv) -> None:
     await case.send("submit")
 
 
-@story("submit never gets through", "submitting -submission_undelivered-> refused")
+@story("submit never gets through", "submitting -submission_undelivered-> drafted", submitting_budget=0.0)
 async def _(case: Ccv) -> None:
     case.sim.faults.arm(Fault(_SUBMIT, "status", status=401, times=None))
     await case.send("submit")
@@ -87,6 +87,20 @@ async def _(case: Ccv) -> None:
     await case.send("submit")
     await case.wait_for("submission_in_doubt")
     await case.resolve("submission_given_up")
+
+
+@story("submit's answer lost; CCV knows no such order, so it is sent again", "submission_in_doubt -submission_not_found-> drafted")
+async def _(case: Ccv) -> None:
+    case.sim.faults.arm(Fault(_SUBMIT, "reset"))
+    await case.send("submit")
+    await case.wait_for("submission_in_doubt")
+    await case.resolve("submission_not_found")
+    await case.send("submit")
+
+
+@story("discarded before it was submitted", "drafted -discard-> abandoned")
+async def _(case: Ccv) -> None:
+    await case.send("discard")
 
 
 @story("submit's answer lost, then it comes", "submission_in_doubt -order_submitted-> Processing")

@@ -91,7 +91,7 @@ async def _(case: Connect) -> None:
     await register(case, until="")
 
 
-@story("register never gets through", "registering -registration_undelivered-> refused")
+@story("register never gets through", "registering -registration_undelivered-> drafted", registering_budget=0.0)
 async def _(case: Connect) -> None:
     case.sim.faults.arm(Fault(_REGISTER, "status", status=401, times=None))
     await register(case, until="")
@@ -125,6 +125,20 @@ async def _(case: Connect) -> None:
     await case.resolve("registration_given_up")
 
 
+@story("register's answer lost; a person finds no order, so it is sent again", "registration_in_doubt -registration_not_found-> drafted")
+async def _(case: Connect) -> None:
+    case.sim.faults.arm(Fault(_REGISTER, "reset"))
+    await register(case, until="registration_in_doubt")
+    await case.resolve("registration_not_found")
+    await case.send("register")
+
+
+@story("discarded before it was registered", "drafted -discard-> abandoned")
+async def _(case: Connect) -> None:
+    await case.create("connect", **connect_request("invoice", external_id=NAME))
+    await case.send("discard")
+
+
 @story("register's answer lost, then it comes", "registration_in_doubt -order_registered-> registered")
 async def _(case: Connect) -> None:
     async with case.answer_late(_REGISTER, lost_in="registration_in_doubt"):
@@ -156,7 +170,7 @@ async def _(case: Connect) -> None:
     await case.resolve("assignment_given_up")
 
 
-@story("assignment never gets through", "assigning -assignment_undelivered-> fulfilled")
+@story("assignment never gets through", "assigning -assignment_undelivered-> fulfilled", assigning_budget=0.0)
 async def _(case: Connect) -> None:
     case.sim.faults.arm(Fault(_ASSIGN, "status", status=401, times=None))
     await _fulfil(case)
@@ -179,6 +193,16 @@ async def _(case: Connect) -> None:
     await _fulfil(case)
     await lose_answer(case, _ASSIGN, "assign_user", "assignment_in_doubt", **_USER)
     await case.resolve("assignment_given_up")
+
+
+@story("assignment's answer lost; a person sees that nothing was assigned", "assignment_in_doubt -assignment_not_found-> fulfilled")
+async def _(case: Connect) -> None:
+    await _fulfil(case)
+    case.sim.faults.arm(Fault(_ASSIGN, "reset"))
+    await case.send("assign_user", **_USER)
+    await case.wait_for("assignment_in_doubt")
+    await case.resolve("assignment_not_found")
+    await case.send("assign_user", **_USER)
 
 
 @story("assignment's answer lost, then it comes", "assignment_in_doubt -assigned-> user_assigned")

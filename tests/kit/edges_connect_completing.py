@@ -94,7 +94,7 @@ async def _(case: Connect) -> None:
     await prove(case)
 
 
-@story("fulfilment never gets through", "fulfilling -fulfillment_undelivered-> registered")
+@story("fulfilment never gets through", "fulfilling -fulfillment_undelivered-> registered", fulfilling_budget=0.0)
 async def _(case: Connect) -> None:
     case.sim.faults.arm(Fault(FULFILL, "status", status=401, times=None))
     await register(case)
@@ -191,6 +191,13 @@ async def _(case: Connect) -> None:
 async def _(case: Connect) -> None:
     await _sms_in_doubt(case)
     await case.resolve("fulfillment_given_up")
+
+
+@story("sms, the answer lost; it was never sent, so it is sent again", "fulfillment_in_doubt -fulfillment_not_found-> registered")
+async def _(case: Connect) -> None:
+    await _sms_in_doubt(case)
+    await case.resolve("fulfillment_not_found")
+    await case.send("complete_by_api")
 
 
 @story("sms, the answer lost, then it comes", "fulfillment_in_doubt -fulfillment_accepted-> awaiting_payment")

@@ -169,7 +169,8 @@ class ScriptedProvider(BaseProvider):
     def __init__(self, real: Provider) -> None:
         self.name, self.table, self.endpoints = real.name, real.table, real.endpoints
         self.draft, self.command, self.close = real.draft, real.command, real.close
-        durations = dict.fromkeys(real.timing.durations, _NEVER)
+        budgets = {state.budget for state in real.table.states.values() if state.budget}
+        durations = dict.fromkeys(real.timing.durations, _NEVER) | dict.fromkeys(budgets, 0.0)  # an attempt decides, not the time
         self.timing = Timing(
             durations | {key: n * TICK - _BEFORE_TICK for key, n in ticks(real.table).items()},
             poll_first=_NEVER,
@@ -177,6 +178,7 @@ class ScriptedProvider(BaseProvider):
             poll_jitter=0.0,
             poll_interval=0.0,
             retry_attempts=1,
+            undelivered_after=0.0,
             lease=_NEVER,
             circuit_threshold=sys.maxsize,  # an open circuit would depend on the orders before this one
         )

@@ -38,6 +38,11 @@ def _status(status: int, outcome: type[NotExecuted | Rejected | InDoubt], **head
     return FaultCase(name, fault, outcome, 0, seconds if status == 429 else None)
 
 
+def _page(status: int, outcome: type[NotExecuted | InDoubt]) -> FaultCase:
+    """The page of a firewall or proxy: the provider was not reached."""
+    return FaultCase(f"{status}-html", {"kind": "status-html", "status": status, "body": f"<h1>{NAME}</h1>".encode()}, outcome, 0)
+
+
 def _after_acting(kind: str, **fault: Any) -> FaultCase:
     """A fault of the answer alone: the provider acted."""
     return FaultCase(kind, {"kind": kind, **fault}, InDoubt, 1)
@@ -54,7 +59,12 @@ FAULT_CASES = (
     _status(403, Rejected),
     _status(404, Rejected),
     _status(405, Rejected),
+    _status(407, NotExecuted),
     _status(408, InDoubt),
+    _status(409, Rejected),
+    _status(425, NotExecuted),
+    *(_page(status, NotExecuted) for status in (400, 403, 404, 405, 413)),
+    _page(503, InDoubt),
     _status(429, NotExecuted),
     _status(429, NotExecuted, X_RateLimit_Reset="7"),
     _status(429, NotExecuted, Retry_After="9"),

@@ -107,6 +107,7 @@ TIMING = Timing(
     poll_jitter=0.0,
     poll_interval=2.0,
     retry_attempts=3,
+    undelivered_after=0.0,  # three attempts are enough
     retry_first=1.0,
     retry_cap=60.0,
     lease=60.0,

@@ -8,8 +8,8 @@ What may not be called is not leased: an effect or poll that waited in this proc
 
 After a pause of the last two kinds one call is in progress at a time, until one is answered.
 
-A provider has a *problem* when it does not answer, or refuses our credentials, as often in a row as the breaker's threshold. A problem is
-logged once, not once an order, and is part of the worker's health until it is over.
+A provider has a *problem* when it does not answer, another server answers in its place, or it refuses our credentials, as often in a row as
+the breaker's threshold. A problem is logged once, not once an order, and is part of the worker's health until it is over.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import structlog
 
 from orderflow._engine.circuit_breaker import CircuitBreaker
 from orderflow._engine.rate_limiter import RateLimiter
-from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead
+from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Signal, StatusRead
 from orderflow._provider.timing import Timing
 
 _log = structlog.get_logger()
@@ -67,6 +67,7 @@ class ProviderAdmission:
         self.throttle = Throttle()
         self._in_progress = 0
         self._unauthorized = 0  # answers in a row that refused our credentials
+        self._foreign = False  # whether the last failure was a page of another server
 
     def next_call_at(self, now: float) -> float:
         """When the next call may begin: ``now`` if at once, infinity if only the end of a call in progress can tell."""
@@ -85,7 +86,9 @@ class ProviderAdmission:
         """What is wrong with the provider; ``""`` if nothing."""
         if self._unauthorized >= self._timing.circuit_threshold:
             return "refuses our credentials"
-        return "does not answer" if self._breaker.tripped else ""
+        if not self._breaker.tripped:
+            return ""
+        return "another server answers in its place" if self._foreign else "does not answer"
 
     def begin_call(self, now: float) -> None:
         """A call begins."""
@@ -104,13 +107,17 @@ class ProviderAdmission:
     def record(self, outcome: Outcome | StatusRead | ReadFailed, now: float) -> None:
         """Learn from the outcome of a call."""
         match outcome:
-            case NotExecuted(signal=Signal.NOT_CALLED) | Rejected(signal=Signal.NOT_CALLED):
+            case NotExecuted(signal=Signal.NOT_CALLED):
                 return
             case (NotExecuted() | ReadFailed()) as failed if failed.signal is Signal.THROTTLED:
                 self.throttle.extend(now + throttle_seconds(self._timing, failed.retry_after))
                 self._breaker.forget_failures()
                 self._breaker.probe()
             case InDoubt() | NotExecuted(signal=Signal.UNREACHABLE) | ReadFailed(signal=Signal.UNREACHABLE):
+                self._foreign = False
+                self._breaker.record_failure(now)
+            case NotExecuted(signal=Signal.FOREIGN) | ReadFailed(signal=Signal.FOREIGN):
+                self._foreign = True
                 self._breaker.record_failure(now)
             case _:
                 # an answer to a call that began before the 429 does not end the throttle

@@ -11,6 +11,7 @@ outbox.py carries that out.
 from __future__ import annotations
 
 from enum import StrEnum
+from math import inf
 
 from attrs import define, frozen
 
@@ -63,11 +64,17 @@ _TRANSITIONS = {
 
 @define(eq=False)
 class Attempt:
-    """A leased effect and what is known of its call. ``outcome`` is set once it is answered."""
+    """A leased effect and what is known of its call.
+
+    Attributes:
+        outcome: set once it is answered.
+        budget_ends_at: until when an effect that was not executed is sent again, in epoch seconds; set before the call.
+    """
 
     effect: LeasedEffect
     phase: Phase = Phase.LEASED
     outcome: Outcome | None = None
+    budget_ends_at: float = inf
 
     def begin(self) -> None:
         """The call begins."""
@@ -167,8 +174,12 @@ class Finish:
 NO_ANSWER = "no answer"
 
 
-def conclude(effect: LeasedEffect, declared: Effect, outcome: Outcome, timing: Timing) -> Reply | Retry | Finish:
-    """What an outcome means for the effect."""
+def conclude(effect: LeasedEffect, declared: Effect, outcome: Outcome, timing: Timing, *, budget_spent: bool) -> Reply | Retry | Finish:
+    """What an outcome means for the effect.
+
+    What was certainly not executed is sent again until ``budget_spent``, the state's time budget, and at least ``retry_attempts`` times:
+    an outage of minutes must not end an order. A repeatable effect that may have been executed is sent again ``retry_attempts`` times.
+    """
     match outcome:
         case Succeeded():
             event = Event(outcome.event, Origin.REPLY, outcome.data, outcome.provider_id, outcome.note)
@@ -179,15 +190,16 @@ def conclude(effect: LeasedEffect, declared: Effect, outcome: Outcome, timing: T
             return _reply(declared, "answer_lost", outcome.why, NO_ANSWER)
         case InDoubt() if outcome in _INTERRUPTED:
             return Retry(0.0, outcome.why, uncounted=True)
-        case NotExecuted(signal=Signal.THROTTLED):
-            return Retry(throttle_seconds(timing, outcome.retry_after), outcome.why, uncounted=True, throttle=True)
+        case NotExecuted():
+            if outcome.permanent or (budget_spent and effect.attempt >= timing.retry_attempts):
+                return _reply(declared, "undelivered", outcome.why, NO_ANSWER)
+            if outcome.signal is Signal.THROTTLED:
+                return Retry(throttle_seconds(timing, outcome.retry_after), outcome.why, uncounted=True, throttle=True)
+            return Retry(max(retry_backoff(timing, effect.attempt), outcome.retry_after or 0.0), outcome.why, uncounted=True)
     counted = effect.attempt - effect.uncounted_attempts
     if counted >= timing.retry_attempts:
         return _reply(declared, "undelivered", outcome.why, NO_ANSWER)
-    wait = retry_backoff(timing, counted)
-    if isinstance(outcome, NotExecuted) and outcome.retry_after is not None:
-        wait = max(wait, outcome.retry_after)
-    return Retry(wait, outcome.why)
+    return Retry(retry_backoff(timing, counted), outcome.why)
 
 
 def _reply(declared: Effect, ending: str, why: str, answer: str) -> Reply | Finish:

@@ -37,6 +37,7 @@ from orderflow._engine.inbox import Inbox
 from orderflow._engine.notifications import Notifier
 from orderflow._provider.outcomes import InDoubt, Outcome, Succeeded
 from orderflow._provider.protocol import Provider, PublicUrls
+from orderflow._provider.timing import delivery_budget
 from orderflow._store.ports import Store
 from orderflow._store.records import InboxKey, LeasedEffect, WorkerScope
 from orderflow._telemetry.exceptions import exception_fields
@@ -106,7 +107,7 @@ class Outbox:
         if declared is None or outcome is None:
             end: End = await self._write(provider, effect, Retry(0.0, CANCELLED, uncounted=True))
         else:
-            end = await self._write_or_report_unknown(provider, declared, effect, outcome)
+            end = await self._write_or_report_unknown(provider, declared, attempt, outcome)
         await self._dispatcher.finish(effect, end.at if isinstance(end, RetryAt) else None)
         return True
 
@@ -117,6 +118,7 @@ class Outbox:
         seconds = seconds_for_call(effect.until, provider.timing.lease, self._clock.now())
         if effect.name == NOTIFY_LISTENER:
             return await self._write(provider, effect, await self._notifier.notify(provider, order, effect, seconds))
+        attempt.budget_ends_at = order.entered_at + delivery_budget(provider.table, provider.timing, order.state)
         declared = provider.table.effects.get(effect.name)
         match plan_start(effect, declared, seconds, provider.timing.lease, stopping=self._calls.closed):
             case LeaveLeased() as end:
@@ -135,7 +137,7 @@ class Outbox:
                 attempt.answer(outcome)
                 self._admission.record(provider.name, outcome, self._clock.now())
         assert declared is not None
-        return await self._write_until_lease_ends(provider, declared, effect, outcome)
+        return await self._write_until_lease_ends(provider, declared, attempt, outcome)
 
     async def _call(self, provider: Provider, declared: Effect, order: Order, seconds: float) -> Outcome:
         try:
@@ -155,12 +157,13 @@ class Outbox:
 
     # ── writing what became of it ────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _write_until_lease_ends(self, provider: Provider, declared: Effect, effect: LeasedEffect, outcome: Outcome) -> End:
+    async def _write_until_lease_ends(self, provider: Provider, declared: Effect, attempt: Attempt, outcome: Outcome) -> End:
         """Write an outcome, again each second while the database is away: an answer in hand must not become a lost one.
 
         Raises:
             OperationalError: the database was away until the lease ended.
         """
+        effect = attempt.effect
         _log.info(
             "effect.attempted",
             order_id=effect.key.order_id,
@@ -171,18 +174,23 @@ class Outbox:
         )
         while True:
             try:
-                return await self._write(provider, effect, conclude(effect, declared, outcome, provider.timing))
+                return await self._write(provider, effect, self._conclude(provider, declared, attempt, outcome))
             except OperationalError as error:
                 if self._clock.now() + _WRITE_RETRY_SECONDS >= effect.until:
                     raise
                 _log.warning("effect.reply_write_retried", order_id=effect.key.order_id, effect=effect.name, **exception_fields(error))
             await self._clock.sleep(_WRITE_RETRY_SECONDS)
 
-    async def _write_or_report_unknown(self, provider: Provider, declared: Effect, effect: LeasedEffect, outcome: Outcome) -> End:
+    def _conclude(self, provider: Provider, declared: Effect, attempt: Attempt, outcome: Outcome) -> Reply | Retry | Finish:
+        budget_spent = self._clock.now() >= attempt.budget_ends_at
+        return conclude(attempt.effect, declared, outcome, provider.timing, budget_spent=budget_spent)
+
+    async def _write_or_report_unknown(self, provider: Provider, declared: Effect, attempt: Attempt, outcome: Outcome) -> End:
         """Write an outcome; if it cannot be written, because an adapter made it wrong, report that there was no answer."""
+        effect = attempt.effect
         if outcome is not UNWRITTEN:
             try:
-                return await self._write(provider, effect, conclude(effect, declared, outcome, provider.timing))
+                return await self._write(provider, effect, self._conclude(provider, declared, attempt, outcome))
             except OperationalError:
                 raise
             except Exception as error:  # noqa: BLE001  such as an event that does not exist
@@ -190,7 +198,7 @@ class Outbox:
         pending = (await self._store.pending(effect.key.order_id)).effects
         if not any(row.key == effect.key and row.attempt == effect.attempt and row.in_flight for row in pending):
             return Done()  # its end was written before the error
-        return await self._write(provider, effect, conclude(effect, declared, UNWRITTEN, provider.timing))
+        return await self._write(provider, effect, self._conclude(provider, declared, attempt, UNWRITTEN))
 
     async def _write(self, provider: Provider, effect: LeasedEffect, conclusion: Reply | Retry | Finish) -> End:
         """Write a conclusion. Writing it twice is the same as once."""

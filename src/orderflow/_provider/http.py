@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 import httpx
@@ -20,6 +22,7 @@ from orderflow.errors import MalformedAnswer
 
 MAX_RESPONSE_BYTES = 2 * 1024 * 1024
 _MAX_RETRY_AFTER = 3600.0
+_PROXY_AUTHENTICATION, _TOO_EARLY = 407, 425
 _NEVER_SENT = frozenset(
     {"ConnectError", "ConnectTimeout", "InvalidURL", "LocalProtocolError", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
 )
@@ -142,10 +145,28 @@ def _result_of_error(error: Exception) -> NeverSent | ResponseLost | None:
     return ResponseLost(type(error).__name__) if "HTTPError" in names else None
 
 
-def outcome_of_response(result: RequestResult, accept: Callable[[HttpResponse], Outcome]) -> Outcome:
+def has_json_or_no_body(response: HttpResponse) -> bool:
+    """Whether an error can be the provider's own where the form of its errors is not documented. A page of HTML or a text never is."""
+    if not response.body.strip():
+        return True
+    try:
+        return isinstance(response.json(), dict | list)
+    except MalformedAnswer:
+        return False
+
+
+def outcome_of_response(
+    result: RequestResult,
+    accept: Callable[[HttpResponse], Outcome],
+    is_refusal: Callable[[HttpResponse], bool] = has_json_or_no_body,
+) -> Outcome:
     """What a request proves about the effect it was sent for.
 
-    ``accept`` turns a 2xx response into an outcome; where it raises ``MalformedAnswer``, the effect is in doubt.
+    Args:
+        result: the result of the request.
+        accept: turns a 2xx response into an outcome; where it raises ``MalformedAnswer``, the effect is in doubt.
+        is_refusal: whether a 4xx response has the form of the provider's own errors. Any other was answered by another server, such as a
+            proxy or a firewall, and the provider did not act.
     """
     if isinstance(result, NeverSent):
         return NotExecuted(f"never sent: {result.why}", signal=Signal.UNREACHABLE)
@@ -160,8 +181,12 @@ def outcome_of_response(result: RequestResult, accept: Callable[[HttpResponse], 
         return NotExecuted("429 from the provider", retry_after_seconds(result), Signal.THROTTLED)
     if result.status == 401:
         return NotExecuted("401 from the provider", signal=Signal.UNAUTHORIZED)
+    if result.status == _TOO_EARLY:
+        return NotExecuted("425 from the provider", retry_after_seconds(result))
     if 400 <= result.status < 500 and result.status != 408:
-        return Rejected(f"{result.status} from the provider")
+        if result.status != _PROXY_AUTHENTICATION and is_refusal(result):
+            return Rejected(f"{result.status} from the provider")
+        return NotExecuted(f"{result.status} from another server", retry_after_seconds(result), Signal.FOREIGN)
     return InDoubt(f"{result.status} from the provider")
 
 
@@ -172,20 +197,42 @@ def check_poll_response(result: RequestResult) -> HttpResponse | ReadFailed:
     if result.status == 429:
         return ReadFailed("429 from the provider", retry_after_seconds(result), Signal.THROTTLED)
     if result.status != 200:
-        return ReadFailed(f"{result.status} from the provider", signal=_signal_of_status(result.status))
+        return ReadFailed(f"{result.status} from the provider", retry_after_seconds(result), _signal_of(result))
+    if _is_page(result):
+        return ReadFailed("a page of another server", signal=Signal.FOREIGN)
     return result
 
 
 def retry_after_seconds(response: HttpResponse) -> float | None:
-    """Seconds to wait by ``Retry-After`` or ``X-RateLimit-Reset``, at most an hour. None where neither is a whole number."""
+    """Seconds to wait by ``Retry-After`` or ``X-RateLimit-Reset``, at most an hour. None where neither can be understood.
+
+    A date in ``Retry-After`` is compared with the response's own ``Date``, so that our clock does not matter.
+    """
     for name in ("Retry-After", "X-RateLimit-Reset"):
         value = response.headers.get(name, "")
         if value.isascii() and value.isdigit():
             return min(float(value), _MAX_RETRY_AFTER)
-    return None
+    until, now = (_http_date(response.headers.get(name, "")) for name in ("Retry-After", "Date"))
+    if until is None or now is None:
+        return None
+    return min(max((until - now).total_seconds(), 0.0), _MAX_RETRY_AFTER)
 
 
-def _signal_of_status(status: int) -> Signal:
-    if status == 401:
+def _http_date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+
+
+def _signal_of(response: HttpResponse) -> Signal:
+    if response.status == 401:
         return Signal.UNAUTHORIZED
-    return Signal.UNREACHABLE if status >= 500 else Signal.NONE
+    if response.status >= 500:
+        return Signal.UNREACHABLE
+    return Signal.FOREIGN if _is_page(response) or response.status == _PROXY_AUTHENTICATION else Signal.NONE
+
+
+def _is_page(response: HttpResponse) -> bool:
+    return "html" in response.headers.get("Content-Type", "").lower() or response.body.lstrip().startswith(b"<")

@@ -14,6 +14,7 @@ class Signal(StrEnum):
     NONE = "none"  # an ordinary response
     THROTTLED = "throttled"  # 429: all processes have to slow down
     UNREACHABLE = "unreachable"  # no connection, no whole response, or a 5xx
+    FOREIGN = "foreign"  # another server answers in its place: a proxy, a firewall, a login page
     UNAUTHORIZED = "unauthorized"  # the provider refuses our credentials
     NOT_CALLED = "not called"  # nothing was sent because a user's token is missing: shows nothing about the provider
 
@@ -30,19 +31,22 @@ class Succeeded:
 
 @frozen
 class NotExecuted:
-    """The provider certainly did not act: no connection, 401 after a token refresh, 429. It is sent again until its budget is spent."""
+    """The provider certainly did not act: no connection, no token, 401, 429, a page of another server.
+
+    The effect is sent again until the time budget of the order's state is spent; with ``permanent``, where that cannot help, not at all.
+    """
 
     why: str
     retry_after: float | None = None  # seconds
     signal: Signal = Signal.NONE
+    permanent: bool = False
 
 
 @frozen
 class Rejected:
-    """The provider refused (400, 403, 404, 200 with an error). Also where the call cannot be made any more, because the user is gone."""
+    """The provider itself refused, in its own form of an error. A page of another server is no refusal: see ``NotExecuted``."""
 
     why: str
-    signal: Signal = Signal.NONE
 
 
 @frozen

@@ -32,7 +32,7 @@ class TokenSource(Protocol):
     """The application's source of users' access tokens. orderflow asks at the moment of sending and stores none."""
 
     async def token(self, order_id: str) -> str | None:
-        """The token of the order's user. None where the user is gone: the call is then rejected."""
+        """The token of the order's user. None where the user is gone: the call is then undelivered."""
 
 
 class PublicUrls(Protocol):

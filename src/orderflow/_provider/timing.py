@@ -27,7 +27,8 @@ class Timing:
     poll_cap: float = 3600.0  # the longest wait
     poll_jitter: float = 0.2  # the share of the wait that is random
     poll_interval: float = 1.0  # at most one poll of an order in this time
-    retry_attempts: int = 6  # how often an effect is sent that was not executed, before it counts as undelivered
+    retry_attempts: int = 6  # how often a repeatable effect is sent that may have been executed, or found nothing
+    undelivered_after: float = 6 * 3600.0  # how long an effect is sent again that was not executed, where its state has no budget
     retry_first: float = 1.0
     retry_cap: float = 300.0
     lease: float = 60.0  # a worker holds an effect or a poll for so long; then another worker takes it over
@@ -37,6 +38,12 @@ class Timing:
     throttle: float = 30.0  # no process calls for so long after a 429 without a time
     circuit_threshold: int = 5  # the circuit opens in this process after so many calls in a row without a usable answer
     circuit_pause: float = 10.0  # and stays open for so long; then one call at a time, until one is answered
+
+
+def delivery_budget(table: Table, timing: Timing, state: str) -> float:
+    """For how many seconds from entering a state an effect is sent again that was certainly not executed: the state's time budget."""
+    info = table.states.get(state)
+    return timing.durations[info.budget] if info is not None and info.budget else timing.undelivered_after
 
 
 def check_timing(provider: str, table: Table, timing: Timing, timeout: float | None) -> None:

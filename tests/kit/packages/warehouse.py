@@ -15,10 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from orderflow._lifecycle.declare import Flag, Lifecycle, State, assumed, documented, edge, reading, repeatable
-from orderflow._lifecycle.table import Table
 from orderflow.errors import InvalidInput, MalformedAnswer, UnknownName
-from orderflow.model import Cause, Order, Origin
+from orderflow.lifecycle import Cause, Flag, Lifecycle, Origin, State, Table, assumed, documented, edge, reading, repeatable
+from orderflow.model import Order
 from orderflow.provider import (
     BaseProvider,
     Claim,
@@ -59,7 +58,7 @@ class WarehouseLifecycle(Lifecycle, name="warehouse"):
     place                 = edge(command, drafted.to(placing), effects=[place_order], cause=us, evidence=documented("W1"), label="place")
     placed                = edge(reply, placing.to(picking), cause=carrier, evidence=documented("W1: PUT may be repeated"), label="placed")
     placement_refused     = edge(reply, placing.to(refused), cause=carrier, evidence=documented("W1: 4xx"), label="refused")
-    placement_undelivered = edge(reply, placing.to(refused), cause=us, evidence=assumed("W1"), label="never sent")
+    placement_undelivered = edge(reply, placing.to(drafted), cause=us, evidence=assumed("W1"), label="never sent")
     picking_late          = edge(clock, picking.to(picking), cond=~late, sets={"late": True}, cause=time, evidence=assumed("W"), label="late")
     seen_packed           = edge(observation, picking.to(packed), cause=employee, evidence=documented("W2"), label="packed")
     seen_shipped          = edge(observation, packed.to(shipped), cause=carrier, evidence=documented("W2"), label="shipped")

@@ -30,13 +30,15 @@ ANSWERS: Mapping[str, CallOutcome] = {
     "401": NotExecuted("401"),
 }
 NOT_CALLED: Mapping[str, Outcome] = {
-    "the user is gone": Rejected("no token", signal=Signal.NOT_CALLED),
+    "the user is gone": NotExecuted("no token", signal=Signal.NOT_CALLED, permanent=True),
     "no token now": NotExecuted("the token source raised", signal=Signal.NOT_CALLED),
 }
 FAILURES: Mapping[str, Outcome | ReadFailed] = {
     "in doubt": InDoubt("reset"),
     "not sent": NotExecuted("refused", signal=Signal.UNREACHABLE),
     "poll failed": ReadFailed("502", signal=Signal.UNREACHABLE),
+    "not ours": NotExecuted("403", signal=Signal.FOREIGN),
+    "a page": ReadFailed("a page", signal=Signal.FOREIGN),
 }
 THROTTLED = NotExecuted("429", 50.0, signal=Signal.THROTTLED)
 POLL_THROTTLED = ReadFailed("429", 50.0, signal=Signal.THROTTLED)

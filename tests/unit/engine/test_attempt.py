@@ -81,7 +81,8 @@ def test_a_call_may_take_the_seconds_that_are_left() -> None:
 
 # ── what an outcome means ────────────────────────────────────────────────────────────────────────────────────────────────
 
-# the budget is three attempts, and two attempts do not count: the fourth is the second that counts, the fifth is the last
+# Three attempts, and two do not count: the fourth is the second that counts, the fifth is the last. For what was not executed the time
+# budget of the state is spent with the fifth.
 BUDGET = evolve(TIMING, retry_attempts=3, retry_first=1.0, retry_cap=60.0, throttle=30.0)
 LEFT_ATTEMPT, LAST_ATTEMPT = 4, 5
 
@@ -102,22 +103,25 @@ PLACE_UNDELIVERED = reply("placement_undelivered", NO_ANSWER)
 PREPARE_UNDELIVERED = reply("preparation_undelivered", NO_ANSWER)
 OVER = Finish("why")
 AGAIN = Retry(2.0, "why")
-LATER = Retry(50.0, "why")
+STILL_OWED = Retry(8.0, "why", uncounted=True)
+LATER = Retry(50.0, "why", uncounted=True)
 STOPPED_AGAIN = Retry(0.0, STOPPED.why, uncounted=True)
 UNWRITTEN_AGAIN = Retry(0.0, UNWRITTEN.why, uncounted=True)
 WAIT_30 = Retry(30.0, "why", uncounted=True, throttle=True)
 WAIT_50 = Retry(50.0, "why", uncounted=True, throttle=True)
 
+
+def or_over(retry: Retry) -> tuple[Pair, Pair, Pair]:
+    """For the three effects: sent again, and undelivered once the time budget is spent."""
+    return (retry, PLACE_UNDELIVERED), (retry, PREPARE_UNDELIVERED), (retry, OVER)
+
+
+STILL_OWED_OR_OVER = or_over(STILL_OWED)
+
 # for a once-effect, a repeatable effect, and a repeatable effect without replies: with budget left, and with the last attempt
 CONCLUSIONS: dict[str, tuple[Outcome, Pair, Pair, Pair]] = {
     "succeeded": (SUCCESS, (PLACED_4, PLACED_5), (PLACED_4, PLACED_5), (PLACED_4, PLACED_5)),
     "rejected": (Rejected("why"), (PLACE_REFUSED_4, PLACE_REFUSED_5), (PREPARE_REFUSED_4, PREPARE_REFUSED_5), (OVER, OVER)),
-    "rejected without a call": (
-        Rejected("why", Signal.NOT_CALLED),
-        (PLACE_REFUSED_4, PLACE_REFUSED_5),
-        (PREPARE_REFUSED_4, PREPARE_REFUSED_5),
-        (OVER, OVER),
-    ),
     "in doubt": (InDoubt("why"), (LOST, LOST), (AGAIN, PREPARE_UNDELIVERED), (AGAIN, OVER)),
     "in doubt because the worker stopped": (
         STOPPED,
@@ -131,29 +135,21 @@ CONCLUSIONS: dict[str, tuple[Outcome, Pair, Pair, Pair]] = {
         (UNWRITTEN_AGAIN, UNWRITTEN_AGAIN),
         (UNWRITTEN_AGAIN, UNWRITTEN_AGAIN),
     ),
-    "not executed": (NotExecuted("why"), (AGAIN, PLACE_UNDELIVERED), (AGAIN, PREPARE_UNDELIVERED), (AGAIN, OVER)),
-    "unreachable": (NotExecuted("why", signal=Signal.UNREACHABLE), (AGAIN, PLACE_UNDELIVERED), (AGAIN, PREPARE_UNDELIVERED), (AGAIN, OVER)),
-    "unauthorized": (
-        NotExecuted("why", signal=Signal.UNAUTHORIZED),
-        (AGAIN, PLACE_UNDELIVERED),
-        (AGAIN, PREPARE_UNDELIVERED),
-        (AGAIN, OVER),
+    "not executed": (NotExecuted("why"), *STILL_OWED_OR_OVER),
+    "unreachable": (NotExecuted("why", signal=Signal.UNREACHABLE), *STILL_OWED_OR_OVER),
+    "foreign": (NotExecuted("why", signal=Signal.FOREIGN), *STILL_OWED_OR_OVER),
+    "unauthorized": (NotExecuted("why", signal=Signal.UNAUTHORIZED), *STILL_OWED_OR_OVER),
+    "not called": (NotExecuted("why", signal=Signal.NOT_CALLED), *STILL_OWED_OR_OVER),
+    "not executed, try in 50 s": (NotExecuted("why", retry_after=50.0), *or_over(LATER)),
+    "not executed, try in 0.5 s": (NotExecuted("why", retry_after=0.5), *STILL_OWED_OR_OVER),
+    "not executed, and never will be": (
+        NotExecuted("why", permanent=True),
+        (PLACE_UNDELIVERED, PLACE_UNDELIVERED),
+        (PREPARE_UNDELIVERED, PREPARE_UNDELIVERED),
+        (OVER, OVER),
     ),
-    "not called": (NotExecuted("why", signal=Signal.NOT_CALLED), (AGAIN, PLACE_UNDELIVERED), (AGAIN, PREPARE_UNDELIVERED), (AGAIN, OVER)),
-    "not executed, try in 50 s": (
-        NotExecuted("why", retry_after=50.0),
-        (LATER, PLACE_UNDELIVERED),
-        (LATER, PREPARE_UNDELIVERED),
-        (LATER, OVER),
-    ),
-    "not executed, try in 0.5 s": (
-        NotExecuted("why", retry_after=0.5),
-        (AGAIN, PLACE_UNDELIVERED),
-        (AGAIN, PREPARE_UNDELIVERED),
-        (AGAIN, OVER),
-    ),
-    "throttled": (NotExecuted("why", signal=Signal.THROTTLED), (WAIT_30, WAIT_30), (WAIT_30, WAIT_30), (WAIT_30, WAIT_30)),
-    "throttled for 50 s": (NotExecuted("why", 50.0, Signal.THROTTLED), (WAIT_50, WAIT_50), (WAIT_50, WAIT_50), (WAIT_50, WAIT_50)),
+    "throttled": (NotExecuted("why", signal=Signal.THROTTLED), *or_over(WAIT_30)),
+    "throttled for 50 s": (NotExecuted("why", 50.0, Signal.THROTTLED), *or_over(WAIT_50)),
     "no result": (NoResult("why"), (AGAIN, PLACE_UNDELIVERED), (AGAIN, PREPARE_UNDELIVERED), (AGAIN, OVER)),
 }
 
@@ -167,15 +163,27 @@ def test_the_table_has_every_kind_of_outcome_and_every_signal() -> None:
 @pytest.mark.parametrize(("outcome", "once", "repeatable", "without_replies"), CONCLUSIONS.values(), ids=CONCLUSIONS)
 def test_what_an_outcome_means(outcome: Outcome, once: Pair, repeatable: Pair, without_replies: Pair) -> None:
     for declared, expected in ((ONCE, once), (REPEATABLE, repeatable), (WITHOUT_REPLIES, without_replies)):
-        conclusions = [conclude(leased(attempt, uncounted=2), declared, outcome, BUDGET) for attempt in (LEFT_ATTEMPT, LAST_ATTEMPT)]
+        conclusions = [
+            conclude(leased(attempt, uncounted=2), declared, outcome, BUDGET, budget_spent=attempt == LAST_ATTEMPT)
+            for attempt in (LEFT_ATTEMPT, LAST_ATTEMPT)
+        ]
         assert conclusions == list(expected), declared.name
 
 
 @pytest.mark.parametrize("attempt", range(1, 6))
-@pytest.mark.parametrize("outcome", [NotExecuted("why"), NoResult("why"), InDoubt("why")], ids=lambda outcome: type(outcome).__name__)
-def test_the_budget_is_spent_with_its_last_counted_attempt(outcome: Outcome, attempt: int) -> None:
+@pytest.mark.parametrize("outcome", [NoResult("why"), InDoubt("why")], ids=lambda outcome: type(outcome).__name__)
+@pytest.mark.parametrize("budget_spent", [False, True])
+def test_what_may_have_been_executed_is_sent_three_times(outcome: Outcome, attempt: int, budget_spent: bool) -> None:
     expected = Retry(2.0 ** (attempt - 1), "why") if attempt < 3 else PREPARE_UNDELIVERED
-    assert conclude(leased(attempt), REPEATABLE, outcome, BUDGET) == expected
+    assert conclude(leased(attempt), REPEATABLE, outcome, BUDGET, budget_spent=budget_spent) == expected
+
+
+@pytest.mark.parametrize("attempt", range(1, 6))
+def test_what_was_not_executed_is_sent_until_the_time_is_over_and_at_least_three_times(attempt: int) -> None:
+    outcome, owed = NotExecuted("why"), Retry(2.0 ** (attempt - 1), "why", uncounted=True)
+    assert conclude(leased(attempt), REPEATABLE, outcome, BUDGET, budget_spent=False) == owed
+    expected = owed if attempt < 3 else PREPARE_UNDELIVERED
+    assert conclude(leased(attempt), REPEATABLE, outcome, BUDGET, budget_spent=True) == expected
 
 
 def test_retry_waits_double_to_the_cap() -> None:

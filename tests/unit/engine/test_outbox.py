@@ -53,6 +53,35 @@ async def test_a_call_that_was_never_sent_is_retried_until_the_budget_is_spent(b
     assert bench.toy.count_calls("place") == 3
 
 
+async def test_a_call_that_was_never_sent_is_owed_until_the_time_budget_is_spent(bench: Bench) -> None:
+    bench.toy.timing = evolve(bench.toy.timing, undelivered_after=1000.0)
+    bench.toy.answer("place", *[NotExecuted("connect failure")] * 99)
+    order = await bench.create()
+    for _ in range(16):
+        await bench.work_after(bench.toy.timing.retry_cap)
+    assert bench.toy.count_calls("place") > bench.toy.timing.retry_attempts
+    assert await bench.state_of(order.id) == "sending"
+    await bench.work_after(bench.toy.timing.retry_cap)  # 1,020 s
+    assert await bench.state_of(order.id) == "refused"
+    assert (await bench.events_of(order.id))[-1] == "placement_undelivered"
+
+
+async def test_a_call_that_never_can_be_made_is_undelivered_at_once(bench: Bench) -> None:
+    bench.toy.timing = evolve(bench.toy.timing, undelivered_after=1000.0)
+    bench.toy.answer("place", NotExecuted("the user is gone", permanent=True))
+    order = await bench.create()
+    assert (await bench.state_of(order.id), (await bench.events_of(order.id))[-1]) == ("refused", "placement_undelivered")
+
+
+async def test_attempts_that_were_not_executed_leave_the_attempts_of_a_repeatable_effect(bench: Bench) -> None:
+    bench.toy.timing = evolve(bench.toy.timing, undelivered_after=1e6)
+    bench.toy.answer("make_ready", *[NotExecuted("refused connection")] * 5, InDoubt("reset"), InDoubt("reset"))
+    order = await bench.create()
+    for _ in range(10):
+        await bench.work_after(bench.toy.timing.retry_cap)
+    assert (bench.toy.count_calls("make_ready"), await bench.state_of(order.id)) == (8, "placed")
+
+
 async def test_a_retry_waits_as_long_as_the_provider_says(bench: Bench) -> None:
     bench.toy.answer("place", NotExecuted("503", retry_after=40.0))
     order = await bench.create()

@@ -140,10 +140,11 @@ class _ScriptedProvider:
 
     def __init__(self, environment: Environment) -> None:
         table = environment.table
-        names = {key for info in table.states.values() for _, key in info.deadlines} | {info.budget for info in table.states.values()}
+        deadlines = dict.fromkeys({key for info in table.states.values() for _, key in info.deadlines}, 1.0)
+        budgets = dict.fromkeys({info.budget for info in table.states.values() if info.budget}, 0.0)  # spent with the last attempt
         self.name = PROVIDER
         self.table = table
-        self.timing = Timing(durations=dict.fromkeys(names, 1.0), retry_attempts=_LAST_ATTEMPT)
+        self.timing = Timing(durations=budgets | deadlines, retry_attempts=_LAST_ATTEMPT, undelivered_after=0.0)
         self.outcome: Outcome = NotExecuted("not reachable")
         self.calls = 0
 

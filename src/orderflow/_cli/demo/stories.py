@@ -50,7 +50,7 @@ _LOST_ANSWER = Story(
         " send the request again could register the order twice, so orderflow does not.",
     },
     "The simulator counted one registration. Now a person asks Connect, and records what was found: orderflow orders resolve ORDER"
-    " registration_resolved (or registration_given_up).",
+    " registration_resolved, registration_not_found or registration_given_up.",
 )
 
 _LATE_PAYMENT = Story(

@@ -55,18 +55,21 @@ class CcvLifecycle(Lifecycle, name="ccv"):
     order_configured          = edge(reply, configuring.to(submitting),
                                      ccv, inferred("D4-D6: each call answers the enriched order"), "configured", effects=[submit_order])
     configuration_refused     = edge(reply, configuring.to(refused), ccv, documented("D4-D6: 400, 401, 403"), "configuration refused")
-    configuration_undelivered = edge(reply, configuring.to(refused),
+    configuration_undelivered = edge(reply, configuring.to(drafted),
                                      us, inferred("D3-D6: nothing is stored before the submit"), "never configured")
     order_submitted           = edge(reply, Processing.from_(submitting, submission_in_doubt), us, inferred("D1 #1"), "submitted")
     submission_refused        = edge(reply, refused.from_(submitting, submission_in_doubt),
                                      ccv, documented("D1: 400, 401, 403"), "submit refused")
-    submission_undelivered    = edge(reply, submitting.to(refused), us, inferred("D1: never reached CCV"), "never submitted")
+    submission_undelivered    = edge(reply, submitting.to(drafted), us, inferred("D1: never reached CCV"), "never submitted")
     submission_answer_lost    = edge(reply, submitting.to(submission_in_doubt),
                                      us, inferred("D1: no look-up call, so never submit again blindly"), "answer lost")
     submission_resolved       = edge(operator, submission_in_doubt.to(Processing),
                                      employee, assumed("D2: CCV names the order id"), "found by CCV")
+    submission_not_found      = edge(operator, submission_in_doubt.to(drafted),
+                                     employee, assumed("D1: CCV knows no such order"), "not submitted, send again")
     submission_given_up       = edge(operator, submission_in_doubt.to(abandoned),
-                                     employee, assumed("D1: CCV knows no such order"), "given up")
+                                     employee, assumed("D1: a person decided"), "given up")
+    discard                   = edge(command, drafted.to(abandoned), us, assumed("our own wish: nothing is submitted"), "discarded")
 
     # ── observed statuses (edge numbers of the dossier) ─────────────────────────────────────────────────────────────────────
     seen_processing = edge(observation, Failed.to(Processing), employee, assumed("D1 #19"), "recovered",
@@ -137,5 +140,6 @@ class CcvLifecycle(Lifecycle, name="ccv"):
         "nothing at CCV without a submit": precedence(on("order_submitted", "submission_resolved"), at(Processing, Failed)),
         "proven by a poll alone": absence(ENTERS_PROVEN & ~by(observation)),
         "no recovery once the window is closed": absence(leaving(Failed), after(under(window.is_("closed")))),
-        "a submit is answered, or openly in doubt": response(at(submitting), at(Processing, refused, submission_in_doubt)),
+        "a submit is answered, openly in doubt, or never sent": response(at(submitting),
+                                                                         at(Processing, refused, submission_in_doubt, drafted)),
     }

@@ -26,11 +26,11 @@ State = Literal[
     "refused",
     "abandoned",
 ]
-Command = Literal["submit"]
+Command = Literal["submit", "discard"]
 BareCommand = Command
 """Commands without arguments."""
-OperatorEvent = Literal["submission_resolved", "submission_given_up"]
-BareOperatorEvent = Literal["submission_given_up"]
+OperatorEvent = Literal["submission_resolved", "submission_not_found", "submission_given_up"]
+BareOperatorEvent = Literal["submission_not_found", "submission_given_up"]
 """Operator events without arguments."""
 
 

@@ -27,8 +27,8 @@ DAY: Final = 86400.0
 TIMING: Final = Timing(
     durations={
         "recovery_window": 30 * DAY,
-        "configuring_budget": 3600.0,
-        "submitting_budget": 3600.0,
+        "configuring_budget": 6 * 3600.0,
+        "submitting_budget": 6 * 3600.0,
         "in_doubt_budget": DAY,
         "processing_budget": DAY,
         "incomplete_budget": 14 * DAY,

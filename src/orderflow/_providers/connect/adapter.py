@@ -14,6 +14,7 @@ from orderflow._provider.http import (
     HttpResponse,
     RequestResult,
     check_poll_response,
+    has_json_or_no_body,
     is_header_value,
     outcome_of_response,
     send_request,
@@ -27,10 +28,11 @@ from orderflow.errors import MalformedAnswer
 from orderflow.model import Order
 
 _FULFILLED = "fulfilled"  # the reading of the lifecycle
+_BAD_REQUEST = 400  # the one 4xx of its own order endpoints that Connect documents (A3, R1, R2), beside 429
 _CLASS_NAME = re.compile(r"[A-Za-z_][\w.$]{,79}\Z")
 _ASKS_FOR_ACCESS = ("allowAccessProduct", "allowAccessCategoryType")
 
-CallResult = RequestResult | NotExecuted | Rejected
+CallResult = RequestResult | NotExecuted
 """The result of the request, or why there was no token to send it with."""
 
 
@@ -115,8 +117,6 @@ class Adapter:
         result = await self._call_as_client("GET", f"/v1/client/order/status/{order.provider_id}", None)
         if isinstance(result, NotExecuted):
             return ReadFailed(result.why, result.retry_after, result.signal)
-        if isinstance(result, Rejected):
-            return ReadFailed(result.why)
         response = check_poll_response(result)
         if isinstance(response, ReadFailed):
             return response
@@ -161,7 +161,7 @@ class Adapter:
         except Exception as error:  # noqa: BLE001  the application's code may raise anything, and nothing was sent
             return NotExecuted(f"the application's TokenSource raised {type(error).__name__}", signal=Signal.NOT_CALLED)
         if not token:
-            return Rejected("the application has no token of the user any more", signal=Signal.NOT_CALLED)
+            return NotExecuted("the application has no token of the user any more", signal=Signal.NOT_CALLED, permanent=True)
         if not is_header_value(token):
             return NotExecuted("the user's token is not plain ASCII", signal=Signal.NOT_CALLED)
         result = await self._send("POST", path, token, body)
@@ -191,20 +191,33 @@ def _request_of(order: Order) -> Mapping[str, object]:
 
 
 def _outcome_of(result: CallResult, accept: Callable[[HttpResponse], Outcome]) -> Outcome:
-    if isinstance(result, NotExecuted | Rejected):
+    if isinstance(result, NotExecuted):
         return result
-    outcome = outcome_of_response(result, accept)
+    outcome = outcome_of_response(result, accept, _is_refusal)
     if isinstance(outcome, Rejected) and isinstance(result, HttpResponse):
         return Rejected(outcome.why + _exception_type_note(result))
     return outcome
 
 
+def _is_refusal(response: HttpResponse) -> bool:
+    """Whether an error is Connect's own: its documented 400, or another code with Connect's form of an error (C1)."""
+    if response.status == _BAD_REQUEST:
+        return has_json_or_no_body(response)
+    error = _parse_error(response)
+    return error is not None and (error.exception_type is not None or error.error_message is not None)
+
+
+def _parse_error(response: HttpResponse) -> wire.ErrorResponse | None:
+    try:
+        return parse_record(wire.ErrorResponse, response.json())
+    except MalformedAnswer:
+        return None
+
+
 def _exception_type_note(response: HttpResponse) -> str:
     """The exceptionType of an error response (C1), if it is a class name. The message beside it may quote what we sent; it is not kept."""
-    try:
-        exception_type = parse_record(wire.ErrorResponse, response.json()).exception_type
-    except MalformedAnswer:
-        return ""
+    error = _parse_error(response)
+    exception_type = error.exception_type if error is not None else None
     return f" ({exception_type})" if exception_type and _CLASS_NAME.match(exception_type) else ""
 
 

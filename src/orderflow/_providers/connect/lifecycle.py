@@ -66,7 +66,7 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     order_registered         = edge(reply, registered.from_(registering, registration_in_doubt),
                                     connect, documented("A6 step 4"), "registered")
     registration_refused     = edge(reply, refused.from_(registering, registration_in_doubt), connect, documented("A5: 400"), "refused")
-    registration_undelivered = edge(reply, registering.to(refused), us, inferred("A12: never executed"), "never sent")
+    registration_undelivered = edge(reply, registering.to(drafted), us, inferred("A12: never executed"), "never sent")
     registration_answer_lost = (
         edge(reply, registering.to(registration_in_doubt), us, inferred("A5: no duplicate detection; R1: search"), "answer lost",
              cond=user_mode, effects=[search_order])
@@ -75,7 +75,10 @@ class ConnectLifecycle(Lifecycle, name="connect"):
                                     us, documented("R1: one hit by externalOrderId"), "found by search", cond=user_mode)
     registration_resolved    = edge(operator, registration_in_doubt.to(registered),
                                     employee, assumed("R1: a person names the orderId"), "found by a person")
-    registration_given_up    = edge(operator, registration_in_doubt.to(abandoned), employee, assumed("R1: a person found none"), "given up")
+    registration_not_found   = edge(operator, registration_in_doubt.to(drafted),
+                                    employee, assumed("R1: a person found none"), "not registered, send again")
+    registration_given_up    = edge(operator, registration_in_doubt.to(abandoned), employee, assumed("R1: a person decided"), "given up")
+    discard                  = edge(command, drafted.to(abandoned), us, assumed("our own wish: nothing is registered"), "discarded")
 
     # ── completing ────────────────────────────────────────────────────────────────────────────────────────────────────
     complete_by_url = edge(command, registered.to(fulfilling), us, documented("A1 step 6"), "browser sent to the URL",
@@ -97,6 +100,9 @@ class ConnectLifecycle(Lifecycle, name="connect"):
                                    cond=~by_url, sets={"way": "none"})
     fulfillment_answer_lost = edge(reply, fulfilling.to(fulfillment_in_doubt), us, inferred("A3: no word on calling twice"), "answer lost",
                                    cond=sms_in_flight)
+    fulfillment_not_found   = edge(operator, fulfillment_in_doubt.to(registered),
+                                   employee, assumed("a person knows that no sms was sent"), "not requested, send again",
+                                   sets={"way": "none"})
     fulfillment_given_up    = edge(operator, fulfillment_in_doubt.to(outcome_unknown),
                                    employee, assumed("no look-up of an sms payment"), "given up")
 
@@ -175,6 +181,8 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     assignment_answer_lost = edge(reply, assigning.to(assignment_in_doubt), us, inferred("A9: no word on calling twice"), "answer lost")
     assignment_resolved    = edge(operator, assignment_in_doubt.to(user_assigned),
                                   employee, assumed("A9: a person checked"), "found assigned")
+    assignment_not_found   = edge(operator, assignment_in_doubt.to(fulfilled),
+                                  employee, assumed("A9: a person checked"), "not assigned, send again")
     assignment_given_up    = edge(operator, fulfilled.from_(fulfilled, assignment_in_doubt),
                                   employee, assumed("A9: a person decided"), "assignment given up",
                                   cond=needs_user, sets={"needs_user": False})

@@ -26,17 +26,28 @@ State = Literal[
     "refused",
     "abandoned",
 ]
-Command = Literal["register", "complete_by_url", "complete_by_api", "assign_user"]
-BareCommand = Literal["register", "complete_by_api"]
+Command = Literal["register", "discard", "complete_by_url", "complete_by_api", "assign_user"]
+BareCommand = Literal["register", "discard", "complete_by_api"]
 """Commands without arguments."""
 OperatorEvent = Literal[
     "registration_resolved",
+    "registration_not_found",
     "registration_given_up",
+    "fulfillment_not_found",
     "fulfillment_given_up",
     "assignment_resolved",
+    "assignment_not_found",
     "assignment_given_up",
 ]
-BareOperatorEvent = Literal["registration_given_up", "fulfillment_given_up", "assignment_resolved", "assignment_given_up"]
+BareOperatorEvent = Literal[
+    "registration_not_found",
+    "registration_given_up",
+    "fulfillment_not_found",
+    "fulfillment_given_up",
+    "assignment_resolved",
+    "assignment_not_found",
+    "assignment_given_up",
+]
 """Operator events without arguments."""
 
 

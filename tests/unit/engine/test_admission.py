@@ -256,21 +256,23 @@ async def test_a_429_pauses_the_calls_of_every_process(tmp_path: Path, by: str, 
 
 
 @pytest.mark.anyio
-async def test_an_hour_of_429_costs_no_attempt_of_the_budget(tmp_path: Path) -> None:
-    """The budget is three attempts. After sixty throttled ones all three are left."""
+async def test_an_hour_of_429_ends_no_order_whose_time_budget_is_longer(tmp_path: Path) -> None:
     throttled, not_sent = NotExecuted("429", 60.0, signal=Signal.THROTTLED), NotExecuted("refused")
     async with open_bench(tmp_path) as bench:
+        bench.toy.timing = evolve(bench.toy.timing, undelivered_after=7200.0)
         bench.toy.answer("place", *[throttled] * 30, not_sent, *[throttled] * 30, not_sent)
         order = await bench.create()
         for _ in range(62):
             assert await bench.state_of(order.id) == "sending"
             await bench.work_after(60)
         assert (await bench.state_of(order.id), bench.toy.count_calls("place")) == ("placed", 63)
-        bench.toy.answer("place", *[throttled] * 9, *[not_sent] * 3)
+        bench.toy.answer("place", *[throttled] * 200)
         order = await bench.create("spent")
-        for _ in range(20):
+        for _ in range(119):
             await bench.work_after(60)
-        assert (await bench.state_of(order.id), bench.toy.count_calls("place")) == ("refused", 63 + 12)
+        assert await bench.state_of(order.id) == "sending"
+        await bench.work_after(60)
+        assert (await bench.state_of(order.id), (await bench.events_of(order.id))[-1]) == ("refused", "placement_undelivered")
 
 
 @pytest.mark.anyio

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from tests.kit.draining import (
     SLOW,
     SOON,
@@ -54,6 +55,7 @@ def store_in(folder: Path, loading: Gate | None = None) -> GatedStore:
 
 
 async def test_a_repeatable_call_is_owed_again_at_once_and_costs_no_attempt(tmp_path: Path, toy: Toy, caller: Orderflow) -> None:
+    toy.timing = evolve(toy.timing, undelivered_after=60.0, retry_cap=0.1)
     for _ in range(toy.timing.retry_attempts + 1):
         toy.answer("make_ready", Gate().call)
     toy.answer("make_ready", NotExecuted("connect failure"))  # retried only if attempts are left

@@ -211,6 +211,7 @@ async def test_a_once_effect_that_was_taken_over_before_its_call_began_is_not_ca
 
 
 async def test_a_call_that_was_not_begun_in_time_is_owed_again_and_costs_no_attempt(bench: Bench) -> None:
+    bench.toy.timing = evolve(bench.toy.timing, undelivered_after=1e6)
     order = await bench.create(state="sending")
     for _ in range(bench.toy.timing.retry_attempts):
         attempt = await bench.lease()
@@ -219,7 +220,7 @@ async def test_a_call_that_was_not_begun_in_time_is_owed_again_and_costs_no_atte
         assert (await bench.state_of(order.id), bench.toy.count_calls("place")) == ("sending", 0)
     bench.toy.answer("place", NotExecuted("connect failure"))
     await bench.work()
-    await bench.work_after(1)
+    await bench.work_after(bench.toy.timing.retry_cap)
     assert (await bench.state_of(order.id), bench.toy.count_calls("place")) == ("placed", 2)
 
 

@@ -202,8 +202,8 @@ def test_a_body_that_is_not_json_is_malformed(body: bytes) -> None:
     [
         *[(status, Succeeded) for status in (200, 201, 202, 204, 299)],
         *[(status, InDoubt) for status in (100, 300, 301, 302, 307, 308, 408, 500, 501, 502, 503, 504, 529, 600, 999)],
-        *[(status, Rejected) for status in (400, 402, 403, 404, 405, 409, 410, 413, 415, 422, 425, 451)],
-        *[(status, NotExecuted) for status in (401, 429)],
+        *[(status, Rejected) for status in (400, 402, 403, 404, 405, 409, 410, 413, 415, 422, 451)],
+        *[(status, NotExecuted) for status in (401, 407, 425, 429)],
     ],
 )
 def test_what_each_status_proves_of_an_effect(status: int, expected: type) -> None:
@@ -228,6 +228,9 @@ def test_a_poll_accepts_200_and_no_other_status(status: int) -> None:
     assert isinstance(check_poll_response(HttpResponse(status, {}, b"{}")), ReadFailed)
 
 
+_NOW, _LATER = "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:29:30 GMT"
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
@@ -237,6 +240,11 @@ def test_a_poll_accepts_200_and_no_other_status(status: int) -> None:
         ({"Retry-After": "3", "X-RateLimit-Reset": "60"}, 3.0),
         ({"Retry-After": "0"}, 0.0),
         ({"Retry-After": "9" * 400}, 3600.0),
+        ({"Retry-After": _LATER, "Date": _NOW}, 90.0),
+        ({"Retry-After": _NOW, "Date": _LATER}, 0.0),
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT", "Date": _NOW}, 3600.0),
+        ({"Retry-After": "Wed, 99 Oct 2026 07:28:00 GMT", "Date": _NOW}, None),
+        ({"Retry-After": _LATER, "Date": "Wed, 21 Oct 2026 07:28:00 -0000"}, 90.0),  # a date without a zone is UTC
         *[({"Retry-After": odd}, None) for odd in ("", "-1", "soon", "1.5", "\u0667", "Wed, 21 Oct 2026 07:28:00 GMT")],
     ],
 )
@@ -245,3 +253,43 @@ def test_how_long_to_wait(headers: dict[str, str], seconds: float | None) -> Non
     assert retry_after_seconds(response) == seconds
     outcome = outcome_of_response(response, lambda _: Succeeded("x"))
     assert outcome == NotExecuted("429 from the provider", seconds, signal=Signal.THROTTLED)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "refused"),
+    [
+        ("application/json", b'{"message": "no"}', True),
+        ("application/json", b"[]", True),
+        ("", b"", True),
+        ("text/plain", b" \n", True),
+        ("text/html", b"<html><h1>Access denied</h1></html>", False),
+        ("application/json", b"<html>", False),
+        ("text/plain", b"upstream connect error", False),
+        ("text/plain", b'"just a text"', False),
+        ("application/json", b"[" * 200_000, False),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 403, 404, 422])
+def test_only_json_or_no_body_can_be_the_providers_own_refusal(status: int, content_type: str, body: bytes, refused: bool) -> None:
+    response = HttpResponse(status, {"Content-Type": content_type}, body)
+    expected = Rejected(f"{status} from the provider") if refused else NotExecuted(f"{status} from another server", signal=Signal.FOREIGN)
+    assert outcome_of_response(response, lambda _: Succeeded("done")) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type", "body", "signal"),
+    [
+        (200, "text/html; charset=utf-8", b"", Signal.FOREIGN),
+        (200, "application/json", b" <login>", Signal.FOREIGN),
+        (302, "", b"<a>moved</a>", Signal.FOREIGN),
+        (403, "TEXT/HTML", b"denied", Signal.FOREIGN),
+        (407, "", b"", Signal.FOREIGN),
+        (404, "application/json", b"{}", Signal.NONE),
+        (401, "text/html", b"<html>", Signal.UNAUTHORIZED),
+        (502, "text/html", b"<html>", Signal.UNREACHABLE),
+    ],
+)
+def test_a_page_in_answer_to_a_poll_is_another_servers(status: int, content_type: str, body: bytes, signal: Signal) -> None:
+    response = check_poll_response(HttpResponse(status, {"Content-Type": content_type}, body))
+    assert isinstance(response, ReadFailed)
+    assert response.signal is signal

@@ -5,7 +5,7 @@ commands, carries out effects, and polls the status. An adapter sends requests (
 (``parse_record``) and turns them into outcomes (``outcome_of_response``).
 """
 
-from orderflow._inputs import get_flag, get_object, get_text, reject_unknown
+from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
 from orderflow._provider.endpoints import Claim, Endpoint
 from orderflow._provider.http import (
     HttpClient,
@@ -60,6 +60,7 @@ __all__ = [
     "get_object",
     "get_text",
     "is_header_value",
+    "get_id",
     "json_name",
     "longest_timeout",
     "make_client",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orderflow._inputs import check_json, get_flag, get_object, get_text, reject_unknown, require_text
+from orderflow._inputs import check_json, get_flag, get_id, get_object, get_text, reject_unknown, require_text
 from orderflow.errors import InvalidInput
 
 
@@ -22,7 +22,15 @@ from orderflow.errors import InvalidInput
         (get_text, {"x": b"canary"}, "must be text, got bytes"),
         (get_flag, {"x": "canary"}, "must be true or false, got str"),
         (get_flag, {"x": 1}, "must be true or false, got int"),
-        (get_flag, {"x": None}, "must be true or false, got NoneType"),
+        (get_id, {}, "required, as non-empty text"),
+        (get_id, {"x": " \t"}, "required, as non-empty text"),
+        (get_id, {"x": 77}, "must be text, got int"),
+        (get_id, {"x": "can\0ary"}, "holds characters that no text can carry"),
+        (get_id, {"x": "canary" * 40}, "must have at most 200 characters"),
+        *[
+            (get_id, {"x": f"can{inside}ary"}, "must be one id, without white space or control characters in it")
+            for inside in (" ", "\t", "\n", "\u00a0", "\u2003", "\u200b", "\ufeff", "\x1b[31m", "\x7f")
+        ],
         (get_object, {}, "required, as a JSON object"),
         (get_object, {"x": ["canary"]}, "must be a JSON object, got list"),
         (lambda given, name: require_text(name, given[name]), {"x": 7}, "must be text, got int"),
@@ -39,8 +47,11 @@ def test_a_wrong_value_is_refused_by_name_and_type(check: Callable[..., Any], gi
 def test_a_right_value_is_returned() -> None:
     assert get_text({"x": " a "}, "x") == " a "
     assert require_text("x", " a ") == "a"
+    assert get_id({"x": "\t ORD-1\u00a0\r\n"}, "x") == "ORD-1"
+    assert get_id({"x": "Bjørk/7:é"}, "x") == "Bjørk/7:é"
     assert get_flag({"x": True}, "x") is True
     assert get_flag({}, "x", default=True) is True
+    assert get_flag({"x": None}, "x", default=True) is True
     assert get_object({"x": {"y": 1}}, "x") == {"y": 1}
     reject_unknown({"x": 1}, ("x", "y"))
 

@@ -7,7 +7,7 @@ from typing import Final, Literal, Self
 
 from attrs import evolve
 
-from orderflow._inputs import get_flag, get_object, get_text, reject_unknown
+from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
 from orderflow._lifecycle.table import Table
 from orderflow._provider.endpoints import Endpoint
 from orderflow._provider.http import HttpClient, longest_timeout, make_client
@@ -142,7 +142,7 @@ class Ccv(BaseProvider):
         """
         if command == "submission_resolved":
             reject_unknown(arguments, names.SubmissionResolved.__annotations__)
-            return {PROVIDER_ID: get_text(arguments, "order_id")}
+            return {PROVIDER_ID: get_id(arguments, "order_id")}
         reject_unknown(arguments, ())
         return {}
 

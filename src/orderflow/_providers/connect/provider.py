@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from attrs import evolve
 
 from orderflow._clock import Clock
-from orderflow._inputs import get_flag, get_object, get_text, reject_unknown
+from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
 from orderflow._lifecycle.table import Table
 from orderflow._provider.endpoints import Endpoint
 from orderflow._provider.http import HttpClient, longest_timeout, make_client
@@ -253,7 +253,7 @@ def _assignment_of(arguments: Mapping[str, object]) -> Mapping[str, object]:
 def _order_id_of(arguments: Mapping[str, object]) -> str:
     """Connect's id of an order, written as in Connect's answers."""
     reject_unknown(arguments, names.RegistrationResolved.__annotations__)
-    order_id = get_text(arguments, "order_id")
+    order_id = get_id(arguments, "order_id")
     if not (order_id.isascii() and order_id.isdigit()) or len(order_id) > _ORDER_ID_MAX:
         raise InvalidInput("order_id", "must be a whole number")
     return str(int(order_id))

@@ -22,6 +22,7 @@ from orderflow._provider.oauth2 import OAuth2Client
 from orderflow._provider.outcomes import NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
 from orderflow._provider.protocol import TokenSource
 from orderflow._provider.wire import parse_record, to_json
+from orderflow._provider.sending import before_sending
 from orderflow._providers.connect import wire
 from orderflow.errors import MalformedAnswer
 from orderflow.model import Order
@@ -157,7 +158,8 @@ class Adapter:
     async def _call_as_user(self, order: Order, path: str, body: object) -> CallResult:
         """Call with the token of the order's user, which the application gives."""
         try:
-            token = await self._users.token(order.id) if self._users is not None else None
+            with before_sending():
+                token = await self._users.token(order.id) if self._users is not None else None
         except Exception as error:  # noqa: BLE001  the application's code may raise anything, and nothing was sent
             return NotExecuted(f"the application's TokenSource raised {type(error).__name__}", signal=Signal.NOT_CALLED)
         if not token:

@@ -19,7 +19,7 @@ from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.pages import check_page
 from orderflow._provider.protocol import BaseProvider, Draft, PublicUrls, TokenSource
 from orderflow._provider.settings import check_base_url, check_secret
-from orderflow._provider.timing import Timing
+from orderflow._provider.timing import TOKEN_SHARE, Timing
 from orderflow._provider.wire import camel_case, parse_input, to_json
 from orderflow._providers.connect import names, wire
 from orderflow._providers.connect.adapter import Adapter
@@ -128,6 +128,7 @@ class Connect(BaseProvider):
             clock.now if clock is not None else time.time,
             credentials_in=credentials_in,
             default_lifetime=TOKEN_LIFETIME,
+            timeout=TOKEN_SHARE * self.timing.lease,
         )
         self._adapter = Adapter(http, check_base_url("api", api), access_tokens, tokens, self.fulfilled_literals)
 

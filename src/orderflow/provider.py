@@ -23,9 +23,10 @@ from orderflow._provider.http import (
 from orderflow._provider.oauth2 import CredentialsIn, OAuth2Client
 from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
 from orderflow._provider.protocol import BaseProvider, Draft, Name, Provider, PublicUrls, TokenSource
+from orderflow._provider.sending import before_sending
 from orderflow._provider.settings import check_base_url, check_secret
 from orderflow._provider.timing import Timing
-from orderflow._provider.wire import json_name, parse_input, parse_json, parse_record, to_json
+from orderflow._provider.wire import as_text, json_name, parse_input, parse_json, parse_record, strict, to_json
 
 __all__ = [
     "BaseProvider",
@@ -53,14 +54,16 @@ __all__ = [
     "Succeeded",
     "Timing",
     "TokenSource",
+    "as_text",
+    "before_sending",
     "check_base_url",
     "check_poll_response",
     "check_secret",
     "get_flag",
+    "get_id",
     "get_object",
     "get_text",
     "is_header_value",
-    "get_id",
     "json_name",
     "longest_timeout",
     "make_client",
@@ -70,5 +73,6 @@ __all__ = [
     "parse_record",
     "reject_unknown",
     "send_request",
+    "strict",
     "to_json",
 ]

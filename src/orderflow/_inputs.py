@@ -124,9 +124,20 @@ def _check_json(path: str, value: object, depth: int) -> None:
 def _leaf_problem(value: object) -> str:
     if isinstance(value, str):
         return "" if _is_storable(value) else "holds characters that no text can carry"
-    if isinstance(value, float | Decimal):
+    if isinstance(value, Decimal):
+        return _decimal_problem(value)
+    if isinstance(value, float):
         return "" if math.isfinite(value) else "must be a finite number"
-    return "" if value is None or isinstance(value, int) else "is no JSON value"
+    if isinstance(value, int):
+        return "" if value.bit_length() <= _MAX_BITS else "is too large for a JSON number"
+    return "" if value is None else "is no JSON value"
+
+
+def _decimal_problem(value: Decimal) -> str:
+    """JSON has no Decimal, and most programs read its numbers as floats."""
+    if not value.is_finite():
+        return "must be a finite number"
+    return "" if Decimal(repr(float(value))) == value else "has more digits than a JSON number carries: round it"
 
 
 def _is_storable(text: str) -> bool:

@@ -62,7 +62,7 @@ def test_an_unknown_argument_is_refused_with_the_known_ones(known: tuple[str, ..
         reject_unknown({"z": 1}, known)
 
 
-@pytest.mark.parametrize("value", [None, True, 1, 1.5, Decimal("1.5"), "text", [1, ("a",)], {"a": {"b": []}}])
+@pytest.mark.parametrize("value", [None, True, 1, 1.5, Decimal("1.5"), Decimal("295.00"), 10**300, "text", [1, ("a",)], {"a": {"b": []}}])
 def test_json_and_decimals_pass(value: object) -> None:
     check_json("x", value)
 
@@ -72,6 +72,10 @@ def test_json_and_decimals_pass(value: object) -> None:
     [
         (float("nan"), "x: must be a finite number"),
         (Decimal("Infinity"), "x: must be a finite number"),
+        (Decimal("sNaN"), "x: must be a finite number"),
+        (Decimal("0.10000000000000000001"), "x: has more digits than a JSON number carries: round it"),
+        (Decimal(1) / 3, "x: has more digits than a JSON number carries: round it"),
+        (2**1023, "x: is too large for a JSON number"),
         ("\ud800", "x: holds characters that no text can carry"),
         ({"a": [1, {"b": object()}]}, "x.a[1].b: is no JSON value"),
         ({"a": {7: 1}}, "x.a: has a name that is no text"),
@@ -83,6 +87,11 @@ def test_any_other_value_is_refused_by_its_path(value: object, message: str) -> 
     with pytest.raises(InvalidInput) as raised:
         check_json("x", value)
     assert str(raised.value) == message
+
+
+def test_an_integer_that_python_does_not_write_out_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="x: is too large for a JSON number"):
+        check_json("x", 10**5000)
 
 
 def test_deep_nesting_is_refused_with_a_short_path() -> None:

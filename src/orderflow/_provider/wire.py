@@ -40,7 +40,7 @@ _AS_TEXT = "orderflow.as_text"
 _PRIMITIVES: Mapping[Any, tuple[tuple[type, ...], str]] = {
     str: ((str,), "text"),
     int: ((int,), "a whole number"),
-    float: ((int, float), "a number"),
+    float: ((int, float, Decimal), "a number"),
     bool: ((bool,), "true or false"),
 }
 
@@ -228,9 +228,15 @@ def _structure_primitive(value: Any, kind: Any) -> Any:
     accepted, shape = _PRIMITIVES[kind]
     # Python's bool is an int, and its NaN a float; in JSON they are neither
     wrong = not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool)
-    if wrong or (isinstance(value, float) and not math.isfinite(value)):
+    if wrong or not _is_finite(value):
         raise _WrongShape(f"expected {shape}")
     return value
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _is_union(kind: Any) -> bool:

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 
+from orderflow._provider.decimals import read_decimal, round_to_coins
 from orderflow._provider.http import (
     HttpClient,
     HttpResponse,
@@ -21,8 +22,8 @@ from orderflow._provider.http import (
 from orderflow._provider.oauth2 import OAuth2Client
 from orderflow._provider.outcomes import NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
 from orderflow._provider.protocol import TokenSource
-from orderflow._provider.wire import parse_record, to_json
 from orderflow._provider.sending import before_sending
+from orderflow._provider.wire import parse_record, to_json
 from orderflow._providers.connect import wire
 from orderflow.errors import MalformedAnswer
 from orderflow.model import Order
@@ -223,8 +224,7 @@ def _find_mismatch(listed: wire.ListedOrder, order: Order) -> str:
         return "orderId"
     if listed.external_order_id and listed.external_order_id != external_order_id(order):
         return "externalOrderId"
-    our_amount = _request_of(order).get("orderAmount")
-    if our_amount is None or listed.order_amount in (None, ""):
+    ours = read_decimal(_request_of(order).get("orderAmount"))
+    if ours is None or listed.order_amount in (None, ""):
         return ""
-    ours = wire.ListedOrder("0", order_amount=str(our_amount))
-    return "" if listed.amount is not None and listed.amount == ours.amount else "orderAmount"
+    return "" if listed.amount is not None and round_to_coins(listed.amount) == round_to_coins(ours) else "orderAmount"

@@ -162,15 +162,18 @@ class Connect(BaseProvider):
         if not order.payment_method:
             raise InvalidInput("order.paymentMethod", "required")
         ways = find_ways(order.payment_method, order.prepaid, self._ways)
+        digital = get_flag(request, "digital")
         facts = {
             "by_sms": order.payment_method == "sms" and not order.prepaid,
             "to_pay": not order.prepaid and order.payment_method not in _NOTHING_TO_PAY,
             "url_allowed": ways.url,
             "api_allowed": ways.api,
             "user_mode": user_mode,
-            "needs_user": get_flag(request, "digital") and not user_mode,
+            "needs_user": digital and not user_mode,
         }
-        return Draft({**self.table.defaults(), **facts}, {"request": to_json(order)})
+        body = to_json(order)
+        understood = {"order": body, "user_mode": user_mode, "digital": digital}
+        return Draft({**self.table.defaults(), **facts}, {"request": body}, understood)
 
     def command(self, command: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
         """Check the arguments of a command or an operator event (names.py). Most take none.

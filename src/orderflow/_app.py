@@ -168,11 +168,12 @@ class Orderflow:
     async def send(self, order_id: str, command: str, /, *, key: str | None = None, **arguments: object) -> Decision:
         """Send a command to an order. Returns the decision, which may be ``Refused``. Idempotent by ``key`` if one is given.
 
-        A key that was used before gives ``Ignored``. What the provider answers later is never raised here: it moves the order.
+        A key that was used before for the same gives ``Ignored``. What the provider answers later is never raised here: it moves the order.
 
         Raises:
             UnknownName: no such order or event. An event that is no command is ``Refused``.
             InvalidInput: an argument is malformed; nothing was stored.
+            KeyReused: the key was used for another command of this order, or with other arguments.
             OperationalError: the database failed; send it again with the same key. Without a key, look at the order first.
             NotOpen: the flow is not open.
         """

@@ -13,6 +13,8 @@ from orderflow.errors import InvalidInput
 
 _MAX_DEPTH = 50
 _MAX_PATH_SHOWN = 100
+_MAX_ID_LENGTH = 200
+_MAX_BITS = 1023  # a larger int is no float
 
 
 def reject_unknown(given: Mapping[str, object], known: Iterable[str]) -> None:
@@ -37,13 +39,34 @@ def get_text(given: Mapping[str, object], name: str) -> str:
     return _check_text(name, given.get(name))
 
 
+def get_id(given: Mapping[str, object], name: str) -> str:
+    """An id that a person may have typed or pasted, without white space at its ends.
+
+    Raises:
+        InvalidInput: missing, not text, too long, or holding white space or characters that cannot be seen.
+    """
+    return check_id(name, given.get(name))
+
+
+def check_id(field: str, value: object) -> str:
+    """``get_id`` for a value that is in hand."""
+    text = require_text(field, value)
+    if len(text) > _MAX_ID_LENGTH:
+        raise InvalidInput(field, f"must have at most {_MAX_ID_LENGTH} characters")
+    if not text.isprintable() or any(character.isspace() for character in text):
+        raise InvalidInput(field, "must be one id, without white space or control characters in it")
+    return text
+
+
 def get_flag(given: Mapping[str, object], name: str, default: bool = False) -> bool:
-    """A bool, or the default where it is missing.
+    """A bool, or the default where it is missing or null.
 
     Raises:
         InvalidInput: something else was given.
     """
-    value = given.get(name, default)
+    value = given.get(name)
+    if value is None:
+        return default
     if not isinstance(value, bool):
         raise InvalidInput(name, f"must be true or false, got {_type_name(value)}")
     return value
@@ -101,9 +124,20 @@ def _check_json(path: str, value: object, depth: int) -> None:
 def _leaf_problem(value: object) -> str:
     if isinstance(value, str):
         return "" if _is_storable(value) else "holds characters that no text can carry"
-    if isinstance(value, float | Decimal):
+    if isinstance(value, Decimal):
+        return _decimal_problem(value)
+    if isinstance(value, float):
         return "" if math.isfinite(value) else "must be a finite number"
-    return "" if value is None or isinstance(value, int) else "is no JSON value"
+    if isinstance(value, int):
+        return "" if value.bit_length() <= _MAX_BITS else "is too large for a JSON number"
+    return "" if value is None else "is no JSON value"
+
+
+def _decimal_problem(value: Decimal) -> str:
+    """JSON has no Decimal, and most programs read its numbers as floats."""
+    if not value.is_finite():
+        return "must be a finite number"
+    return "" if Decimal(repr(float(value))) == value else "has more digits than a JSON number carries: round it"
 
 
 def _is_storable(text: str) -> bool:

@@ -7,7 +7,7 @@ commands, carries out effects, and polls the status. An adapter sends requests (
 (``parse_record``) and turns them into outcomes (``outcome_of_response``).
 """
 
-from orderflow._inputs import get_flag, get_object, get_text, reject_unknown
+from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
 from orderflow._provider.endpoints import Claim, Endpoint
 from orderflow._provider.http import (
     HttpClient,
@@ -26,9 +26,10 @@ from orderflow._provider.http import (
 from orderflow._provider.oauth2 import CredentialsIn, OAuth2Client
 from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
 from orderflow._provider.protocol import BaseProvider, Draft, Name, Provider, PublicUrls, TokenSource
+from orderflow._provider.sending import before_sending
 from orderflow._provider.settings import check_base_url, check_secret
 from orderflow._provider.timing import Timing
-from orderflow._provider.wire import json_name, parse_input, parse_json, parse_record, to_json
+from orderflow._provider.wire import as_text, json_name, parse_input, parse_json, parse_record, strict, to_json
 
 __all__ = [
     "BaseProvider",
@@ -56,10 +57,13 @@ __all__ = [
     "Succeeded",
     "Timing",
     "TokenSource",
+    "as_text",
+    "before_sending",
     "check_base_url",
     "check_poll_response",
     "check_secret",
     "get_flag",
+    "get_id",
     "get_object",
     "get_text",
     "has_json_or_no_body",
@@ -73,5 +77,6 @@ __all__ = [
     "parse_record",
     "reject_unknown",
     "send_request",
+    "strict",
     "to_json",
 ]

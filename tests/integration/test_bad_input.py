@@ -16,6 +16,7 @@ from tests.kit.provider_answers import assert_no_canary
 from tests.kit.world import CCV_KEY, EMAIL, SHOP, World, ccv_at, ccv_request, connect_at, connect_request, running
 
 from orderflow._app import Orderflow
+from orderflow._providers.ccv import wire
 from orderflow.errors import CallerError, ConfigurationError, InvalidInput, KeyReused, SchemaError, UnknownName, WaitTimeout
 from orderflow.model import Applied, Decision, Ignored, Order, Reason, Refused
 
@@ -69,6 +70,8 @@ MALFORMED: dict[str, tuple[Request, type[CallerError], str]] = {
     "not JSON": (create("connect", **connect_request(custom=object())), InvalidInput, r"^order\.custom: is no JSON value"),
     "bytes": (create("connect", **connect_request(custom=[b"x"])), InvalidInput, r"^order\.custom\[0\]: is no JSON value"),
     "NaN": (create("connect", **connect_request(amount=float("nan"))), InvalidInput, r"^order\.\S+: must be a finite number"),
+    "huge": (create("connect", **connect_request(custom=[2**5000])), InvalidInput, r"^order\.custom\[0\]: is too large"),
+    "too fine": (create("connect", **connect_request(amount=59.695)), InvalidInput, r"^orderAmount: at most 2 decimals"),
     "infinite": (create("connect", **connect_request(custom=Decimal("Infinity"))), InvalidInput, r"^order\.custom: must be a finite"),
     "name no text": (create("connect", **connect_request(custom={1: 2})), InvalidInput, r"^order\.custom: has a name that is no text"),
     "surrogate": (create("connect", **connect_request(custom="\ud800")), InvalidInput, r"^order\.custom: holds characters"),
@@ -222,6 +225,78 @@ async def test_the_same_key_with_other_content_is_refused(world: World, tmp_path
         await world.flow.create("connect", key="invoice", **connect_request(amount=296))
     assert await world.flow.order(order.id) == order
     assert rows(tmp_path)["of_orders"] == 1
+
+
+SAME_AT_CONNECT: dict[str, dict[str, Any]] = {
+    "whole number as float": connect_request("creditcardPayex", amount=295.0),
+    "whole number as Decimal": connect_request("creditcardPayex", amount=Decimal("295.00")),
+    "default given": {"order": connect_request("creditcardPayex")["order"], "user_mode": False},
+    "default left out": {"order": connect_request("creditcardPayex")["order"]},
+    "null argument": {"order": connect_request("creditcardPayex")["order"], "digital": None},
+    "null field": connect_request("creditcardPayex", currency=None),
+    "null in a new field": connect_request("creditcardPayex", giftWrap=None),
+}
+OTHER_AT_CONNECT: dict[str, dict[str, Any]] = {
+    "amount": connect_request("creditcardPayex", amount=295.01),
+    "digital": connect_request("creditcardPayex", digital=True),
+    "field": connect_request("creditcardPayex", currency="NOK"),
+    "new field": connect_request("creditcardPayex", giftWrap=False),
+}
+
+
+@pytest.mark.parametrize("name", SAME_AT_CONNECT)
+async def test_another_spelling_of_a_connect_order_is_the_same_order(world: World, name: str) -> None:
+    first = await world.flow.create("connect", key="k", **connect_request("creditcardPayex"))
+    assert (await world.flow.create("connect", key="k", **SAME_AT_CONNECT[name])).id == first.id
+
+
+@pytest.mark.parametrize("name", OTHER_AT_CONNECT)
+async def test_another_connect_order_with_a_used_key_is_refused(world: World, name: str) -> None:
+    await world.flow.create("connect", key="k", **connect_request("creditcardPayex"))
+    with pytest.raises(KeyReused):
+        await world.flow.create("connect", key="k", **OTHER_AT_CONNECT[name])
+
+
+async def test_text_is_never_a_number_and_truth_never_one(world: World) -> None:
+    await world.flow.create("connect", key="k", **connect_request(custom=Decimal("1.5"), gift=True))
+    assert await world.flow.create("connect", key="k", **connect_request(custom=1.5, gift=True))
+    for other in ({"custom": "1.5", "gift": True}, {"custom": 1.5, "gift": 1}, {"custom": 1.5, "gift": "true"}):
+        with pytest.raises(KeyReused):
+            await world.flow.create("connect", key="k", **connect_request(**other))
+
+
+def ccv_terminal(*, fee: Any = 0.05, **more: Any) -> dict[str, Any]:
+    request = ccv_request("terminal_package", **more)
+    return {**request, "products": [{**request["products"][0], "transactionFee": fee}]}
+
+
+SAME_AT_CCV: dict[str, dict[str, Any]] = {
+    "Decimal": ccv_terminal(fee=Decimal("0.050")),
+    "noise": ccv_terminal(fee=0.05 + 0.1 + 0.2 - 0.3),
+    "defaults given": ccv_terminal(pays_now=False, screened=True, activates=False, notify_on_status=[*wire.ORDER_STATUSES]),
+    "nulls": ccv_terminal(pays_now=None, notify_on_status=None, notification_url=None, external_reference=None),
+}
+
+
+@pytest.mark.parametrize("name", SAME_AT_CCV)
+async def test_another_spelling_of_a_ccv_order_is_the_same_order(world: World, name: str) -> None:
+    first = await world.flow.create("ccv", key="k", **ccv_terminal())
+    assert (await world.flow.create("ccv", key="k", **SAME_AT_CCV[name])).id == first.id
+    for other in (ccv_terminal(fee=0.06), ccv_terminal(screened=False), ccv_terminal(notify_on_status=["New"])):
+        with pytest.raises(KeyReused):
+            await world.flow.create("ccv", key="k", **other)
+
+
+async def test_a_default_page_that_is_given_is_the_same_command(world: World) -> None:
+    order = await register_order(world, "creditcardPayex")
+    pages = {"return_url": f"{SHOP}/thanks"}
+    assert isinstance(await world.flow.send(order.id, "complete_by_url", key="go", **pages), Applied)
+    again = await world.flow.send(order.id, "complete_by_url", key="go", **pages, error_url=f"{SHOP}/thanks")
+    assert isinstance(again, Ignored)
+    with pytest.raises(KeyReused, match="'go'"):
+        await world.flow.send(order.id, "complete_by_url", key="go", return_url=f"{SHOP}/other")
+    with pytest.raises(KeyReused, match="'go'"):
+        await world.flow.send(order.id, "register", key="go")
 
 
 async def test_two_providers_may_use_one_key(world: World) -> None:

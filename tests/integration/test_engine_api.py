@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.kit.world import SHOP, ccv_at, connect_request, running
 
 from orderflow._app import Orderflow
 from orderflow._provider.outcomes import InDoubt, Rejected
+from orderflow._provider.protocol import Name
 from orderflow.errors import ConfigurationError, InvalidInput, KeyReused, OperationalError, OutOfReach, UnknownName, WaitTimeout
 from orderflow.model import Applied, Ignored, Reason, Refused, StateEntered, StepKind
 
@@ -79,6 +81,35 @@ async def test_create_and_send_are_idempotent_by_key(tmp_path: Path) -> None:
         assert {decision.reason for decision in decisions if isinstance(decision, Ignored)} == {Reason.DUPLICATE}
 
 
+async def test_a_used_key_with_other_content_is_an_error_in_both_ways(tmp_path: Path) -> None:
+    async with open_flow(tmp_path) as flow:
+        order = await flow.create("toy", key="cart", facts={"paid": True})
+        assert (await flow.create("toy", key="cart", facts={"paid": True}, note=None)).id == order.id
+        decision = await flow.send(order.id, "order_it", key="go", amount=295, note=None)
+        assert isinstance(decision, Applied)
+        for amount in (295.0, Decimal("295.00")):
+            assert isinstance(await flow.send(order.id, "order_it", key="go", amount=amount), Ignored)
+        for name, arguments in (
+            ("order_it", {"amount": 296}),
+            ("order_it", {}),
+            ("order_it", {"amount": "295"}),
+            ("came", {"amount": 295}),
+        ):
+            with pytest.raises(KeyReused, match="'go' was used before with different content"):
+                await flow.send(order.id, Name(name), key="go", **arguments)
+        assert len(await flow.journal(order.id)) == 1
+        assert await flow.refusals(order.id) == []
+        other = await flow.create("toy", key="another")
+        assert isinstance(await flow.send(other.id, "order_it", key="go", amount=296), Applied)  # a key belongs to its order
+
+
+async def test_a_refused_command_does_not_use_up_its_key(tmp_path: Path) -> None:
+    async with open_flow(tmp_path) as flow:
+        order = await flow.create("toy", key="cart")
+        assert isinstance(await flow.send(order.id, Name("came"), key="go"), Refused)
+        assert isinstance(await flow.send(order.id, "order_it", key="go"), Applied)
+
+
 async def test_a_command_that_is_not_legal_is_refused_and_recorded_with_the_legal_ones(tmp_path: Path) -> None:
     async with open_flow(tmp_path) as flow:
         order = await flow.create("toy", key="k")
@@ -115,11 +146,13 @@ async def test_an_operators_event_needs_a_name_and_a_reason(tmp_path: Path) -> N
             await flow.resolve(order.id, "placement_given_up", actor="kim", reason=" ")
         with pytest.raises(InvalidInput, match="number"):
             await flow.resolve(order.id, "placement_resolved", actor="kim", reason="ticket 7")
+        with pytest.raises(InvalidInput, match="provider_id: must be one id"):
+            await flow.resolve(order.id, "placement_resolved", actor="kim", reason="ticket 7", number="T 9")
         with pytest.raises(InvalidInput, match="actor"):
             await flow.override(order.id, "placed", actor="", reason="ticket 7", version=order.version)
         assert await flow.refusals(order.id) == []
         assert set(await flow.legal(order.id)) == {"placement_resolved", "placement_given_up"}
-        decision = await flow.resolve(order.id, "placement_resolved", actor="kim", reason="ticket 7", number="T-9")
+        decision = await flow.resolve(order.id, "placement_resolved", actor="kim", reason="ticket 7", number=" T-9\n")
         assert isinstance(decision, Applied)
         assert ((await flow.order(order.id)).provider_id, (await flow.journal(order.id))[-1].note) == ("T-9", "by kim: ticket 7")
 

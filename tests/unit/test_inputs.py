@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orderflow._inputs import check_json, get_flag, get_object, get_text, reject_unknown, require_text
+from orderflow._inputs import check_json, get_flag, get_id, get_object, get_text, reject_unknown, require_text
 from orderflow.errors import InvalidInput
 
 
@@ -22,7 +22,15 @@ from orderflow.errors import InvalidInput
         (get_text, {"x": b"canary"}, "must be text, got bytes"),
         (get_flag, {"x": "canary"}, "must be true or false, got str"),
         (get_flag, {"x": 1}, "must be true or false, got int"),
-        (get_flag, {"x": None}, "must be true or false, got NoneType"),
+        (get_id, {}, "required, as non-empty text"),
+        (get_id, {"x": " \t"}, "required, as non-empty text"),
+        (get_id, {"x": 77}, "must be text, got int"),
+        (get_id, {"x": "can\0ary"}, "holds characters that no text can carry"),
+        (get_id, {"x": "canary" * 40}, "must have at most 200 characters"),
+        *[
+            (get_id, {"x": f"can{inside}ary"}, "must be one id, without white space or control characters in it")
+            for inside in (" ", "\t", "\n", "\u00a0", "\u2003", "\u200b", "\ufeff", "\x1b[31m", "\x7f")
+        ],
         (get_object, {}, "required, as a JSON object"),
         (get_object, {"x": ["canary"]}, "must be a JSON object, got list"),
         (lambda given, name: require_text(name, given[name]), {"x": 7}, "must be text, got int"),
@@ -39,8 +47,11 @@ def test_a_wrong_value_is_refused_by_name_and_type(check: Callable[..., Any], gi
 def test_a_right_value_is_returned() -> None:
     assert get_text({"x": " a "}, "x") == " a "
     assert require_text("x", " a ") == "a"
+    assert get_id({"x": "\t ORD-1\u00a0\r\n"}, "x") == "ORD-1"
+    assert get_id({"x": "Bjørk/7:é"}, "x") == "Bjørk/7:é"
     assert get_flag({"x": True}, "x") is True
     assert get_flag({}, "x", default=True) is True
+    assert get_flag({"x": None}, "x", default=True) is True
     assert get_object({"x": {"y": 1}}, "x") == {"y": 1}
     reject_unknown({"x": 1}, ("x", "y"))
 
@@ -51,7 +62,7 @@ def test_an_unknown_argument_is_refused_with_the_known_ones(known: tuple[str, ..
         reject_unknown({"z": 1}, known)
 
 
-@pytest.mark.parametrize("value", [None, True, 1, 1.5, Decimal("1.5"), "text", [1, ("a",)], {"a": {"b": []}}])
+@pytest.mark.parametrize("value", [None, True, 1, 1.5, Decimal("1.5"), Decimal("295.00"), 10**300, "text", [1, ("a",)], {"a": {"b": []}}])
 def test_json_and_decimals_pass(value: object) -> None:
     check_json("x", value)
 
@@ -61,6 +72,10 @@ def test_json_and_decimals_pass(value: object) -> None:
     [
         (float("nan"), "x: must be a finite number"),
         (Decimal("Infinity"), "x: must be a finite number"),
+        (Decimal("sNaN"), "x: must be a finite number"),
+        (Decimal("0.10000000000000000001"), "x: has more digits than a JSON number carries: round it"),
+        (Decimal(1) / 3, "x: has more digits than a JSON number carries: round it"),
+        (2**1023, "x: is too large for a JSON number"),
         ("\ud800", "x: holds characters that no text can carry"),
         ({"a": [1, {"b": object()}]}, "x.a[1].b: is no JSON value"),
         ({"a": {7: 1}}, "x.a: has a name that is no text"),
@@ -72,6 +87,11 @@ def test_any_other_value_is_refused_by_its_path(value: object, message: str) -> 
     with pytest.raises(InvalidInput) as raised:
         check_json("x", value)
     assert str(raised.value) == message
+
+
+def test_an_integer_that_python_does_not_write_out_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="x: is too large for a JSON number"):
+        check_json("x", 10**5000)
 
 
 def test_deep_nesting_is_refused_with_a_short_path() -> None:

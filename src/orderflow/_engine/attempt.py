@@ -124,6 +124,8 @@ class Retry:
 
 PREVIOUS_UNKNOWN = InDoubt("an earlier attempt was begun and never answered")
 STOPPED = InDoubt(CANCELLED)
+STOPPED_BEFORE_SENDING = NotExecuted(CANCELLED, signal=Signal.NOT_CALLED)
+LATE_BEFORE_SENDING = NotExecuted("no time was left to send the call", signal=Signal.UNREACHABLE)
 UNWRITTEN = InDoubt("the worker stopped before the answer was written")
 _INTERRUPTED = (STOPPED, UNWRITTEN)
 
@@ -189,6 +191,8 @@ def conclude(effect: LeasedEffect, declared: Effect, outcome: Outcome, timing: T
         case InDoubt() if declared.once:
             return _reply(declared, "answer_lost", outcome.why, NO_ANSWER)
         case InDoubt() if outcome in _INTERRUPTED:
+            return Retry(0.0, outcome.why, uncounted=True)
+        case NotExecuted() if outcome == STOPPED_BEFORE_SENDING:
             return Retry(0.0, outcome.why, uncounted=True)
         case NotExecuted():
             if outcome.permanent or (budget_spent and effect.attempt >= timing.retry_attempts):

@@ -52,9 +52,9 @@ class RunningCalls:
                     yield
                 finally:
                     self._timeouts.discard(timeout)
-        except TimeoutError:
+        except TimeoutError as error:
             if self.closed:
-                raise CallCancelled(CANCELLED) from None
+                raise CallCancelled(CANCELLED) from error.__cause__  # which says whether anything was sent
             raise
 
     def cancel_all(self) -> None:

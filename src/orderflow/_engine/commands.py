@@ -5,18 +5,17 @@ Contains only: checks of what the application passes, before anything is stored.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 
 from orderflow._clock import Clock
+from orderflow._engine.fingerprint import fingerprint, fingerprint_of_version_0_1
 from orderflow._engine.inbox import Inbox, provider_of
 from orderflow._engine.listeners import LISTENER_REFRESH_SECONDS, ListenerDirectory
-from orderflow._inputs import check_json, require_text
+from orderflow._inputs import check_id, check_json, require_text
 from orderflow._provider.protocol import Provider, PublicUrls
 from orderflow._store.ports import Store
 from orderflow._store.records import InboxKey
-from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
+from orderflow.errors import ConfigurationError, InvalidInput, KeyReused, UnknownName
 from orderflow.model import PROVIDER_ID, Decision, Event, Order, Origin, Snapshot
 
 _MAX_KEY_LENGTH = 200
@@ -64,7 +63,8 @@ class Commands:
         snapshot = Snapshot(provider.table.initial, draft.facts, draft.data, 0)
         now = self._clock.now()
         order = Order(f"{provider.name}-{self._unique_part()}", provider.name, key, snapshot, now, now)
-        return await self._store.create(order, _fingerprint(request))
+        content = fingerprint(request if draft.understood is None else draft.understood)
+        return await self._store.create(order, content, fingerprint_of_version_0_1(request))
 
     def _unique_part(self) -> str:
         unique = self._new_id()
@@ -87,6 +87,7 @@ class Commands:
         Raises:
             UnknownName: no such order or event.
             InvalidInput: the key or an argument is malformed, or the command needs a public URL and there is none.
+            KeyReused: the key was used for another command, or with other arguments.
         """
         provider = provider_of(self._providers, order_id)
         if name not in provider.table.events:
@@ -99,11 +100,17 @@ class Commands:
         if name in provider.needs_public_url and self._urls.url(provider.name, name) is None:
             raise InvalidInput("public_url", f"is required for {name} (the browser is redirected back to it)")
         data = dict(provider.command(name, arguments))
+        content = fingerprint({"event": name, "data": data}) if key is not None else ""
         provider_id = data.pop(PROVIDER_ID, None)
-        event = Event(name, origin, data, None if provider_id is None else str(provider_id), note)
-        inbox_key = InboxKey(origin.value, f"{order_id}:{name}:{key}") if key is not None else None
+        if provider_id is not None:
+            provider_id = check_id(PROVIDER_ID, str(provider_id))
+        event = Event(name, origin, data, provider_id, note)
+        inbox_key = None if key is None else InboxKey(origin.value, f"{order_id} {key}", content, f"{order_id}:{name}:{key}")
         await self._directory.refresh(LISTENER_REFRESH_SECONDS)
-        return (await self._inbox.accept(order_id, event, inbox_key)).decision
+        try:
+            return (await self._inbox.accept(order_id, event, inbox_key)).decision
+        except KeyReused:
+            raise KeyReused(key or "") from None  # the caller's spelling
 
     async def resolve(self, order_id: str, name: str, arguments: Mapping[str, object], *, actor: str, reason: str) -> Decision:
         """Send an operator event; actor and reason are kept in the journal.
@@ -124,12 +131,6 @@ class Commands:
         actor, reason = require_text("actor", actor), require_text("reason", reason)
         await self._directory.refresh()
         return (await self._inbox.override(order_id, target, actor=actor, reason=reason, version=version)).decision
-
-
-def _fingerprint(request: Mapping[str, object]) -> str:
-    """A digest of a create request, by which a key that is used for another request is recognised."""
-    canonical = json.dumps(request, sort_keys=True, default=lambda value: dict(value) if isinstance(value, Mapping) else str(value))
-    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _check_key(key: object) -> None:

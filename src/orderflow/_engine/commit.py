@@ -109,6 +109,7 @@ def _plan_applied(context: CommitContext, order: Order, applied: Applied) -> Com
         finished_effect=context.finished_effect,
         cancel_effects=overridden,
         poll=_plan_poll_after_step(context, applied.snapshot),
+        keep_fingerprint=REDACTED not in order.snapshot.data,
     )
 
 

@@ -16,7 +16,9 @@ from orderflow._clock import Clock
 from orderflow._dispatch.ports import Dispatcher
 from orderflow._engine.admission import Admission
 from orderflow._engine.attempt import (
+    LATE_BEFORE_SENDING,
     STOPPED,
+    STOPPED_BEFORE_SENDING,
     UNWRITTEN,
     Attempt,
     Call,
@@ -37,6 +39,7 @@ from orderflow._engine.inbox import Inbox
 from orderflow._engine.notifications import Notifier
 from orderflow._provider.outcomes import InDoubt, Outcome, Succeeded
 from orderflow._provider.protocol import Provider, PublicUrls
+from orderflow._provider.sending import is_unsent
 from orderflow._provider.timing import delivery_budget
 from orderflow._store.ports import Store
 from orderflow._store.records import InboxKey, LeasedEffect, WorkerScope
@@ -143,10 +146,10 @@ class Outbox:
         try:
             async with self._calls.limit(seconds):
                 outcome = await provider.perform(declared.name, order, self._urls)
-        except CallCancelled:
-            return STOPPED
-        except TimeoutError:
-            return InDoubt("no answer within the lease")
+        except CallCancelled as error:
+            return STOPPED_BEFORE_SENDING if is_unsent(error) else STOPPED
+        except TimeoutError as error:
+            return LATE_BEFORE_SENDING if is_unsent(error) else InDoubt("no answer within the lease")
         except Exception as error:  # noqa: BLE001  a bug in an adapter must not leave a call without an outcome
             _log.error("effect.adapter_raised", order_id=order.id, effect=declared.name, **exception_fields(error))
             return InDoubt(f"the adapter raised {type(error).__name__}")

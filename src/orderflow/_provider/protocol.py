@@ -22,10 +22,15 @@ Type checkers refuse ``flow.send(order_id, "regster")``. They do not check ``flo
 
 @frozen
 class Draft:
-    """What a provider makes of a create request: the facts that guards read, and the data that only the provider reads."""
+    """What a provider makes of a create request: the facts that guards read, and the data that only the provider reads.
+
+    ``understood``: the request with its defaults filled in and its numbers as they are sent. A key that creates again is compared by it, so
+    it depends on the request alone. None: the request is compared as it was given.
+    """
 
     facts: Mapping[str, bool | str]
     data: Mapping[str, object] = field(repr=False)
+    understood: Mapping[str, object] | None = field(default=None, repr=False)
 
 
 class TokenSource(Protocol):
@@ -90,6 +95,8 @@ class Provider(Protocol):
     def command(self, command: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
         """Check the arguments of a command or an operator event. Returns the data to keep if the event is applied,
         with ``PROVIDER_ID`` where an operator names the provider's order.
+
+        The data depends on the arguments alone. By it, a command with a key that was used before is compared with the first.
 
         Raises:
             InvalidInput: nothing was stored.

@@ -14,6 +14,9 @@ from orderflow.errors import ConfigurationError
 CALL_SHARE = 0.8
 """The share of its lease that a call may take. The rest is for writing its outcome before another worker may call."""
 
+TOKEN_SHARE = 0.3
+"""The share of its lease that fetching an access token may take, so that most of a call's time is left for the request itself."""
+
 _MAY_BE_INFINITE = ("calls_per_second", "calls_per_minute")
 
 

@@ -5,6 +5,10 @@ A record is a frozen attrs class with fields in snake_case. Its JSON names are t
 name; ``to_json`` puts them back. An open enum is typed ``Kind | str`` with ``Kind`` a StrEnum: an unknown value stays a plain str.
 Lists are ``tuple[X, ...]``; free JSON is ``object`` or ``Mapping[str, object]``.
 
+What a caller gives is checked whole (``parse_input``). Of a provider's answer only the fields that decide are checked
+(``parse_record``): those without a default, and those marked ``strict()``. Any other field that does not have its type stays as it came,
+in ``extra``, and the record has the default.
+
 Contains only: names in JSON, unknown fields, open enums, strict primitive types, and errors that name the wrong field.
 No field of a provider, and no HTTP.
 """
@@ -31,10 +35,12 @@ T = TypeVar("T")
 EXTRA = "extra"
 _EXTRA_KEY = "\0extra"  # no provider uses this name, so a JSON field "extra" of theirs is not mistaken for ours
 _JSON_NAME = "orderflow.json_name"
+_MUST_FIT = "orderflow.strict"
+_AS_TEXT = "orderflow.as_text"
 _PRIMITIVES: Mapping[Any, tuple[tuple[type, ...], str]] = {
     str: ((str,), "text"),
     int: ((int,), "a whole number"),
-    float: ((int, float), "a number"),
+    float: ((int, float, Decimal), "a number"),
     bool: ((bool,), "true or false"),
 }
 
@@ -56,6 +62,16 @@ class _WrongShape(Exception):
 def json_name(name: str, *aliases: str) -> dict[str, Any]:
     """attrs metadata: the field is written as ``name``, and is also read under the aliases."""
     return {_JSON_NAME: (name, *aliases)}
+
+
+def strict() -> dict[str, Any]:
+    """attrs metadata: the field decides. An answer in which it has the wrong type is malformed, although the field has a default."""
+    return {_MUST_FIT: True}
+
+
+def as_text() -> dict[str, Any]:
+    """attrs metadata: a number is read as its text. For ids, which are compared as text, however the provider writes them."""
+    return {_AS_TEXT: True}
 
 
 @cache
@@ -86,22 +102,24 @@ def parse_json(body: bytes | str) -> object:
 def parse_record(cls: type[T], value: object) -> T:
     """A provider's parsed JSON as a record. Null means absent wherever the field has a default.
 
+    A field that has a default and is not ``strict()`` never makes the answer malformed. Of the wrong shape, it stays in ``extra``.
+
     Raises:
-        MalformedAnswer: names every field that is missing or of the wrong shape by its JSON path, without its value.
+        MalformedAnswer: names every other field that is missing or of the wrong shape by its JSON path, without its value.
     """
-    record = _structure(cls, value)
+    record = _structure(_LENIENT, cls, value)
     if isinstance(record, _Misfit):
         raise MalformedAnswer(f"{cls.__name__}: {record}")
     return record
 
 
 def parse_input(cls: type[T], value: object) -> T:
-    """A caller's parsed JSON as a record, by the same rules.
+    """A caller's parsed JSON as a record. Every field must have its type, and a number may also be a Decimal.
 
     Raises:
         InvalidInput: names the first field that is missing or of the wrong shape.
     """
-    record = _structure(cls, value)
+    record = _structure(_STRICT, cls, value)
     if isinstance(record, _Misfit):
         path, reason = record.problems[0]
         raise InvalidInput(path or cls.__name__, reason)
@@ -122,8 +140,9 @@ def _unstructure(value: object) -> Any:
     kind: Any = type(value)
     if attrs.has(kind):
         fields = {names[0]: getattr(value, attribute) for attribute, names in json_names(kind).items()}
-        known = {name: _unstructure(part) for name, part in fields.items() if part is not None}
-        return {**_unstructure(getattr(value, EXTRA, {})), **known}
+        extra = _unstructure(getattr(value, EXTRA, {}))
+        known = {name: _unstructure(part) for name, part in fields.items() if part is not None and name not in extra}
+        return {**extra, **known}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
@@ -138,17 +157,20 @@ def _unstructure(value: object) -> Any:
 # ── from JSON to records ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _structure(cls: type[T], value: object) -> T | _Misfit:
+def _structure(converter: Converter, cls: type[T], value: object) -> T | _Misfit:
     # problems are returned, not raised here: a chained exception would carry the values
     try:
-        return _CONVERTER.structure(value, cls)
+        return converter.structure(value, cls)
     except (BaseValidationError, _WrongShape) as error:
         return _Misfit(tuple(_list_problems(error, "")))
 
 
-def _make_record_hook(cls: type, converter: Converter) -> Callable[[Any, Any], Any]:
+def _make_record_hook(cls: type, converter: Converter, *, is_lenient: bool) -> Callable[[Any, Any], Any]:
     names_of = json_names(cls)
     fields = attrs.fields_dict(cls)
+    required = {name for name, field in fields.items() if field.default is attrs.NOTHING}
+    decisive = required | {name for name, field in fields.items() if field.metadata.get(_MUST_FIT) or not is_lenient}
+    read_as_text = {names[0] for name, names in names_of.items() if fields[name].metadata.get(_AS_TEXT)}
     renames: dict[str, Any] = {attribute: override(rename=names[0]) for attribute, names in names_of.items()}
     keeps_extra = EXTRA in fields
     if keeps_extra:
@@ -161,12 +183,29 @@ def _make_record_hook(cls: type, converter: Converter) -> Callable[[Any, Any], A
         unknown = dict(value)
         known: dict[str, Any] = {}
         for attribute, names in names_of.items():
-            _take_field(unknown, known, names, required=fields[attribute].default is attrs.NOTHING)
+            _take_field(unknown, known, names, required=attribute in required)
+        known.update((name, _text_of(known[name])) for name in read_as_text & known.keys())
         if keeps_extra:
             known[_EXTRA_KEY] = unknown
+        try:
+            return structure(known, cls)
+        except ClassValidationError as error:
+            misfits = {note.name for _, note in error.group_exceptions()[0]} - decisive
+            if not misfits:
+                raise
+        for attribute in misfits:
+            del known[names_of[attribute][0]]
+            unknown.update((name, value[name]) for name in names_of[attribute] if value.get(name) is not None)
         return structure(known, cls)
 
     return hook
+
+
+def _text_of(value: Any) -> Any:
+    """A number as its text, a whole one without a fraction; any other value as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _take_field(unknown: dict[str, Any], known: dict[str, Any], names: tuple[str, ...], *, required: bool) -> None:
@@ -189,9 +228,15 @@ def _structure_primitive(value: Any, kind: Any) -> Any:
     accepted, shape = _PRIMITIVES[kind]
     # Python's bool is an int, and its NaN a float; in JSON they are neither
     wrong = not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool)
-    if wrong or (isinstance(value, float) and not math.isfinite(value)):
+    if wrong or not _is_finite(value):
         raise _WrongShape(f"expected {shape}")
     return value
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _is_union(kind: Any) -> bool:
@@ -249,9 +294,13 @@ def _structure_free_json(value: Any, kind: Any) -> Any:
     return value
 
 
-def _make_converter() -> Converter:
+def _make_converter(*, is_lenient: bool) -> Converter:
     converter = Converter(detailed_validation=True)
-    converter.register_structure_hook_factory(attrs.has, _make_record_hook)
+
+    def make_record_hook(cls: type, converter: Converter) -> Callable[[Any, Any], Any]:
+        return _make_record_hook(cls, converter, is_lenient=is_lenient)
+
+    converter.register_structure_hook_factory(attrs.has, make_record_hook)
     for primitive in _PRIMITIVES:
         converter.register_structure_hook(primitive, _structure_primitive)
     converter.register_structure_hook(StrEnum, _structure_enum)
@@ -261,7 +310,8 @@ def _make_converter() -> Converter:
     return converter
 
 
-_CONVERTER = _make_converter()
+_STRICT = _make_converter(is_lenient=False)
+_LENIENT = _make_converter(is_lenient=True)
 
 
 # ── what was wrong ─────────────────────────────────────────────────────────────────────────────────────────────────────

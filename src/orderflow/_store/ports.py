@@ -26,10 +26,10 @@ class Store(Protocol):
     async def close(self) -> None:
         """Finish what was submitted, and disconnect."""
 
-    async def create(self, order: Order, fingerprint: str) -> Order:
+    async def create(self, order: Order, fingerprint: str, former: str = "") -> Order:
         """Store a new order. Returns it, or the order that the same provider and key made before.
 
-        ``fingerprint`` stands for the content of the request.
+        ``fingerprint`` stands for the content of the request; ``former`` is what an older version stored for the same content.
 
         Raises:
             KeyReused: the key made an order with another fingerprint. A redacted order has none, and matches any.
@@ -38,12 +38,14 @@ class Store(Protocol):
     async def commit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None) -> Receipt:
         """Load the order, decide, write: whole or not at all. Returns once the commit is durable.
 
-        ``key``: a second event with it is ``Ignored(DUPLICATE)``, and nothing is decided or written.
+        ``key``: a second event with it is ``Ignored(DUPLICATE)``, and nothing is decided or written. Where its fingerprint is another,
+        the key was used for something else.
         ``deadline``: the deadline that brings this event. It is deleted with the decision, whatever that is. Where it was disarmed or
         armed anew meanwhile, the event is ``Ignored(STALE)``, and nothing is decided or written.
 
         Raises:
             UnknownName: no such order. What ``decider`` raises is passed on.
+            KeyReused: the event has the key of another. Keys that were stored without a fingerprint match any event.
         """
 
     async def load(self, order_id: str) -> Order:
@@ -89,8 +91,9 @@ class Store(Protocol):
         """
 
     async def redact(self, order: Order, row: JournalRow) -> str | None:
-        """Store the order as given, with this journal row, and empty what may be personal beside it: notes, the details of refusals, why
-        effects ended, the create fingerprint.
+        """Store the order as given, with this journal row, and empty what may be personal beside it.
+
+        That is: notes, the details of refusals, why effects ended, and the fingerprints of its create key and of its commands' keys.
 
         Returns None once that is done. Otherwise nothing is written, and the result is the reason. The name of an effect: it is owed, or
         its call is in progress at ``row.at``. An empty text: the order is not at the version before the row's.

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from attrs import field, frozen
 
+from orderflow.errors import KeyReused
 from orderflow.model import Decision, EffectKey, JournalRow, Order, RefusalRow
 
 
@@ -121,13 +122,28 @@ class Commit:
     cancel_effects: bool = False  # owed effects of the lifecycle are not wanted any more; notifications are
     poll: PollPlan | None = None
     keep_key: bool = True  # whether the inbox key is kept
+    keep_fingerprint: bool = True  # and with it what stands for the content of the event; a redacted order keeps none
 
 
 class InboxKey(NamedTuple):
-    """What makes an event unique: where two events have the same, the second is a duplicate."""
+    """What makes an event unique: where two events have the same, the second is a duplicate.
+
+    ``fingerprint`` stands for what the event says. ``former``: the key under which version 0.1 stored the same event.
+    """
 
     origin: str
     key: str
+    fingerprint: str = ""
+    former: str | None = None
+
+    def check_content(self, stored: str) -> None:
+        """Compare with the fingerprint that is stored for this key. An empty one, on either side, matches any.
+
+        Raises:
+            KeyReused: the key was used for something else.
+        """
+        if self.fingerprint and stored not in ("", self.fingerprint):
+            raise KeyReused(self.key)
 
 
 class Receipt(NamedTuple):

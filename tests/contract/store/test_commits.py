@@ -9,7 +9,7 @@ from attrs import evolve
 from tests.kit.commits import NOW, Another, move, new_order, stay
 
 from orderflow._store.ports import Store
-from orderflow._store.records import Commit, InboxKey
+from orderflow._store.records import Commit, InboxKey, Receipt
 from orderflow.errors import KeyReused, UnknownName
 from orderflow.model import Applied, Ignored, Order, Reason
 
@@ -32,6 +32,13 @@ async def test_a_key_with_other_content_is_refused(store: Store) -> None:
     with pytest.raises(KeyReused):
         await store.create(new_order("b", key="cart"), "other content")
     assert [order.id for order in await store.orders()] == ["toy-a"]
+
+
+async def test_a_key_whose_content_an_older_version_stored_is_recognised(store: Store) -> None:
+    first = await store.create(new_order("a", key="cart"), "as version 0.1 wrote it")
+    assert (await store.create(new_order("b", key="cart"), "content", "as version 0.1 wrote it")).id == first.id
+    with pytest.raises(KeyReused):
+        await store.create(new_order("b", key="cart"), "content", "other content")
 
 
 async def test_keys_of_two_providers_are_different_keys(store: Store) -> None:
@@ -180,6 +187,52 @@ async def test_a_refused_event_is_remembered_unless_it_may_come_again(store: Sto
     await store.commit(order.id, InboxKey("claim", "c"), stay(Reason.EARLY, keep_key=False))
     assert (await store.commit(order.id, InboxKey("command", "c"), move("sent"))).decision == Ignored(Reason.DUPLICATE, "drafted")
     assert isinstance((await store.commit(order.id, InboxKey("claim", "c"), move("sent"))).decision, Applied)
+
+
+def key_of(order: Order, content: str, former: str | None = None) -> InboxKey:
+    """The key ``k`` of a command with this content."""
+    return InboxKey("command", f"{order.id} k", content, former)
+
+
+async def test_a_used_key_with_other_content_is_refused_and_writes_nothing(store: Store) -> None:
+    order = await store.create(new_order(), "content")
+    await store.commit(order.id, key_of(order, "pay 7"), move("sent"))
+    burst = [store.commit(order.id, key_of(order, content), move("taken")) for content in ("pay 8", "pay 7", "pay 9")]
+    other, same, another = await asyncio.gather(*burst, return_exceptions=True)
+    assert isinstance(other, KeyReused)
+    assert isinstance(another, KeyReused)
+    assert isinstance(same, Receipt)
+    assert same.decision == Ignored(Reason.DUPLICATE, "sent")
+    assert (await store.load(order.id)).version == 1
+    assert await store.refusals(order.id) == []
+
+
+@pytest.mark.parametrize(("stored", "given"), [("", "pay 7"), ("pay 7", ""), ("", "")])
+async def test_without_a_fingerprint_a_used_key_matches_any_content(store: Store, stored: str, given: str) -> None:
+    order = await store.create(new_order(), "content")
+    await store.commit(order.id, key_of(order, stored), move("sent"))
+    assert (await store.commit(order.id, key_of(order, given), move("taken"))).decision == Ignored(Reason.DUPLICATE, "sent")
+
+
+async def test_a_key_that_version_0_1_stored_is_still_used(store: Store) -> None:
+    order = await store.create(new_order(), "content")
+    former = f"{order.id}:pay:k"
+    await store.commit(order.id, InboxKey("command", former), move("sent"))
+    assert (await store.commit(order.id, key_of(order, "pay 7", former), move("taken"))).decision == Ignored(Reason.DUPLICATE, "sent")
+    assert isinstance((await store.commit(order.id, key_of(order, "send 7", f"{order.id}:send:k"), move("taken"))).decision, Applied)
+
+
+async def test_of_two_contents_that_race_for_a_key_one_is_applied_and_the_other_is_refused(another: Another) -> None:
+    stores = [await another() for _ in range(2)]
+    order = await stores[0].create(new_order(), "content")
+    burst = [stores[n % 2].commit(order.id, key_of(order, f"pay {n % 4 // 2}"), move(f"s{n % 4 // 2}")) for n in range(40)]
+    results = await asyncio.gather(*burst, return_exceptions=True)
+    winner = (await stores[1].load(order.id)).state
+    by_content = [[type(r.decision if isinstance(r, Receipt) else r) for r in results[n::4] + results[n + 1 :: 4]] for n in (0, 2)]
+    won, lost = by_content if winner == "s0" else reversed(by_content)
+    assert sorted(kind.__name__ for kind in won) == ["Applied", *["Ignored"] * 19]
+    assert set(lost) == {KeyReused}
+    assert (await stores[1].load(order.id)).version == 1
 
 
 # ── refusals and the flag ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -209,6 +209,21 @@ async def test_a_redacted_order_keeps_its_path_and_nothing_personal(store: Store
     assert (await store.load(order.id)).version == 3
 
 
+async def test_a_redacted_order_keeps_no_fingerprint_of_its_commands(store: Store) -> None:
+    """A digest of a phone number is a phone number: there are few enough to try them all."""
+    redacted, other = await _make_done(store), await _make_done(store, "b")
+    for order in (redacted, other):
+        await store.commit(order.id, InboxKey("command", f"{order.id} k", "digest of a number"), move("done"))
+    assert await store.redact(*_redact(await store.load(redacted.id))) is None
+    late = move("done", keep_fingerprint=False)
+    await store.commit(redacted.id, InboxKey("command", f"{redacted.id} late", "digest of a number"), late)
+    for key in ("k", "late"):
+        receipt = await store.commit(redacted.id, InboxKey("command", f"{redacted.id} {key}", "any other"), move("on"))
+        assert receipt.decision == Ignored(Reason.DUPLICATE, "done")
+    with pytest.raises(KeyReused):
+        await store.commit(other.id, InboxKey("command", f"{other.id} k", "any other"), move("on"))
+
+
 async def _other(store: Store) -> Order:
     return await store.create(new_order("b"), "content")
 

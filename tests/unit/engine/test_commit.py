@@ -10,7 +10,7 @@ from orderflow._engine.commit import CommitContext, plan_commit, poll_backoff
 from orderflow._lifecycle.decide import decide
 from orderflow._lifecycle.observe import observe
 from orderflow._store.records import Commit, PollAt, PollSooner, StopPolling
-from orderflow.model import NOTIFY_LISTENER, PROVIDER_ID, Applied, Event, Observation, Order, Origin, Reason, Snapshot
+from orderflow.model import NOTIFY_LISTENER, PROVIDER_ID, REDACTED, Applied, Event, Observation, Order, Origin, Reason, Snapshot
 
 TABLE = ToyLifecycle.table
 NOW = 1000.0
@@ -42,6 +42,13 @@ def test_every_step_has_a_journal_row_and_a_version_of_its_own() -> None:
         (5, 0, NOTIFY_LISTENER, "packed"),
         (7, 0, NOTIFY_LISTENER, "delivered"),
     ]
+
+
+def test_only_a_redacted_order_keeps_no_fingerprint_of_a_command() -> None:
+    order = order_in("drafted", with_id=False)
+    redacted = evolve(order, snapshot=evolve(order.snapshot, data={REDACTED: True}))
+    assert plan_event(order, "order_it", Origin.COMMAND).keep_fingerprint
+    assert not plan_event(redacted, "order_it", Origin.COMMAND).keep_fingerprint
 
 
 def test_the_notification_is_numbered_after_the_effects_of_the_step() -> None:

@@ -5,13 +5,17 @@ How it behaves over a socket, and under load, is in tests/unit/providers/connect
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
 
 from orderflow._provider.oauth2 import OAuth2Client, TokenResponse
 from orderflow._provider.outcomes import NotExecuted, Signal
+from orderflow._provider.sending import is_unsent
 from orderflow._provider.wire import parse_record
 from orderflow.errors import MalformedAnswer
 
@@ -57,7 +61,17 @@ async def client(server: TokenServer, clock: Clock) -> AsyncIterator[OAuth2Clien
         yield OAuth2Client(http, "https://login.example/token", "id", "canary-secret", clock.now, default_lifetime=100.0)
 
 
-@pytest.mark.parametrize(("stated", "lifetime"), [({}, 100.0), ({"expires_in": 50}, 50.0), ({"expires_in": None}, 100.0)])
+@pytest.mark.parametrize(
+    ("stated", "lifetime"),
+    [
+        ({}, 100.0),
+        *[({"expires_in": value}, 50.0) for value in (50, 50.0, "50", " 50.0 ", "5e1")],
+        *[({"expires_in": value}, 100.0) for value in (None, "soon", "", "nan", "inf", "1e999", True, [50], {"s": 50})],
+        *[({"expires_in": value}, 100.0) for value in (0, -5, -0.5, 10**400, 1e300, 4102444800, 43200_000_000)],
+        ({"expires_in": 50, "scope": ["read", "write"], "token_type": 7, "refresh_token": {}}, 50.0),
+    ],
+    ids=str,
+)
 async def test_a_token_is_used_for_nine_tenths_of_its_lifetime(
     client: OAuth2Client, server: TokenServer, clock: Clock, stated: dict[str, object], lifetime: float
 ) -> None:
@@ -84,14 +98,104 @@ async def test_a_refused_token_is_not_used_again(client: OAuth2Client) -> None:
         *[(status, Signal.UNAUTHORIZED) for status in (400, 401, 403)],
         (429, Signal.THROTTLED),
         (503, Signal.UNREACHABLE),
-        *[(status, Signal.NONE) for status in (201, 302, 404)],
+        *[(status, Signal.NONE) for status in (302, 404)],
     ],
 )
-async def test_any_status_but_200_means_not_executed(client: OAuth2Client, server: TokenServer, status: int, signal: Signal) -> None:
+async def test_any_status_but_a_success_means_not_executed(client: OAuth2Client, server: TokenServer, status: int, signal: Signal) -> None:
     server.status = status
     assert await client.token() == NotExecuted(f"no token: {status} from the token endpoint", signal=signal)
     server.status = 200
     assert await client.token() == "canary-2"
+
+
+@pytest.mark.parametrize("status", [200, 201, 203])
+async def test_any_success_with_a_token_is_taken(client: OAuth2Client, server: TokenServer, status: int) -> None:
+    server.status = status
+    assert await client.token() == "canary-1"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>canary</html>",
+        b"[]",
+        b"null",
+        b'"canary"',
+        b"[" * 100_000,
+        b"{}",
+        *[
+            json.dumps({"access_token": token}).encode()
+            for token in ("", "  ", None, 7, ["canary"], "\ud800", "a\r\nX: canary", "t\u00f8ken", "\0")
+        ],
+        b'{"access_token": "canary", "expires_in": ' + b"1" * 5000 + b"}",
+        b"x" * (3 * 1024 * 1024),
+    ],
+    ids=lambda body: body[:40],
+)
+async def test_an_answer_without_a_usable_token_means_not_executed(body: bytes) -> None:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, content=body))) as http:
+        outcome = await OAuth2Client(http, "https://login.example/token", "id", "canary-secret", time.time).token()
+    assert isinstance(outcome, NotExecuted)
+    assert outcome.signal is Signal.UNREACHABLE
+    assert "canary" not in outcome.why
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("canary"),
+        KeyError("canary"),
+        TimeoutError("canary"),
+        OSError("canary"),
+        httpx.ReadError("canary"),
+        httpx.InvalidURL("canary"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_whatever_the_token_endpoint_raises_means_not_executed(error: Exception) -> None:
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise error
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(fail)) as http:
+        outcome = await OAuth2Client(http, "https://login.example/token", "id", "canary-secret", time.time).token()
+    assert isinstance(outcome, NotExecuted)
+    assert outcome.signal is Signal.UNREACHABLE
+    assert "canary" not in outcome.why
+
+
+class Dripping(httpx.AsyncByteStream):
+    """A body that comes a byte at a time, and has no end."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def slow() -> AsyncIterator[Callable[[float], OAuth2Client]]:
+    """Makes clients of a token endpoint that never finishes its answer."""
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=Dripping()))) as http:
+        yield lambda timeout: OAuth2Client(http, "https://login.example/token", "id", "secret", time.time, timeout=timeout)
+
+
+async def test_a_token_request_ends_however_slowly_its_answer_comes(slow: Callable[[float], OAuth2Client]) -> None:
+    assert await slow(0.1).token() == NotExecuted("no token: no whole answer within 0.1 s", signal=Signal.UNREACHABLE)
+
+
+async def test_a_call_that_is_cut_off_at_the_token_says_that_it_was_not_sent(slow: Callable[[float], OAuth2Client]) -> None:
+    client = slow(60.0)
+
+    async def fetch() -> None:
+        async with asyncio.timeout(0.1):
+            await client.token()
+
+    first, waiting = await asyncio.gather(fetch(), fetch(), return_exceptions=True)
+    for error in (first, waiting):
+        assert isinstance(error, TimeoutError)
+        assert is_unsent(error)
+    assert not is_unsent(TimeoutError())
 
 
 async def test_the_request_is_a_form_with_the_grant(client: OAuth2Client, server: TokenServer) -> None:

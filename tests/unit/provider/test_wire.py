@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from enum import StrEnum
 
 import pytest
@@ -11,7 +12,7 @@ from attrs import field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orderflow._provider.wire import json_name, parse_input, parse_json, parse_record, to_json
+from orderflow._provider.wire import as_text, json_name, parse_input, parse_json, parse_record, strict, to_json
 from orderflow.errors import InvalidInput, MalformedAnswer
 
 
@@ -36,6 +37,41 @@ class Basket:
     paid: bool | None = None
     note: str | None = field(default=None, repr=False)
     free: object = None
+    extra: Mapping[str, object] = field(factory=dict)
+
+
+@frozen
+class StrictLine:
+    unit_price: float
+    quantity: int = field(default=1, metadata=strict())
+
+
+@frozen
+class StrictBasket:
+    """A basket of which every field decides."""
+
+    basket_id: str | int
+    colour: Colour | str
+    lines: tuple[StrictLine, ...] = field(default=(), metadata=strict())
+    tax: float | None = field(default=None, metadata=json_name("excludingTax", "exludingTax") | strict())
+    paid: bool | None = field(default=None, metadata=strict())
+
+
+@frozen
+class Strict:
+    basket: StrictBasket
+
+
+@frozen
+class Parcel:
+    """An answer of which the number and the status decide."""
+
+    number: int
+    status: str | None = field(default=None, metadata=strict())
+    reference: str | None = field(default=None, metadata=as_text())
+    sent_at: int | None = None
+    weight: float = field(default=1.0, metadata=json_name("weight", "wieght"))
+    baskets: tuple[Basket, ...] = ()
     extra: Mapping[str, object] = field(factory=dict)
 
 
@@ -106,12 +142,14 @@ def test_null_means_absent_where_there_is_a_default() -> None:
 )
 def test_a_value_of_the_wrong_shape_is_named_by_its_path_and_never_quoted(value: object, problems: list[str]) -> None:
     with pytest.raises(MalformedAnswer) as caught:
-        parse_record(Basket, value)
+        parse_record(Strict, {"basket": value})
     message = str(caught.value)
-    assert message.startswith("Basket: ")
+    assert message.startswith("Strict: ")
     for problem in problems:
         assert problem in message
     assert "secret" not in message
+    with pytest.raises(InvalidInput):
+        parse_input(Basket, value)
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None, "the context would carry the values into a traceback"
 
@@ -124,6 +162,46 @@ def test_a_callers_mistake_is_an_invalid_input_with_field_and_reason() -> None:
         parse_input(Basket, "secret")
     assert (caught.value.field, caught.value.reason) == ("Basket", "expected an object")
     assert parse_input(Basket, FULL) == parse_record(Basket, FULL)
+
+
+# ── what is not needed ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_of_an_answer_what_decides_nothing_is_kept_as_it_came() -> None:
+    odd = {"reference": {"a": 1}, "sentAt": "2026-01-01", "wieght": "heavy", "baskets": [{}], "new": None}
+    parcel = parse_record(Parcel, {"number": 7, "status": "sent", **odd})
+    assert parcel == Parcel(7, "sent", extra=odd)
+    assert to_json(parcel) == {"number": 7, "status": "sent", "weight": 1.0, "baskets": [{}]} | odd
+    with pytest.raises(InvalidInput, match="sentAt: expected a whole number"):
+        parse_input(Parcel, {"number": 7, "sentAt": "2026-01-01"})
+
+
+def test_an_inner_record_keeps_what_it_does_not_need_by_itself() -> None:
+    inner = {"basketId": 1, "colour": "Red", "paid": "secret"}
+    (basket,) = parse_record(Parcel, {"number": 7, "baskets": [inner]}).baskets
+    assert (basket.basket_id, basket.paid, basket.extra) == (1, None, {"paid": "secret"})
+
+
+@pytest.mark.parametrize("body", [{"number": "7"}, {"number": 7, "status": 3}, {"number": 7, "status": ["sent"]}])
+def test_of_an_answer_what_decides_has_its_type(body: dict[str, object]) -> None:
+    with pytest.raises(MalformedAnswer, match="expected"):
+        parse_record(Parcel, body)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(2342, "2342"), (2342.0, "2342"), (1.5, "1.5"), (0, "0"), ("007", "007"), (None, None), (True, None)]
+)
+def test_an_id_is_read_as_text(value: object, text: str | None) -> None:
+    assert parse_record(Parcel, {"number": 7, "reference": value}).reference == text
+
+
+def test_a_caller_may_give_a_decimal_where_a_number_is_expected() -> None:
+    assert parse_input(Line, {"unitPrice": Decimal("1.50")}).unit_price == 1.5
+    for wrong in ("NaN", "sNaN", "Infinity"):
+        with pytest.raises(InvalidInput, match="unitPrice: expected a number"):
+            parse_input(Line, {"unitPrice": Decimal(wrong)})
+    with pytest.raises(InvalidInput, match="quantity: expected a whole number"):
+        parse_input(Line, {"unitPrice": 1, "quantity": Decimal(2)})
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"a":', b'{"a": NaN}', b"\xff\xfe\x00", b"[" * 100_000])
@@ -147,6 +225,13 @@ def test_any_json_is_either_a_record_or_malformed(value: object) -> None:
         except MalformedAnswer:
             continue
         assert parse_record(Basket, json.loads(json.dumps(to_json(basket)))) == basket
+
+
+@given(st.dictionaries(st.sampled_from(["reference", "sentAt", "weight", "wieght", "baskets", "new"]), JSON))
+def test_no_field_that_decides_nothing_makes_an_answer_malformed(odd: dict[str, object]) -> None:
+    parcel = parse_record(Parcel, {"number": 7, "status": "sent", **odd})
+    assert (parcel.number, parcel.status) == (7, "sent")
+    assert parse_record(Parcel, json.loads(json.dumps(to_json(parcel)))) == parcel
 
 
 @given(st.dictionaries(st.text().filter(lambda key: key not in FULL), JSON))

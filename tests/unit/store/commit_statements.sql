@@ -1,42 +1,56 @@
 -- load, one
 SELECT
     o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
-    (SELECT true FROM of_inbox i WHERE i.origin = event.origin AND i.key = event.key) IS NOT NULL AS is_duplicate,
+    (
+        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key IN (event.key, event.former) LIMIT 1
+    ) AS stored_fingerprint,
     false AS is_armed
-FROM (SELECT $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS deadline, $5::integer AS armed_by) AS event
+FROM (
+    SELECT
+        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS former, $5::text AS deadline, $6::integer AS armed_by
+) AS event
 LEFT JOIN of_orders o ON o.id = event.order_id;
 
 -- load, one, with deadlines
 SELECT
     o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
-    (SELECT true FROM of_inbox i WHERE i.origin = event.origin AND i.key = event.key) IS NOT NULL AS is_duplicate,
+    (
+        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key IN (event.key, event.former) LIMIT 1
+    ) AS stored_fingerprint,
     (
         SELECT true FROM of_deadlines d
         WHERE d.order_id = event.order_id AND d.name = event.deadline AND d.version = event.armed_by
     ) IS NOT NULL AS is_armed
-FROM (SELECT $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS deadline, $5::integer AS armed_by) AS event
+FROM (
+    SELECT
+        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS former, $5::text AS deadline, $6::integer AS armed_by
+) AS event
 LEFT JOIN of_orders o ON o.id = event.order_id;
 
 -- load, a batch
 SELECT
     o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
-    (SELECT true FROM of_inbox i WHERE i.origin = event.origin AND i.key = event.key) IS NOT NULL AS is_duplicate,
+    (
+        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key IN (event.key, event.former) LIMIT 1
+    ) AS stored_fingerprint,
     false AS is_armed
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[])
-    WITH ORDINALITY AS event (order_id, origin, key, deadline, armed_by, position)
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[])
+    WITH ORDINALITY AS event (order_id, origin, key, former, deadline, armed_by, position)
 LEFT JOIN of_orders o ON o.id = event.order_id
 ORDER BY event.position;
 
 -- load, a batch, with deadlines
 SELECT
     o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
-    (SELECT true FROM of_inbox i WHERE i.origin = event.origin AND i.key = event.key) IS NOT NULL AS is_duplicate,
+    (
+        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key IN (event.key, event.former) LIMIT 1
+    ) AS stored_fingerprint,
     (
         SELECT true FROM of_deadlines d
         WHERE d.order_id = event.order_id AND d.name = event.deadline AND d.version = event.armed_by
     ) IS NOT NULL AS is_armed
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[])
-    WITH ORDINALITY AS event (order_id, origin, key, deadline, armed_by, position)
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[])
+    WITH ORDINALITY AS event (order_id, origin, key, former, deadline, armed_by, position)
 LEFT JOIN of_orders o ON o.id = event.order_id
 ORDER BY event.position;
 
@@ -55,10 +69,11 @@ WITH commits AS (
         , $10::jsonb AS effects
         , $11::text AS origin
         , $12::text AS key
-        , $13::text AS poll
-        , $14::double precision AS next_at
-        , $15::integer AS without_news
-        , $16::double precision AS min_interval
+        , $13::text AS fingerprint
+        , $14::text AS poll
+        , $15::double precision AS next_at
+        , $16::integer AS without_news
+        , $17::double precision AS min_interval
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -67,8 +82,8 @@ WITH commits AS (
 )
 , in_time AS NOT MATERIALIZED (SELECT * FROM locked)
 , key_taken AS (
-    INSERT INTO of_inbox (origin, key, order_id, at)
-    SELECT origin, key, id, at FROM in_time WHERE key IS NOT NULL
+    INSERT INTO of_inbox (origin, key, order_id, fingerprint, at)
+    SELECT origin, key, id, fingerprint, at FROM in_time WHERE key IS NOT NULL
     ON CONFLICT DO NOTHING
     RETURNING order_id
 )
@@ -162,10 +177,11 @@ WITH commits AS (
         , $9::jsonb AS journal
         , $10::text AS origin
         , $11::text AS key
-        , $12::text AS deadline
-        , $13::integer AS armed_by
-        , $14::boolean AS replaces_deadlines
-        , $15::jsonb AS deadlines
+        , $12::text AS fingerprint
+        , $13::text AS deadline
+        , $14::integer AS armed_by
+        , $15::boolean AS replaces_deadlines
+        , $16::jsonb AS deadlines
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -181,8 +197,8 @@ WITH commits AS (
     SELECT * FROM locked WHERE deadline IS NULL OR id IN (SELECT order_id FROM deadline_taken)
 )
 , key_taken AS (
-    INSERT INTO of_inbox (origin, key, order_id, at)
-    SELECT origin, key, id, at FROM in_time WHERE key IS NOT NULL
+    INSERT INTO of_inbox (origin, key, order_id, fingerprint, at)
+    SELECT origin, key, id, fingerprint, at FROM in_time WHERE key IS NOT NULL
     ON CONFLICT DO NOTHING
     RETURNING order_id
 )
@@ -231,22 +247,23 @@ WITH commits AS (
         , $10::jsonb AS effects
         , $11::text AS origin
         , $12::text AS key
-        , $13::text AS event
-        , $14::text AS refused_origin
-        , $15::text AS refused_state
-        , $16::text AS reason
-        , $17::text AS detail
-        , $18::text AS deadline
-        , $19::integer AS armed_by
-        , $20::boolean AS replaces_deadlines
-        , $21::jsonb AS deadlines
-        , $22::integer AS finished_version
-        , $23::integer AS finished_n
-        , $24::integer AS cancelled_to
-        , $25::text AS poll
-        , $26::double precision AS next_at
-        , $27::integer AS without_news
-        , $28::double precision AS min_interval
+        , $13::text AS fingerprint
+        , $14::text AS event
+        , $15::text AS refused_origin
+        , $16::text AS refused_state
+        , $17::text AS reason
+        , $18::text AS detail
+        , $19::text AS deadline
+        , $20::integer AS armed_by
+        , $21::boolean AS replaces_deadlines
+        , $22::jsonb AS deadlines
+        , $23::integer AS finished_version
+        , $24::integer AS finished_n
+        , $25::integer AS cancelled_to
+        , $26::text AS poll
+        , $27::double precision AS next_at
+        , $28::integer AS without_news
+        , $29::double precision AS min_interval
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -262,8 +279,8 @@ WITH commits AS (
     SELECT * FROM locked WHERE deadline IS NULL OR id IN (SELECT order_id FROM deadline_taken)
 )
 , key_taken AS (
-    INSERT INTO of_inbox (origin, key, order_id, at)
-    SELECT origin, key, id, at FROM in_time WHERE key IS NOT NULL
+    INSERT INTO of_inbox (origin, key, order_id, fingerprint, at)
+    SELECT origin, key, id, fingerprint, at FROM in_time WHERE key IS NOT NULL
     ON CONFLICT DO NOTHING
     RETURNING order_id
 )
@@ -355,10 +372,11 @@ WITH commits AS (
         , value -> 9 AS effects
         , (value ->> 10)::text AS origin
         , (value ->> 11)::text AS key
-        , (value ->> 12)::text AS poll
-        , (value ->> 13)::double precision AS next_at
-        , (value ->> 14)::integer AS without_news
-        , (value ->> 15)::double precision AS min_interval
+        , (value ->> 12)::text AS fingerprint
+        , (value ->> 13)::text AS poll
+        , (value ->> 14)::double precision AS next_at
+        , (value ->> 15)::integer AS without_news
+        , (value ->> 16)::double precision AS min_interval
     FROM jsonb_array_elements($1::jsonb) AS document (value)
 )
 , locked AS MATERIALIZED (
@@ -368,8 +386,8 @@ WITH commits AS (
 )
 , in_time AS NOT MATERIALIZED (SELECT * FROM locked)
 , key_taken AS (
-    INSERT INTO of_inbox (origin, key, order_id, at)
-    SELECT origin, key, id, at FROM in_time WHERE key IS NOT NULL
+    INSERT INTO of_inbox (origin, key, order_id, fingerprint, at)
+    SELECT origin, key, id, fingerprint, at FROM in_time WHERE key IS NOT NULL
     ON CONFLICT DO NOTHING
     RETURNING order_id
 )
@@ -436,22 +454,23 @@ WITH commits AS (
         , value -> 9 AS effects
         , (value ->> 10)::text AS origin
         , (value ->> 11)::text AS key
-        , (value ->> 12)::text AS event
-        , (value ->> 13)::text AS refused_origin
-        , (value ->> 14)::text AS refused_state
-        , (value ->> 15)::text AS reason
-        , (value ->> 16)::text AS detail
-        , (value ->> 17)::text AS deadline
-        , (value ->> 18)::integer AS armed_by
-        , (value ->> 19)::boolean AS replaces_deadlines
-        , value -> 20 AS deadlines
-        , (value ->> 21)::integer AS finished_version
-        , (value ->> 22)::integer AS finished_n
-        , (value ->> 23)::integer AS cancelled_to
-        , (value ->> 24)::text AS poll
-        , (value ->> 25)::double precision AS next_at
-        , (value ->> 26)::integer AS without_news
-        , (value ->> 27)::double precision AS min_interval
+        , (value ->> 12)::text AS fingerprint
+        , (value ->> 13)::text AS event
+        , (value ->> 14)::text AS refused_origin
+        , (value ->> 15)::text AS refused_state
+        , (value ->> 16)::text AS reason
+        , (value ->> 17)::text AS detail
+        , (value ->> 18)::text AS deadline
+        , (value ->> 19)::integer AS armed_by
+        , (value ->> 20)::boolean AS replaces_deadlines
+        , value -> 21 AS deadlines
+        , (value ->> 22)::integer AS finished_version
+        , (value ->> 23)::integer AS finished_n
+        , (value ->> 24)::integer AS cancelled_to
+        , (value ->> 25)::text AS poll
+        , (value ->> 26)::double precision AS next_at
+        , (value ->> 27)::integer AS without_news
+        , (value ->> 28)::double precision AS min_interval
     FROM jsonb_array_elements($1::jsonb) AS document (value)
 )
 , locked AS MATERIALIZED (
@@ -468,8 +487,8 @@ WITH commits AS (
     SELECT * FROM locked WHERE deadline IS NULL OR id IN (SELECT order_id FROM deadline_taken)
 )
 , key_taken AS (
-    INSERT INTO of_inbox (origin, key, order_id, at)
-    SELECT origin, key, id, at FROM in_time WHERE key IS NOT NULL
+    INSERT INTO of_inbox (origin, key, order_id, fingerprint, at)
+    SELECT origin, key, id, fingerprint, at FROM in_time WHERE key IS NOT NULL
     ON CONFLICT DO NOTHING
     RETURNING order_id
 )

@@ -82,7 +82,7 @@ def test_a_write_has_the_values_of_each_part_that_its_commit_needs() -> None:
         "": ("toy-a", 0, NOW),
         "moved": ("sent", 1, '{"paid":true}', '{"n":1}', True, [(1, "moved", "reply", "drafted", "sent", "step", "")]),
         "effects": (((1, 0, "call", "", ""), (1, 1, "search", "", "")),),
-        "inbox": ("reply", "k"),
+        "inbox": ("reply", "k", ""),
         "deadline": ("due", 4),
         "deadlines": (True, [("late", 1, NOW + 1), ("later", 1, NOW + 2)]),
         "finished_effect": (0, 0),
@@ -95,7 +95,7 @@ def test_a_write_has_the_values_of_each_part_that_its_commit_needs() -> None:
 @pytest.mark.parametrize(
     ("commit", "key", "expected"),
     [
-        (stay(Reason.LATE), InboxKey("claim", "k"), {"inbox": ("claim", "k"), "refusal": ("knocked", "claim", "drafted", "late", "")}),
+        (stay(Reason.LATE), InboxKey("claim", "k"), {"inbox": ("claim", "k", ""), "refusal": ("knocked", "claim", "drafted", "late", "")}),
         (stay(Reason.LATE, recorded=False, keep_key=False), InboxKey("claim", "k"), {}),
         (stay(recorded=False, poll=PollSooner(2.0)), None, {"poll": ("sooner", None, 0, 2.0)}),
         (stay(recorded=False, poll=StopPolling()), None, {"poll": ("stop", None, 0, 0.0)}),
@@ -109,6 +109,13 @@ def test_a_write_of_an_order_that_stays_has_only_what_is_recorded(commit, key, e
     assert (write.receipt.state, write.receipt.version) == ("drafted", 0)
 
 
+@pytest.mark.parametrize(("kept", "written"), [(True, "content"), (False, "")])
+def test_the_fingerprint_of_a_key_is_written_unless_the_order_is_redacted(kept: bool, written: str) -> None:
+    order = new_order()
+    write = plan_write(order, InboxKey("command", "k", "content"), move("sent", keep_fingerprint=kept)(order), None)
+    assert write.values["inbox"] == ("command", "k", written)
+
+
 def test_facts_and_data_that_did_not_change_are_not_written() -> None:
     order = new_order()
     assert plan_write(order, None, move("sent")(order), None).values["moved"][2:4] == (None, None)
@@ -119,7 +126,7 @@ def test_one_write_goes_as_plain_values_with_its_lists_as_json() -> None:
     statement, values = build_statement([plan_write(order, InboxKey("reply", "k"), move("sent", effects=["call"])(order), None)])
     assert statement == commit_statement(("", "moved", "effects", "inbox"), batch=False)
     journal, effects = '[[1,"moved","reply","drafted","sent","step",""]]', '[[1,0,"call","",""]]'
-    assert values == ["toy-a", 0, NOW, "sent", 1, None, None, True, journal, effects, "reply", "k"]
+    assert values == ["toy-a", 0, NOW, "sent", 1, None, None, True, journal, effects, "reply", "k", ""]
     assert sorted(set(map(int, re.findall(r"\$(\d+)", statement)))) == list(range(1, len(values) + 1))
 
 
@@ -134,10 +141,10 @@ def test_a_batch_goes_as_one_json_document_with_blanks_where_a_commit_does_not_n
     journal = [[1, "moved", "reply", "drafted", "sent", "step", ""]]
     nothing = [None] * 5
     assert json.loads(document) == [
-        ["toy-a", 0, NOW, "sent", 1, None, None, True, journal, [[1, 0, "call", "", ""]], "reply", "k", *nothing],
-        ["toy-b", 0, NOW, *nothing, [], [], None, None, "knocked", "claim", "drafted", "late", ""],
+        ["toy-a", 0, NOW, "sent", 1, None, None, True, journal, [[1, 0, "call", "", ""]], "reply", "k", "", *nothing],
+        ["toy-b", 0, NOW, *nothing, [], [], None, None, None, "knocked", "claim", "drafted", "late", ""],
     ]
-    assert sorted(set(map(int, re.findall(r"value ->>? (\d+)", statement)))) == list(range(17))
+    assert sorted(set(map(int, re.findall(r"value ->>? (\d+)", statement)))) == list(range(18))
 
 
 def test_what_cannot_be_dumped_fails_before_anything_is_sent() -> None:

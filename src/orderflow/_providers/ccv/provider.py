@@ -7,7 +7,7 @@ from typing import Final, Literal, Self
 
 from attrs import evolve
 
-from orderflow._inputs import get_flag, get_object, get_text, reject_unknown
+from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
 from orderflow._lifecycle.table import Table
 from orderflow._provider.endpoints import Endpoint
 from orderflow._provider.http import HttpClient, longest_timeout, make_client
@@ -113,7 +113,9 @@ class Ccv(BaseProvider):
         start_order = wire.parse_request(wire.StartOrder, get_object(request, "order"))
         products = _parse_products(request.get("products"))
         notify_by_email = get_flag(request, "notify_customer_by_email", True)
-        statuses = request.get("notify_on_status", [])
+        statuses = request.get("notify_on_status")
+        if statuses is None:
+            statuses = ()
         if not isinstance(statuses, list | tuple):
             raise InvalidInput("notify_on_status", "must be a list of statuses")
         texts = {name: get_text(request, name) for name in _TEXTS if request.get(name) is not None}
@@ -132,7 +134,8 @@ class Ccv(BaseProvider):
             "screened": get_flag(request, "screened", bool(kinds & _SCREENED_PRODUCTS)),
             "activates": get_flag(request, "activates"),
         }
-        return Draft({**self.table.defaults(), **facts}, data)
+        understood = {**data, **facts, "notify_on_status": list(statuses or wire.ORDER_STATUSES)}
+        return Draft({**self.table.defaults(), **facts}, data, understood)
 
     def command(self, command: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
         """Check the arguments of a command or an operator event (names.py). Only ``submission_resolved`` takes any.
@@ -142,7 +145,7 @@ class Ccv(BaseProvider):
         """
         if command == "submission_resolved":
             reject_unknown(arguments, names.SubmissionResolved.__annotations__)
-            return {PROVIDER_ID: get_text(arguments, "order_id")}
+            return {PROVIDER_ID: get_id(arguments, "order_id")}
         reject_unknown(arguments, ())
         return {}
 

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 
+from orderflow._provider.decimals import read_decimal, round_to_coins
 from orderflow._provider.http import (
     HttpClient,
     HttpResponse,
@@ -22,6 +23,7 @@ from orderflow._provider.http import (
 from orderflow._provider.oauth2 import OAuth2Client
 from orderflow._provider.outcomes import NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
 from orderflow._provider.protocol import TokenSource
+from orderflow._provider.sending import before_sending
 from orderflow._provider.wire import parse_record, to_json
 from orderflow._providers.connect import wire
 from orderflow.errors import MalformedAnswer
@@ -157,7 +159,8 @@ class Adapter:
     async def _call_as_user(self, order: Order, path: str, body: object) -> CallResult:
         """Call with the token of the order's user, which the application gives."""
         try:
-            token = await self._users.token(order.id) if self._users is not None else None
+            with before_sending():
+                token = await self._users.token(order.id) if self._users is not None else None
         except Exception as error:  # noqa: BLE001  the application's code may raise anything, and nothing was sent
             return NotExecuted(f"the application's TokenSource raised {type(error).__name__}", signal=Signal.NOT_CALLED)
         if not token:
@@ -234,8 +237,7 @@ def _find_mismatch(listed: wire.ListedOrder, order: Order) -> str:
         return "orderId"
     if listed.external_order_id and listed.external_order_id != external_order_id(order):
         return "externalOrderId"
-    our_amount = _request_of(order).get("orderAmount")
-    if our_amount is None or listed.order_amount in (None, ""):
+    ours = read_decimal(_request_of(order).get("orderAmount"))
+    if ours is None or listed.order_amount in (None, ""):
         return ""
-    ours = wire.ListedOrder("0", order_amount=str(our_amount))
-    return "" if listed.amount is not None and listed.amount == ours.amount else "orderAmount"
+    return "" if listed.amount is not None and round_to_coins(listed.amount) == round_to_coins(ours) else "orderAmount"

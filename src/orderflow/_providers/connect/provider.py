@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from attrs import evolve
 
 from orderflow._clock import Clock
-from orderflow._inputs import get_flag, get_object, get_text, reject_unknown
+from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
 from orderflow._lifecycle.table import Table
 from orderflow._provider.endpoints import Endpoint
 from orderflow._provider.http import HttpClient, longest_timeout, make_client
@@ -19,7 +19,7 @@ from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.pages import check_page
 from orderflow._provider.protocol import BaseProvider, Draft, PublicUrls, TokenSource
 from orderflow._provider.settings import check_base_url, check_secret
-from orderflow._provider.timing import Timing
+from orderflow._provider.timing import TOKEN_SHARE, Timing
 from orderflow._provider.wire import camel_case, parse_input, to_json
 from orderflow._providers.connect import names, wire
 from orderflow._providers.connect.adapter import Adapter
@@ -128,6 +128,7 @@ class Connect(BaseProvider):
             clock.now if clock is not None else time.time,
             credentials_in=credentials_in,
             default_lifetime=TOKEN_LIFETIME,
+            timeout=TOKEN_SHARE * self.timing.lease,
         )
         self._adapter = Adapter(http, check_base_url("api", api), access_tokens, tokens, self.fulfilled_literals)
 
@@ -161,15 +162,18 @@ class Connect(BaseProvider):
         if not order.payment_method:
             raise InvalidInput("order.paymentMethod", "required")
         ways = find_ways(order.payment_method, order.prepaid, self._ways)
+        digital = get_flag(request, "digital")
         facts = {
             "by_sms": order.payment_method == "sms" and not order.prepaid,
             "to_pay": not order.prepaid and order.payment_method not in _NOTHING_TO_PAY,
             "url_allowed": ways.url,
             "api_allowed": ways.api,
             "user_mode": user_mode,
-            "needs_user": get_flag(request, "digital") and not user_mode,
+            "needs_user": digital and not user_mode,
         }
-        return Draft({**self.table.defaults(), **facts}, {"request": to_json(order)})
+        body = to_json(order)
+        understood = {"order": body, "user_mode": user_mode, "digital": digital}
+        return Draft({**self.table.defaults(), **facts}, {"request": body}, understood)
 
     def command(self, command: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
         """Check the arguments of a command or an operator event (names.py). Most take none.
@@ -253,7 +257,7 @@ def _assignment_of(arguments: Mapping[str, object]) -> Mapping[str, object]:
 def _order_id_of(arguments: Mapping[str, object]) -> str:
     """Connect's id of an order, written as in Connect's answers."""
     reject_unknown(arguments, names.RegistrationResolved.__annotations__)
-    order_id = get_text(arguments, "order_id")
+    order_id = get_id(arguments, "order_id")
     if not (order_id.isascii() and order_id.isdigit()) or len(order_id) > _ORDER_ID_MAX:
         raise InvalidInput("order_id", "must be a whole number")
     return str(int(order_id))

@@ -31,7 +31,7 @@ PART_COLUMNS = {
     "": ("id", "version", "at"),
     "moved": ("state", "new_version", "facts", "data", "enters", "journal"),
     "effects": ("effects",),
-    "inbox": ("origin", "key"),
+    "inbox": ("origin", "key", "fingerprint"),
     "refusal": ("event", "refused_origin", "refused_state", "reason", "detail"),
     "deadline": ("deadline", "armed_by"),
     "deadlines": ("replaces_deadlines", "deadlines"),
@@ -92,7 +92,7 @@ def plan_write(order: Order, key: InboxKey | None, commit: Commit, deadline: Due
     if commit.effects:
         values["effects"] = (commit.effects,)
     if key is not None and commit.keep_key:
-        values["inbox"] = (key.origin, to_storable(key.key))
+        values["inbox"] = (key.origin, to_storable(key.key), key.fingerprint if commit.keep_fingerprint else "")
     if commit.refusal is not None:
         row = commit.refusal
         values["refusal"] = (to_storable(row.event), row.origin, row.state, row.reason, to_storable(row.detail))

@@ -2,13 +2,17 @@
 -- Each statement is one implicit transaction.
 
 -- load --
--- What a decision needs: the order as it stands, whether its event is in the inbox already, and whether its deadline is still armed.
--- $1 order id, $2 origin and $3 key of the event, $4 name of its deadline and $5 the version that armed it (NULL: it has none).
+-- What a decision needs: the order as it stands, the fingerprint under which its event is in the inbox already (NULL: it is not), and
+-- whether its deadline is still armed.
+-- $1 order id, $2 origin and $3 key of the event, $4 its key in version 0.1, $5 name of its deadline and $6 the version that armed it
+-- (NULL: it has none).
 -- Part "batch": arrays of these; one row an event, in their order. A row of NULLs: there is no such order.
 -- A scalar subquery and never EXISTS: for a batch the planner would rather hash the whole table than look each row up.
 SELECT
     o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
-    (SELECT true FROM of_inbox i WHERE i.origin = event.origin AND i.key = event.key) IS NOT NULL AS is_duplicate,
+    (
+        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key IN (event.key, event.former) LIMIT 1
+    ) AS stored_fingerprint,
     -- if deadline
     (
         SELECT true FROM of_deadlines d
@@ -18,12 +22,15 @@ SELECT
     false AS is_armed
     -- end
 -- if batch
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[])
-    WITH ORDINALITY AS event (order_id, origin, key, deadline, armed_by, position)
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[])
+    WITH ORDINALITY AS event (order_id, origin, key, former, deadline, armed_by, position)
 LEFT JOIN of_orders o ON o.id = event.order_id
 ORDER BY event.position
 -- else
-FROM (SELECT $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS deadline, $5::integer AS armed_by) AS event
+FROM (
+    SELECT
+        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS former, $5::text AS deadline, $6::integer AS armed_by
+) AS event
 LEFT JOIN of_orders o ON o.id = event.order_id
 -- end
 
@@ -84,6 +91,7 @@ WITH commits AS (
         -- if inbox
         , :origin::text AS origin
         , :key::text AS key
+        , :fingerprint::text AS fingerprint
         -- end
         -- if refusal
         , :event::text AS event
@@ -137,8 +145,8 @@ WITH commits AS (
 -- end
 -- if inbox
 , key_taken AS (
-    INSERT INTO of_inbox (origin, key, order_id, at)
-    SELECT origin, key, id, at FROM in_time WHERE key IS NOT NULL
+    INSERT INTO of_inbox (origin, key, order_id, fingerprint, at)
+    SELECT origin, key, id, fingerprint, at FROM in_time WHERE key IS NOT NULL
     ON CONFLICT DO NOTHING
     RETURNING order_id
 )

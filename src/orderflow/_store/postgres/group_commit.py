@@ -219,7 +219,7 @@ async def _load(session: Session, requests: Sequence[CommitRequest]) -> list[Any
     """One row of the statement ``load`` a request."""
     events: list[tuple[Any, ...]] = []
     for request in requests:
-        key = (request.key.origin, to_storable(request.key.key)) if request.key else (None, None)
+        key = (request.key.origin, *map(to_storable, (request.key.key, request.key.former))) if request.key else (None, None, None)
         deadline = (request.deadline.name, request.deadline.version) if request.deadline else (None, None)
         events.append((request.order_id, *key, *deadline))
     batch = len(events) > 1
@@ -229,11 +229,12 @@ async def _load(session: Session, requests: Sequence[CommitRequest]) -> list[Any
 
 def _plan(request: CommitRequest, row: Sequence[Any]) -> Write | Receipt:
     """What the request wants to write; a receipt where that is nothing."""
-    *columns, is_duplicate, is_armed = row
+    *columns, stored_fingerprint, is_armed = row
     if columns[0] is None:
         raise UnknownName("order", request.order_id)
     order = rows.order(columns)
-    if is_duplicate:
+    if request.key is not None and stored_fingerprint is not None:
+        request.key.check_content(stored_fingerprint)
         return Receipt(Ignored(Reason.DUPLICATE, order.state), order.state, order.version)
     if request.deadline is not None and not is_armed:
         ignored = Ignored(Reason.STALE, order.state, f"{request.deadline.name} was disarmed meanwhile")

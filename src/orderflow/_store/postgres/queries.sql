@@ -296,10 +296,12 @@ SELECT name FROM of_effects WHERE order_id = $1 AND (owed OR (in_flight AND run_
 UPDATE of_orders SET version = $2, data = $3::json WHERE id = $1
 
 -- redact_texts --
--- Empty what may be personal beside order $1: notes, details, why effects ended, and the fingerprint of its create key ($2).
+-- Empty what may be personal beside order $1: notes, details, why effects ended, and the fingerprints of its create key ($2) and of its
+-- commands. These are found by a walk over the commands that had a key, because no index finds them by order.
 WITH notes AS (UPDATE of_journal SET note = '' WHERE order_id = $1 AND note <> ''),
 details AS (UPDATE of_refusals SET detail = '' WHERE order_id = $1),
-effects AS (UPDATE of_effects SET why = '' WHERE order_id = $1)
+effects AS (UPDATE of_effects SET why = '' WHERE order_id = $1),
+command_keys AS (UPDATE of_inbox SET fingerprint = '' WHERE origin = 'command' AND order_id = $1 AND fingerprint <> '')
 UPDATE of_inbox SET fingerprint = '' WHERE origin = 'create' AND key = $2
 
 -- add_journal_row --

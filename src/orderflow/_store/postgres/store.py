@@ -82,7 +82,7 @@ class PostgresStore:
 
     # ── orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def create(self, order: Order, fingerprint: str) -> Order:
+    async def create(self, order: Order, fingerprint: str, former: str = "") -> Order:
         """See ``Store.create``."""
         order_id, provider, key, state, version, facts, data, created_at, entered_at = rows.order_values(order)
         create_key = to_storable(f"{provider}:{key}")
@@ -96,7 +96,7 @@ class PostgresStore:
             return created[0]
 
         created_id, created_with = await self.pool.run(work)
-        if created_with not in ("", fingerprint):
+        if created_with not in ("", fingerprint, former):
             raise KeyReused(order.key)
         return order if created_id == order.id else await self.load(created_id)
 

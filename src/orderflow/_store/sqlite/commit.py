@@ -41,7 +41,8 @@ def apply(connection: sqlite3.Connection, order: Order, key: InboxKey | None, co
     if commit.poll is not None:
         plan_poll(connection, order, commit.at, commit.poll)
     if key is not None and commit.keep_key:
-        connection.execute(SQL["add_inbox_key"], (key.origin, key.key, order.id, commit.at))
+        fingerprint = key.fingerprint if commit.keep_fingerprint else ""
+        connection.execute(SQL["add_inbox_key"], (key.origin, key.key, order.id, fingerprint, commit.at))
     return receipt
 
 

@@ -58,17 +58,17 @@ SELECT next_at FROM of_polls WHERE order_id = ?
 SELECT name, due_at FROM of_deadlines WHERE order_id = ? ORDER BY due_at, name
 
 -- load_for_event --
--- What a decision needs: the order, and whether its event (origin, key) is in the inbox already.
+-- What a decision needs: the order, and the fingerprint under which its event (origin, key, former key) is in the inbox already.
 SELECT
     id, provider, key, state, version, facts, data, created_at, entered_at,
-    EXISTS (SELECT 1 FROM of_inbox i WHERE i.origin = ? AND i.key = ?)
+    (SELECT i.fingerprint FROM of_inbox i WHERE i.origin = ? AND i.key IN (?, ?) LIMIT 1)
 FROM of_orders WHERE id = ?
 
 -- load_for_deadline --
 -- The same for an event that a deadline (name, version that armed it) brings, and whether that is still armed.
 SELECT
     id, provider, key, state, version, facts, data, created_at, entered_at,
-    EXISTS (SELECT 1 FROM of_inbox i WHERE i.origin = ? AND i.key = ?),
+    (SELECT i.fingerprint FROM of_inbox i WHERE i.origin = ? AND i.key IN (?, ?) LIMIT 1),
     EXISTS (SELECT 1 FROM of_deadlines d WHERE d.order_id = o.id AND d.name = ? AND d.version = ?)
 FROM of_orders o WHERE id = ?
 
@@ -114,7 +114,7 @@ INSERT OR REPLACE INTO of_deadlines (order_id, name, provider, version, due_at) 
 
 -- add_inbox_key --
 -- The key by which a second event is recognised as a duplicate.
-INSERT INTO of_inbox (origin, key, order_id, at) VALUES (?, ?, ?, ?)
+INSERT INTO of_inbox (origin, key, order_id, fingerprint, at) VALUES (?, ?, ?, ?, ?)
 
 -- plan_poll --
 -- Poll at a time, or at once where a poll was requested meanwhile, but not within the interval of the last poll.
@@ -313,6 +313,11 @@ UPDATE of_effects SET why = '' WHERE order_id = ?
 -- redact_create_key --
 -- The fingerprint of a request is made of personal data.
 UPDATE of_inbox SET fingerprint = '' WHERE origin = 'create' AND key = ?
+
+-- redact_command_keys --
+-- So are those of commands. Their keys begin with the order's id, but only SQLite could find them by that: both stores walk the commands
+-- that had a key.
+UPDATE of_inbox SET fingerprint = '' WHERE origin = 'command' AND order_id = ? AND fingerprint <> ''
 
 -- our_tables --
 -- The tables of this file.

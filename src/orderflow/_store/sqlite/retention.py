@@ -10,7 +10,7 @@ from orderflow._store.sqlite.queries import SQL
 from orderflow.model import JournalRow, Order
 
 _DELETE_ROWS = ("delete_journal", "delete_refusals", "delete_effects", "disarm_deadlines", "delete_poll")
-_REDACT_ROWS = ("redact_notes", "redact_details", "redact_effects")
+_REDACT_ROWS = ("redact_notes", "redact_details", "redact_effects", "redact_command_keys")
 
 
 def list_inactive(connection: sqlite3.Connection, before: float, after: str, limit: int, provider: str) -> tuple[list[Order], str]:

@@ -95,7 +95,7 @@ class SqliteStore:
 
     # ── orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def create(self, order: Order, fingerprint: str) -> Order:
+    async def create(self, order: Order, fingerprint: str, former: str = "") -> Order:
         """See ``Store.create``."""
         create_key = f"{order.provider}:{order.key}"
 
@@ -106,7 +106,7 @@ class SqliteStore:
                 connection.execute(SQL["add_order"], rows.order_values(order))
                 return order
             order_id, created_with = created
-            if created_with not in ("", fingerprint):
+            if created_with not in ("", fingerprint, former):
                 raise KeyReused(order.key)
             return _load(connection, order_id)
 
@@ -114,18 +114,19 @@ class SqliteStore:
 
     async def commit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None) -> Receipt:
         """See ``Store.commit``."""
-        origin, event_key = key or (None, None)
+        inbox_values = (key.origin, key.key, key.former) if key else (None, None, None)
 
         def work(connection: sqlite3.Connection) -> Receipt:
             if deadline is None:
-                row = connection.execute(SQL["load_for_event"], (origin, event_key, order_id)).fetchone()
+                row = connection.execute(SQL["load_for_event"], (*inbox_values, order_id)).fetchone()
             else:
-                values = (origin, event_key, deadline.name, deadline.version, order_id)
+                values = (*inbox_values, deadline.name, deadline.version, order_id)
                 row = connection.execute(SQL["load_for_deadline"], values).fetchone()
             if row is None:
                 raise UnknownName("order", order_id)
-            order, is_duplicate = rows.order(row[:9]), row[9]
-            if is_duplicate:
+            order, stored_fingerprint = rows.order(row[:9]), row[9]
+            if key is not None and stored_fingerprint is not None:
+                key.check_content(stored_fingerprint)
                 return Receipt(Ignored(Reason.DUPLICATE, order.state), order.state, order.version)
             if deadline is not None and not row[10]:
                 detail = f"{deadline.name} was disarmed meanwhile"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -136,6 +137,27 @@ async def test_polls_the_status_and_recognises_a_foreign_order(setup: Setup) -> 
     assert await setup.ccv.fetch_status(order) == StatusRead("Processing")
     foreign = order_of(setup.ccv, ccv_request(external_reference="mine"), provider_id=order.provider_id)
     assert await setup.ccv.fetch_status(foreign) == StatusRead("Processing", mismatch="externalReference")
+
+
+@pytest.mark.parametrize(
+    ("shown", "mismatch"),
+    [
+        (123456, ""),
+        (123456.0, ""),
+        ("123456", ""),
+        (None, ""),
+        ("", ""),
+        ({"ref": 1}, ""),
+        (654321, "externalReference"),
+        (0, "externalReference"),
+    ],
+    ids=repr,
+)
+async def test_a_reference_is_compared_as_text_where_it_can_be_read(setup: Setup, shown: object, mismatch: str) -> None:
+    order = order_of(setup.ccv, ccv_request(external_reference="123456"), provider_id="1")
+    body = json.dumps({"orderStatus": "Processing", "externalReference": shown, "somethingNew": {}}).encode()
+    setup.sim.faults.arm(Fault(STATUS, "garbage", body=body))
+    assert await setup.ccv.fetch_status(order) == StatusRead("Processing", mismatch=mismatch)
 
 
 @pytest.mark.parametrize("provider_id", ["no-such", "../order", "a b/c?d=e#f", "ø" * 50])

@@ -83,7 +83,8 @@ def test_a_malformed_request_is_refused_with_its_field(request_: dict[str, Any],
 
 def test_an_operator_gives_the_id_of_ccvs_order() -> None:
     assert ccv().command("submission_resolved", {"order_id": "A-1"}) == {"provider_id": "A-1"}
-    for wrong in ({}, {"order_id": " "}, {"order_id": 7}):
+    assert ccv().command("submission_resolved", {"order_id": " A-1\u00a0\r\n"}) == {"provider_id": "A-1"}
+    for wrong in ({}, {"order_id": " "}, {"order_id": 7}, {"order_id": "A -1"}, {"order_id": "A-1\x1b[0m"}, {"order_id": "A-1\u200b"}):
         with pytest.raises(InvalidInput, match=r"^order_id: "):
             ccv().command("submission_resolved", wrong)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -101,6 +102,23 @@ def respell(value: Any) -> Any:
 @pytest.mark.parametrize(("cls", "example"), REQUESTS)
 def test_both_spellings_are_read_one_is_sent_and_nothing_is_lost(cls: Any, example: dict[str, Any]) -> None:
     assert to_json(wire.parse_request(cls, example)) == to_json(wire.parse_request(cls, respell(example))) == respell(example)
+
+
+def in_spelling(value: Any, number: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: in_spelling(part, number) for key, part in value.items()}
+    if isinstance(value, list):
+        return [in_spelling(part, number) for part in value]
+    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+@pytest.mark.parametrize(("cls", "example"), [(wire.AddSalesPackage, SALES), (wire.AddTerminalPackage, TERMINAL)])
+def test_every_amount_may_be_a_decimal_or_a_float_with_noise(cls: Any, example: dict[str, Any]) -> None:
+    plain = {**example, "order": {"x": "y"}}
+    as_sent = to_json(wire.parse_request(cls, plain))
+    for number in (float, lambda value: Decimal(str(value)), lambda value: value + 0.1 + 0.2 - 0.3):
+        assert to_json(wire.parse_request(cls, in_spelling(plain, number))) == as_sent
+    assert to_json(wire.parse_request(cls, in_spelling(plain, lambda value: Decimal(str(value)) + 1))) != as_sent
 
 
 @pytest.mark.parametrize(("cls", "example"), REQUESTS)

@@ -150,7 +150,7 @@ async def test_without_a_token_the_call_is_not_sent(setup: Setup, case: FaultCas
         b'{"access_token": 7}',
         b'{"access_token": "two\\nlines"}',
         '{"access_token": "tøken"}'.encode(),
-        b'{"access_token": "t", "expires_in": "soon"}',
+        b'{"access_token": "\\ud800"}',
     ],
 )
 async def test_with_an_unusable_token_the_call_is_not_sent(setup: Setup, body: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -351,6 +352,15 @@ def test_without_literals_there_is_a_warning_at_start_up() -> None:
         ({"orderAmount": "NaN"}, "orderAmount"),
         ({"orderAmount": "sNaN"}, "orderAmount"),
         ({"orderAmount": "Infinity"}, "orderAmount"),
+        ({"orderAmount": 294.99999999999994}, ""),
+        ({"orderAmount": "1e999999"}, "orderAmount"),
+        ({"orderAmount": {"amount": 295}}, ""),
+        ({"externalOrderId": 2342}, "externalOrderId"),
+        ({"externalOrderId": ["connect-0"]}, ""),
+        ({"orderTime": "2026-01-01T10:00:00Z"}, ""),
+        ({"orderTime": 1559372400000.0}, ""),
+        ({"customerNumber": {"id": 7}, "orderLines": "none", "somethingNew": [None]}, ""),
+        ({"orderLines": [{"productId": []}]}, ""),
     ],
 )
 async def test_a_poll_that_shows_another_order_names_the_field(setup: Setup, changes: dict[str, Any], mismatch: str) -> None:
@@ -359,7 +369,79 @@ async def test_a_poll_that_shows_another_order_names_the_field(setup: Setup, cha
     assert await setup.connect.fetch_status(order) == StatusRead("fulfilled", mismatch=mismatch)
 
 
-@pytest.mark.parametrize("body", [b'{"orders": []}', b'{"orders": [{}]}', b'{"orders": [{"orderId": 14}]}', _row(orderStatus=""), b"[]"])
+@pytest.mark.parametrize("written", ["2342", 2342, 2342.0], ids=repr)
+async def test_an_external_id_is_compared_as_text(setup: Setup, written: object) -> None:
+    order = order_of(setup.connect, connect_request(external_id="2342"), provider_id="14")
+    setup.sim.faults.arm(Fault(STATUS, "garbage", body=_row(externalOrderId=written)))
+    assert await setup.connect.fetch_status(order) == StatusRead("fulfilled")
+
+
+@pytest.mark.parametrize(
+    ("ours", "shown"),
+    [
+        (3 * 19.9, 59.7),
+        (3 * 19.9, "59.70"),
+        (Decimal("59.70"), 59.7),
+        (59.7, 59.699999999999996),
+        (Decimal(295), 295.0),
+        (0.1 + 0.2, "0.3"),
+    ],
+)
+async def test_an_amount_is_compared_as_money(setup: Setup, ours: Any, shown: object) -> None:
+    order = order_of(setup.connect, connect_request(amount=ours), provider_id="14")
+    setup.sim.faults.arm(Fault(STATUS, "garbage", body=_row(orderAmount=shown)))
+    assert await setup.connect.fetch_status(order) == StatusRead("fulfilled")
+
+
+async def test_an_amount_that_version_0_1_stored_with_its_noise_is_recognised(setup: Setup) -> None:
+    order = order_of(setup.connect, connect_request(), provider_id="14")
+    data = {**order.snapshot.data, "request": {**order.snapshot.data["request"], "orderAmount": 3 * 19.9}}  # type: ignore[dict-item]
+    order = evolve(order, snapshot=evolve(order.snapshot, data=data))
+    setup.sim.faults.arm(Fault(STATUS, "garbage", body=_row(orderAmount=59.7)))
+    assert await setup.connect.fetch_status(order) == StatusRead("fulfilled")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"isNewUser": "true"}, Succeeded("assigned", {"assigned_user_id": "ab", "is_new_user": None, "is_password_set": False}, "14")),
+        ({"uniqueUserId": 77}, Succeeded("assigned", {"assigned_user_id": "77", "is_new_user": True, "is_password_set": False}, "14")),
+        ({"uniqueUserId": {}}, Succeeded("assigned", {"assigned_user_id": None, "is_new_user": True, "is_password_set": False}, "14")),
+        ({"orderId": None}, Succeeded("assigned", {"assigned_user_id": "ab", "is_new_user": True, "is_password_set": False}, None)),
+        ({"orderId": None, "uniqueUserId": {}}, InDoubt),
+        ({"orderId": "A-1"}, InDoubt),
+    ],
+)
+async def test_of_the_answer_to_an_assignment_the_ids_decide(setup: Setup, changes: dict[str, Any], expected: Any) -> None:
+    order = await setup.make_order(CALLS[4])
+    body = {"orderId": 14, "uniqueUserId": "ab", "isNewUser": True, "isPasswordSet": False, **changes}
+    setup.sim.faults.arm(Fault(exact_pattern(CALLS[4]), "garbage", body=json.dumps(body).encode()))
+    outcome = await setup.connect.perform("assign_to_user", order, LINKS)
+    assert evolve(outcome, note="") == expected if isinstance(outcome, Succeeded) else type(outcome) is expected
+
+
+@pytest.mark.parametrize("changes", [{"errorMessage": {}}, {"errorMessage": 7, "somethingNew": None}])
+async def test_of_the_answer_to_a_fulfilment_the_status_and_the_id_decide(setup: Setup, changes: dict[str, Any]) -> None:
+    order = await setup.make_order(CALLS[3])
+    for status, expected in (("OK", Succeeded), (["OK"], InDoubt)):
+        body = json.dumps({"fulfillmentStatus": status, "orderId": 14, **changes}).encode()
+        setup.sim.faults.arm(Fault(CALLS[3].match, "garbage", body=body))
+        assert type(await setup.connect.perform("fulfill_order", order, LINKS)) is expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"orders": []}',
+        b'{"orders": [{}]}',
+        b'{"orders": [{"orderId": 14}]}',
+        _row(orderStatus=""),
+        _row(orderStatus=7),
+        _row(orderStatus={}),
+        _row(orderId="x"),
+        b"[]",
+    ],
+)
 async def test_a_poll_without_a_status_fails(setup: Setup, body: bytes) -> None:
     order = await setup.make_order(CALLS[3])
     setup.sim.faults.arm(Fault(STATUS, "garbage", body=body))

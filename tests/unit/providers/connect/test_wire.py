@@ -43,9 +43,20 @@ def test_an_order_is_spelled_as_connect_spells_it() -> None:
     }
 
 
-@pytest.mark.parametrize(("amount", "sent"), [(Decimal("295.00"), 295), (Decimal("0.1"), 0.1), (295, 295), (2.5, 2.5)])
+@pytest.mark.parametrize(
+    ("amount", "sent"), [(Decimal("295.00"), 295), (Decimal("0.1"), 0.1), (295, 295), (2.5, 2.5), (295.0, 295), (3 * 19.9, 59.7)]
+)
 def test_an_amount_may_be_decimal_int_or_float(amount: Any, sent: float) -> None:
     assert repr(to_json(evolve(ORDER, order_amount=amount))["orderAmount"]) == repr(sent)
+
+
+def test_a_request_takes_decimals_and_floats_with_noise() -> None:
+    def read(amount: object) -> object:
+        payload = {**to_json(ORDER), "orderAmount": amount, "orderLines": [{**to_json(LINE), "unitPrice": amount}]}
+        return to_json(wire.parse_order_request(payload))
+
+    assert read(Decimal("59.70")) == read(59.7) == read(3 * 19.9)
+    assert wire.OrderLine("coupon", unit_price=Decimal("0.125")).unit_price == 0.125
 
 
 def test_unknown_fields_are_kept_and_sent_back() -> None:
@@ -95,6 +106,8 @@ WRONG_ORDERS = [
     (evolve(ORDER, external_order_id="x" * 41), "externalOrderId"),
     (evolve(ORDER, order_amount=float("inf")), "orderAmount"),
     (evolve(ORDER, order_amount=True), "orderAmount"),
+    (evolve(ORDER, order_amount=59.695), "orderAmount"),
+    (evolve(ORDER, order_amount=Decimal("59.695")), "orderAmount"),
     (evolve(ORDER, prepaid=True), "paymentInfo"),
     (evolve(ORDER, payment_info_payex=wire.PaymentInfo(ticket="t")), "paymentInfoPayex"),
     (evolve(ORDER, extra={"paymentInfoNexi": {}}), "paymentInfoNexi"),

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
+from orderflow._provider.decimals import amount_as_number, optional_amount_as_number
 from orderflow._provider.wire import json_name, parse_input
 from orderflow._providers.ccv.wire.values import ORDER_STATUSES, CocRegistry, Json, OrderStatus, Period, TerminalPackageType
 from orderflow.errors import InvalidInput
@@ -100,8 +101,8 @@ class StartOrder:
 class TaxAmount:
     """The tax of one rate: percent and amount (D4)."""
 
-    tax_rate: float
-    tax_amount: float
+    tax_rate: float = field(converter=amount_as_number)
+    tax_amount: float = field(converter=amount_as_number)
     extra: Json = field(factory=dict, repr=False)
 
 
@@ -110,9 +111,9 @@ class PeriodPricing:
     """The price for one period, in major units (D4)."""
 
     period: Period | str
-    excluding_tax: float = field(metadata=json_name("excludingTax", "exludingTax"))
-    single_excluding_tax: float = field(metadata=json_name("singleExcludingTax", "singleExludingTax"))
-    including_tax: float
+    excluding_tax: float = field(converter=amount_as_number, metadata=json_name("excludingTax", "exludingTax"))
+    single_excluding_tax: float = field(converter=amount_as_number, metadata=json_name("singleExcludingTax", "singleExludingTax"))
+    including_tax: float = field(converter=amount_as_number)
     tax_amounts_per_tax_rate: tuple[TaxAmount, ...]
     extra: Json = field(factory=dict, repr=False)
 
@@ -144,17 +145,17 @@ class AddTerminalPackage:
     """
 
     terminal_package_type: TerminalPackageType | str
-    transaction_fee: float
-    one_off_price_including_tax: float
-    one_off_price_excluding_tax: float
-    one_off_tax_amount: float = field(metadata=json_name("oneOffTaxAmount", "oneOffPriceTaxAmount"))
-    one_off_tax_rate: float = field(metadata=json_name("oneOffTaxRate", "oneOffPriceTaxRate"))
-    monthly_price_including_tax: float
-    monthly_price_excluding_tax: float
-    monthly_price_tax_amount: float
-    monthly_price_tax_rate: float
+    transaction_fee: float = field(converter=amount_as_number)
+    one_off_price_including_tax: float = field(converter=amount_as_number)
+    one_off_price_excluding_tax: float = field(converter=amount_as_number)
+    one_off_tax_amount: float = field(converter=amount_as_number, metadata=json_name("oneOffTaxAmount", "oneOffPriceTaxAmount"))
+    one_off_tax_rate: float = field(converter=amount_as_number, metadata=json_name("oneOffTaxRate", "oneOffPriceTaxRate"))
+    monthly_price_including_tax: float = field(converter=amount_as_number)
+    monthly_price_excluding_tax: float = field(converter=amount_as_number)
+    monthly_price_tax_amount: float = field(converter=amount_as_number)
+    monthly_price_tax_rate: float = field(converter=amount_as_number)
     order: Json = field(repr=False)
-    discount: float | None = None
+    discount: float | None = field(default=None, converter=optional_amount_as_number)
     extra: Json = field(factory=dict, repr=False)
 
     def check(self) -> None:

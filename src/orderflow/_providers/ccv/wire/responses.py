@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from attrs import field, frozen
 
-from orderflow._provider.wire import parse_json, parse_record
+from orderflow._provider.wire import as_text, parse_json, parse_record
 from orderflow._providers.ccv.wire.values import SUBMIT, Json, OrderStatus
 from orderflow.errors import MalformedAnswer
 
@@ -25,10 +25,13 @@ class SubmitResponse:
 
 @frozen
 class StatusResponse:
-    """The answer of GET order/{orderId}/status (D2). An unknown status stays a plain str. The reference may be absent or null."""
+    """The answer of GET order/{orderId}/status (D2). An unknown status stays a plain str. The reference may be absent or null.
+
+    The status decides. The reference is compared where it can be read.
+    """
 
     order_status: OrderStatus | str
-    external_reference: str | None = None
+    external_reference: str | None = field(default=None, metadata=as_text())
     extra: Json = field(factory=dict, repr=False)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Self
 
 from attrs import field, frozen
 
-from orderflow._provider.wire import json_name
+from orderflow._provider.decimals import read_decimal
+from orderflow._provider.wire import as_text, json_name, strict
 from orderflow._providers.connect.wire.values import (
     CREDENTIAL_MAX,
     ApiStatus,
@@ -49,8 +50,8 @@ class FulfillmentResponse:
     ``error_message`` may quote a phone number, so ``repr`` hides it.
     """
 
-    fulfillment_status: ApiStatus | str | None = None
-    order_id: OrderId | None = field(default=None, converter=optional_order_id_as_text)
+    fulfillment_status: ApiStatus | str | None = field(default=None, metadata=strict())
+    order_id: OrderId | None = field(default=None, converter=optional_order_id_as_text, metadata=strict())
     error_message: str | None = field(default=None, repr=False)
     extra: Mapping[str, object] = field(factory=dict, repr=False)
 
@@ -77,12 +78,12 @@ class ListedOrder:
     """One order as Connect shows it. ``order_time`` in epoch milliseconds; ``order_lines`` only in Search order details.
 
     ``order_status`` is an open vocabulary: the pages show ``preliminary`` and no other value. externalOrderId and orderAmount can
-    be null or empty (C1).
+    be null or empty (C1). The id and the status decide. The rest is compared where it can be read.
     """
 
     order_id: OrderId = field(converter=order_id_as_text)
-    order_status: str | None = None
-    external_order_id: str | None = None
+    order_status: str | None = field(default=None, metadata=strict())
+    external_order_id: str | None = field(default=None, metadata=as_text())
     order_time: int | None = None
     order_amount: float | str | None = None
     customer_number: int | str | None = field(default=None, repr=False)
@@ -92,11 +93,7 @@ class ListedOrder:
     @property
     def amount(self) -> Decimal | None:
         """orderAmount in major units. None where it is absent or not a finite number."""
-        try:
-            amount = Decimal("" if self.order_amount is None else str(self.order_amount))
-        except InvalidOperation:
-            return None
-        return amount if amount.is_finite() else None
+        return read_decimal(self.order_amount)
 
 
 @frozen
@@ -157,10 +154,10 @@ class AssignRequest:
 
 @frozen
 class AssignResponse:
-    """Response of Assign user (example in A9)."""
+    """Response of Assign user (example in A9). One of the two ids decides."""
 
-    order_id: OrderId | None = field(default=None, converter=optional_order_id_as_text)
-    unique_user_id: str | None = field(default=None, repr=False)
+    order_id: OrderId | None = field(default=None, converter=optional_order_id_as_text, metadata=strict())
+    unique_user_id: str | None = field(default=None, repr=False, metadata=as_text())
     is_new_user: bool | None = None
     is_password_set: bool | None = None
     extra: Mapping[str, object] = field(factory=dict, repr=False)

@@ -7,13 +7,13 @@ from typing import Final, Self
 
 from attrs import field, frozen
 
+from orderflow._provider.decimals import is_whole_coins, optional_amount_as_number
 from orderflow._provider.wire import parse_input
 from orderflow._providers.connect.wire.values import (
     LINE_NEEDS,
     OrderId,
     Problems,
     ProductSpecType,
-    amount_as_number,
     check_request,
     external_order_id_problems,
     order_id_as_text,
@@ -81,7 +81,7 @@ class OrderLine:
     product: str | None = None
     article_detail: object = None
     quantity: int | None = None
-    unit_price: float | None = field(default=None, converter=amount_as_number)
+    unit_price: float | None = field(default=None, converter=optional_amount_as_number)
     voucher_code: str | None = None
     allow_access_product: str | None = None
     allow_access_seconds: int | None = None
@@ -142,7 +142,7 @@ class OrderRequest:
     external_order_id: str | None = None
     order_date: int | str | None = None
     payment_method: str | None = None
-    order_amount: float | None = field(default=None, converter=amount_as_number)
+    order_amount: float | None = field(default=None, converter=optional_amount_as_number)
     currency: str | None = None
     recurring: bool | None = None
     prepaid: bool = False
@@ -168,6 +168,8 @@ class OrderRequest:
         for index, line in enumerate(self.order_lines):
             yield from line.find_problems(f"orderLines[{index}]")
         yield from external_order_id_problems(self.external_order_id)
+        if not is_whole_coins(self.order_amount):
+            yield "orderAmount", "at most 2 decimals: Connect answers with whole coins, and the order would not be recognised"
         yield from self._find_payment_problems()
         yield from self._find_coupon_problems()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
@@ -97,13 +96,6 @@ def order_id_as_number(value: int | str) -> int:
 def optional_order_id_as_number(value: int | str | None) -> int | None:
     """``order_id_as_number``, where the orderId may be absent."""
     return None if value is None else order_id_as_number(value)
-
-
-def amount_as_number(value: Decimal | float | None) -> float | None:
-    """An amount as a JSON number, since JSON has no Decimal."""
-    if not isinstance(value, Decimal):
-        return value
-    return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
 
 
 def is_absolute(url: str) -> bool:

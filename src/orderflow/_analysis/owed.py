@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 from orderflow._analysis.reachability import MAX_PAIRS, Moves, Pair, TooManyPairs
 from orderflow._lifecycle.edges import STILL_UNPROVEN, Edge, is_proving
@@ -20,12 +20,11 @@ _FAILURES = ("_refused", "_undelivered")
 
 
 @frozen(cache_hash=True)
-class Place:
-    """A pair, with the calls that are under way, and those whose answer was lost: it may still come, and is not waited for."""
+class Calls:
+    """The calls that are under way, and those whose answer was lost: it may still come, and is not waited for."""
 
-    pair: Pair
-    under_way: frozenset[str]
-    lost: frozenset[str]
+    under_way: frozenset[str] = frozenset()
+    lost: frozenset[str] = frozenset()
 
 
 def find_missing_replies(moves: Moves) -> Iterator[tuple[Edge, Effect, str, Pair]]:
@@ -51,23 +50,60 @@ def find_stranded(table: Table, moves: Moves, starts: tuple[Pair, ...]) -> Itera
     Raises:
         TooManyPairs: they are too many, with the calls that may be under way.
     """
-    calls = _list_calls(table)
-    brought = {id(edge) for edge in table.edges if _is_brought(table, edge)}
-    waiting = [Place(pair, frozenset(), frozenset()) for pair in starts]
+    guide = _Guide(_list_calls(table), {id(edge) for edge in table.edges if _is_brought(table, edge)})
+    numbers = {pair: number for number, pair in enumerate(moves)}
+    onward = [tuple((edge, numbers[target]) for edge, target in out) for out in moves.values()]
+    waiting = [(numbers[pair], Calls()) for pair in starts]
     seen = set(waiting)
-    for place in waiting:  # grows while it is walked
-        if moves[place.pair] and not any(_leads_on(edge, place, calls, brought) for edge, _ in moves[place.pair]):
-            yield place.pair
-        for edge, onward in moves[place.pair]:
-            answered = calls.get(edge.event, frozenset())
-            if edge.origin is Origin.REPLY and answered and not answered & (place.under_way | place.lost):
-                continue
-            after = _move(place, edge, onward, answered)
-            if after not in seen:
-                seen.add(after)
-                waiting.append(after)
+    stranded: set[int] = set()
+    for number, calls in waiting:  # grows while it is walked
+        stuck = bool(onward[number])
+        for edge, target in onward[number]:
+            after, leads_on = guide.follow(edge, calls)
+            stuck = stuck and not leads_on
+            if after is not None and (target, after) not in seen:
+                seen.add((target, after))
+                waiting.append((target, after))
+        if stuck:
+            stranded.add(number)
         if len(seen) > MAX_PAIRS:
             raise TooManyPairs
+    yield from (pair for pair, number in numbers.items() if number in stranded)
+
+
+@frozen
+class _Guide:
+    """What an edge does to the calls that are under way. ``replies``: the calls that each reply may answer. ``brought``: the ids of the
+    observation edges that some status brings. ``followed``: the answers so far."""
+
+    replies: Mapping[str, frozenset[str]]
+    brought: set[int]
+    followed: dict[tuple[int, Calls], tuple[Calls | None, bool]] = field(factory=dict)
+
+    def follow(self, edge: Edge, calls: Calls) -> tuple[Calls | None, bool]:
+        """The calls after the edge (None: it cannot happen), and whether something will bring it, or a person or a clock can."""
+        key = id(edge), calls
+        if key not in self.followed:
+            self.followed[key] = self._move(edge, calls), self._leads_on(edge, calls)
+        return self.followed[key]
+
+    def _move(self, edge: Edge, calls: Calls) -> Calls | None:
+        begun = {_name_call(effect) for effect in edge.effects}
+        if edge.origin is not Origin.REPLY:
+            return Calls(calls.under_way | begun, calls.lost)
+        answered = self.replies[edge.event]
+        if answered and not answered & (calls.under_way | calls.lost):
+            return None
+        ended = answered & calls.under_way
+        ended = ended if len(ended) == 1 else frozenset()  # it is not known which
+        lost = calls.lost | ended if edge.event.endswith(_ANSWER_LOST) else calls.lost
+        return Calls(calls.under_way - ended | begun, lost)
+
+    def _leads_on(self, edge: Edge, calls: Calls) -> bool:
+        if edge.origin is Origin.REPLY:
+            answered = self.replies[edge.event]
+            return not answered or bool(answered & calls.under_way)
+        return edge.origin is not Origin.OBSERVATION or id(edge) in self.brought
 
 
 def _list_calls(table: Table) -> Mapping[str, frozenset[str]]:
@@ -88,22 +124,6 @@ def _list_calls(table: Table) -> Mapping[str, frozenset[str]]:
 
 def _name_call(effect: Effect) -> str:
     return effect.kind or effect.name
-
-
-def _move(place: Place, edge: Edge, onward: Pair, answered: frozenset[str]) -> Place:
-    """Where an edge leads. A reply ends its call, if it is known which; effects begin calls."""
-    ended = answered & place.under_way if edge.origin is Origin.REPLY else frozenset[str]()
-    ended = ended if len(ended) == 1 else frozenset()
-    lost = place.lost | ended if edge.event.endswith(_ANSWER_LOST) else place.lost
-    return Place(onward, place.under_way - ended | {_name_call(effect) for effect in edge.effects}, lost)
-
-
-def _leads_on(edge: Edge, place: Place, calls: Mapping[str, frozenset[str]], brought: set[int]) -> bool:
-    """Whether something will bring the edge, or a person or a clock can."""
-    if edge.origin is Origin.REPLY:
-        answered = calls[edge.event]
-        return not answered or bool(answered & place.under_way)
-    return edge.origin is not Origin.OBSERVATION or id(edge) in brought
 
 
 def _is_brought(table: Table, edge: Edge) -> bool:

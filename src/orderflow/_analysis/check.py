@@ -13,9 +13,13 @@ declarations, on the table and by other means: a table may also be built in othe
     final-edge        an edge out of a final state
     deadline          armed where its event has no edge, or not armed where its event has one
     reading           over unknown states, inconsistent with what it proves, or never able to prove it
+    jump-facts        a status jumps over paths that disagree on a fact which can still be read
+    reply-missing     an effect is owed where a reply by which its call may end has no edge that is enabled
+    stranded          an order stands where all edges belong to calls that have ended, or to statuses that nothing brings
 
 Every declared property is verified too (model_checking.py). One that fails, or that is vacuous, is a problem named ``property-fails`` or
-``property-vacuous``.
+``property-vacuous``. A lifecycle in which facts have more combinations than are explored is a problem named ``too-many-facts``: it is not
+called sound.
 
 A lifecycle with an opaque guard, one that cannot be enumerated, does not compile. ``check_sketches`` looks at what is left of it: the
 guard is a problem named ``guard-unresolved``, and what depends on its answer is ``unchecked`` or ``property-unchecked``, never passed.
@@ -23,20 +27,23 @@ guard is a problem named ``guard-unresolved``, and what depends on its answer is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import groupby
 
 from attrs import frozen
 
+from orderflow._analysis.condensed import OPEN, explore, find_readable_facts
 from orderflow._analysis.model_checking import PropertyResult, Verdict, combine, verify
-from orderflow._analysis.reachability import Moves, Pair, pairs_that_reach, reachable
+from orderflow._analysis.owed import find_missing_replies, find_stranded
+from orderflow._analysis.reachability import MAX_PAIRS, Explored, Moves, Pair, TooManyPairs, may_hold, pairs_that_reach
 from orderflow._lifecycle.cells import union_of_reads
-from orderflow._lifecycle.decide import decide, is_pollable, is_settled
-from orderflow._lifecycle.facts import Value, valuations
-from orderflow._lifecycle.observe import observe
+from orderflow._lifecycle.decide import decide, find_enabled, is_pollable, is_settled
+from orderflow._lifecycle.edges import is_proving
+from orderflow._lifecycle.facts import Facts, Value, valuations
+from orderflow._lifecycle.paths import Ways, find_ways
 from orderflow._lifecycle.table import Edge, Table
 from orderflow.errors import UnknownName
-from orderflow.model import Applied, Event, Observation, Origin, Snapshot
+from orderflow.model import Applied, Event, Origin, Snapshot
 
 
 @frozen
@@ -77,21 +84,44 @@ class _Material:
 
     table: Table
     moves: Moves
+    starts: tuple[Pair, ...] = ()
+
+    @classmethod
+    def of(cls, table: Table, explored: Explored) -> _Material:
+        return cls(table, explored.moves, explored.starts)
 
 
 def check(table: Table) -> Report:
     """Check a table against every rule above, and verify its properties."""
-    material = _Material(table, reachable(table))
-    results = verify(table, material.moves)
+    try:
+        material = _Material.of(table, explore(table))
+    except TooManyPairs:
+        return _check_unexplored(table)
+    results = verify(table, material.moves, material.starts)
     return Report(table.name, (*_apply_rules(material), *_property_problems(results)), _count(material), results)
+
+
+def _check_unexplored(table: Table) -> Report:
+    """What can be said of a table whose pairs are too many: no more than its edges show one by one."""
+    material = _Material(table, {})
+    explanation = (
+        f"facts that guards read later have more than {MAX_PAIRS} combinations: this lifecycle cannot be explored. Read fewer facts, "
+        "read each of them sooner, or let a state say what several facts say"
+    )
+    results = tuple(PropertyResult(promise, Verdict.UNCHECKED, ()) for promise in table.properties)
+    problems = [Problem("too-many-facts", table.name, explanation), *_apply_rules(material, _RULES_OF_EDGES)]
+    return Report(table.name, (*problems, *_property_problems(results, "facts that are too many")), _count(material), results)
 
 
 def check_sketches(never: Table, always: Table) -> Report:
     """Check a lifecycle in spite of its opaque guards: in ``never`` these are never true, in ``always`` always
     (``DeclarationError.tables_for_check``)."""
-    no, yes = _Material(never, reachable(never)), _Material(always, reachable(always))
+    try:
+        no, yes = _Material.of(never, explore(never)), _Material.of(always, explore(always))
+    except TooManyPairs:
+        return _check_unexplored(never)
     without_opaque = {pair: tuple(move for move in out if not move[0].unchecked) for pair, out in yes.moves.items()}
-    mixed = _Material(never, without_opaque)  # true on the way here, false now
+    mixed = _Material(never, without_opaque, yes.starts)  # true on the way here, false now
     worlds = {"never": no, "always": yes, "sometimes": mixed}
     found = {when: {(problem.rule, problem.where): problem for problem in _apply_rules(material)} for when, material in worlds.items()}
     opaque = [edge for edge in never.edges if edge.unchecked]
@@ -102,12 +132,13 @@ def check_sketches(never: Table, always: Table) -> Report:
             sure = key in found["never"] and key in found["always"]
             explanation = f"{problem.rule}, if {guards} is {when} true: {problem.explanation}"
             problems.setdefault(key, problem if sure else Problem("unchecked", problem.where, explanation))
-    results = combine(verify(never, no.moves), verify(always, yes.moves))
+    results = combine(verify(never, no.moves, no.starts), verify(always, yes.moves, yes.starts))
     return Report(never.name, (*problems.values(), *_property_problems(results, guards)), _count(yes), results)
 
 
-def _apply_rules(material: _Material) -> list[Problem]:
-    return [Problem(name, where, explanation) for name, rule in RULES.items() for where, explanation in rule(material)]
+def _apply_rules(material: _Material, names: Collection[str] = ()) -> list[Problem]:
+    rules = {name: RULES[name] for name in names or RULES}
+    return [Problem(name, where, explanation) for name, rule in rules.items() for where, explanation in rule(material)]
 
 
 def _count(m: _Material) -> Figures:
@@ -150,7 +181,8 @@ def _first_of_each_state(pairs: list[Pair]) -> Iterator[tuple[str, Pair, int]]:
 
 
 def _describe_facts(table: Table, pair: Pair, count: int) -> str:
-    facts = ", ".join(f"{name} = {value}" for name, value in pair.facts(table).items()) or "no facts"
+    facts = ", ".join(f"{name} = {value}" for name, value in pair.facts(table).items() if value is not OPEN)
+    facts = facts or ("any facts" if table.facts else "no facts")
     return f"under {count} of the reachable combinations of facts, for example {facts}"
 
 
@@ -250,13 +282,77 @@ def _reading(m: _Material) -> Faults:
             continue
         if reading.proves not in reading.consistent:
             yield status, f"it proves {reading.proves}, yet is inconsistent with it: a second poll would be an anomaly"
-        if not any(_proves(m.table, pair.snapshot(m.table), status) for pair in m.moves):
+        if not _can_be_proven(m, status, reading.proves):
             yield status, f"no reachable order can be proven {reading.proves} by it"
 
 
-def _proves(table: Table, snapshot: Snapshot, status: str) -> bool:
-    inconsistent = is_pollable(table, snapshot) and snapshot.state not in table.readings[status].consistent
-    return inconsistent and isinstance(observe(table, snapshot, Observation(status, snapshot.version)), Applied)
+def _can_be_proven(m: _Material, status: str, target: str) -> bool:
+    """Whether some order that this status contradicts takes an edge to what it proves, or a path."""
+    contradicted = [pair for pair in m.moves if pair.state not in m.table.readings[status].consistent]
+    if any(edge.target == target and is_proving(edge) for pair in contradicted for edge, _ in m.moves[pair]):
+        return True
+    snapshots = (pair.snapshot(m.table) for pair in contradicted)
+    return any(is_pollable(m.table, order) and find_ways(m.table, order, target, _may_be_taken) for order in snapshots)
+
+
+def _may_be_taken(edge: Edge, facts: Facts) -> bool:
+    """Whether the edge is enabled; it may be, where a fact that its guard reads is open."""
+    if not edge.reads:
+        return edge.holds.pick(facts)
+    return may_hold(edge, {name: value for name, value in facts.items() if value is not OPEN})
+
+
+def _jump_facts(m: _Material) -> Faults:
+    table = m.table
+    if not any(edge.sets for edge in table.edges if is_proving(edge)):
+        return
+    readable = find_readable_facts(table)
+    reported: set[tuple[str, str]] = set()
+    for pair in m.moves:
+        for status, ways in _find_jumps(table, pair):
+            target = ways.end[0]
+            unsure = {name: values for name, values in ways.find_values().items() if len(values) > 1 and name in readable[target]}
+            if unsure and (status, pair.state) not in reported:
+                reported.add((status, pair.state))
+                facts = " and ".join(f"{name} may be {' or '.join(sorted(map(str, values)))}" for name, values in unsure.items())
+                remedy = "set it alike on every path, read it nowhere behind, or let the provider's status prove a state on the way"
+                yield f"{status} in {pair.state}", f"it jumps to {target}, where {facts}, and a guard or a property may read that: {remedy}"
+
+
+def _reply_missing(m: _Material) -> Faults:
+    found = ((edge, reply, pair) for edge, _, reply, pair in find_missing_replies(m.moves))
+    for (name, reply), alike in groupby(sorted(found, key=lambda each: (_name(each[0]), each[1])), lambda each: (_name(each[0]), each[1])):
+        pairs = [pair for _, _, pair in alike]
+        facts = _describe_facts(m.table, pairs[0], len(pairs))
+        remedy = f"declare an edge of {reply} that leaves {pairs[0].state} under these facts"
+        yield name, f"it owes a call that may end with {reply}, which has no edge in {pairs[0].state}, {facts}: {remedy}"
+
+
+def _find_stranded(m: _Material) -> Faults:
+    states = m.table.states
+    ends = {state for state, info in states.items() if info.final or info.proven or info.provisional}
+    try:
+        pairs = [pair for pair in dict.fromkeys(find_stranded(m.table, m.moves, m.starts)) if pair.state not in ends]
+    except TooManyPairs:
+        yield m.table.name, "too many calls may be under way at once for this to be known: give effects that never meet one kind"
+        return
+    for state, pair, count in _first_of_each_state(pairs):
+        remedy = "let a deadline, a command or an operator's event lead on"
+        events = " and ".join(dict.fromkeys(edge.event for edge, _ in m.moves[pair]))
+        yield state, f"it is left by {events} alone, and nothing brings that any more, {_describe_facts(m.table, pair, count)}: {remedy}"
+
+
+def _find_jumps(table: Table, pair: Pair) -> Iterator[tuple[str, Ways]]:
+    """The statuses that an order here would follow in a jump, and the ways that each jumps over."""
+    snapshot = pair.snapshot(table)
+    direct = {edge.target for edge in find_enabled(table, snapshot) if is_proving(edge)}
+    for status, reading in table.readings.items():
+        target = reading.proves
+        if target is None or target in direct or pair.state in reading.consistent:
+            continue
+        ways = find_ways(table, snapshot, target, _may_be_taken)
+        if ways is not None and (table.states[target].assumed or not ways.is_only_path()):
+            yield status, ways
 
 
 RULES: dict[str, Callable[[_Material], Faults]] = {
@@ -270,5 +366,11 @@ RULES: dict[str, Callable[[_Material], Faults]] = {
     "final-edge": _final_edge,
     "deadline": _deadline,
     "reading": _reading,
+    "jump-facts": _jump_facts,
+    "reply-missing": _reply_missing,
+    "stranded": _find_stranded,
 }
 """Every rule by its name."""
+
+_RULES_OF_EDGES = ("ambiguous", "unanswered", "unproven-entry", "final-edge", "deadline")
+"""The rules that look at no pairs."""

@@ -7,10 +7,11 @@ does not ask for that, nor do ``check`` and ``decide``: whatever comes has its a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from attrs import frozen
 
-from orderflow._analysis.reachability import Pair, moves_from, starts
+from orderflow._analysis.reachability import MAX_LOOKS, Pair, moves_from, starts
 from orderflow._lifecycle.decide import is_settled
 from orderflow._lifecycle.facts import Value
 from orderflow._lifecycle.table import Edge, Table
@@ -39,7 +40,7 @@ class Explanation:
     leaves this state). ``missing``: the facts that guard lacks. ``sources``: the states that the event leaves.
 
     ``path`` of a legal event: the shortest path to a settled state; the event comes first. ``path`` of another event: the shortest path to
-    a state where it is legal; the event comes last. None: there is no such path.
+    a state where it is legal; the event comes last. None: there is no such path, or only one beyond very many places.
     """
 
     event: str
@@ -101,16 +102,21 @@ class _Place:
 
 def _place_of(table: Table, pair: Pair) -> _Place:
     """An order that stands here, with every kind that may be under way on some path from its create. With all kinds where no path
-    leads here: an operator put it here."""
+    leads here: an operator put it here; and where there are too many places to know."""
     set_by_edges = {name for edge in table.edges for name in edge.sets}
     at_create = {name: value for name, value in pair.facts(table).items() if name not in set_by_edges}
-    waiting = [_Place(start, frozenset()) for start in starts(table) if at_create.items() <= start.facts(table).items()]
+    every_kind = frozenset(effect.kind for effect in table.effects.values())
+    declared = all(value in table.facts[name] for name, value in at_create.items())
+    begins = islice(starts(table, at_create), MAX_LOOKS) if declared else ()
+    waiting = [_Place(start, frozenset()) for start in begins]
     seen = set(waiting)
     for place in waiting:  # grows while it is walked
         new = [onward for _, onward in _moves(table, place) if onward not in seen]
         seen.update(new)
         waiting += new
-    called = [place.called for place in waiting if place.pair == pair] or [frozenset(effect.kind for effect in table.effects.values())]
+        if len(seen) >= MAX_LOOKS:
+            return _Place(pair, every_kind)
+    called = [place.called for place in waiting if place.pair == pair] or [every_kind]
     return _Place(pair, frozenset[str]().union(*called))
 
 
@@ -153,13 +159,13 @@ def _shortest_path(table: Table, start: _Place, is_goal: Callable[[_Place], bool
 
 
 def _breadth_first(table: Table, start: _Place) -> Iterator[tuple[_Place, Path]]:
-    """Every place that can be reached, each with a shortest path to it."""
+    """Every place that can be reached, each with a shortest path to it: the nearest ``MAX_LOOKS``."""
     waiting: list[tuple[_Place, Path]] = [(start, ())]
     seen = {start}
     for place, path in waiting:  # grows while it is walked
         yield place, path
         for edge, onward in _moves(table, place):
-            if onward not in seen:
+            if onward not in seen and len(seen) < MAX_LOOKS:
                 seen.add(onward)
                 waiting.append((onward, (*path, edge)))
 

@@ -1,6 +1,7 @@
 """Verifying properties over every path of a table: a monitor walks beside the reachable (state, facts) pairs. Pure.
 
-Paths are of edges: what the provider did. A jump records only what was seen of a path, so it is no path of its own here.
+Paths are of edges: what the provider did. A jump records only what was seen of a path, so it is no path of its own here. It needs none: the
+rule ``jump-facts`` of check.py makes sure that all facts that can still be read are, after a jump, those of each path that it stands for.
 
 A property holds, fails (with a shortest counterexample) or is vacuous: nothing that it speaks of can happen, so it promises nothing. One
 that holds carries a shortest path on which what it speaks of happens. ``leans_on`` is the weakest evidence without whose edges it no
@@ -9,6 +10,7 @@ longer holds. A guard that could not be enumerated may be true or false at any t
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 
 from attrs import define, evolve, field, frozen
@@ -57,12 +59,13 @@ class PropertyResult:
         return tuple(dict.fromkeys(f"{evidence.page} ({evidence.strength})" for evidence in weak))
 
 
-def verify(table: Table, moves: Moves) -> tuple[PropertyResult, ...]:
-    """Verify every property that the table declares over these moves."""
+def verify(table: Table, moves: Moves, first: Collection[Pair] = ()) -> tuple[PropertyResult, ...]:
+    """Verify every property that the table declares over these moves. ``first``: where orders begin, if not in ``starts``."""
     if not table.properties:
         return ()
-    space = _Space.of(table, moves)
-    weaker = [(dropped[-1], _Space.of(table, _drop_edges(table, moves, dropped))) for dropped in _DROPPED]
+    first = first or tuple(starts(table))
+    space = _Space.of(table, moves, first)
+    weaker = [(dropped[-1], _Space.of(table, _drop_edges(moves, dropped, first), first)) for dropped in _DROPPED]
     return tuple(_verify(promise, space, weaker) for promise in table.properties)
 
 
@@ -121,7 +124,7 @@ class _Space:
     onward: tuple[Onward, ...]
 
     @classmethod
-    def of(cls, table: Table, moves: Moves) -> _Space:
+    def of(cls, table: Table, moves: Moves, first: Iterable[Pair]) -> _Space:
         numbers = {pair: number for number, pair in enumerate(moves)}
         opaque = {state: frozenset(edge.event for edge in edges if edge.unchecked) for state, edges in table.out.items()}
         marks = {
@@ -139,7 +142,7 @@ class _Space:
             for pair, out in moves.items()
         )
         onward = tuple(tuple((edge, numbers[pair]) for edge, pair in out) for out in moves.values())
-        return cls(tuple(numbers[pair] for pair in starts(table)), positions, onward)
+        return cls(tuple(numbers[pair] for pair in first), positions, onward)
 
     def as_expected(self) -> tuple[Onward, ...]:
         """The same moves without the edges whose expectation does not hold."""
@@ -149,10 +152,10 @@ class _Space:
         )
 
 
-def _drop_edges(table: Table, moves: Moves, dropped: tuple[Strength, ...]) -> Moves:
+def _drop_edges(moves: Moves, dropped: tuple[Strength, ...], first: Iterable[Pair]) -> Moves:
     """What is still reachable without the edges of this evidence."""
     rest: dict[Pair, tuple[tuple[Edge, Pair], ...]] = {}
-    waiting = list(starts(table))
+    waiting = list(first)
     while waiting:
         pair = waiting.pop()
         if pair not in rest:

@@ -26,11 +26,11 @@ from orderflow._diagrams.geometry import Box, Label, Line, Placement, Point, fin
 from orderflow._diagrams.labels import measure_label
 
 STATE_SIZE = 14.5
-_BOX_HEIGHT, _BOX_PADDING = 38.0, 16.0
+BOX_HEIGHT, BOX_PADDING = 38.0, 16.0
 _CLEARANCE = 4.0
 _START = 14.0
 _INCH = 72.0  # of points; a point is our px
-_HEAD = 9.0
+HEAD = 9.0
 _SPINE_WEIGHTS = (8, 2, 1)  # how straight the spine is, by arrangement
 _LOOSE = 16  # from this arrangement on, a move outside the table may push states apart
 _SPACINGS = (0.2, 0.25, 0.16)  # between neighbours, in inches, by arrangement
@@ -45,7 +45,7 @@ Shape = tuple[Box, float]
 
 def choose_radius(kind: NodeKind) -> float:
     """Return the radius of a state's corners. Ends are round."""
-    return _BOX_HEIGHT / 2 if kind in (NodeKind.PROVEN_END, NodeKind.END, NodeKind.PROVISIONAL) else 10.0
+    return BOX_HEIGHT / 2 if kind in (NodeKind.PROVEN_END, NodeKind.END, NodeKind.PROVISIONAL) else 10.0
 
 
 # ── the graph ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -72,8 +72,8 @@ def build_graph(drawing: Drawing, lines: LabelLines, arrangement: int, wide: fro
 
 
 def _build_node(name: str, value: str) -> str:
-    width = max(font_metrics.measure_width(value, STATE_SIZE, font_metrics.SEMIBOLD) + 2 * _BOX_PADDING, 80)
-    return f"{name} [width={(width + 2 * _CLEARANCE) / _INCH:.4f}, height={(_BOX_HEIGHT + 2 * _CLEARANCE) / _INCH:.4f}]"
+    width = max(font_metrics.measure_width(value, STATE_SIZE, font_metrics.SEMIBOLD) + 2 * BOX_PADDING, 80)
+    return f"{name} [width={(width + 2 * _CLEARANCE) / _INCH:.4f}, height={(BOX_HEIGHT + 2 * _CLEARANCE) / _INCH:.4f}]"
 
 
 def _build_cluster(group: Group, drawing: Drawing, names: Mapping[str, str], arrangement: int) -> list[str]:
@@ -213,7 +213,7 @@ def _trim_at_group(line: Line, arrow: Arrow, groups: Mapping[GroupKind, Box]) ->
         return evolve(line, points=kept[::-1])
     if isinstance(arrow.target, GroupKind):
         box = groups[arrow.target]
-        return evolve(line, points=trim_at_box(line.points, box, _HEAD), tip=trim_at_box(line.points, box, 0)[-1])
+        return evolve(line, points=trim_at_box(line.points, box, HEAD), tip=trim_at_box(line.points, box, 0)[-1])
     return line
 
 

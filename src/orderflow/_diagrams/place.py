@@ -6,6 +6,8 @@ Graphviz returns coordinates only (``graphviz``). Several arrangements are laid 
 * They are laid out again with more space for the labels that are still blocked.
 
 The picture with the lowest cost is the result (``geometry.compute_cost``). If it has a fault, more arrangements are tried.
+
+A drawing with many arrows gets fewer arrangements, and one with very many no Graphviz at all (``grid``): the work stays bounded.
 """
 
 from __future__ import annotations
@@ -16,12 +18,15 @@ from functools import partial
 from orderflow._diagrams.drawing import Drawing
 from orderflow._diagrams.geometry import Placement, compute_cost, count_faults
 from orderflow._diagrams.graphviz import LabelLines, build_graph, read_answer
+from orderflow._diagrams.grid import place_on_grid
 from orderflow._diagrams.labels import break_label, find_blocked, get_text_box, move_labels, place_titles
 from orderflow._diagrams.layout import Layout
 
 _BATCH_SIZE, _BATCHES = 8, 3  # arrangements tried
 _FINALISTS = 2  # arrangements of each batch that are improved
 _REPAIRS = 2  # layouts with more space for labels
+_MANY_ARROWS = 60  # from here on, one arrangement is laid out and not improved
+_VERY_MANY_ARROWS = 120  # from here on, Graphviz would take minutes
 _CACHE: dict[tuple[object, ...], Placement] = {}
 _CACHE_SIZE = 8
 
@@ -53,6 +58,10 @@ def _choose_best(drawing: Drawing, lines: LabelLines, layout: Layout) -> Placeme
     def lay_out(arrangement: int, wide: frozenset[int]) -> Placement:
         return read_answer(drawing, lines, layout(build_graph(drawing, lines, arrangement, wide)), wide)
 
+    if len(drawing.arrows) > _VERY_MANY_ARROWS:
+        return place_on_grid(drawing, lines)
+    if len(drawing.arrows) > _MANY_ARROWS:
+        return lay_out(0, frozenset())
     candidates: list[Placement] = []
     for batch in range(_BATCHES):
         raw = {n: lay_out(n, frozenset()) for n in range(batch * _BATCH_SIZE, (batch + 1) * _BATCH_SIZE)}

@@ -10,8 +10,9 @@ from attrs import evolve
 
 from orderflow._lifecycle.cells import build_cells, union_of_reads
 from orderflow._lifecycle.declaration import Declaration, DeclaredEdge, DeclaredState, ReadingSpec
-from orderflow._lifecycle.edges import Edge, StateInfo
-from orderflow._lifecycle.facts import Choice, Facts, Guard, Reads, Value
+from orderflow._lifecycle.edges import STILL_UNPROVEN, Edge, StateInfo
+from orderflow._lifecycle.facts import MAX_VALUATIONS, Answers, Choice, Facts, Guard, OnDemand, Reads, Value, count_valuations
+from orderflow._lifecycle.liveness import find_tracked
 from orderflow._lifecycle.rules.edges import check_arguments, check_origins, check_proof, check_replies
 from orderflow._lifecycle.rules.graph import check_graph
 from orderflow._lifecycle.rules.guards import check_cells, check_facts, check_guards, describe_guard
@@ -21,9 +22,6 @@ from orderflow._lifecycle.table import Reading, Table, frozen_map
 from orderflow.model import Origin, Step, StepKind
 
 T = TypeVar("T")
-
-STILL_UNPROVEN = "seen_unproven"
-"""The event of origin observation that a status brings which is consistent with the state, where a lifecycle declares it."""
 
 
 def compile_table(declaration: Declaration) -> Table:
@@ -125,6 +123,7 @@ def _build_table(declaration: Declaration, edges: tuple[Edge, ...]) -> Table:
         pollable=MappingProxyType({state: _choose(facts, leaving, _any_enabled) for state, leaving in observed.items()}),
         settled=MappingProxyType({state: _choose(facts, leaving, _none_enabled) for state, leaving in unasked.items()}),
         legal=MappingProxyType({state: _choose(facts, _pick_sendable(leaving), _events_enabled) for state, leaving in out.items()}),
+        tracked=MappingProxyType(find_tracked(states, edges, facts)),
         properties=tuple(promise.with_name(name) for name, promise in declaration.properties.items()),
     )
 
@@ -150,9 +149,18 @@ def _pick_sendable(edges: tuple[Edge, ...]) -> list[Edge]:
     return [edge for edge in edges if edge.origin in (Origin.COMMAND, Origin.OPERATOR)]
 
 
-def _choose(facts: Mapping[str, tuple[Value, ...]], edges: list[Edge], answer: Callable[[list[Edge]], T]) -> Choice[T]:
-    """The answer over those of the edges that are enabled, for every combination of the facts that they read."""
-    return Choice(union_of_reads(facts, edges), lambda given: answer([edge for edge in edges if edge.holds.pick(given)]))
+def _choose(facts: Mapping[str, tuple[Value, ...]], leaving: list[Edge], answer: Callable[[list[Edge]], T]) -> Answers[T]:
+    """The answer over those of the edges that are enabled, for every combination of the facts that they read, if these are not too many.
+
+    Guards that read different facts have as many combinations together as all of them multiplied.
+    """
+    edges = tuple(leaving)
+    reads = union_of_reads(facts, edges)
+
+    def answer_under(given: Facts) -> T:
+        return answer([edge for edge in edges if edge.holds.pick(given)])
+
+    return Choice(reads, answer_under) if count_valuations(reads) <= MAX_VALUATIONS else OnDemand(answer_under)
 
 
 def _any_enabled(enabled: list[Edge]) -> bool:

@@ -75,6 +75,10 @@ class Condition:
         """The conditions joined by ``&``."""
         return (self,)
 
+    def facts(self) -> frozenset[str]:
+        """The names of the facts that it reads."""
+        return frozenset()
+
     def unknown_names(self, names: Names) -> list[object]:
         """The names it uses that the lifecycle does not declare."""
         raise NotImplementedError
@@ -84,6 +88,9 @@ class Condition:
 class _Joined(Condition):
     left: Condition
     right: Condition
+
+    def facts(self) -> frozenset[str]:
+        return self.left.facts() | self.right.facts()
 
     def unknown_names(self, names: Names) -> list[object]:
         return self.left.unknown_names(names) + self.right.unknown_names(names)
@@ -129,6 +136,9 @@ class Not(Condition):
     def text(self) -> str:
         return f"not ({self.negated.text})" if isinstance(self.negated, AllOf) else f"not {self.negated.text}"
 
+    def facts(self) -> frozenset[str]:
+        return self.negated.facts()
+
     def unknown_names(self, names: Names) -> list[object]:
         return self.negated.unknown_names(names)
 
@@ -145,6 +155,9 @@ class Under(Condition):
     @property
     def text(self) -> str:
         return self.guard.text
+
+    def facts(self) -> frozenset[str]:
+        return frozenset(fact.name for fact in self.guard.facts())
 
     def unknown_names(self, names: Names) -> list[object]:
         foreign = [fact.name for fact in self.guard.facts() if names.facts.get(fact.name) is not fact]

@@ -9,6 +9,9 @@ from attrs import field, frozen
 from orderflow._lifecycle.facts import Choice, Reads, Value
 from orderflow.model import Cause, Effect, Evidence, Origin, Step
 
+STILL_UNPROVEN = "seen_unproven"
+"""The event of origin observation that a status brings which is consistent with the state, where a lifecycle declares it."""
+
 
 @frozen
 class StateInfo:
@@ -47,3 +50,8 @@ class Edge:
     expected: Choice[bool] = field(repr=False, eq=False)
     step: Step = field(repr=False)
     unchecked: str = ""  # why the guard could not be enumerated: only in tables that check looks at, never in one that runs
+
+
+def is_proving(edge: Edge) -> bool:
+    """Whether a status that proves a state can take the edge, alone or as a part of a path."""
+    return edge.origin is Origin.OBSERVATION and edge.event != STILL_UNPROVEN and edge.source != edge.target

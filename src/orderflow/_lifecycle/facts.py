@@ -19,8 +19,8 @@ Reads = tuple[tuple[str, tuple[Value, ...]], ...]
 
 T = TypeVar("T")
 
-MAX_VALUATIONS = 2**12
-"""The most combinations of fact values that are enumerated for a guard, a cell or a state: twelve flags, for example."""
+MAX_VALUATIONS = 2**10
+"""The most combinations of fact values that are enumerated, for a guard or for a cell: ten flags, for example."""
 
 _NO_TRUTH_VALUE = "a guard is neither true nor false while the lifecycle is declared: combine guards with & | ~, not with and, or, not, if"
 
@@ -216,3 +216,20 @@ class Choice(Generic[T]):
     def pick(self, facts: Facts) -> T:
         """The answer under these facts."""
         return self.picks[tuple([facts[name] for name in self.reads])]
+
+
+class OnDemand(Generic[T]):
+    """As ``Choice``, over facts with too many combinations: the answer is worked out each time that it is asked for."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, answer: Callable[[Facts], T]) -> None:
+        self._answer = answer
+
+    def pick(self, facts: Facts) -> T:
+        """The answer under these facts."""
+        return self._answer(facts)
+
+
+Answers = Choice[T] | OnDemand[T]
+"""Answers under facts, enumerated or worked out on demand."""

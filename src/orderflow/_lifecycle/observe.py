@@ -5,22 +5,29 @@ The rules are asked in this order:
 1. A poll that began before the order's last move is stale: ignored.
 2. An answer about another order, and a status that the lifecycle does not declare, are refused and flag the order.
 3. A status that is consistent with the state is no news, or brings the event that the lifecycle declares for it.
-4. A status that proves another state walks the observation edges that are enabled: the direct edge; else the only path, step by step; else
-   one jump, whose note names the states that were missed.
+4. A status that proves another state takes the direct edge; else the only path of observation edges, step by step; else one jump. What a
+   path is, and what it costs to look for one, stands in paths.py.
 5. A proof that no path leads to, or a status that proves nothing here, is an anomaly: refused, and flags the order.
+
+A jump sets each fact on whose value all its paths agree. The others keep the value they have; ``check`` refuses a lifecycle in which a
+guard could still read one. The note of the jump names the states that were missed, and these facts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 
 from attrs import evolve
 
 from orderflow._lifecycle.decide import decide, find_enabled, legal
-from orderflow._lifecycle.table import Edge, Table
+from orderflow._lifecycle.edges import is_proving
+from orderflow._lifecycle.facts import Value
+from orderflow._lifecycle.paths import Ways, find_ways
+from orderflow._lifecycle.table import Table
 from orderflow.model import Applied, Decision, Event, Ignored, Observation, Origin, Reason, Refused, Snapshot, Step, StepKind
 
-Path = tuple[Edge, ...]
+Walked = tuple[tuple[Step, Mapping[str, Value]], ...]
+"""Steps, each with the facts that it sets."""
 
 
 def observe(table: Table, snapshot: Snapshot, observation: Observation) -> Decision:
@@ -54,56 +61,45 @@ def _observe_proof(table: Table, snapshot: Snapshot, observation: Observation, p
     return _apply_steps(snapshot, steps, observation)
 
 
-def _apply_steps(snapshot: Snapshot, walked: tuple[tuple[Step, Path], ...], observation: Observation) -> Applied:
+def _apply_steps(snapshot: Snapshot, walked: Walked, observation: Observation) -> Applied:
     facts = dict(snapshot.facts)
-    for _, edges in walked:
-        for edge in edges:
-            facts.update(edge.sets)
+    for _, sets in walked:
+        facts.update(sets)
     steps = tuple(step for step, _ in walked)
     data = {**snapshot.data, **observation.data} if observation.data else snapshot.data
     return Applied(steps, Snapshot(steps[-1].target, facts, data, snapshot.version + len(steps)))
 
 
-def _find_steps(table: Table, snapshot: Snapshot, target: str) -> tuple[tuple[Step, Path], ...] | None:
-    """The steps to the proven state, each with the edges whose facts it sets; None where no path leads there."""
-    paths = list(_find_paths(table, snapshot, target))
-    direct = [path[0] for path in paths if len(path) == 1]
-    if direct:
-        return ((direct[0].step, (direct[0],)),)
-    if not paths:
+def _find_steps(table: Table, snapshot: Snapshot, target: str) -> Walked | None:
+    """The steps to the proven state; None where no path leads there."""
+    direct = next((edge for edge in find_enabled(table, snapshot) if edge.target == target and is_proving(edge)), None)
+    if direct is not None:
+        return ((direct.step, direct.sets),)
+    ways = find_ways(table, snapshot, target)
+    if ways is None:
         return None
-    if len(paths) == 1 and not table.states[target].assumed:
-        *passed, last = paths[0]
-        inferred = [(evolve(edge.step, kind=StepKind.INFERRED), (edge,)) for edge in passed]
-        return (*inferred, (last.step, (last,)))
-    return (_jump(table, snapshot.state, target, paths),)
+    if table.states[target].assumed or not ways.is_only_path():
+        return (_jump(table, snapshot.state, target, ways),)
+    *passed, last = ways.shortest
+    return (*((evolve(edge.step, kind=StepKind.INFERRED), edge.sets) for edge in passed), (last.step, last.sets))
 
 
-def _jump(table: Table, source: str, target: str, paths: list[Path]) -> tuple[Step, Path]:
-    """One marked step over several: it sets the facts of the edges that every path shares."""
-    passed = [{edge.target for edge in path[:-1]} for path in paths]
-    certain = set.intersection(*passed)
-    possible = set.union(*passed) - certain
+def _jump(table: Table, source: str, target: str, ways: Ways) -> tuple[Step, Mapping[str, Value]]:
+    """One marked step over several. Its event and effects are those of the last edge of a shortest path."""
+    certain, possible = ways.find_passed()
+    values = ways.find_values()
+    agreed = {name: next(iter(among)) for name, among in values.items() if len(among) == 1}
     ordered = list(table.states)
-    note = "; ".join(
-        f"{certainty} missed: {', '.join(sorted(states, key=ordered.index))}"
-        for certainty, states in (("certainly", certain), ("possibly", possible))
-        if states
-    )
-    last = paths[0][-1]
-    common = tuple(edge for edge in paths[0] if all(edge in path for path in paths))
-    return Step(last.event, Origin.OBSERVATION, source, target, StepKind.JUMP, last.effects, note), common
+    parts = {
+        "certainly missed": sorted(certain, key=ordered.index),
+        "possibly missed": sorted(possible, key=ordered.index),
+        "facts set": [f"{name} = {agreed[name]}" for name in table.facts if name in agreed],
+        "facts left as they were": [name for name in table.facts if name in values.keys() - agreed.keys()],
+    }
+    last = ways.shortest[-1]
+    return Step(last.event, Origin.OBSERVATION, source, target, StepKind.JUMP, last.effects, _join(parts)), agreed
 
 
-def _find_paths(table: Table, snapshot: Snapshot, target: str, walked: Path = ()) -> Iterator[Path]:
-    """Every simple path of enabled observation edges. Assumed states are not passed; a recovery edge can only be the first."""
-    seen = {edge.source for edge in walked} | {snapshot.state}
-    for edge in find_enabled(table, snapshot):
-        proving = edge.origin is Origin.OBSERVATION and edge.event != table.still_unproven_event
-        if not proving or edge.target in seen or (edge.recovery and walked):
-            continue
-        if edge.target == target:
-            yield (*walked, edge)
-        elif not table.states[edge.target].assumed:
-            onward = evolve(snapshot, state=edge.target, facts={**snapshot.facts, **edge.sets})
-            yield from _find_paths(table, onward, target, (*walked, edge))
+def _join(parts: Mapping[str, Iterable[str]]) -> str:
+    """What there is to say, as one line."""
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in parts.items() if names)

@@ -146,8 +146,16 @@ class Property:
 
     def unknown_names(self, names: Names) -> list[object]:
         """The names it uses that the lifecycle does not declare."""
+        return [name for condition in self._conditions for name in condition.unknown_names(names)]
+
+    def facts(self) -> frozenset[str]:
+        """The names of the facts that it reads."""
+        return frozenset(name for condition in self._conditions for name in condition.facts())
+
+    @property
+    def _conditions(self) -> tuple[Condition, ...]:
         conditions = (self.then, self.first, self.scope.opens, self.scope.closes)
-        return [name for condition in conditions if condition is not None for name in condition.unknown_names(names)]
+        return tuple(condition for condition in conditions if condition is not None)
 
 
 def absence(what: Condition, scope: Scope = globally, *, as_expected: bool = False) -> Property:

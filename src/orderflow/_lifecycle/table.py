@@ -11,7 +11,7 @@ from types import MappingProxyType
 from attrs import field, frozen
 
 from orderflow._lifecycle.edges import Edge, StateInfo
-from orderflow._lifecycle.facts import Choice, Value
+from orderflow._lifecycle.facts import Answers, Choice, Value
 from orderflow._lifecycle.properties import Property
 from orderflow.model import Decision, Effect, Origin
 
@@ -51,9 +51,10 @@ class Table:
     out: Mapping[str, tuple[Edge, ...]] = field(repr=False)  # the edges that leave each state, in declared order
     readings: Mapping[str, Reading]
     still_unproven_event: str  # the event that a consistent status brings, "" where the lifecycle declares none
-    pollable: Mapping[str, Choice[bool]] = field(repr=False)
-    settled: Mapping[str, Choice[bool]] = field(repr=False)
-    legal: Mapping[str, Choice[tuple[str, ...]]] = field(repr=False)  # commands and operator events, in declared order
+    pollable: Mapping[str, Answers[bool]] = field(repr=False)
+    settled: Mapping[str, Answers[bool]] = field(repr=False)
+    legal: Mapping[str, Answers[tuple[str, ...]]] = field(repr=False)  # commands and operator events, in declared order
+    tracked: Mapping[str, tuple[str, ...]] = field(factory=dict, repr=False)  # by state: facts that tell its places apart (paths.py)
     properties: tuple[Property, ...] = ()  # promises about every path; no decision depends on them
 
     @property

@@ -83,6 +83,52 @@ DECLARED = {
         """,
         {("reading", "there")},
     ),
+    "jump-facts": (
+        """
+        created = State(initial=True)
+        authorized = State(proven=True)
+        captured = State(proven=True)
+        refunded = State(final=True)
+        amount = Fact("none", "part", "all")
+        seen_authorized = e(observation, created.to(authorized))
+        seen_captured = e(observation, authorized.to(captured), sets={"amount": "all"})
+        seen_part_captured = e(observation, authorized.to(captured), sets={"amount": "part"})
+        refund = e(command, captured.to(refunded), cond=amount.is_("all"))
+        refund_part = e(command, captured.to(refunded), cond=amount.is_("part"))
+        readings = {"captured": reading(consistent=[captured], proves=captured)}
+        """,
+        {("jump-facts", "captured in created")},
+    ),
+    "reply-missing": (
+        """
+        a = State(initial=True)
+        b = State()
+        c = State(final=True)
+        insured = Flag()
+        ship = once(kind="shipping")
+        order_it = e(command, a.to(b), effects=[ship])
+        shipped = e(reply, b.to(c))
+        shipping_refused = e(reply, b.to(c), cond=insured)
+        shipping_undelivered = e(reply, b.to(a))
+        shipping_answer_lost = e(reply, b.to(c))
+        """,
+        {("reply-missing", "order_it: a -> b")},
+    ),
+    "stranded": (
+        """
+        a = State(initial=True)
+        b = State()
+        parked = State()
+        c = State(final=True)
+        ship = once(kind="shipping")
+        order_it = e(command, a.to(b), effects=[ship])
+        shipped = e(reply, c.from_(b, parked))
+        shipping_refused = e(reply, b.to(c))
+        shipping_undelivered = e(reply, b.to(a))
+        shipping_answer_lost = e(reply, b.to(parked))
+        """,
+        {("stranded", "parked")},
+    ),
 }
 """Faults that a declaration may have, and that only exploring it under its facts can find."""
 
@@ -148,7 +194,7 @@ def test_a_cell_that_disagrees_with_the_edges_is_unanswered(table):
 
 
 def test_a_reading_over_an_unknown_state_is_named(table):
-    broken = evolve(table, readings=MappingProxyType({"odd": Reading(frozenset({"nowhere"}), None)}))
+    broken = evolve(table, readings=MappingProxyType({**table.readings, "odd": Reading(frozenset({"nowhere"}), None)}))
     assert [(p.rule, p.where, "nowhere" in p.explanation) for p in check(broken).problems] == [("reading", "odd", True)]
 
 

@@ -16,6 +16,9 @@ b = State(final=True)
 go = e(command, a.to(b))
 """
 
+ELEVEN_FLAGS = "".join(f"f{n} = Flag()\n" for n in range(11))
+"""One more than a guard may read."""
+
 SEEDS: dict[str, tuple[str, ...]] = {
     "name-twice": (
         SOUND + "go = e(operator, a.to(b))",
@@ -150,13 +153,14 @@ SEEDS: dict[str, tuple[str, ...]] = {
         SOUND + "mood = Fact('good', '\\x00')",
     ),
     "guard-too-wide": (
-        SOUND + "\n".join(f"f{n} = Flag()" for n in range(13)) + "\npay = e(command, a.to(a), cond=lambda facts: all(facts.values()))",
+        SOUND + ELEVEN_FLAGS + "pay = e(command, a.to(a), cond=lambda facts: all(facts.values()))",
+        SOUND + ELEVEN_FLAGS + "pay = e(command, a.to(a), cond=" + "|".join(f"f{n}" for n in range(11)) + ")",
+        SOUND + ELEVEN_FLAGS + "pay = e(command, a.to(a), expects=" + "|".join(f"f{n}" for n in range(11)) + ")",
+        SOUND + ELEVEN_FLAGS + "pay = " + " | ".join(f"e(command, a.to(a), cond=f{n} & f{n + 1})" for n in range(10)),
         SOUND
-        + "\n".join(f"f{n} = Flag()" for n in range(13))
-        + "\npay = e(command, a.to(a), cond="
-        + "|".join(f"f{n}" for n in range(13))
-        + ")",
-        SOUND + "\n".join(f"f{n} = Flag()\npay{n} = e(command, a.to(a), cond=f{n})" for n in range(13)),
+        + ELEVEN_FLAGS
+        + "c = State()\n"
+        + "\n".join(f"seen{n} = e(observation, a.to(c), cond=f{n}) | e(observation, c.to(a), sets={{'f{n}': True}})" for n in range(11)),
     ),
     "duration-key": (
         "a = State(initial=True, deadlines={'late': 30})\nb = State(final=True)\nlate = e(clock, a.to(b))",

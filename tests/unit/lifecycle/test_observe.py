@@ -144,7 +144,7 @@ def test_the_event_of_a_consistent_reading_is_no_part_of_a_proof(declare):
     assert observe(table, start, Observation("done", 0)).reason is Reason.ANOMALY
 
 
-def test_facts_are_set_by_every_inferred_step_and_in_a_jump_by_the_edges_that_all_paths_share(declare):
+def test_facts_are_set_by_every_inferred_step_and_in_a_jump_where_all_paths_agree(declare):
     table = declare(
         """
         a = State(initial=True)
@@ -166,7 +166,9 @@ def test_facts_are_set_by_every_inferred_step_and_in_a_jump_by_the_edges_that_al
     assert [step.kind for step in inferred.steps] == [StepKind.INFERRED, StepKind.STEP]
     assert inferred.snapshot.facts == {"by_b": True, "by_left": True}
     jumped = observe(table, start, Observation("end", 0))
-    assert [step.note for step in jumped.steps] == ["certainly missed: b; possibly missed: left, right"]
+    assert [step.note for step in jumped.steps] == [
+        "certainly missed: b; possibly missed: left, right; facts set: by_b = True; facts left as they were: by_left"
+    ]
     assert jumped.snapshot.facts == {"by_b": True, "by_left": False}
 
 

@@ -8,13 +8,14 @@ from orderflow._lifecycle.cells import find_overlap, union_of_reads
 from orderflow._lifecycle.class_body import did_you_mean
 from orderflow._lifecycle.declaration import Declaration, DeclaredEdge
 from orderflow._lifecycle.edges import Edge
-from orderflow._lifecycle.facts import MAX_VALUATIONS, Fact, Guard, Reads, count_valuations
+from orderflow._lifecycle.facts import MAX_VALUATIONS, Fact, Guard, Reads, Value, count_valuations
 from orderflow._lifecycle.guard_functions import FunctionGuard, NotEnumerable, TooManyFacts
+from orderflow._lifecycle.liveness import find_tracked
 from orderflow._lifecycle.rules.text import describe, is_prose
 
 _READ_FACTS = "read facts that the class body declares, and nothing else"
 _COMPARE_FACTS = "write cond=fact.is_(value): == compares while the class is made"
-_READ_FEWER = f"read fewer facts: at most {MAX_VALUATIONS} combinations of their values are enumerated"
+_READ_FEWER = f"split the guard, or read fewer facts: at most {MAX_VALUATIONS} combinations of values are enumerated, as ten flags have"
 
 
 def check_facts(declaration: Declaration) -> bool:
@@ -94,23 +95,33 @@ def _check_values(declaration: Declaration, edge: DeclaredEdge) -> None:
 
 
 def check_cells(declaration: Declaration, edges: tuple[Edge, ...]) -> None:
-    """guard-too-wide (of all edges that leave a state), ambiguous."""
+    """guard-too-wide (of all edges of one event that leave a state, and of observations that follow one another), ambiguous."""
     facts = {name: fact.values for name, fact in declaration.facts.items()}
-    for attribute, state in declaration.states.items():
-        leaving = [edge for edge in edges if edge.source == state.value]
-        reads = union_of_reads(facts, leaving)
+    _check_tracked(declaration, edges, facts)
+    cells: dict[tuple[str, str], list[Edge]] = {}
+    for edge in edges:
+        cells.setdefault((edge.event, edge.source), []).append(edge)
+    for (event, state), cell in cells.items():
+        line = next(edge.spec.line for edge in declaration.edges if (edge.event, edge.source) == (event, state))
+        where = f"{event} in {state}"
+        reads = union_of_reads(facts, cell)
         if count_valuations(reads) > MAX_VALUATIONS:
-            explanation = (
-                f"the guards of the edges that leave it read {len(reads)} facts, which have {count_valuations(reads)} combinations"
-            )
-            declaration.report("guard-too-wide", attribute, explanation, _READ_FEWER, state.line)
+            explanation = f"its guards there read {len(reads)} facts, which have {count_valuations(reads)} combinations"
+            declaration.report("guard-too-wide", where, explanation, _READ_FEWER, line)
             continue
-        for event in dict.fromkeys(edge.event for edge in leaving):
-            cell = [edge for edge in leaving if edge.event == event]
-            given, enabled = find_overlap(facts, cell)
-            if enabled:
-                targets = " and ".join(edge.target for edge in enabled)
-                explanation = f"edges to {targets} are enabled at once under {given or 'any facts'}"
-                remedy = "give them guards of which at most one is true, as in cond=paid and cond=~paid"
-                line = next(edge.spec.line for edge in declaration.edges if (edge.event, edge.source) == (event, state.value))
-                declaration.report("ambiguous", f"{event} in {state.value}", explanation, remedy, line)
+        given, enabled = find_overlap(facts, cell)
+        if enabled:
+            targets = " and ".join(edge.target for edge in enabled)
+            explanation = f"edges to {targets} are enabled at once under {given or 'any facts'}"
+            remedy = "give them guards of which at most one is true, as in cond=paid and cond=~paid"
+            declaration.report("ambiguous", where, explanation, remedy, line)
+
+
+def _check_tracked(declaration: Declaration, edges: tuple[Edge, ...], facts: Mapping[str, tuple[Value, ...]]) -> None:
+    """guard-too-wide, of observations: a path of them is looked for under every combination of the facts that they set and read."""
+    lines = {state.value: state.line for state in declaration.states.values()}
+    for state, names in find_tracked(lines, edges, facts).items():
+        count = count_valuations(tuple((name, facts[name]) for name in names))
+        if count > MAX_VALUATIONS:
+            explanation = f"{len(names)} facts that observations set are read by observations from here on, in {count} combinations"
+            declaration.report("guard-too-wide", state, explanation, _READ_FEWER, lines[state])

@@ -1,0 +1,145 @@
+"""What is owed, and what is waited for: whether each call's outcome has an edge, and whether something still comes. Pure.
+
+A table does not say which reply belongs to which call. It is taken from names and places: ``<kind>_...`` belongs to that kind of effect.
+Any other reply belongs to the effects that edges into its sources owe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from attrs import field, frozen
+
+from orderflow._analysis.reachability import MAX_PAIRS, Moves, Pair, TooManyPairs
+from orderflow._lifecycle.edges import STILL_UNPROVEN, Edge, is_proving
+from orderflow._lifecycle.table import Table
+from orderflow.model import Effect, Origin
+
+_ANSWER_LOST = "_answer_lost"
+_FAILURES = ("_refused", "_undelivered")
+
+
+@frozen(cache_hash=True)
+class Calls:
+    """The calls that are under way, and those whose answer was lost: it may still come, and is not waited for."""
+
+    under_way: frozenset[str] = frozenset()
+    lost: frozenset[str] = frozenset()
+
+
+def find_missing_replies(moves: Moves) -> Iterator[tuple[Edge, Effect, str, Pair]]:
+    """Each edge that owes an effect, with a reply that the call may end with, and a pair where that reply has no edge that is enabled."""
+    for out in moves.values():
+        for edge, onward in out:
+            for effect in edge.effects:
+                enabled = {each.event for each, _ in moves[onward]}
+                yield from ((edge, effect, reply, onward) for reply in _list_failures(effect) if reply not in enabled)
+
+
+def _list_failures(effect: Effect) -> tuple[str, ...]:
+    """The replies by which the engine reports that a call failed."""
+    if not effect.kind:
+        return ()
+    endings = (*_FAILURES, _ANSWER_LOST) if effect.once else _FAILURES
+    return tuple(effect.kind + ending for ending in endings)
+
+
+def find_stranded(table: Table, moves: Moves, starts: tuple[Pair, ...]) -> Iterator[Pair]:
+    """The pairs in which an order may stand that nothing leads on from: its edges belong to calls that have ended, or to no status.
+
+    Raises:
+        TooManyPairs: they are too many, with the calls that may be under way.
+    """
+    guide = _Guide(_list_calls(table), {id(edge) for edge in table.edges if _is_brought(table, edge)})
+    numbers = {pair: number for number, pair in enumerate(moves)}
+    onward = [tuple((edge, numbers[target]) for edge, target in out) for out in moves.values()]
+    waiting = [(numbers[pair], Calls()) for pair in starts]
+    seen = set(waiting)
+    stranded: set[int] = set()
+    for number, calls in waiting:  # grows while it is walked
+        stuck = bool(onward[number])
+        for edge, target in onward[number]:
+            after, leads_on = guide.follow(edge, calls)
+            stuck = stuck and not leads_on
+            if after is not None and (target, after) not in seen:
+                seen.add((target, after))
+                waiting.append((target, after))
+        if stuck:
+            stranded.add(number)
+        if len(seen) > MAX_PAIRS:
+            raise TooManyPairs
+    yield from (pair for pair, number in numbers.items() if number in stranded)
+
+
+@frozen
+class _Guide:
+    """What an edge does to the calls that are under way. ``replies``: the calls that each reply may answer. ``brought``: the ids of the
+    observation edges that some status brings. ``followed``: the answers so far."""
+
+    replies: Mapping[str, frozenset[str]]
+    brought: set[int]
+    followed: dict[tuple[int, Calls], tuple[Calls | None, bool]] = field(factory=dict)
+
+    def follow(self, edge: Edge, calls: Calls) -> tuple[Calls | None, bool]:
+        """The calls after the edge (None: it cannot happen), and whether something will bring it, or a person or a clock can."""
+        key = id(edge), calls
+        if key not in self.followed:
+            self.followed[key] = self._move(edge, calls), self._leads_on(edge, calls)
+        return self.followed[key]
+
+    def _move(self, edge: Edge, calls: Calls) -> Calls | None:
+        begun = {_name_call(effect) for effect in edge.effects}
+        if edge.origin is not Origin.REPLY:
+            return Calls(calls.under_way | begun, calls.lost)
+        answered = self.replies[edge.event]
+        if answered and not answered & (calls.under_way | calls.lost):
+            return None
+        ended = answered & calls.under_way
+        ended = ended if len(ended) == 1 else frozenset()  # it is not known which
+        lost = calls.lost | ended if edge.event.endswith(_ANSWER_LOST) else calls.lost
+        return Calls(calls.under_way - ended | begun, lost)
+
+    def _leads_on(self, edge: Edge, calls: Calls) -> bool:
+        if edge.origin is Origin.REPLY:
+            answered = self.replies[edge.event]
+            return not answered or bool(answered & calls.under_way)
+        return edge.origin is not Origin.OBSERVATION or id(edge) in self.brought
+
+
+def _list_calls(table: Table) -> Mapping[str, frozenset[str]]:
+    """By reply, the names of the calls that it may answer."""
+    owed_into: dict[str, set[str]] = {state: set() for state in table.states}
+    for edge in table.edges:
+        owed_into[edge.target].update(_name_call(effect) for effect in edge.effects)
+    without_kind = {effect.name for effect in table.effects.values() if not effect.kind}
+    calls: dict[str, set[str]] = {}
+    for edge in table.edges:
+        if edge.origin is Origin.REPLY:
+            kinds = (effect.kind for effect in table.effects.values() if effect.kind and edge.event.startswith(f"{effect.kind}_"))
+            kind = max(kinds, key=len, default="")
+            owed = owed_into[edge.source]
+            calls.setdefault(edge.event, set()).update({kind} | owed & without_kind if kind else owed)
+    return {event: frozenset(names) for event, names in calls.items()}
+
+
+def _name_call(effect: Effect) -> str:
+    return effect.kind or effect.name
+
+
+def _is_brought(table: Table, edge: Edge) -> bool:
+    """Whether some status can bring an observation edge: alone, or as the first of a path."""
+    if edge.origin is not Origin.OBSERVATION:
+        return False
+    if edge.event == STILL_UNPROVEN:
+        return any(edge.source in reading.consistent for reading in table.readings.values())
+    proven = {reading.proves for reading in table.readings.values() if edge.source not in reading.consistent}
+    reached, waiting = {edge.target}, [edge.target]
+    while waiting:
+        state = waiting.pop()
+        if state in proven:
+            return True
+        if not table.states[state].assumed:
+            new = {each.target for each in table.out[state] if is_proving(each) and not each.recovery} - reached
+            reached |= new
+            waiting += new
+    return False

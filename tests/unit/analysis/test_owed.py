@@ -1,0 +1,122 @@
+"""Dead ends that edges hide: a call whose outcome has no edge, and a state that only what has ended could leave."""
+
+from __future__ import annotations
+
+import pytest
+
+from orderflow._analysis.check import check
+
+CALL = """
+    a = State(initial=True)
+    b = State()
+    parked = State()
+    c = State(final=True)
+    hurry = Flag()
+    ship = once(kind="shipping")
+    ask = repeatable()
+    order_it = e(command, a.to(b), effects=[ship])
+    shipped = e(reply, c.from_(b, parked))
+    shipping_refused = e(reply, b.to(c))
+    shipping_undelivered = e(reply, b.to(a))
+"""
+
+
+def rules(lifecycle) -> set[tuple[str, str]]:
+    return {(problem.rule, problem.where) for problem in check(lifecycle.table).problems}
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        pytest.param("shipping_answer_lost = e(reply, b.to(parked))", {("stranded", "parked")}, id="only the lost answer leads on"),
+        pytest.param("shipping_answer_lost = e(reply, b.to(parked))\ngive_up = e(operator, parked.to(c))", set(), id="a person leads on"),
+        pytest.param(
+            "shipping_answer_lost = e(reply, b.to(parked))\ngive_up = e(operator, parked.to(c), cond=hurry)",
+            {("stranded", "parked")},
+            id="a person leads on under some facts",
+        ),
+        pytest.param(
+            "shipping_answer_lost = e(reply, b.to(parked), effects=[ask])\nfound = e(reply, parked.to(c))", set(), id="a look-up leads on"
+        ),
+        pytest.param("shipping_answer_lost = e(reply, b.to(c))\nhold = e(claim, b.to(parked))", set(), id="the answer is still to come"),
+        pytest.param(
+            "shipping_answer_lost = e(reply, b.to(c))\nhold = e(claim, a.to(parked))", {("stranded", "parked")}, id="nothing was called"
+        ),
+        pytest.param(
+            "shipping_answer_lost = e(reply, b.to(parked))\nseen_c = e(observation, parked.to(c))\n"
+            "readings = {'gone': reading(consistent=[c], proves=c)}",
+            set(),
+            id="a poll leads on",
+        ),
+        pytest.param(
+            "shipping_answer_lost = e(reply, b.to(parked))\nseen_c = e(observation, parked.to(c))\n"
+            "readings = {'gone': reading(consistent=[c])}",
+            {("stranded", "parked")},
+            id="no status brings the observation",
+        ),
+        pytest.param(
+            "shipping_answer_lost = e(reply, b.to(parked))\nseen_unproven = e(observation, parked.to(c))\n"
+            "readings = {'gone': reading(consistent=[parked])}",
+            set(),
+            id="a consistent status leads on",
+        ),
+        pytest.param(
+            "shipping_answer_lost = e(reply, b.to(parked))\nseen_unproven = e(observation, parked.to(c))\n"
+            "readings = {'gone': reading(consistent=[b])}",
+            {("stranded", "parked")},
+            id="no status is consistent there",
+        ),
+    ],
+)
+def test_an_order_is_stranded_where_only_what_has_ended_leads_on(declare, more, found):
+    body = CALL + "\n".join(f"    {line}" for line in more.splitlines())
+    assert rules(declare(body)) == found
+
+
+def test_an_observation_that_is_the_first_of_a_path_leads_on(declare):
+    table = declare(
+        """
+        a = State(initial=True)
+        b = State()
+        passed = State()
+        c = State(final=True)
+        go = e(command, a.to(b))
+        seen_passed = e(observation, b.to(passed))
+        seen_c = e(observation, passed.to(c))
+        readings = {"c": reading(consistent=[c], proves=c)}
+        """
+    ).table
+    assert check(table).problems == ()
+
+
+@pytest.mark.parametrize("reply", ["shipping_refused", "shipping_undelivered", "shipping_answer_lost"])
+def test_each_way_in_which_a_call_can_fail_needs_an_edge_where_the_call_is_owed(declare, reply):
+    lost = "    shipping_answer_lost = e(reply, b.to(c))\n"
+    sound = CALL + lost + "    rest = e(operator, c.from_(a, parked))\n    wait = e(command, b.to(parked))\n"
+    assert rules(declare(sound)) == set()
+    line = next(line for line in sound.splitlines() if line.strip().startswith(reply))
+    moved = sound.replace(line, line.replace("b.to(", "parked.to("))
+    assert rules(declare(moved)) == {("reply-missing", "order_it: a -> b")}
+    guarded = sound.replace(line, line.replace(")", "), cond=hurry", 1))
+    (problem,) = check(declare(guarded).table).problems
+    assert problem.explanation == (
+        f"it owes a call that may end with {reply}, which has no edge in b, under 1 of the reachable combinations of facts, "
+        f"for example hurry = False: declare an edge of {reply} that leaves b under these facts"
+    )
+
+
+def test_a_repeatable_effect_needs_no_edge_for_a_lost_answer_and_one_without_a_kind_none_at_all(declare):
+    table = declare(
+        """
+        a = State(initial=True)
+        b = State()
+        c = State(final=True)
+        ship = repeatable(kind="shipping")
+        look = repeatable()
+        order_it = e(command, a.to(b), effects=[ship, look])
+        shipped = e(reply, b.to(c))
+        shipping_refused = e(reply, b.to(c))
+        shipping_undelivered = e(reply, b.to(a))
+        """
+    ).table
+    assert check(table).problems == ()

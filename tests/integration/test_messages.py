@@ -59,6 +59,14 @@ async def test_an_order_in_doubt_shows_the_id_that_the_answer_had_under_another_
         assert "A1" not in repr((await world.flow.journal(order_id), await world.flow.refusals(order_id), last))
 
 
+async def test_with_that_name_configured_the_next_order_is_not_in_doubt(tmp_path: Path) -> None:
+    async with running(tmp_path, ccv={"id_names": ["orderReference"]}) as world:
+        world.ccv.faults.arm(Fault(SUBMIT, "status-after-commit", status=201, body=REFERENCE))
+        order_id = await submit(world, "Processing")
+        assert (await world.flow.order(order_id)).provider_id == "A1"
+        assert await bodies(world, order_id, "submit_order") == [REFERENCE.decode()]
+
+
 async def test_an_answer_that_broke_off_shows_its_part(tmp_path: Path) -> None:
     async with running(tmp_path) as world:
         world.ccv.faults.arm(Fault(SUBMIT, "cut-body"))

@@ -41,11 +41,12 @@ def basic_authorization(api_key: str) -> str:
 
 
 class Adapter:
-    """CCV over one HTTP client. ``base_url`` includes the path prefix."""
+    """CCV over one HTTP client. ``base_url`` includes the path prefix. ``id_names``: the fields in which an order's id is looked for."""
 
-    def __init__(self, client: HttpClient, base_url: str, authorization: str) -> None:
+    def __init__(self, client: HttpClient, base_url: str, authorization: str, id_names: tuple[str, ...]) -> None:
         self._client = client
         self._base_url = base_url
+        self._id_names = id_names
         self._headers = {
             "Accept": "application/json",
             "Content-Type": "application/json",
@@ -86,7 +87,7 @@ class Adapter:
         result = await self._send("POST", wire.SUBMIT, to_json(request))
 
         def accept(response: HttpResponse) -> Outcome:
-            submitted = wire.parse_submit_response(response.body, response.headers.get("Location"))
+            submitted = wire.parse_submit_response(response.body, response.headers.get("Location"), self._id_names)
             return Succeeded("order_submitted", provider_id=submitted.order_id)
 
         return outcome_of_response(result, accept)

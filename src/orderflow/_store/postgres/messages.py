@@ -20,6 +20,7 @@ async def write_with_message(pool: PostgresPool, message: Message | None, statem
 
     async def work(session: Session) -> bool:
         async with session.connection.transaction():
+            await session.fetch(SQL["lock_order"], kept.order_id)
             answered = bool(statement and await session.fetch(statement, *values))
             await session.fetch(COMMIT_SQL["add_message"], kept.order_id, *message_values(kept))
         return answered

@@ -95,6 +95,18 @@ async def test_submits_once_and_finds_the_id_in_every_place(setup: Setup, shape:
     assert setup.sim.journal.count_executed(SUBMIT) == 1
 
 
+async def test_the_id_is_taken_from_the_fields_that_are_configured_and_from_no_other(setup: Setup) -> None:
+    order = await setup.make_configured()
+    ccv = ccv_at(setup.base, id_names=["orderReference", "number"])
+    outcomes = []
+    for body in (b'{"orderReference": "A1", "number": 7}', b'{"number": 7}', b'{"orderId": "O"}'):
+        setup.sim.faults.arm(Fault(SUBMIT, "status-after-commit", status=201, body=body))
+        outcomes.append(await ccv.perform("submit_order", order, LINKS))
+    await ccv.close()
+    named = [Succeeded("order_submitted", provider_id=provider_id) for provider_id in ("A1", "7")]
+    assert outcomes == [*named, InDoubt("201 with an unusable body: no order id: none of orderReference, number, no bare id, no Location")]
+
+
 async def test_a_submit_answer_without_an_id_is_in_doubt(setup: Setup) -> None:
     setup.sim.id_shape = "missing"
     outcome = await setup.ccv.perform("submit_order", await setup.make_configured(), LINKS)

@@ -179,7 +179,7 @@ def with_answer(outcome: AnyOutcome, result: RequestResult) -> AnyOutcome:
 
     Not for the answers of a token endpoint: they hold secrets.
     """
-    return outcome if result.answer is None else evolve(outcome, answer=result.answer)
+    return outcome if outcome.answer is not None or result.answer is None else evolve(outcome, answer=result.answer)
 
 
 def outcome_of_response(

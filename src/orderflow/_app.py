@@ -33,7 +33,7 @@ from orderflow._store.ports import Store
 from orderflow._store.urls import make_store
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.model import Decision, JournalRow, Listener, Order, Pending, RefusalRow
+from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -242,6 +242,15 @@ class Orderflow:
         """
         await self._store.load(order_id)
         return await self._store.refusals(order_id)
+
+    async def messages(self, order_id: str) -> list[Message]:
+        """What the provider answered to calls and polls, the latest last; it may hold personal data. Bounded; a redaction removes it.
+
+        Raises:
+            UnknownName: no such order.
+        """
+        await self._store.load(order_id)
+        return await self._store.messages(order_id)
 
     async def pending(self, order_id: str) -> Pending:
         """What is still to come for an order: owed effects, the next poll, armed deadlines.

@@ -21,7 +21,7 @@ from orderflow._providers import signatures
 from orderflow._receiver.receiver import HttpReply
 from orderflow._store.ports import Store
 from orderflow._telemetry.ports import Telemetry
-from orderflow.model import Decision, JournalRow, Listener, Order, Pending, RefusalRow
+from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow
 
 if TYPE_CHECKING:
     from orderflow._providers.signatures import AnyProvider, AnyState
@@ -126,6 +126,10 @@ class SyncOrderflow:
     def refusals(self, order_id: str) -> list[RefusalRow]:
         """See ``Orderflow.refusals``."""
         return self._run(self._flow.refusals(order_id))
+
+    def messages(self, order_id: str) -> list[Message]:
+        """See ``Orderflow.messages``."""
+        return self._run(self._flow.messages(order_id))
 
     def pending(self, order_id: str) -> Pending:
         """See ``Orderflow.pending``."""

@@ -276,12 +276,37 @@ class Pending:
 
 
 @frozen
+class Message:
+    """What a provider answered to a call for an order, as it came: evidence for the person who resolves a doubt. ``repr`` shows no body.
+
+    Attributes:
+        source: the effect whose call was answered, or ``poll``.
+        status: the HTTP status code.
+        body: as text in UTF-8. A byte that is none stands as U+FFFD.
+        truncated: the body is not whole: it was longer than is kept, or the connection broke.
+        at, last_at: when it came first, and last.
+        count: how often it came: answers with the same source, status and body are one message.
+    """
+
+    order_id: str
+    source: str
+    status: int
+    content_type: str
+    body: str = field(repr=False)  # may hold personal data
+    truncated: bool
+    at: float
+    last_at: float
+    count: int = 1
+
+
+@frozen
 class OrderHistory:
     """Everything that is stored about an order and shown: what retention exports."""
 
     order: Order
     journal: tuple[JournalRow, ...]
     refusals: tuple[RefusalRow, ...]
+    messages: tuple[Message, ...] = ()
 
 
 @frozen

@@ -22,9 +22,21 @@ from orderflow._provider.http import (
     make_client,
     outcome_of_response,
     send_request,
+    with_answer,
 )
 from orderflow._provider.oauth2 import CredentialsIn, OAuth2Client
-from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
+from orderflow._provider.outcomes import (
+    InDoubt,
+    NoResult,
+    NotExecuted,
+    Outcome,
+    ProviderAnswer,
+    ReadFailed,
+    Rejected,
+    Signal,
+    StatusRead,
+    Succeeded,
+)
 from orderflow._provider.protocol import BaseProvider, Draft, Name, Provider, PublicUrls, TokenSource
 from orderflow._provider.sending import before_sending
 from orderflow._provider.settings import check_base_url, check_secret
@@ -47,6 +59,7 @@ __all__ = [
     "OAuth2Client",
     "Outcome",
     "Provider",
+    "ProviderAnswer",
     "PublicUrls",
     "ReadFailed",
     "Rejected",
@@ -79,4 +92,5 @@ __all__ = [
     "send_request",
     "strict",
     "to_json",
+    "with_answer",
 ]

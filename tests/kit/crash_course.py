@@ -17,7 +17,7 @@ from orderflow._provider.outcomes import ReadFailed, StatusRead
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
 from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedPoll, PollPlan, Receipt
-from orderflow.model import Order, Origin
+from orderflow.model import Message, Order, Origin
 from orderflow.simulators import SimClock
 
 STRAIGHT, POLLS_FIRST, OVERTAKEN, LATE = COURSES = "straight", "polls first", "overtaken", "late"
@@ -44,10 +44,10 @@ class ClaimStore:
             await self.before_claim(order_id)
         return await self._store.commit(order_id, key, decider, deadline)
 
-    async def plan_poll(self, order_id: str, now: float, plan: PollPlan) -> None:
+    async def plan_poll(self, order_id: str, now: float, plan: PollPlan, message: Message | None = None) -> None:
         if self.before_claim:
             await self.before_claim(order_id)
-        await self._store.plan_poll(order_id, now, plan)
+        await self._store.plan_poll(order_id, now, plan, message)
 
 
 class HeldProvider:

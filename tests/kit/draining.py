@@ -22,7 +22,7 @@ from orderflow._provider.outcomes import Outcome, StatusRead, Succeeded
 from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, Receipt
 from orderflow._store.sqlite.store import SqliteStore
 from orderflow.errors import OperationalError
-from orderflow.model import Order
+from orderflow.model import Message, Order
 
 SLOW = evolve(TIMING, durations=dict.fromkeys(TIMING.durations, 600.0), poll_first=600.0, poll_cap=600.0, poll_interval=0.01)
 SOON = 10.0
@@ -67,10 +67,12 @@ class GatedStore(SqliteStore):
             await self.writing.pass_through()
         return await super().commit(order_id, key, decider, deadline)
 
-    async def retry_effect(self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False) -> None:
+    async def retry_effect(
+        self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False, message: Message | None = None
+    ) -> None:
         if self.writing is not None:
             await self.writing.pass_through()
-        await super().retry_effect(effect, at, why, uncounted)
+        await super().retry_effect(effect, at, why, uncounted, message)
 
 
 class RefusingStore(SqliteStore):
@@ -88,13 +90,15 @@ class RefusingStore(SqliteStore):
         await self._check("commit", order_id)
         return await super().commit(order_id, key, decider, deadline)
 
-    async def finish_effect(self, effect: LeasedEffect, why: str = "") -> None:
+    async def finish_effect(self, effect: LeasedEffect, why: str = "", message: Message | None = None) -> None:
         await self._check("finish_effect", effect.key.order_id)
-        await super().finish_effect(effect, why)
+        await super().finish_effect(effect, why, message)
 
-    async def retry_effect(self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False) -> None:
+    async def retry_effect(
+        self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False, message: Message | None = None
+    ) -> None:
         await self._check("retry_effect", effect.key.order_id)
-        await super().retry_effect(effect, at, why, uncounted)
+        await super().retry_effect(effect, at, why, uncounted, message)
 
     async def throttle(self, provider: str, until: float) -> None:
         self._refuse("throttle", "")

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import frozen
 from tests.kit.world import CANARIES, EMAIL, NAME, PHONE
 
-from orderflow._provider.outcomes import InDoubt, NotExecuted, Rejected
+from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Rejected
 from orderflow.simulators import Fault
 
 QUOTING_BODY = {"exceptionType": "SomeException", "errorMessage": f"{NAME} {EMAIL} {PHONE}", "error_description": " ".join(CANARIES)}
@@ -28,6 +28,17 @@ class FaultCase:
     def at(self, match: str, times: int | None = None) -> Fault:
         """The fault at the requests that match."""
         return Fault(match, **{"times": times, "body": json.dumps(QUOTING_BODY).encode(), **self.fault})
+
+    def assert_answer_kept(self, outcome: Outcome | ReadFailed) -> None:
+        """The outcome carries what the fault answered, or nothing where nothing was answered."""
+        if self.name.startswith("reset"):
+            assert outcome.answer is None
+            return
+        assert outcome.answer is not None
+        assert outcome.answer.status in ((200, 201) if self.name == "cut-body" else (self.fault.get("status", 200),))
+        assert outcome.answer.whole == (self.name not in ("cut-body", "not-gzip"))
+        if outcome.answer.whole and self.name != "204":
+            assert outcome.answer.body == self.at("").body
 
 
 def _status(status: int, outcome: type[NotExecuted | Rejected | InDoubt], **headers: str) -> FaultCase:

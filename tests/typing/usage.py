@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, assert_type
 
-from orderflow import Ccv, Connect, Order, Orderflow, StateEntered, SyncOrderflow, sync
+from orderflow import Ccv, Connect, Message, Order, Orderflow, StateEntered, SyncOrderflow, sync
 from orderflow._lifecycle.declare import Lifecycle
 from orderflow._lifecycle.table import Table
 from orderflow._providers.ccv.names import State as CcvState
@@ -71,6 +71,7 @@ async def use_connect(payload: dict[str, Any]) -> None:
         assert_type(await flow.wait(order.id, "registered"), Order)
         await flow.wait(order.id, {"fulfilled", "cancelled"}, timeout=5)
         await flow.wait(order.id, until=["user_assigned"])
+        assert_type(await flow.messages(order.id), list[Message])
         assert_type(flow.states(connect), tuple[ConnectState, ...])
         await flow.wait(order.id, set(flow.states("connect")) - {"drafted", "registering"})
         assert_type(await flow.orders(provider=connect, state="paid"), list[Order])

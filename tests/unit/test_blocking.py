@@ -46,6 +46,7 @@ def test_a_whole_life_without_await(ccv_url: str, tmp_path: Path) -> None:
         assert flow.wait(order.id, until="Completed", timeout=10).state == "Completed"
 
         assert [row.event for row in flow.journal(order.id)][:3] == ["submit", "order_configured", "order_submitted"]
+        assert {"configure_order", "submit_order"} <= {message.source for message in flow.messages(order.id)}
         refused = flow.send(order.id, "submit")
         assert isinstance(refused, orderflow.Refused)
         assert flow.stuck() == []

@@ -9,7 +9,7 @@ from attrs import asdict
 from orderflow._cli import show
 from orderflow._cli.journal import moment_of
 from orderflow._cli.tables import Row
-from orderflow.model import Applied, Decision, Order, Pending, PendingEffect, RefusalRow, Refused
+from orderflow.model import Applied, Decision, Message, Order, Pending, PendingEffect, RefusalRow, Refused
 
 REFUSAL_HEAD = ("not applied", "times", "event", "origin", "state")
 _NOTHING_LEGAL = "no command and no operator event"
@@ -95,6 +95,31 @@ def refusal_json(row: RefusalRow) -> dict[str, object]:
         "first_at": row.first_at,
         "last_at": row.last_at,
     }
+
+
+def print_messages(messages: Sequence[Message], *, whole: bool) -> None:
+    """Print what the provider answered, each body as it came; without ``whole`` only how many answers there are."""
+    if not whole:
+        show.paragraph(f"answers of the provider: {len(messages)}, shown with --messages; they may hold personal data", hanging="  ")
+        return
+    for n, message in enumerate(messages):
+        if n:
+            show.line()
+        show.paragraph(_describe_message(message), hanging="  ")
+        show.block(message.body or "(no body)", indent="    ")
+
+
+def _describe_message(message: Message) -> str:
+    times = f", {message.count} times since {moment_of(message.at)}" if message.count > 1 else ""
+    cut = ", not the whole body" if message.truncated else ""
+    return f"{message.source} answered {message.status} {message.content_type} at {moment_of(message.last_at)} UTC{times}{cut}"
+
+
+def message_json(message: Message) -> dict[str, object]:
+    """A message as JSON values."""
+    values = asdict(message, recurse=False)
+    del values["order_id"]
+    return values
 
 
 def print_decision(decision: Decision, *, as_json: bool) -> None:

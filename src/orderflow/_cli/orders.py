@@ -102,10 +102,11 @@ def _print_list(listed: Sequence[Order], *, as_json: bool, filtered: bool) -> No
 
 
 @orders.command(name="show", help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL))
-def show_(order: str, /, *, db: Db, json: Json = False) -> Exit:
+def show_(order: str, /, *, db: Db, messages: bool = False, json: Json = False) -> Exit:
     """Show one order: its state, facts and journal, what is legal now, what is to come, what was refused.
 
-    The data of an order (payloads, personal data) is never shown.
+    The data of an order (payloads, personal data) is never shown, and what the
+    provider answered only with --messages.
 
     Example: orderflow orders show ccv-1b27 --db sqlite:///orders.db
 
@@ -113,13 +114,16 @@ def show_(order: str, /, *, db: Db, json: Json = False) -> Exit:
     ----------
     order:
         The order's id.
+    messages:
+        Also what the provider answered to calls and polls, the latest last. It may hold personal data.
     """
 
     async def load(flow: Orderflow) -> Any:
         stored = await flow.order(order)
-        return stored, await flow.journal(order), await flow.refusals(order), await _legal(flow, order), await flow.pending(order)
+        rows = await flow.journal(order), await flow.refusals(order), await flow.messages(order)
+        return stored, *rows, await _legal(flow, order), await flow.pending(order)
 
-    stored, journal, refusals, legal, pending = ask_flow(db, load)
+    stored, journal, refusals, answers, legal, pending = ask_flow(db, load)
     if json:
         show.document(
             {
@@ -129,6 +133,8 @@ def show_(order: str, /, *, db: Db, json: Json = False) -> Exit:
                 "pending": view.pending_json(pending),
                 "journal": journal_json(journal),
                 "refusals": [view.refusal_json(row) for row in refusals],
+                "message_count": len(answers),
+                **({"messages": [view.message_json(message) for message in answers]} if messages else {}),
             }
         )
         return Exit.OK
@@ -138,6 +144,9 @@ def show_(order: str, /, *, db: Db, json: Json = False) -> Exit:
     if refusals:
         show.line()
         show.table(view.REFUSAL_HEAD, [view.refusal_row(row) for row in refusals])
+    if answers:
+        show.line()
+        view.print_messages(answers, whole=messages)
     return Exit.OK
 
 

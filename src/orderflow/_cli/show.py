@@ -24,6 +24,14 @@ def paragraph(text: str, indent: str = "", hanging: str = "") -> None:
     print("\n".join(wrap(printable(text), width(), indent, hanging)))
 
 
+def block(text: str, indent: str = "") -> None:
+    """Print a text of others as it came, each line after ``indent``. A line that is wider than the terminal is cut into several."""
+    room = max(width() - len(indent), 1)
+    for text_line in text.splitlines():
+        shown = printable(text_line.expandtabs(4))
+        print("\n".join(f"{indent}{shown[at : at + room]}" for at in range(0, len(shown) or 1, room)).rstrip())
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str] | Row], title: str = "") -> None:
     """Print rows under their heads, so that no line is wider than the terminal."""
     if title:

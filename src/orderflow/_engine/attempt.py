@@ -20,7 +20,7 @@ from orderflow._engine.calls import CANCELLED, TOO_LATE
 from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, Rejected, Signal, Succeeded
 from orderflow._provider.timing import Timing
 from orderflow._store.records import LeasedEffect
-from orderflow.model import Effect, Event, Origin
+from orderflow.model import Effect, Event, Message, Origin
 
 # ── how it ends ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -69,12 +69,14 @@ class Attempt:
     Attributes:
         outcome: set once it is answered.
         budget_ends_at: until when an effect that was not executed is sent again, in epoch seconds; set before the call.
+        message: what the provider answered, as it is kept.
     """
 
     effect: LeasedEffect
     phase: Phase = Phase.LEASED
     outcome: Outcome | None = None
     budget_ends_at: float = inf
+    message: Message | None = None
 
     def begin(self) -> None:
         """The call begins."""

@@ -19,6 +19,7 @@ from orderflow.model import (
     EffectKey,
     Ignored,
     JournalRow,
+    Message,
     Order,
     Origin,
     Reason,
@@ -38,7 +39,8 @@ class CommitContext:
     """What a commit depends on beside the order and the decision.
 
     ``notified_states``: states for which some process has a listener. ``jitter``: drawn from [-1, 1]. ``without_news``: polls in a row
-    without news before this observation. ``trace``: W3C traceparent of the span of this decision.
+    without news before this observation. ``trace``: W3C traceparent of the span of this decision. ``message``: the answer that brought
+    the event.
     """
 
     table: Table
@@ -52,6 +54,7 @@ class CommitContext:
     finished_effect: EffectKey | None = None
     without_news: int = 0
     trace: str = ""
+    message: Message | None = None
 
 
 def poll_backoff(timing: Timing, without_news: int, jitter: float) -> float:
@@ -75,12 +78,12 @@ def without_personal_data(data: Mapping[str, object]) -> dict[str, object]:
 
 
 def _strip_personal_data(context: CommitContext, decision: Decision) -> tuple[CommitContext, Decision]:
-    """A redacted order stays redacted, also when a late answer arrives: neither its data nor its text is stored.
+    """A redacted order stays redacted, also when a late answer arrives: neither its data nor its text is stored, nor the answer itself.
 
     An operator's note (who and why) is kept, and the detail of a refused reply, which may hold the provider's id and nothing else.
     """
     if context.origin is not Origin.OPERATOR:
-        context = evolve(context, note="")
+        context = evolve(context, note="", message=None)
     if isinstance(decision, Applied):
         snapshot = evolve(decision.snapshot, data=without_personal_data(decision.snapshot.data))
         return context, evolve(decision, snapshot=snapshot)
@@ -110,6 +113,7 @@ def _plan_applied(context: CommitContext, order: Order, applied: Applied) -> Com
         cancel_effects=overridden,
         poll=_plan_poll_after_step(context, applied.snapshot),
         keep_fingerprint=REDACTED not in order.snapshot.data,
+        message=context.message,
     )
 
 
@@ -173,6 +177,7 @@ def _plan_unchanged(context: CommitContext, order: Order, decision: Ignored | Re
         poll=_plan_poll_without_step(context, order, decision.reason),
         # a reply or a deadline is over once decided; anything else may come again and be applied then
         keep_key=context.origin in (Origin.REPLY, Origin.CLOCK),
+        message=context.message,
     )
 
 

@@ -14,13 +14,14 @@ from orderflow.model import OrderHistory
 
 
 def as_json(history: OrderHistory) -> dict[str, Any]:
-    """``{"order": {...}, "journal": [...], "refusals": [...]}``; times in epoch seconds, the order's data included."""
+    """``{"order": {...}, "journal": [...], "refusals": [...], "messages": [...]}``; times in epoch seconds, the order's data included."""
     order = asdict(history.order, recurse=False)
     snapshot = asdict(order.pop("snapshot"), recurse=False)
     return {
         "order": {**order, **snapshot},
         "journal": [asdict(row, recurse=False) for row in history.journal],
         "refusals": [asdict(row, recurse=False) for row in history.refusals],
+        "messages": [asdict(row, recurse=False) for row in history.messages],
     }
 
 

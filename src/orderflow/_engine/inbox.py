@@ -24,7 +24,7 @@ from orderflow._store.ports import Store
 from orderflow._store.records import DueDeadline, InboxKey, Receipt
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import InvalidInput, UnknownName
-from orderflow.model import Applied, Decision, EffectKey, Event, Observation, Origin, Reason, Refused
+from orderflow.model import Applied, Decision, EffectKey, Event, Message, Observation, Origin, Reason, Refused
 
 _log = structlog.get_logger()
 
@@ -71,10 +71,12 @@ class Inbox:
         *,
         effect: EffectKey | None = None,
         deadline: DueDeadline | None = None,
+        message: Message | None = None,
     ) -> Receipt:
         """Decide and commit a command, reply, claim, clock or operator event.
 
         ``effect`` is the one that the event ends, ``deadline`` the one that brought it; either ends with the decision, whatever it is.
+        ``message`` is the answer that brought the event. It is kept with the decision, but for a duplicate, which writes nothing.
 
         Raises:
             UnknownName: no such order or event.
@@ -82,17 +84,19 @@ class Inbox:
         provider = provider_of(self._providers, order_id)
         if event.name not in provider.table.events:
             raise UnknownName(f"event of {provider.table.name}", event.name, tuple(provider.table.events))
-        return await self._commit(order_id, provider, event, key=key, finished_effect=effect, deadline=deadline)
+        return await self._commit(order_id, provider, event, key=key, finished_effect=effect, deadline=deadline, message=message)
 
-    async def accept_observation(self, order_id: str, observation: Observation, without_news: int, poll_id: str) -> Receipt:
-        """Decide and commit a status read; ``without_news``: how many polls in a row had no news before it.
+    async def accept_observation(
+        self, order_id: str, observation: Observation, without_news: int, poll_id: str, message: Message | None = None
+    ) -> Receipt:
+        """Decide and commit a status read; ``without_news``: how many polls in a row had no news before it. ``message``: as ``accept``.
 
         Raises:
             UnknownName: no such order.
         """
         provider = provider_of(self._providers, order_id)
         key = InboxKey(Origin.OBSERVATION.value, poll_id)
-        return await self._commit(order_id, provider, observation, key=key, without_news=without_news)
+        return await self._commit(order_id, provider, observation, key=key, without_news=without_news, message=message)
 
     async def override(self, order_id: str, target: str, *, actor: str, reason: str, version: int) -> Receipt:
         """Move an order outside the table, from any state, if it is still at ``version``; a step of the kind ``override``.
@@ -116,6 +120,7 @@ class Inbox:
         finished_effect: EffectKey | None = None,
         without_news: int = 0,
         deadline: DueDeadline | None = None,
+        message: Message | None = None,
     ) -> Receipt:
         name, origin = _name_and_origin(request)
         attributes = {"order_id": order_id, "lifecycle": provider.table.name, "trigger": name, "origin": origin._value_}
@@ -132,6 +137,7 @@ class Inbox:
                 finished_effect=finished_effect,
                 without_news=without_news,
                 trace=span.traceparent,
+                message=message,
             )
             decider = with_decision_watchers(partial(decide_and_plan, context, request), context.table, request)
             receipt = await self._store.commit(order_id, key, decider, deadline)

@@ -36,6 +36,7 @@ from orderflow._engine.attempt import (
 )
 from orderflow._engine.calls import CANCELLED, CallCancelled, RunningCalls, seconds_for_call
 from orderflow._engine.inbox import Inbox
+from orderflow._engine.messages import make_message
 from orderflow._engine.notifications import Notifier
 from orderflow._provider.outcomes import InDoubt, Outcome, Succeeded
 from orderflow._provider.protocol import Provider, PublicUrls
@@ -46,7 +47,7 @@ from orderflow._store.records import InboxKey, LeasedEffect, WorkerScope
 from orderflow._telemetry.exceptions import exception_fields
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import OperationalError
-from orderflow.model import NOTIFY_LISTENER, REDACTED, Effect, Order, Origin
+from orderflow.model import NOTIFY_LISTENER, REDACTED, Effect, Ignored, Message, Order, Origin, Reason
 
 _log = structlog.get_logger()
 _WRITE_RETRY_SECONDS = 1.0  # between two tries to write an answer
@@ -138,6 +139,7 @@ class Outbox:
                 attempt.begin()
                 outcome = await self._call(provider, declared, order, seconds)
                 attempt.answer(outcome)
+                attempt.message = make_message(order.id, declared.name, outcome.answer, self._clock.now())
                 self._admission.record(provider.name, outcome, self._clock.now())
         assert declared is not None
         return await self._write_until_lease_ends(provider, declared, attempt, outcome)
@@ -155,7 +157,7 @@ class Outbox:
             return InDoubt(f"the adapter raised {type(error).__name__}")
         if REDACTED in order.snapshot.data and not isinstance(outcome, Succeeded):
             # the provider's text may be personal, and a retry's reason is written without the inbox, which would drop it
-            return evolve(outcome, why="")
+            return evolve(outcome, why="", answer=None)
         return outcome
 
     # ── writing what became of it ────────────────────────────────────────────────────────────────────────────────────────
@@ -177,7 +179,7 @@ class Outbox:
         )
         while True:
             try:
-                return await self._write(provider, effect, self._conclude(provider, declared, attempt, outcome))
+                return await self._write(provider, effect, self._conclude(provider, declared, attempt, outcome), attempt.message)
             except OperationalError as error:
                 if self._clock.now() + _WRITE_RETRY_SECONDS >= effect.until:
                     raise
@@ -193,7 +195,7 @@ class Outbox:
         effect = attempt.effect
         if outcome is not UNWRITTEN:
             try:
-                return await self._write(provider, effect, self._conclude(provider, declared, attempt, outcome))
+                return await self._write(provider, effect, self._conclude(provider, declared, attempt, outcome), attempt.message)
             except OperationalError:
                 raise
             except Exception as error:  # noqa: BLE001  such as an event that does not exist
@@ -201,21 +203,25 @@ class Outbox:
         pending = (await self._store.pending(effect.key.order_id)).effects
         if not any(row.key == effect.key and row.attempt == effect.attempt and row.in_flight for row in pending):
             return Done()  # its end was written before the error
-        return await self._write(provider, effect, self._conclude(provider, declared, attempt, UNWRITTEN))
+        return await self._write(provider, effect, self._conclude(provider, declared, attempt, UNWRITTEN), attempt.message)
 
-    async def _write(self, provider: Provider, effect: LeasedEffect, conclusion: Reply | Retry | Finish) -> End:
-        """Write a conclusion. Writing it twice is the same as once."""
+    async def _write(
+        self, provider: Provider, effect: LeasedEffect, conclusion: Reply | Retry | Finish, message: Message | None = None
+    ) -> End:
+        """Write a conclusion, and what the provider answered. Writing it twice is the same as once."""
         match conclusion:
             case Reply(event, answer):
                 key = InboxKey(Origin.REPLY.value, f"{effect.key}:{answer}")
-                await self._inbox.accept(effect.key.order_id, event, key, effect=effect.key)
+                receipt = await self._inbox.accept(effect.key.order_id, event, key, effect=effect.key, message=message)
+                if message is not None and isinstance(receipt.decision, Ignored) and receipt.decision.reason is Reason.DUPLICATE:
+                    await self._store.add_message(message)  # another worker reported that there was no answer; here it is
                 return Done()
             case Finish(why):
-                await self._store.finish_effect(effect, why)
+                await self._store.finish_effect(effect, why, message)
                 return Done()
             case Retry(wait, why, uncounted, throttle):
                 at = self._clock.now() + wait
-                await self._store.retry_effect(effect, at, why, uncounted)
+                await self._store.retry_effect(effect, at, why, uncounted, message)
                 self._wake.set()  # the worker sleeps until the end of the lease, and the retry is due before
                 if throttle:
                     await self._store.throttle(provider.name, at)

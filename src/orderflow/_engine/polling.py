@@ -15,6 +15,7 @@ from orderflow._engine.admission import Admission, throttle_seconds
 from orderflow._engine.calls import CANCELLED, TOO_LATE, CallCancelled, RunningCalls, seconds_for_call
 from orderflow._engine.commit import poll_backoff
 from orderflow._engine.inbox import Inbox, provider_of
+from orderflow._engine.messages import POLL, make_message
 from orderflow._lifecycle.decide import is_pollable, is_settled
 from orderflow._provider.outcomes import ReadFailed, Signal, StatusRead
 from orderflow._provider.protocol import Provider
@@ -24,7 +25,7 @@ from orderflow._store.records import LeasedPoll, PollAt, PollSooner, StopPolling
 from orderflow._telemetry.exceptions import exception_fields
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import UnknownName
-from orderflow.model import Observation, Order
+from orderflow.model import Message, Observation, Order
 
 _log = structlog.get_logger()
 _UNKNOWN_VERSION = -1  # of a poll that failed before the order was loaded: it may have moved the order
@@ -106,11 +107,12 @@ class Poller:
             return TOO_LATE
         outcome = await self._fetch_status(provider, order, seconds)
         self._admission.record(provider.name, outcome, self._clock.now())
+        message = make_message(order.id, POLL, outcome.answer, self._clock.now())
         if isinstance(outcome, StatusRead):
             observation = Observation(outcome.status, order.version, outcome.data, outcome.mismatch, outcome.note)
-            await self._inbox.accept_observation(order.id, observation, poll.without_news, f"{order.id}:{started!r}")
+            await self._inbox.accept_observation(order.id, observation, poll.without_news, f"{order.id}:{started!r}", message)
         else:
-            await self._postpone(provider, poll, order.version, outcome)
+            await self._postpone(provider, poll, order.version, outcome, message)
             if outcome.signal is Signal.THROTTLED:
                 until = self._clock.now() + throttle_seconds(provider.timing, outcome.retry_after)
                 await self._store.throttle(provider.name, until)
@@ -128,18 +130,20 @@ class Poller:
             _log.error("poll.adapter_raised", order_id=order.id, **exception_fields(error))
             return ReadFailed(f"the adapter raised {type(error).__name__}")
 
-    async def _postpone(self, provider: Provider, poll: LeasedPoll, version: int, failure: ReadFailed) -> None:
+    async def _postpone(
+        self, provider: Provider, poll: LeasedPoll, version: int, failure: ReadFailed, message: Message | None = None
+    ) -> None:
         _log.info("poll.failed", order_id=poll.order_id, why=failure.why)
         order = await self._store.load(poll.order_id)
         now = self._clock.now()
         if not is_pollable(provider.table, order.snapshot):  # it moved meanwhile
-            await self._store.plan_poll(order.id, now, StopPolling())
+            await self._store.plan_poll(order.id, now, StopPolling(), message)
             return
         if order.version != version or self._calls.closed:
             # a move planned a poll of its own, which this failure must not postpone; nor must a stopping worker postpone one
-            await self._store.plan_poll(order.id, now, PollSooner(provider.timing.poll_interval))
+            await self._store.plan_poll(order.id, now, PollSooner(provider.timing.poll_interval), message)
         else:
             without_news = poll.without_news + 1
             wait = max(poll_backoff(provider.timing, without_news, self._rng.uniform(-1, 1)), failure.retry_after or 0.0)
-            await self._store.plan_poll(order.id, now, PollAt(now + wait, without_news, provider.timing.poll_interval))
+            await self._store.plan_poll(order.id, now, PollAt(now + wait, without_news, provider.timing.poll_interval), message)
         self._wake.set()  # the worker sleeps until the end of the lease, and the next poll is due before

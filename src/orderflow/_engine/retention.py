@@ -99,7 +99,8 @@ class Retention:
             last = await self._store.sweep_inbox(last, batch)
 
     async def _history(self, order: Order) -> OrderHistory:
-        return OrderHistory(order, tuple(await self._store.journal(order.id)), tuple(await self._store.refusals(order.id)))
+        journal, refusals = await self._store.journal(order.id), await self._store.refusals(order.id)
+        return OrderHistory(order, tuple(journal), tuple(refusals), tuple(await self._store.messages(order.id)))
 
     def _is_settled(self, order: Order) -> bool:
         """Whether it is settled; False for a provider or state that this process does not know."""

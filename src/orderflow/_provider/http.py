@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import httpx
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Rejected, Signal
+from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ProviderAnswer, ReadFailed, Rejected, Signal, StatusRead
 from orderflow._provider.wire import parse_json
 from orderflow.errors import MalformedAnswer
 
@@ -26,6 +26,8 @@ _PROXY_AUTHENTICATION, _TOO_EARLY = 407, 425
 _NEVER_SENT = frozenset(
     {"ConnectError", "ConnectTimeout", "InvalidURL", "LocalProtocolError", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
 )
+
+AnyOutcome = TypeVar("AnyOutcome", bound=Outcome | StatusRead | ReadFailed)
 
 
 class HttpClient(Protocol):
@@ -63,6 +65,11 @@ class HttpResponse:
         """
         return parse_json(self.body)
 
+    @property
+    def answer(self) -> ProviderAnswer:
+        """This response as it is kept with the order."""
+        return ProviderAnswer(self.status, str(self.headers.get("Content-Type", "")), self.body)
+
 
 @frozen
 class NeverSent:
@@ -70,12 +77,17 @@ class NeverSent:
 
     why: str
 
+    @property
+    def answer(self) -> None:
+        """There is none."""
+
 
 @frozen
 class ResponseLost:
-    """The request was sent, and no whole response arrived."""
+    """The request was sent, and no whole response arrived. ``answer``: the part that did arrive; it may hold the id that is sought."""
 
     why: str
+    answer: ProviderAnswer | None = field(default=None, repr=False, eq=False, kw_only=True)
 
 
 RequestResult = HttpResponse | NeverSent | ResponseLost
@@ -122,19 +134,26 @@ async def send_request(
         headers=dict(headers),
         follow_redirects=False,
     )
+    response, body = None, bytearray()
     try:
         async with streaming as response:
-            body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > MAX_RESPONSE_BYTES:
-                    return ResponseLost("the response is too large")
+                    return ResponseLost("the response is too large", answer=_part_of(response, body))
             return HttpResponse(response.status_code, response.headers, bytes(body))
     except Exception as error:
         result = _result_of_error(error)
         if result is None:
             raise
+        if isinstance(result, ResponseLost) and response is not None:
+            return evolve(result, answer=_part_of(response, body))
         return result
+
+
+def _part_of(response: Any, body: bytearray) -> ProviderAnswer:
+    """The part of a response that arrived before it was given up or broke off."""
+    return evolve(HttpResponse(response.status_code, response.headers, bytes(body)).answer, whole=False)
 
 
 def _result_of_error(error: Exception) -> NeverSent | ResponseLost | None:
@@ -155,12 +174,20 @@ def has_json_or_no_body(response: HttpResponse) -> bool:
         return False
 
 
+def with_answer(outcome: AnyOutcome, result: RequestResult) -> AnyOutcome:
+    """The outcome with what the provider answered, so that it is kept with the order. One that has an answer already keeps it.
+
+    Not for the answers of a token endpoint: they hold secrets.
+    """
+    return outcome if outcome.answer is not None or result.answer is None else evolve(outcome, answer=result.answer)
+
+
 def outcome_of_response(
     result: RequestResult,
     accept: Callable[[HttpResponse], Outcome],
     is_refusal: Callable[[HttpResponse], bool] = has_json_or_no_body,
 ) -> Outcome:
-    """What a request proves about the effect it was sent for.
+    """What a request proves about the effect it was sent for. The outcome carries the answer.
 
     Args:
         result: the result of the request.
@@ -168,6 +195,12 @@ def outcome_of_response(
         is_refusal: whether a 4xx response has the form of the provider's own errors. Any other was answered by another server, such as a
             proxy or a firewall, and the provider did not act.
     """
+    return with_answer(_outcome_of_result(result, accept, is_refusal), result)
+
+
+def _outcome_of_result(
+    result: RequestResult, accept: Callable[[HttpResponse], Outcome], is_refusal: Callable[[HttpResponse], bool]
+) -> Outcome:
     if isinstance(result, NeverSent):
         return NotExecuted(f"never sent: {result.why}", signal=Signal.UNREACHABLE)
     if isinstance(result, ResponseLost):
@@ -191,7 +224,15 @@ def outcome_of_response(
 
 
 def check_poll_response(result: RequestResult) -> HttpResponse | ReadFailed:
-    """The response to a status poll where it is a 200, else why the poll failed."""
+    """The response to a status poll where it is a 200, else why the poll failed, with the answer.
+
+    Give what you make of the response its answer too: ``with_answer(StatusRead(...), response)``.
+    """
+    checked = _check_poll_result(result)
+    return with_answer(checked, result) if isinstance(checked, ReadFailed) else checked
+
+
+def _check_poll_result(result: RequestResult) -> HttpResponse | ReadFailed:
     if isinstance(result, NeverSent | ResponseLost):
         return ReadFailed(result.why, signal=Signal.UNREACHABLE)
     if result.status == 429:

@@ -1,4 +1,7 @@
-"""The outcomes of a call to a provider, and of a status poll. Only records live here."""
+"""The outcomes of a call to a provider, and of a status poll. Only records live here.
+
+Each may carry the provider's ``answer``. The engine keeps it as a message of the order, whatever the outcome means.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from attrs import field, frozen
+from attrs.validators import instance_of
 
 
 class Signal(StrEnum):
@@ -20,6 +24,16 @@ class Signal(StrEnum):
 
 
 @frozen
+class ProviderAnswer:
+    """An answer as it came. ``whole``: the body arrived to its end. ``repr`` shows neither content type nor body."""
+
+    status: int = field(validator=instance_of(int))
+    content_type: str = field(default="", repr=False, validator=instance_of(str))
+    body: bytes = field(default=b"", repr=False, validator=instance_of(bytes))
+    whole: bool = True
+
+
+@frozen
 class Succeeded:
     """The provider acted. ``event`` is the reply that the lifecycle declares; ``provider_id`` is set where the answer names the order."""
 
@@ -27,6 +41,7 @@ class Succeeded:
     data: Mapping[str, object] = field(factory=dict, repr=False)
     provider_id: str | None = None
     note: str = ""
+    answer: ProviderAnswer | None = field(default=None, repr=False, eq=False, kw_only=True)
 
 
 @frozen
@@ -40,6 +55,7 @@ class NotExecuted:
     retry_after: float | None = None  # seconds
     signal: Signal = Signal.NONE
     permanent: bool = False
+    answer: ProviderAnswer | None = field(default=None, repr=False, eq=False, kw_only=True)
 
 
 @frozen
@@ -47,6 +63,7 @@ class Rejected:
     """The provider itself refused, in its own form of an error. A page of another server is no refusal: see ``NotExecuted``."""
 
     why: str
+    answer: ProviderAnswer | None = field(default=None, repr=False, eq=False, kw_only=True)
 
 
 @frozen
@@ -54,6 +71,7 @@ class InDoubt:
     """The provider may or may not have acted: a timeout, a reset, a 5xx, an unusable 2xx."""
 
     why: str
+    answer: ProviderAnswer | None = field(default=None, repr=False, eq=False, kw_only=True)
 
 
 @frozen
@@ -61,6 +79,7 @@ class NoResult:
     """A look-up succeeded and found nothing. It is repeated until its budget is spent."""
 
     why: str
+    answer: ProviderAnswer | None = field(default=None, repr=False, eq=False, kw_only=True)
 
 
 Outcome = Succeeded | NotExecuted | Rejected | InDoubt | NoResult
@@ -74,6 +93,7 @@ class StatusRead:
     data: Mapping[str, object] = field(factory=dict, repr=False)
     mismatch: str = ""  # a field by which the answer is about another order
     note: str = ""  # kept in the journal if the order moves
+    answer: ProviderAnswer | None = field(default=None, repr=False, eq=False, kw_only=True)
 
 
 @frozen
@@ -83,3 +103,4 @@ class ReadFailed:
     why: str
     retry_after: float | None = None  # seconds
     signal: Signal = Signal.NONE
+    answer: ProviderAnswer | None = field(default=None, repr=False, eq=False, kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, LeasedPoll, PollPlan, Receipt, WorkerScope
-from orderflow.model import EffectKey, JournalRow, Order, Pending, RefusalRow
+from orderflow.model import EffectKey, JournalRow, Message, Order, Pending, RefusalRow
 
 
 class Store(Protocol):
@@ -67,6 +67,17 @@ class Store(Protocol):
     async def refusals(self, order_id: str) -> list[RefusalRow]:
         """What was refused or ignored for an order, the oldest first."""
 
+    async def messages(self, order_id: str) -> list[Message]:
+        """What the provider answered for an order, the latest last; empty where there is no such order."""
+
+    async def add_message(self, message: Message) -> None:
+        """Keep a message outside a decision.
+
+        It is not kept where the order is gone, or was redacted. An equal message (source, status, body) is counted, unless it did not
+        come later than the one that is there: then it is the same answer, written again. At most ``MAX_MESSAGES`` are kept.
+        The other methods that take a message keep it in the same way, in the transaction of what they write.
+        """
+
     async def pending(self, order_id: str) -> Pending:
         """What is still to come for an order: owed effects, the next poll, deadlines."""
 
@@ -78,7 +89,7 @@ class Store(Protocol):
         """
 
     async def delete(self, orders: Sequence[Order], before: float) -> list[str]:
-        """Delete orders in one transaction, each with its journal, refusals, effects, deadlines, poll and create key.
+        """Delete orders in one transaction, each with its journal, refusals, messages, effects, deadlines, poll and create key.
 
         An order stays where it has moved since it was loaded, or is no longer inactive since ``before``.
         Returns the ids of ``orders`` that do not exist any more.
@@ -94,6 +105,7 @@ class Store(Protocol):
         """Store the order as given, with this journal row, and empty what may be personal beside it.
 
         That is: notes, the details of refusals, why effects ended, and the fingerprints of its create key and of its commands' keys.
+        Its messages are deleted, and none is kept for it from now on.
 
         Returns None once that is done. Otherwise nothing is written, and the result is the reason. The name of an effect: it is owed, or
         its call is in progress at ``row.at``. An empty text: the order is not at the version before the row's.
@@ -107,14 +119,16 @@ class Store(Protocol):
         The attempt is committed before this returns. A lease lasts as long as the scope says for the provider.
         """
 
-    async def retry_effect(self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False) -> None:
+    async def retry_effect(
+        self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False, message: Message | None = None
+    ) -> None:
         """The attempt was not executed: the effect is due again at ``at``. ``why`` is kept and shown to operators.
 
         ``uncounted``: the attempt does not count against the retry budget. Where the effect was leased again meanwhile, or is not owed any
-        more, nothing changes.
+        more, nothing changes but that ``message`` is kept.
         """
 
-    async def finish_effect(self, effect: LeasedEffect, why: str = "") -> None:
+    async def finish_effect(self, effect: LeasedEffect, why: str = "", message: Message | None = None) -> None:
         """The effect ends without an event: the listener was notified, or the budget of an effect without replies is spent.
 
         As with ``retry_effect``, only the latest attempt changes anything.
@@ -129,8 +143,8 @@ class Store(Protocol):
     async def read_throttles(self) -> Mapping[str, float]:
         """Until when each provider is not to be called. Times that have passed may be among them."""
 
-    async def plan_poll(self, order_id: str, now: float, plan: PollPlan) -> None:
-        """Plan a poll outside a decision: after a poll that failed, or for a notice without an event.
+    async def plan_poll(self, order_id: str, now: float, plan: PollPlan, message: Message | None = None) -> None:
+        """Plan a poll outside a decision: after a poll that failed, with what it was answered, or for a notice without an event.
 
         Raises:
             UnknownName: no such order.

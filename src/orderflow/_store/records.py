@@ -12,7 +12,11 @@ from typing import NamedTuple
 from attrs import field, frozen
 
 from orderflow.errors import KeyReused
-from orderflow.model import Decision, EffectKey, JournalRow, Order, RefusalRow
+from orderflow.model import Decision, EffectKey, JournalRow, Message, Order, RefusalRow
+
+MAX_MESSAGES = 100
+"""The most messages that are kept of an order. With one more, the oldest goes of the source that has the most. So the last message of each
+source stays, and with it the answer that led to a doubt."""
 
 
 @frozen
@@ -123,6 +127,7 @@ class Commit:
     poll: PollPlan | None = None
     keep_key: bool = True  # whether the inbox key is kept
     keep_fingerprint: bool = True  # and with it what stands for the content of the event; a redacted order keeps none
+    message: Message | None = None  # the provider's answer that brought the event
 
 
 class InboxKey(NamedTuple):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
-from orderflow.model import EffectKey, JournalRow, Order, Origin, PendingEffect, Reason, RefusalRow, Snapshot
+from orderflow.model import EffectKey, JournalRow, Message, Order, Origin, PendingEffect, Reason, RefusalRow, Snapshot
 
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 _DECODE = json.JSONDecoder().raw_decode  # faster than decode(), which also skips white space; there is none in what dump() wrote
@@ -103,3 +104,14 @@ def refusal_values(row: RefusalRow) -> tuple[Any, ...]:
         row.first_at,
         row.last_at,
     )
+
+
+def message(row: Sequence[Any]) -> Message:
+    """From the columns order_id, source, status, content_type, body, truncated, at, last_at, count."""
+    order_id, source, status, content_type, body, truncated, at, last_at, count = row
+    return Message(order_id, source, status, content_type, body, bool(truncated), at, last_at, count)
+
+
+def digest(body: str) -> str:
+    """What stands for a body in a key: a body may be longer than an index takes."""
+    return blake2b(body.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

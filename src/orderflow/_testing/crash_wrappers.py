@@ -23,6 +23,7 @@ _READS = frozenset(
         "orders",
         "journal",
         "refusals",
+        "messages",
         "pending",
         "list_inactive",
         "due_deadlines",

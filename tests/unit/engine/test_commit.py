@@ -10,7 +10,7 @@ from orderflow._engine.commit import CommitContext, plan_commit, poll_backoff
 from orderflow._lifecycle.decide import decide
 from orderflow._lifecycle.observe import observe
 from orderflow._store.records import Commit, PollAt, PollSooner, StopPolling
-from orderflow.model import NOTIFY_LISTENER, PROVIDER_ID, REDACTED, Applied, Event, Observation, Order, Origin, Reason, Snapshot
+from orderflow.model import NOTIFY_LISTENER, PROVIDER_ID, REDACTED, Applied, Event, Message, Observation, Order, Origin, Reason, Snapshot
 
 TABLE = ToyLifecycle.table
 NOW = 1000.0
@@ -144,3 +144,15 @@ def test_poll_waits_grow_to_the_cap_and_have_jitter() -> None:
     timing = evolve(TIMING, poll_jitter=0.2)
     assert [poll_backoff(timing, without_news, 0.0) for without_news in (0, 1, 2, 3, 4, 10_000)] == [10, 20, 40, 80, 80, 80]
     assert [poll_backoff(timing, 0, jitter) for jitter in (-1.0, 1.0)] == [8, 12]
+
+
+@pytest.mark.parametrize("redacted", [False, True])
+def test_the_answer_that_brought_an_event_is_kept_with_the_decision_but_not_for_a_redacted_order(redacted: bool) -> None:
+    answer = Message("toy-k", "place", 201, "", "A1", False, NOW, NOW)
+    data = {REDACTED: True} if redacted else {}
+    sending, lapsed = (Order("toy-k", "toy", "k", Snapshot(state, TABLE.defaults(), data, 4), 0.0, 0.0) for state in ("sending", "lapsed"))
+    for order in (sending, lapsed):  # it moves, it stays
+        reply = evolve(context("order_placed", Origin.REPLY), message=answer)
+        commit = plan_commit(reply, order, decide(TABLE, order.snapshot, Event("order_placed", Origin.REPLY)))
+        assert isinstance(commit.decision, Applied) == (order is sending)
+        assert commit.message == (None if redacted else answer)

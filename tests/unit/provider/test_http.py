@@ -21,7 +21,7 @@ from orderflow._provider.http import (
     retry_after_seconds,
     send_request,
 )
-from orderflow._provider.outcomes import InDoubt, NotExecuted, ReadFailed, Rejected, Signal, Succeeded
+from orderflow._provider.outcomes import InDoubt, NotExecuted, ProviderAnswer, ReadFailed, Rejected, Signal, Succeeded
 from orderflow.errors import MalformedAnswer
 
 pytestmark = pytest.mark.anyio
@@ -94,6 +94,58 @@ async def test_a_whole_response_is_whole(client: httpx.AsyncClient) -> None:
 async def test_a_request_whose_response_is_cut_or_garbled_was_sent(client: httpx.AsyncClient, chunks: tuple[bytes, ...], why: str) -> None:
     async with serving(answering(*chunks)) as url:
         assert await send_request(client, "POST", url, headers={}, content=b"{}") == ResponseLost(why)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "status", "body"),
+    [
+        ((_response(b'{"orderId": "A', length=40),), 200, b'{"orderId": "A'),
+        ((b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n9\r\nwor",), 201, b"hellowor"),
+        ((_response(b"not gzip", b"Content-Encoding: gzip"),), 200, b""),
+        ((_response(b" " * (MAX_RESPONSE_BYTES + 1)),), 200, None),
+    ],
+    ids=["cut", "cut between chunks", "garbled", "too large"],
+)
+async def test_the_part_of_a_response_that_arrived_is_kept(
+    client: httpx.AsyncClient, chunks: tuple[bytes, ...], status: int, body: bytes | None
+) -> None:
+    """The id that a person will look for may be in it."""
+    async with serving(answering(*chunks)) as url:
+        result = await send_request(client, "POST", url, headers={}, content=b"{}")
+    assert isinstance(result, ResponseLost)
+    assert result.answer is not None
+    assert (result.answer.status, result.answer.whole) == (status, False)
+    assert len(result.answer.body) > MAX_RESPONSE_BYTES if body is None else result.answer.body == body
+    assert outcome_of_response(result, lambda _: Succeeded("never")).answer == result.answer
+    poll = check_poll_response(result)
+    assert isinstance(poll, ReadFailed)
+    assert poll.answer == result.answer
+
+
+def test_an_outcome_carries_the_answer_whatever_it_is() -> None:
+    for status in (200, 201, 204, 302, 400, 401, 403, 404, 407, 408, 425, 429, 500, 503):
+        response = HttpResponse(status, {"Content-Type": "application/json"}, b'{"orderReference": "A1"}')
+
+        def refuse(response: HttpResponse) -> Succeeded:
+            raise MalformedAnswer("no order id")
+
+        for accept in (refuse, lambda _: Succeeded("done")):
+            answer = outcome_of_response(response, accept).answer
+            assert answer == ProviderAnswer(status, "application/json", b'{"orderReference": "A1"}')
+        poll = check_poll_response(response)
+        assert poll.answer == ProviderAnswer(status, "application/json", b'{"orderReference": "A1"}')
+
+
+def test_an_answer_that_an_adapter_set_itself_stays() -> None:
+    own = ProviderAnswer(202, "", b"of the first call")
+    assert outcome_of_response(HttpResponse(200, {}, b"{}"), lambda _: Succeeded("done", answer=own)).answer is own
+
+
+def test_what_was_never_sent_has_no_answer() -> None:
+    assert outcome_of_response(NeverSent("ConnectError"), lambda _: Succeeded("never")).answer is None
+    poll = check_poll_response(NeverSent("ConnectError"))
+    assert isinstance(poll, ReadFailed)
+    assert poll.answer is None
 
 
 async def test_a_response_that_does_not_come_in_time_is_lost() -> None:

@@ -163,6 +163,90 @@ WITH commits AS (
 )
 SELECT id FROM winners;
 
+-- commit, one reply with its message
+WITH commits AS (
+    SELECT
+        $1::text AS id,
+        $2::integer AS version,
+        $3::double precision AS at
+        , $4::text AS state
+        , $5::integer AS new_version
+        , $6::json AS facts
+        , $7::json AS data
+        , $8::boolean AS enters
+        , $9::jsonb AS journal
+        , $10::text AS origin
+        , $11::text AS key
+        , $12::text AS fingerprint
+        , $13::integer AS finished_version
+        , $14::integer AS finished_n
+        , $15::text AS source
+        , $16::integer AS status
+        , $17::text AS digest
+        , $18::text AS content_type
+        , $19::boolean AS truncated
+        , $20::double precision AS answered_at
+        , $21::text AS body
+)
+, locked AS MATERIALIZED (
+    SELECT c.*, o.provider
+    FROM (SELECT * FROM commits ORDER BY id) AS c,
+    LATERAL (SELECT provider FROM of_orders o WHERE o.id = c.id AND o.version = c.version FOR UPDATE) AS o
+)
+, in_time AS NOT MATERIALIZED (SELECT * FROM locked)
+, key_taken AS (
+    INSERT INTO of_inbox (origin, key, order_id, fingerprint, at)
+    SELECT origin, key, id, fingerprint, at FROM in_time WHERE key IS NOT NULL
+    ON CONFLICT DO NOTHING
+    RETURNING order_id
+)
+, winners AS MATERIALIZED (
+    SELECT * FROM in_time WHERE key IS NULL OR id IN (SELECT order_id FROM key_taken)
+)
+, order_rows AS (
+    UPDATE of_orders o SET
+        state = w.state,
+        version = w.new_version,
+        facts = coalesce(w.facts, o.facts),
+        data = coalesce(w.data, o.data),
+        entered_at = CASE WHEN w.enters THEN w.at ELSE o.entered_at END
+    FROM winners w
+    WHERE o.id = w.id AND w.state IS NOT NULL
+)
+, journal_rows AS (
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
+    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    FROM winners w, jsonb_array_elements(w.journal) AS step
+)
+, effect_finished AS (
+    UPDATE of_effects e SET owed = false, in_flight = false
+    FROM winners w WHERE e.order_id = w.id AND e.version = w.finished_version AND e.n = w.finished_n
+)
+, message_rows AS (
+    INSERT INTO of_messages AS m (order_id, source, status, digest, content_type, truncated, count, at, last_at, body)
+    SELECT id, source, status, digest, content_type, truncated, 1, answered_at, answered_at, body
+    FROM winners WHERE source IS NOT NULL
+    ON CONFLICT (order_id, source, status, digest) DO UPDATE SET
+        count = m.count + (excluded.last_at > m.last_at)::integer,
+        at = least(m.at, excluded.at),
+        last_at = greatest(m.last_at, excluded.last_at)
+)
+, messages_dropped AS (
+    DELETE FROM of_messages m
+    USING winners w, LATERAL (
+        SELECT source, status, digest, row_number() OVER (ORDER BY age, last_at DESC) AS place
+        FROM (
+            SELECT
+                source, status, digest, last_at,
+                (source = w.source)::integer + row_number() OVER (PARTITION BY source ORDER BY last_at DESC) AS age
+            FROM of_messages
+            WHERE order_id = w.id AND (source, status, digest) <> (w.source, w.status, w.digest)
+        ) AS others
+    ) AS old
+    WHERE old.place > 99 AND m.order_id = w.id AND m.source = old.source AND m.status = old.status AND m.digest = old.digest
+)
+SELECT id FROM winners;
+
 -- commit, one deadline
 WITH commits AS (
     SELECT
@@ -264,6 +348,13 @@ WITH commits AS (
         , $27::double precision AS next_at
         , $28::integer AS without_news
         , $29::double precision AS min_interval
+        , $30::text AS source
+        , $31::integer AS status
+        , $32::text AS digest
+        , $33::text AS content_type
+        , $34::boolean AS truncated
+        , $35::double precision AS answered_at
+        , $36::text AS body
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -354,6 +445,29 @@ WITH commits AS (
 )
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
+)
+, message_rows AS (
+    INSERT INTO of_messages AS m (order_id, source, status, digest, content_type, truncated, count, at, last_at, body)
+    SELECT id, source, status, digest, content_type, truncated, 1, answered_at, answered_at, body
+    FROM winners WHERE source IS NOT NULL
+    ON CONFLICT (order_id, source, status, digest) DO UPDATE SET
+        count = m.count + (excluded.last_at > m.last_at)::integer,
+        at = least(m.at, excluded.at),
+        last_at = greatest(m.last_at, excluded.last_at)
+)
+, messages_dropped AS (
+    DELETE FROM of_messages m
+    USING winners w, LATERAL (
+        SELECT source, status, digest, row_number() OVER (ORDER BY age, last_at DESC) AS place
+        FROM (
+            SELECT
+                source, status, digest, last_at,
+                (source = w.source)::integer + row_number() OVER (PARTITION BY source ORDER BY last_at DESC) AS age
+            FROM of_messages
+            WHERE order_id = w.id AND (source, status, digest) <> (w.source, w.status, w.digest)
+        ) AS others
+    ) AS old
+    WHERE old.place > 99 AND m.order_id = w.id AND m.source = old.source AND m.status = old.status AND m.digest = old.digest
 )
 SELECT id FROM winners;
 
@@ -471,6 +585,13 @@ WITH commits AS (
         , (value ->> 26)::double precision AS next_at
         , (value ->> 27)::integer AS without_news
         , (value ->> 28)::double precision AS min_interval
+        , (value ->> 29)::text AS source
+        , (value ->> 30)::integer AS status
+        , (value ->> 31)::text AS digest
+        , (value ->> 32)::text AS content_type
+        , (value ->> 33)::boolean AS truncated
+        , (value ->> 34)::double precision AS answered_at
+        , (value ->> 35)::text AS body
     FROM jsonb_array_elements($1::jsonb) AS document (value)
 )
 , locked AS MATERIALIZED (
@@ -562,6 +683,29 @@ WITH commits AS (
 )
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
+)
+, message_rows AS (
+    INSERT INTO of_messages AS m (order_id, source, status, digest, content_type, truncated, count, at, last_at, body)
+    SELECT id, source, status, digest, content_type, truncated, 1, answered_at, answered_at, body
+    FROM winners WHERE source IS NOT NULL
+    ON CONFLICT (order_id, source, status, digest) DO UPDATE SET
+        count = m.count + (excluded.last_at > m.last_at)::integer,
+        at = least(m.at, excluded.at),
+        last_at = greatest(m.last_at, excluded.last_at)
+)
+, messages_dropped AS (
+    DELETE FROM of_messages m
+    USING winners w, LATERAL (
+        SELECT source, status, digest, row_number() OVER (ORDER BY age, last_at DESC) AS place
+        FROM (
+            SELECT
+                source, status, digest, last_at,
+                (source = w.source)::integer + row_number() OVER (PARTITION BY source ORDER BY last_at DESC) AS age
+            FROM of_messages
+            WHERE order_id = w.id AND (source, status, digest) <> (w.source, w.status, w.digest)
+        ) AS others
+    ) AS old
+    WHERE old.place > 99 AND m.order_id = w.id AND m.source = old.source AND m.status = old.status AND m.digest = old.digest
 )
 SELECT id FROM winners;
 

@@ -26,10 +26,11 @@ from orderflow._store.records import Commit, DueDeadline, InboxKey, PollAt, Poll
 from orderflow.model import Applied, EffectKey, Order, Reason
 
 GOLDEN = Path(__file__).parent / "commit_statements.sql"
-ALL_PARTS = ("moved", "effects", "inbox", "refusal", "deadline", "deadlines", "finished_effect", "cancelled_effects", "poll")
+ALL_PARTS = ("moved", "effects", "inbox", "refusal", "deadline", "deadlines", "finished_effect", "cancelled_effects", "poll", "message")
 VARIANTS = {
     "one command that moves the order": (("moved", "effects", "inbox", "poll"), False),
     "one event that is refused": (("refusal",), False),
+    "one reply with its message": (("moved", "inbox", "finished_effect", "message"), False),
     "one deadline": (("moved", "inbox", "deadline", "deadlines"), False),
     "one of everything": (ALL_PARTS, False),
     "a batch of commands": (("moved", "effects", "inbox", "poll"), True),

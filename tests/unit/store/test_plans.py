@@ -21,10 +21,10 @@ from orderflow._store.ports import Store
 from orderflow._store.postgres.store import PostgresStore
 from orderflow._store.records import InboxKey, LeasedEffect, PollAt, PollSooner, StopPolling
 from orderflow._store.sqlite.store import SqliteStore
-from orderflow.model import NOTIFY_LISTENER, Order, Reason
+from orderflow.model import NOTIFY_LISTENER, Message, Order, Reason
 
 pytestmark = pytest.mark.anyio
-GROWING = ("of_orders", "of_journal", "of_refusals", "of_effects", "of_deadlines", "of_polls", "of_inbox")
+GROWING = ("of_orders", "of_journal", "of_refusals", "of_messages", "of_effects", "of_deadlines", "of_polls", "of_inbox")
 SCOPE = scope("toy", "other", notifiable=[("toy", "sent"), ("other", "sent")])
 BY_TIME = {"of_effects_due", "of_deadlines_due", "of_polls_due"}
 """Indexes that may be walked from their beginning until enough is found. Statements that look for what is due next must use these."""
@@ -37,6 +37,7 @@ FILL = [
         "of_orders": "'o' || n, 'toy', n, 'sent', 1, '{}', '{}', n, n",
         "of_journal": "'o' || n, 1, 'moved', 'reply', 'drafted', 'sent', 'step', n, ''",
         "of_refusals": "'o' || n, 'knocked', 'sent', 'late', 'claim', '', 1, 1, n, n",
+        "of_messages": "'o' || n, 'call', 200, n, '', false, 1, n, n, ''",
         "of_effects": "'o' || n, 1, 0, 'call', 'toy', '', n % 10 = 0, 1, false, n",
         "of_deadlines": "'o' || n, 'late', 'toy', 1, n",
         "of_polls": "'o' || n, 'toy', n, 0, false, 0, 0, 0",
@@ -85,11 +86,15 @@ async def _live(store: Store) -> Order:
 
 
 async def _work(store: Store, order: Order, also: Also) -> None:
+    answer = Message(order.id, "register", 503, "text/html", "busy", False, NOW, NOW)
     call, notification = [effect for effect in await store.lease_effects(NOW, SCOPE, 10) if effect.key.order_id == order.id]
     await store.lease_effects(NOW, SCOPE, 10, among=[call.key, notification.key])
     await also(call)
     await store.retry_effect(call, NOW, "busy")
+    await store.retry_effect(call, NOW, "busy", message=answer)
     await store.finish_effect(notification)
+    await store.finish_effect(notification, message=answer)
+    await store.add_message(answer)
     await store.add_listeners([("toy", "sent")])
     await store.remove_listener("toy", "sent", "not needed any more", 10)
     await store.throttle("toy", NOW)
@@ -98,12 +103,15 @@ async def _work(store: Store, order: Order, also: Also) -> None:
     await store.lease_polls(NOW + 5, SCOPE, 10)
     for plan in (PollAt(NOW, 0, 1.0), PollSooner(1.0), StopPolling()):
         await store.plan_poll(order.id, NOW, plan)
+        await store.plan_poll(order.id, NOW, plan, answer)
     await store.bring_polls_forward("toy", NOW, 1.0, 10)
-    await store.commit(order.id, InboxKey("reply", "d"), move("done", finished_effect=call.key, cancel_effects=True, poll=StopPolling()))
+    await store.commit(
+        order.id, InboxKey("reply", "d"), move("done", finished_effect=call.key, cancel_effects=True, poll=StopPolling(), message=answer)
+    )
 
 
 async def _end(store: Store, order: Order) -> None:
-    for query in (store.load, store.journal, store.refusals, store.pending):
+    for query in (store.load, store.journal, store.refusals, store.messages, store.pending):
         await query(order.id)
     inactive, _ = await store.list_inactive(NOW + 1000, "", 10)
     await store.redact(inactive[0], (await store.journal(order.id))[-1])

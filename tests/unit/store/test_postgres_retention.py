@@ -15,6 +15,7 @@ from tests.kit.interleaving import Worker
 from orderflow._store.postgres.store import PostgresStore
 from orderflow._store.records import PollAt, PollPlan, PollSooner
 from orderflow.errors import UnknownName
+from orderflow.model import Message
 
 pytestmark = pytest.mark.anyio
 LATER = NOW + 1000
@@ -106,3 +107,27 @@ async def test_a_poll_and_a_decision_of_one_order_never_deadlock(beside: Beside)
             beside.planning.commit(order.id, None, move("on", poll=PollSooner(1.0))),
         )
     assert (await beside.planning.load(order.id)).version == 40
+
+
+async def test_a_message_written_beside_a_redaction_is_not_kept(beside: Beside) -> None:
+    """It waits for the redaction to end, and sees what it did."""
+    order = await beside.deleting.create(new_order(), "content")
+    await beside.deleting.commit(order.id, None, move("done"))
+    message = Message(order.id, "call", 201, "", "kari.canary@example.org", False, NOW, NOW)
+    writes = (beside.planning.add_message(message), beside.planning.plan_poll(order.id, NOW, PollSooner(1.0), message))
+    redacting, watching = await asyncpg.connect(beside.url), await asyncpg.connect(beside.url)
+    try:
+        async with redacting.transaction():
+            await redacting.execute(f"SELECT FROM of_orders WHERE id = '{order.id}' FOR UPDATE")
+            tasks = [asyncio.create_task(write) for write in writes]
+            waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%of_orders%'"
+            async with asyncio.timeout(10):
+                while len(await watching.fetch(waits)) < len(tasks) and not any(task.done() for task in tasks):
+                    await asyncio.sleep(0.01)
+            row = f"'{order.id}', 2, 'redacted', 'operator', 'done', 'done', 'redaction', 0, ''"
+            await redacting.execute(f"INSERT INTO of_journal VALUES ({row})")
+        await asyncio.gather(*tasks)
+    finally:
+        await redacting.close()
+        await watching.close()
+    assert await beside.planning.messages(order.id) == []

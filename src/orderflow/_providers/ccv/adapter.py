@@ -10,7 +10,15 @@ import json
 from base64 import b64encode
 from collections.abc import Mapping
 
-from orderflow._provider.http import HttpClient, HttpResponse, RequestResult, check_poll_response, outcome_of_response, send_request
+from orderflow._provider.http import (
+    HttpClient,
+    HttpResponse,
+    RequestResult,
+    check_poll_response,
+    outcome_of_response,
+    send_request,
+    with_answer,
+)
 from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead, Succeeded
 from orderflow._provider.wire import to_json
 from orderflow._providers.ccv import wire
@@ -33,11 +41,12 @@ def basic_authorization(api_key: str) -> str:
 
 
 class Adapter:
-    """CCV over one HTTP client. ``base_url`` includes the path prefix."""
+    """CCV over one HTTP client. ``base_url`` includes the path prefix. ``id_names``: the fields in which an order's id is looked for."""
 
-    def __init__(self, client: HttpClient, base_url: str, authorization: str) -> None:
+    def __init__(self, client: HttpClient, base_url: str, authorization: str, id_names: tuple[str, ...]) -> None:
         self._client = client
         self._base_url = base_url
+        self._id_names = id_names
         self._headers = {
             "Accept": "application/json",
             "Content-Type": "application/json",
@@ -45,11 +54,15 @@ class Adapter:
         }
 
     async def configure(self, order: Order) -> Outcome:
-        """startorder, then one call for each product (D3 to D6). Each answers with the order to pass to the next call."""
+        """startorder, then one call for each product (D3 to D6). Each answers with the order to pass to the next call.
+
+        The last answer is the one that is kept.
+        """
         data = order.snapshot.data
         calls = [(wire.START_ORDER, data["start_order"])]
         calls += [(PRODUCTS[str(product["kind"])][1], product["fields"]) for product in _products_of(data)]
         configured: Mapping[str, object] | None = None
+        outcome: Outcome
         for path, fields in calls:
             assert isinstance(fields, Mapping)
             body = fields if configured is None else {**fields, "order": configured}
@@ -58,7 +71,7 @@ class Adapter:
             if not isinstance(outcome, Succeeded):
                 return outcome
             configured = outcome.data["order"]  # type: ignore[assignment]
-        return Succeeded("order_configured", {"order": configured})
+        return outcome  # of the last call, with the order as all calls made it
 
     async def submit(self, order: Order, notification_url: str | None) -> Outcome:
         """POST order. 200 and 201 both mean created (D1). Without an id in the answer the order is in doubt."""
@@ -74,7 +87,7 @@ class Adapter:
         result = await self._send("POST", wire.SUBMIT, to_json(request))
 
         def accept(response: HttpResponse) -> Outcome:
-            submitted = wire.parse_submit_response(response.body, response.headers.get("Location"))
+            submitted = wire.parse_submit_response(response.body, response.headers.get("Location"), self._id_names)
             return Succeeded("order_submitted", provider_id=submitted.order_id)
 
         return outcome_of_response(result, accept)
@@ -88,9 +101,9 @@ class Adapter:
         try:
             status = wire.parse_status_response(response.body)
         except MalformedAnswer as error:
-            return ReadFailed(str(error))
+            return with_answer(ReadFailed(str(error)), response)
         foreign = status.external_reference not in (None, "", external_reference(order))
-        return StatusRead(str(status.order_status), mismatch="externalReference" if foreign else "")
+        return with_answer(StatusRead(str(status.order_status), mismatch="externalReference" if foreign else ""), response)
 
     async def close(self) -> None:
         """Close the HTTP client."""

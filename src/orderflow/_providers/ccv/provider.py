@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, Self
 
 from attrs import evolve
@@ -56,6 +56,7 @@ class Ccv(BaseProvider):
         base_url: scheme, host and path prefix. The pages state none.
         api_key: sent as the user name of HTTP Basic.
         authorization: a whole Authorization header instead of the key.
+        id_names: the fields of the submit's answer in which the id of the order is looked for, in this order. The pages show no answer.
         notifications: the notification URL: one for each ``order``, one ``shared`` by all, or ``off``.
         timing, durations: the timing, and single durations that replace the timing's.
         client: the HTTP client to use, with timeouts of its own.
@@ -76,6 +77,7 @@ class Ccv(BaseProvider):
         api_key: str = "",
         *,
         authorization: str = "",
+        id_names: Sequence[str] = wire.ID_NAMES,
         notifications: Literal["order", "shared", "off"] = "order",
         timing: Timing = TIMING,
         durations: Mapping[str, float] | None = None,
@@ -93,7 +95,7 @@ class Ccv(BaseProvider):
             raise ConfigurationError("must be in ASCII", "authorization")
         http = client or make_client(timeout)
         self.timeout: float | None = longest_timeout(http)
-        self._adapter = Adapter(http, check_base_url("base_url", base_url), header)
+        self._adapter = Adapter(http, check_base_url("base_url", base_url), header, _check_id_names(id_names))
 
     @classmethod
     def offline(cls) -> Self:
@@ -181,6 +183,12 @@ class Ccv(BaseProvider):
     async def close(self) -> None:
         """Close connections."""
         await self._adapter.close()
+
+
+def _check_id_names(id_names: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(id_names, str) or not id_names or not all(isinstance(name, str) and name for name in id_names):
+        raise ConfigurationError("must be a list with at least one name of a field", "id_names")
+    return tuple(id_names)
 
 
 def _parse_products(given: object) -> list[dict[str, object]]:

@@ -9,6 +9,8 @@ import json
 import re
 from collections.abc import Callable, Mapping
 
+from attrs import evolve
+
 from orderflow._provider.decimals import read_decimal, round_to_coins
 from orderflow._provider.http import (
     HttpClient,
@@ -19,6 +21,7 @@ from orderflow._provider.http import (
     is_header_value,
     outcome_of_response,
     send_request,
+    with_answer,
 )
 from orderflow._provider.oauth2 import OAuth2Client
 from orderflow._provider.outcomes import NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
@@ -120,8 +123,9 @@ class Adapter:
         if isinstance(result, NotExecuted):
             return ReadFailed(result.why, result.retry_after, result.signal)
         response = check_poll_response(result)
-        if isinstance(response, ReadFailed):
-            return response
+        return response if isinstance(response, ReadFailed) else with_answer(self._read_status(response, order), response)
+
+    def _read_status(self, response: HttpResponse, order: Order) -> StatusRead | ReadFailed:
         try:
             listed_orders = parse_record(wire.OrdersResponse, response.json()).orders
         except MalformedAnswer as error:
@@ -169,7 +173,8 @@ class Adapter:
             return NotExecuted("the user's token is not plain ASCII", signal=Signal.NOT_CALLED)
         result = await self._send("POST", path, token, body)
         if isinstance(result, HttpResponse) and result.status == 401:
-            return NotExecuted("401 from the provider")  # without a signal: it shows nothing about our own credentials
+            # without a signal: it shows nothing about our own credentials
+            return with_answer(NotExecuted("401 from the provider"), result)
         return result
 
     async def _send(self, method: str, path: str, token: str, body: object) -> RequestResult:
@@ -198,7 +203,7 @@ def _outcome_of(result: CallResult, accept: Callable[[HttpResponse], Outcome]) -
         return result
     outcome = outcome_of_response(result, accept, _is_refusal)
     if isinstance(outcome, Rejected) and isinstance(result, HttpResponse):
-        return Rejected(outcome.why + _exception_type_note(result))
+        return evolve(outcome, why=outcome.why + _exception_type_note(result))
     return outcome
 
 
@@ -218,7 +223,7 @@ def _parse_error(response: HttpResponse) -> wire.ErrorResponse | None:
 
 
 def _exception_type_note(response: HttpResponse) -> str:
-    """The exceptionType of an error response (C1), if it is a class name. The message beside it may quote what we sent; it is not kept."""
+    """The exceptionType of an error response (C1), if it is a class name. The message beside it may quote what we sent: it is no note."""
     error = _parse_error(response)
     exception_type = error.exception_type if error is not None else None
     return f" ({exception_type})" if exception_type and _CLASS_NAME.match(exception_type) else ""

@@ -14,7 +14,7 @@ from orderflow._store import rows
 from orderflow._store.postgres.queries import COMMIT_SQL
 from orderflow._store.records import Commit, DueDeadline, InboxKey, PollAt, PollPlan, PollSooner, Receipt
 from orderflow._store.sql import choose_parts
-from orderflow.model import Applied, Order
+from orderflow.model import Applied, Message, Order
 
 _VALUE = re.compile(r":(\w+)::(text|integer|double precision|boolean|jsonb?)\b")
 
@@ -38,6 +38,7 @@ PART_COLUMNS = {
     "finished_effect": ("finished_version", "finished_n"),
     "cancelled_effects": ("cancelled_to",),
     "poll": ("poll", "next_at", "without_news", "min_interval"),
+    "message": ("source", "status", "digest", "content_type", "truncated", "answered_at", "body"),
 }
 """The columns of each part of the statement, in the order in which ``plan_write`` gives their values."""
 
@@ -100,13 +101,22 @@ def plan_write(order: Order, key: InboxKey | None, commit: Commit, deadline: Due
         values["deadline"] = (deadline.name, deadline.version)
     if commit.deadlines is not None:
         values["deadlines"] = (True, [(name, receipt.version, due_at) for name, due_at in commit.deadlines])
+    values |= _call_values(order, commit)
+    return Write(order, commit, receipt, values)
+
+
+def _call_values(order: Order, commit: Commit) -> dict[str, tuple[Any, ...]]:
+    """The parts about calls and polls: what has ended, what comes, what was answered."""
+    values: dict[str, tuple[Any, ...]] = {}
     if commit.finished_effect is not None:
         values["finished_effect"] = (commit.finished_effect.version, commit.finished_effect.n)
     if commit.cancel_effects:
         values["cancelled_effects"] = (order.version,)
     if commit.poll is not None:
         values["poll"] = _poll_values(commit.poll)
-    return Write(order, commit, receipt, values)
+    if commit.message is not None:
+        values["message"] = message_values(commit.message)
+    return values
 
 
 def _poll_values(plan: PollPlan) -> tuple[Any, ...]:
@@ -115,6 +125,12 @@ def _poll_values(plan: PollPlan) -> tuple[Any, ...]:
     if isinstance(plan, PollSooner):
         return ("sooner", None, 0, plan.interval)
     return ("stop", None, 0, 0.0)
+
+
+def message_values(message: Message) -> tuple[Any, ...]:
+    """The columns of the part ``message``."""
+    texts = map(to_storable, (message.source, message.status, rows.digest(message.body), message.content_type))
+    return (*texts, message.truncated, message.at, to_storable(message.body))
 
 
 def to_storable(value: Any) -> Any:

@@ -62,6 +62,47 @@ SELECT id, provider, $2, $3, $4, $5, $6 FROM of_orders WHERE id = $1 FOR KEY SHA
 {poll_conflict}
 RETURNING 1
 
+-- kept_messages --
+-- Part: keep the messages of the table ``winners``, or count equal ones. One that did not come later is the same answer, written again.
+-- Where an order then has more than 100, the oldest is dropped of the source that has the most. The statement does not see its new row.
+-- So it looks at all others, and keeps 99 of them.
+message_rows AS (
+    INSERT INTO of_messages AS m (order_id, source, status, digest, content_type, truncated, count, at, last_at, body)
+    SELECT id, source, status, digest, content_type, truncated, 1, answered_at, answered_at, body
+    FROM winners WHERE source IS NOT NULL
+    ON CONFLICT (order_id, source, status, digest) DO UPDATE SET
+        count = m.count + (excluded.last_at > m.last_at)::integer,
+        at = least(m.at, excluded.at),
+        last_at = greatest(m.last_at, excluded.last_at)
+)
+, messages_dropped AS (
+    DELETE FROM of_messages m
+    USING winners w, LATERAL (
+        SELECT source, status, digest, row_number() OVER (ORDER BY age, last_at DESC) AS place
+        FROM (
+            SELECT
+                source, status, digest, last_at,
+                (source = w.source)::integer + row_number() OVER (PARTITION BY source ORDER BY last_at DESC) AS age
+            FROM of_messages
+            WHERE order_id = w.id AND (source, status, digest) <> (w.source, w.status, w.digest)
+        ) AS others
+    ) AS old
+    WHERE old.place > 99 AND m.order_id = w.id AND m.source = old.source AND m.status = old.status AND m.digest = old.digest
+)
+
+-- add_message --
+-- Keep a message outside a decision: $1 order, then the columns of the message. None is kept for an order that is gone or was redacted.
+-- The order's row is locked before, by ``lock_order``: this statement sees what was committed while the lock was waited for.
+WITH winners AS (
+    SELECT
+        id, $2::text AS source, $3::integer AS status, $4::text AS digest, $5::text AS content_type,
+        $6::boolean AS truncated, $7::double precision AS answered_at, $8::text AS body
+    FROM of_orders
+    WHERE id = $1 AND NOT EXISTS (SELECT FROM of_journal WHERE order_id = $1 AND kind = 'redaction')
+)
+, {kept_messages}
+SELECT 1
+
 -- commit --
 -- Write what was decided for one order, or (part "batch") for several, at most one decision an order.
 -- Answers with the ids of the orders whose decision was written. An order that is missing lost a race, and nothing was written for it.
@@ -120,6 +161,15 @@ WITH commits AS (
         , :next_at::double precision AS next_at
         , :without_news::integer AS without_news
         , :min_interval::double precision AS min_interval
+        -- end
+        -- if message
+        , :source::text AS source
+        , :status::integer AS status
+        , :digest::text AS digest
+        , :content_type::text AS content_type
+        , :truncated::boolean AS truncated
+        , :answered_at::double precision AS answered_at
+        , :body::text AS body
         -- end
     -- if batch
     FROM jsonb_array_elements($1::jsonb) AS document (value)
@@ -223,6 +273,9 @@ WITH commits AS (
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
+-- end
+-- if message
+, {kept_messages}
 -- end
 SELECT id FROM winners
 

@@ -55,6 +55,15 @@ SELECT order_id, version, event, origin, source, target, kind, at, note FROM of_
 SELECT order_id, event, origin, state, reason, detail, version, count, first_at, last_at
 FROM of_refusals WHERE order_id = $1 ORDER BY first_at, event
 
+-- messages --
+-- What the provider answered for an order, the latest last.
+SELECT order_id, source, status, content_type, body, truncated, at, last_at, count
+FROM of_messages WHERE order_id = $1 ORDER BY last_at, at, source, status, digest
+
+-- lock_order --
+-- Before a message is kept outside a decision: one writer of an order's messages at a time.
+SELECT 1 FROM of_orders WHERE id = $1 FOR NO KEY UPDATE
+
 -- owed_effects --
 -- The effects that are still owed for an order.
 SELECT order_id, version, n, name, entered_state, attempt, in_flight, run_at, why
@@ -265,6 +274,7 @@ WITH gone AS MATERIALIZED (
 ),
 journal_gone AS (DELETE FROM of_journal x USING gone WHERE x.order_id = gone.id),
 refusals_gone AS (DELETE FROM of_refusals x USING gone WHERE x.order_id = gone.id),
+messages_gone AS (DELETE FROM of_messages x USING gone WHERE x.order_id = gone.id),
 effects_gone AS (DELETE FROM of_effects x USING gone WHERE x.order_id = gone.id),
 deadlines_gone AS (DELETE FROM of_deadlines x USING gone WHERE x.order_id = gone.id),
 polls_gone AS (DELETE FROM of_polls x USING gone WHERE x.order_id = gone.id),
@@ -298,7 +308,9 @@ UPDATE of_orders SET version = $2, data = $3::json WHERE id = $1
 -- redact_texts --
 -- Empty what may be personal beside order $1: notes, details, why effects ended, and the fingerprints of its create key ($2) and of its
 -- commands. These are found by a walk over the commands that had a key, because no index finds them by order.
-WITH notes AS (UPDATE of_journal SET note = '' WHERE order_id = $1 AND note <> ''),
+-- What the provider answered goes whole.
+WITH messages AS (DELETE FROM of_messages WHERE order_id = $1),
+notes AS (UPDATE of_journal SET note = '' WHERE order_id = $1 AND note <> ''),
 details AS (UPDATE of_refusals SET detail = '' WHERE order_id = $1),
 effects AS (UPDATE of_effects SET why = '' WHERE order_id = $1),
 command_keys AS (UPDATE of_inbox SET fingerprint = '' WHERE origin = 'command' AND order_id = $1 AND fingerprint <> '')

@@ -13,6 +13,7 @@ from orderflow._store.postgres import retention
 from orderflow._store.postgres.batched_lookup import BatchedLookup
 from orderflow._store.postgres.commit import to_storable
 from orderflow._store.postgres.group_commit import CommitHook, GroupCommit
+from orderflow._store.postgres.messages import write_with_message
 from orderflow._store.postgres.pool import Boundary, PostgresPool, Session
 from orderflow._store.postgres.queries import COMMIT_SQL, SQL
 from orderflow._store.postgres.schema import prepare
@@ -29,7 +30,7 @@ from orderflow._store.records import (
     WorkerScope,
 )
 from orderflow.errors import KeyReused, UnknownName
-from orderflow.model import EffectKey, JournalRow, Order, Pending, RefusalRow
+from orderflow.model import EffectKey, JournalRow, Message, Order, Pending, RefusalRow
 
 
 class PostgresStore:
@@ -132,6 +133,14 @@ class PostgresStore:
         """See ``Store.refusals``."""
         return [rows.refusal(row) for row in await self.pool.fetch(SQL["refusals"], order_id)]
 
+    async def messages(self, order_id: str) -> list[Message]:
+        """See ``Store.messages``."""
+        return [rows.message(row) for row in await self.pool.fetch(SQL["messages"], order_id)]
+
+    async def add_message(self, message: Message) -> None:
+        """See ``Store.add_message``."""
+        await write_with_message(self.pool, message, "")
+
     async def pending(self, order_id: str) -> Pending:
         """See ``Store.pending``."""
         effects = await self.pool.fetch(SQL["owed_effects"], order_id)
@@ -181,17 +190,19 @@ class PostgresStore:
         """Those of these effects that are owed and not leased: how many attempts were made, and when each is due."""
         return {EffectKey(*row[:3]): (row[3], row[4]) for row in await self.pool.fetch(SQL["waiting_effects"], *_key_columns(keys))}
 
-    async def retry_effect(self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False) -> None:
+    async def retry_effect(
+        self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False, message: Message | None = None
+    ) -> None:
         """See ``Store.retry_effect``."""
-        await self._end_attempt("retry_effect", effect, at, to_storable(why), int(uncounted))
+        await self._end_attempt("retry_effect", effect, message, at, to_storable(why), int(uncounted))
 
-    async def finish_effect(self, effect: LeasedEffect, why: str = "") -> None:
+    async def finish_effect(self, effect: LeasedEffect, why: str = "", message: Message | None = None) -> None:
         """See ``Store.finish_effect``."""
-        await self._end_attempt("finish_effect", effect, to_storable(why))
+        await self._end_attempt("finish_effect", effect, message, to_storable(why))
 
-    async def _end_attempt(self, statement: str, effect: LeasedEffect, *values: object) -> None:
+    async def _end_attempt(self, statement: str, effect: LeasedEffect, message: Message | None, *values: object) -> None:
         key = effect.key
-        await self.pool.fetch(SQL[statement], key.order_id, key.version, key.n, effect.attempt, *values)
+        await write_with_message(self.pool, message, SQL[statement], key.order_id, key.version, key.n, effect.attempt, *values)
 
     # ── polls and deadlines ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -211,7 +222,7 @@ class PostgresStore:
         """See ``Store.read_throttles``."""
         return dict(await self.pool.fetch(SQL["read_throttles"]))
 
-    async def plan_poll(self, order_id: str, now: float, plan: PollPlan) -> None:
+    async def plan_poll(self, order_id: str, now: float, plan: PollPlan, message: Message | None = None) -> None:
         """See ``Store.plan_poll``."""
         values: tuple[object, ...]
         if isinstance(plan, PollAt):
@@ -219,9 +230,9 @@ class PostgresStore:
         elif isinstance(plan, PollSooner):
             values = (None, True, 0, now, plan.interval)
         else:
-            await self.pool.fetch(SQL["stop_polling"], order_id)
+            await write_with_message(self.pool, message, SQL["stop_polling"], order_id)
             return
-        if not await self.pool.fetch(COMMIT_SQL["plan_poll"], order_id, *values):
+        if not await write_with_message(self.pool, message, COMMIT_SQL["plan_poll"], order_id, *values):
             raise UnknownName("order", order_id)
 
     async def bring_polls_forward(self, provider: str, now: float, interval: float, limit: int) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 
 from orderflow._store import rows
-from orderflow._store.records import Commit, InboxKey, PollAt, PollPlan, PollSooner, Receipt
+from orderflow._store.records import MAX_MESSAGES, Commit, InboxKey, PollAt, PollPlan, PollSooner, Receipt
 from orderflow._store.sqlite.queries import SQL
-from orderflow.model import Applied, Order, Snapshot
+from orderflow.model import Applied, Message, Order, Snapshot
 
 
 class LostRace(Exception):
@@ -43,7 +43,26 @@ def apply(connection: sqlite3.Connection, order: Order, key: InboxKey | None, co
     if key is not None and commit.keep_key:
         fingerprint = key.fingerprint if commit.keep_fingerprint else ""
         connection.execute(SQL["add_inbox_key"], (key.origin, key.key, order.id, fingerprint, commit.at))
+    add_message(connection, commit.message)
     return receipt
+
+
+def add_message(connection: sqlite3.Connection, message: Message | None) -> None:
+    """Keep a message, if there is one; see ``Store.add_message``."""
+    if message is None:
+        return
+    values = {
+        "order_id": message.order_id,
+        "source": message.source,
+        "status": message.status,
+        "digest": rows.digest(message.body),
+        "content_type": message.content_type,
+        "truncated": message.truncated,
+        "at": message.at,
+        "body": message.body,
+    }
+    connection.execute(SQL["add_message"], values)
+    connection.execute(SQL["drop_messages"], {"order_id": message.order_id, "kept": MAX_MESSAGES})
 
 
 def _move_order(connection: sqlite3.Connection, order: Order, snapshot: Snapshot, commit: Commit) -> None:

@@ -44,6 +44,11 @@ SELECT order_id, version, event, origin, source, target, kind, at, note FROM of_
 SELECT order_id, event, origin, state, reason, detail, version, count, first_at, last_at
 FROM of_refusals WHERE order_id = ? ORDER BY first_at, event
 
+-- messages --
+-- What the provider answered for an order, the latest last.
+SELECT order_id, source, status, content_type, body, truncated, at, last_at, count
+FROM of_messages WHERE order_id = ? ORDER BY last_at, at, source, status, digest
+
 -- owed_effects --
 -- The effects that are still owed for an order.
 SELECT order_id, version, n, name, entered_state, attempt, in_flight, run_at, why
@@ -115,6 +120,28 @@ INSERT OR REPLACE INTO of_deadlines (order_id, name, provider, version, due_at) 
 -- add_inbox_key --
 -- The key by which a second event is recognised as a duplicate.
 INSERT INTO of_inbox (origin, key, order_id, fingerprint, at) VALUES (?, ?, ?, ?, ?)
+
+-- add_message --
+-- Keep an answer of the provider, or count an equal one. One that did not come later is the same answer, written again.
+-- None is kept for an order that is gone or was redacted.
+INSERT INTO of_messages (order_id, source, status, digest, content_type, truncated, count, at, last_at, body)
+SELECT id, :source, :status, :digest, :content_type, :truncated, 1, :at, :at, :body
+FROM of_orders
+WHERE id = :order_id AND NOT EXISTS (SELECT 1 FROM of_journal WHERE order_id = :order_id AND kind = 'redaction')
+ON CONFLICT (order_id, source, status, digest) DO UPDATE SET
+    count = count + (excluded.last_at > last_at),
+    at = min(at, excluded.at),
+    last_at = max(last_at, excluded.last_at)
+
+-- drop_messages --
+-- Where an order has more messages than are kept: drop the oldest of the source that has the most.
+DELETE FROM of_messages WHERE rowid IN (
+    SELECT id FROM (
+        SELECT rowid AS id, last_at, row_number() OVER (PARTITION BY source ORDER BY last_at DESC) AS age
+        FROM of_messages WHERE order_id = :order_id
+    )
+    ORDER BY age, last_at DESC LIMIT -1 OFFSET :kept
+)
 
 -- plan_poll --
 -- Poll at a time, or at once where a poll was requested meanwhile, but not within the interval of the last poll.
@@ -265,6 +292,10 @@ DELETE FROM of_journal WHERE order_id = ?
 -- delete_refusals --
 -- With their order.
 DELETE FROM of_refusals WHERE order_id = ?
+
+-- delete_messages --
+-- With their order, or with its personal data.
+DELETE FROM of_messages WHERE order_id = ?
 
 -- delete_effects --
 -- With their order.

@@ -9,8 +9,8 @@ from orderflow._store import rows
 from orderflow._store.sqlite.queries import SQL
 from orderflow.model import JournalRow, Order
 
-_DELETE_ROWS = ("delete_journal", "delete_refusals", "delete_effects", "disarm_deadlines", "delete_poll")
-_REDACT_ROWS = ("redact_notes", "redact_details", "redact_effects", "redact_command_keys")
+_DELETE_ROWS = ("delete_journal", "delete_refusals", "delete_messages", "delete_effects", "disarm_deadlines", "delete_poll")
+_REDACT_ROWS = ("redact_notes", "redact_details", "redact_effects", "redact_command_keys", "delete_messages")
 
 
 def list_inactive(connection: sqlite3.Connection, before: float, after: str, limit: int, provider: str) -> tuple[list[Order], str]:

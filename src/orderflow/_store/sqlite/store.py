@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 from orderflow._store import rows
 from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, LeasedPoll, PollPlan, Receipt, WorkerScope
 from orderflow._store.sqlite import retention
-from orderflow._store.sqlite.commit import apply, plan_poll
+from orderflow._store.sqlite.commit import add_message, apply, plan_poll
 from orderflow._store.sqlite.queries import SQL
 from orderflow._store.sqlite.schema import connect, prepare
 from orderflow._store.sqlite.writer import Writer
 from orderflow.errors import KeyReused, NotOpen, OperationalError, UnknownName
-from orderflow.model import EffectKey, Ignored, JournalRow, Order, Pending, Reason, RefusalRow
+from orderflow.model import EffectKey, Ignored, JournalRow, Message, Order, Pending, Reason, RefusalRow
 
 T = TypeVar("T")
 
@@ -152,6 +152,14 @@ class SqliteStore:
         """See ``Store.refusals``."""
         return [rows.refusal(row) for row in await self._fetch("refusals", (order_id,))]
 
+    async def messages(self, order_id: str) -> list[Message]:
+        """See ``Store.messages``."""
+        return [rows.message(row) for row in await self._fetch("messages", (order_id,))]
+
+    async def add_message(self, message: Message) -> None:
+        """See ``Store.add_message``."""
+        await self._writer.submit(lambda connection: add_message(connection, message), message.order_id)
+
     async def pending(self, order_id: str) -> Pending:
         """See ``Store.pending``."""
 
@@ -205,13 +213,24 @@ class SqliteStore:
 
         return await self._writer.submit(work)
 
-    async def retry_effect(self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False) -> None:
+    async def retry_effect(
+        self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False, message: Message | None = None
+    ) -> None:
         """See ``Store.retry_effect``."""
-        await self._execute("retry_effect", (at, why, int(uncounted), *_attempt_values(effect)))
+        await self._end_attempt("retry_effect", effect, message, at, why, int(uncounted))
 
-    async def finish_effect(self, effect: LeasedEffect, why: str = "") -> None:
+    async def finish_effect(self, effect: LeasedEffect, why: str = "", message: Message | None = None) -> None:
         """See ``Store.finish_effect``."""
-        await self._execute("finish_effect", (why, *_attempt_values(effect)))
+        await self._end_attempt("finish_effect", effect, message, why)
+
+    async def _end_attempt(self, statement: str, effect: LeasedEffect, message: Message | None, *values: object) -> None:
+        key = effect.key
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(SQL[statement], (*values, key.order_id, key.version, key.n, effect.attempt))
+            add_message(connection, message)
+
+        await self._writer.submit(work)
 
     # ── polls and deadlines ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -237,9 +256,14 @@ class SqliteStore:
         """See ``Store.read_throttles``."""
         return dict(await self._fetch("read_throttles"))
 
-    async def plan_poll(self, order_id: str, now: float, plan: PollPlan) -> None:
+    async def plan_poll(self, order_id: str, now: float, plan: PollPlan, message: Message | None = None) -> None:
         """See ``Store.plan_poll``."""
-        await self._writer.submit(lambda connection: plan_poll(connection, _load(connection, order_id), now, plan), order_id)
+
+        def work(connection: sqlite3.Connection) -> None:
+            plan_poll(connection, _load(connection, order_id), now, plan)
+            add_message(connection, message)
+
+        await self._writer.submit(work, order_id)
 
     async def bring_polls_forward(self, provider: str, now: float, interval: float, limit: int) -> int:
         """See ``Store.bring_polls_forward``."""
@@ -287,10 +311,6 @@ def _scope_values(scope: WorkerScope) -> dict[str, Any]:
         "providers": rows.dump(list(scope.leases)),
         "notifiable": rows.dump(sorted(scope.notifiable)),
     }
-
-
-def _attempt_values(effect: LeasedEffect) -> tuple[str, int, int, int]:
-    return effect.key.order_id, effect.key.version, effect.key.n, effect.attempt
 
 
 def _load(connection: sqlite3.Connection, order_id: str) -> Order:

@@ -77,6 +77,8 @@ async def test_configures_every_product_and_passes_the_order_along(setup: Setup)
         "addProductPSPStandalone",
         "addTerminalPackage",
     ]
+    assert outcome.answer is not None
+    assert json.loads(outcome.answer.body) == outcome.data["order"]  # of the last call
     packages = outcome.data["order"]["shoppingCart"]["salesPackages"]  # type: ignore[index]
     assert [package["packageName"] for package in packages] == ["Online Payments", "Smart"]
 
@@ -93,10 +95,23 @@ async def test_submits_once_and_finds_the_id_in_every_place(setup: Setup, shape:
     assert setup.sim.journal.count_executed(SUBMIT) == 1
 
 
+async def test_the_id_is_taken_from_the_fields_that_are_configured_and_from_no_other(setup: Setup) -> None:
+    order = await setup.make_configured()
+    ccv = ccv_at(setup.base, id_names=["orderReference", "number"])
+    outcomes = []
+    for body in (b'{"orderReference": "A1", "number": 7}', b'{"number": 7}', b'{"orderId": "O"}'):
+        setup.sim.faults.arm(Fault(SUBMIT, "status-after-commit", status=201, body=body))
+        outcomes.append(await ccv.perform("submit_order", order, LINKS))
+    await ccv.close()
+    named = [Succeeded("order_submitted", provider_id=provider_id) for provider_id in ("A1", "7")]
+    assert outcomes == [*named, InDoubt("201 with an unusable body: no order id: none of orderReference, number, no bare id, no Location")]
+
+
 async def test_a_submit_answer_without_an_id_is_in_doubt(setup: Setup) -> None:
     setup.sim.id_shape = "missing"
     outcome = await setup.ccv.perform("submit_order", await setup.make_configured(), LINKS)
     assert isinstance(outcome, InDoubt)
+    assert outcome.answer is not None
     assert setup.sim.journal.count_executed(SUBMIT) == 1
 
 
@@ -134,7 +149,10 @@ async def test_a_public_url_that_ccv_would_not_call_is_not_sent() -> None:
 
 async def test_polls_the_status_and_recognises_a_foreign_order(setup: Setup) -> None:
     order = await setup.make_submitted()
-    assert await setup.ccv.fetch_status(order) == StatusRead("Processing")
+    poll = await setup.ccv.fetch_status(order)
+    assert poll == StatusRead("Processing")
+    assert poll.answer is not None
+    assert json.loads(poll.answer.body)["orderStatus"] == "Processing"
     foreign = order_of(setup.ccv, ccv_request(external_reference="mine"), provider_id=order.provider_id)
     assert await setup.ccv.fetch_status(foreign) == StatusRead("Processing", mismatch="externalReference")
 
@@ -172,6 +190,7 @@ def _check(outcome: Outcome, case: FaultCase) -> None:
     assert type(outcome) is case.outcome
     if isinstance(outcome, NotExecuted):
         assert outcome.retry_after == case.retry_after
+    case.assert_answer_kept(outcome)
     assert_no_canary(outcome)
 
 
@@ -202,6 +221,7 @@ async def test_a_fault_while_polling(setup: Setup, case: FaultCase) -> None:
     poll = await setup.ccv.fetch_status(order)
     assert isinstance(poll, ReadFailed)
     assert poll.retry_after == case.retry_after
+    case.assert_answer_kept(poll)
     assert_no_canary(poll)
 
 

@@ -123,3 +123,9 @@ def test_an_unusable_base_url_is_a_configuration_error(base: str) -> None:
 
 def test_no_repr_shows_the_key() -> None:
     assert_no_canary(ccv(), Ccv.offline())
+
+
+@pytest.mark.parametrize("id_names", ["orderReference", [], [""], ["orderId", 7]])
+def test_the_names_of_the_id_are_a_list_of_names(id_names: Any) -> None:
+    with pytest.raises(ConfigurationError, match="id_names"):
+        ccv(id_names=id_names)

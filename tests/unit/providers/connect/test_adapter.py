@@ -145,6 +145,7 @@ def _check(outcome: Outcome, case: FaultCase) -> None:
     assert type(outcome) is case.outcome, outcome
     if isinstance(outcome, NotExecuted):
         assert outcome.retry_after == case.retry_after
+    case.assert_answer_kept(outcome)
     assert_no_canary(outcome)
 
 
@@ -194,7 +195,10 @@ async def test_a_401_is_followed_by_one_call_with_a_fresh_token(setup: Setup, ca
 async def test_an_expired_token_of_a_user_is_not_refreshed(setup: Setup, call: Call) -> None:
     order = await setup.make_order(call)
     setup.sim.expire_tokens()
-    assert await setup.connect.perform(call.effect, order, LINKS) == NotExecuted("401 from the provider")
+    outcome = await setup.connect.perform(call.effect, order, LINKS)
+    assert outcome == NotExecuted("401 from the provider")
+    assert outcome.answer is not None
+    assert outcome.answer.status == 401
     assert setup.count(call) == (1, 0)
 
 
@@ -226,11 +230,13 @@ async def test_when_the_token_source_raises_nothing_is_sent(setup: Setup) -> Non
 
 
 @pytest.mark.parametrize("call", CALLS[2:4], **by_name)
-async def test_a_200_with_error_is_rejected_and_its_message_is_not_kept(setup: Setup, call: Call) -> None:
+async def test_a_200_with_error_is_rejected_and_its_text_is_in_the_answer_alone(setup: Setup, call: Call) -> None:
     order = await setup.make_order(call)
     setup.sim.script(order.id, api_answer="ERROR", api_message=f"{PHONE} is not a phone number")
     outcome = await setup.connect.perform(call.effect, order, LINKS)
     assert outcome == Rejected("200 with fulfillmentStatus ERROR")
+    assert outcome.answer is not None
+    assert json.loads(outcome.answer.body)["errorMessage"] == f"{PHONE} is not a phone number"
 
 
 @pytest.mark.parametrize("status", ["ok", "OKAY", "", "success", 1, None])
@@ -252,11 +258,13 @@ async def test_a_response_about_another_order_carries_its_id(setup: Setup) -> No
     ("exception_type", "kept"),
     [("no.unite.OrderException", " (no.unite.OrderException)"), (PHONE, ""), ("4790012345", ""), (EMAIL, ""), ("x" * 500, ""), (7, "")],
 )
-async def test_of_a_400_only_a_class_name_is_kept(setup: Setup, exception_type: object, kept: str) -> None:
+async def test_of_a_400_only_a_class_name_is_in_the_note(setup: Setup, exception_type: object, kept: str) -> None:
     body = json.dumps({**QUOTING_BODY, "exceptionType": exception_type}).encode()
     setup.sim.faults.arm(Fault(CALLS[0].match, "status", status=400, body=body))
     outcome = await setup.connect.perform("register_order", await setup.make_order(CALLS[0]), LINKS)
     assert outcome == Rejected(f"400 from the provider{kept}")
+    assert outcome.answer is not None
+    assert outcome.answer.body == body
 
 
 # ── search ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -270,6 +278,8 @@ async def test_a_search_succeeds_with_one_hit_and_no_more(setup: Setup, hits: in
         await setup.connect.perform("register_order", order, LINKS)
     outcome = await setup.connect.perform("search_order", order, LINKS)
     assert type(outcome) is expected
+    assert outcome.answer is not None
+    assert len(json.loads(outcome.answer.body)["orders"]) == hits
     if isinstance(outcome, Succeeded):
         assert (outcome.event, outcome.provider_id) == ("registration_found", "14")
 
@@ -284,7 +294,10 @@ def _row(**changes: Any) -> bytes:
 
 async def test_polls_the_status_and_recognises_the_configured_literal(setup: Setup) -> None:
     order = await setup.make_order(CALLS[3])
-    assert await setup.connect.fetch_status(order) == StatusRead("preliminary")
+    poll = await setup.connect.fetch_status(order)
+    assert poll == StatusRead("preliminary")
+    assert poll.answer is not None
+    assert json.loads(poll.answer.body)["orders"][0]["orderStatus"] == "preliminary"
     setup.sim.pay("14")
     assert await setup.connect.fetch_status(order) == StatusRead("fulfilled")
 
@@ -296,6 +309,7 @@ async def test_a_fault_of_a_poll(setup: Setup, case: FaultCase) -> None:
     poll = await setup.connect.fetch_status(order)
     assert isinstance(poll, ReadFailed)
     assert poll.retry_after == case.retry_after
+    case.assert_answer_kept(poll)
     assert_no_canary(poll)
 
 
@@ -445,7 +459,10 @@ async def test_of_the_answer_to_a_fulfilment_the_status_and_the_id_decide(setup:
 async def test_a_poll_without_a_status_fails(setup: Setup, body: bytes) -> None:
     order = await setup.make_order(CALLS[3])
     setup.sim.faults.arm(Fault(STATUS, "garbage", body=body))
-    assert isinstance(await setup.connect.fetch_status(order), ReadFailed)
+    poll = await setup.connect.fetch_status(order)
+    assert isinstance(poll, ReadFailed)
+    assert poll.answer is not None
+    assert poll.answer.body == body
 
 
 async def test_an_amount_of_0_is_compared_too(setup: Setup) -> None:

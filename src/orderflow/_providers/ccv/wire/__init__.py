@@ -26,6 +26,7 @@ from orderflow._providers.ccv.wire.requests import (
     parse_request,
 )
 from orderflow._providers.ccv.wire.responses import (
+    ID_NAMES,
     StatusResponse,
     SubmitResponse,
     parse_order,
@@ -52,6 +53,7 @@ __all__ = [
     "ADD_PSP_STANDALONE",
     "ADD_SALES_PACKAGE",
     "ADD_TERMINAL_PACKAGE",
+    "ID_NAMES",
     "ORDER_STATUSES",
     "PREFIX",
     "START_ORDER",

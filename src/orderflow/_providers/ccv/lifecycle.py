@@ -66,7 +66,7 @@ class CcvLifecycle(Lifecycle, name="ccv"):
     submission_resolved       = edge(operator, submission_in_doubt.to(Processing),
                                      employee, assumed("D2: CCV names the order id"), "found by CCV")
     submission_not_found      = edge(operator, submission_in_doubt.to(drafted),
-                                     employee, assumed("D1: CCV knows no such order"), "not submitted, send again")
+                                     employee, assumed("D1: CCV knows no such order"), "send again")
     submission_given_up       = edge(operator, submission_in_doubt.to(abandoned),
                                      employee, assumed("D1: a person decided"), "given up")
     discard                   = edge(command, drafted.to(abandoned), us, assumed("our own wish: nothing is submitted"), "discarded")
@@ -134,6 +134,7 @@ class CcvLifecycle(Lifecycle, name="ccv"):
     properties = {
         "paid before Completed": precedence(leaving(AwaitingPayment) & at(Screening, New), at(Completed) & pays_now, before(at(Failed)),
                                             as_expected=True),
+        "refused only by CCV itself": precedence(on("configuration_refused", "submission_refused"), at(refused)),
         "every open state can be cancelled": universality(can("seen_canceled"), where=at(
             Processing, Incomplete, AwaitingPayment, Screening, New, ErpInProgress, FulfillmentInProgress, FulfillmentDone)),
         "rejected screening never reaches New": absence(at(New), after(on("seen_closed") & leaving(Screening))),

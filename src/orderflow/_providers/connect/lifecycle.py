@@ -75,8 +75,7 @@ class ConnectLifecycle(Lifecycle, name="connect"):
                                     us, documented("R1: one hit by externalOrderId"), "found by search", cond=user_mode)
     registration_resolved    = edge(operator, registration_in_doubt.to(registered),
                                     employee, assumed("R1: a person names the orderId"), "found by a person")
-    registration_not_found   = edge(operator, registration_in_doubt.to(drafted),
-                                    employee, assumed("R1: a person found none"), "not registered, send again")
+    registration_not_found   = edge(operator, registration_in_doubt.to(drafted), employee, assumed("R1: a person found none"), "send again")
     registration_given_up    = edge(operator, registration_in_doubt.to(abandoned), employee, assumed("R1: a person decided"), "given up")
     discard                  = edge(command, drafted.to(abandoned), us, assumed("our own wish: nothing is registered"), "discarded")
 
@@ -101,8 +100,7 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     fulfillment_answer_lost = edge(reply, fulfilling.to(fulfillment_in_doubt), us, inferred("A3: no word on calling twice"), "answer lost",
                                    cond=sms_in_flight)
     fulfillment_not_found   = edge(operator, fulfillment_in_doubt.to(registered),
-                                   employee, assumed("a person knows that no sms was sent"), "not requested, send again",
-                                   sets={"way": "none"})
+                                   employee, assumed("a person knows that no sms was sent"), "send again", sets={"way": "none"})
     fulfillment_given_up    = edge(operator, fulfillment_in_doubt.to(outcome_unknown),
                                    employee, assumed("no look-up of an sms payment"), "given up")
 
@@ -175,14 +173,11 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     assign_user            = edge(command, fulfilled.to(assigning), us, documented("A9, R3: previously fulfilled"), "assign user",
                                   cond=needs_user, effects=[assign_to_user])
     assigned               = edge(reply, user_assigned.from_(assigning, assignment_in_doubt), connect, documented("A9"), "assigned")
-    assignment_refused     = edge(reply, fulfilled.from_(assigning, assignment_in_doubt),
-                                  connect, documented("A9: 400"), "assignment refused")
+    assignment_refused     = edge(reply, fulfilled.from_(assigning, assignment_in_doubt), connect, documented("A9: 400"), "assignment refused")
     assignment_undelivered = edge(reply, assigning.to(fulfilled), us, inferred("A12: never executed"), "never sent")
     assignment_answer_lost = edge(reply, assigning.to(assignment_in_doubt), us, inferred("A9: no word on calling twice"), "answer lost")
-    assignment_resolved    = edge(operator, assignment_in_doubt.to(user_assigned),
-                                  employee, assumed("A9: a person checked"), "found assigned")
-    assignment_not_found   = edge(operator, assignment_in_doubt.to(fulfilled),
-                                  employee, assumed("A9: a person checked"), "not assigned, send again")
+    assignment_resolved    = edge(operator, assignment_in_doubt.to(user_assigned), employee, assumed("A9: a person checked"), "found assigned")
+    assignment_not_found   = edge(operator, assignment_in_doubt.to(fulfilled), employee, assumed("A9: a person checked"), "send again")
     assignment_given_up    = edge(operator, fulfilled.from_(fulfilled, assignment_in_doubt),
                                   employee, assumed("A9: a person decided"), "assignment given up",
                                   cond=needs_user, sets={"needs_user": False})
@@ -194,6 +189,7 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     }
     properties = {  # verified by `orderflow check`
         "fulfilled only on proof": precedence(on("seen_fulfilled"), at(paid, fulfilled, assigning, user_assigned)),
+        "refused only by Connect itself": precedence(on("registration_refused"), at(refused)),
         "paid never without something to pay": absence(at(paid) & ~under(to_pay)),
         "no claim proves or ends anything": absence(by(claim) & (ENTERS_PROVEN | ENTERS_PROVISIONAL)),
         "cancelled by a customer only on a claimed cancel": precedence(on("returned_cancel"), at(cancelled) & leaving(confirming)),

@@ -98,11 +98,6 @@ async def _(case: Ccv) -> None:
     await case.send("submit")
 
 
-@story("discarded before it was submitted", "drafted -discard-> abandoned")
-async def _(case: Ccv) -> None:
-    await case.send("discard")
-
-
 @story("submit's answer lost, then it comes", "submission_in_doubt -order_submitted-> Processing")
 async def _(case: Ccv) -> None:
     async with case.answer_late(_SUBMIT, lost_in="submission_in_doubt"):

@@ -133,12 +133,6 @@ async def _(case: Connect) -> None:
     await case.send("register")
 
 
-@story("discarded before it was registered", "drafted -discard-> abandoned")
-async def _(case: Connect) -> None:
-    await case.create("connect", **connect_request("invoice", external_id=NAME))
-    await case.send("discard")
-
-
 @story("register's answer lost, then it comes", "registration_in_doubt -order_registered-> registered")
 async def _(case: Connect) -> None:
     async with case.answer_late(_REGISTER, lost_in="registration_in_doubt"):

@@ -55,7 +55,7 @@ def test_show_prints_path_and_legal_events_but_no_data(orderflow: Any, db: str, 
     ran = orderflow("orders", "show", in_doubt, "--db", db)
 
     assert ran.code == 0
-    assert "legal now: submission_resolved, submission_given_up" in ran.out
+    assert "legal now: submission_resolved, submission_not_found, submission_given_up" in ran.out
     assert "by test: as if the answer was lost" in ran.out
     as_json = orderflow("orders", "show", in_doubt, "--db", db, "--json")
     assert [row["event"] for row in as_json.json["journal"]] == ["submit", "override"]

@@ -69,7 +69,6 @@ class CcvLifecycle(Lifecycle, name="ccv"):
                                      employee, assumed("D1: CCV knows no such order"), "send again")
     submission_given_up       = edge(operator, submission_in_doubt.to(abandoned),
                                      employee, assumed("D1: a person decided"), "given up")
-    discard                   = edge(command, drafted.to(abandoned), us, assumed("our own wish: nothing is submitted"), "discarded")
 
     # ── observed statuses (edge numbers of the dossier) ─────────────────────────────────────────────────────────────────────
     seen_processing = edge(observation, Failed.to(Processing), employee, assumed("D1 #19"), "recovered",

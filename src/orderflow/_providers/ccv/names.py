@@ -26,7 +26,7 @@ State = Literal[
     "refused",
     "abandoned",
 ]
-Command = Literal["submit", "discard"]
+Command = Literal["submit"]
 BareCommand = Command
 """Commands without arguments."""
 OperatorEvent = Literal["submission_resolved", "submission_not_found", "submission_given_up"]

@@ -77,7 +77,6 @@ class ConnectLifecycle(Lifecycle, name="connect"):
                                     employee, assumed("R1: a person names the orderId"), "found by a person")
     registration_not_found   = edge(operator, registration_in_doubt.to(drafted), employee, assumed("R1: a person found none"), "send again")
     registration_given_up    = edge(operator, registration_in_doubt.to(abandoned), employee, assumed("R1: a person decided"), "given up")
-    discard                  = edge(command, drafted.to(abandoned), us, assumed("our own wish: nothing is registered"), "discarded")
 
     # ── completing ────────────────────────────────────────────────────────────────────────────────────────────────────
     complete_by_url = edge(command, registered.to(fulfilling), us, documented("A1 step 6"), "browser sent to the URL",

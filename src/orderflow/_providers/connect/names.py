@@ -26,8 +26,8 @@ State = Literal[
     "refused",
     "abandoned",
 ]
-Command = Literal["register", "discard", "complete_by_url", "complete_by_api", "assign_user"]
-BareCommand = Literal["register", "discard", "complete_by_api"]
+Command = Literal["register", "complete_by_url", "complete_by_api", "assign_user"]
+BareCommand = Literal["register", "complete_by_api"]
 """Commands without arguments."""
 OperatorEvent = Literal[
     "registration_resolved",

@@ -5,7 +5,7 @@ Graphviz returns coordinates only (``graphviz``). Several arrangements are laid 
 * Their blocked labels move to better spots (``labels``).
 * They are laid out again with more space for the labels that are still blocked.
 
-The picture with the lowest cost is the result (``geometry.compute_cost``). If it has a fault, more arrangements are tried.
+The picture with the lowest cost is the result (``geometry.compute_cost``). If it has a fault, or is too wide for a page, more arrangements are tried.
 
 A drawing with many arrows gets fewer arrangements, and one with very many no Graphviz at all (``grid``): the work stays bounded.
 """
@@ -25,6 +25,7 @@ from orderflow._diagrams.layout import Layout
 _BATCH_SIZE, _BATCHES = 8, 3  # arrangements tried
 _FINALISTS = 2  # arrangements of each batch that are improved
 _REPAIRS = 2  # layouts with more space for labels
+_PAGE_WIDTH = 1100.0  # on a page of 830 px, letters of 12 px are then at least 9 px high
 _MANY_ARROWS = 60  # from here on, one arrangement is laid out and not improved
 _VERY_MANY_ARROWS = 120  # from here on, Graphviz would take minutes
 _CACHE: dict[tuple[object, ...], Placement] = {}
@@ -53,7 +54,7 @@ def clear_cache() -> None:
 
 
 def _choose_best(drawing: Drawing, lines: LabelLines, layout: Layout) -> Placement:
-    """The placement with the lowest cost, without titles. Tries batches until one has a placement without faults."""
+    """The placement with the lowest cost, without titles. Tries batches until the best placement has no faults and fits on a page."""
 
     def lay_out(arrangement: int, wide: frozenset[int]) -> Placement:
         return read_answer(drawing, lines, layout(build_graph(drawing, lines, arrangement, wide)), wide)
@@ -67,7 +68,8 @@ def _choose_best(drawing: Drawing, lines: LabelLines, layout: Layout) -> Placeme
         raw = {n: lay_out(n, frozenset()) for n in range(batch * _BATCH_SIZE, (batch + 1) * _BATCH_SIZE)}
         for n in sorted(raw, key=lambda n: _compute_cost(raw[n]))[:_FINALISTS]:
             candidates += _improve(raw[n], partial(lay_out, n))
-        if not count_faults(min(candidates, key=_compute_cost), get_text_box):
+        best = min(candidates, key=_compute_cost)
+        if best.width < _PAGE_WIDTH and not count_faults(best, get_text_box):
             break
     return min(candidates, key=_compute_cost)
 

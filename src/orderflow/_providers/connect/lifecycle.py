@@ -172,10 +172,11 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     assign_user            = edge(command, fulfilled.to(assigning), us, documented("A9, R3: previously fulfilled"), "assign user",
                                   cond=needs_user, effects=[assign_to_user])
     assigned               = edge(reply, user_assigned.from_(assigning, assignment_in_doubt), connect, documented("A9"), "assigned")
-    assignment_refused     = edge(reply, fulfilled.from_(assigning, assignment_in_doubt), connect, documented("A9: 400"), "refused")
+    assignment_refused     = edge(reply, fulfilled.from_(assigning, assignment_in_doubt),
+                                  connect, documented("A9: 400"), "assignment refused")
     assignment_undelivered = edge(reply, assigning.to(fulfilled), us, inferred("A12: never executed"), "never sent")
     assignment_answer_lost = edge(reply, assigning.to(assignment_in_doubt), us, inferred("A9: no word on calling twice"), "answer lost")
-    assignment_resolved    = edge(operator, assignment_in_doubt.to(user_assigned), employee, assumed("A9: a person checked"), "found done")
+    assignment_resolved    = edge(operator, assignment_in_doubt.to(user_assigned), employee, assumed("A9: a person saw"), "found assigned")
     assignment_not_found   = edge(operator, assignment_in_doubt.to(fulfilled), employee, assumed("A9: a person checked"), "send again")
     assignment_given_up    = edge(operator, fulfilled.from_(fulfilled, assignment_in_doubt),
                                   employee, assumed("A9: a person decided"), "assignment given up",

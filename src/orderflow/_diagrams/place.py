@@ -5,7 +5,8 @@ Graphviz returns coordinates only (``graphviz``). Several arrangements are laid 
 * Their blocked labels move to better spots (``labels``).
 * They are laid out again with more space for the labels that are still blocked.
 
-The picture with the lowest cost is the result (``geometry.compute_cost``). If it has a fault, or is too wide for a page, more arrangements are tried.
+The picture with the lowest cost is the result (``geometry.compute_cost``). If it has a fault, or is too wide for a page, more
+arrangements are tried.
 
 A drawing with many arrows gets fewer arrangements, and one with very many no Graphviz at all (``grid``): the work stays bounded.
 """

@@ -75,7 +75,7 @@ class ConnectLifecycle(Lifecycle, name="connect"):
                                     us, documented("R1: one hit by externalOrderId"), "found by search", cond=user_mode)
     registration_resolved    = edge(operator, registration_in_doubt.to(registered),
                                     employee, assumed("R1: a person names the orderId"), "found by a person")
-    registration_not_found   = edge(operator, registration_in_doubt.to(drafted), employee, assumed("R1: a person found none"), "not registered")
+    registration_not_found   = edge(operator, registration_in_doubt.to(drafted), employee, assumed("R1: none was found"), "not registered")
     registration_given_up    = edge(operator, registration_in_doubt.to(abandoned), employee, assumed("R1: a person decided"), "given up")
 
     # ── completing ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -131,18 +131,20 @@ async def test_while_connect_fails_most_orders_wait_and_are_not_in_doubt(url: st
     """A 500 does not say whether the order was registered. Without a circuit breaker all two hundred would be in doubt."""
     async with open_pair(url, timing=NO_POLLS) as two:
         two.sim.faults.arm(Fault(REGISTER, "status", status=500, times=None))
+        began = time.time()
         orders = await two.register(*(str(n) for n in range(200)))
         await asyncio.sleep(1.5)  # a few pauses, each followed by a probe
         states = [(await two.flows[0].order(order.id)).state for order in orders]
         in_doubt = states.count("registration_in_doubt")
-        assert 10 <= in_doubt <= 2 * (32 + 5 + 6)  # each worker: as many as it runs at once, and one for each pause
+        pauses = (time.time() - began) / TIMING.circuit_pause
+        assert 10 <= in_doubt <= 2 * (32 + 5 + pauses + 1)  # each worker: as many as it runs at once, and one for each pause
         assert states.count("registering") == len(orders) - in_doubt
         two.sim.faults.clear()
         for order, state in zip(orders, states, strict=True):
             if state == "registering":
                 await two.flows[0].wait(order.id, ("registered", "registration_in_doubt"), 30)
         states = [(await two.flows[0].order(order.id)).state for order in orders]
-        assert states.count("registered") >= len(orders) - in_doubt - 4  # probes that were in progress
+        assert states.count("registered") == len(orders) - len(two.times_of(500))
         assert {state for state in states if state != "registered"} == {"registration_in_doubt"}
         assert len(two.sim.orders) == states.count("registered")
 

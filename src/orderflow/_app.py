@@ -171,9 +171,10 @@ class Orderflow:
         A key that was used before gives ``Ignored``. What the provider answers later is never raised here: it moves the order.
 
         Raises:
-            UnknownName: no such order or command.
+            UnknownName: no such order or event. An event that is not a command is ``Refused``.
             InvalidInput: an argument is malformed; nothing was stored.
-            OperationalError: the database failed; send it again with the same key. ``NotOpen``: the flow is not open.
+            OperationalError: the database failed; send it again with the same key. Without a key, look at the order first.
+            NotOpen: the flow is not open.
         """
         return await self._engine.commands.send(order_id, command, arguments, key=key)
 

@@ -23,7 +23,7 @@ class Claim:
 class Endpoint:
     """One URL of ours.
 
-    ``purpose`` is its path segment, and part of what the signature in the URL covers. ``understand`` turns the raw query pairs into a
+    ``purpose`` is its path segment, and part of what the signature in the URL covers. ``parse_claim`` turns the raw query pairs into a
     claim. ``page`` is the key, in the order's data, of the application's page that the browser is sent on to; "" where no browser comes.
     A ``shared`` endpoint has no order in its URL: a request to it brings forward the polls of the orders that were polled longest ago.
     """

@@ -15,10 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from orderflow._lifecycle.declare import Flag, Lifecycle, State, assumed, documented, edge, reading, repeatable
-from orderflow._lifecycle.table import Table
 from orderflow.errors import InvalidInput, MalformedAnswer, UnknownName
-from orderflow.model import Cause, Order, Origin
+from orderflow.lifecycle import Cause, Flag, Lifecycle, Origin, State, Table, assumed, documented, edge, reading, repeatable
+from orderflow.model import Order
 from orderflow.provider import (
     BaseProvider,
     Claim,

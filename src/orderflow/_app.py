@@ -171,7 +171,7 @@ class Orderflow:
         A key that was used before for the same gives ``Ignored``. What the provider answers later is never raised here: it moves the order.
 
         Raises:
-            UnknownName: no such order or event. An event that is no command is ``Refused``.
+            UnknownName: no such order or event. An event that is not a command is ``Refused``.
             InvalidInput: an argument is malformed; nothing was stored.
             KeyReused: the key was used for another command of this order, or with other arguments.
             OperationalError: the database failed; send it again with the same key. Without a key, look at the order first.

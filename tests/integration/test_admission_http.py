@@ -137,7 +137,8 @@ async def test_while_connect_fails_most_orders_wait_and_are_not_in_doubt(url: st
         states = [(await two.flows[0].order(order.id)).state for order in orders]
         in_doubt = states.count("registration_in_doubt")
         pauses = (time.time() - began) / TIMING.circuit_pause
-        assert 10 <= in_doubt <= 2 * (32 + 5 + pauses + 1)  # each worker: as many as it runs at once, and one for each pause
+        # each worker: as many as it runs at once, and one for each pause; far fewer than two hundred, however slow the machine is
+        assert 10 <= in_doubt <= min(2 * (32 + 5 + pauses + 1), 150)
         assert states.count("registering") == len(orders) - in_doubt
         two.sim.faults.clear()
         for order, state in zip(orders, states, strict=True):

@@ -140,7 +140,7 @@ def main(arguments: Sequence[str]) -> int:
 def _describe(error: Exception) -> str:
     """An error's line. For a misspelt name, the known name that is close to it instead of all known names."""
     if isinstance(error, UnknownName):
-        from difflib import get_close_matches  # noqa: PLC0415 -- --help does not need it
+        from difflib import get_close_matches  # noqa: PLC0415  the help must not wait for it
 
         known = {name.casefold(): name for name in error.known}
         if close := get_close_matches(error.name.casefold(), known, 1, _CLOSE):

@@ -1,7 +1,8 @@
 """Our public URLs: ``<public>/<provider>/<purpose>/<key id>.<order>.<signature>``.
 
-The token is HMAC-SHA256 over provider, purpose and order, in the path (query strings end in logs and referrers). It authorises a poll
-and nothing else, so it needs no expiry and survives many notifications. Two keys at once allow rotation: the first signs, all verify.
+The token is HMAC-SHA256 over provider, purpose and order, in the path (query strings end in logs and referrers). It authorises a claim,
+which proves nothing, and an earlier poll. So it needs no expiry and survives many notifications. Two keys at once allow rotation: the first
+signs, all verify.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def test_completion_can_be_installed(orderflow, tmp_path: Path) -> None:
 def test_help_lists_the_commands_and_imports_none_of_them() -> None:
     program = (
         "import sys; from orderflow._cli.main import main; code = main(['--help'])\n"
-        "heavy = {'statemachine', 'httpx', 'structlog', 'uvicorn', 'starlette', 'orderflow._lifecycle.table', 'asyncio'}\n"
+        "heavy = {'statemachine', 'httpx', 'structlog', 'uvicorn', 'starlette', 'orderflow._lifecycle.table', 'asyncio', 'difflib', 'subprocess'}\n"
         "print('IMPORTED', sorted(heavy & set(sys.modules))); sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -160,11 +160,7 @@ async def test_a_table_that_vanishes_is_an_operational_error(path: Path) -> None
 
 OPEN_AND_WRITE = """
 import asyncio, sys
-from orderflow._store.migrations import migrations
-from orderflow._store.sqlite.schema import connect, read_version
-from orderflow._store.upgrade import upgrade
 from orderflow._store.urls import make_store
-from tests.kit import version_0_1
 from tests.kit.commits import move, new_order
 
 async def main(url, name):

@@ -64,7 +64,7 @@ class Connect(BaseProvider):
     """The provider ``connect``.
 
     Args:
-        api, login: base URLs of apiServer (``.../capi``) and loginServer (``.../user``).
+        api, login: base URLs of apiServer (``.../capi``) and loginServer (``.../user``; on the test host ``.../login``).
         client_id, client_secret: the credentials of the client.
         credentials_in: where the token request carries them: ``basic``, ``body`` or ``query``.
         fulfilled_literals: the values of orderStatus that prove fulfilment. The pages document none, and without one nothing is proven.

@@ -16,7 +16,7 @@ from orderflow._app import Orderflow
 from orderflow._provider.outcomes import ReadFailed, StatusRead
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
-from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedPoll, PollPlan, Receipt
+from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedPoll, PollPlan, Receipt, ReportedCall
 from orderflow.model import Message, Order, Origin
 from orderflow.simulators import SimClock
 
@@ -39,10 +39,12 @@ class ClaimStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def commit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None) -> Receipt:
+    async def commit(
+        self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None, call: ReportedCall | None = None
+    ) -> Receipt:
         if self.before_claim and key is not None and key.origin == Origin.CLAIM.value:
             await self.before_claim(order_id)
-        return await self._store.commit(order_id, key, decider, deadline)
+        return await self._store.commit(order_id, key, decider, deadline, call)
 
     async def plan_poll(self, order_id: str, now: float, plan: PollPlan, message: Message | None = None) -> None:
         if self.before_claim:

@@ -19,7 +19,7 @@ from tests.kit.toy import TIMING, Toy, toy_id
 from orderflow._app import Orderflow
 from orderflow._engine.listeners import Handler
 from orderflow._provider.outcomes import Outcome, StatusRead, Succeeded
-from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, Receipt
+from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, Receipt, ReportedCall
 from orderflow._store.sqlite.store import SqliteStore
 from orderflow.errors import OperationalError
 from orderflow.model import Message, Order
@@ -62,10 +62,12 @@ class GatedStore(SqliteStore):
             await self.loading.pass_through()
         return order
 
-    async def commit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None) -> Receipt:
+    async def commit(
+        self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None, call: ReportedCall | None = None
+    ) -> Receipt:
         if self.writing is not None:
             await self.writing.pass_through()
-        return await super().commit(order_id, key, decider, deadline)
+        return await super().commit(order_id, key, decider, deadline, call)
 
     async def retry_effect(
         self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False, message: Message | None = None
@@ -86,9 +88,11 @@ class RefusingStore(SqliteStore):
         await self._check("load", order_id)
         return await super().load(order_id)
 
-    async def commit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None) -> Receipt:
+    async def commit(
+        self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None, call: ReportedCall | None = None
+    ) -> Receipt:
         await self._check("commit", order_id)
-        return await super().commit(order_id, key, decider, deadline)
+        return await super().commit(order_id, key, decider, deadline, call)
 
     async def finish_effect(self, effect: LeasedEffect, why: str = "", message: Message | None = None) -> None:
         await self._check("finish_effect", effect.key.order_id)

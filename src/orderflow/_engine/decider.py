@@ -18,6 +18,7 @@ from orderflow.model import (
     Applied,
     Decision,
     Event,
+    Ignored,
     Observation,
     Order,
     Origin,
@@ -44,6 +45,20 @@ Request = Event | Observation | Override
 def decide_and_plan(context: CommitContext, request: Request, order: Order) -> Commit:
     """Everything that a request writes to an order."""
     return plan_commit(context, order, _decide_request(context.table, order, request))
+
+
+def decide_late_and_plan(context: CommitContext, event: Event, order: Order) -> Commit:
+    """What is written for the reply to a call that ended before, where a later call of the same kind was requested.
+
+    The order stays as it is. If the reply names another order of the provider than ours, it is refused, and so flagged: with the later
+    call there may be two.
+    """
+    named = event.provider_id
+    if named is not None and named != order.provider_id:
+        detail = f"{event.name} names the provider's order {named}, and comes from a call that ended before; a later one was requested"
+        return plan_commit(context, order, _refuse(context.table, order, Reason.ANOMALY, detail))
+    detail = "it comes from a call that ended before; a later one was requested"
+    return plan_commit(context, order, Ignored(Reason.STALE, order.state, detail))
 
 
 def with_decision_watchers(decider: Decider, table: Table, request: Request) -> Decider:

@@ -16,15 +16,15 @@ from attrs import define
 
 from orderflow._clock import Clock
 from orderflow._engine.commit import STATUS_READ, CommitContext
-from orderflow._engine.decider import Override, Request, decide_and_plan, with_decision_watchers
+from orderflow._engine.decider import Override, Request, decide_and_plan, decide_late_and_plan, with_decision_watchers
 from orderflow._engine.listeners import Listeners
 from orderflow._engine.waiters import Waiters
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
-from orderflow._store.records import DueDeadline, InboxKey, Receipt
+from orderflow._store.records import DueDeadline, InboxKey, LeasedEffect, Receipt, ReportedCall
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import InvalidInput, UnknownName
-from orderflow.model import Applied, Decision, EffectKey, Event, Message, Observation, Origin, Reason, Refused
+from orderflow.model import Applied, Decision, Event, Message, Observation, Origin, Reason, Refused
 
 _log = structlog.get_logger()
 
@@ -50,6 +50,14 @@ def _name_and_origin(request: Request) -> tuple[str, Origin]:
     return (STATUS_READ, Origin.OBSERVATION) if isinstance(request, Observation) else ("override", Origin.OPERATOR)
 
 
+def _reported_call(context: CommitContext, event: Event, effect: LeasedEffect) -> ReportedCall:
+    """The call whose end an event reports."""
+    effects = context.table.effects
+    kind = effects[effect.name].kind
+    names = tuple(name for name, declared in effects.items() if kind and declared.kind == kind) or (effect.name,)
+    return ReportedCall(effect.key, names, partial(decide_late_and_plan, context, event))
+
+
 @define(eq=False, kw_only=True)
 class Inbox:
     """Decides and commits events. ``wake`` is set after each decision: there may be new work for a worker of this process."""
@@ -69,13 +77,14 @@ class Inbox:
         event: Event,
         key: InboxKey | None = None,
         *,
-        effect: EffectKey | None = None,
+        effect: LeasedEffect | None = None,
         deadline: DueDeadline | None = None,
         message: Message | None = None,
     ) -> Receipt:
         """Decide and commit a command, reply, claim, clock or operator event.
 
         ``effect`` is the one that the event ends, ``deadline`` the one that brought it; either ends with the decision, whatever it is.
+        The reply of an effect that ended before does not move the order if a later effect of the same kind was requested.
         ``message`` is the answer that brought the event. It is kept with the decision, but for a duplicate, which writes nothing.
 
         Raises:
@@ -117,7 +126,7 @@ class Inbox:
         request: Request,
         *,
         key: InboxKey | None = None,
-        finished_effect: EffectKey | None = None,
+        finished_effect: LeasedEffect | None = None,
         without_news: int = 0,
         deadline: DueDeadline | None = None,
         message: Message | None = None,
@@ -134,13 +143,14 @@ class Inbox:
                 event=name,
                 origin=origin,
                 note=request.note,
-                finished_effect=finished_effect,
+                finished_effect=finished_effect.key if finished_effect else None,
                 without_news=without_news,
                 trace=span.traceparent,
                 message=message,
             )
             decider = with_decision_watchers(partial(decide_and_plan, context, request), context.table, request)
-            receipt = await self._store.commit(order_id, key, decider, deadline)
+            call = _reported_call(context, request, finished_effect) if finished_effect and isinstance(request, Event) else None
+            receipt = await self._store.commit(order_id, key, decider, deadline, call)
             span.set(decision=type(receipt.decision).__name__, state=receipt.state)
             if not isinstance(receipt.decision, Applied):
                 span.set(reason=receipt.decision.reason.value)

@@ -212,7 +212,7 @@ class Outbox:
         match conclusion:
             case Reply(event, answer):
                 key = InboxKey(Origin.REPLY.value, f"{effect.key}:{answer}")
-                receipt = await self._inbox.accept(effect.key.order_id, event, key, effect=effect.key, message=message)
+                receipt = await self._inbox.accept(effect.key.order_id, event, key, effect=effect, message=message)
                 if message is not None and isinstance(receipt.decision, Ignored) and receipt.decision.reason is Reason.DUPLICATE:
                     await self._store.add_message(message)  # another worker reported that there was no answer; here it is
                 return Done()

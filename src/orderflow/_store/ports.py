@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, LeasedPoll, PollPlan, Receipt, WorkerScope
+from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, LeasedPoll, PollPlan, Receipt, ReportedCall, WorkerScope
 from orderflow.model import EffectKey, JournalRow, Message, Order, Pending, RefusalRow
 
 
@@ -35,13 +35,17 @@ class Store(Protocol):
             KeyReused: the key made an order with another fingerprint. A redacted order has none, and matches any.
         """
 
-    async def commit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None) -> Receipt:
+    async def commit(
+        self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None, call: ReportedCall | None = None
+    ) -> Receipt:
         """Load the order, decide, write: whole or not at all. Returns once the commit is durable.
 
         ``key``: a second event with it is ``Ignored(DUPLICATE)``, and nothing is decided or written. Where its fingerprint is another,
         the key was used for something else.
         ``deadline``: the deadline that brings this event. It is deleted with the decision, whatever that is. Where it was disarmed or
         armed anew meanwhile, the event is ``Ignored(STALE)``, and nothing is decided or written.
+        ``call``: the call whose end this event reports. Where that ended before, and the order was given a later call of the same kind,
+        ``call.decide_late`` decides in place of ``decider``.
 
         Raises:
             UnknownName: no such order. What ``decider`` raises is passed on.

@@ -162,3 +162,19 @@ class Receipt(NamedTuple):
 Decider = Callable[[Order], Commit]
 """From an order to what is written. Pure: the store calls it with the order as it stands, and again after a lost race. ``flagged`` is not
 loaded for it."""
+
+
+@frozen
+class ReportedCall:
+    """The call whose end an event reports.
+
+    Attributes:
+        effect: the effect that was called.
+        names: the effects of its kind: two of them have the same replies.
+        decide_late: decides where the effect ended before, and the order was given a later one of these. The reply must not be taken for
+            the end of that one.
+    """
+
+    effect: EffectKey
+    names: tuple[str, ...]
+    decide_late: Decider

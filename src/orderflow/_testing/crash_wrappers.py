@@ -14,7 +14,7 @@ from orderflow._provider.http import HttpClient
 from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.protocol import Provider, PublicUrls
 from orderflow._store.ports import Store
-from orderflow._store.records import Commit, Decider, DueDeadline, InboxKey, LeasedEffect, Receipt
+from orderflow._store.records import Commit, Decider, DueDeadline, InboxKey, LeasedEffect, Receipt, ReportedCall
 from orderflow.model import Applied, Order
 
 _READS = frozenset(
@@ -86,7 +86,9 @@ class StoreWrapper:
 
         return read if name in _READS else write
 
-    async def commit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None) -> Receipt:
+    async def commit(
+        self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None, call: ReportedCall | None = None
+    ) -> Receipt:
         """See ``Store.commit``."""
         action, state = "nothing new", ""
 
@@ -100,7 +102,7 @@ class StoreWrapper:
             return commit
 
         self._points.check_alive()
-        receipt = await self._store.commit(order_id, key, decide, deadline)
+        receipt = await self._store.commit(order_id, key, decide, deadline, call)
         self._points.pass_point(action, "after commit", state)
         self._points.state = receipt.state
         return receipt

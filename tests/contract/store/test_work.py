@@ -8,8 +8,8 @@ import pytest
 from tests.kit.commits import LEASE, NOW, SCOPE, Another, move, new_order, scope, stay
 
 from orderflow._store.ports import Store
-from orderflow._store.records import InboxKey, LeasedEffect, PollAt, PollSooner, StopPolling
-from orderflow.model import NOTIFY_LISTENER, Applied, EffectKey, Ignored, Reason
+from orderflow._store.records import InboxKey, LeasedEffect, PollAt, PollSooner, ReportedCall, StopPolling
+from orderflow.model import NOTIFY_LISTENER, Applied, Decision, EffectKey, Ignored, Reason
 
 pytestmark = pytest.mark.anyio
 
@@ -288,6 +288,30 @@ async def test_a_deadline_that_was_armed_anew_meanwhile_does_not_come_early(stor
     assert (await store.load(order.id)).state == "waiting"
     (armed,) = await store.due_deadlines(NOW + 3600, SCOPE, 10)
     assert isinstance((await store.commit(order.id, InboxKey("clock", "2"), move("lapsed"), armed)).decision, Applied)
+
+
+# ── replies ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_late_reply_is_decided_apart_only_where_a_later_call_of_its_kind_was_requested(store: Store) -> None:
+    order = await store.create(new_order(), "content")
+
+    async def reply(key: str, call: LeasedEffect) -> Decision:
+        reported = ReportedCall(call.key, ("call", "call_again"), stay(Reason.STALE))
+        receipt = await store.commit(order.id, InboxKey("reply", key), move("taken", finished_effect=call.key), call=reported)
+        return receipt.decision
+
+    await store.commit(order.id, None, move("sent", effects=["call"]))
+    (first,) = await _lease(store)
+    await store.commit(order.id, None, move("sent", effects=["call_again"]))
+    assert isinstance(await reply("two are owed, one of them is the caller's", first), Applied)
+    assert isinstance(await reply("it has ended, and a later one is owed", first), Ignored)
+    (second,) = await _lease(store)
+    assert isinstance(await reply("the later one", second), Applied)
+    assert isinstance(await reply("it has ended, and so has the later one", first), Ignored)
+    assert isinstance(await reply("the later one again, none is later", second), Applied)
+    await store.commit(order.id, None, move("sent", effects=["search"], entered_state="sent"))
+    assert isinstance(await reply("the later one again, a search is later", second), Applied)
 
 
 # ── what is due next ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,10 +4,12 @@ SELECT
     (
         SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key IN (event.key, event.former) LIMIT 1
     ) AS stored_fingerprint,
-    false AS is_armed
+    false AS is_armed,
+    false AS is_superseded
 FROM (
     SELECT
-        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS former, $5::text AS deadline, $6::integer AS armed_by
+        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS former, $5::text AS deadline, $6::integer AS armed_by,
+        $7::integer AS call_version, $8::integer AS call_n, $9::text AS call_names
 ) AS event
 LEFT JOIN of_orders o ON o.id = event.order_id;
 
@@ -20,10 +22,35 @@ SELECT
     (
         SELECT true FROM of_deadlines d
         WHERE d.order_id = event.order_id AND d.name = event.deadline AND d.version = event.armed_by
-    ) IS NOT NULL AS is_armed
+    ) IS NOT NULL AS is_armed,
+    false AS is_superseded
 FROM (
     SELECT
-        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS former, $5::text AS deadline, $6::integer AS armed_by
+        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS former, $5::text AS deadline, $6::integer AS armed_by,
+        $7::integer AS call_version, $8::integer AS call_n, $9::text AS call_names
+) AS event
+LEFT JOIN of_orders o ON o.id = event.order_id;
+
+-- load, one, with replies
+SELECT
+    o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
+    (
+        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key IN (event.key, event.former) LIMIT 1
+    ) AS stored_fingerprint,
+    false AS is_armed,
+    (
+        SELECT true FROM of_effects e
+        WHERE e.order_id = event.order_id AND e.version = event.call_version AND e.n = event.call_n AND e.owed
+    ) IS NULL AND (
+        SELECT true FROM of_effects e
+        WHERE e.order_id = event.order_id AND e.version > event.call_version
+            AND e.name = ANY (string_to_array(event.call_names, ','))
+        LIMIT 1
+    ) IS NOT NULL AS is_superseded
+FROM (
+    SELECT
+        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS former, $5::text AS deadline, $6::integer AS armed_by,
+        $7::integer AS call_version, $8::integer AS call_n, $9::text AS call_names
 ) AS event
 LEFT JOIN of_orders o ON o.id = event.order_id;
 
@@ -33,9 +60,10 @@ SELECT
     (
         SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key IN (event.key, event.former) LIMIT 1
     ) AS stored_fingerprint,
-    false AS is_armed
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[])
-    WITH ORDINALITY AS event (order_id, origin, key, former, deadline, armed_by, position)
+    false AS is_armed,
+    false AS is_superseded
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::integer[], $8::integer[], $9::text[])
+    WITH ORDINALITY AS event (order_id, origin, key, former, deadline, armed_by, call_version, call_n, call_names, position)
 LEFT JOIN of_orders o ON o.id = event.order_id
 ORDER BY event.position;
 
@@ -48,9 +76,31 @@ SELECT
     (
         SELECT true FROM of_deadlines d
         WHERE d.order_id = event.order_id AND d.name = event.deadline AND d.version = event.armed_by
-    ) IS NOT NULL AS is_armed
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[])
-    WITH ORDINALITY AS event (order_id, origin, key, former, deadline, armed_by, position)
+    ) IS NOT NULL AS is_armed,
+    false AS is_superseded
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::integer[], $8::integer[], $9::text[])
+    WITH ORDINALITY AS event (order_id, origin, key, former, deadline, armed_by, call_version, call_n, call_names, position)
+LEFT JOIN of_orders o ON o.id = event.order_id
+ORDER BY event.position;
+
+-- load, a batch, with replies
+SELECT
+    o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
+    (
+        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key IN (event.key, event.former) LIMIT 1
+    ) AS stored_fingerprint,
+    false AS is_armed,
+    (
+        SELECT true FROM of_effects e
+        WHERE e.order_id = event.order_id AND e.version = event.call_version AND e.n = event.call_n AND e.owed
+    ) IS NULL AND (
+        SELECT true FROM of_effects e
+        WHERE e.order_id = event.order_id AND e.version > event.call_version
+            AND e.name = ANY (string_to_array(event.call_names, ','))
+        LIMIT 1
+    ) IS NOT NULL AS is_superseded
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::integer[], $8::integer[], $9::text[])
+    WITH ORDINALITY AS event (order_id, origin, key, former, deadline, armed_by, call_version, call_n, call_names, position)
 LEFT JOIN of_orders o ON o.id = event.order_id
 ORDER BY event.position;
 

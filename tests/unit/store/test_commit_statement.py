@@ -41,9 +41,9 @@ VARIANTS = {
 def golden_text() -> str:
     """Every variant, with its name."""
     loads = [
-        (f"load, {'a batch' if batch else 'one'}{', with deadlines' if deadline else ''}", load_statement(batch=batch, deadline=deadline))
+        (f"load, {'a batch' if batch else 'one'}{with_what}", load_statement(batch=batch, deadline=deadline, call=call))
         for batch in (False, True)
-        for deadline in (False, True)
+        for with_what, deadline, call in (("", False, False), (", with deadlines", True, False), (", with replies", False, True))
     ]
     commits = [(f"commit, {name}", commit_statement(("", *parts), batch=batch)) for name, (parts, batch) in VARIANTS.items()]
     return "".join(f"-- {name}\n{statement};\n\n" for name, statement in (*loads, *commits))

@@ -113,7 +113,7 @@ def _lasting(activity: Activity) -> Activity:
     """The activity without what other workers change in it: ownership and freshness."""
     match activity:
         case Calling() | Reporting():
-            return evolve(activity, ownership=Ownership.CURRENT)
+            return evolve(activity, ownership=Ownership.CURRENT, later_call=False)
         case Polling() | Observing():
             return evolve(activity, fresh=True)
         case Idle():

@@ -43,12 +43,15 @@ class Environment:
         calls: what the call of each effect does.
         status_moves: per status, the statuses that may follow it, whatever we do.
         naming_events: operator events that name the provider's order: sent only when there is one.
+        denials: operator events by which a person says that calls had no effect, and the effects they mean. The person is truthful:
+            none of these was carried out, and no worker can still send one. Without this no engine could keep a once-effect to once.
     """
 
     table: Table
     calls: Mapping[str, CallModel]
     status_moves: Mapping[str, tuple[str, ...]]
     naming_events: tuple[str, ...]
+    denials: Mapping[str, tuple[str, ...]] = {}
 
 
 def status_moves_of(table: Table) -> dict[str, tuple[str, ...]]:
@@ -69,6 +72,7 @@ CCV = Environment(
     },
     status_moves_of(CcvLifecycle.table),
     ("submission_resolved",),
+    {"submission_not_found": ("submit_order",)},
 )
 """CCV's order may take every declared status edge, out of Failed too, at any time."""
 
@@ -83,5 +87,10 @@ CONNECT = Environment(
     },
     {"preliminary": ("fulfilled",), "fulfilled": ()},
     ("registration_resolved", "assignment_resolved"),
+    {
+        "registration_not_found": ("register_order",),
+        "fulfillment_not_found": ("fulfill_order", "fulfill_by_sms"),
+        "assignment_not_found": ("assign_to_user",),
+    },
 )
 """Anyone who knows the URL can pay (A1), so Connect's order may become fulfilled at any time from registration on."""

@@ -15,7 +15,17 @@ from enum import Enum
 from attrs import evolve, frozen
 from tests.verification.explorer.environment import Environment
 from tests.verification.explorer.real_engine import VERSION, Finish, Retry, order_at, real_engine, snapshot_at
-from tests.verification.explorer.worlds import ANY_STATUS, CallEnd, Observing, OwedEffect, Ownership, Polling, StoredOrder
+from tests.verification.explorer.worlds import (
+    ANY_STATUS,
+    Activity,
+    CallEnd,
+    Observing,
+    OwedEffect,
+    Ownership,
+    Polling,
+    Reporting,
+    StoredOrder,
+)
 
 from orderflow._lifecycle.decide import is_pollable, is_settled
 from orderflow._lifecycle.facts import Value
@@ -41,12 +51,14 @@ class Written:
     Attributes:
         order: the order after it.
         moved: whether the order took a step.
+        requested: the effects that the step gave the order.
         ended: the effect whose row has ended.
         problem: what is wrong with the step; empty: nothing.
     """
 
     order: StoredOrder
     moved: bool = False
+    requested: tuple[str, ...] = ()
     ended: str = ""
     problem: str = ""
 
@@ -100,9 +112,22 @@ class ModelOfEngine:
         """An armed deadline is reached; the decision deletes it."""
         return self._once(("deadline", order, name), lambda: self.accept(order, name, deadline=name))
 
-    def report(self, order: StoredOrder, effect: str, end: CallEnd, ownership: Ownership) -> tuple[Written, ...]:
+    def report(self, order: StoredOrder, reporting: Reporting) -> tuple[Written, ...]:
         """A worker reports how a call ended."""
+        if self.is_without_effect(reporting):
+            return (Written(order),)
+        effect, end, ownership = reporting.effect, reporting.end, reporting.ownership
         return self._once(("report", order, effect, end, ownership), lambda: self._report(order, effect, end, ownership))
+
+    def is_without_effect(self, activity: Activity) -> bool:
+        """Whether what the worker holds moves no order: the reply to a call that ended before, when a later one was requested."""
+        return isinstance(activity, Reporting) and activity.ownership is Ownership.ROW_ENDED and activity.later_call
+
+    def is_later_call(self, effect: str, requested: tuple[str, ...]) -> bool:
+        """Whether one of the effects that were requested has the same replies as the effect."""
+        effects = self.table.effects
+        kind = effects[effect].kind
+        return any(name == effect or (kind and effects[name].kind == kind) for name in requested)
 
     def observe(self, order: StoredOrder, polled: Observing) -> tuple[Written, ...]:
         """A worker reports a status that it read."""
@@ -203,7 +228,9 @@ class ModelOfEngine:
             owed=tuple(sorted(OwedEffect(*row) for row in previous_unknown.items())),
             accepted=tuple(sorted({*order.accepted, key})) if key and commit.keep_key else order.accepted,
         )
-        return (Written(order, moved=True, ended=ended, problem=problem),)
+        return (
+            Written(order, moved=True, requested=tuple(sorted(effect.name for effect in commit.effects)), ended=ended, problem=problem),
+        )
 
     def plan_poll(self, order: StoredOrder, commit: Commit) -> bool:
         """Whether a poll is planned once the commit is written."""

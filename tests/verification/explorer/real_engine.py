@@ -25,7 +25,7 @@ from orderflow._lifecycle.facts import Value
 from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Succeeded
 from orderflow._provider.timing import Timing
 from orderflow._store.ports import Store
-from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, Receipt
+from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, Receipt, ReportedCall
 from orderflow.model import PROVIDER_ID, EffectKey, Event, Observation, Order, Origin, Snapshot
 from orderflow.simulators import SimClock
 
@@ -177,7 +177,9 @@ class _RecordingStore:
         """See ``Store.load``."""
         return self._order
 
-    async def commit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None) -> Receipt:
+    async def commit(
+        self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None, call: ReportedCall | None = None
+    ) -> Receipt:
         """See ``Store.commit``."""
         self._requests.append(decider)
         return Receipt(decider(self._order).decision, self._order.state, VERSION)

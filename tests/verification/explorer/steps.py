@@ -59,6 +59,7 @@ class Step:
         change: what it changes for the other workers.
         problem: what is wrong with it; empty: nothing.
         quiet: it needs only the engine and a provider that answers: no caller, no forger, no crash.
+        denies: the effects that a person says were not carried out.
     """
 
     action: Action
@@ -69,6 +70,7 @@ class Step:
     change: Change = NO_CHANGE
     problem: str = ""
     quiet: bool = False
+    denies: tuple[str, ...] = ()
 
 
 @define
@@ -87,6 +89,8 @@ class Steps:
         order, status, executed, workers = world.order, world.status, world.executed, world.workers
         known = self._workers_after
         for step in self._steps_of_others(order, status):
+            if step.denies and not _is_true(step.denies, executed, workers):
+                continue
             key: tuple[Workers, Change, Activity | None] = (workers, step.change, None)
             workers_after = known.get(key) or self._change(*key)
             yield step, (step.order, step.status, executed, workers_after), step.problem
@@ -129,7 +133,8 @@ class Steps:
         yield from self._send(Sender.NOTIFIER, "", engine.notice(order), status)
         for name in engine.operator_events:
             if status or name not in self.environment.naming_events:
-                yield from self._send(Sender.OPERATOR, name, engine.resolve(order, name), status)
+                for step in self._send(Sender.OPERATOR, name, engine.resolve(order, name), status):
+                    yield evolve(step, denies=self.environment.denials.get(name, ()))
         for name in order.deadlines:
             yield from self._send(Sender.CLOCK, name, engine.reach_deadline(order, name), status)
 
@@ -139,7 +144,7 @@ class Steps:
 
     def _step(self, action: Action, written: Written, status: str, *, activity: Activity | None = None, quiet: bool) -> Step:
         problem = written.problem or (self._ahead_of_provider(written.order.state, status) if written.moved else "")
-        change = Change(written.moved, written.ended)
+        change = Change(written.moved, written.requested, written.ended)
         return Step(action, written.order, status, activity, change=change, problem=problem, quiet=quiet)
 
     # ── a worker ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -158,8 +163,8 @@ class Steps:
         match activity:
             case Calling():
                 yield from self._call(order, status, activity)
-            case Reporting(effect, ownership, end):
-                for written in self.engine.report(order, effect, end, ownership):
+            case Reporting():
+                for written in self.engine.report(order, activity):
                     yield self._step(ReportOutcome(activity, written.order.state), written, status, activity=IDLE, quiet=True)
             case Polling(loaded, fresh):
                 observing = Observing(loaded, fresh, status)
@@ -195,7 +200,7 @@ class Steps:
         if not call.needs or status in call.needs:
             ends = [(True, CallEnd.ANSWERED), (True, CallEnd.ANSWER_LOST), *ends]
         for acts, end in ends:
-            reporting = Reporting(effect, calling.ownership, end)
+            reporting = Reporting(effect, calling.ownership, end, calling.later_call)
             status_after = call.creates if acts and call.creates and not status else status
             executes = effect if acts and self.environment.table.effects[effect].once else ""
             yield Step(Call(calling, acts, reporting), order, status_after, reporting, executes, quiet=True)
@@ -211,14 +216,16 @@ class Steps:
         return after
 
     def _apply_change(self, activity: Activity, change: Change) -> Activity:
+        if isinstance(activity, Calling | Reporting) and self.engine.is_later_call(activity.effect, change.requested):
+            activity = evolve(activity, later_call=True)
         match activity:
             case Polling() | Observing() if change.moved:
                 return self.engine.overtake(activity)
             case Calling(effect=change.ended) | Reporting(effect=change.ended):
-                return evolve(activity, ownership=Ownership.ROW_ENDED)
+                activity = evolve(activity, ownership=Ownership.ROW_ENDED)
             case Calling(effect=change.taken) | Reporting(effect=change.taken):
                 return evolve(activity, ownership=min(activity.ownership, Ownership.TAKEN_OVER))
-        return activity
+        return IDLE if self.engine.is_without_effect(activity) else activity
 
     # ── never ahead of the provider ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -239,6 +246,11 @@ class Steps:
         for status in supporting:  # grows while it is walked
             supporting += [onward for onward in moves[status] if onward not in supporting]
         return frozenset(supporting)
+
+
+def _is_true(denied: tuple[str, ...], executed: frozenset[str], workers: Workers) -> bool:
+    """Whether none of the effects was carried out, and no worker can still send one."""
+    return executed.isdisjoint(denied) and not any(isinstance(activity, Calling) and activity.effect in denied for activity in workers)
 
 
 def _supports(table: Table, status: str, state: str) -> bool:

@@ -89,10 +89,11 @@ class Idle(metaclass=Interned):
 
 @frozen(eq=False)
 class Calling(metaclass=Interned):
-    """The worker has leased an effect and is about to call."""
+    """The worker has leased an effect and is about to call. ``later_call``: the order was given one of its kind since."""
 
     effect: str
     ownership: Ownership
+    later_call: bool = False
 
 
 @frozen(eq=False)
@@ -102,6 +103,7 @@ class Reporting(metaclass=Interned):
     effect: str
     ownership: Ownership
     end: CallEnd
+    later_call: bool = False
 
 
 @frozen(eq=False)
@@ -127,9 +129,11 @@ Activity = Idle | Calling | Reporting | Polling | Observing
 
 @frozen(eq=False)
 class Change(metaclass=Interned):
-    """What a step changes for the other workers: the order moved, an effect's row ended, an effect was taken over."""
+    """What a step changes for the other workers: the order moved, it was given effects (``requested``), an effect's row ended, one was
+    taken over."""
 
     moved: bool = False
+    requested: tuple[str, ...] = ()
     ended: str = ""
     taken: str = ""
 

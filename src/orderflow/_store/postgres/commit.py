@@ -177,6 +177,7 @@ def commit_statement(parts: tuple[str, ...], *, batch: bool) -> str:
 
 
 @lru_cache
-def load_statement(*, batch: bool, deadline: bool) -> str:
-    """The statement that loads what a decision needs, for one event or for a batch; ``deadline``: some event has one."""
-    return choose_parts(COMMIT_SQL["load"], [part for part, chosen in (("batch", batch), ("deadline", deadline)) if chosen])
+def load_statement(*, batch: bool, deadline: bool, call: bool) -> str:
+    """The statement that loads what a decision needs, for one event or for a batch; ``deadline``, ``call``: some event has one."""
+    chosen = {"batch": batch, "deadline": deadline, "call": call}
+    return choose_parts(COMMIT_SQL["load"], [part for part, is_chosen in chosen.items() if is_chosen])

@@ -3,9 +3,11 @@
 
 -- load --
 -- What a decision needs: the order as it stands, the fingerprint under which its event is in the inbox already (NULL: it is not), and
--- whether its deadline is still armed.
+-- whether its deadline is still armed, and whether the effect whose end it reports has ended before and was followed by
+-- one of the same kind.
 -- $1 order id, $2 origin and $3 key of the event, $4 its key in version 0.1, $5 name of its deadline and $6 the version that armed it
--- (NULL: it has none).
+-- (NULL: it has none), $7 version and $8 number of the effect, $9 the effects of its
+-- kind, joined by commas (NULL: it has none).
 -- Part "batch": arrays of these; one row an event, in their order. A row of NULLs: there is no such order.
 -- A scalar subquery and never EXISTS: for a batch the planner would rather hash the whole table than look each row up.
 SELECT
@@ -17,19 +19,33 @@ SELECT
     (
         SELECT true FROM of_deadlines d
         WHERE d.order_id = event.order_id AND d.name = event.deadline AND d.version = event.armed_by
-    ) IS NOT NULL AS is_armed
+    ) IS NOT NULL AS is_armed,
     -- else
-    false AS is_armed
+    false AS is_armed,
+    -- end
+    -- if call
+    (
+        SELECT true FROM of_effects e
+        WHERE e.order_id = event.order_id AND e.version = event.call_version AND e.n = event.call_n AND e.owed
+    ) IS NULL AND (
+        SELECT true FROM of_effects e
+        WHERE e.order_id = event.order_id AND e.version > event.call_version
+            AND e.name = ANY (string_to_array(event.call_names, ','))
+        LIMIT 1
+    ) IS NOT NULL AS is_superseded
+    -- else
+    false AS is_superseded
     -- end
 -- if batch
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[])
-    WITH ORDINALITY AS event (order_id, origin, key, former, deadline, armed_by, position)
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::integer[], $8::integer[], $9::text[])
+    WITH ORDINALITY AS event (order_id, origin, key, former, deadline, armed_by, call_version, call_n, call_names, position)
 LEFT JOIN of_orders o ON o.id = event.order_id
 ORDER BY event.position
 -- else
 FROM (
     SELECT
-        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS former, $5::text AS deadline, $6::integer AS armed_by
+        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS former, $5::text AS deadline, $6::integer AS armed_by,
+        $7::integer AS call_version, $8::integer AS call_n, $9::text AS call_names
 ) AS event
 LEFT JOIN of_orders o ON o.id = event.order_id
 -- end

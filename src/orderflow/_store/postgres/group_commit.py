@@ -31,7 +31,7 @@ from orderflow._store.postgres.pool import (
     translate_error,
 )
 from orderflow._store.postgres.queries import COMMIT_SQL
-from orderflow._store.records import Decider, DueDeadline, InboxKey, Receipt
+from orderflow._store.records import Decider, DueDeadline, InboxKey, Receipt, ReportedCall
 from orderflow.errors import NotOpen, OperationalError, UnknownName
 from orderflow.model import Applied, Ignored, Reason
 
@@ -48,6 +48,7 @@ class CommitRequest:
     key: InboxKey | None
     decider: Decider
     deadline: DueDeadline | None
+    call: ReportedCall | None
     answer: asyncio.Future[Receipt]
     settled: bool = False
     uncertain_writes: list[Write] = field(factory=list)
@@ -92,7 +93,9 @@ class GroupCommit:
         """Accept requests from now on."""
         self._closed = False
 
-    async def submit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None) -> Receipt:
+    async def submit(
+        self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None, call: ReportedCall | None = None
+    ) -> Receipt:
         """Decide and commit. Returns once the decision is durable.
 
         Raises:
@@ -101,7 +104,7 @@ class GroupCommit:
         if self._closed:
             raise NotOpen
         loop = asyncio.get_running_loop()
-        request = CommitRequest(order_id, key, decider, deadline, loop.create_future())
+        request = CommitRequest(order_id, key, decider, deadline, call, loop.create_future())
         self._queues.submit(request)
         if not self._is_starting and len(self._pumps) < self._width:
             self._is_starting = True
@@ -221,15 +224,20 @@ async def _load(session: Session, requests: Sequence[CommitRequest]) -> list[Any
     for request in requests:
         key = (request.key.origin, *map(to_storable, (request.key.key, request.key.former))) if request.key else (None, None, None)
         deadline = (request.deadline.name, request.deadline.version) if request.deadline else (None, None)
-        events.append((request.order_id, *key, *deadline))
+        call: tuple[Any, ...] = (None, None, None)
+        if request.call is not None:
+            call = (request.call.effect.version, request.call.effect.n, ",".join(request.call.names))
+        events.append((request.order_id, *key, *deadline, *call))
     batch = len(events) > 1
-    statement = load_statement(batch=batch, deadline=any(request.deadline for request in requests))
+    statement = load_statement(
+        batch=batch, deadline=any(request.deadline for request in requests), call=any(request.call for request in requests)
+    )
     return await session.fetch(statement, *(map(list, zip(*events, strict=True)) if batch else events[0]))
 
 
 def _plan(request: CommitRequest, row: Sequence[Any]) -> Write | Receipt:
     """What the request wants to write; a receipt where that is nothing."""
-    *columns, stored_fingerprint, is_armed = row
+    *columns, stored_fingerprint, is_armed, is_superseded = row
     if columns[0] is None:
         raise UnknownName("order", request.order_id)
     order = rows.order(columns)
@@ -239,7 +247,8 @@ def _plan(request: CommitRequest, row: Sequence[Any]) -> Write | Receipt:
     if request.deadline is not None and not is_armed:
         ignored = Ignored(Reason.STALE, order.state, f"{request.deadline.name} was disarmed meanwhile")
         return Receipt(ignored, order.state, order.version)
-    write = plan_write(order, request.key, request.decider(order), request.deadline)
+    decide = request.call.decide_late if request.call is not None and is_superseded else request.decider
+    write = plan_write(order, request.key, decide(order), request.deadline)
     return write if len(write.values) > 1 else write.receipt
 
 

@@ -27,6 +27,7 @@ from orderflow._store.records import (
     PollPlan,
     PollSooner,
     Receipt,
+    ReportedCall,
     WorkerScope,
 )
 from orderflow.errors import KeyReused, UnknownName
@@ -101,9 +102,11 @@ class PostgresStore:
             raise KeyReused(order.key)
         return order if created_id == order.id else await self.load(created_id)
 
-    async def commit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None) -> Receipt:
+    async def commit(
+        self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None, call: ReportedCall | None = None
+    ) -> Receipt:
         """See ``Store.commit``."""
-        return await self._group.submit(order_id, key, decider, deadline)
+        return await self._group.submit(order_id, key, decider, deadline, call)
 
     async def load(self, order_id: str) -> Order:
         """See ``Store.load``."""

@@ -77,6 +77,12 @@ SELECT
     EXISTS (SELECT 1 FROM of_deadlines d WHERE d.order_id = o.id AND d.name = ? AND d.version = ?)
 FROM of_orders o WHERE id = ?
 
+-- is_superseded --
+-- Whether an effect has ended, and the order was given a later one of the same kind. :names is a list.
+SELECT
+    NOT EXISTS (SELECT 1 FROM of_effects WHERE order_id = :order_id AND version = :version AND n = :n AND owed = 1)
+    AND EXISTS (SELECT 1 FROM of_effects WHERE order_id = :order_id AND version > :version AND name IN (SELECT value FROM json_each(:names)))
+
 -- move_order --
 -- The order after its steps; NULL for facts or data: not changed. No row: it is not at the expected version any more.
 UPDATE of_orders SET state = ?, version = ?, facts = coalesce(?, facts), data = coalesce(?, data), entered_at = ?

@@ -6,6 +6,7 @@ Contains only: the methods of the ``Store`` protocol.
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from orderflow._store import rows
-from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, LeasedPoll, PollPlan, Receipt, WorkerScope
+from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, LeasedPoll, PollPlan, Receipt, ReportedCall, WorkerScope
 from orderflow._store.sqlite import retention
 from orderflow._store.sqlite.commit import add_message, apply, plan_poll
 from orderflow._store.sqlite.queries import SQL
@@ -112,7 +113,9 @@ class SqliteStore:
 
         return await self._writer.submit(work)
 
-    async def commit(self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None) -> Receipt:
+    async def commit(
+        self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None, call: ReportedCall | None = None
+    ) -> Receipt:
         """See ``Store.commit``."""
         inbox_values = (key.origin, key.key, key.former) if key else (None, None, None)
 
@@ -131,7 +134,8 @@ class SqliteStore:
             if deadline is not None and not row[10]:
                 detail = f"{deadline.name} was disarmed meanwhile"
                 return Receipt(Ignored(Reason.STALE, order.state, detail), order.state, order.version)
-            return apply(connection, order, key, decider(order), deadline.name if deadline else "")
+            decide = call.decide_late if call is not None and _is_superseded(connection, call) else decider
+            return apply(connection, order, key, decide(order), deadline.name if deadline else "")
 
         return await self._writer.submit(work, order_id)
 
@@ -311,6 +315,13 @@ def _scope_values(scope: WorkerScope) -> dict[str, Any]:
         "providers": rows.dump(list(scope.leases)),
         "notifiable": rows.dump(sorted(scope.notifiable)),
     }
+
+
+def _is_superseded(connection: sqlite3.Connection, call: ReportedCall) -> bool:
+    """Whether the call has ended before, and the order was given a later one of its kind."""
+    effect = call.effect
+    values = {"order_id": effect.order_id, "version": effect.version, "n": effect.n, "names": json.dumps(call.names)}
+    return bool(connection.execute(SQL["is_superseded"], values).fetchone()[0])
 
 
 def _load(connection: sqlite3.Connection, order_id: str) -> Order:

@@ -28,6 +28,7 @@ EQUIVALENT = {
     "fact not set, fulfillment_undelivered: fulfilling -> registered [not by_url]": (
         "the next completion sets `way` anew before it is read"
     ),
+    "fact not set, fulfillment_not_found: fulfillment_in_doubt -> registered": "as above",
     "fact not set, returned_bare: fulfilling -> confirming [by_url]": "`claimed` is `none` there: the edge states it for the reader",
     "fact not set, called_back_success: fulfilling -> confirming [sms_in_flight]": _NEVER_READ,
     "fact not set, called_back_success: fulfillment_in_doubt -> confirming": _NEVER_READ,

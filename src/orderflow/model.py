@@ -81,11 +81,13 @@ class Evidence:
 @frozen
 class Effect:
     """A named intention towards the outside. ``kind`` names its replies: ``<kind>_refused``,
-    ``<kind>_undelivered`` and, for a once-effect, ``<kind>_answer_lost``; empty: it reports only success."""
+    ``<kind>_undelivered`` and, for a once-effect, ``<kind>_answer_lost``; empty: it reports only success. ``arguments`` names the data
+    of the order that each of its calls gets a copy of, as it is when the call is decided."""
 
     name: str
     kind: str
     once: bool
+    arguments: tuple[str, ...] = ()
 
 
 @frozen

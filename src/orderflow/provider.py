@@ -8,6 +8,7 @@ commands, carries out effects, and polls the status. An adapter sends requests (
 """
 
 from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
+from orderflow._provider.call import Call
 from orderflow._provider.endpoints import Claim, Endpoint
 from orderflow._provider.http import (
     HttpClient,
@@ -45,6 +46,7 @@ from orderflow._provider.wire import as_text, json_name, parse_input, parse_json
 
 __all__ = [
     "BaseProvider",
+    "Call",
     "Claim",
     "CredentialsIn",
     "Draft",

@@ -30,10 +30,11 @@ from tests.kit.postgres import DURABLE
 
 from orderflow._app import Orderflow
 from orderflow._lifecycle.declare import Lifecycle, State, assumed, edge, repeatable
+from orderflow._provider.call import Call
 from orderflow._provider.outcomes import Outcome, Succeeded
 from orderflow._provider.protocol import PublicUrls
 from orderflow._store import rows
-from orderflow.model import Cause, Order, Origin
+from orderflow.model import Cause, Origin
 
 BACKLOG = 2000
 FAR, FAR_AWAY = 100_000, 9e9
@@ -61,7 +62,7 @@ class GongProvider(BellProvider):
         self.left = expected
         self.all_called = asyncio.Event()
 
-    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
+    async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
         self.left -= 1
         if not self.left:
             self.all_called.set()

@@ -34,6 +34,7 @@ from tests.kit.postgres import DURABLE, drop_schema, make_schema
 from orderflow._app import Orderflow
 from orderflow._lifecycle.declare import Lifecycle, State, assumed, edge, repeatable
 from orderflow._lifecycle.table import Table
+from orderflow._provider.call import Call
 from orderflow._provider.endpoints import Endpoint
 from orderflow._provider.outcomes import NoResult, Outcome, ReadFailed, StatusRead
 from orderflow._provider.protocol import BaseProvider, Draft, PublicUrls
@@ -80,7 +81,7 @@ class BellProvider(BaseProvider):
     def command(self, command: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
         return {}
 
-    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
+    async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
         return NoResult("a benchmark")
 
     def customer_url(self, order: Order, urls: PublicUrls) -> str | None:

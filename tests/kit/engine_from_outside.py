@@ -23,6 +23,7 @@ from orderflow._analysis.reachability import Pair
 from orderflow._app import Orderflow
 from orderflow._lifecycle.decide import is_pollable, legal
 from orderflow._lifecycle.table import Table
+from orderflow._provider.call import Call
 from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Rejected, StatusRead, Succeeded
 from orderflow._provider.protocol import BaseProvider, Provider, PublicUrls
 from orderflow._provider.timing import Timing
@@ -186,7 +187,7 @@ class ScriptedProvider(BaseProvider):
         self.status: str | None = None
         self.urls: PublicUrls | None = None
 
-    async def perform(self, _effect: str, _order: Order, _urls: PublicUrls) -> Outcome:
+    async def perform(self, _call: Call, _urls: PublicUrls) -> Outcome:
         return self.outcome
 
     async def fetch_status(self, _order: Order) -> StatusRead | ReadFailed:

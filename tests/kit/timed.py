@@ -16,6 +16,7 @@ from tests.kit.toy import Toy
 from tests.kit.virtual_time import VirtualClock, run_virtually
 
 from orderflow._app import Orderflow
+from orderflow._provider.call import Call
 from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.protocol import PublicUrls
 from orderflow._provider.timing import Timing
@@ -57,8 +58,8 @@ class TimedToy(Toy):
     most: int = 0
     _in_progress: int = 0
 
-    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
-        return await self._take_time(super().perform(effect, order, urls))
+    async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
+        return await self._take_time(super().perform(call, urls))
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
         return await self._take_time(super().fetch_status(order))

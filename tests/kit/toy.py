@@ -25,6 +25,7 @@ from orderflow._engine.engine import Engine
 from orderflow._lifecycle.declare import Fact, Flag, Lifecycle, State, assumed, once, reading, repeatable
 from orderflow._lifecycle.declare import edge as declared_edge
 from orderflow._lifecycle.table import Table
+from orderflow._provider.call import Call
 from orderflow._provider.endpoints import Claim, Endpoint
 from orderflow._provider.outcomes import InDoubt, NoResult, Outcome, ReadFailed, StatusRead, Succeeded
 from orderflow._provider.protocol import BaseProvider, Draft, PublicUrls
@@ -183,7 +184,8 @@ class Toy(BaseProvider):
             return {PROVIDER_ID: arguments["number"]}
         return dict(arguments)
 
-    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
+    async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
+        effect, order = call.effect, call.order
         self.calls.append((effect, order.id))
         if not self._answers[effect]:
             return _default_outcome(effect, order)

@@ -14,6 +14,7 @@ from orderflow._providers.connect.names import State as ConnectState
 from orderflow.model import Decision
 from orderflow.provider import (
     BaseProvider,
+    Call,
     Claim,
     Draft,
     Endpoint,
@@ -154,9 +155,9 @@ class Carrier(BaseProvider):
         """See ``Provider``."""
         return {}
 
-    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
+    async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
         """See ``Provider``."""
-        if effect != "post_parcel":
+        if call.effect != "post_parcel":
             return NotExecuted("unknown")
         result = await send_request(self._client, "POST", f"{self._api}/parcels", headers={})
         return outcome_of_response(result, lambda response: Succeeded("posted", provider_id=str(response.json())))

@@ -100,7 +100,7 @@ class Attempt:
 
 
 @frozen
-class Call:
+class MakeCall:
     """Call the provider; the call may take ``seconds``."""
 
     seconds: float
@@ -134,7 +134,7 @@ _INTERRUPTED = (STOPPED, UNWRITTEN)
 
 def plan_start(
     effect: LeasedEffect, declared: Effect | None, seconds: float, lease: float, *, stopping: bool
-) -> Call | ReportOutcome | Retry | LeaveLeased:
+) -> MakeCall | ReportOutcome | Retry | LeaveLeased:
     """How a leased effect starts.
 
     Args:
@@ -152,7 +152,7 @@ def plan_start(
         return ReportOutcome(PREVIOUS_UNKNOWN)
     if stopping or seconds <= 0:  # the next worker that takes it may call
         return Retry(0.0, CANCELLED if stopping else TOO_LATE, uncounted=True)
-    return Call(seconds)
+    return MakeCall(seconds)
 
 
 # ── what an outcome means ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,12 +10,14 @@ from orderflow._lifecycle.decide import is_pollable, is_settled
 from orderflow._lifecycle.table import Table
 from orderflow._provider.timing import Timing
 from orderflow._store.records import Commit, OwedEffect, PollAt, PollPlan, PollSooner, StopPolling
+from orderflow._store.rows import dump
 from orderflow.model import (
     NOTIFY_LISTENER,
     PROVIDER_ID,
     REDACTED,
     Applied,
     Decision,
+    Effect,
     EffectKey,
     Ignored,
     JournalRow,
@@ -99,7 +101,7 @@ def _plan_applied(context: CommitContext, order: Order, applied: Applied) -> Com
     for version, step in enumerate(applied.steps, order.snapshot.version + 1):
         journal.append(_journal_row(context, order, version, step))
         for n, effect in enumerate(step.effects):
-            effects.append(OwedEffect(version, n, effect.name, "", context.trace))
+            effects.append(OwedEffect(version, n, effect.name, "", context.trace, _dump_arguments(effect, applied.snapshot)))
         if step.source != step.target and step.target in context.notified_states:
             effects.append(OwedEffect(version, len(step.effects), NOTIFY_LISTENER, step.target, context.trace))
     overridden = applied.steps[0].kind is StepKind.OVERRIDE
@@ -115,6 +117,12 @@ def _plan_applied(context: CommitContext, order: Order, applied: Applied) -> Com
         keep_fingerprint=REDACTED not in order.snapshot.data,
         message=context.message,
     )
+
+
+def _dump_arguments(effect: Effect, snapshot: Snapshot) -> str:
+    """The data that a call is made with: a copy, so that what comes later does not change it."""
+    arguments = {name: snapshot.data[name] for name in effect.arguments if name in snapshot.data}
+    return dump(arguments) if arguments else ""
 
 
 def _journal_row(context: CommitContext, order: Order, version: int, step: Step) -> JournalRow:

@@ -21,11 +21,11 @@ from orderflow._engine.attempt import (
     STOPPED_BEFORE_SENDING,
     UNWRITTEN,
     Attempt,
-    Call,
     Done,
     End,
     Finish,
     LeaveLeased,
+    MakeCall,
     Phase,
     Reply,
     ReportOutcome,
@@ -38,6 +38,8 @@ from orderflow._engine.calls import CANCELLED, CallCancelled, RunningCalls, seco
 from orderflow._engine.inbox import Inbox
 from orderflow._engine.messages import make_message
 from orderflow._engine.notifications import Notifier
+from orderflow._engine.outcome_check import check_outcome
+from orderflow._provider.call import Call
 from orderflow._provider.outcomes import InDoubt, Outcome, Succeeded
 from orderflow._provider.protocol import Provider, PublicUrls
 from orderflow._provider.sending import is_unsent
@@ -134,28 +136,36 @@ class Outbox:
                 return await self._write(provider, effect, retry)
             case ReportOutcome(outcome):
                 attempt.skip(outcome)
-            case Call(seconds):
+            case MakeCall(seconds):
                 assert declared is not None
                 attempt.begin()
-                outcome = await self._call(provider, declared, order, seconds)
+                outcome = await self._call(provider, declared, self._make_call(effect, declared, order, seconds), seconds)
                 attempt.answer(outcome)
                 attempt.message = make_message(order.id, declared.name, outcome.answer, self._clock.now())
                 self._admission.record(provider.name, outcome, self._clock.now())
         assert declared is not None
         return await self._write_until_lease_ends(provider, declared, attempt, outcome)
 
-    async def _call(self, provider: Provider, declared: Effect, order: Order, seconds: float) -> Outcome:
+    def _make_call(self, effect: LeasedEffect, declared: Effect, order: Order, seconds: float) -> Call:
+        key, data = effect.key, order.snapshot.data
+        # an effect that was owed before its lifecycle declared arguments has none stored
+        arguments = effect.arguments or {name: data[name] for name in declared.arguments if name in data}
+        return Call(str(key), effect.name, order, arguments, key.version, effect.attempt, self._clock.now() + seconds)
+
+    async def _call(self, provider: Provider, declared: Effect, call: Call, seconds: float) -> Outcome:
         try:
             async with self._calls.limit(seconds):
-                outcome = await provider.perform(declared.name, order, self._urls)
+                outcome, problem = check_outcome(provider.table, await provider.perform(call, self._urls))
         except CallCancelled as error:
             return STOPPED_BEFORE_SENDING if is_unsent(error) else STOPPED
         except TimeoutError as error:
             return LATE_BEFORE_SENDING if is_unsent(error) else InDoubt("no answer within the lease")
         except Exception as error:  # noqa: BLE001  a bug in an adapter must not leave a call without an outcome
-            _log.error("effect.adapter_raised", order_id=order.id, effect=declared.name, **exception_fields(error))
+            _log.error("effect.adapter_raised", order_id=call.order.id, effect=call.effect, **exception_fields(error))
             return InDoubt(f"the adapter raised {type(error).__name__}")
-        if REDACTED in order.snapshot.data and not isinstance(outcome, Succeeded):
+        if problem:
+            _log.error("effect.outcome_invalid", order_id=call.order.id, effect=call.effect, problem=problem)
+        if REDACTED in call.order.snapshot.data and not isinstance(outcome, Succeeded):
             # the provider's text may be personal, and a retry's reason is written without the inbox, which would drop it
             return evolve(outcome, why="", answer=None)
         return outcome

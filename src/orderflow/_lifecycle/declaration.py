@@ -5,7 +5,7 @@ Values are as they were given, right or wrong: the rules (rules/) look at them. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from attrs import define, field, frozen
@@ -35,9 +35,10 @@ class EdgeSpec:
 class EffectSpec:
     """A declared effect; its name is the attribute's."""
 
-    def __init__(self, kind: str, *, once: bool) -> None:
+    def __init__(self, kind: str, *, once: bool, arguments: Sequence[str] = ()) -> None:
         self.kind = kind
         self.once = once
+        self.arguments = arguments
         self.name: str = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -45,7 +46,8 @@ class EffectSpec:
 
     def freeze(self) -> Effect:
         """The record that the table holds."""
-        return Effect(self.name, self.kind, self.once)
+        arguments = tuple(self.arguments) if isinstance(self.arguments, list | tuple) else ()
+        return Effect(self.name, self.kind, self.once, arguments)
 
 
 @frozen

@@ -6,7 +6,7 @@ nothing here refuses: a wrong argument is kept as it was given, so that one erro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from orderflow._lifecycle.class_body import author_line
@@ -41,16 +41,20 @@ assumed: Callable[[str], Evidence] = partial(Evidence, Strength.ASSUMED)
 """``assumed(page)``: our assumption; ``page`` is what it leans on."""
 
 
-def once(kind: str) -> EffectSpec:
+def once(kind: str, *, arguments: Sequence[str] = ()) -> EffectSpec:
     """An effect that the provider may not be asked twice. Its replies are named by ``kind``: ``<kind>_refused``, ``<kind>_undelivered``
-    and ``<kind>_answer_lost``."""
-    return EffectSpec(kind, once=True)
+    and ``<kind>_answer_lost``.
+
+    ``arguments``: names in the order's data, such as those that a command brings. Each call gets a copy of their values, as they are
+    when the call is decided. A later command does not change it.
+    """
+    return EffectSpec(kind, once=True, arguments=arguments)
 
 
-def repeatable(kind: str = "") -> EffectSpec:
+def repeatable(kind: str = "", *, arguments: Sequence[str] = ()) -> EffectSpec:
     """An effect that may be carried out again. With a kind it has the replies ``<kind>_refused`` and ``<kind>_undelivered``; without one
-    it reports only success."""
-    return EffectSpec(kind, once=False)
+    it reports only success. ``arguments``: as for ``once``."""
+    return EffectSpec(kind, once=False, arguments=arguments)
 
 
 def reading(*, consistent: Iterable[State], proves: State | None = None) -> ReadingSpec:

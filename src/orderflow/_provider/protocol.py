@@ -8,6 +8,7 @@ from typing import NewType, Protocol, Self
 from attrs import field, frozen
 
 from orderflow._lifecycle.table import Table
+from orderflow._provider.call import Call
 from orderflow._provider.endpoints import Endpoint
 from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.timing import Timing
@@ -102,8 +103,8 @@ class Provider(Protocol):
             InvalidInput: nothing was stored.
         """
 
-    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
-        """Carry out an effect: one call, repeated at most once with a fresh token. Raises nothing that the provider causes."""
+    async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
+        """Carry out an effect: one request, repeated at most once with a fresh token. Raises nothing that the provider causes."""
 
     def customer_url(self, order: Order, urls: PublicUrls) -> str | None:
         """Where the customer's browser goes now; always the same. None: nowhere."""

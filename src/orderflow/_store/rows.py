@@ -22,6 +22,11 @@ def dump(value: Mapping[str, Any] | Sequence[Any]) -> str:
     return _ENCODE(value)
 
 
+def load_arguments(stored: str) -> dict[str, object]:
+    """The arguments of an effect; none where nothing is stored."""
+    return dict(_DECODE(stored)[0]) if stored else {}
+
+
 def dump_changes(before: Snapshot, after: Snapshot) -> tuple[str | None, str | None]:
     """Facts and data as JSON. None: not changed, as in most moves."""
     facts = None if after.facts is before.facts else dump(after.facts)

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from orderflow._provider.call import Call
 from orderflow._provider.http import HttpClient
 from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.protocol import Provider, PublicUrls
@@ -148,10 +149,10 @@ class ProviderWrapper:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._provider, name)
 
-    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
+    async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
         """See ``Provider.perform``."""
-        with _doing(effect, order.state):
-            return await self._provider.perform(effect, order, urls)
+        with _doing(call.effect, call.order.state):
+            return await self._provider.perform(call, urls)
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
         """See ``Provider.fetch_status``."""

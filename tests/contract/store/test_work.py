@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from attrs import evolve
 from tests.kit.commits import LEASE, NOW, SCOPE, Another, move, new_order, scope, stay
 
 from orderflow._store.ports import Store
-from orderflow._store.records import InboxKey, LeasedEffect, PollAt, PollSooner, ReportedCall, StopPolling
+from orderflow._store.records import InboxKey, LeasedEffect, OwedEffect, PollAt, PollSooner, ReportedCall, StopPolling
 from orderflow.model import NOTIFY_LISTENER, Applied, Decision, EffectKey, Ignored, Reason
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +55,15 @@ async def test_an_effect_that_was_not_executed_is_due_again_only_when_its_time_h
     assert await _lease(store, NOW + 4) == []
     (again,) = await _lease(store, NOW + 5)
     assert (again.attempt, again.previous_attempt_unknown) == (2, False)
+
+
+async def test_an_effect_keeps_the_arguments_that_it_was_decided_with(store: Store) -> None:
+    order_id = await _owe(store, "call")
+    owed = OwedEffect(2, 0, "call", "", "", '{"amount":"9.90","to":["a",null]}')
+    decide = move("sent")
+    await store.commit(order_id, None, lambda order: evolve(decide(order), effects=(owed,)))
+    assert [effect.arguments for effect in await _lease(store)] == [{}, {"amount": "9.90", "to": ["a", None]}]
+    assert [effect.arguments for effect in await _lease(store, NOW + LEASE)] == [{}, {"amount": "9.90", "to": ["a", None]}]
 
 
 async def test_an_uncounted_attempt_is_counted_apart(store: Store) -> None:

@@ -20,6 +20,7 @@ from orderflow.lifecycle import Cause, Flag, Lifecycle, Origin, State, Table, as
 from orderflow.model import Order
 from orderflow.provider import (
     BaseProvider,
+    Call,
     Claim,
     Draft,
     Endpoint,
@@ -94,9 +95,10 @@ class Warehouse(BaseProvider):
             raise InvalidInput(next(iter(arguments)), "unknown argument")
         return {}
 
-    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
-        if effect != "place_order":
-            raise UnknownName("effect", effect)
+    async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
+        if call.effect != "place_order":
+            raise UnknownName("effect", call.effect)
+        order = call.order
         body = {"items": order.snapshot.data["items"], "hook": urls.url(self.name, "hook", order.id)}
         result = await send_request(self._client, "PUT", f"{self._base}/orders/{order.id}", headers={}, content=json.dumps(body).encode())
         return outcome_of_response(result, lambda response: Succeeded("placed", provider_id=_text(response, "number")))

@@ -14,9 +14,9 @@ from orderflow._engine.attempt import (
     STOPPED,
     UNWRITTEN,
     Attempt,
-    Call,
     Finish,
     LeaveLeased,
+    MakeCall,
     Phase,
     Reply,
     ReportOutcome,
@@ -43,7 +43,7 @@ def leased(attempt: int = 1, *, uncounted: int = 0, previous_unknown: bool = Fal
 
 # ── how it starts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-CALL = Call(48.0)
+CALL = MakeCall(48.0)
 LEFT = LeaveLeased()
 REPORT = ReportOutcome(PREVIOUS_UNKNOWN)
 ANOTHER_VERSION = Retry(LEASE, "not declared in this version", uncounted=True)
@@ -76,7 +76,7 @@ def test_how_a_leased_effect_starts(
 
 
 def test_a_call_may_take_the_seconds_that_are_left() -> None:
-    assert plan_start(leased(), ONCE, 0.5, LEASE, stopping=False) == Call(0.5)
+    assert plan_start(leased(), ONCE, 0.5, LEASE, stopping=False) == MakeCall(0.5)
 
 
 # ── what an outcome means ────────────────────────────────────────────────────────────────────────────────────────────────

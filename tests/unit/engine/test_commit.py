@@ -51,6 +51,15 @@ def test_only_a_redacted_order_keeps_no_fingerprint_of_a_command() -> None:
     assert not plan_event(redacted, "order_it", Origin.COMMAND).keep_fingerprint
 
 
+def test_a_call_gets_a_copy_of_the_arguments_that_it_declares() -> None:
+    step = decide(TABLE, order_in("drafted", with_id=False).snapshot, Event("order_it", Origin.COMMAND, {"amount": 3, "note": "n"}))
+    assert isinstance(step, Applied)
+    effect = evolve(step.steps[0].effects[0], arguments=("amount", "unknown"))
+    decision = evolve(step, steps=(evolve(step.steps[0], effects=(effect, *step.steps[0].effects)),))
+    commit = plan_commit(context("order_it", Origin.COMMAND), order_in("drafted", with_id=False), decision)
+    assert [owed.arguments for owed in commit.effects] == ['{"amount":3}', ""]
+
+
 def test_the_notification_is_numbered_after_the_effects_of_the_step() -> None:
     commit = plan_event(order_in("drafted", with_id=False), "order_it", Origin.COMMAND, notified=("preparing",))
     assert [(owed.n, owed.name, owed.entered_state) for owed in commit.effects] == [

@@ -27,6 +27,7 @@ from tests.kit.draining import (
 from tests.kit.toy import FAST, Toy, open_bench
 
 from orderflow._app import Orderflow
+from orderflow._engine import outbox as outbox_module
 from orderflow._engine import worker as worker_module
 from orderflow._provider.outcomes import NotExecuted, Outcome, Rejected, Signal, Succeeded
 from orderflow.errors import OperationalError
@@ -91,6 +92,13 @@ async def test_a_call_that_failed_before_it_began_is_owed_again_and_made_once(
     assert toy.calls == [("make_ready", order.id), ("place", order.id)]
 
 
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an adapter returns is not checked: stands for a fault that the check does not know."""
+    monkeypatch.setattr(outbox_module, "check_outcome", lambda _table, outcome: (outcome, ""))
+
+
+@pytest.mark.usefixtures("unchecked")
 async def test_a_once_call_whose_answer_cannot_be_written_is_reported_in_doubt(tmp_path: Path, toy: Toy, caller: Orderflow) -> None:
     """The adapter names an event that does not exist. Owed again, the call would be made twice."""
     toy.answer("place", Succeeded("nonsense"))
@@ -239,7 +247,7 @@ async def test_a_poll_that_failed_is_planned_again_at_once(tmp_path: Path, toy: 
 # ── a store that stays away ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.usefixtures("short_give_back")
+@pytest.mark.usefixtures("short_give_back", "unchecked")
 async def test_what_cannot_be_given_back_is_counted_until_its_lease_ends(
     tmp_path: Path, caller: Orderflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:

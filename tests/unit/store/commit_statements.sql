@@ -156,8 +156,9 @@ WITH commits AS (
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 , effect_rows AS (
-    INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace)
-    SELECT w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4
+    INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace, arguments)
+    SELECT
+        w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4, effect ->> 5
     FROM winners w, jsonb_array_elements(w.effects) AS effect
 )
 , poll_planned AS (
@@ -444,8 +445,9 @@ WITH commits AS (
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 , effect_rows AS (
-    INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace)
-    SELECT w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4
+    INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace, arguments)
+    SELECT
+        w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4, effect ->> 5
     FROM winners w, jsonb_array_elements(w.effects) AS effect
 )
 , refusal_rows AS (
@@ -574,8 +576,9 @@ WITH commits AS (
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 , effect_rows AS (
-    INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace)
-    SELECT w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4
+    INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace, arguments)
+    SELECT
+        w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4, effect ->> 5
     FROM winners w, jsonb_array_elements(w.effects) AS effect
 )
 , poll_planned AS (
@@ -682,8 +685,9 @@ WITH commits AS (
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 , effect_rows AS (
-    INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace)
-    SELECT w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4
+    INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace, arguments)
+    SELECT
+        w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4, effect ->> 5
     FROM winners w, jsonb_array_elements(w.effects) AS effect
 )
 , refusal_rows AS (

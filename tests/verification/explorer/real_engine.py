@@ -22,6 +22,7 @@ from orderflow._dispatch.local import LocalDispatcher
 from orderflow._engine.attempt import Attempt
 from orderflow._engine.engine import Engine
 from orderflow._lifecycle.facts import Value
+from orderflow._provider.call import Call
 from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Succeeded
 from orderflow._provider.timing import Timing
 from orderflow._store.ports import Store
@@ -148,7 +149,7 @@ class _ScriptedProvider:
         self.outcome: Outcome = NotExecuted("not reachable")
         self.calls = 0
 
-    async def perform(self, effect: str, order: Order, urls: object) -> Outcome:
+    async def perform(self, call: Call, urls: object) -> Outcome:
         """Count the call."""
         self.calls += 1
         return self.outcome

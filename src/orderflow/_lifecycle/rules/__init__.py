@@ -54,6 +54,7 @@ RULES: Mapping[str, str] = MappingProxyType(
         "ambiguous": "two edges of one state and event that can both be enabled",
         # effects, deadlines, readings, properties
         "effect-kind": "the kind of an effect is no plain identifier",
+        "effect-arguments": "the arguments of an effect are no list of different names",
         "effect-unanswered": "an effect whose replies are not declared",
         "duration-key": "a deadline or budget that is no configuration key",
         "deadline-unknown": "a deadline for an event that is no clock event, or a clock event that no deadline brings",

@@ -130,10 +130,21 @@ def _unproven_mark(spec: EdgeSpec, source: DeclaredState, target: DeclaredState)
     return "provisional" if target.provisional and spec.origin is Origin.CLAIM else ""
 
 
+def _are_names(given: object) -> bool:
+    """Whether it is a list of different names."""
+    if not isinstance(given, list | tuple) or not all(isinstance(name, str) and name for name in given):
+        return False
+    return len(set(given)) == len(given)
+
+
 def check_replies(declaration: Declaration, origins: Mapping[str, Origin]) -> None:
-    """effect-kind, effect-unanswered."""
+    """effect-kind, effect-arguments, effect-unanswered."""
     for name, effect in declaration.effects.items():
         kind: Any = effect.kind
+        arguments: Any = effect.arguments
+        if not _are_names(arguments):
+            explanation = f"its arguments are {describe(arguments)}, and each is looked up in the order's data by its name"
+            declaration.report("effect-arguments", name, explanation, "write a list of different names, as in arguments=['amount']")
         if not isinstance(kind, str) or (kind and not kind.isidentifier()):
             explanation = f"its kind is {describe(kind)}, and replies are named by it"
             declaration.report("effect-kind", name, explanation, "use a plain identifier, as in kind='charge'")

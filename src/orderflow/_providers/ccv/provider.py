@@ -9,6 +9,7 @@ from attrs import evolve
 
 from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
 from orderflow._lifecycle.table import Table
+from orderflow._provider.call import Call
 from orderflow._provider.endpoints import Endpoint
 from orderflow._provider.http import HttpClient, longest_timeout, make_client
 from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
@@ -151,15 +152,15 @@ class Ccv(BaseProvider):
         reject_unknown(arguments, ())
         return {}
 
-    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
+    async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
         """Carry out one of the lifecycle's effects."""
-        match effect:
+        match call.effect:
             case "configure_order":
-                return await self._adapter.configure(order)
+                return await self._adapter.configure(call.order)
             case "submit_order":
-                return await self._adapter.submit(order, self._notification_url(order, urls))
+                return await self._adapter.submit(call.order, self._notification_url(call.order, urls))
             case _:
-                raise UnknownName("effect", effect, tuple(self.table.effects))
+                raise UnknownName("effect", call.effect, tuple(self.table.effects))
 
     def _notification_url(self, order: Order, urls: PublicUrls) -> str | None:
         chosen = order.snapshot.data.get("notification_url")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from attrs import evolve
 
+from orderflow._provider.call import Call
 from orderflow._provider.decimals import read_decimal, round_to_coins
 from orderflow._provider.http import (
     HttpClient,
@@ -87,10 +88,10 @@ class Adapter:
 
         return _outcome_of(result, accept)
 
-    async def assign(self, order: Order) -> Outcome:
+    async def assign(self, call: Call) -> Outcome:
         """Assign user, client mode (A9)."""
-        body = order.snapshot.data["assignment"]
-        result = await self._call_as_client("POST", f"/v1/client/order/{order.provider_id}/user", body)
+        path = f"/v1/client/order/{call.order.provider_id}/user"
+        result = await self._call_as_client("POST", path, call.arguments["assignment"])
 
         def accept(response: HttpResponse) -> Outcome:
             assigned = parse_record(wire.AssignResponse, response.json())

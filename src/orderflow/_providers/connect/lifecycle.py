@@ -58,7 +58,7 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     register_order  = once(kind="registration")     # no idempotency key; client mode has no look-up by our own id
     fulfill_by_sms  = once(kind="fulfillment")      # a second call might ask the customer to pay twice
     fulfill_order   = repeatable(kind="fulfillment")
-    assign_to_user  = once(kind="assignment")       # may send a message and create an account
+    assign_to_user  = once(kind="assignment", arguments=["assignment"])  # may send a message and create an account
     search_order    = repeatable()                  # user mode only: Search order details by externalOrderId
 
     # ── registering ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ from attrs import evolve
 from orderflow._clock import Clock
 from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
 from orderflow._lifecycle.table import Table
+from orderflow._provider.call import Call
 from orderflow._provider.endpoints import Endpoint
 from orderflow._provider.http import HttpClient, longest_timeout, make_client
 from orderflow._provider.oauth2 import CredentialsIn, OAuth2Client
@@ -198,9 +199,10 @@ class Connect(BaseProvider):
         error_page = check_page("error_url", arguments["error_url"], self._return_pages) if "error_url" in arguments else page
         return {"return_page": page, "error_page": error_page}
 
-    async def perform(self, effect: str, order: Order, urls: PublicUrls) -> Outcome:
+    async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
         """Carry out one of the lifecycle's effects."""
-        match effect:
+        order = call.order
+        match call.effect:
             case "register_order":
                 return await self._adapter.register(order)
             case "fulfill_by_sms":
@@ -208,11 +210,11 @@ class Connect(BaseProvider):
             case "fulfill_order":
                 return await self._adapter.fulfill(order, None)
             case "assign_to_user":
-                return await self._adapter.assign(order)
+                return await self._adapter.assign(call)
             case "search_order":
                 return await self._adapter.search(order)
             case _:
-                raise UnknownName("effect", effect, tuple(self.table.effects))
+                raise UnknownName("effect", call.effect, tuple(self.table.effects))
 
     def customer_url(self, order: Order, urls: PublicUrls) -> str | None:
         """The fulfillment URL (A5, C1), while the order is being completed by it."""

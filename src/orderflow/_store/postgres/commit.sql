@@ -241,8 +241,9 @@ WITH commits AS (
 -- end
 -- if effects
 , effect_rows AS (
-    INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace)
-    SELECT w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4
+    INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace, arguments)
+    SELECT
+        w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4, effect ->> 5
     FROM winners w, jsonb_array_elements(w.effects) AS effect
 )
 -- end

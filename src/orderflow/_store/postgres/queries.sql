@@ -103,7 +103,7 @@ FROM due
 WHERE x.order_id = due.order_id AND x.version = due.version AND x.n = due.n
 RETURNING
     x.order_id, x.version, x.n, x.name, x.provider, x.attempt, due.in_flight, x.entered_state, x.uncounted_attempts, x.trace, x.run_at,
-    due.run_at
+    x.arguments, due.run_at
 
 -- lease_effects --
 -- Lease up to $7 due effects in scope, those due for longest; what another worker locks is skipped.
@@ -312,7 +312,7 @@ UPDATE of_orders SET version = $2, data = $3::json WHERE id = $1
 WITH messages AS (DELETE FROM of_messages WHERE order_id = $1),
 notes AS (UPDATE of_journal SET note = '' WHERE order_id = $1 AND note <> ''),
 details AS (UPDATE of_refusals SET detail = '' WHERE order_id = $1),
-effects AS (UPDATE of_effects SET why = '' WHERE order_id = $1),
+effects AS (UPDATE of_effects SET why = '', arguments = '' WHERE order_id = $1),
 command_keys AS (UPDATE of_inbox SET fingerprint = '' WHERE origin = 'command' AND order_id = $1 AND fingerprint <> '')
 UPDATE of_inbox SET fingerprint = '' WHERE origin = 'create' AND key = $2
 

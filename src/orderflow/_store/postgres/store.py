@@ -181,7 +181,8 @@ class PostgresStore:
         else:
             leased = await self.pool.fetch(SQL["lease_effects_among"], *values, *_key_columns(among))
         leased.sort(key=lambda row: row[-1])
-        return [LeasedEffect(EffectKey(*row[:3]), *row[3:-1]) for row in leased]
+        columns = [(*row[3:-2], rows.load_arguments(row[-2])) for row in leased]
+        return [LeasedEffect(EffectKey(*row[:3]), *rest) for row, rest in zip(leased, columns, strict=True)]
 
     async def find_overdue(self, before: float, scope: WorkerScope, limit: int) -> list[tuple[EffectKey, int, str, str]]:
         """Effects within the scope that are due since before that moment, those due for longest first: the key, how many attempts were

@@ -94,7 +94,8 @@ INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, 
 
 -- add_effect --
 -- An effect is owed.
-INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace, arguments)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- end_effect --
 -- The event of this commit is what the effect brought about.
@@ -181,13 +182,15 @@ owed = 1 AND (
 
 -- due_effects --
 -- Effects in scope that are due, those due for longest first.
-SELECT order_id, version, n, name, provider, attempt, in_flight, entered_state, uncounted_attempts, trace FROM of_effects
+SELECT order_id, version, n, name, provider, attempt, in_flight, entered_state, uncounted_attempts, trace, arguments
+FROM of_effects
 WHERE run_at <= :now AND {in_scope}
 ORDER BY run_at LIMIT :limit
 
 -- due_effects_among --
 -- The same, of the effects with these keys only. :keys is a list of triples.
-SELECT order_id, version, n, name, provider, attempt, in_flight, entered_state, uncounted_attempts, trace FROM of_effects
+SELECT order_id, version, n, name, provider, attempt, in_flight, entered_state, uncounted_attempts, trace, arguments
+FROM of_effects
 WHERE run_at <= :now AND {in_scope} AND (order_id, version, n) IN (
     SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:keys)
 )
@@ -345,7 +348,7 @@ UPDATE of_refusals SET detail = '' WHERE order_id = ?
 
 -- redact_effects --
 -- Empty what may be personal.
-UPDATE of_effects SET why = '' WHERE order_id = ?
+UPDATE of_effects SET why = '', arguments = '' WHERE order_id = ?
 
 -- redact_create_key --
 -- The fingerprint of a request is made of personal data.

@@ -207,11 +207,13 @@ class SqliteStore:
         def work(connection: sqlite3.Connection) -> list[LeasedEffect]:
             leased = []
             for row in connection.execute(SQL[statement], values).fetchall():
-                *key, name, provider, attempt, in_flight, entered_state, uncounted, trace = row
+                *key, name, provider, attempt, in_flight, entered_state, uncounted, trace, arguments = row
                 until = now + scope.leases[provider]
                 connection.execute(SQL["lease_effect"], (until, *key))
+                unknown = bool(in_flight)
+                given = rows.load_arguments(arguments)
                 leased.append(
-                    LeasedEffect(EffectKey(*key), name, provider, attempt + 1, bool(in_flight), entered_state, uncounted, trace, until)
+                    LeasedEffect(EffectKey(*key), name, provider, attempt + 1, unknown, entered_state, uncounted, trace, until, given)
                 )
             return leased
 

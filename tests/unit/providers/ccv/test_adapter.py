@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from attrs import define
+from tests.kit.calls import call_for
 from tests.kit.provider_answers import FAULT_CASES, FaultCase, assert_no_canary
 from tests.kit.world import CCV_KEY, LINK_KEYS, SHOP, ccv_at, ccv_request, ccv_sim, order_of
 
@@ -43,13 +44,13 @@ class Setup:
 
     async def make_configured(self, **request: Any) -> Order:
         whole_request = ccv_request("sales_package", "psp_standalone", "terminal_package", **request)
-        outcome = await self.ccv.perform("configure_order", order_of(self.ccv, whole_request), LINKS)
+        outcome = await self.ccv.perform(call_for(self.ccv, "configure_order", order_of(self.ccv, whole_request)), LINKS)
         assert isinstance(outcome, Succeeded)
         return order_of(self.ccv, whole_request, **outcome.data)
 
     async def make_submitted(self, **request: Any) -> Order:
         order = await self.make_configured(**request)
-        outcome = await self.ccv.perform("submit_order", order, LINKS)
+        outcome = await self.ccv.perform(call_for(self.ccv, "submit_order", order), LINKS)
         assert isinstance(outcome, Succeeded)
         return order_of(self.ccv, ccv_request(**request), provider_id=outcome.provider_id)
 
@@ -68,7 +69,7 @@ async def setup() -> AsyncIterator[Setup]:
 
 async def test_configures_every_product_and_passes_the_order_along(setup: Setup) -> None:
     order = order_of(setup.ccv, ccv_request("sales_package", "psp_standalone", "terminal_package"))
-    outcome = await setup.ccv.perform("configure_order", order, LINKS)
+    outcome = await setup.ccv.perform(call_for(setup.ccv, "configure_order", order), LINKS)
     assert isinstance(outcome, Succeeded)
     assert outcome.event == "order_configured"
     assert [row.path.rsplit("/", 1)[1] for row in setup.sim.journal.rows] == [
@@ -87,7 +88,7 @@ async def test_configures_every_product_and_passes_the_order_along(setup: Setup)
 async def test_submits_once_and_finds_the_id_in_every_place(setup: Setup, shape: str) -> None:
     setup.sim.id_shape = shape  # type: ignore[assignment]
     order = await setup.make_configured()
-    outcome = await setup.ccv.perform("submit_order", order, LINKS)
+    outcome = await setup.ccv.perform(call_for(setup.ccv, "submit_order", order), LINKS)
     assert isinstance(outcome, Succeeded)
     (submitted,) = setup.sim.orders
     assert (outcome.event, outcome.provider_id) == ("order_submitted", submitted.id)
@@ -101,7 +102,7 @@ async def test_the_id_is_taken_from_the_fields_that_are_configured_and_from_no_o
     outcomes = []
     for body in (b'{"orderReference": "A1", "number": 7}', b'{"number": 7}', b'{"orderId": "O"}'):
         setup.sim.faults.arm(Fault(SUBMIT, "status-after-commit", status=201, body=body))
-        outcomes.append(await ccv.perform("submit_order", order, LINKS))
+        outcomes.append(await ccv.perform(call_for(ccv, "submit_order", order), LINKS))
     await ccv.close()
     named = [Succeeded("order_submitted", provider_id=provider_id) for provider_id in ("A1", "7")]
     assert outcomes == [*named, InDoubt("201 with an unusable body: no order id: none of orderReference, number, no bare id, no Location")]
@@ -109,7 +110,7 @@ async def test_the_id_is_taken_from_the_fields_that_are_configured_and_from_no_o
 
 async def test_a_submit_answer_without_an_id_is_in_doubt(setup: Setup) -> None:
     setup.sim.id_shape = "missing"
-    outcome = await setup.ccv.perform("submit_order", await setup.make_configured(), LINKS)
+    outcome = await setup.ccv.perform(call_for(setup.ccv, "submit_order", await setup.make_configured()), LINKS)
     assert isinstance(outcome, InDoubt)
     assert outcome.answer is not None
     assert setup.sim.journal.count_executed(SUBMIT) == 1
@@ -141,7 +142,9 @@ async def test_a_public_url_that_ccv_would_not_call_is_not_sent() -> None:
     async with ccv_sim(allow_http_notifications=False) as sim, serve(sim.asgi) as base:
         ccv = ccv_at(base, allow_http=False)
         setup = Setup(sim, base, ccv)
-        outcome = await ccv.perform("submit_order", await setup.make_configured(), SignedUrls("http://us.example", LINK_KEYS))
+        outcome = await ccv.perform(
+            call_for(ccv, "submit_order", await setup.make_configured()), SignedUrls("http://us.example", LINK_KEYS)
+        )
         await ccv.close()
     assert isinstance(outcome, Succeeded)
     assert sim.orders[0].submitted.status_notification_information is None
@@ -199,7 +202,7 @@ def _check(outcome: Outcome, case: FaultCase) -> None:
 async def test_a_fault_while_configuring(setup: Setup, call: str, case: FaultCase) -> None:
     setup.sim.faults.arm(case.at(PATCHES[call]))
     order = order_of(setup.ccv, ccv_request("sales_package", "psp_standalone", "terminal_package"))
-    _check(await setup.ccv.perform("configure_order", order, LINKS), case)
+    _check(await setup.ccv.perform(call_for(setup.ccv, "configure_order", order), LINKS), case)
     assert setup.sim.journal.count_received(PATCHES[call]) == 1
     assert setup.sim.journal.count_executed(PATCHES[call]) == case.executed
     assert setup.sim.journal.count_received(SUBMIT) == 0
@@ -209,7 +212,7 @@ async def test_a_fault_while_configuring(setup: Setup, call: str, case: FaultCas
 async def test_a_fault_while_submitting(setup: Setup, case: FaultCase) -> None:
     order = await setup.make_configured()
     setup.sim.faults.arm(case.at(SUBMIT))
-    _check(await setup.ccv.perform("submit_order", order, LINKS), case)
+    _check(await setup.ccv.perform(call_for(setup.ccv, "submit_order", order), LINKS), case)
     assert setup.sim.journal.count_received(SUBMIT) == 1
     assert setup.sim.journal.count_executed(SUBMIT) == len(setup.sim.orders) == case.executed
 
@@ -230,7 +233,7 @@ async def test_a_response_that_does_not_come_in_time_is_in_doubt(setup: Setup, e
     order = await setup.make_configured()
     impatient = ccv_at(setup.base, timeout=0.3)
     setup.sim.faults.arm(Fault(match, "delay", seconds=30.0))
-    outcome = await impatient.perform(effect, order, LINKS)
+    outcome = await impatient.perform(call_for(impatient, effect, order), LINKS)
     await impatient.close()
     assert outcome == InDoubt("sent, no usable answer: ReadTimeout")
 
@@ -240,7 +243,10 @@ async def test_a_call_to_an_unreachable_ccv_is_not_executed(setup: Setup, effect
     order = await setup.make_configured()
     async with serve(setup.sim.asgi) as closed:
         ccv = ccv_at(closed)
-    outcome, poll = await ccv.perform(effect, order, LINKS), await ccv.fetch_status(order_of(ccv, ccv_request(), provider_id="1"))
+    outcome, poll = (
+        await ccv.perform(call_for(ccv, effect, order), LINKS),
+        await ccv.fetch_status(order_of(ccv, ccv_request(), provider_id="1")),
+    )
     await ccv.close()
     assert outcome == NotExecuted("never sent: ConnectError", signal=Signal.UNREACHABLE)
     assert poll == ReadFailed("ConnectError", signal=Signal.UNREACHABLE)
@@ -251,7 +257,7 @@ async def test_a_forbidden_key_is_rejected_and_a_wrong_one_not_executed(setup: S
     setup.sim.forbidden_keys = frozenset({"forbidden"})
     for key, expected in (("wrong", NotExecuted), ("forbidden", Rejected)):
         ccv = ccv_at(setup.base, api_key=key)
-        assert type(await ccv.perform("submit_order", order, LINKS)) is expected
+        assert type(await ccv.perform(call_for(ccv, "submit_order", order), LINKS)) is expected
         await ccv.close()
     assert setup.sim.orders == ()
 

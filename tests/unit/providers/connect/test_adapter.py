@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from attrs import define, evolve, frozen
+from tests.kit.calls import call_for
 from tests.kit.provider_answers import FAULT_CASES, QUOTING_BODY, FaultCase, assert_no_canary
 from tests.kit.world import EMAIL, LINK_KEYS, PHONE, Users, connect_at, connect_request, connect_sim, order_of
 
@@ -68,7 +69,7 @@ class Setup:
         drafted = order_of(self.connect, request, assignment={"credential": EMAIL, "isSendMessage": False})
         if not call.registered:
             return drafted
-        outcome = await self.connect.perform("register_order", drafted, LINKS)
+        outcome = await self.connect.perform(call_for(self.connect, "register_order", drafted), LINKS)
         assert isinstance(outcome, Succeeded)
         if call.paid:
             self.sim.pay(str(outcome.provider_id))
@@ -101,7 +102,7 @@ def exact_pattern(call: Call) -> str:
 @pytest.mark.parametrize("call", CALLS, **by_name)
 async def test_an_effect_succeeds_once_and_shows_no_secret(setup: Setup, call: Call) -> None:
     order = await setup.make_order(call)
-    outcome = await setup.connect.perform(call.effect, order, LINKS)
+    outcome = await setup.connect.perform(call_for(setup.connect, call.effect, order), LINKS)
     assert isinstance(outcome, Succeeded), outcome
     assert outcome.event == call.success
     assert outcome.provider_id in ("14", None)
@@ -110,14 +111,16 @@ async def test_an_effect_succeeds_once_and_shows_no_secret(setup: Setup, call: C
 
 
 async def test_registers_under_our_own_id_or_the_callers(setup: Setup) -> None:
-    await setup.connect.perform("register_order", order := order_of(setup.connect, connect_request()), LINKS)
-    await setup.connect.perform("register_order", order_of(setup.connect, connect_request(external_id="cart-17")), LINKS)
+    await setup.connect.perform(call_for(setup.connect, "register_order", order := order_of(setup.connect, connect_request())), LINKS)
+    await setup.connect.perform(
+        call_for(setup.connect, "register_order", order_of(setup.connect, connect_request(external_id="cart-17"))), LINKS
+    )
     assert [registered.external_order_id for registered in setup.sim.orders] == [order.id, "cart-17"]
 
 
 async def test_sends_a_callback_url_only_for_sms(setup: Setup) -> None:
     for call in CALLS[2:4]:
-        await setup.connect.perform(call.effect, await setup.make_order(call), LINKS)
+        await setup.connect.perform(call_for(setup.connect, call.effect, await setup.make_order(call)), LINKS)
     bodies = [json.loads(row.body) for row in setup.sim.journal.rows if row.path.endswith("/fulfillment")]
     assert [urlsplit(body.get("callbackUrl", "")).path.rsplit("/", 1)[0] for body in bodies] == ["/orders/connect/callback", ""]
 
@@ -154,7 +157,7 @@ def _check(outcome: Outcome, case: FaultCase) -> None:
 async def test_a_fault_of_an_effect(setup: Setup, call: Call, case: FaultCase) -> None:
     order = await setup.make_order(call)
     setup.sim.faults.arm(case.at(exact_pattern(call)))
-    _check(await setup.connect.perform(call.effect, order, LINKS), case)
+    _check(await setup.connect.perform(call_for(setup.connect, call.effect, order), LINKS), case)
     refreshed = case.name == "401" and not call.user_mode
     assert setup.count(call) == (2 if refreshed else 1, case.executed)
 
@@ -164,7 +167,7 @@ async def test_a_response_that_does_not_come_in_time_is_in_doubt(setup: Setup, c
     order = await setup.make_order(call)
     impatient = connect_at(setup.base, tokens=setup.users, timeout=0.3)
     setup.sim.faults.arm(Fault(exact_pattern(call), "delay", seconds=30.0))
-    outcome = await impatient.perform(call.effect, order, LINKS)
+    outcome = await impatient.perform(call_for(impatient, call.effect, order), LINKS)
     await impatient.close()
     assert outcome == InDoubt("sent, no usable answer: ReadTimeout")
 
@@ -174,7 +177,7 @@ async def test_a_call_to_an_unreachable_connect_is_not_executed(setup: Setup, ca
     order = await setup.make_order(call)
     async with serve(setup.sim.asgi) as closed:
         connect = Connect(closed + "/capi", setup.base + "/user", "client-of-tests", "connect-secret-canary", tokens=setup.users)
-    outcome = await connect.perform(call.effect, order, LINKS)
+    outcome = await connect.perform(call_for(connect, call.effect, order), LINKS)
     poll = await connect.fetch_status(evolve(order, snapshot=evolve(order.snapshot, data={**order.snapshot.data, "provider_id": "14"})))
     await connect.close()
     assert outcome == NotExecuted("never sent: ConnectError", signal=Signal.UNREACHABLE)
@@ -186,7 +189,7 @@ async def test_a_call_to_an_unreachable_connect_is_not_executed(setup: Setup, ca
 async def test_a_401_is_followed_by_one_call_with_a_fresh_token(setup: Setup, call: Call) -> None:
     order = await setup.make_order(call)
     setup.sim.expire_tokens()
-    outcome = await setup.connect.perform(call.effect, order, LINKS)
+    outcome = await setup.connect.perform(call_for(setup.connect, call.effect, order), LINKS)
     assert isinstance(outcome, Succeeded)
     assert setup.count(call)[1] == 1
 
@@ -195,7 +198,7 @@ async def test_a_401_is_followed_by_one_call_with_a_fresh_token(setup: Setup, ca
 async def test_an_expired_token_of_a_user_is_not_refreshed(setup: Setup, call: Call) -> None:
     order = await setup.make_order(call)
     setup.sim.expire_tokens()
-    outcome = await setup.connect.perform(call.effect, order, LINKS)
+    outcome = await setup.connect.perform(call_for(setup.connect, call.effect, order), LINKS)
     assert outcome == NotExecuted("401 from the provider")
     assert outcome.answer is not None
     assert outcome.answer.status == 401
@@ -207,7 +210,7 @@ async def test_an_expired_token_of_a_user_is_not_refreshed(setup: Setup, call: C
 async def test_without_a_users_usable_token_nothing_is_sent(setup: Setup, call: Call, token: str | None, gone: bool) -> None:
     order = await setup.make_order(call)
     setup.users.now = token
-    outcome = await setup.connect.perform(call.effect, order, LINKS)
+    outcome = await setup.connect.perform(call_for(setup.connect, call.effect, order), LINKS)
     assert isinstance(outcome, NotExecuted)
     assert outcome == NotExecuted(outcome.why, signal=Signal.NOT_CALLED, permanent=gone)  # it shows nothing about the provider
     assert "canar" not in repr(outcome)
@@ -221,7 +224,7 @@ async def test_when_the_token_source_raises_nothing_is_sent(setup: Setup) -> Non
 
     order = await setup.make_order(CALLS[1])
     connect = connect_at(setup.base, tokens=Broken())
-    outcome = await connect.perform("register_order", order, LINKS)
+    outcome = await connect.perform(call_for(connect, "register_order", order), LINKS)
     await connect.close()
     assert outcome == NotExecuted("the application's TokenSource raised RuntimeError", signal=Signal.NOT_CALLED)
 
@@ -233,7 +236,7 @@ async def test_when_the_token_source_raises_nothing_is_sent(setup: Setup) -> Non
 async def test_a_200_with_error_is_rejected_and_its_text_is_in_the_answer_alone(setup: Setup, call: Call) -> None:
     order = await setup.make_order(call)
     setup.sim.script(order.id, api_answer="ERROR", api_message=f"{PHONE} is not a phone number")
-    outcome = await setup.connect.perform(call.effect, order, LINKS)
+    outcome = await setup.connect.perform(call_for(setup.connect, call.effect, order), LINKS)
     assert outcome == Rejected("200 with fulfillmentStatus ERROR")
     assert outcome.answer is not None
     assert json.loads(outcome.answer.body)["errorMessage"] == f"{PHONE} is not a phone number"
@@ -244,13 +247,13 @@ async def test_a_status_that_is_neither_ok_nor_error_is_in_doubt(setup: Setup, s
     order = await setup.make_order(CALLS[2])
     body = json.dumps({"fulfillmentStatus": status, "orderId": 14}).encode()
     setup.sim.faults.arm(Fault(CALLS[2].match, "garbage", body=body))
-    assert isinstance(await setup.connect.perform("fulfill_by_sms", order, LINKS), InDoubt)
+    assert isinstance(await setup.connect.perform(call_for(setup.connect, "fulfill_by_sms", order), LINKS), InDoubt)
 
 
 async def test_a_response_about_another_order_carries_its_id(setup: Setup) -> None:
     order = await setup.make_order(CALLS[2])
     setup.sim.faults.arm(Fault(CALLS[2].match, "garbage", body=b'{"fulfillmentStatus": "OK", "orderId": 15}'))
-    outcome = await setup.connect.perform("fulfill_by_sms", order, LINKS)
+    outcome = await setup.connect.perform(call_for(setup.connect, "fulfill_by_sms", order), LINKS)
     assert outcome == Succeeded("fulfillment_accepted", provider_id="15")  # the inbox refuses it: tests/integration
 
 
@@ -261,7 +264,7 @@ async def test_a_response_about_another_order_carries_its_id(setup: Setup) -> No
 async def test_of_a_400_only_a_class_name_is_in_the_note(setup: Setup, exception_type: object, kept: str) -> None:
     body = json.dumps({**QUOTING_BODY, "exceptionType": exception_type}).encode()
     setup.sim.faults.arm(Fault(CALLS[0].match, "status", status=400, body=body))
-    outcome = await setup.connect.perform("register_order", await setup.make_order(CALLS[0]), LINKS)
+    outcome = await setup.connect.perform(call_for(setup.connect, "register_order", await setup.make_order(CALLS[0])), LINKS)
     assert outcome == Rejected(f"400 from the provider{kept}")
     assert outcome.answer is not None
     assert outcome.answer.body == body
@@ -275,8 +278,8 @@ async def test_a_search_succeeds_with_one_hit_and_no_more(setup: Setup, hits: in
     call = evolve(CALLS[5], registered=False)
     order = await setup.make_order(call)
     for _ in range(hits):
-        await setup.connect.perform("register_order", order, LINKS)
-    outcome = await setup.connect.perform("search_order", order, LINKS)
+        await setup.connect.perform(call_for(setup.connect, "register_order", order), LINKS)
+    outcome = await setup.connect.perform(call_for(setup.connect, "search_order", order), LINKS)
     assert type(outcome) is expected
     assert outcome.answer is not None
     assert len(json.loads(outcome.answer.body)["orders"]) == hits
@@ -430,7 +433,7 @@ async def test_of_the_answer_to_an_assignment_the_ids_decide(setup: Setup, chang
     order = await setup.make_order(CALLS[4])
     body = {"orderId": 14, "uniqueUserId": "ab", "isNewUser": True, "isPasswordSet": False, **changes}
     setup.sim.faults.arm(Fault(exact_pattern(CALLS[4]), "garbage", body=json.dumps(body).encode()))
-    outcome = await setup.connect.perform("assign_to_user", order, LINKS)
+    outcome = await setup.connect.perform(call_for(setup.connect, "assign_to_user", order), LINKS)
     assert evolve(outcome, note="") == expected if isinstance(outcome, Succeeded) else type(outcome) is expected
 
 
@@ -440,7 +443,7 @@ async def test_of_the_answer_to_a_fulfilment_the_status_and_the_id_decide(setup:
     for status, expected in (("OK", Succeeded), (["OK"], InDoubt)):
         body = json.dumps({"fulfillmentStatus": status, "orderId": 14, **changes}).encode()
         setup.sim.faults.arm(Fault(CALLS[3].match, "garbage", body=body))
-        assert type(await setup.connect.perform("fulfill_order", order, LINKS)) is expected
+        assert type(await setup.connect.perform(call_for(setup.connect, "fulfill_order", order), LINKS)) is expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,55 @@
+"""Checks what an adapter returned, before anything is decided on it. Pure.
+
+A wrong outcome is a bug of the adapter, and the provider may have acted all the same. So it counts as in doubt, with what is wrong as the
+reason, and the provider's answer is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from orderflow._lifecycle.table import Table
+from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ProviderAnswer, Rejected, Succeeded
+from orderflow.model import Origin
+
+
+def check_outcome(table: Table, returned: Any) -> tuple[Outcome, str]:
+    """The outcome, and what is wrong with what the adapter returned ("": nothing). A wrong one is replaced by ``InDoubt``."""
+    if not isinstance(returned, Succeeded | NotExecuted | Rejected | InDoubt | NoResult):
+        problem = f"the adapter returned {type(returned).__name__}, which is not an outcome"
+        return InDoubt(problem), problem
+    answer: Any = returned.answer
+    problem = "" if answer is None or isinstance(answer, ProviderAnswer) else f"the adapter's answer is {type(answer).__name__}"
+    problem = problem or (_find_problem(table, returned) if isinstance(returned, Succeeded) else _find_text_problem("why", returned.why))
+    if not problem:
+        return returned, ""
+    named = returned.provider_id if isinstance(returned, Succeeded) else None
+    names = "" if not named or _find_text_problem("", named) else f"; it names the provider's order {named}"
+    return InDoubt(f"{problem}{names}", answer=answer if isinstance(answer, ProviderAnswer) else None), problem
+
+
+def _find_problem(table: Table, outcome: Succeeded) -> str:
+    if table.events.get(outcome.event) is not Origin.REPLY:
+        return f"the adapter reports {outcome.event!r}, which is not a reply of {table.name}"
+    if outcome.provider_id == "":
+        return "the adapter's provider_id is empty"
+    problem = "" if outcome.provider_id is None else _find_text_problem("provider_id", outcome.provider_id)
+    problem = problem or _find_text_problem("note", outcome.note)
+    if problem:
+        return problem
+    try:
+        json.dumps(dict(outcome.data), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        return f"the adapter's data is not JSON: {type(error).__name__}"
+    return ""
+
+
+def _find_text_problem(field: str, value: Any) -> str:
+    if not isinstance(value, str):
+        return f"the adapter's {field} is {type(value).__name__}, not text"
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which no database stores
+        return f"the adapter's {field} is not valid Unicode"
+    return ""

@@ -1,0 +1,65 @@
+"""What an adapter returns is checked before anything is decided on it."""
+
+from __future__ import annotations
+
+import pytest
+from tests.kit.toy import ToyLifecycle
+
+from orderflow._engine.outcome_check import check_outcome
+from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, ProviderAnswer, Rejected, Succeeded
+
+ANSWER = ProviderAnswer(200, "application/json", b"{}")
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Succeeded("order_placed", {"n": [1, None, {"a": "b"}]}, "T-1", "a note", answer=ANSWER),
+        Succeeded("placement_refused"),
+        NotExecuted("no connection"),
+        Rejected("no"),
+        InDoubt("reset"),
+        NoResult("none"),
+    ],
+)
+def test_a_right_outcome_is_passed_on(outcome) -> None:
+    assert check_outcome(ToyLifecycle.table, outcome) == (outcome, "")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "problem"),
+    [
+        (None, "the adapter returned NoneType, which is not an outcome"),
+        ({"event": "order_placed"}, "the adapter returned dict, which is not an outcome"),
+        (Succeeded("order_plaeced", answer=ANSWER), "the adapter reports 'order_plaeced', which is not a reply of toy"),
+        (Succeeded("came", answer=ANSWER), "the adapter reports 'came', which is not a reply of toy"),
+        (Succeeded(None, answer=ANSWER), "the adapter reports None, which is not a reply of toy"),
+        (
+            Succeeded("order_placed", provider_id=17, answer=ANSWER),
+            "the adapter's provider_id is int, not text",
+        ),
+        (
+            Succeeded("order_placed", provider_id="", answer=ANSWER),
+            "the adapter's provider_id is empty",
+        ),
+        (Succeeded("order_placed", {"at": object()}, answer=ANSWER), "the adapter's data is not JSON: TypeError"),
+        (Succeeded("order_placed", {"x": float("nan")}, answer=ANSWER), "the adapter's data is not JSON: ValueError"),
+        (Succeeded("order_placed", None, answer=ANSWER), "the adapter's data is not JSON: TypeError"),
+        (Succeeded("order_placed", note=1, answer=ANSWER), "the adapter's note is int, not text"),
+        (Succeeded("order_placed", note="\ud800", answer=ANSWER), "the adapter's note is not valid Unicode"),
+        (Succeeded("order_placed", provider_id="\ud800", answer=ANSWER), "the adapter's provider_id is not valid Unicode"),
+        (InDoubt("\ud800", answer=ANSWER), "the adapter's why is not valid Unicode"),
+        (Rejected(None, answer=ANSWER), "the adapter's why is NoneType, not text"),
+        (Rejected("no", answer=b"raw"), "the adapter's answer is bytes"),
+    ],
+)
+def test_a_wrong_outcome_is_in_doubt_and_keeps_the_answer(outcome, problem: str) -> None:
+    checked, found = check_outcome(ToyLifecycle.table, outcome)
+    assert isinstance(checked, InDoubt)
+    assert (checked.why, found) == (problem, problem)
+    assert checked.answer == (ANSWER if getattr(outcome, "answer", None) is ANSWER else None)
+
+
+def test_a_wrong_outcome_keeps_the_id_that_it_names() -> None:
+    checked, _ = check_outcome(ToyLifecycle.table, Succeeded("order_plaeced", provider_id="T-1"))
+    assert checked == InDoubt("the adapter reports 'order_plaeced', which is not a reply of toy; it names the provider's order T-1")

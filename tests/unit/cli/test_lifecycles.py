@@ -241,4 +241,4 @@ def test_80_columns_are_enough_and_no_word_is_cut(orderflow, command: tuple[str,
     assert set(narrow.lower().split()) - {f"{label}:" for label in LABELS} <= set(wide.lower().split()), "only words that were there"
 
 
-LABELS = ("path", "explanation", "deadlines", "values", "default", "question", "source", "happen", "in")  # of columns below their row
+LABELS = ("path", "explanation", "deadlines", "values", "default", "question", "source", "happen", "in", "on")  # of columns below their row

@@ -23,7 +23,7 @@ def test_every_event_has_an_answer(orderflow, invoice) -> None:
     ran = orderflow("why", order, "--db", db, "--json")
     assert ran.code == 0
     answers = events(ran)
-    assert len(answers) == 36
+    assert len(answers) == 39
     assert (ran.json["order"], ran.json["lifecycle"], ran.json["state"]) == (order, "connect", "registered")
     legal = {name: answer["target"] for name, answer in answers.items() if answer["legal"]}
     assert legal["complete_by_api"] == "fulfilling"

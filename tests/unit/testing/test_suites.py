@@ -28,7 +28,7 @@ def test_an_answer_is_the_decision_and_the_state_after_it():
     assert order.send("poll AwaitingPayment") == "ignored, no news | AwaitingPayment"
     assert order.send(POLL + UNKNOWN_STATUS) == "refused, unknown status | AwaitingPayment"
     order.reset()
-    assert order.send("order_configured") == "refused, not legal here; legal: submit | drafted"
+    assert order.send("order_configured") == "ignored, late | drafted"
     with pytest.raises(UnknownName):
         order.send("teleport")
 

@@ -143,6 +143,14 @@ SEEDS: dict[str, tuple[str, ...]] = {
         SOUND + "call = repeatable('call')\ncall_refused = e(reply, a.to(b))\ncall_undelivered = e(command, a.to(b))",
     ),
     "effect-kind": (SOUND + "call = once(5)", SOUND + "call = repeatable('to call')"),
+    "effect-arguments": (
+        SOUND + "call = repeatable(arguments='amount')",
+        SOUND + "call = repeatable(arguments=['amount', 'amount'])",
+        SOUND + "call = repeatable(arguments=['amount', 5])",
+        SOUND + "call = repeatable(arguments=[''])",
+        SOUND + "call = repeatable(arguments=[[]])",
+        SOUND + "call = repeatable(arguments=7)",
+    ),
     "fact-values": (
         SOUND + "mood = Fact()",
         SOUND + "mood = Fact('good')",

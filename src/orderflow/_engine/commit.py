@@ -132,7 +132,7 @@ def _journal_row(context: CommitContext, order: Order, version: int, step: Step)
 
 def _unmet_expectation(table: Table, order: Order, step: Step) -> str:
     """A note if the edge expected other facts. The edge is taken all the same: facts may have been derived wrongly."""
-    cell = table.cells[step.source].get(step.event)
+    cell = table.cells.get(step.source, {}).get(step.event)  # an override may lead out of a state that this version lacks
     for edge in cell.edges if cell else ():
         if edge.expects and edge.target == step.target and not edge.expected.pick(order.snapshot.facts):
             return f"unexpected: {edge.expects} was not so"
@@ -144,7 +144,8 @@ def _plan_deadlines(context: CommitContext, order: Order, snapshot: Snapshot, ov
     if snapshot.state == state_before and not overridden:
         return None
     armed = context.table.states[snapshot.state].deadlines
-    if not armed and not context.table.states[state_before].deadlines:
+    before = context.table.states.get(state_before)  # None: this version lacks the state
+    if not armed and before is not None and not before.deadlines:
         return None  # nothing to disarm, nothing to arm
     return tuple((event, context.now + context.timing.durations[key]) for event, key in armed)
 

@@ -103,9 +103,9 @@ class Retention:
         return OrderHistory(order, tuple(journal), tuple(refusals), tuple(await self._store.messages(order.id)))
 
     def _is_settled(self, order: Order) -> bool:
-        """Whether it is settled; False for a provider or state that this process does not know."""
+        """Whether it is settled; False for a provider that this process does not know."""
         provider = self._providers.get(order.provider)
-        if provider is None or order.state not in provider.table.states:
+        if provider is None:
             return False
         return is_settled(provider.table, _with_default_facts(provider.table, order))
 
@@ -134,8 +134,7 @@ class Retention:
 
 
 def _plan_refusal(table: Table, why: str, now: float, order: Order) -> Commit:
-    legal_events = legal(table, _with_default_facts(table, order)) if order.state in table.states else ()
-    refused = Refused(Reason.NOT_LEGAL_HERE, order.state, why, legal_events)
+    refused = Refused(Reason.NOT_LEGAL_HERE, order.state, why, legal(table, _with_default_facts(table, order)))
     row = RefusalRow(order.id, "redact", Origin.OPERATOR, order.state, refused.reason, why, order.version, 1, now, now)
     return Commit(refused, now, refusal=row, keep_key=False)
 

@@ -57,13 +57,13 @@ def find_enabled(table: Table, snapshot: Snapshot) -> tuple[Edge, ...]:
 
 
 def legal(table: Table, snapshot: Snapshot) -> tuple[str, ...]:
-    """The commands and operator events that would be applied now, in declared order."""
-    return table.legal[snapshot.state].pick(snapshot.facts)
+    """The commands and operator events that would be applied now, in declared order; none where this version lacks the state."""
+    return table.legal[snapshot.state].pick(snapshot.facts) if snapshot.state in table.states else ()
 
 
 def is_settled(table: Table, snapshot: Snapshot) -> bool:
-    """Whether only an operator can move the order any more."""
-    return table.settled[snapshot.state].pick(snapshot.facts)
+    """Whether only an operator can move the order any more. So it is where this version of the lifecycle lacks the order's state."""
+    return snapshot.state not in table.states or table.settled[snapshot.state].pick(snapshot.facts)
 
 
 def is_pollable(table: Table, snapshot: Snapshot) -> bool:

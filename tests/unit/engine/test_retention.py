@@ -20,7 +20,7 @@ from orderflow._app import Orderflow
 from orderflow._engine.export import JsonLines
 from orderflow._lifecycle.decide import is_settled
 from orderflow.errors import InvalidInput, UnknownName
-from orderflow.model import Order, OrderHistory, Refused, Snapshot, StateEntered
+from orderflow.model import Applied, Order, OrderHistory, Snapshot, StateEntered
 from orderflow.simulators import SimClock
 
 pytestmark = pytest.mark.anyio
@@ -113,17 +113,25 @@ async def test_orders_of_one_provider_are_deleted_in_batches_of_the_given_size(u
             flow.prune(older_than=10, provider="unknown")
 
 
-async def test_a_process_without_the_provider_or_the_state_leaves_the_order_alone(url: str) -> None:
+async def test_a_process_without_the_provider_leaves_the_order_alone(url: str) -> None:
     async with open_flow(url) as (flow, clock):
-        order = await put_order(flow, "shipped")
+        await put_order(flow, "shipped")
         clock.advance(11)
     async with Orderflow(url, [Toy("other")], clock=clock) as without_provider:
         assert await prune_all(without_provider) == []
+
+
+async def test_an_order_in_a_state_that_this_version_lacks_is_redacted_and_deleted(url: str) -> None:
+    """Nothing but an operator can move it any more, so it is settled."""
+    async with open_flow(url) as (flow, clock):
+        order = await put_order(flow, "shipped")
+        clock.advance(11)
     states = {name: state for name, state in ToyLifecycle.table.states.items() if name != "shipped"}
     newer = Toy(table=evolve(ToyLifecycle.table, states=states))
     async with Orderflow(url, [newer], clock=clock) as without_state:
-        assert await prune_all(without_state) == []
-        assert isinstance(await without_state.redact(order.id, actor="kim", reason="asked"), Refused)
+        assert isinstance(await without_state.redact(order.id, actor="kim", reason="asked"), Applied)
+        clock.advance(11)
+        assert await prune_all(without_state) == [order.id]
 
 
 @pytest.mark.parametrize("age", [-1.0, float("nan"), float("inf")])

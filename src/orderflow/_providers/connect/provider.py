@@ -58,6 +58,7 @@ TOKEN_LIFETIME: Final = 12 * 3600.0
 """The default lifetime of an access token in seconds (A10)."""
 
 _ORDER_ID_MAX = 20
+_AWAITS_CUSTOMER = ("fulfilling", "confirming")  # after a cancel or error the customer may try again by the same URL
 _NOTHING_TO_PAY = ("invoice", "free")
 
 
@@ -217,9 +218,9 @@ class Connect(BaseProvider):
                 raise UnknownName("effect", call.effect, tuple(self.table.effects))
 
     def customer_url(self, order: Order, urls: PublicUrls) -> str | None:
-        """The fulfillment URL (A5, C1), while the order is being completed by it."""
+        """The fulfillment URL (A5, C1), while the order is being completed by it. None once it is paid or over."""
         return_url = urls.url(self.name, RETURN, order.id)
-        if order.snapshot.facts["way"] != "url" or order.provider_id is None or return_url is None:
+        if order.state not in _AWAITS_CUSTOMER or order.snapshot.facts["way"] != "url" or order.provider_id is None or return_url is None:
             return None
         query = {
             "clientId": self._client_id,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from attrs import define
+from tests.kit.calls import call_for
 from tests.kit.provider_answers import FAULT_CASES, QUOTING_BODY, FaultCase, assert_no_canary
 from tests.kit.world import CONNECT_ID, CONNECT_SECRET, LINK_KEYS, connect_at, connect_request, connect_sim, order_of
 
@@ -40,7 +41,7 @@ class Setup:
         return order_of(self.connect, connect_request())
 
     async def register(self) -> Outcome:
-        return await self.connect.perform("register_order", self.order(), LINKS)
+        return await self.connect.perform(call_for(self.connect, "register_order", self.order()), LINKS)
 
     @property
     def fetches(self) -> int:
@@ -162,20 +163,22 @@ async def test_with_an_unusable_token_the_call_is_not_sent(setup: Setup, body: b
 async def test_a_login_server_that_hangs_or_is_unreachable_means_not_executed(setup: Setup) -> None:
     setup.sim.faults.arm(Fault(TOKEN, "delay", seconds=30.0))
     impatient = connect_at(setup.base, timeout=0.3)
-    assert await impatient.perform("register_order", setup.order(), LINKS) == NotExecuted(
+    assert await impatient.perform(call_for(impatient, "register_order", setup.order()), LINKS) == NotExecuted(
         "no token: ReadTimeout", signal=Signal.UNREACHABLE
     )
     await impatient.close()
     async with serve(setup.sim.asgi) as closed:
         connect = Connect(setup.base + "/capi", closed + "/user", CONNECT_ID, CONNECT_SECRET)
-    assert await connect.perform("register_order", setup.order(), LINKS) == NotExecuted("no token: ConnectError", signal=Signal.UNREACHABLE)
+    assert await connect.perform(call_for(connect, "register_order", setup.order()), LINKS) == NotExecuted(
+        "no token: ConnectError", signal=Signal.UNREACHABLE
+    )
     await connect.close()
     assert setup.sim.journal.count_received("/capi") == 0
 
 
 async def test_wrong_credentials_are_shown_nowhere(setup: Setup) -> None:
     wrong = connect_at(setup.base, client_secret="wrong-secret-canary")
-    outcome = await wrong.perform("register_order", setup.order(), LINKS)
+    outcome = await wrong.perform(call_for(wrong, "register_order", setup.order()), LINKS)
     await wrong.close()
     assert outcome == NotExecuted("no token: 401 from the token endpoint", signal=Signal.UNAUTHORIZED)
     assert "canary" not in repr(wrong)

@@ -17,6 +17,7 @@ from tests.kit.world import EMAIL, LINK_KEYS, PHONE, Users, connect_at, connect_
 from orderflow._lifecycle.observe import observe
 from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
 from orderflow._providers.connect import Connect
+from orderflow._providers.connect.lifecycle import ConnectLifecycle
 from orderflow._providers.connect.simulator import ConnectSimulator
 from orderflow._receiver.signed_urls import SignedUrls
 from orderflow.model import Observation, Order, Reason, Refused, Snapshot
@@ -129,8 +130,11 @@ async def test_the_customer_url_is_always_the_same_and_brings_the_browser_back_t
     order = await setup.make_order(CALLS[0])
     order = evolve(order, snapshot=evolve(order.snapshot, facts={**order.snapshot.facts, "way": "url"}))
     assert setup.connect.customer_url(order, LINKS) is None  # not registered yet
-    order = evolve(order, snapshot=evolve(order.snapshot, data={**order.snapshot.data, "provider_id": "14"}))
+    order = evolve(order, snapshot=evolve(order.snapshot, data={**order.snapshot.data, "provider_id": "14"}, state="fulfilling"))
     url = setup.connect.customer_url(order, LINKS)
+    for state in ConnectLifecycle.table.states:  # nothing to pay, or not any more
+        given = setup.connect.customer_url(evolve(order, snapshot=evolve(order.snapshot, state=state)), LINKS)
+        assert given == (url if state in ("fulfilling", "confirming") else None), state
     assert url == setup.connect.customer_url(order, LINKS)
     assert url is not None
     assert url.startswith(f"{setup.base}/user/fulfillment?")

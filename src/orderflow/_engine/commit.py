@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attrs import define, evolve
 
-from orderflow._lifecycle.decide import is_pollable, is_settled
+from orderflow._lifecycle.decide import is_over_without_proof, is_pollable, is_settled
 from orderflow._lifecycle.table import Table
 from orderflow._provider.timing import Timing
 from orderflow._store.records import Commit, OwedEffect, PollAt, PollPlan, PollSooner, StopPolling
@@ -63,6 +63,23 @@ def poll_backoff(timing: Timing, without_news: int, jitter: float) -> float:
     """Seconds until the next poll after this many polls without news: grows, up to a cap, with jitter."""
     grown = timing.poll_first * timing.poll_growth ** min(without_news, 60)
     return min(timing.poll_cap, grown) * (1 + timing.poll_jitter * jitter)
+
+
+def plan_requested_poll(table: Table, timing: Timing, snapshot: Snapshot, now: float) -> PollPlan | None:
+    """The poll that a claim or a notice asks for; None: none is needed.
+
+    An order that is over without proof is polled too, but rarely: a proof that comes late is refused, and so flagged.
+    """
+    if not is_settled(table, snapshot):
+        return PollSooner(timing.poll_interval)
+    if PROVIDER_ID in snapshot.data and is_over_without_proof(table, snapshot):
+        return PollAt(now, 0, timing.poll_cap)
+    return None
+
+
+def plan_no_poll(table: Table, snapshot: Snapshot) -> StopPolling:
+    """No poll can move the order."""
+    return StopPolling(remember=PROVIDER_ID in snapshot.data and is_over_without_proof(table, snapshot))
 
 
 def plan_commit(context: CommitContext, order: Order, decision: Decision) -> Commit:
@@ -192,11 +209,11 @@ def _plan_unchanged(context: CommitContext, order: Order, decision: Ignored | Re
 
 def _plan_poll_without_step(context: CommitContext, order: Order, reason: Reason) -> PollPlan | None:
     if context.origin is Origin.CLAIM:
-        return None if is_settled(context.table, order.snapshot) else PollSooner(context.timing.poll_interval)
+        return plan_requested_poll(context.table, context.timing, order.snapshot, context.now)
     if context.origin is not Origin.OBSERVATION:
         return None
     if not is_pollable(context.table, order.snapshot):
-        return StopPolling()
+        return plan_no_poll(context.table, order.snapshot)
     if reason is Reason.STALE:
         return PollSooner(context.timing.poll_interval)
     wait = poll_backoff(context.timing, context.without_news + 1, context.jitter)

@@ -13,15 +13,15 @@ from attrs import define, evolve
 from orderflow._clock import Clock
 from orderflow._engine.admission import Admission, throttle_seconds
 from orderflow._engine.calls import CANCELLED, TOO_LATE, CallCancelled, RunningCalls, seconds_for_call
-from orderflow._engine.commit import poll_backoff
+from orderflow._engine.commit import plan_no_poll, plan_requested_poll, poll_backoff
 from orderflow._engine.inbox import Inbox, provider_of
 from orderflow._engine.messages import POLL, make_message
-from orderflow._lifecycle.decide import is_pollable, is_settled
+from orderflow._lifecycle.decide import is_over_without_proof, is_pollable
 from orderflow._provider.outcomes import ReadFailed, Signal, StatusRead
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
 from orderflow._store.quota import lease_within_quota
-from orderflow._store.records import LeasedPoll, PollAt, PollSooner, StopPolling, WorkerScope
+from orderflow._store.records import LeasedPoll, PollAt, PollSooner, WorkerScope
 from orderflow._telemetry.exceptions import exception_fields
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import UnknownName
@@ -48,8 +48,10 @@ class PollRequests:
         """
         provider = provider_of(self._providers, order_id)
         order = await self._store.load(order_id)
-        if not is_settled(provider.table, order.snapshot):
-            await self._store.plan_poll(order_id, self._clock.now(), PollSooner(provider.timing.poll_interval))
+        now = self._clock.now()
+        plan = plan_requested_poll(provider.table, provider.timing, order.snapshot, now)
+        if plan is not None:
+            await self._store.plan_poll(order_id, now, plan)
             self._wake.set()
 
     async def request_oldest(self, provider: Provider, limit: int) -> None:
@@ -136,8 +138,9 @@ class Poller:
         _log.info("poll.failed", order_id=poll.order_id, why=failure.why)
         order = await self._store.load(poll.order_id)
         now = self._clock.now()
-        if not is_pollable(provider.table, order.snapshot):  # it moved meanwhile
-            await self._store.plan_poll(order.id, now, StopPolling(), message)
+        may_tell = failure.signal is Signal.NONE or not is_over_without_proof(provider.table, order.snapshot)
+        if may_tell and not is_pollable(provider.table, order.snapshot):  # it moved meanwhile, or is over
+            await self._store.plan_poll(order.id, now, plan_no_poll(provider.table, order.snapshot), message)
             return
         if order.version != version or self._calls.closed:
             # a move planned a poll of its own, which this failure must not postpone; nor must a stopping worker postpone one

@@ -66,6 +66,12 @@ def is_settled(table: Table, snapshot: Snapshot) -> bool:
     return snapshot.state not in table.states or table.settled[snapshot.state].pick(snapshot.facts)
 
 
+def is_over_without_proof(table: Table, snapshot: Snapshot) -> bool:
+    """Whether the order is settled in a state to which no proof led: what the provider says may yet be otherwise."""
+    info = table.states.get(snapshot.state)
+    return info is not None and not info.proven and is_settled(table, snapshot)
+
+
 def is_pollable(table: Table, snapshot: Snapshot) -> bool:
     """Whether a status poll could move the order."""
     return table.pollable[snapshot.state].pick(snapshot.facts)

@@ -108,7 +108,9 @@ class PollSooner:
 
 @frozen
 class StopPolling:
-    """No poll can move this order any more."""
+    """No poll can move this order any more. ``remember``: when it was polled last is kept, for the interval of a poll that comes later."""
+
+    remember: bool = False
 
 
 PollPlan = PollAt | PollSooner | StopPolling

@@ -9,7 +9,7 @@ from attrs import evolve
 from tests.kit.commits import LEASE, NOW, SCOPE, Another, move, new_order, scope, stay
 
 from orderflow._store.ports import Store
-from orderflow._store.records import InboxKey, LeasedEffect, OwedEffect, PollAt, PollSooner, ReportedCall, StopPolling
+from orderflow._store.records import InboxKey, LeasedEffect, OwedEffect, PollAt, PollPlan, PollSooner, ReportedCall, StopPolling
 from orderflow.model import NOTIFY_LISTENER, Applied, Decision, EffectKey, Ignored, Reason
 
 pytestmark = pytest.mark.anyio
@@ -298,6 +298,28 @@ async def test_a_deadline_that_was_armed_anew_meanwhile_does_not_come_early(stor
     assert (await store.load(order.id)).state == "waiting"
     (armed,) = await store.due_deadlines(NOW + 3600, SCOPE, 10)
     assert isinstance((await store.commit(order.id, InboxKey("clock", "2"), move("lapsed"), armed)).decision, Applied)
+
+
+@pytest.mark.parametrize("in_commit", [False, True], ids=["alone", "in a commit"])
+async def test_where_polling_rests_the_next_poll_keeps_its_distance_and_where_it_stopped_it_does_not(store: Store, in_commit: bool) -> None:
+    order = await store.create(new_order(), "content")
+
+    async def plan(plan: PollPlan) -> None:
+        if in_commit:
+            await store.commit(order.id, None, stay(recorded=False, poll=plan))
+        else:
+            await store.plan_poll(order.id, NOW, plan)
+
+    await plan(PollAt(NOW, 0, 100.0))
+    assert len(await store.lease_polls(NOW, SCOPE, 10)) == 1
+    await plan(StopPolling(remember=True))
+    assert await store.next_due(SCOPE) is None
+    await plan(PollAt(NOW + 1, 0, 100.0))
+    assert await store.next_due(SCOPE) == NOW + 100
+    await plan(StopPolling())
+    assert await store.next_due(SCOPE) is None
+    await plan(PollAt(NOW + 1, 0, 100.0))
+    assert await store.next_due(SCOPE) == NOW + 1
 
 
 # ── replies ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 from tests.kit.toy import START, Bench, toy_id
 
-from orderflow._provider.outcomes import ReadFailed, StatusRead
+from orderflow._provider.outcomes import ReadFailed, Signal, StatusRead
 from orderflow._store.records import InboxKey
 from orderflow.model import PROVIDER_ID, Ignored, Observation, Order, Origin, Reason, StepKind
 
@@ -270,6 +270,63 @@ async def test_notices_and_claims_for_a_settled_order_leave_nothing_behind(bench
     assert poll_times(bench) == [10]  # a remembered notice would be polled at once
     await bench.work_after(10)
     assert poll_times(bench) == [10, 120]
+
+
+# ── after the end ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _ask(bench: Bench, order: Order, kind: str, n: int = 0) -> None:
+    if kind == "notice":
+        await bench.engine.poll_requests.request(order.id)
+    else:
+        await bench.accept(order.id, "came", CLAIM, InboxKey("claim", str(n)))
+
+
+async def over_without_proof(bench: Bench) -> Order:
+    """An order that lapsed, and whose window for a late proof is closed."""
+    order = await bench.create()
+    for _ in range(3):
+        await bench.work_after(11_000)
+    assert await bench.state_of(order.id) == "lapsed"
+    assert await bench.store.next_due(bench.scope()) is None
+    bench.toy.polls.clear()
+    return order
+
+
+@pytest.mark.parametrize("kind", ["notice", "claim"])
+async def test_a_proof_that_comes_after_the_end_is_kept_and_flagged(bench: Bench, kind: str) -> None:
+    order = await over_without_proof(bench)
+    bench.toy.show("shipped")
+    await _ask(bench, order, kind)
+    await bench.work()
+    assert len(bench.toy.polls) == 1
+    order = await bench.store.load(order.id)
+    assert (order.state, order.flagged) == ("lapsed", True)
+    assert (await bench.refusals_of(order.id))["status_read", "anomaly"] == 1
+    assert await bench.store.next_due(bench.scope()) is None
+
+
+@pytest.mark.parametrize("kind", ["notice", "claim"])
+async def test_after_the_end_an_order_is_polled_rarely_whoever_asks(bench: Bench, kind: str) -> None:
+    order = await over_without_proof(bench)
+    for n in range(20):
+        await _ask(bench, order, kind, n)
+        await bench.work_after(1)
+    assert len(bench.toy.polls) == 1
+    await bench.work_after(bench.toy.timing.poll_cap)  # what was asked for meanwhile is looked at then
+    assert len(bench.toy.polls) == 2
+    await bench.work_after(1e6)
+    assert len(bench.toy.polls) == 2
+
+
+async def test_a_poll_after_the_end_is_made_again_while_the_provider_is_away(bench: Bench) -> None:
+    order = await over_without_proof(bench)
+    bench.toy.show(ReadFailed("no connection", signal=Signal.UNREACHABLE), ReadFailed("404"), "shipped")
+    await _ask(bench, order, "claim")
+    for _ in range(5):
+        await bench.work_after(200)
+    assert len(bench.toy.polls) == 2  # it answered the second
+    assert not (await bench.store.load(order.id)).flagged
 
 
 # ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -184,6 +184,10 @@ WITH commits AS (
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
+, poll_rested AS (
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    FROM winners w WHERE p.order_id = w.id AND w.poll = 'rest'
+)
 SELECT id FROM winners;
 
 -- commit, one event that is refused
@@ -498,6 +502,10 @@ WITH commits AS (
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
+, poll_rested AS (
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    FROM winners w WHERE p.order_id = w.id AND w.poll = 'rest'
+)
 , message_rows AS (
     INSERT INTO of_messages AS m (order_id, source, status, digest, content_type, truncated, count, at, last_at, body)
     SELECT id, source, status, digest, content_type, truncated, 1, answered_at, answered_at, body
@@ -603,6 +611,10 @@ WITH commits AS (
 )
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
+)
+, poll_rested AS (
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    FROM winners w WHERE p.order_id = w.id AND w.poll = 'rest'
 )
 SELECT id FROM winners;
 
@@ -737,6 +749,10 @@ WITH commits AS (
 )
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
+)
+, poll_rested AS (
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    FROM winners w WHERE p.order_id = w.id AND w.poll = 'rest'
 )
 , message_rows AS (
     INSERT INTO of_messages AS m (order_id, source, status, digest, content_type, truncated, count, at, last_at, body)

@@ -290,6 +290,10 @@ WITH commits AS (
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
+, poll_rested AS (
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    FROM winners w WHERE p.order_id = w.id AND w.poll = 'rest'
+)
 -- end
 -- if message
 , {kept_messages}

@@ -169,6 +169,10 @@ ON CONFLICT (order_id) DO UPDATE SET
 -- No poll can move the order any more.
 DELETE FROM of_polls WHERE order_id = :order_id
 
+-- rest_polling --
+-- No poll is planned any more. When the last one was made stays.
+UPDATE of_polls SET next_at = NULL, requested = 0, without_news = 0 WHERE order_id = :order_id
+
 -- in_scope --
 -- Part: the owed effects that a worker can carry out. :callable and :providers are lists of providers: those that may be called now, and
 -- all. :notifiable is a list of pairs: the providers and states whose entering it can notify.

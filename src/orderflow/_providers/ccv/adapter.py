@@ -41,10 +41,15 @@ def basic_authorization(api_key: str) -> str:
 
 
 class Adapter:
-    """CCV over one HTTP client. ``base_url`` includes the path prefix. ``id_names``: the fields in which an order's id is looked for."""
+    """CCV over HTTP.
 
-    def __init__(self, client: HttpClient, base_url: str, authorization: str, id_names: tuple[str, ...]) -> None:
+    ``submit_client`` sends what must not be sent twice, ``client`` all else; they may be the same. ``base_url`` includes the path prefix.
+    ``id_names``: the fields in which an order's id is looked for.
+    """
+
+    def __init__(self, client: HttpClient, submit_client: HttpClient, base_url: str, authorization: str, id_names: tuple[str, ...]) -> None:
         self._client = client
+        self._submit_client = submit_client
         self._base_url = base_url
         self._id_names = id_names
         self._headers = {
@@ -106,12 +111,14 @@ class Adapter:
         return with_answer(StatusRead(str(status.order_status), mismatch="externalReference" if foreign else ""), response)
 
     async def close(self) -> None:
-        """Close the HTTP client."""
+        """Close the HTTP clients."""
         await self._client.aclose()
+        await self._submit_client.aclose()
 
     async def _send(self, method: str, path: str, body: object = None) -> RequestResult:
         content = b"" if body is None else json.dumps(body).encode()
-        return await send_request(self._client, method, self._base_url + path, headers=self._headers, content=content)
+        client = self._submit_client if method == "POST" else self._client
+        return await send_request(client, method, self._base_url + path, headers=self._headers, content=content)
 
 
 def external_reference(order: Order) -> str:

@@ -96,7 +96,8 @@ class Ccv(BaseProvider):
             raise ConfigurationError("must be in ASCII", "authorization")
         http = client or make_client(timeout)
         self.timeout: float | None = longest_timeout(http)
-        self._adapter = Adapter(http, check_base_url("base_url", base_url), header, _check_id_names(id_names))
+        submit_client = client or make_client(timeout, keep_alive=False)
+        self._adapter = Adapter(http, submit_client, check_base_url("base_url", base_url), header, _check_id_names(id_names))
 
     @classmethod
     def offline(cls) -> Self:

@@ -43,16 +43,25 @@ CallResult = RequestResult | NotExecuted
 
 
 class Adapter:
-    """Connect over one HTTP client.
+    """Connect over HTTP.
 
-    ``api`` is the base URL of the apiServer (``.../capi``). ``tokens`` gives the client's access tokens, ``users`` those of users.
-    ``fulfilled_literals`` are the values of orderStatus that prove fulfilment.
+    ``order_client`` sends the calls that change something, ``client`` all else; they may be the same. ``api`` is the base URL of the
+    apiServer (``.../capi``). ``tokens`` gives the client's access tokens, ``users`` those of users. ``fulfilled_literals`` are the values
+    of orderStatus that prove fulfilment.
     """
 
     def __init__(
-        self, client: HttpClient, api: str, tokens: OAuth2Client, users: TokenSource | None, fulfilled_literals: tuple[str, ...]
+        self,
+        client: HttpClient,
+        order_client: HttpClient,
+        api: str,
+        tokens: OAuth2Client,
+        *,
+        users: TokenSource | None,
+        fulfilled_literals: tuple[str, ...],
     ) -> None:
         self._client = client
+        self._order_client = order_client
         self._api = api
         self._tokens = tokens
         self._users = users
@@ -146,8 +155,9 @@ class Adapter:
         return f"{order_status} (not among fulfilled_literals)" if order_status == _FULFILLED else order_status
 
     async def close(self) -> None:
-        """Close the HTTP client."""
+        """Close the HTTP clients."""
         await self._client.aclose()
+        await self._order_client.aclose()
 
     async def _call_as_client(self, method: str, path: str, body: object) -> CallResult:
         """Call with the client's token. After a 401, try once more with a fresh token: the first one expired or was revoked."""
@@ -185,7 +195,8 @@ class Adapter:
         if body is not None:
             headers["Content-Type"] = "application/json"
             content = json.dumps(body).encode()
-        return await send_request(self._client, method, self._api + path, headers=headers, content=content)
+        client = self._client if method == "GET" else self._order_client
+        return await send_request(client, method, self._api + path, headers=headers, content=content)
 
 
 def external_order_id(order: Order) -> str:

@@ -132,7 +132,10 @@ class Connect(BaseProvider):
             default_lifetime=TOKEN_LIFETIME,
             timeout=TOKEN_SHARE * self.timing.lease,
         )
-        self._adapter = Adapter(http, check_base_url("api", api), access_tokens, tokens, self.fulfilled_literals)
+        order_client = client or make_client(timeout, keep_alive=False)
+        base_url = check_base_url("api", api)
+        literals = self.fulfilled_literals
+        self._adapter = Adapter(http, order_client, base_url, access_tokens, users=tokens, fulfilled_literals=literals)
 
     @classmethod
     def offline(cls) -> Self:

@@ -43,6 +43,11 @@ PROMISED = {
         "user never returns": "unknown",
         "cancel forged while paid": "fulfilled",
         "register answer lost": "registration_in_doubt",
+        "login server down, then back": "fulfilled",
+        "in doubt, then found by a person": "fulfilled",
+        "in doubt, not found, sent again": "fulfilled",
+        "refused, and the answer is read": "refused",
+        "paid after the end": "abandoned",
     },
     "ccv": {
         "plain": "Completed",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from orderflow._cli.demo.world import Button, Case, Scenario, Unmet, check_executed_once
@@ -11,6 +14,8 @@ from orderflow.simulators import Fault
 
 _REGISTER = "POST /capi/v1/client/orde[r]"  # a pattern, because ".../order" is also how .../order/fulfillment begins
 _FULFILL = "POST /capi/v1/client/order/fulfillment"
+_LOGIN = "POST /user/oauth/token"
+_PATIENCE = 20.0  # seconds
 
 
 async def _create(case: Case, method: str, *, prepaid: bool = False, register: bool = True, **options: object) -> str:
@@ -156,6 +161,85 @@ async def _never_returns(case: Case) -> Order:
     return await _complete_by_url(case, "close", "unknown")
 
 
+async def _login_server_down(case: Case) -> Order:
+    """Calls without a token were certainly not executed. They are owed until the login server is back."""
+    connect, flow = case.world.connect, case.world.flow
+    connect.expire_tokens()
+    connect.faults.arm(Fault(_LOGIN, "status", status=503, times=None))
+    order_id = await _create(case, "invoice", register=False)
+
+    async def was_tried_twice() -> bool:
+        return any(effect.attempt > 1 and not effect.in_flight for effect in (await flow.pending(order_id)).effects)
+
+    await _until(was_tried_twice, "the call was not tried twice while the login server was down")
+    if (await flow.order(order_id)).state != "registering":
+        raise Unmet("the outage moved the order")
+    connect.faults.clear()
+    await flow.wait(order_id, "registered", _PATIENCE)
+    await _send(case, order_id, "complete_by_api")
+    return await flow.wait(order_id, "fulfilled", _PATIENCE)
+
+
+async def _found_by_a_person(case: Case) -> Order:
+    """A doubt ends one way: Connect has the order, and a person enters its id."""
+    flow = case.world.flow
+    order = await _answer_lost(case)
+    there = next(there for there in case.world.connect.orders if there.external_order_id == case.reference)
+    await flow.resolve(
+        order.id, Name("registration_resolved"), actor="kim", reason="found by externalOrderId", order_id=str(there.order_id)
+    )
+    await _send(case, order.id, "complete_by_api")
+    return await flow.wait(order.id, "fulfilled", _PATIENCE)
+
+
+async def _not_found_and_sent_again(case: Case) -> Order:
+    """A doubt ends the other way: Connect does not have the order, and the command is sent again."""
+    flow = case.world.flow
+    case.world.connect.faults.arm(Fault(_REGISTER, "reset"))
+    async with check_executed_once(case.world.connect.journal, _REGISTER):
+        order_id = await _create(case, "invoice", register=False)
+        await flow.wait(order_id, "registration_in_doubt", _PATIENCE)
+        await flow.resolve(order_id, Name("registration_not_found"), actor="kim", reason="no order has our externalOrderId")
+        await _send(case, order_id, "register")
+        await flow.wait(order_id, "registered", _PATIENCE)
+    await _send(case, order_id, "complete_by_api")
+    return await flow.wait(order_id, "fulfilled", _PATIENCE)
+
+
+async def _refused_with_a_message(case: Case) -> Order:
+    """What Connect answered is kept with the order, and read."""
+    text = "payer.postalCode is unknown"
+    case.world.connect.faults.arm(Fault(_REGISTER, "status", status=400, body=json.dumps({"errorMessage": text}).encode()))
+    order_id = await _create(case, "invoice", register=False)
+    order = await case.world.flow.wait(order_id, "refused", _PATIENCE)
+    if not any(text in message.body for message in await case.world.flow.messages(order_id)):
+        raise Unmet("what Connect answered was not kept")
+    return order
+
+
+async def _paid_after_the_end(case: Case) -> Order:
+    """The order was given up, and then the customer pays by the old URL: a person has to look."""
+    flow = case.world.flow
+    order_id, url = await _send_to_url(case)
+    version = (await flow.order(order_id)).version
+    await flow.override(order_id, Name("abandoned"), actor="kim", reason="the customer called: he does not want it", version=version)
+    await case.world.visit(url, "pay")
+
+    async def is_flagged() -> bool:
+        return (await flow.order(order_id)).flagged
+
+    await _until(is_flagged, "a payment after the end was not seen")
+    return await flow.order(order_id)
+
+
+async def _until(condition: Callable[[], Awaitable[bool]], problem: str) -> None:
+    for _ in range(int(_PATIENCE / 0.05)):
+        if await condition():
+            return
+        await asyncio.sleep(0.05)
+    raise Unmet(problem)
+
+
 async def _answer_lost(case: Case) -> Order:
     case.world.connect.faults.arm(Fault(_REGISTER, "reset-after-commit"))
     async with check_executed_once(case.world.connect.journal, _REGISTER):
@@ -183,4 +267,9 @@ SCENARIOS = (
     Scenario("user never returns", "connect", "unknown", _never_returns),
     Scenario("cancel forged while paid", "connect", "fulfilled", _cancel_forged),
     Scenario("register answer lost", "connect", "registration_in_doubt", _answer_lost, alone=True),
+    Scenario("login server down, then back", "connect", "fulfilled", _login_server_down, alone=True),
+    Scenario("in doubt, then found by a person", "connect", "fulfilled", _found_by_a_person, alone=True),
+    Scenario("in doubt, not found, sent again", "connect", "fulfilled", _not_found_and_sent_again, alone=True),
+    Scenario("refused, and the answer is read", "connect", "refused", _refused_with_a_message, alone=True),
+    Scenario("paid after the end", "connect", "abandoned", _paid_after_the_end),
 )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orderflow._receiver.receiver import HttpReply
     from orderflow.errors import (
         CallerError,
+        CommandRefused,
         ConfigurationError,
         DeclarationError,
         DeclarationProblem,
@@ -80,6 +81,7 @@ _MODULES = {
     "orderflow._engine.worker": ("Health",),
     "orderflow.errors": (
         "CallerError",
+        "CommandRefused",
         "ConfigurationError",
         "DeclarationError",
         "DeclarationProblem",
@@ -145,6 +147,7 @@ __all__ = [
     "CallerError",
     "Cause",
     "Ccv",
+    "CommandRefused",
     "CompletionWays",
     "ConfigurationError",
     "Connect",

@@ -32,8 +32,8 @@ from orderflow._receiver.signed_urls import SignedUrls
 from orderflow._store.ports import Store
 from orderflow._store.urls import make_store
 from orderflow._telemetry.ports import Telemetry
-from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow
+from orderflow.errors import CommandRefused, ConfigurationError, InvalidInput, UnknownName
+from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow, Refused
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -165,19 +165,24 @@ class Orderflow:
         return await self._engine.commands.create(self._provider(provider), key, request)
 
     @signatures.send
-    async def send(self, order_id: str, command: str, /, *, key: str | None = None, **arguments: object) -> Decision:
+    async def send(self, order_id: str, command: str, /, *, key: str | None = None, check: bool = False, **arguments: object) -> Decision:
         """Send a command to an order. Returns the decision, which may be ``Refused``. Idempotent by ``key`` if one is given.
 
-        A key that was used before for the same gives ``Ignored``. What the provider answers later is never raised here: it moves the order.
+        With ``check``, a ``Refused`` decision is raised. A key that was used before for the same gives ``Ignored``. What the provider
+        answers later is never raised here: it moves the order.
 
         Raises:
             UnknownName: no such order or event. An event that is not a command is ``Refused``.
+            CommandRefused: ``check`` is set, and the command is not legal now.
             InvalidInput: an argument is malformed; nothing was stored.
             KeyReused: the key was used for another command of this order, or with other arguments.
             OperationalError: the database failed; send it again with the same key. Without a key, look at the order first.
             NotOpen: the flow is not open.
         """
-        return await self._engine.commands.send(order_id, command, arguments, key=key)
+        decision = await self._engine.commands.send(order_id, command, arguments, key=key)
+        if check and isinstance(decision, Refused):
+            raise CommandRefused(order_id, command, decision)
+        return decision
 
     @signatures.resolve
     async def resolve(self, order_id: str, event: str, /, *, actor: str, reason: str, **arguments: object) -> Decision:

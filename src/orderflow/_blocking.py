@@ -93,9 +93,9 @@ class SyncOrderflow:
         return self._run(self._flow.create(_name(provider), key=key, **request))
 
     @signatures.send
-    def send(self, order_id: str, command: str, /, *, key: str | None = None, **arguments: object) -> Decision:
+    def send(self, order_id: str, command: str, /, *, key: str | None = None, check: bool = False, **arguments: object) -> Decision:
         """See ``Orderflow.send``."""
-        return self._run(self._flow.send(order_id, Name(command), key=key, **arguments))
+        return self._run(self._flow.send(order_id, Name(command), key=key, check=check, **arguments))
 
     @signatures.resolve
     def resolve(self, order_id: str, event: str, /, *, actor: str, reason: str, **arguments: object) -> Decision:

@@ -5,6 +5,7 @@
     │   ├── InvalidInput           a field is malformed; names field and reason; nothing was stored or sent
     │   ├── UnknownName            no such order, lifecycle, event, state, provider or method
     │   ├── KeyReused              the same key was given with different content
+    │   ├── CommandRefused         ``send(..., check=True)``: the command is not legal now; carries the decision
     │   ├── DeclarationError       a lifecycle's declaration breaks rules; lists each with its line and its remedy
     │   └── WaitTimeout            the awaited state was not reached in time
     │       └── OutOfReach         nor can it be any more
@@ -15,7 +16,7 @@
         ├── ConfigurationError     a setting is missing or contradicts another
         └── NotOpen                the flow is used outside its `async with` block
 
-A well-formed command that is not legal now is no error: it is a ``Refused`` decision.
+A well-formed command that is not legal now is no error unless ``check=True`` asks for one: it is a ``Refused`` decision.
 No message carries a secret or a personal datum: errors name fields, never quote their values
 (identifiers and declared names excepted). Every error can be copied and pickled: pools of processes carry them.
 """
@@ -23,9 +24,12 @@ No message carries a secret or a personal datum: errors name fields, never quote
 from __future__ import annotations
 
 import copyreg
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
+
+if TYPE_CHECKING:
+    from orderflow.model import Refused
 
 
 class OrderflowError(Exception):
@@ -66,6 +70,17 @@ class KeyReused(CallerError):
     def __init__(self, key: str) -> None:
         super().__init__(f"key: {key!r} was used before with different content")
         self.key = key
+
+
+class CommandRefused(CallerError):
+    """The command is not legal now. ``decision``: the ``Refused`` decision, with the reason and the commands that are legal."""
+
+    def __init__(self, order_id: str, command: str, decision: Refused) -> None:
+        legal = f"; legal: {', '.join(decision.legal)}" if decision.legal else ""
+        super().__init__(f"order {order_id} is {decision.state!r} and refuses {command}: {decision.reason.value}{legal}")
+        self.order_id = order_id
+        self.command = command
+        self.decision = decision
 
 
 @frozen

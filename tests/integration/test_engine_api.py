@@ -14,7 +14,16 @@ from tests.kit.world import SHOP, ccv_at, connect_request, running
 from orderflow._app import Orderflow
 from orderflow._provider.outcomes import InDoubt, Rejected
 from orderflow._provider.protocol import Name
-from orderflow.errors import ConfigurationError, InvalidInput, KeyReused, OperationalError, OutOfReach, UnknownName, WaitTimeout
+from orderflow.errors import (
+    CommandRefused,
+    ConfigurationError,
+    InvalidInput,
+    KeyReused,
+    OperationalError,
+    OutOfReach,
+    UnknownName,
+    WaitTimeout,
+)
 from orderflow.model import Applied, Ignored, Reason, Refused, StateEntered, StepKind
 
 pytestmark = pytest.mark.anyio
@@ -33,6 +42,16 @@ async def test_a_wait_sees_the_steps_of_another_process(tmp_path: Path) -> None:
         waits = [asyncio.create_task(caller.wait(order.id, ("placed", "refused"), timeout=15)) for _ in range(20)]
         await worker.send(order.id, "order_it")
         assert {order.state for order in await asyncio.gather(*waits)} == {"placed"}
+
+
+async def test_a_refused_command_is_raised_where_that_is_asked_for(tmp_path: Path) -> None:
+    async with open_flow(tmp_path) as flow:
+        order = await flow.create("toy", key="k")
+        assert isinstance(await flow.send(order.id, "order_it", key="1", check=True), Applied)
+        assert isinstance(await flow.send(order.id, "order_it", key="1", check=True), Ignored)  # a duplicate is no refusal
+        with pytest.raises(CommandRefused, match=f"order {order.id} is 'preparing' and refuses order_it: not legal here") as refused:
+            await flow.send(order.id, "order_it", check=True)
+        assert refused.value.decision == await flow.send(order.id, "order_it")
 
 
 async def test_a_wait_that_times_out_says_where_the_order_is(tmp_path: Path) -> None:

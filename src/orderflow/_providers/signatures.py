@@ -56,17 +56,33 @@ class Send(Protocol[R_co]):
     """The signature of ``send``."""
 
     @overload
-    def __call__(self, order_id: str, command: connect.BareCommand | ccv.BareCommand, /, *, key: str | None = None) -> R_co: ...
-    @overload
     def __call__(
-        self, order_id: str, command: Literal["complete_by_url"], /, *, key: str | None = None, **arguments: Unpack[connect.CompleteByUrl]
+        self, order_id: str, command: connect.BareCommand | ccv.BareCommand, /, *, key: str | None = None, check: bool = False
     ) -> R_co: ...
     @overload
     def __call__(
-        self, order_id: str, command: Literal["assign_user"], /, *, key: str | None = None, **arguments: Unpack[connect.AssignUser]
+        self,
+        order_id: str,
+        command: Literal["complete_by_url"],
+        /,
+        *,
+        key: str | None = None,
+        check: bool = False,
+        **arguments: Unpack[connect.CompleteByUrl],
     ) -> R_co: ...
     @overload
-    def __call__(self, order_id: str, command: Name, /, *, key: str | None = None, **arguments: object) -> R_co: ...
+    def __call__(
+        self,
+        order_id: str,
+        command: Literal["assign_user"],
+        /,
+        *,
+        key: str | None = None,
+        check: bool = False,
+        **arguments: Unpack[connect.AssignUser],
+    ) -> R_co: ...
+    @overload
+    def __call__(self, order_id: str, command: Name, /, *, key: str | None = None, check: bool = False, **arguments: object) -> R_co: ...
 
 
 class Resolve(Protocol[R_co]):

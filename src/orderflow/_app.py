@@ -15,6 +15,7 @@ import structlog
 from orderflow._clock import Clock, SystemClock
 from orderflow._dispatch import make_dispatcher
 from orderflow._dispatch.ports import Dispatcher
+from orderflow._engine.commands import raise_if_refused
 from orderflow._engine.engine import Engine
 from orderflow._engine.inbox import provider_of
 from orderflow._engine.listeners import Handler
@@ -32,8 +33,8 @@ from orderflow._receiver.signed_urls import SignedUrls
 from orderflow._store.ports import Store
 from orderflow._store.urls import make_store
 from orderflow._telemetry.ports import Telemetry
-from orderflow.errors import CommandRefused, ConfigurationError, InvalidInput, UnknownName
-from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow, Refused
+from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
+from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -167,7 +168,6 @@ class Orderflow:
     @signatures.send
     async def send(self, order_id: str, command: str, /, *, key: str | None = None, check: bool = False, **arguments: object) -> Decision:
         """Send a command to an order. Returns the decision, which may be ``Refused``. Idempotent by ``key`` if one is given.
-
         With ``check``, a ``Refused`` decision is raised. A key that was used before for the same gives ``Ignored``. What the provider
         answers later is never raised here: it moves the order.
 
@@ -177,12 +177,9 @@ class Orderflow:
             InvalidInput: an argument is malformed; nothing was stored.
             KeyReused: the key was used for another command of this order, or with other arguments.
             OperationalError: the database failed; send it again with the same key. Without a key, look at the order first.
-            NotOpen: the flow is not open.
         """
         decision = await self._engine.commands.send(order_id, command, arguments, key=key)
-        if check and isinstance(decision, Refused):
-            raise CommandRefused(order_id, command, decision)
-        return decision
+        return raise_if_refused(order_id, command, decision) if check else decision
 
     @signatures.resolve
     async def resolve(self, order_id: str, event: str, /, *, actor: str, reason: str, **arguments: object) -> Decision:
@@ -195,7 +192,6 @@ class Orderflow:
 
     async def override(self, order_id: str, target: AnyState, *, actor: str, reason: str, version: int) -> Decision:
         """Move an order to any state outside the table, if it is still at the version that was looked at; recorded with who and why.
-
         Deadlines and polls of the state begin, and its listeners are notified.
 
         Raises:

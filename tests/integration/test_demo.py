@@ -127,6 +127,8 @@ def _check_path(table: Table, journal: list[dict[str, Any]], reached: str) -> No
             assert not is_edge
             assert step["origin"] == "observation"
             assert "missed: " in step["note"]
+        elif step["kind"] == "override":
+            assert (step["origin"], "by kim: " in step["note"]) == ("operator", True)
         else:
             assert step["kind"] in ("step", "inferred")
             assert is_edge, step

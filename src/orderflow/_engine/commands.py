@@ -15,8 +15,8 @@ from orderflow._inputs import check_id, check_json, require_text
 from orderflow._provider.protocol import Provider, PublicUrls
 from orderflow._store.ports import Store
 from orderflow._store.records import InboxKey
-from orderflow.errors import ConfigurationError, InvalidInput, KeyReused, UnknownName
-from orderflow.model import PROVIDER_ID, Decision, Event, Order, Origin, Snapshot
+from orderflow.errors import CommandRefused, ConfigurationError, InvalidInput, KeyReused, UnknownName
+from orderflow.model import PROVIDER_ID, Decision, Event, Order, Origin, Refused, Snapshot
 
 _MAX_KEY_LENGTH = 200
 
@@ -139,3 +139,14 @@ def _check_key(key: object) -> None:
     if not 0 < len(key) <= _MAX_KEY_LENGTH:
         raise InvalidInput("key", f"required, as text of 1 to {_MAX_KEY_LENGTH} characters")
     check_json("key", key)
+
+
+def raise_if_refused(order_id: str, command: str, decision: Decision) -> Decision:
+    """The decision, if it is not ``Refused``.
+
+    Raises:
+        CommandRefused: it is.
+    """
+    if isinstance(decision, Refused):
+        raise CommandRefused(order_id, command, decision)
+    return decision

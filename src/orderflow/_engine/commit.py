@@ -72,14 +72,19 @@ def plan_requested_poll(table: Table, timing: Timing, snapshot: Snapshot, now: f
     """
     if not is_settled(table, snapshot):
         return PollSooner(timing.poll_interval)
-    if PROVIDER_ID in snapshot.data and is_over_without_proof(table, snapshot):
+    if _may_be_polled_late(table, snapshot):
         return PollAt(now, 0, timing.poll_cap)
     return None
 
 
 def plan_no_poll(table: Table, snapshot: Snapshot) -> StopPolling:
     """No poll can move the order."""
-    return StopPolling(remember=PROVIDER_ID in snapshot.data and is_over_without_proof(table, snapshot))
+    return StopPolling(remember=_may_be_polled_late(table, snapshot))
+
+
+def _may_be_polled_late(table: Table, snapshot: Snapshot) -> bool:
+    """Whether the order is over without proof. A redacted one is not: an adapter compares what the provider answers with its data."""
+    return PROVIDER_ID in snapshot.data and REDACTED not in snapshot.data and is_over_without_proof(table, snapshot)
 
 
 def plan_commit(context: CommitContext, order: Order, decision: Decision) -> Commit:
@@ -138,8 +143,9 @@ def _plan_applied(context: CommitContext, order: Order, applied: Applied) -> Com
 
 def _dump_arguments(effect: Effect, snapshot: Snapshot) -> str:
     """The data that a call is made with: a copy, so that what comes later does not change it."""
-    arguments = {name: snapshot.data[name] for name in effect.arguments if name in snapshot.data}
-    return dump(arguments) if arguments else ""
+    if not effect.arguments:
+        return ""
+    return dump({name: snapshot.data[name] for name in effect.arguments if name in snapshot.data})
 
 
 def _journal_row(context: CommitContext, order: Order, version: int, step: Step) -> JournalRow:
@@ -213,6 +219,8 @@ def _plan_poll_without_step(context: CommitContext, order: Order, reason: Reason
     if context.origin is not Origin.OBSERVATION:
         return None
     if not is_pollable(context.table, order.snapshot):
+        if reason is Reason.STALE and _may_be_polled_late(context.table, order.snapshot):
+            return None  # the poll began before the end; one that was asked for since stays
         return plan_no_poll(context.table, order.snapshot)
     if reason is Reason.STALE:
         return PollSooner(context.timing.poll_interval)

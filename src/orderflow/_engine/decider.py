@@ -17,6 +17,7 @@ from orderflow.model import (
     PROVIDER_ID,
     Applied,
     Decision,
+    Effect,
     Event,
     Ignored,
     Observation,
@@ -47,18 +48,18 @@ def decide_and_plan(context: CommitContext, request: Request, order: Order) -> C
     return plan_commit(context, order, _decide_request(context.table, order, request))
 
 
-def decide_late_and_plan(context: CommitContext, event: Event, order: Order) -> Commit:
+def decide_late_and_plan(context: CommitContext, effect: Effect, event: Event, order: Order) -> Commit:
     """What is written for the reply to a call that ended before, where a later call of the same kind was requested.
 
-    The order stays as it is. If the reply names another order of the provider than ours, it is refused, and so flagged: with the later
-    call there may be two.
+    The order stays as it is. Where a once-effect succeeded after all, the reply is refused, and so flagged: the later call may be its
+    second execution.
     """
-    named = event.provider_id
-    if named is not None and named != order.provider_id:
-        detail = f"{event.name} names the provider's order {named}, and comes from a call that ended before; a later one was requested"
-        return plan_commit(context, order, _refuse(context.table, order, Reason.ANOMALY, detail))
+    failed = effect.kind and event.name in [f"{effect.kind}_{ending}" for ending in ("refused", "undelivered", "answer_lost")]
     detail = "it comes from a call that ended before; a later one was requested"
-    return plan_commit(context, order, Ignored(Reason.STALE, order.state, detail))
+    if failed or not effect.once:
+        return plan_commit(context, order, Ignored(Reason.STALE, order.state, detail))
+    named = "" if event.provider_id is None else f"; it names the provider's order {event.provider_id}"
+    return plan_commit(context, order, _refuse(context.table, order, Reason.ANOMALY, f"{event.name}: {detail}{named}"))
 
 
 def with_decision_watchers(decider: Decider, table: Table, request: Request) -> Decider:

@@ -50,12 +50,13 @@ def _name_and_origin(request: Request) -> tuple[str, Origin]:
     return (STATUS_READ, Origin.OBSERVATION) if isinstance(request, Observation) else ("override", Origin.OPERATOR)
 
 
-def _reported_call(context: CommitContext, event: Event, effect: LeasedEffect) -> ReportedCall:
+def _make_reported_call(context: CommitContext, event: Event, effect: LeasedEffect) -> ReportedCall:
     """The call whose end an event reports."""
     effects = context.table.effects
-    kind = effects[effect.name].kind
+    called = effects[effect.name]
+    kind = called.kind
     names = tuple(name for name, declared in effects.items() if kind and declared.kind == kind) or (effect.name,)
-    return ReportedCall(effect.key, names, partial(decide_late_and_plan, context, event))
+    return ReportedCall(effect.key, names, partial(decide_late_and_plan, context, called, event))
 
 
 @define(eq=False, kw_only=True)
@@ -149,7 +150,7 @@ class Inbox:
                 message=message,
             )
             decider = with_decision_watchers(partial(decide_and_plan, context, request), context.table, request)
-            call = _reported_call(context, request, finished_effect) if finished_effect and isinstance(request, Event) else None
+            call = _make_reported_call(context, request, finished_effect) if finished_effect and isinstance(request, Event) else None
             receipt = await self._store.commit(order_id, key, decider, deadline, call)
             span.set(decision=type(receipt.decision).__name__, state=receipt.state)
             if not isinstance(receipt.decision, Applied):

@@ -148,8 +148,9 @@ class Outbox:
 
     def _make_call(self, effect: LeasedEffect, declared: Effect, order: Order, seconds: float) -> Call:
         key, data = effect.key, order.snapshot.data
-        # an effect that was owed before its lifecycle declared arguments has none stored
-        arguments = effect.arguments or {name: data[name] for name in declared.arguments if name in data}
+        arguments = effect.arguments
+        if arguments is None:  # it declares none, or was owed before its lifecycle declared them
+            arguments = {name: data[name] for name in declared.arguments if name in data}
         return Call(str(key), effect.name, order, arguments, key.version, effect.attempt, self._clock.now() + seconds)
 
     async def _call(self, provider: Provider, declared: Effect, call: Call, seconds: float) -> Outcome:

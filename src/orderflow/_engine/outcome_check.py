@@ -7,10 +7,12 @@ reason, and the provider's answer is kept.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 from orderflow._lifecycle.table import Table
-from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ProviderAnswer, Rejected, Succeeded
+from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ProviderAnswer, Rejected, Signal, Succeeded
 from orderflow.model import Origin
 
 
@@ -21,12 +23,23 @@ def check_outcome(table: Table, returned: Any) -> tuple[Outcome, str]:
         return InDoubt(problem), problem
     answer: Any = returned.answer
     problem = "" if answer is None or isinstance(answer, ProviderAnswer) else f"the adapter's answer is {type(answer).__name__}"
-    problem = problem or (_find_problem(table, returned) if isinstance(returned, Succeeded) else _find_text_problem("why", returned.why))
+    if not problem:
+        problem = _find_problem(table, returned) if isinstance(returned, Succeeded) else _find_problem_of_failure(returned)
     if not problem:
         return returned, ""
     named = returned.provider_id if isinstance(returned, Succeeded) else None
     names = "" if not named or _find_text_problem("", named) else f"; it names the provider's order {named}"
     return InDoubt(f"{problem}{names}", answer=answer if isinstance(answer, ProviderAnswer) else None), problem
+
+
+def _find_problem_of_failure(outcome: NotExecuted | Rejected | InDoubt | NoResult) -> str:
+    problem = _find_text_problem("why", outcome.why)
+    if problem or not isinstance(outcome, NotExecuted):
+        return problem
+    wait: Any = outcome.retry_after
+    if wait is not None and not (isinstance(wait, int | float) and 0 <= wait < inf):
+        return f"the adapter's retry_after is {wait!r}, not a number of seconds"
+    return "" if isinstance(outcome.signal, Signal) else f"the adapter's signal is {outcome.signal!r}, not a Signal"
 
 
 def _find_problem(table: Table, outcome: Succeeded) -> str:
@@ -38,8 +51,11 @@ def _find_problem(table: Table, outcome: Succeeded) -> str:
     problem = problem or _find_text_problem("note", outcome.note)
     if problem:
         return problem
+    data: Any = outcome.data
+    if not isinstance(data, Mapping):
+        return f"the adapter's data is {type(data).__name__}, not a mapping"
     try:
-        json.dumps(dict(outcome.data), allow_nan=False)
+        json.dumps(dict(data), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         return f"the adapter's data is not JSON: {type(error).__name__}"
     return ""

@@ -28,6 +28,7 @@ from orderflow.errors import UnknownName
 from orderflow.model import Message, Observation, Order
 
 _log = structlog.get_logger()
+_UNKNOWN_STATE = "unknown state"
 _UNKNOWN_VERSION = -1  # of a poll that failed before the order was loaded: it may have moved the order
 
 
@@ -104,6 +105,9 @@ class Poller:
         provider = self._providers[poll.provider]
         started = self._clock.now()
         order = await self._store.load(poll.order_id)
+        if order.state not in provider.table.states:
+            await self._postpone(provider, poll, order.version, ReadFailed("this version of the lifecycle lacks the order's state"))
+            return _UNKNOWN_STATE
         seconds = seconds_for_call(poll.until, provider.timing.lease, self._clock.now())
         if seconds <= 0:  # another worker takes it over
             return TOO_LATE
@@ -132,14 +136,19 @@ class Poller:
             _log.error("poll.adapter_raised", order_id=order.id, **exception_fields(error))
             return ReadFailed(f"the adapter raised {type(error).__name__}")
 
+    def _is_asked_again(self, provider: Provider, order: Order, version: int, failure: ReadFailed) -> bool:
+        """Whether an order that is over without proof is polled again: its poll was requested, and brought no answer."""
+        if not is_over_without_proof(provider.table, order.snapshot):
+            return False
+        return failure.signal is not Signal.NONE or failure.why == CANCELLED or order.version != version
+
     async def _postpone(
         self, provider: Provider, poll: LeasedPoll, version: int, failure: ReadFailed, message: Message | None = None
     ) -> None:
         _log.info("poll.failed", order_id=poll.order_id, why=failure.why)
         order = await self._store.load(poll.order_id)
         now = self._clock.now()
-        may_tell = failure.signal is Signal.NONE or not is_over_without_proof(provider.table, order.snapshot)
-        if may_tell and not is_pollable(provider.table, order.snapshot):  # it moved meanwhile, or is over
+        if not is_pollable(provider.table, order.snapshot) and not self._is_asked_again(provider, order, version, failure):
             await self._store.plan_poll(order.id, now, plan_no_poll(provider.table, order.snapshot), message)
             return
         if order.version != version or self._calls.closed:

@@ -73,5 +73,5 @@ def is_over_without_proof(table: Table, snapshot: Snapshot) -> bool:
 
 
 def is_pollable(table: Table, snapshot: Snapshot) -> bool:
-    """Whether a status poll could move the order."""
-    return table.pollable[snapshot.state].pick(snapshot.facts)
+    """Whether a status poll could move the order. True where this version lacks its state: another version may know it."""
+    return snapshot.state not in table.states or table.pollable[snapshot.state].pick(snapshot.facts)

@@ -35,7 +35,7 @@ class LeasedEffect:
     uncounted_attempts: int = 0  # attempts that do not count against the budget: the provider was not to blame, or asked us to wait
     trace: str = ""  # as in ``OwedEffect``
     until: float = inf  # when the lease ends
-    arguments: Mapping[str, object] = field(factory=dict, repr=False, hash=False)  # what the call is made with
+    arguments: Mapping[str, object] | None = field(default=None, repr=False, hash=False)  # what the call is made with; None: none is stored
 
 
 @frozen
@@ -66,7 +66,7 @@ class OwedEffect(NamedTuple):
     name: str
     entered_state: str = ""  # of a notification: the state that was entered
     trace: str = ""  # W3C traceparent of the decision that owes it; "": it is not traced
-    arguments: str = ""  # JSON object of what the call is made with; "": it has none
+    arguments: str = ""  # JSON object of what the call is made with; "": the effect declares none
 
 
 @frozen

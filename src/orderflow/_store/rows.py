@@ -22,9 +22,9 @@ def dump(value: Mapping[str, Any] | Sequence[Any]) -> str:
     return _ENCODE(value)
 
 
-def load_arguments(stored: str) -> dict[str, object]:
-    """The arguments of an effect; none where nothing is stored."""
-    return dict(_DECODE(stored)[0]) if stored else {}
+def load_arguments(stored: str) -> dict[str, object] | None:
+    """The arguments of an effect; None where nothing is stored."""
+    return dict(_DECODE(stored)[0]) if stored else None
 
 
 def dump_changes(before: Snapshot, after: Snapshot) -> tuple[str | None, str | None]:

@@ -62,8 +62,8 @@ async def test_an_effect_keeps_the_arguments_that_it_was_decided_with(store: Sto
     owed = OwedEffect(2, 0, "call", "", "", '{"amount":"9.90","to":["a",null]}')
     decide = move("sent")
     await store.commit(order_id, None, lambda order: evolve(decide(order), effects=(owed,)))
-    assert [effect.arguments for effect in await _lease(store)] == [{}, {"amount": "9.90", "to": ["a", None]}]
-    assert [effect.arguments for effect in await _lease(store, NOW + LEASE)] == [{}, {"amount": "9.90", "to": ["a", None]}]
+    assert [effect.arguments for effect in await _lease(store)] == [None, {"amount": "9.90", "to": ["a", None]}]
+    assert [effect.arguments for effect in await _lease(store, NOW + LEASE)] == [None, {"amount": "9.90", "to": ["a", None]}]
 
 
 async def test_an_uncounted_attempt_is_counted_apart(store: Store) -> None:

@@ -58,6 +58,10 @@ def test_a_call_gets_a_copy_of_the_arguments_that_it_declares() -> None:
     decision = evolve(step, steps=(evolve(step.steps[0], effects=(effect, *step.steps[0].effects)),))
     commit = plan_commit(context("order_it", Origin.COMMAND), order_in("drafted", with_id=False), decision)
     assert [owed.arguments for owed in commit.effects] == ['{"amount":3}', ""]
+    without = evolve(effect, arguments=("unknown",))
+    decision = evolve(step, steps=(evolve(step.steps[0], effects=(without,)),))
+    (owed,) = plan_commit(context("order_it", Origin.COMMAND), order_in("drafted", with_id=False), decision).effects
+    assert owed.arguments == "{}"  # what comes later must not be taken for it
 
 
 def test_the_notification_is_numbered_after_the_effects_of_the_step() -> None:

@@ -6,7 +6,7 @@ import pytest
 from tests.kit.toy import ToyLifecycle
 
 from orderflow._engine.outcome_check import check_outcome
-from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, ProviderAnswer, Rejected, Succeeded
+from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, ProviderAnswer, Rejected, Signal, Succeeded
 
 ANSWER = ProviderAnswer(200, "application/json", b"{}")
 
@@ -17,6 +17,7 @@ ANSWER = ProviderAnswer(200, "application/json", b"{}")
         Succeeded("order_placed", {"n": [1, None, {"a": "b"}]}, "T-1", "a note", answer=ANSWER),
         Succeeded("placement_refused"),
         NotExecuted("no connection"),
+        NotExecuted("429", 30.0, Signal.THROTTLED),
         Rejected("no"),
         InDoubt("reset"),
         NoResult("none"),
@@ -44,7 +45,13 @@ def test_a_right_outcome_is_passed_on(outcome) -> None:
         ),
         (Succeeded("order_placed", {"at": object()}, answer=ANSWER), "the adapter's data is not JSON: TypeError"),
         (Succeeded("order_placed", {"x": float("nan")}, answer=ANSWER), "the adapter's data is not JSON: ValueError"),
-        (Succeeded("order_placed", None, answer=ANSWER), "the adapter's data is not JSON: TypeError"),
+        (Succeeded("order_placed", None, answer=ANSWER), "the adapter's data is NoneType, not a mapping"),
+        (Succeeded("order_placed", [("a", 1)], answer=ANSWER), "the adapter's data is list, not a mapping"),
+        (NotExecuted("x", "30", answer=ANSWER), "the adapter's retry_after is '30', not a number of seconds"),
+        (NotExecuted("x", float("nan"), answer=ANSWER), "the adapter's retry_after is nan, not a number of seconds"),
+        (NotExecuted("x", float("inf"), answer=ANSWER), "the adapter's retry_after is inf, not a number of seconds"),
+        (NotExecuted("x", -1.0, answer=ANSWER), "the adapter's retry_after is -1.0, not a number of seconds"),
+        (NotExecuted("x", signal="throttled!", answer=ANSWER), "the adapter's signal is 'throttled!', not a Signal"),
         (Succeeded("order_placed", note=1, answer=ANSWER), "the adapter's note is int, not text"),
         (Succeeded("order_placed", note="\ud800", answer=ANSWER), "the adapter's note is not valid Unicode"),
         (Succeeded("order_placed", provider_id="\ud800", answer=ANSWER), "the adapter's provider_id is not valid Unicode"),

@@ -180,7 +180,7 @@ async def _login_server_down(case: Case) -> Order:
     return await flow.wait(order_id, "fulfilled", _PATIENCE)
 
 
-async def _found_by_a_person(case: Case) -> Order:
+async def _resolve_doubt_by_id(case: Case) -> Order:
     """A doubt ends one way: Connect has the order, and a person enters its id."""
     flow = case.world.flow
     order = await _answer_lost(case)
@@ -206,7 +206,7 @@ async def _not_found_and_sent_again(case: Case) -> Order:
     return await flow.wait(order_id, "fulfilled", _PATIENCE)
 
 
-async def _refused_with_a_message(case: Case) -> Order:
+async def _read_message_of_refusal(case: Case) -> Order:
     """What Connect answered is kept with the order, and read."""
     text = "payer.postalCode is unknown"
     case.world.connect.faults.arm(Fault(_REGISTER, "status", status=400, body=json.dumps({"errorMessage": text}).encode()))
@@ -217,7 +217,7 @@ async def _refused_with_a_message(case: Case) -> Order:
     return order
 
 
-async def _paid_after_the_end(case: Case) -> Order:
+async def _pay_after_the_end(case: Case) -> Order:
     """The order was given up, and then the customer pays by the old URL: a person has to look."""
     flow = case.world.flow
     order_id, url = await _send_to_url(case)
@@ -226,7 +226,8 @@ async def _paid_after_the_end(case: Case) -> Order:
     await case.world.visit(url, "pay")
 
     async def is_flagged() -> bool:
-        return (await flow.order(order_id)).flagged
+        seen = any("'fulfilled'" in row.detail for row in await flow.refusals(order_id))
+        return seen and (await flow.order(order_id)).flagged
 
     await _until(is_flagged, "a payment after the end was not seen")
     return await flow.order(order_id)
@@ -268,8 +269,8 @@ SCENARIOS = (
     Scenario("cancel forged while paid", "connect", "fulfilled", _cancel_forged),
     Scenario("register answer lost", "connect", "registration_in_doubt", _answer_lost, alone=True),
     Scenario("login server down, then back", "connect", "fulfilled", _login_server_down, alone=True),
-    Scenario("in doubt, then found by a person", "connect", "fulfilled", _found_by_a_person, alone=True),
+    Scenario("in doubt, then found by a person", "connect", "fulfilled", _resolve_doubt_by_id, alone=True),
     Scenario("in doubt, not found, sent again", "connect", "fulfilled", _not_found_and_sent_again, alone=True),
-    Scenario("refused, and the answer is read", "connect", "refused", _refused_with_a_message, alone=True),
-    Scenario("paid after the end", "connect", "abandoned", _paid_after_the_end),
+    Scenario("refused, and the answer is read", "connect", "refused", _read_message_of_refusal, alone=True),
+    Scenario("paid after the end", "connect", "abandoned", _pay_after_the_end),
 )

@@ -184,7 +184,7 @@ class ConnectLifecycle(Lifecycle, name="connect"):
 
     readings = {
         "preliminary": reading(consistent=[registering, registration_in_doubt, registered, fulfilling, fulfillment_in_doubt,
-                                           awaiting_payment, confirming, cancelled, payment_error, outcome_unknown]),
+                                           awaiting_payment, confirming, cancelled, payment_error, outcome_unknown, refused, abandoned]),
         "fulfilled": reading(consistent=[fulfilled, assigning, assignment_in_doubt, user_assigned], proves=fulfilled),
     }
     properties = {  # verified by `orderflow check`

@@ -11,6 +11,7 @@ from attrs import evolve
 
 from orderflow._clock import Clock
 from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
+from orderflow._lifecycle.decide import is_settled
 from orderflow._lifecycle.table import Table
 from orderflow._provider.call import Call
 from orderflow._provider.endpoints import Endpoint
@@ -58,7 +59,7 @@ TOKEN_LIFETIME: Final = 12 * 3600.0
 """The default lifetime of an access token in seconds (A10)."""
 
 _ORDER_ID_MAX = 20
-_AWAITS_CUSTOMER = ("fulfilling", "confirming")  # after a cancel or error the customer may try again by the same URL
+_PAYABLE = ("fulfilling", "confirming", "cancelled", "error", "unknown")  # the last three, until their window is closed
 _NOTHING_TO_PAY = ("invoice", "free")
 
 
@@ -221,9 +222,11 @@ class Connect(BaseProvider):
                 raise UnknownName("effect", call.effect, tuple(self.table.effects))
 
     def customer_url(self, order: Order, urls: PublicUrls) -> str | None:
-        """The fulfillment URL (A5, C1), while the order is being completed by it. None once it is paid or over."""
+        """The fulfillment URL (A5, C1), while a payment by it counts. None once it is proven or over."""
         return_url = urls.url(self.name, RETURN, order.id)
-        if order.state not in _AWAITS_CUSTOMER or order.snapshot.facts["way"] != "url" or order.provider_id is None or return_url is None:
+        if order.state not in _PAYABLE or is_settled(self.table, order.snapshot):
+            return None
+        if order.snapshot.facts["way"] != "url" or order.provider_id is None or return_url is None:
             return None
         query = {
             "clientId": self._client_id,

@@ -133,8 +133,10 @@ async def test_the_customer_url_is_always_the_same_and_brings_the_browser_back_t
     order = evolve(order, snapshot=evolve(order.snapshot, data={**order.snapshot.data, "provider_id": "14"}, state="fulfilling"))
     url = setup.connect.customer_url(order, LINKS)
     for state in ConnectLifecycle.table.states:  # nothing to pay, or not any more
-        given = setup.connect.customer_url(evolve(order, snapshot=evolve(order.snapshot, state=state)), LINKS)
-        assert given == (url if state in ("fulfilling", "confirming") else None), state
+        for window in ("open", "closed"):
+            snapshot = evolve(order.snapshot, state=state, facts={**order.snapshot.facts, "window": window})
+            payable = state in ("fulfilling", "confirming") or (state in ("cancelled", "error", "unknown") and window == "open")
+            assert setup.connect.customer_url(evolve(order, snapshot=snapshot), LINKS) == (url if payable else None), (state, window)
     assert url == setup.connect.customer_url(order, LINKS)
     assert url is not None
     assert url.startswith(f"{setup.base}/user/fulfillment?")

@@ -5,7 +5,7 @@
     │   ├── InvalidInput           a field is malformed; names field and reason; nothing was stored or sent
     │   ├── UnknownName            no such order, lifecycle, event, state, provider or method
     │   ├── KeyReused              the same key was given with different content
-    │   ├── CommandRefused         ``send(..., check=True)``: the command is not legal now; carries the decision
+    │   ├── CommandRefused         ``send(..., check=True)``: the command is not legal now; names what is
     │   ├── DeclarationError       a lifecycle's declaration breaks rules; lists each with its line and its remedy
     │   └── WaitTimeout            the awaited state was not reached in time
     │       └── OutOfReach         nor can it be any more
@@ -24,12 +24,9 @@ No message carries a secret or a personal datum: errors name fields, never quote
 from __future__ import annotations
 
 import copyreg
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import frozen
-
-if TYPE_CHECKING:
-    from orderflow.model import Refused
 
 
 class OrderflowError(Exception):
@@ -73,14 +70,16 @@ class KeyReused(CallerError):
 
 
 class CommandRefused(CallerError):
-    """The command is not legal now. ``decision``: the ``Refused`` decision, with the reason and the commands that are legal."""
+    """The command is not legal now; carries the order's state, the reason, and what would be legal."""
 
-    def __init__(self, order_id: str, command: str, decision: Refused) -> None:
-        legal = f"; legal: {', '.join(decision.legal)}" if decision.legal else ""
-        super().__init__(f"order {order_id} is {decision.state!r} and refuses {command}: {decision.reason.value}{legal}")
+    def __init__(self, order_id: str, command: str, state: str, reason: str, legal: tuple[str, ...] = ()) -> None:
+        hint = f"; legal: {', '.join(legal)}" if legal else ""
+        super().__init__(f"order {order_id} is {state!r} and refuses {command}: {reason}{hint}")
         self.order_id = order_id
         self.command = command
-        self.decision = decision
+        self.state = state
+        self.reason = reason
+        self.legal = legal
 
 
 @frozen

@@ -18,7 +18,7 @@ import orderflow
 from orderflow._inputs import get_text
 from orderflow._lifecycle.declare import Flag, Lifecycle, State, assumed, edge
 from orderflow.errors import DeclarationError, DeclarationProblem, InvalidInput, OrderflowError
-from orderflow.model import Cause, Origin, Reason, Refused
+from orderflow.model import Cause, Origin
 
 
 def kinds() -> Iterator[type[OrderflowError]]:
@@ -39,7 +39,6 @@ GIVEN = {
     "float": 1.5,
     "tuple[str, ...]": ("one", "two"),
     "tuple[Any, ...]": (),
-    "Refused": Refused(Reason.NOT_LEGAL_HERE, "drafted", "a detail", ("one", "two")),
     "tuple[DeclarationProblem, ...]": (DeclarationProblem("dead-end", "opened", "no edge leaves it", "add one", "parcel.py", 7),),
 }
 

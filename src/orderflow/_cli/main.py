@@ -1,7 +1,7 @@
 """The root of the command line: which commands there are, and how a run ends. It imports nothing heavy, so that --help is fast.
 
 A command is a line of ``COMMANDS``. It is imported when it is called. Its function prints an answer and returns an ``Exit`` (None: ok).
-An error that it raises becomes one line on standard error and an exit code (exits.py).
+An error that it raises becomes one line on standard error and an exit code (exit_codes.py).
 """
 
 from __future__ import annotations

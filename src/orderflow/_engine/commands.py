@@ -148,5 +148,5 @@ def raise_if_refused(order_id: str, command: str, decision: Decision) -> Decisio
         CommandRefused: it is.
     """
     if isinstance(decision, Refused):
-        raise CommandRefused(order_id, command, decision)
+        raise CommandRefused(order_id, command, decision.state, decision.reason.value, decision.legal)
     return decision

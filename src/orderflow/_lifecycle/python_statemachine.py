@@ -50,7 +50,7 @@ class State(statemachine.State):
     ``provisional``: an end that proof may still overrule. ``proven``: entered only on proof.
     ``assumed``: never inferred on the way to another state.
     ``deadlines``: clock event -> configuration key of its duration, armed on entry from another state.
-    ``budget``: configuration key of the time after which an order here counts as stuck.
+    ``budget``: configuration key of the time after which an order here counts as stuck, and its effect is undelivered.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ from tests.kit.world import LINK_KEYS, SHOP, ccv_at, ccv_request, connect_at, co
 
 from orderflow._analysis.reachability import Pair
 from orderflow._app import Orderflow
-from orderflow._lifecycle.decide import is_pollable, legal
+from orderflow._lifecycle.decide import is_over_without_proof, is_pollable, legal
 from orderflow._lifecycle.table import Table
 from orderflow._provider.call import Call
 from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Rejected, StatusRead, Succeeded
@@ -282,7 +282,7 @@ class EngineFromOutside:
             await self._claim(*CLAIMS[input_name])
         elif origin is Origin.REPLY:
             self._reply(input_name)
-        else:
+        elif not is_over_without_proof(self._table, (await flow.order(self._id)).snapshot):  # such an order is polled once, and then rarely
             self.provider.status = input_name.removeprefix(POLL)
             await flow.refresh(self._id)
             await asyncio.sleep(_MOMENT)

@@ -16,6 +16,7 @@ from enum import IntEnum
 
 from orderflow.errors import (
     CallerError,
+    CommandRefused,
     DeclarationError,
     InvalidInput,
     KeyReused,
@@ -56,6 +57,7 @@ _BY_ERROR: tuple[tuple[type[Exception], Exit], ...] = (  # the first that fits
     (UnknownName, Exit.NOT_FOUND),
     (InvalidInput, Exit.USAGE),
     (KeyReused, Exit.USAGE),
+    (CommandRefused, Exit.REFUSED),
     (DeclarationError, Exit.FAILED),
     (WaitTimeout, Exit.FAILED),
     (CallerError, Exit.USAGE),

@@ -152,6 +152,9 @@ def show_(order: str, /, *, db: Db, messages: bool = False, json: Json = False) 
 
 async def _legal(flow: Orderflow, order: str) -> tuple[str, ...] | None:
     """What the order would take now; None if its state or facts are not those of this version of its lifecycle."""
+    stored = await flow.order(order)
+    if stored.state not in flow.states(Name(stored.provider)):
+        return None
     try:
         return await flow.legal(order)
     except KeyError:

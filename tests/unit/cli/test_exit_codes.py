@@ -18,6 +18,7 @@ ERRORS: list[tuple[errors.OrderflowError | OSError, Exit]] = [
     (errors.UnknownName("order", "x"), Exit.NOT_FOUND),
     (errors.InvalidInput("field", "reason"), Exit.USAGE),
     (errors.KeyReused("key"), Exit.USAGE),
+    (errors.CommandRefused("o", "pay", "drafted", "not legal here", ("register",)), Exit.REFUSED),
     (errors.DeclarationError("ccv", (errors.DeclarationProblem("rule", "where", "why", "what to do", "ccv.py", 1),)), Exit.FAILED),
     (errors.WaitTimeout("o", "paid", "registered", 1.0), Exit.FAILED),
     (errors.OutOfReach("o", "paid", "refused"), Exit.FAILED),

@@ -118,7 +118,7 @@ def test_polls_follow_the_decision_on_an_event(order: Order, event: str, origin:
         (order_in("packed"), "new", PollAt(NOW + 40, 2, 2.0)),  # an anomaly: polling goes on
         (order_in("placed"), "packed", PollAt(NOW + 10, 0, 2.0)),
         (order_in("placed"), "delivered", StopPolling()),
-        (order_in("lapsed", window="closed"), "shipped", StopPolling()),
+        (order_in("lapsed", window="closed"), "shipped", StopPolling(remember=True)),
     ],
 )
 def test_polls_follow_the_decision_on_an_observation(order: Order, status: str, plan: object) -> None:

@@ -5,7 +5,7 @@
     │   ├── InvalidInput           a field is malformed; names field and reason; nothing was stored or sent
     │   ├── UnknownName            no such order, lifecycle, event, state, provider or method
     │   ├── KeyReused              the same key was given with different content
-    │   ├── CommandRefused         ``send(..., check=True)``: the command is not legal now; names what is
+    │   ├── CommandRefused         ``send(..., check=True)``: the command is not legal now; says which are
     │   ├── DeclarationError       a lifecycle's declaration breaks rules; lists each with its line and its remedy
     │   └── WaitTimeout            the awaited state was not reached in time
     │       └── OutOfReach         nor can it be any more

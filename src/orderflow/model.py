@@ -89,6 +89,14 @@ class Effect:
     once: bool
     arguments: tuple[str, ...] = ()
 
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """The replies by which the engine reports that a call failed; none where there is no kind."""
+        if not self.kind:
+            return ()
+        endings = ("refused", "undelivered", "answer_lost") if self.once else ("refused", "undelivered")
+        return tuple(f"{self.kind}_{ending}" for ending in endings)
+
 
 @frozen
 class Event:

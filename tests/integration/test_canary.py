@@ -29,7 +29,7 @@ from tests.kit.crash_lanes import End, Lane, lane, problems
 from tests.kit.world import CCV_FAST, EMAIL, NAME, PHONE, ccv_request
 
 from orderflow._app import Orderflow
-from orderflow._cli.demo import play as demo_play
+from orderflow._cli.demo.play import SCENARIOS
 from orderflow._cli.demo.world import Scenario
 from orderflow._cli.main import main
 from orderflow._provider.http import HttpResponse
@@ -45,9 +45,6 @@ from orderflow.model import Event, JournalRow, Observation, Origin, StateEntered
 from orderflow.simulators import SimClock
 
 LANES = 6
-SPECIAL = ("paid after the end", "refused, and the answer is read")
-"""Scenarios that ``problems`` takes for faulty: one has an override, in the other nothing comes to be at the provider."""
-SCENARIOS = tuple(scenario for scenario in demo_play.SCENARIOS if scenario.name not in SPECIAL)
 WITH_EXCEPTIONS = (
     "logged-in user by URL",
     "card by URL, new user without password",

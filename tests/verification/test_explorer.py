@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 from tests.verification.explorer import CCV, CONNECT, CallModel, Environment, explore, valuations_at_create
+from tests.verification.explorer.real_engine import real_engine
 from tests.verification.explorer.seeded_bugs import BUGS
 
 from orderflow._lifecycle.declare import Lifecycle, State, assumed, edge, once, reading, repeatable
@@ -40,6 +41,12 @@ def test_the_engine_has_no_violation(name, true, workers):
     assert found.violation is None, "\n".join(found.violation.events)
     assert found.worlds > 1000
     assert found.steps > 3 * found.worlds
+
+
+def test_effects_that_share_their_replies_are_known_as_one_kind():
+    same_kind = real_engine(CONNECT).same_kind
+    assert same_kind["fulfill_order"] == same_kind["fulfill_by_sms"] == ("fulfill_by_sms", "fulfill_order")
+    assert same_kind["search_order"] == ("search_order",)  # it has no kind
 
 
 @pytest.mark.slow

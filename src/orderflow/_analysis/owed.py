@@ -16,7 +16,6 @@ from orderflow._lifecycle.table import Table
 from orderflow.model import Effect, Origin
 
 _ANSWER_LOST = "_answer_lost"
-_FAILURES = ("_refused", "_undelivered")
 
 
 @frozen(cache_hash=True)
@@ -33,15 +32,7 @@ def find_missing_replies(moves: Moves) -> Iterator[tuple[Edge, Effect, str, Pair
         for edge, onward in out:
             for effect in edge.effects:
                 enabled = {each.event for each, _ in moves[onward]}
-                yield from ((edge, effect, reply, onward) for reply in _list_failures(effect) if reply not in enabled)
-
-
-def _list_failures(effect: Effect) -> tuple[str, ...]:
-    """The replies by which the engine reports that a call failed."""
-    if not effect.kind:
-        return ()
-    endings = (*_FAILURES, _ANSWER_LOST) if effect.once else _FAILURES
-    return tuple(effect.kind + ending for ending in endings)
+                yield from ((edge, effect, reply, onward) for reply in effect.failures if reply not in enabled)
 
 
 def find_stranded(table: Table, moves: Moves, starts: tuple[Pair, ...]) -> Iterator[Pair]:

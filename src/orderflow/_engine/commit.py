@@ -72,18 +72,21 @@ def plan_requested_poll(table: Table, timing: Timing, snapshot: Snapshot, now: f
     """
     if not is_settled(table, snapshot):
         return PollSooner(timing.poll_interval)
-    if _may_be_polled_late(table, snapshot):
+    if may_be_polled_late(table, snapshot):
         return PollAt(now, 0, timing.poll_cap)
     return None
 
 
 def plan_no_poll(table: Table, snapshot: Snapshot) -> StopPolling:
     """No poll can move the order."""
-    return StopPolling(remember=_may_be_polled_late(table, snapshot))
+    return StopPolling(remember=may_be_polled_late(table, snapshot))
 
 
-def _may_be_polled_late(table: Table, snapshot: Snapshot) -> bool:
-    """Whether the order is over without proof. A redacted one is not: an adapter compares what the provider answers with its data."""
+def may_be_polled_late(table: Table, snapshot: Snapshot) -> bool:
+    """Whether a claim or notice still brings a poll of the order, which is over without proof.
+
+    A redacted order is not polled: an adapter compares what the provider answers with the order's data.
+    """
     return PROVIDER_ID in snapshot.data and REDACTED not in snapshot.data and is_over_without_proof(table, snapshot)
 
 
@@ -219,7 +222,7 @@ def _plan_poll_without_step(context: CommitContext, order: Order, reason: Reason
     if context.origin is not Origin.OBSERVATION:
         return None
     if not is_pollable(context.table, order.snapshot):
-        if reason is Reason.STALE and _may_be_polled_late(context.table, order.snapshot):
+        if reason is Reason.STALE and may_be_polled_late(context.table, order.snapshot):
             return None  # the poll began before the end; one that was asked for since stays
         return plan_no_poll(context.table, order.snapshot)
     if reason is Reason.STALE:

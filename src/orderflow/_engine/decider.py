@@ -54,9 +54,8 @@ def decide_late_and_plan(context: CommitContext, effect: Effect, event: Event, o
     The order stays as it is. Where a once-effect succeeded after all, the reply is refused, and so flagged: the later call may be its
     second execution.
     """
-    failed = effect.kind and event.name in [f"{effect.kind}_{ending}" for ending in ("refused", "undelivered", "answer_lost")]
     detail = "it comes from a call that ended before; a later one was requested"
-    if failed or not effect.once:
+    if event.name in effect.failures or not effect.once:
         return plan_commit(context, order, Ignored(Reason.STALE, order.state, detail))
     named = "" if event.provider_id is None else f"; it names the provider's order {event.provider_id}"
     return plan_commit(context, order, _refuse(context.table, order, Reason.ANOMALY, f"{event.name}: {detail}{named}"))

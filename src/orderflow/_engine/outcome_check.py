@@ -15,6 +15,8 @@ from orderflow._lifecycle.table import Table
 from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ProviderAnswer, Rejected, Signal, Succeeded
 from orderflow.model import Origin
 
+_MAX_SHOWN = 100  # characters of what an adapter names
+
 
 def check_outcome(table: Table, returned: Any) -> tuple[Outcome, str]:
     """The outcome, and what is wrong with what the adapter returned ("": nothing). A wrong one is replaced by ``InDoubt``."""
@@ -28,7 +30,7 @@ def check_outcome(table: Table, returned: Any) -> tuple[Outcome, str]:
     if not problem:
         return returned, ""
     named = returned.provider_id if isinstance(returned, Succeeded) else None
-    names = "" if not named or _find_text_problem("", named) else f"; it names the provider's order {named}"
+    names = "" if not named or _find_text_problem("", named) else f"; it names the provider's order {named[:_MAX_SHOWN]}"
     return InDoubt(f"{problem}{names}", answer=answer if isinstance(answer, ProviderAnswer) else None), problem
 
 
@@ -38,13 +40,19 @@ def _find_problem_of_failure(outcome: NotExecuted | Rejected | InDoubt | NoResul
         return problem
     wait: Any = outcome.retry_after
     if wait is not None and not (isinstance(wait, int | float) and 0 <= wait < inf):
-        return f"the adapter's retry_after is {wait!r}, not a number of seconds"
-    return "" if isinstance(outcome.signal, Signal) else f"the adapter's signal is {outcome.signal!r}, not a Signal"
+        shown = wait if isinstance(wait, int | float) else type(wait).__name__
+        return f"the adapter's retry_after is {shown}, not a number of seconds"
+    return "" if isinstance(outcome.signal, Signal) else f"the adapter's signal is {type(outcome.signal).__name__}, not a Signal"
 
 
 def _find_problem(table: Table, outcome: Succeeded) -> str:
-    if table.events.get(outcome.event) is not Origin.REPLY:
-        return f"the adapter reports {outcome.event!r}, which is not a reply of {table.name}"
+    event: Any = outcome.event
+    if not isinstance(event, str):
+        return f"the adapter's event is {type(event).__name__}, not text"
+    if table.events.get(event) is not Origin.REPLY:
+        return f"the adapter reports {event[:_MAX_SHOWN]!r}, which is not a reply of {table.name}"
+    if any(event in effect.failures for effect in table.effects.values()):
+        return f"the adapter reports the failure {event!r} as a success"
     if outcome.provider_id == "":
         return "the adapter's provider_id is empty"
     problem = "" if outcome.provider_id is None else _find_text_problem("provider_id", outcome.provider_id)

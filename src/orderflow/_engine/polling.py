@@ -13,10 +13,10 @@ from attrs import define, evolve
 from orderflow._clock import Clock
 from orderflow._engine.admission import Admission, throttle_seconds
 from orderflow._engine.calls import CANCELLED, TOO_LATE, CallCancelled, RunningCalls, seconds_for_call
-from orderflow._engine.commit import plan_no_poll, plan_requested_poll, poll_backoff
+from orderflow._engine.commit import may_be_polled_late, plan_no_poll, plan_requested_poll, poll_backoff
 from orderflow._engine.inbox import Inbox, provider_of
 from orderflow._engine.messages import POLL, make_message
-from orderflow._lifecycle.decide import is_over_without_proof, is_pollable
+from orderflow._lifecycle.decide import is_pollable
 from orderflow._provider.outcomes import ReadFailed, Signal, StatusRead
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
@@ -136,19 +136,13 @@ class Poller:
             _log.error("poll.adapter_raised", order_id=order.id, **exception_fields(error))
             return ReadFailed(f"the adapter raised {type(error).__name__}")
 
-    def _is_asked_again(self, provider: Provider, order: Order, version: int, failure: ReadFailed) -> bool:
-        """Whether an order that is over without proof is polled again: its poll was requested, and brought no answer."""
-        if not is_over_without_proof(provider.table, order.snapshot):
-            return False
-        return failure.signal is not Signal.NONE or failure.why == CANCELLED or order.version != version
-
     async def _postpone(
         self, provider: Provider, poll: LeasedPoll, version: int, failure: ReadFailed, message: Message | None = None
     ) -> None:
         _log.info("poll.failed", order_id=poll.order_id, why=failure.why)
         order = await self._store.load(poll.order_id)
         now = self._clock.now()
-        if not is_pollable(provider.table, order.snapshot) and not self._is_asked_again(provider, order, version, failure):
+        if not is_pollable(provider.table, order.snapshot) and not _is_still_requested(provider, order, version, failure):
             await self._store.plan_poll(order.id, now, plan_no_poll(provider.table, order.snapshot), message)
             return
         if order.version != version or self._calls.closed:
@@ -159,3 +153,9 @@ class Poller:
             wait = max(poll_backoff(provider.timing, without_news, self._rng.uniform(-1, 1)), failure.retry_after or 0.0)
             await self._store.plan_poll(order.id, now, PollAt(now + wait, without_news, provider.timing.poll_interval), message)
         self._wake.set()  # the worker sleeps until the end of the lease, and the next poll is due before
+
+
+def _is_still_requested(provider: Provider, order: Order, version: int, failure: ReadFailed) -> bool:
+    """Whether the poll of an order that is over without proof is made again: a claim or notice asked for it, and no answer came."""
+    unanswered = failure.signal is not Signal.NONE or failure.why == CANCELLED or order.version != version
+    return unanswered and may_be_polled_late(provider.table, order.snapshot)

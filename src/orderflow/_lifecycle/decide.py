@@ -62,7 +62,7 @@ def legal(table: Table, snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def is_settled(table: Table, snapshot: Snapshot) -> bool:
-    """Whether only an operator can move the order any more. So it is where this version of the lifecycle lacks the order's state."""
+    """Whether only an operator can move the order any more. True where this version of the lifecycle lacks its state."""
     return snapshot.state not in table.states or table.settled[snapshot.state].pick(snapshot.facts)
 
 

@@ -96,9 +96,9 @@ RequestResult = HttpResponse | NeverSent | ResponseLost
 def make_client(timeout: float, *, keep_alive: bool = True) -> httpx.AsyncClient:
     """An HTTP client without redirects, and without proxies, certificates or credentials from the environment.
 
-    ``timeout``: seconds to wait for a connection, or for the next bytes. ``keep_alive=False``: each request travels on a connection of its
-    own. On one that was used before, and that the other side closes just now, a request gets lost, and nothing tells whether it arrived. So
-    use it for what must not be sent twice.
+    ``timeout``: seconds to wait for a connection, or for the next bytes. ``keep_alive=False``: each request gets a new
+    connection. Use it for what must not be sent twice: the other side may close a used connection just as a request is written, and then
+    it is unknown whether the request arrived.
     """
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=20 if keep_alive else 0)
     return httpx.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False, trust_env=False)

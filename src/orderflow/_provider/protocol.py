@@ -104,7 +104,7 @@ class Provider(Protocol):
         """
 
     async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
-        """Carry out an effect: one request, repeated at most once with a fresh token. Raises nothing that the provider causes."""
+        """Carry out a call: one request, repeated at most once with a fresh token. Raises nothing that the provider causes."""
 
     def customer_url(self, order: Order, urls: PublicUrls) -> str | None:
         """Where the customer's browser goes now; always the same. None: nowhere."""

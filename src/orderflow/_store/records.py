@@ -108,7 +108,7 @@ class PollSooner:
 
 @frozen
 class StopPolling:
-    """No poll can move this order any more. ``remember``: when it was polled last is kept, for the interval of a poll that comes later."""
+    """No poll can move this order any more. ``remember``: keep the time of the last poll; a later one keeps its distance from it."""
 
     remember: bool = False
 

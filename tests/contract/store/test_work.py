@@ -301,7 +301,9 @@ async def test_a_deadline_that_was_armed_anew_meanwhile_does_not_come_early(stor
 
 
 @pytest.mark.parametrize("in_commit", [False, True], ids=["alone", "in a commit"])
-async def test_where_polling_rests_the_next_poll_keeps_its_distance_and_where_it_stopped_it_does_not(store: Store, in_commit: bool) -> None:
+async def test_after_a_pause_the_next_poll_keeps_its_distance_from_the_last_and_after_a_stop_it_does_not(
+    store: Store, in_commit: bool
+) -> None:
     order = await store.create(new_order(), "content")
 
     async def plan(plan: PollPlan) -> None:

@@ -1,4 +1,4 @@
-"""What a provider answered is kept with the order, whatever it meant, and is shown nowhere that nobody asked for it."""
+"""What a provider answered is kept with the order, whatever it meant, and is shown only where it was asked for."""
 
 from __future__ import annotations
 

@@ -250,6 +250,50 @@ async def test_a_late_rejection_resolves_the_doubt(bench: Bench) -> None:
     assert await bench.state_of(order.id) == "refused"
 
 
+async def hold_back(bench: Bench, effect: str, outcome: Outcome) -> Order:
+    """An order whose call of ``effect`` is answered late: it ended for us, the order began anew, and a second call is owed."""
+    order = await bench.create(state={"make_ready": "preparing", "place": "sending"}[effect])
+    attempt = await bench.lease()
+
+    async def answer_late(order: Order) -> Outcome:
+        await bench.work_after(bench.toy.timing.lease)  # another worker takes over: it repeats the call, or reports the answer lost
+        await bench.override(order.id, "drafted")
+        await bench.accept(order.id, "order_it")
+        if effect == "place":
+            await bench.engine.outbox.run(await bench.lease())  # prepared
+        return outcome
+
+    bench.toy.answer(effect, answer_late)
+    await bench.engine.outbox.run(attempt)
+    return await bench.store.load(order.id)
+
+
+async def test_a_late_success_of_a_once_effect_does_not_end_the_later_call_and_is_flagged(bench: Bench) -> None:
+    """With the later call there may be two at the provider."""
+    order = await hold_back(bench, "place", Succeeded("order_placed", provider_id="T-late"))
+    assert (order.state, order.provider_id, order.flagged) == ("sending", None, True)
+    (row,) = [row for row in await bench.store.refusals(order.id) if row.event == "order_placed"]
+    assert (row.reason, "T-late" in row.detail) == ("anomaly", True)
+    await bench.work()
+    assert await bench.state_of(order.id) == "placed"  # by the later call
+
+
+async def test_a_late_rejection_does_not_end_the_later_call(bench: Bench) -> None:
+    order = await hold_back(bench, "place", Rejected("400"))
+    assert (order.state, order.flagged) == ("sending", False)
+    assert (await bench.refusals_of(order.id))["placement_refused", "stale"] == 1
+    await bench.work()
+    assert await bench.state_of(order.id) == "placed"
+
+
+async def test_a_late_success_of_a_repeatable_effect_does_not_end_the_later_call(bench: Bench) -> None:
+    order = await hold_back(bench, "make_ready", Succeeded("prepared"))
+    assert (order.state, order.flagged) == ("preparing", False)
+    assert (await bench.refusals_of(order.id))["prepared", "stale"] == 1
+    await bench.work()
+    assert await bench.state_of(order.id) == "placed"
+
+
 async def test_a_reply_that_is_reported_twice_is_applied_once(bench: Bench) -> None:
     order = await bench.create(state="sending")
     attempt = await bench.lease()

@@ -9,9 +9,10 @@ import pytest
 from attrs import evolve
 from tests.kit.toy import START, Bench, toy_id
 
+from orderflow._engine.calls import CANCELLED
 from orderflow._provider.outcomes import ReadFailed, Signal, StatusRead
 from orderflow._store.records import InboxKey
-from orderflow.model import PROVIDER_ID, Ignored, Observation, Order, Origin, Reason, StepKind
+from orderflow.model import PROVIDER_ID, Applied, Ignored, Observation, Order, Origin, Reason, StepKind
 
 pytestmark = pytest.mark.anyio
 CLAIM, OPERATOR = Origin.CLAIM, Origin.OPERATOR
@@ -307,7 +308,7 @@ async def test_a_proof_that_comes_after_the_end_is_kept_and_flagged(bench: Bench
 
 
 @pytest.mark.parametrize("kind", ["notice", "claim"])
-async def test_after_the_end_an_order_is_polled_rarely_whoever_asks(bench: Bench, kind: str) -> None:
+async def test_after_the_end_an_order_is_polled_rarely(bench: Bench, kind: str) -> None:
     order = await over_without_proof(bench)
     for n in range(20):
         await _ask(bench, order, kind, n)
@@ -327,6 +328,44 @@ async def test_a_poll_after_the_end_is_made_again_while_the_provider_is_away(ben
         await bench.work_after(200)
     assert len(bench.toy.polls) == 2  # it answered the second
     assert not (await bench.store.load(order.id)).flagged
+
+
+@pytest.mark.parametrize("failure", [ReadFailed(CANCELLED), ReadFailed("503", signal=Signal.UNREACHABLE)], ids=["stopped", "away"])
+async def test_a_poll_after_the_end_that_brought_no_answer_is_made_again(bench: Bench, failure: ReadFailed) -> None:
+    order = await over_without_proof(bench)
+    bench.toy.show(failure, "shipped")
+    await _ask(bench, order, "claim")
+    for _ in range(3):
+        await bench.work_after(bench.toy.timing.poll_cap)
+    assert len(bench.toy.polls) == 2
+    assert (await bench.store.load(order.id)).flagged
+
+
+async def test_a_poll_that_began_before_the_end_does_not_end_the_request_for_a_later_one(bench: Bench) -> None:
+    order = await bench.create()
+    await bench.accept(order.id, "came", CLAIM)
+    poll = await bench.lease_poll()
+
+    async def end_meanwhile(order: Order) -> StatusRead:
+        await bench.override(order.id, "abandoned")
+        await _ask(bench, order, "notice")
+        return StatusRead("new")
+
+    bench.toy.show(end_meanwhile, "shipped")
+    await bench.engine.poller.run(poll)
+    assert not (await bench.store.load(order.id)).flagged
+    await bench.work_after(bench.toy.timing.lease)
+    assert (await bench.store.load(order.id)).flagged
+
+
+async def test_a_redacted_order_is_not_polled_after_its_end(bench: Bench) -> None:
+    """The adapter compares what the provider answers with data that is gone."""
+    order = await over_without_proof(bench)
+    assert isinstance(await bench.engine.retention.redact(order.id, actor="kim", reason="asked"), Applied)
+    for kind in ("claim", "notice"):
+        await _ask(bench, order, kind)
+        await bench.work_after(bench.toy.timing.poll_cap)
+    assert bench.toy.polls == []
 
 
 # ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from tests.kit.toy import FAST, Toy
 
 from orderflow import Orderflow
@@ -69,6 +70,19 @@ async def test_it_can_be_redacted_and_pruned(tmp_path: Path) -> None:
         assert [batch async for batch in flow.prune(older_than=0.0)] == [[order.id]]
         with pytest.raises(UnknownName):
             await flow.order(order.id)
+
+
+async def test_it_is_not_polled_and_its_poll_stays_planned(tmp_path: Path) -> None:
+    """A process with another version may know the state."""
+    order = await order_in_removed_state(tmp_path)
+    toy = Toy(timing=FAST)
+    async with Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [toy], worker=True, fetch_interval=0.02) as flow:
+        with capture_logs() as logs:
+            await flow.refresh(order.id)
+            await asyncio.sleep(0.5)
+        assert (await flow.pending(order.id)).next_poll_at is not None
+    assert toy.polls == []
+    assert [log for log in logs if log["event"] == "worker.item_failed"] == []
 
 
 async def test_a_command_names_the_state_that_is_missing(tmp_path: Path) -> None:

@@ -184,9 +184,9 @@ WITH commits AS (
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
-, poll_rested AS (
+, poll_paused AS (
     UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
-    FROM winners w WHERE p.order_id = w.id AND w.poll = 'rest'
+    FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 SELECT id FROM winners;
 
@@ -502,9 +502,9 @@ WITH commits AS (
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
-, poll_rested AS (
+, poll_paused AS (
     UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
-    FROM winners w WHERE p.order_id = w.id AND w.poll = 'rest'
+    FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 , message_rows AS (
     INSERT INTO of_messages AS m (order_id, source, status, digest, content_type, truncated, count, at, last_at, body)
@@ -612,9 +612,9 @@ WITH commits AS (
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
-, poll_rested AS (
+, poll_paused AS (
     UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
-    FROM winners w WHERE p.order_id = w.id AND w.poll = 'rest'
+    FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 SELECT id FROM winners;
 
@@ -750,9 +750,9 @@ WITH commits AS (
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
-, poll_rested AS (
+, poll_paused AS (
     UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
-    FROM winners w WHERE p.order_id = w.id AND w.poll = 'rest'
+    FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 , message_rows AS (
     INSERT INTO of_messages AS m (order_id, source, status, digest, content_type, truncated, count, at, last_at, body)

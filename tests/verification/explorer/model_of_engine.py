@@ -125,9 +125,7 @@ class ModelOfEngine:
 
     def is_later_call(self, effect: str, requested: tuple[str, ...]) -> bool:
         """Whether one of the effects that were requested has the same replies as the effect."""
-        effects = self.table.effects
-        kind = effects[effect].kind
-        return any(name == effect or (kind and effects[name].kind == kind) for name in requested)
+        return not set(requested).isdisjoint(self.engine.same_kind[effect])
 
     def observe(self, order: StoredOrder, polled: Observing) -> tuple[Written, ...]:
         """A worker reports a status that it read."""

@@ -59,6 +59,7 @@ class RealEngine:
         events: by event (and whether it names the provider's order), the decider that the inbox commits.
         statuses: by status and whether the poll is fresh, the decider that the inbox commits.
         ends: by effect and end of its call, what the outbox asks for, with attempts left and without.
+        same_kind: by effect, the effects that have its replies: a late reply must not end a later one of these.
         may_call: by effect and whether the end of the previous attempt is unknown, whether the outbox calls the provider.
     """
 
@@ -66,6 +67,7 @@ class RealEngine:
         self.events: dict[tuple[str, bool], Decider] = {}
         self.statuses: dict[tuple[str, bool], Decider] = {}
         self.ends: dict[tuple[str, CallEnd], tuple[Request, ...]] = {}
+        self.same_kind: dict[str, tuple[str, ...]] = {}
         self.may_call: dict[tuple[str, bool], bool] = {}
         with capture_logs():
             asyncio.run(self._record(environment))
@@ -97,6 +99,7 @@ class RealEngine:
                     provider.outcome = outcome
                     await outbox.run(_begin_attempt(engine, effect, attempt))
                 self.ends[effect, end] = store.take_requests()
+            self.same_kind[effect] = store.same_kind
             for previous_unknown in (False, True):
                 provider.calls = 0
                 await outbox.run(_begin_attempt(engine, effect, 1, previous_unknown=previous_unknown))
@@ -162,6 +165,7 @@ class _RecordingStore:
         table = environment.table
         self._order = order_at(Snapshot(table.initial, table.defaults(), {}, VERSION))
         self._requests: list[Request] = []
+        self.same_kind: tuple[str, ...] = ()
 
     def take_requests(self) -> tuple[Request, ...]:
         """What was asked for since the last time."""
@@ -183,6 +187,7 @@ class _RecordingStore:
     ) -> Receipt:
         """See ``Store.commit``."""
         self._requests.append(decider)
+        self.same_kind = call.names if call is not None else ()
         return Receipt(decider(self._order).decision, self._order.state, VERSION)
 
     async def retry_effect(self, *_: object) -> None:

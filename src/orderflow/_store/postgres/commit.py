@@ -124,7 +124,7 @@ def _poll_values(plan: PollPlan) -> tuple[Any, ...]:
         return ("at", plan.at, plan.without_news, plan.interval)
     if isinstance(plan, PollSooner):
         return ("sooner", None, 0, plan.interval)
-    return ("rest" if plan.remember else "stop", None, 0, 0.0)
+    return ("pause" if plan.remember else "stop", None, 0, 0.0)
 
 
 def message_values(message: Message) -> tuple[Any, ...]:

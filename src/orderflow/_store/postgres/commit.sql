@@ -2,12 +2,11 @@
 -- Each statement is one implicit transaction.
 
 -- load --
--- What a decision needs: the order as it stands, the fingerprint under which its event is in the inbox already (NULL: it is not), and
--- whether its deadline is still armed, and whether the effect whose end it reports has ended before and was followed by
--- one of the same kind.
+-- What a decision needs: the order as it stands, and of its event: the fingerprint under which it is in the inbox already (NULL: it is
+-- not), whether its deadline is still armed, and whether the effect that it reports had ended before, and a later one of the same kind
+-- was requested.
 -- $1 order id, $2 origin and $3 key of the event, $4 its key in version 0.1, $5 name of its deadline and $6 the version that armed it
--- (NULL: it has none), $7 version and $8 number of the effect, $9 the effects of its
--- kind, joined by commas (NULL: it has none).
+-- (NULL: it has none), $7 version and $8 number of the effect that it reports, $9 the names of that kind, joined by commas (NULL: none).
 -- Part "batch": arrays of these; one row an event, in their order. A row of NULLs: there is no such order.
 -- A scalar subquery and never EXISTS: for a batch the planner would rather hash the whole table than look each row up.
 SELECT
@@ -290,9 +289,9 @@ WITH commits AS (
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
-, poll_rested AS (
+, poll_paused AS (
     UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
-    FROM winners w WHERE p.order_id = w.id AND w.poll = 'rest'
+    FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 -- end
 -- if message

@@ -174,8 +174,8 @@ RETURNING x.order_id, x.provider, x.without_news, x.next_at, due.next_at
 -- No poll can move the order any more.
 DELETE FROM of_polls WHERE order_id = $1
 
--- rest_polling --
--- No poll is planned any more. When the last one was made stays.
+-- pause_polling --
+-- No poll is planned any more. The time of the last one is kept.
 UPDATE of_polls SET next_at = NULL, requested = false, without_news = 0 WHERE order_id = $1
 
 -- bring_polls_forward --

@@ -234,7 +234,7 @@ class PostgresStore:
         elif isinstance(plan, PollSooner):
             values = (None, True, 0, now, plan.interval)
         else:
-            await write_with_message(self.pool, message, SQL["rest_polling" if plan.remember else "stop_polling"], order_id)
+            await write_with_message(self.pool, message, SQL["pause_polling" if plan.remember else "stop_polling"], order_id)
             return
         if not await write_with_message(self.pool, message, COMMIT_SQL["plan_poll"], order_id, *values):
             raise UnknownName("order", order_id)

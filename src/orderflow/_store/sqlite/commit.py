@@ -86,4 +86,4 @@ def plan_poll(connection: sqlite3.Connection, order: Order, now: float, plan: Po
     elif isinstance(plan, PollSooner):
         connection.execute(SQL["bring_poll_forward"], values | {"interval": plan.interval})
     else:
-        connection.execute(SQL["rest_polling" if plan.remember else "stop_polling"], values)
+        connection.execute(SQL["pause_polling" if plan.remember else "stop_polling"], values)

@@ -169,8 +169,8 @@ ON CONFLICT (order_id) DO UPDATE SET
 -- No poll can move the order any more.
 DELETE FROM of_polls WHERE order_id = :order_id
 
--- rest_polling --
--- No poll is planned any more. When the last one was made stays.
+-- pause_polling --
+-- No poll is planned any more. The time of the last one is kept.
 UPDATE of_polls SET next_at = NULL, requested = 0, without_news = 0 WHERE order_id = :order_id
 
 -- in_scope --

@@ -6,7 +6,6 @@ Contains only: the methods of the ``Store`` protocol.
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -322,7 +321,7 @@ def _scope_values(scope: WorkerScope) -> dict[str, Any]:
 def _is_superseded(connection: sqlite3.Connection, call: ReportedCall) -> bool:
     """Whether the call has ended before, and the order was given a later one of its kind."""
     effect = call.effect
-    values = {"order_id": effect.order_id, "version": effect.version, "n": effect.n, "names": json.dumps(call.names)}
+    values = {"order_id": effect.order_id, "version": effect.version, "n": effect.n, "names": rows.dump(call.names)}
     return bool(connection.execute(SQL["is_superseded"], values).fetchone()[0])
 
 

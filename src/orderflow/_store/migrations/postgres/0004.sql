@@ -1,4 +1,4 @@
--- Schema 4: what providers answered, for whoever resolves a doubt.
+-- Schema 4: what providers answered, for the person who resolves a doubt.
 CREATE TABLE of_messages (
     order_id     text NOT NULL,
     source       text NOT NULL,     -- the effect whose call was answered, or poll

@@ -93,7 +93,8 @@ class Adapter:
 
         def accept(response: HttpResponse) -> Outcome:
             submitted = wire.parse_submit_response(response.body, response.headers.get("Location"), self._id_names)
-            return Succeeded("order_submitted", provider_id=submitted.order_id)
+            extras = {} if submitted.checkout_url is None else {"checkout_url": submitted.checkout_url}
+            return Succeeded("order_submitted", extras, submitted.order_id)
 
         return outcome_of_response(result, accept)
 

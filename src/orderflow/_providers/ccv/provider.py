@@ -8,6 +8,7 @@ from typing import Final, Literal, Self
 from attrs import evolve
 
 from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
+from orderflow._lifecycle.decide import is_settled
 from orderflow._lifecycle.table import Table
 from orderflow._provider.call import Call
 from orderflow._provider.endpoints import Endpoint
@@ -175,8 +176,9 @@ class Ccv(BaseProvider):
         return url if url is None or self._allow_http or url.startswith("https://") else None
 
     def customer_url(self, order: Order, urls: PublicUrls) -> str | None:
-        """None: CCV sends the customer an email (D1)."""
-        return None
+        """The page that CCV named in its answer to the submit, until the order is over. None where it named none: it sends an email."""
+        url = order.snapshot.data.get("checkout_url")
+        return url if isinstance(url, str) and not is_settled(self.table, order.snapshot) else None
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
         """Poll the order's status (D2)."""

@@ -146,7 +146,9 @@ class Adapter:
         if not listed.order_status:
             return ReadFailed("no orderStatus in the answer")
         note = _access_note(order) if listed.order_status in self._fulfilled_literals else ""
-        return StatusRead(self._status_of(listed.order_status), mismatch=_find_mismatch(listed, order), note=note)
+        number = listed.customer_number  # kept as it came if it is neither a number nor a text
+        extras = {"customer_number": number} if isinstance(number, int | str) and number != "" else {}
+        return StatusRead(self._status_of(listed.order_status), extras, _find_mismatch(listed, order), note)
 
     def _status_of(self, order_status: str) -> str:
         """The reading of the lifecycle for an orderStatus. ``fulfilled`` itself proves nothing unless it is configured."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from attrs import define
+from attrs import define, evolve
 from tests.kit.calls import call_for
 from tests.kit.provider_answers import FAULT_CASES, FaultCase, assert_no_canary
 from tests.kit.world import CCV_KEY, LINK_KEYS, SHOP, ccv_at, ccv_request, ccv_sim, order_of
@@ -16,7 +16,7 @@ from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFail
 from orderflow._providers.ccv import Ccv
 from orderflow._providers.ccv.simulator import CcvSimulator
 from orderflow._receiver.signed_urls import SignedUrls
-from orderflow.model import Order
+from orderflow.model import Order, Snapshot
 from orderflow.simulators import Fault, serve
 
 pytestmark = pytest.mark.anyio
@@ -106,6 +106,28 @@ async def test_the_id_is_taken_from_the_fields_that_are_configured_and_from_no_o
     await ccv.close()
     named = [Succeeded("order_submitted", provider_id=provider_id) for provider_id in ("A1", "7")]
     assert outcomes == [*named, InDoubt("201 with an unusable body: no order id: none of orderReference, number, no bare id, no Location")]
+
+
+PAGE, STATES = "https://checkout.ccv.example/A1", ("Processing", "Completed", "Canceled")
+
+
+@pytest.mark.parametrize(
+    ("named", "kept"),
+    [(PAGE, PAGE), ("javascript:alert(1)", None), ("/A1", None), ("https://x\r\ny", None), ("https://" + "x" * 2000, None), (7, None)],
+    ids=["a page", "a script", "a path", "two lines", "too long", "a number"],
+)
+async def test_the_checkout_page_that_an_answer_names_is_where_the_customer_goes(setup: Setup, named: object, kept: str | None) -> None:
+    order = await setup.make_configured()
+    body = json.dumps({"orderId": "A1", "checkoutUrl": named}).encode()
+    setup.sim.faults.arm(Fault(SUBMIT, "status-after-commit", status=201, body=body))
+    outcome = await setup.ccv.perform(call_for(setup.ccv, "submit_order", order), LINKS)
+    assert isinstance(outcome, Succeeded)
+    assert outcome == Succeeded("order_submitted", {} if kept is None else {"checkout_url": kept}, "A1")
+    data = {**order.snapshot.data, **outcome.data}
+    urls = {
+        state: setup.ccv.customer_url(evolve(order, snapshot=Snapshot(state, order.snapshot.facts, data, 4)), LINKS) for state in STATES
+    }
+    assert urls == {"Processing": kept, "Completed": None, "Canceled": None}
 
 
 async def test_a_submit_answer_without_an_id_is_in_doubt(setup: Setup) -> None:

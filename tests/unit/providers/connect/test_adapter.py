@@ -304,11 +304,12 @@ def _row(**changes: Any) -> bytes:
 async def test_polls_the_status_and_recognises_the_configured_literal(setup: Setup) -> None:
     order = await setup.make_order(CALLS[3])
     poll = await setup.connect.fetch_status(order)
-    assert poll == StatusRead("preliminary")
+    customer = {"customer_number": 500014}
+    assert poll == StatusRead("preliminary", customer)
     assert poll.answer is not None
     assert json.loads(poll.answer.body)["orders"][0]["orderStatus"] == "preliminary"
     setup.sim.pay("14")
-    assert await setup.connect.fetch_status(order) == StatusRead("fulfilled")
+    assert await setup.connect.fetch_status(order) == StatusRead("fulfilled", customer)
 
 
 @pytest.mark.parametrize("case", FAULT_CASES, **by_name)
@@ -390,6 +391,13 @@ async def test_a_poll_that_shows_another_order_names_the_field(setup: Setup, cha
     order = await setup.make_order(CALLS[3])
     setup.sim.faults.arm(Fault(STATUS, "garbage", body=_row(**changes)))
     assert await setup.connect.fetch_status(order) == StatusRead("fulfilled", mismatch=mismatch)
+
+
+@pytest.mark.parametrize("written", [563457, "563457"], ids=repr)
+async def test_a_poll_brings_the_customer_number(setup: Setup, written: object) -> None:
+    order = await setup.make_order(CALLS[3])
+    setup.sim.faults.arm(Fault(STATUS, "garbage", body=_row(customerNumber=written)))
+    assert await setup.connect.fetch_status(order) == StatusRead("fulfilled", {"customer_number": written})
 
 
 @pytest.mark.parametrize("written", ["2342", 2342, 2342.0], ids=repr)

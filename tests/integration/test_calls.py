@@ -38,8 +38,8 @@ class Payment(Lifecycle, name="payment"):
     authorized = State(initial=True)
     unclear    = State()
     closed     = State(final=True)
-    take_money  = once(kind="capture", arguments=["shipment", "amount"])
-    send_letter = repeatable(kind="letter", arguments=["shipment"])
+    take_money  = once(kind="capture", successes=["captured"], arguments=["shipment", "amount"])
+    send_letter = repeatable(kind="letter", successes=["letter_sent"], arguments=["shipment"])
 
     capture             = edge(command, authorized.to(authorized), Cause.US, TEST, "capture a shipment", effects=[take_money, send_letter])
     captured            = edge(reply, authorized.to(authorized), Cause.PROVIDER, TEST, "captured")

@@ -4,7 +4,7 @@
 before it. ``Shelf`` has no readings: each state is a status.
 """
 
-from orderflow._lifecycle.declare import Lifecycle, State, assumed, edge, reading
+from orderflow._lifecycle.declare import Lifecycle, State, assumed, edge, reading, repeatable
 from orderflow._lifecycle.facts import Fact, Flag
 from orderflow.model import Cause, Origin
 
@@ -24,6 +24,8 @@ class Warehouse(Lifecycle, name="warehouse"):
     written_off = State(final=True)
     abroad = Flag()
     searched = Fact("no", "yes")
+
+    ask_stock = repeatable(successes=["run_out"])
 
     pick = edge(command, picking.from_(received, backordered), cause=us, evidence=page, label="pick")
     run_out = edge(reply, picking.to(backordered), cause=us, evidence=page, label="none left")
@@ -59,6 +61,7 @@ class Shelf(Lifecycle, name="shelf"):
     delivered = State(final=True)
     returned = State(final=True)
     lost = State(provisional=True)
+    ask_carrier = repeatable(successes=["run_out", "deliver", "send_back", "lose", "find"])
 
     pick = edge(command, picking.from_(received, backordered), cause=us, evidence=page, label="pick")
     run_out = edge(reply, picking.to(backordered), cause=us, evidence=page, label="none left")

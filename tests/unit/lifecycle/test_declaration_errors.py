@@ -84,7 +84,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
         "declare it in the class body, as in charge = once(kind='charge'), and write effects=[charge]",
     ),
     "an effect that is no list": (
-        'ask = repeatable(); pay = edge(command, opened.to(closed), us, assumed("A1"), "pay", effects=ask)',
+        'ask = repeatable(successes=["asked"]); asked = edge(reply, sent.to(sent), us, page, "ok"); pay = edge(command, opened.to(closed), us, assumed("A1"), "pay", effects=ask)',
         "edge-effects",
         "its effects are a EffectSpec, not a list",
         "write effects=[ask]",
@@ -183,7 +183,8 @@ def test_a_second_initial_state_is_refused_at_its_line(tmp_path):
 def test_the_naming_of_replies_is_explained(tmp_path):
     body = SOUND + textwrap.dedent(
         """\
-        charge_card = once(kind="charge")
+        charge_card = once(kind="charge", successes=["charged"])
+        charged = edge(reply, sent.to(closed), us, assumed("A1"), "yes")
         charge_refused = edge(reply, sent.to(closed), us, assumed("A1"), "no")
         charge_undelivrd = edge(reply, sent.to(closed), us, assumed("A1"), "not sent")
         """
@@ -201,7 +202,8 @@ def test_the_naming_of_replies_is_explained(tmp_path):
 def test_a_reply_with_another_origin_is_named(tmp_path):
     body = SOUND + textwrap.dedent(
         """\
-        ask = repeatable(kind="ask")
+        ask = repeatable(kind="ask", successes=["answered"])
+        answered = edge(reply, sent.to(closed), us, assumed("A1"), "yes")
         ask_refused = edge(reply, sent.to(closed), us, assumed("A1"), "no")
         ask_undelivered = edge(command, sent.to(closed), us, assumed("A1"), "not sent")
         """

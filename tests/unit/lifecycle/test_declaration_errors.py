@@ -59,6 +59,24 @@ def line_of(marker: str, text: str) -> int:
 
 
 MISTAKES: dict[str, tuple[str, str, str, str]] = {
+    "a misspelt success": (
+        'ask = repeatable(successes=["asekd"]); asked = edge(reply, sent.to(sent), us, page, "ok")',
+        "effect-successes",
+        "its success 'asekd' is no event here",
+        "did you mean 'asked'?",
+    ),
+    "an effect without a success": (
+        'ask = repeatable(); asked = edge(reply, sent.to(sent), us, page, "ok")',
+        "effect-unanswered",
+        "it declares no success, so no reply could report that the provider acted",
+        "write successes=['asked'], or those of them that its adapter reports",
+    ),
+    "a reply of no effect": (
+        'asked = edge(reply, sent.to(sent), us, page, "ok")',
+        "reply-undeclared",
+        "it is a reply, and no effect declares it: no call can end with it",
+        "write successes=['asked'] at the effect that reports it, or use another origin",
+    ),
     "evidence as text": (
         'pay = edge(command, opened.to(closed), us, "A1", "pay")',
         "edge-evidence",

@@ -65,7 +65,7 @@ def _check_successes(declaration: Declaration, name: str, effect: EffectSpec, or
             declaration.report("effect-successes", name, explanation, close or f"declare {event} = edge(reply, state.to(other), ...)")
         elif origins[event] is not Origin.REPLY:
             explanation = f"its success {event} has the origin {origins[event]}, and an adapter reports replies"
-            declaration.report("effect-successes", name, explanation, "make it a reply")
+            declaration.report("effect-successes", name, explanation, "name a reply, or make it one")
 
 
 def _check_failures(declaration: Declaration, name: str, effect: EffectSpec, origins: Mapping[str, Origin]) -> None:

@@ -80,14 +80,21 @@ class Evidence:
 
 @frozen
 class Effect:
-    """A named intention towards the outside. ``kind`` names its replies: ``<kind>_refused``,
+    """A named intention towards the outside. ``kind`` names the replies that report a failure: ``<kind>_refused``,
     ``<kind>_undelivered`` and, for a once-effect, ``<kind>_answer_lost``; empty: it reports only success. ``arguments`` names the data
-    of the order that each of its calls gets a copy of, as it is when the call is decided."""
+    of the order that each of its calls gets a copy of, as it is when the call is decided. ``successes``: the replies by which an adapter
+    may report that the provider acted."""
 
     name: str
     kind: str
     once: bool
     arguments: tuple[str, ...] = ()
+    successes: tuple[str, ...] = ()
+
+    @property
+    def replies(self) -> tuple[str, ...]:
+        """Every reply by which one of its calls may end."""
+        return (*self.successes, *self.failures)
 
     @property
     def failures(self) -> tuple[str, ...]:

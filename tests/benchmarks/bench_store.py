@@ -62,8 +62,9 @@ class Bell(Lifecycle, name="bell"):
 
     silent = State(initial=True)
     ringing = State()
-    ring = repeatable()
+    ring = repeatable(successes=["rung"])
     press = edge(Origin.COMMAND, silent.to(ringing), *US, effects=[ring])
+    rung = edge(Origin.REPLY, ringing.to(ringing), *US)
     release = edge(Origin.COMMAND, ringing.to(silent), *US, effects=[ring])
 
 

@@ -64,9 +64,9 @@ class ToyLifecycle(Lifecycle, name="toy"):
 
     paid    = Flag()
     window  = Fact("open", "closed")
-    make_ready = repeatable(kind="preparation")
-    place      = once(kind="placement")
-    look_up    = repeatable()
+    make_ready = repeatable(kind="preparation", successes=["prepared"])
+    place      = once(kind="placement", successes=["order_placed"])
+    look_up    = repeatable(successes=["placement_found"])
 
     order_it                = edge(command, drafted.to(preparing), effects=[make_ready])
     prepared                = edge(reply, preparing.to(sending), effects=[place])

@@ -17,6 +17,7 @@ from attrs import define, frozen
 
 from orderflow._engine.admission import throttle_seconds
 from orderflow._engine.calls import CANCELLED, TOO_LATE
+from orderflow._engine.outcome_check import InvalidOutcome
 from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, Rejected, Signal, Succeeded
 from orderflow._provider.timing import Timing
 from orderflow._store.records import LeasedEffect
@@ -160,10 +161,12 @@ def plan_start(
 
 @frozen
 class Reply:
-    """An event for the inbox. ``answer`` makes its key unique: the number of the attempt, or ``NO_ANSWER``."""
+    """An event for the inbox. ``answer`` makes its key unique: the number of the attempt, or ``NO_ANSWER``. ``anomaly``: what is wrong with
+    the outcome that it stands for."""
 
     event: Event
     answer: str
+    anomaly: str = ""
 
 
 @frozen
@@ -183,7 +186,17 @@ def conclude(effect: LeasedEffect, declared: Effect, outcome: Outcome, timing: T
 
     What was certainly not executed is sent again until ``budget_spent``, the state's time budget, and at least ``retry_attempts`` times:
     an outage of minutes must not end an order. A repeatable effect that may have been executed is sent again ``retry_attempts`` times.
+    An invalid outcome is in doubt, and was answered all the same: its reply has the key of an answer, and an anomaly.
     """
+    conclusion = _conclude_valid(effect, declared, outcome, timing, budget_spent=budget_spent)
+    if isinstance(conclusion, Reply) and isinstance(outcome, InvalidOutcome):
+        return Reply(conclusion.event, str(effect.attempt), anomaly=outcome.why)
+    return conclusion
+
+
+def _conclude_valid(
+    effect: LeasedEffect, declared: Effect, outcome: Outcome, timing: Timing, *, budget_spent: bool
+) -> Reply | Retry | Finish:
     match outcome:
         case Succeeded():
             event = Event(outcome.event, Origin.REPLY, outcome.data, outcome.provider_id, outcome.note)

@@ -42,7 +42,7 @@ class CommitContext:
 
     ``notified_states``: states for which some process has a listener. ``jitter``: drawn from [-1, 1]. ``without_news``: polls in a row
     without news before this observation. ``trace``: W3C traceparent of the span of this decision. ``message``: the answer that brought
-    the event.
+    the event. ``anomaly``: what flags the order, whatever is decided.
     """
 
     table: Table
@@ -57,6 +57,7 @@ class CommitContext:
     without_news: int = 0
     trace: str = ""
     message: Message | None = None
+    anomaly: str = ""
 
 
 def poll_backoff(timing: Timing, without_news: int, jitter: float) -> float:
@@ -94,9 +95,11 @@ def plan_commit(context: CommitContext, order: Order, decision: Decision) -> Com
     """Everything that a decision about an order writes."""
     if REDACTED in order.snapshot.data:
         context, decision = _strip_personal_data(context, decision)
-    if isinstance(decision, Applied):
-        return _plan_applied(context, order, decision)
-    return _plan_unchanged(context, order, decision)
+    commit = _plan_applied(context, order, decision) if isinstance(decision, Applied) else _plan_unchanged(context, order, decision)
+    if not context.anomaly:
+        return commit
+    after = decision.snapshot if isinstance(decision, Applied) else order.snapshot  # an order is flagged at its version
+    return evolve(commit, refusal=_refusal_row(context, after, order.id, Reason.ANOMALY, context.anomaly))
 
 
 def without_personal_data(data: Mapping[str, object]) -> dict[str, object]:
@@ -192,18 +195,7 @@ def _plan_poll_after_step(context: CommitContext, snapshot: Snapshot) -> PollPla
 
 
 def _plan_unchanged(context: CommitContext, order: Order, decision: Ignored | Refused) -> Commit:
-    refusal = RefusalRow(
-        order_id=order.id,
-        event=context.event,
-        origin=context.origin,
-        state=order.state,
-        reason=decision.reason,
-        detail=decision.detail,
-        version=order.version,
-        count=1,
-        first_at=context.now,
-        last_at=context.now,
-    )
+    refusal = _refusal_row(context, order.snapshot, order.id, decision.reason, decision.detail)
     return Commit(
         decision,
         context.now,
@@ -213,6 +205,21 @@ def _plan_unchanged(context: CommitContext, order: Order, decision: Ignored | Re
         # a reply or a deadline is over once decided; anything else may come again and be applied then
         keep_key=context.origin in (Origin.REPLY, Origin.CLOCK),
         message=context.message,
+    )
+
+
+def _refusal_row(context: CommitContext, snapshot: Snapshot, order_id: str, reason: Reason, detail: str) -> RefusalRow:
+    return RefusalRow(
+        order_id=order_id,
+        event=context.event,
+        origin=context.origin,
+        state=snapshot.state,
+        reason=reason,
+        detail=detail,
+        version=snapshot.version,
+        count=1,
+        first_at=context.now,
+        last_at=context.now,
     )
 
 

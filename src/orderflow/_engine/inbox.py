@@ -81,12 +81,14 @@ class Inbox:
         effect: LeasedEffect | None = None,
         deadline: DueDeadline | None = None,
         message: Message | None = None,
+        anomaly: str = "",
     ) -> Receipt:
         """Decide and commit a command, reply, claim, clock or operator event.
 
         ``effect`` is the one that the event ends, ``deadline`` the one that brought it; either ends with the decision, whatever it is.
         The reply of an effect that ended before does not move the order if a later effect of the same kind was requested.
         ``message`` is the answer that brought the event. It is kept with the decision, but for a duplicate, which writes nothing.
+        ``anomaly``: what a person should look at; it flags the order, whatever the decision is.
 
         Raises:
             UnknownName: no such order or event.
@@ -94,7 +96,9 @@ class Inbox:
         provider = provider_of(self._providers, order_id)
         if event.name not in provider.table.events:
             raise UnknownName(f"event of {provider.table.name}", event.name, tuple(provider.table.events))
-        return await self._commit(order_id, provider, event, key=key, finished_effect=effect, deadline=deadline, message=message)
+        return await self._commit(
+            order_id, provider, event, key=key, finished_effect=effect, deadline=deadline, message=message, anomaly=anomaly
+        )
 
     async def accept_observation(
         self, order_id: str, observation: Observation, without_news: int, poll_id: str, message: Message | None = None
@@ -131,6 +135,7 @@ class Inbox:
         without_news: int = 0,
         deadline: DueDeadline | None = None,
         message: Message | None = None,
+        anomaly: str = "",
     ) -> Receipt:
         name, origin = _name_and_origin(request)
         attributes = {"order_id": order_id, "lifecycle": provider.table.name, "trigger": name, "origin": origin._value_}
@@ -148,6 +153,7 @@ class Inbox:
                 without_news=without_news,
                 trace=span.traceparent,
                 message=message,
+                anomaly=anomaly,
             )
             decider = with_decision_watchers(partial(decide_and_plan, context, request), context.table, request)
             call = _make_reported_call(context, request, finished_effect) if finished_effect and isinstance(request, Event) else None

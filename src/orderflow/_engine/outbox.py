@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping
 
 import structlog
-from attrs import define, evolve
+from attrs import define
 
 from orderflow._clock import Clock
 from orderflow._dispatch.ports import Dispatcher
@@ -38,7 +38,7 @@ from orderflow._engine.calls import CANCELLED, CallCancelled, RunningCalls, seco
 from orderflow._engine.inbox import Inbox
 from orderflow._engine.messages import make_message
 from orderflow._engine.notifications import Notifier
-from orderflow._engine.outcome_check import check_outcome
+from orderflow._engine.outcome_check import InvalidOutcome, check_outcome, drop_texts
 from orderflow._provider.call import Call
 from orderflow._provider.outcomes import InDoubt, Outcome, Succeeded
 from orderflow._provider.protocol import Provider, PublicUrls
@@ -156,7 +156,7 @@ class Outbox:
     async def _call(self, provider: Provider, declared: Effect, call: Call, seconds: float) -> Outcome:
         try:
             async with self._calls.limit(seconds):
-                outcome, problem = check_outcome(provider.table, await provider.perform(call, self._urls))
+                outcome = check_outcome(declared, await provider.perform(call, self._urls))
         except CallCancelled as error:
             return STOPPED_BEFORE_SENDING if is_unsent(error) else STOPPED
         except TimeoutError as error:
@@ -164,11 +164,10 @@ class Outbox:
         except Exception as error:  # noqa: BLE001  a bug in an adapter must not leave a call without an outcome
             _log.error("effect.adapter_raised", order_id=call.order.id, effect=call.effect, **exception_fields(error))
             return InDoubt(f"the adapter raised {type(error).__name__}")
-        if problem:
-            _log.error("effect.outcome_invalid", order_id=call.order.id, effect=call.effect, problem=problem)
+        if isinstance(outcome, InvalidOutcome):
+            _log.error("effect.outcome_invalid", order_id=call.order.id, effect=call.effect, problem=outcome.why)
         if REDACTED in call.order.snapshot.data and not isinstance(outcome, Succeeded):
-            # the provider's text may be personal, and a retry's reason is written without the inbox, which would drop it
-            return evolve(outcome, why="", answer=None)
+            return drop_texts(outcome)  # a retry's reason is written without the inbox, which would drop it
         return outcome
 
     # ── writing what became of it ────────────────────────────────────────────────────────────────────────────────────────
@@ -221,9 +220,9 @@ class Outbox:
     ) -> End:
         """Write a conclusion, and what the provider answered. Writing it twice is the same as once."""
         match conclusion:
-            case Reply(event, answer):
+            case Reply(event, answer, anomaly):
                 key = InboxKey(Origin.REPLY.value, f"{effect.key}:{answer}")
-                receipt = await self._inbox.accept(effect.key.order_id, event, key, effect=effect, message=message)
+                receipt = await self._inbox.accept(effect.key.order_id, event, key, effect=effect, message=message, anomaly=anomaly)
                 if message is not None and isinstance(receipt.decision, Ignored) and receipt.decision.reason is Reason.DUPLICATE:
                     await self._store.add_message(message)  # another worker reported that there was no answer; here it is
                 return Done()

@@ -35,7 +35,7 @@ class ProviderAnswer:
 
 @frozen
 class Succeeded:
-    """The provider acted. ``event`` is the reply that the lifecycle declares; ``provider_id`` is set where the answer names the order."""
+    """The provider acted. ``event`` is one of the successes that the effect declares; ``provider_id`` is set where it names the order."""
 
     event: str
     data: Mapping[str, object] = field(factory=dict, repr=False)

@@ -54,7 +54,7 @@ class WarehouseLifecycle(Lifecycle, name="warehouse"):
     refused = State(final=True)
 
     late = Flag()
-    place_order = repeatable(kind="placement")
+    place_order = repeatable(kind="placement", successes=["placed"])
 
     place                 = edge(command, drafted.to(placing), effects=[place_order], cause=us, evidence=documented("W1"), label="place")
     placed                = edge(reply, placing.to(picking), cause=carrier, evidence=documented("W1: PUT may be repeated"), label="placed")

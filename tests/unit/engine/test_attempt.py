@@ -25,6 +25,7 @@ from orderflow._engine.attempt import (
     plan_start,
     retry_backoff,
 )
+from orderflow._engine.outcome_check import InvalidOutcome
 from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Signal, Succeeded
 from orderflow._store.records import LeasedEffect
 from orderflow.model import Effect, EffectKey, Event, Origin
@@ -215,3 +216,22 @@ def test_an_attempt_moves_from_leased_to_answered_and_no_other_way(phase: Phase,
         with pytest.raises(KeyError):
             MOVES[move](attempt)
         assert (attempt.phase, attempt.outcome) == (phase, None)
+
+
+# ── an invalid outcome ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+INVALID = InvalidOutcome("the adapter reports 'plaeced'; it names the provider's order T-1", "T-1")
+
+
+def test_the_doubt_of_an_invalid_outcome_is_an_answer_with_an_anomaly() -> None:
+    lost = Event("placement_answer_lost", Origin.REPLY, note=INVALID.why)
+    assert conclude(leased(3), ONCE, INVALID, TIMING, budget_spent=False) == Reply(lost, "3", INVALID.why)
+
+
+def test_a_repeatable_call_is_sent_again_until_its_attempts_are_spent_and_then_reported_with_the_anomaly() -> None:
+    again = conclude(leased(1), REPEATABLE, INVALID, TIMING, budget_spent=False)
+    assert isinstance(again, Retry)
+    assert again.why == INVALID.why
+    ended = conclude(leased(TIMING.retry_attempts), REPEATABLE, INVALID, TIMING, budget_spent=False)
+    undelivered = Event("preparation_undelivered", Origin.REPLY, note=INVALID.why)
+    assert ended == Reply(undelivered, str(TIMING.retry_attempts), INVALID.why)

@@ -11,7 +11,7 @@ from tests.kit.toy import Bench, toy_id
 from orderflow._engine.attempt import Attempt
 from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Signal, Succeeded
 from orderflow._store.records import InboxKey
-from orderflow.model import Order, Origin
+from orderflow.model import Order, Origin, Reason
 
 pytestmark = pytest.mark.anyio
 
@@ -242,6 +242,23 @@ async def test_a_late_reply_resolves_the_doubt(bench: Bench) -> None:
     assert (order.state, order.provider_id, order.flagged) == ("placed", "T-late", False)
     assert (await bench.events_of(order.id))[2:] == ["placement_answer_lost", "order_placed"]
     assert bench.toy.count_calls("place") == 1
+
+
+async def test_a_late_invalid_answer_leaves_the_doubt_and_keeps_the_id_that_it_names(bench: Bench) -> None:
+    order = await bench.create(state="sending")
+    attempt = await bench.lease()
+
+    async def answer_late(order: Order) -> Outcome:
+        await bench.work_after(bench.toy.timing.lease)
+        return Succeeded("order_plaeced", provider_id="T-late")
+
+    bench.toy.answer("place", answer_late)
+    await bench.engine.outbox.run(attempt)
+    order = await bench.store.load(order.id)
+    assert (order.state, order.provider_id, order.flagged) == ("in_doubt", None, True)
+    (refusal,) = await bench.store.refusals(order.id)
+    wrong = "the adapter reports 'order_plaeced', which is no success of place: order_placed; it names the provider's order T-late"
+    assert (refusal.event, refusal.reason, refusal.detail) == ("placement_answer_lost", Reason.ANOMALY, wrong)
 
 
 async def test_a_late_rejection_resolves_the_doubt(bench: Bench) -> None:

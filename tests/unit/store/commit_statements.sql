@@ -201,6 +201,7 @@ WITH commits AS (
         , $6::text AS refused_state
         , $7::text AS reason
         , $8::text AS detail
+        , $9::integer AS refused_version
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -211,7 +212,7 @@ WITH commits AS (
 , winners AS MATERIALIZED (SELECT * FROM in_time)
 , refusal_rows AS (
     INSERT INTO of_refusals AS r (order_id, event, origin, state, reason, detail, version, count, first_at, last_at)
-    SELECT id, event, refused_origin, refused_state, reason, detail, version, 1, at, at
+    SELECT id, event, refused_origin, refused_state, reason, detail, refused_version, 1, at, at
     FROM winners WHERE event IS NOT NULL
     ON CONFLICT (order_id, event, state, reason) DO UPDATE SET
         count = r.count + 1, last_at = excluded.last_at, version = excluded.version, detail = excluded.detail
@@ -392,24 +393,25 @@ WITH commits AS (
         , $16::text AS refused_state
         , $17::text AS reason
         , $18::text AS detail
-        , $19::text AS deadline
-        , $20::integer AS armed_by
-        , $21::boolean AS replaces_deadlines
-        , $22::jsonb AS deadlines
-        , $23::integer AS finished_version
-        , $24::integer AS finished_n
-        , $25::integer AS cancelled_to
-        , $26::text AS poll
-        , $27::double precision AS next_at
-        , $28::integer AS without_news
-        , $29::double precision AS min_interval
-        , $30::text AS source
-        , $31::integer AS status
-        , $32::text AS digest
-        , $33::text AS content_type
-        , $34::boolean AS truncated
-        , $35::double precision AS answered_at
-        , $36::text AS body
+        , $19::integer AS refused_version
+        , $20::text AS deadline
+        , $21::integer AS armed_by
+        , $22::boolean AS replaces_deadlines
+        , $23::jsonb AS deadlines
+        , $24::integer AS finished_version
+        , $25::integer AS finished_n
+        , $26::integer AS cancelled_to
+        , $27::text AS poll
+        , $28::double precision AS next_at
+        , $29::integer AS without_news
+        , $30::double precision AS min_interval
+        , $31::text AS source
+        , $32::integer AS status
+        , $33::text AS digest
+        , $34::text AS content_type
+        , $35::boolean AS truncated
+        , $36::double precision AS answered_at
+        , $37::text AS body
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -456,7 +458,7 @@ WITH commits AS (
 )
 , refusal_rows AS (
     INSERT INTO of_refusals AS r (order_id, event, origin, state, reason, detail, version, count, first_at, last_at)
-    SELECT id, event, refused_origin, refused_state, reason, detail, version, 1, at, at
+    SELECT id, event, refused_origin, refused_state, reason, detail, refused_version, 1, at, at
     FROM winners WHERE event IS NOT NULL
     ON CONFLICT (order_id, event, state, reason) DO UPDATE SET
         count = r.count + 1, last_at = excluded.last_at, version = excluded.version, detail = excluded.detail
@@ -639,24 +641,25 @@ WITH commits AS (
         , (value ->> 15)::text AS refused_state
         , (value ->> 16)::text AS reason
         , (value ->> 17)::text AS detail
-        , (value ->> 18)::text AS deadline
-        , (value ->> 19)::integer AS armed_by
-        , (value ->> 20)::boolean AS replaces_deadlines
-        , value -> 21 AS deadlines
-        , (value ->> 22)::integer AS finished_version
-        , (value ->> 23)::integer AS finished_n
-        , (value ->> 24)::integer AS cancelled_to
-        , (value ->> 25)::text AS poll
-        , (value ->> 26)::double precision AS next_at
-        , (value ->> 27)::integer AS without_news
-        , (value ->> 28)::double precision AS min_interval
-        , (value ->> 29)::text AS source
-        , (value ->> 30)::integer AS status
-        , (value ->> 31)::text AS digest
-        , (value ->> 32)::text AS content_type
-        , (value ->> 33)::boolean AS truncated
-        , (value ->> 34)::double precision AS answered_at
-        , (value ->> 35)::text AS body
+        , (value ->> 18)::integer AS refused_version
+        , (value ->> 19)::text AS deadline
+        , (value ->> 20)::integer AS armed_by
+        , (value ->> 21)::boolean AS replaces_deadlines
+        , value -> 22 AS deadlines
+        , (value ->> 23)::integer AS finished_version
+        , (value ->> 24)::integer AS finished_n
+        , (value ->> 25)::integer AS cancelled_to
+        , (value ->> 26)::text AS poll
+        , (value ->> 27)::double precision AS next_at
+        , (value ->> 28)::integer AS without_news
+        , (value ->> 29)::double precision AS min_interval
+        , (value ->> 30)::text AS source
+        , (value ->> 31)::integer AS status
+        , (value ->> 32)::text AS digest
+        , (value ->> 33)::text AS content_type
+        , (value ->> 34)::boolean AS truncated
+        , (value ->> 35)::double precision AS answered_at
+        , (value ->> 36)::text AS body
     FROM jsonb_array_elements($1::jsonb) AS document (value)
 )
 , locked AS MATERIALIZED (
@@ -704,7 +707,7 @@ WITH commits AS (
 )
 , refusal_rows AS (
     INSERT INTO of_refusals AS r (order_id, event, origin, state, reason, detail, version, count, first_at, last_at)
-    SELECT id, event, refused_origin, refused_state, reason, detail, version, 1, at, at
+    SELECT id, event, refused_origin, refused_state, reason, detail, refused_version, 1, at, at
     FROM winners WHERE event IS NOT NULL
     ON CONFLICT (order_id, event, state, reason) DO UPDATE SET
         count = r.count + 1, last_at = excluded.last_at, version = excluded.version, detail = excluded.detail

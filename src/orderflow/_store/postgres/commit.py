@@ -32,7 +32,7 @@ PART_COLUMNS = {
     "moved": ("state", "new_version", "facts", "data", "enters", "journal"),
     "effects": ("effects",),
     "inbox": ("origin", "key", "fingerprint"),
-    "refusal": ("event", "refused_origin", "refused_state", "reason", "detail"),
+    "refusal": ("event", "refused_origin", "refused_state", "reason", "detail", "refused_version"),
     "deadline": ("deadline", "armed_by"),
     "deadlines": ("replaces_deadlines", "deadlines"),
     "finished_effect": ("finished_version", "finished_n"),
@@ -96,7 +96,7 @@ def plan_write(order: Order, key: InboxKey | None, commit: Commit, deadline: Due
         values["inbox"] = (key.origin, to_storable(key.key), key.fingerprint if commit.keep_fingerprint else "")
     if commit.refusal is not None:
         row = commit.refusal
-        values["refusal"] = (to_storable(row.event), row.origin, row.state, row.reason, to_storable(row.detail))
+        values["refusal"] = (to_storable(row.event), row.origin, row.state, row.reason, to_storable(row.detail), row.version)
     if deadline is not None:
         values["deadline"] = (deadline.name, deadline.version)
     if commit.deadlines is not None:

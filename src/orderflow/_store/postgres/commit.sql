@@ -155,6 +155,7 @@ WITH commits AS (
         , :refused_state::text AS refused_state
         , :reason::text AS reason
         , :detail::text AS detail
+        , :refused_version::integer AS refused_version
         -- end
         -- if deadline
         , :deadline::text AS deadline
@@ -249,7 +250,7 @@ WITH commits AS (
 -- if refusal
 , refusal_rows AS (
     INSERT INTO of_refusals AS r (order_id, event, origin, state, reason, detail, version, count, first_at, last_at)
-    SELECT id, event, refused_origin, refused_state, reason, detail, version, 1, at, at
+    SELECT id, event, refused_origin, refused_state, reason, detail, refused_version, 1, at, at
     FROM winners WHERE event IS NOT NULL
     ON CONFLICT (order_id, event, state, reason) DO UPDATE SET
         count = r.count + 1, last_at = excluded.last_at, version = excluded.version, detail = excluded.detail

@@ -312,9 +312,7 @@ class EngineFromOutside:
         self.provider.outcome = outcomes[ending] if effect else Succeeded(event, provider_id=provider_id)
         name = effect.name if effect else next(iter(self._table.effects))
         self._count += 1
-        self._dispatcher.add(
-            LeasedEffect(EffectKey(self._id, self._count, 99), name, self.provider.name, 1, previous_attempt_unknown=False)
-        )
+        self._dispatcher.add(LeasedEffect(EffectKey(self._id, self._count, 99), name, self.provider.name, 1, previous_attempt_sent=False))
 
     async def _visible(self) -> _Visible:
         refusals = await self._flow.refusals(self._id)

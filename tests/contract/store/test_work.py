@@ -33,7 +33,7 @@ async def test_an_owed_effect_is_leased_to_one_worker(another: Another) -> None:
     order_id = await _owe(here, "call", "search")
     leases = await asyncio.gather(*(_lease(store) for store in (here, there) * 3))
     leased = sorted((effect for lease in leases for effect in lease), key=lambda effect: effect.key.n)
-    assert [(effect.name, effect.attempt, effect.previous_attempt_unknown, str(effect.key)) for effect in leased] == [
+    assert [(effect.name, effect.attempt, effect.previous_attempt_sent, str(effect.key)) for effect in leased] == [
         ("call", 1, False, f"{order_id}:1:0"),
         ("search", 1, False, f"{order_id}:1:1"),
     ]
@@ -42,10 +42,10 @@ async def test_an_owed_effect_is_leased_to_one_worker(another: Another) -> None:
 async def test_an_attempt_that_ended_with_its_process_counts_as_unanswered(another: Another) -> None:
     here, there = await another(), await another()
     await _owe(here, "call")
-    assert [effect.previous_attempt_unknown for effect in await _lease(here)] == [False]
+    assert [effect.previous_attempt_sent for effect in await _lease(here)] == [False]
     assert await _lease(there, NOW + LEASE - 1) == []
     (taken_over,) = await _lease(there, NOW + LEASE)
-    assert (taken_over.attempt, taken_over.previous_attempt_unknown) == (2, True)
+    assert (taken_over.attempt, taken_over.previous_attempt_sent) == (2, True)
 
 
 async def test_an_effect_that_was_not_executed_is_due_again_only_when_its_time_has_come(store: Store) -> None:
@@ -54,7 +54,7 @@ async def test_an_effect_that_was_not_executed_is_due_again_only_when_its_time_h
     await store.retry_effect(effect, NOW + 5, "429")
     assert await _lease(store, NOW + 4) == []
     (again,) = await _lease(store, NOW + 5)
-    assert (again.attempt, again.previous_attempt_unknown) == (2, False)
+    assert (again.attempt, again.previous_attempt_sent) == (2, False)
 
 
 async def test_an_effect_keeps_the_arguments_that_it_was_decided_with(store: Store) -> None:
@@ -119,7 +119,7 @@ async def test_nothing_outside_a_workers_scope_is_leased(store: Store) -> None:
     assert await store.next_due(SCOPE) is None
     both = scope("toy", "other")
     (effect,) = await store.lease_effects(NOW, both, 10)
-    assert (effect.provider, effect.attempt, effect.previous_attempt_unknown) == ("other", 1, False)
+    assert (effect.provider, effect.attempt, effect.previous_attempt_sent) == ("other", 1, False)
     assert len(await store.lease_polls(NOW, both, 10)) == len(await store.due_deadlines(NOW, both, 10)) == 1
 
 

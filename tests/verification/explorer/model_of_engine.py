@@ -138,11 +138,11 @@ class ModelOfEngine:
 
     def may_call(self, effect: OwedEffect) -> bool:
         """Whether a worker that leases the effect may call the provider."""
-        return self.engine.may_call[effect.name, effect.previous_attempt_unknown]
+        return self.engine.may_call[effect.name, effect.previous_attempt_sent]
 
     def lease(self, order: StoredOrder, effect: OwedEffect) -> StoredOrder:
         """The order once the effect is leased. A once-effect is marked as begun; a repeatable one is called again in any case."""
-        leased = effect._replace(previous_attempt_unknown=self.table.effects[effect.name].once)
+        leased = effect._replace(previous_attempt_sent=self.table.effects[effect.name].once)
         return evolve(order, owed=tuple(leased if owed == effect else owed for owed in order.owed))
 
     def begin_poll(self, order: StoredOrder) -> tuple[StoredOrder, Polling]:
@@ -189,7 +189,7 @@ class ModelOfEngine:
             else:
                 others = [owed for owed in order.owed if owed.name != effect]
                 if isinstance(request, Retry):
-                    owed = (*others, OwedEffect(effect, previous_attempt_unknown=False))
+                    owed = (*others, OwedEffect(effect, previous_attempt_sent=False))
                     written.append(Written(evolve(order, owed=tuple(sorted(owed)))))
                 else:
                     written.append(Written(evolve(order, owed=tuple(others)), ended=effect))

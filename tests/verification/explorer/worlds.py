@@ -37,11 +37,11 @@ class Interned(type):
 class OwedEffect(NamedTuple):
     """An effect in the outbox. Rows of one repeatable effect count as one.
 
-    ``previous_attempt_unknown``: an attempt was begun, and how it ended is unknown.
+    ``previous_attempt_sent``: an attempt was begun, and how it ended is unknown.
     """
 
     name: str
-    previous_attempt_unknown: bool
+    previous_attempt_sent: bool
 
 
 @frozen(eq=False)

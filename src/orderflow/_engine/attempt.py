@@ -171,9 +171,9 @@ def plan_start(
 # ── what the moment of sending decides ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def correct_unsent(outcome: Outcome) -> Outcome:
-    """The outcome of a call that ended before its moment of sending: what was never sent is not in doubt."""
-    if not isinstance(outcome, InDoubt):
+def correct_outcome(outcome: Outcome, *, sent: bool) -> Outcome:
+    """What a call ended as. ``sent``: its moment of sending is marked. What was never sent is not in doubt: it was not executed."""
+    if sent or not isinstance(outcome, InDoubt):
         return outcome
     return _UNSENT.get(outcome) or NotExecuted(outcome.why, signal=Signal.UNREACHABLE, answer=outcome.answer)
 

@@ -33,7 +33,7 @@ from orderflow._engine.attempt import (
     Retry,
     RetryAt,
     conclude,
-    correct_unsent,
+    correct_outcome,
     plan_start,
 )
 from orderflow._engine.calls import CANCELLED, CallCancelled, RunningCalls, SendingRefused, seconds_for_call
@@ -179,17 +179,16 @@ class Outbox:
         except SendingRefused as error:
             return SUPERSEDED if error.superseded else NotExecuted(str(error), signal=Signal.NOT_CALLED)
         except CallCancelled:
-            returned = STOPPED
+            return correct_outcome(STOPPED, sent=attempt.sent)
         except TimeoutError:
-            returned = LATE
+            return correct_outcome(LATE, sent=attempt.sent)
         except Exception as error:  # noqa: BLE001  a bug in an adapter must not leave a call without an outcome
             _log.error("effect.adapter_raised", order_id=call.order.id, effect=call.effect, **exception_fields(error))
-            returned = InDoubt(f"the adapter raised {type(error).__name__}")
+            return correct_outcome(InDoubt(f"the adapter raised {type(error).__name__}"), sent=attempt.sent)
         outcome, problem = check_outcome(provider.table, returned)
         if problem:
             _log.error("effect.outcome_invalid", order_id=call.order.id, effect=call.effect, problem=problem)
-        if not attempt.sent and not isinstance(returned, Succeeded):  # even a wrong success says that the provider acted
-            outcome = correct_unsent(outcome)
+        outcome = correct_outcome(outcome, sent=attempt.sent or isinstance(returned, Succeeded))  # even a wrong success: it acted
         if REDACTED in call.order.snapshot.data and not isinstance(outcome, Succeeded):
             # the provider's text may be personal, and a retry's reason is written without the inbox, which would drop it
             return evolve(outcome, why="", answer=None)

@@ -186,7 +186,7 @@ async def test_the_effect_of_a_lost_worker_is_taken_over_when_its_lease_ends_and
     await lost.take()
     assert await other.take(NOW + LEASE - 1) == []
     (effect,) = await other.take(LATER)
-    assert (effect.attempt, effect.previous_attempt_sent) == (2, True)
+    assert (effect.attempt, effect.previous_attempt_sent) == (2, False)
     await other.finish(effect)
     assert await other.take(LATER + LEASE) == []
 

@@ -83,8 +83,8 @@ class Attempt:
     message: Message | None = None
 
     @property
-    def may_be_sent(self) -> bool:
-        """Whether this attempt or an earlier one may have reached the provider."""
+    def may_have_arrived(self) -> bool:
+        """Whether the request of this attempt, or of an earlier one, may have arrived."""
         return self.sent or self.effect.previous_attempt_sent
 
     def begin(self) -> None:

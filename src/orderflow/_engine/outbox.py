@@ -109,7 +109,7 @@ class Outbox:
         if declared is None and effect.name != NOTIFY_LISTENER and effect.previous_attempt_sent:
             return False
         outcome = attempt.outcome
-        if outcome is None and attempt.may_be_sent:
+        if outcome is None and attempt.may_have_arrived:
             outcome = UNWRITTEN
         if declared is None or outcome is None:
             end: End = await self._write(provider, effect, Retry(0.0, CANCELLED, uncounted=True))
@@ -226,7 +226,7 @@ class Outbox:
         budget_spent = self._clock.now() >= attempt.budget_ends_at
         conclusion = conclude(attempt.effect, declared, outcome, provider.timing, budget_spent=budget_spent)
         failed = isinstance(conclusion, Reply) and not isinstance(outcome, Succeeded)
-        if failed and declared.once and not attempt.may_be_sent:
+        if failed and declared.once and not attempt.may_have_arrived:
             attempt.sent = await self._store.mark_sending(attempt.effect, self._clock.now())
             if not attempt.sent:
                 return conclude(attempt.effect, declared, SUPERSEDED, provider.timing, budget_spent=False)
@@ -234,7 +234,7 @@ class Outbox:
 
     async def _write_or_report_unknown(self, provider: Provider, declared: Effect, attempt: Attempt, outcome: Outcome) -> End:
         """Write an outcome; if it cannot be written, because an adapter made it wrong, report that there was no answer."""
-        effect, unknown = attempt.effect, UNWRITTEN if attempt.may_be_sent else STOPPED_BEFORE_SENDING
+        effect, unknown = attempt.effect, UNWRITTEN if attempt.may_have_arrived else STOPPED_BEFORE_SENDING
         if outcome is not UNWRITTEN:
             try:
                 return await self._write(provider, effect, await self._conclude(provider, declared, attempt, outcome), attempt.message)

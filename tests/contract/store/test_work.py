@@ -68,7 +68,7 @@ async def test_an_attempt_that_was_not_executed_after_all_is_marked_no_more(stor
     assert [again.previous_attempt_sent for again in await _lease(store)] == [False]
 
 
-async def test_only_the_latest_attempt_may_be_sent(another: Another) -> None:
+async def test_only_the_latest_attempt_may_have_arrived(another: Another) -> None:
     here, there = await another(), await another()
     await _owe(here, "call")
     (first,) = await _lease(here)

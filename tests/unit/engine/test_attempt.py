@@ -112,8 +112,8 @@ def test_the_moment_of_sending_changes_no_other_outcome(outcome: Outcome, sent: 
 
 @pytest.mark.parametrize("previous_sent", [True, False])
 @pytest.mark.parametrize("sent", [True, False])
-def test_an_attempt_may_be_sent_if_it_or_an_earlier_one_was_marked(sent: bool, previous_sent: bool) -> None:
-    assert Attempt(leased(previous_sent=previous_sent), sent=sent).may_be_sent == (sent or previous_sent)
+def test_an_attempt_may_have_arrived_if_it_or_an_earlier_one_was_marked(sent: bool, previous_sent: bool) -> None:
+    assert Attempt(leased(previous_sent=previous_sent), sent=sent).may_have_arrived == (sent or previous_sent)
 
 
 # ── what an outcome means ────────────────────────────────────────────────────────────────────────────────────────────────

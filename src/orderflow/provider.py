@@ -39,7 +39,6 @@ from orderflow._provider.outcomes import (
     Succeeded,
 )
 from orderflow._provider.protocol import BaseProvider, Draft, Name, Provider, PublicUrls, TokenSource
-from orderflow._provider.sending import before_sending
 from orderflow._provider.settings import check_base_url, check_secret
 from orderflow._provider.timing import Timing
 from orderflow._provider.wire import as_text, json_name, parse_input, parse_json, parse_record, strict, to_json
@@ -73,7 +72,6 @@ __all__ = [
     "Timing",
     "TokenSource",
     "as_text",
-    "before_sending",
     "check_base_url",
     "check_poll_response",
     "check_secret",

@@ -310,7 +310,7 @@ class EngineFromOutside:
         self.provider.outcome = outcomes[event.removeprefix(f"{effect.kind}_")] if failed else success
         self._count += 1
         self._dispatcher.add(
-            LeasedEffect(EffectKey(self._id, self._count, 99), effect.name, self.provider.name, 1, previous_attempt_unknown=False)
+            LeasedEffect(EffectKey(self._id, self._count, 99), effect.name, self.provider.name, 1, previous_attempt_sent=False)
         )
 
     async def _visible(self) -> _Visible:

@@ -22,7 +22,6 @@ from attrs import field, frozen
 
 from orderflow._provider.http import HttpClient, HttpResponse, RequestResult, is_header_value, retry_after_seconds, send_request
 from orderflow._provider.outcomes import NotExecuted, Signal
-from orderflow._provider.sending import before_sending
 from orderflow._provider.wire import json_name, parse_record
 from orderflow.errors import MalformedAnswer
 
@@ -83,16 +82,15 @@ class OAuth2Client:
     async def token(self) -> str | NotExecuted:
         """A valid access token, or why there is none. In that case the call for which it is needed was not sent."""
         fetches_before = self._fetches
-        with before_sending():
-            async with self._lock:
-                if self._token and self._now() < self._valid_until:
-                    return self._token
-                if self._last_failure is not None and self._fetches > fetches_before:
-                    return self._last_failure  # it failed while this call waited: fifty calls must not wait for fifty timeouts in a row
-                token = await self._fetch()
-                self._fetches += 1
-                self._last_failure = token if isinstance(token, NotExecuted) else None
-                return token
+        async with self._lock:
+            if self._token and self._now() < self._valid_until:
+                return self._token
+            if self._last_failure is not None and self._fetches > fetches_before:
+                return self._last_failure  # it failed while this call waited: fifty calls must not wait for fifty timeouts in a row
+            token = await self._fetch()
+            self._fetches += 1
+            self._last_failure = token if isinstance(token, NotExecuted) else None
+            return token
 
     def invalidate(self, token: str) -> None:
         """Fetch a new token next time: the provider refused this one."""

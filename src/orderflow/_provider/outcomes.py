@@ -20,7 +20,7 @@ class Signal(StrEnum):
     UNREACHABLE = "unreachable"  # no connection, no whole response, or a 5xx
     FOREIGN = "foreign"  # another server answers in its place: a proxy, a firewall, a login page
     UNAUTHORIZED = "unauthorized"  # the provider refuses our credentials
-    NOT_CALLED = "not called"  # nothing was sent because a user's token is missing: shows nothing about the provider
+    NOT_CALLED = "not called"  # nothing was sent for a reason of ours, such as a user's missing token: shows nothing about the provider
 
 
 @frozen

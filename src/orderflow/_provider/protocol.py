@@ -79,6 +79,11 @@ class Provider(Protocol):
         """After how many seconds without an answer it gives a call up; None: not known. Start-up refuses one as long as a whole call."""
 
     @property
+    def marks_sending(self) -> bool:
+        """Whether ``perform`` marks the moment of sending of each call (``Call.mark_sending``). Where it does not, the moment at which it
+        begins counts."""
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What cannot work with these settings, one sentence each. Logged at start-up."""
 
@@ -121,6 +126,7 @@ class BaseProvider:
 
     needs_public_url: tuple[str, ...] = ()
     timeout: float | None = None
+    marks_sending: bool = False
 
     @property
     def warnings(self) -> tuple[str, ...]:

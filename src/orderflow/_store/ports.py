@@ -123,10 +123,18 @@ class Store(Protocol):
         The attempt is committed before this returns. A lease lasts as long as the scope says for the provider.
         """
 
+    async def mark_sending(self, effect: LeasedEffect, now: float) -> bool:
+        """The request of this attempt is about to be sent. From now on its end is unknown, until ``retry_effect`` says that it was not
+        executed. A later lease does not change that.
+
+        Returns whether that was written. If not, nothing may be sent: another attempt began, the effect is not owed any more, or the
+        lease is over.
+        """
+
     async def retry_effect(
         self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False, message: Message | None = None
     ) -> None:
-        """The attempt was not executed: the effect is due again at ``at``. ``why`` is kept and shown to operators.
+        """The attempt was not executed, or may be repeated: the effect is due again at ``at``. ``why`` is kept and shown to operators.
 
         ``uncounted``: the attempt does not count against the retry budget. Where the effect was leased again meanwhile, or is not owed any
         more, nothing changes but that ``message`` is kept.

@@ -23,14 +23,14 @@ source stays, and with it the answer that led to a doubt."""
 class LeasedEffect:
     """An effect that this process may carry out until the lease ends.
 
-    ``previous_attempt_unknown``: the attempt before this one was begun, and how it ended is unknown.
+    ``previous_attempt_sent``: the request of an earlier attempt was about to be sent, and how it ended is unknown.
     """
 
     key: EffectKey
     name: str
     provider: str
     attempt: int  # the number of this attempt; 1: the first
-    previous_attempt_unknown: bool
+    previous_attempt_sent: bool
     entered_state: str = ""  # of a notification: the state that was entered
     uncounted_attempts: int = 0  # attempts that do not count against the budget: the provider was not to blame, or asked us to wait
     trace: str = ""  # as in ``OwedEffect``

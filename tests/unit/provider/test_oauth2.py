@@ -15,7 +15,6 @@ import pytest
 
 from orderflow._provider.oauth2 import OAuth2Client, TokenResponse
 from orderflow._provider.outcomes import NotExecuted, Signal
-from orderflow._provider.sending import is_unsent
 from orderflow._provider.wire import parse_record
 from orderflow.errors import MalformedAnswer
 
@@ -182,20 +181,6 @@ async def slow() -> AsyncIterator[Callable[[float], OAuth2Client]]:
 
 async def test_a_token_request_ends_however_slowly_its_answer_comes(slow: Callable[[float], OAuth2Client]) -> None:
     assert await slow(0.1).token() == NotExecuted("no token: no whole answer within 0.1 s", signal=Signal.UNREACHABLE)
-
-
-async def test_a_call_that_is_cut_off_at_the_token_says_that_it_was_not_sent(slow: Callable[[float], OAuth2Client]) -> None:
-    client = slow(60.0)
-
-    async def fetch() -> None:
-        async with asyncio.timeout(0.1):
-            await client.token()
-
-    first, waiting = await asyncio.gather(fetch(), fetch(), return_exceptions=True)
-    for error in (first, waiting):
-        assert isinstance(error, TimeoutError)
-        assert is_unsent(error)
-    assert not is_unsent(TimeoutError())
 
 
 async def test_the_request_is_a_form_with_the_grant(client: OAuth2Client, server: TokenServer) -> None:

@@ -90,6 +90,7 @@ async def _work(store: Store, order: Order, also: Also) -> None:
     call, notification = [effect for effect in await store.lease_effects(NOW, SCOPE, 10) if effect.key.order_id == order.id]
     await store.lease_effects(NOW, SCOPE, 10, among=[call.key, notification.key])
     await also(call)
+    await store.mark_sending(call, NOW)
     await store.retry_effect(call, NOW, "busy")
     await store.retry_effect(call, NOW, "busy", message=answer)
     await store.finish_effect(notification)

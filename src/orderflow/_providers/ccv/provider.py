@@ -70,6 +70,7 @@ class Ccv(BaseProvider):
     """
 
     name: names.ProviderName = "ccv"
+    marks_sending: bool = True
     table: Table = CcvLifecycle.table
     endpoints: tuple[Endpoint, ...] = ENDPOINTS
 
@@ -158,9 +159,9 @@ class Ccv(BaseProvider):
         """Carry out one of the lifecycle's effects."""
         match call.effect:
             case "configure_order":
-                return await self._adapter.configure(call.order)
+                return await self._adapter.configure(call)
             case "submit_order":
-                return await self._adapter.submit(call.order, self._notification_url(call.order, urls))
+                return await self._adapter.submit(call, self._notification_url(call.order, urls))
             case _:
                 raise UnknownName("effect", call.effect, tuple(self.table.effects))
 

@@ -88,6 +88,7 @@ class Connect(BaseProvider):
     table: Table = ConnectLifecycle.table
     endpoints: tuple[Endpoint, ...] = ENDPOINTS
     needs_public_url: tuple[str, ...] = ("complete_by_url",)  # the browser comes back to us (A1 step 6)
+    marks_sending: bool = True
 
     def __init__(
         self,
@@ -206,18 +207,17 @@ class Connect(BaseProvider):
 
     async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
         """Carry out one of the lifecycle's effects."""
-        order = call.order
         match call.effect:
             case "register_order":
-                return await self._adapter.register(order)
+                return await self._adapter.register(call)
             case "fulfill_by_sms":
-                return await self._adapter.fulfill(order, urls.url(self.name, CALLBACK, order.id))
+                return await self._adapter.fulfill(call, urls.url(self.name, CALLBACK, call.order.id))
             case "fulfill_order":
-                return await self._adapter.fulfill(order, None)
+                return await self._adapter.fulfill(call, None)
             case "assign_to_user":
                 return await self._adapter.assign(call)
             case "search_order":
-                return await self._adapter.search(order)
+                return await self._adapter.search(call)
             case _:
                 raise UnknownName("effect", call.effect, tuple(self.table.effects))
 

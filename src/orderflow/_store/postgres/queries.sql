@@ -92,7 +92,8 @@ owed AND (
 )
 
 -- lease_due --
--- Part: lease the effects of the table ``due`` until $5 (now) + the lease of their provider ($6, in the order of $2).
+-- Part: lease the effects of the table ``due`` until $5 (now) + the lease of their provider ($6, in the order of $2). What an earlier
+-- attempt sent stays marked.
 UPDATE of_effects x SET
     attempt = x.attempt + 1,
     in_flight = true,
@@ -102,13 +103,13 @@ UPDATE of_effects x SET
 FROM due
 WHERE x.order_id = due.order_id AND x.version = due.version AND x.n = due.n
 RETURNING
-    x.order_id, x.version, x.n, x.name, x.provider, x.attempt, due.in_flight, x.entered_state, x.uncounted_attempts, x.trace, x.run_at,
+    x.order_id, x.version, x.n, x.name, x.provider, x.attempt, x.sent, x.entered_state, x.uncounted_attempts, x.trace, x.run_at,
     x.arguments, due.run_at
 
 -- lease_effects --
 -- Lease up to $7 due effects in scope, those due for longest; what another worker locks is skipped.
 WITH due AS MATERIALIZED (
-    SELECT order_id, version, n, in_flight, run_at FROM of_effects
+    SELECT order_id, version, n, run_at FROM of_effects
     WHERE run_at <= $5 AND {in_scope}
     ORDER BY run_at LIMIT $7 FOR UPDATE SKIP LOCKED
 )
@@ -117,7 +118,7 @@ WITH due AS MATERIALIZED (
 -- lease_effects_among --
 -- The same for the effects with these keys only: $8 order ids, $9 versions, $10 numbers.
 WITH due AS MATERIALIZED (
-    SELECT effect.order_id, effect.version, effect.n, effect.in_flight, effect.run_at
+    SELECT effect.order_id, effect.version, effect.n, effect.run_at
     FROM (
         SELECT * FROM unnest($8::text[], $9::integer[], $10::integer[]) AS wanted (order_id, version, n) ORDER BY 1, 2, 3
     ) AS wanted,
@@ -143,9 +144,31 @@ FROM unnest($1::text[], $2::integer[], $3::integer[]) AS wanted (order_id, versi
 JOIN of_effects USING (order_id, version, n)
 WHERE owed AND NOT in_flight
 
+-- mark_sending --
+-- The requests of these attempts are about to be sent: $1 order ids, $2 versions, $3 numbers, $4 attempts, $5 when each was asked for.
+-- One is missing in the answer: another attempt began, its effect is not owed any more, or its lease is over.
+WITH locked AS MATERIALIZED (
+    SELECT effect.order_id, effect.version, effect.n
+    FROM (
+        SELECT * FROM unnest($1::text[], $2::integer[], $3::integer[], $4::integer[], $5::double precision[])
+            AS wanted (order_id, version, n, attempt, now)
+        ORDER BY 1, 2, 3
+    ) AS wanted,
+    LATERAL (
+        SELECT order_id, version, n FROM of_effects
+        WHERE order_id = wanted.order_id AND version = wanted.version AND n = wanted.n
+            AND attempt = wanted.attempt AND owed AND in_flight AND run_at > wanted.now
+        FOR UPDATE
+    ) AS effect
+)
+UPDATE of_effects x SET sent = true
+FROM locked
+WHERE x.order_id = locked.order_id AND x.version = locked.version AND x.n = locked.n
+RETURNING x.order_id, x.version, x.n, x.attempt
+
 -- retry_effect --
 -- An attempt ($4) was not executed: the effect is due again at $5, because of $6; $7 is 1 where the attempt does not count.
-UPDATE of_effects SET in_flight = false, run_at = $5, why = $6, uncounted_attempts = uncounted_attempts + $7
+UPDATE of_effects SET in_flight = false, sent = false, run_at = $5, why = $6, uncounted_attempts = uncounted_attempts + $7
 WHERE order_id = $1 AND version = $2 AND n = $3 AND attempt = $4 AND owed
 
 -- finish_effect --

@@ -33,6 +33,9 @@ from orderflow._store.records import (
 from orderflow.errors import KeyReused, UnknownName
 from orderflow.model import EffectKey, JournalRow, Message, Order, Pending, RefusalRow
 
+MarkedAttempt = tuple[str, int, int, int, float]
+"""An attempt whose request is about to be sent: order id, version, number, attempt, and when that is."""
+
 
 class PostgresStore:
     """A ``Store`` in a PostgreSQL database, shared by any number of processes.
@@ -59,6 +62,7 @@ class PostgresStore:
         self._create = create
         self.pool = PostgresPool(url, connections=connections, patience=patience, boundary=boundary)
         self._loads = BatchedLookup(self._load)
+        self._marks = BatchedLookup(self._mark_all)
         self._group = GroupCommit(self.pool, width=width)
 
     def set_commit_hook(self, hook: CommitHook) -> None:
@@ -193,6 +197,15 @@ class PostgresStore:
     async def find_waiting(self, keys: Collection[EffectKey]) -> dict[EffectKey, tuple[int, float]]:
         """Those of these effects that are owed and not leased: how many attempts were made, and when each is due."""
         return {EffectKey(*row[:3]): (row[3], row[4]) for row in await self.pool.fetch(SQL["waiting_effects"], *_key_columns(keys))}
+
+    async def mark_sending(self, effect: LeasedEffect, now: float) -> bool:
+        """See ``Store.mark_sending``."""
+        key = effect.key
+        return await self._marks.get((key.order_id, key.version, key.n, effect.attempt, now)) is not None
+
+    async def _mark_all(self, attempts: Sequence[MarkedAttempt]) -> dict[MarkedAttempt, bool]:
+        marked = {tuple(row) for row in await self.pool.fetch(SQL["mark_sending"], *map(list, zip(*attempts, strict=True)))}
+        return {attempt: True for attempt in attempts if attempt[:4] in marked}
 
     async def retry_effect(
         self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False, message: Message | None = None

@@ -186,14 +186,14 @@ owed = 1 AND (
 
 -- due_effects --
 -- Effects in scope that are due, those due for longest first.
-SELECT order_id, version, n, name, provider, attempt, in_flight, entered_state, uncounted_attempts, trace, arguments
+SELECT order_id, version, n, name, provider, attempt, sent, entered_state, uncounted_attempts, trace, arguments
 FROM of_effects
 WHERE run_at <= :now AND {in_scope}
 ORDER BY run_at LIMIT :limit
 
 -- due_effects_among --
 -- The same, of the effects with these keys only. :keys is a list of triples.
-SELECT order_id, version, n, name, provider, attempt, in_flight, entered_state, uncounted_attempts, trace, arguments
+SELECT order_id, version, n, name, provider, attempt, sent, entered_state, uncounted_attempts, trace, arguments
 FROM of_effects
 WHERE run_at <= :now AND {in_scope} AND (order_id, version, n) IN (
     SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:keys)
@@ -201,12 +201,17 @@ WHERE run_at <= :now AND {in_scope} AND (order_id, version, n) IN (
 ORDER BY run_at LIMIT :limit
 
 -- lease_effect --
--- An attempt begins; it is written before anything is called.
+-- An attempt begins. What an earlier one sent stays marked.
 UPDATE of_effects SET attempt = attempt + 1, in_flight = 1, run_at = ? WHERE order_id = ? AND version = ? AND n = ?
+
+-- mark_sending --
+-- The request of an attempt is about to be sent. No row: another attempt began, the effect is not owed any more, or the lease is over.
+UPDATE of_effects SET sent = 1
+WHERE order_id = ? AND version = ? AND n = ? AND attempt = ? AND owed = 1 AND in_flight = 1 AND run_at > ?
 
 -- retry_effect --
 -- An attempt was not executed: the effect is due again.
-UPDATE of_effects SET in_flight = 0, run_at = ?, why = ?, uncounted_attempts = uncounted_attempts + ?
+UPDATE of_effects SET in_flight = 0, sent = 0, run_at = ?, why = ?, uncounted_attempts = uncounted_attempts + ?
 WHERE order_id = ? AND version = ? AND n = ? AND attempt = ? AND owed = 1
 
 -- finish_effect --

@@ -206,17 +206,21 @@ class SqliteStore:
         def work(connection: sqlite3.Connection) -> list[LeasedEffect]:
             leased = []
             for row in connection.execute(SQL[statement], values).fetchall():
-                *key, name, provider, attempt, in_flight, entered_state, uncounted, trace, arguments = row
+                *key, name, provider, attempt, sent, entered_state, uncounted, trace, arguments = row
                 until = now + scope.leases[provider]
                 connection.execute(SQL["lease_effect"], (until, *key))
-                unknown = bool(in_flight)
                 given = rows.load_arguments(arguments)
                 leased.append(
-                    LeasedEffect(EffectKey(*key), name, provider, attempt + 1, unknown, entered_state, uncounted, trace, until, given)
+                    LeasedEffect(EffectKey(*key), name, provider, attempt + 1, bool(sent), entered_state, uncounted, trace, until, given)
                 )
             return leased
 
         return await self._writer.submit(work)
+
+    async def mark_sending(self, effect: LeasedEffect, now: float) -> bool:
+        """See ``Store.mark_sending``."""
+        key = effect.key
+        return bool(await self._execute("mark_sending", (key.order_id, key.version, key.n, effect.attempt, now)))
 
     async def retry_effect(
         self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False, message: Message | None = None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
 from attrs import define, evolve
-from tests.kit.calls import call_for
+from tests.kit.calls import call_for, check_moment_of_sending
 from tests.kit.provider_answers import FAULT_CASES, FaultCase, assert_no_canary
 from tests.kit.world import CCV_KEY, LINK_KEYS, SHOP, ccv_at, ccv_request, ccv_sim, order_of
 
@@ -82,6 +83,14 @@ async def test_configures_every_product_and_passes_the_order_along(setup: Setup)
     assert json.loads(outcome.answer.body) == outcome.data["order"]  # of the last call
     packages = outcome.data["order"]["shoppingCart"]["salesPackages"]  # type: ignore[index]
     assert [package["packageName"] for package in packages] == ["Online Payments", "Smart"]
+
+
+async def test_the_moment_of_sending_is_marked_just_before_the_request(setup: Setup) -> None:
+    whole_request = ccv_request("sales_package", "psp_standalone", "terminal_package")
+    draft, configured = order_of(setup.ccv, whole_request), await setup.make_configured()
+    for effect, order, request in (("configure_order", draft, PATCHES["startorder"]), ("submit_order", configured, SUBMIT)):
+        count = partial(setup.sim.journal.count_received, request)
+        assert isinstance(await check_moment_of_sending(setup.ccv, call_for(setup.ccv, effect, order), LINKS, count), Succeeded)
 
 
 @pytest.mark.parametrize("shape", ["orderId", "id", "reference", "bare", "location"])

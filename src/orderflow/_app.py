@@ -21,7 +21,7 @@ from orderflow._engine.inbox import provider_of
 from orderflow._engine.listeners import Handler
 from orderflow._engine.retention import Export
 from orderflow._engine.worker import Health
-from orderflow._inputs import require_text
+from orderflow._inputs import check_id, require_text
 from orderflow._lifecycle.decide import legal
 from orderflow._provider.discovery import resolve_providers
 from orderflow._provider.protocol import Provider, name_of
@@ -34,7 +34,7 @@ from orderflow._store.ports import Store
 from orderflow._store.urls import make_store
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow
+from orderflow.model import PROVIDER_ID, Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from orderflow._providers.signatures import AnyProvider, AnyState
 
 _log = structlog.get_logger()
-_MAX_KEY_LENGTH = 200
 
 
 class Orderflow:
@@ -190,15 +189,17 @@ class Orderflow:
         """
         return await self._engine.commands.resolve(order_id, event, arguments, actor=actor, reason=reason)
 
-    async def override(self, order_id: str, target: AnyState, *, actor: str, reason: str, version: int) -> Decision:
+    async def override(
+        self, order_id: str, target: AnyState, *, actor: str, reason: str, version: int, provider_id: str | None = None
+    ) -> Decision:
         """Move an order to any state outside the table, if it is still at the version that was looked at; recorded with who and why.
-        Deadlines and polls of the state begin, and its listeners are notified.
+        Deadlines and polls of the state begin, and its listeners are notified. ``provider_id`` corrects the order's id at the provider
+        ("": it has none), until a poll has moved the order.
 
         Raises:
-            UnknownName: no such order or state.
-            InvalidInput: ``actor`` or ``reason`` is empty.
+            UnknownName: no such order or state; InvalidInput: ``actor`` or ``reason`` is empty, or ``provider_id`` is no id.
         """
-        return await self._engine.commands.override(order_id, target, actor=actor, reason=reason, version=version)
+        return await self._engine.commands.override(order_id, target, actor=actor, reason=reason, version=version, provider_id=provider_id)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -209,6 +210,14 @@ class Orderflow:
             UnknownName: no such order.
         """
         return await self._store.load(order_id)
+
+    async def find(self, provider: AnyProvider, provider_id: str) -> Order:
+        """The order that has this id at the provider, as it stands.
+
+        Raises:
+            UnknownName: no such provider or order; InvalidInput: ``provider_id`` is no id.
+        """
+        return await self._store.find_by_provider_id(self._provider(provider).name, check_id(PROVIDER_ID, provider_id))
 
     @signatures.orders
     async def orders(self, *, provider: Provider | str = "", state: str = "", limit: int = 100) -> list[Order]:
@@ -363,12 +372,8 @@ class Orderflow:
         if state not in table.states:
             raise UnknownName(f"state of {table.name}", state, tuple(table.states))
         if handler is None:
-            return partial(self._add_listener, name_of(provider), state)
-        return self._add_listener(name_of(provider), state, handler)
-
-    def _add_listener(self, provider: str, state: str, handler: Handler) -> Handler:
-        self._engine.listeners.add(provider, state, handler)
-        return handler
+            return partial(self._engine.listeners.add, name_of(provider), state)
+        return self._engine.listeners.add(name_of(provider), state, handler)
 
     async def listeners(self) -> list[Listener]:
         """Every listener that any process has or had, with the number of its pending notifications."""

@@ -42,7 +42,7 @@ class CommitContext:
 
     ``notified_states``: states for which some process has a listener. ``jitter``: drawn from [-1, 1]. ``without_news``: polls in a row
     without news before this observation. ``trace``: W3C traceparent of the span of this decision. ``message``: the answer that brought
-    the event.
+    the event. ``called``: the effect whose call the event reports.
     """
 
     table: Table
@@ -57,6 +57,7 @@ class CommitContext:
     without_news: int = 0
     trace: str = ""
     message: Message | None = None
+    called: Effect | None = None
 
 
 def poll_backoff(timing: Timing, without_news: int, jitter: float) -> float:

@@ -159,8 +159,7 @@ class Orderflow:
 
         Raises:
             UnknownName: no such provider, or a payment method it does not know.
-            InvalidInput: names field and reason; nothing was stored.
-            KeyReused: the key was used for another request.
+            InvalidInput: names field and reason, nothing was stored; KeyReused: the key was used for another request.
         """
         return await self._engine.commands.create(self._provider(provider), key, request)
 
@@ -335,7 +334,6 @@ class Orderflow:
         dry_run: bool = False,
     ) -> AsyncGenerator[list[str], None]:
         """Delete settled orders to which nothing has happened for ``older_than`` seconds and nothing is owed, with all their rows.
-
         Yields the ids of each batch, one short transaction each, so that you can pace it; workers may run. ``export`` gets each batch,
         whole and durably, before it is deleted: a file to which JSON Lines are appended, or a function. A crash in between exports
         twice and loses nothing. With ``dry_run`` nothing is exported or deleted. A deleted order's key can be used for a new order.
@@ -347,7 +345,6 @@ class Orderflow:
 
     async def redact(self, order_id: str, *, actor: str, reason: str) -> Decision:
         """Remove the personal data of a settled order: its data except the provider's id, and every note, detail and error.
-
         Steps, key and facts stay; who did it and why is a journal row. Name no person in the reason. Refused while the order may still
         move, something is owed, or one of its calls is in progress.
 
@@ -361,7 +358,6 @@ class Orderflow:
     @signatures.on_entered
     def on_entered(self, provider: Provider | str, state: str, handler: Handler | None = None) -> Any:
         """Run ``handler`` for every order that enters the state from now on: at least once, with a stable key.
-
         Without ``handler`` it is a decorator. Register it in every process with a worker. It should return within 0.8 of the provider's
         lease (48 s by default): one that raises or takes longer runs again, with the same key.
 
@@ -382,7 +378,6 @@ class Orderflow:
     @signatures.remove_listener
     async def remove_listener(self, provider: Provider | str, state: str, *, actor: str, reason: str) -> int:
         """Remove a listener that the code no longer has, and end its pending notifications. Returns how many ended.
-
         A process that still has the listener adds it again when it starts.
 
         Raises:

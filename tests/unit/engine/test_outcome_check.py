@@ -58,6 +58,7 @@ def test_a_right_outcome_is_passed_on(outcome) -> None:
         (NotExecuted("x", signal="throttled!", answer=ANSWER), "the adapter's signal is str, not a Signal"),
         (Succeeded("order_placed", note=1, answer=ANSWER), "the adapter's note is int, not text"),
         (Succeeded("order_placed", note="\ud800", answer=ANSWER), "the adapter's note is not valid Unicode"),
+        (Succeeded("order_placed", provider_id="\u00e5" * 501), "the adapter's provider_id has more than 500 characters"),
         (Succeeded("order_placed", provider_id="\ud800", answer=ANSWER), "the adapter's provider_id is not valid Unicode"),
         (InDoubt("\ud800", answer=ANSWER), "the adapter's why is not valid Unicode"),
         (Rejected(None, answer=ANSWER), "the adapter's why is NoneType, not text"),

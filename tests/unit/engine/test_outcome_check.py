@@ -58,7 +58,6 @@ def test_a_right_outcome_is_passed_on(outcome) -> None:
         (NotExecuted("x", signal="throttled!", answer=ANSWER), "the adapter's signal is str, not a Signal"),
         (Succeeded("order_placed", note=1, answer=ANSWER), "the adapter's note is int, not text"),
         (Succeeded("order_placed", note="\ud800", answer=ANSWER), "the adapter's note is not valid Unicode"),
-        (Succeeded("order_placed", provider_id="\u00e5" * 501), "the adapter's provider_id has more than 500 characters"),
         (Succeeded("order_placed", provider_id="\ud800", answer=ANSWER), "the adapter's provider_id is not valid Unicode"),
         (InDoubt("\ud800", answer=ANSWER), "the adapter's why is not valid Unicode"),
         (Rejected(None, answer=ANSWER), "the adapter's why is NoneType, not text"),
@@ -70,6 +69,12 @@ def test_a_wrong_outcome_is_in_doubt_and_keeps_the_answer(outcome, problem: str)
     assert isinstance(checked, InDoubt)
     assert (checked.why, found) == (problem, problem)
     assert checked.answer == (ANSWER if getattr(outcome, "answer", None) is ANSWER else None)
+
+
+@pytest.mark.parametrize(("length", "expected"), [(500, ""), (501, "the adapter's provider_id has more than 500 characters")])
+def test_an_id_is_bounded_because_an_index_takes_no_longer_one(length: int, expected: str) -> None:
+    checked, problem = check_outcome(ToyLifecycle.table, Succeeded("order_placed", provider_id="\u00e5" * length))
+    assert (isinstance(checked, InDoubt), problem) == (bool(expected), expected)
 
 
 def test_a_wrong_outcome_keeps_the_id_that_it_names() -> None:

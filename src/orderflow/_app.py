@@ -21,7 +21,7 @@ from orderflow._engine.inbox import provider_of
 from orderflow._engine.listeners import Handler
 from orderflow._engine.retention import Export
 from orderflow._engine.worker import Health
-from orderflow._inputs import require_text
+from orderflow._inputs import check_id, require_text
 from orderflow._lifecycle.decide import legal
 from orderflow._provider.discovery import resolve_providers
 from orderflow._provider.protocol import Provider, name_of
@@ -34,7 +34,7 @@ from orderflow._store.ports import Store
 from orderflow._store.urls import make_store
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow
+from orderflow.model import PROVIDER_ID, Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from orderflow._providers.signatures import AnyProvider, AnyState
 
 _log = structlog.get_logger()
-_MAX_KEY_LENGTH = 200
 
 
 class Orderflow:
@@ -160,8 +159,7 @@ class Orderflow:
 
         Raises:
             UnknownName: no such provider, or a payment method it does not know.
-            InvalidInput: names field and reason; nothing was stored.
-            KeyReused: the key was used for another request.
+            InvalidInput: names field and reason, nothing was stored; KeyReused: the key was used for another request.
         """
         return await self._engine.commands.create(self._provider(provider), key, request)
 
@@ -190,15 +188,17 @@ class Orderflow:
         """
         return await self._engine.commands.resolve(order_id, event, arguments, actor=actor, reason=reason)
 
-    async def override(self, order_id: str, target: AnyState, *, actor: str, reason: str, version: int) -> Decision:
+    async def override(
+        self, order_id: str, target: AnyState, *, actor: str, reason: str, version: int, provider_id: str | None = None
+    ) -> Decision:
         """Move an order to any state outside the table, if it is still at the version that was looked at; recorded with who and why.
-        Deadlines and polls of the state begin, and its listeners are notified.
+        Deadlines and polls of the state begin, and its listeners are notified. ``provider_id`` corrects the order's id at the provider
+        ("": it has none), until a poll has moved the order.
 
         Raises:
-            UnknownName: no such order or state.
-            InvalidInput: ``actor`` or ``reason`` is empty.
+            UnknownName: no such order or state; InvalidInput: ``actor`` or ``reason`` is empty, or ``provider_id`` is no id.
         """
-        return await self._engine.commands.override(order_id, target, actor=actor, reason=reason, version=version)
+        return await self._engine.commands.override(order_id, target, actor=actor, reason=reason, version=version, provider_id=provider_id)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -209,6 +209,14 @@ class Orderflow:
             UnknownName: no such order.
         """
         return await self._store.load(order_id)
+
+    async def find(self, provider: AnyProvider, provider_id: str) -> Order:
+        """The order that has this id at the provider, as it stands.
+
+        Raises:
+            UnknownName: no such provider or order; InvalidInput: ``provider_id`` is no id.
+        """
+        return await self._store.find_by_provider_id(self._provider(provider).name, check_id(PROVIDER_ID, provider_id))
 
     @signatures.orders
     async def orders(self, *, provider: Provider | str = "", state: str = "", limit: int = 100) -> list[Order]:
@@ -326,7 +334,6 @@ class Orderflow:
         dry_run: bool = False,
     ) -> AsyncGenerator[list[str], None]:
         """Delete settled orders to which nothing has happened for ``older_than`` seconds and nothing is owed, with all their rows.
-
         Yields the ids of each batch, one short transaction each, so that you can pace it; workers may run. ``export`` gets each batch,
         whole and durably, before it is deleted: a file to which JSON Lines are appended, or a function. A crash in between exports
         twice and loses nothing. With ``dry_run`` nothing is exported or deleted. A deleted order's key can be used for a new order.
@@ -338,7 +345,6 @@ class Orderflow:
 
     async def redact(self, order_id: str, *, actor: str, reason: str) -> Decision:
         """Remove the personal data of a settled order: its data except the provider's id, and every note, detail and error.
-
         Steps, key and facts stay; who did it and why is a journal row. Name no person in the reason. Refused while the order may still
         move, something is owed, or one of its calls is in progress.
 
@@ -352,7 +358,6 @@ class Orderflow:
     @signatures.on_entered
     def on_entered(self, provider: Provider | str, state: str, handler: Handler | None = None) -> Any:
         """Run ``handler`` for every order that enters the state from now on: at least once, with a stable key.
-
         Without ``handler`` it is a decorator. Register it in every process with a worker. It should return within 0.8 of the provider's
         lease (48 s by default): one that raises or takes longer runs again, with the same key.
 
@@ -363,12 +368,8 @@ class Orderflow:
         if state not in table.states:
             raise UnknownName(f"state of {table.name}", state, tuple(table.states))
         if handler is None:
-            return partial(self._add_listener, name_of(provider), state)
-        return self._add_listener(name_of(provider), state, handler)
-
-    def _add_listener(self, provider: str, state: str, handler: Handler) -> Handler:
-        self._engine.listeners.add(provider, state, handler)
-        return handler
+            return partial(self._engine.listeners.add, name_of(provider), state)
+        return self._engine.listeners.add(name_of(provider), state, handler)
 
     async def listeners(self) -> list[Listener]:
         """Every listener that any process has or had, with the number of its pending notifications."""
@@ -377,7 +378,6 @@ class Orderflow:
     @signatures.remove_listener
     async def remove_listener(self, provider: Provider | str, state: str, *, actor: str, reason: str) -> int:
         """Remove a listener that the code no longer has, and end its pending notifications. Returns how many ended.
-
         A process that still has the listener adds it again when it starts.
 
         Raises:

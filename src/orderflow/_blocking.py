@@ -102,13 +102,19 @@ class SyncOrderflow:
         """See ``Orderflow.resolve``."""
         return self._run(self._flow.resolve(order_id, Name(event), actor=actor, reason=reason, **arguments))
 
-    def override(self, order_id: str, target: AnyState, *, actor: str, reason: str, version: int) -> Decision:
+    def override(
+        self, order_id: str, target: AnyState, *, actor: str, reason: str, version: int, provider_id: str | None = None
+    ) -> Decision:
         """See ``Orderflow.override``."""
-        return self._run(self._flow.override(order_id, target, actor=actor, reason=reason, version=version))
+        return self._run(self._flow.override(order_id, target, actor=actor, reason=reason, version=version, provider_id=provider_id))
 
     def order(self, order_id: str) -> Order:
         """See ``Orderflow.order``."""
         return self._run(self._flow.order(order_id))
+
+    def find(self, provider: AnyProvider, provider_id: str) -> Order:
+        """See ``Orderflow.find``."""
+        return self._run(self._flow.find(provider, provider_id))
 
     @signatures.orders
     def orders(self, *, provider: Provider | str = "", state: str = "", limit: int = 100) -> list[Order]:

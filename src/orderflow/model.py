@@ -138,6 +138,12 @@ class Snapshot:
     data: Mapping[str, object] = field(repr=False)  # holds personal data
     version: int
 
+    @property
+    def provider_id(self) -> str | None:
+        """The provider's id of the order, once known."""
+        provider_id = self.data.get(PROVIDER_ID)
+        return str(provider_id) if provider_id is not None else None
+
 
 @frozen
 class Step:
@@ -219,8 +225,7 @@ class Order:
     @property
     def provider_id(self) -> str | None:
         """The provider's id of this order, once known."""
-        provider_id = self.snapshot.data.get(PROVIDER_ID)
-        return str(provider_id) if provider_id is not None else None
+        return self.snapshot.provider_id
 
 
 @frozen

@@ -68,17 +68,18 @@ async def test_without_configured_statuses_nothing_is_ever_proven(tmp_path: Path
         assert (now.state, now.flagged) == ("confirming", True)
 
 
-async def test_an_answer_about_another_order_flags_ours_and_its_id_is_recorded(world: World) -> None:
+async def test_an_answer_about_another_order_leaves_ours_in_doubt_and_keeps_both_ids(world: World) -> None:
     order = await register(world, "sms")
     answer = b'{"fulfillmentStatus": "OK", "orderId": 4711}'
     world.connect.faults.arm(Fault("POST /capi/v1/client/order/fulfillment", "garbage", body=answer))
     world.connect.script("*", pay_outcome="never")
     await world.flow.send(order.id, "complete_by_api")
-    await eventually(lambda: world.connect.journal.count_executed(STATUS) >= 2)
-    now = await world.flow.order(order.id)
-    assert (now.state, now.flagged, now.provider_id) == ("fulfilling", True, "14")
+    now = await world.flow.wait(order.id, "fulfillment_in_doubt", 5)
+    assert (now.flagged, now.provider_id) == (True, "14")
     (row,) = [refusal for refusal in await world.flow.refusals(order.id) if refusal.reason is Reason.NOT_OURS]
-    assert "4711" in row.detail
+    for text in (row.detail, (await world.flow.journal(order.id))[-1].note):
+        assert "4711" in text
+        assert "14" in text
 
 
 async def test_the_text_of_an_error_is_kept_nowhere_it_could_be_shown(world: World) -> None:

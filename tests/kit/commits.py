@@ -8,8 +8,22 @@ from typing import Any
 from attrs import evolve
 
 from orderflow._store.ports import Store
-from orderflow._store.records import Commit, Decider, OwedEffect, PollPlan, WorkerScope
-from orderflow.model import Applied, Decision, Ignored, JournalRow, Order, Origin, Reason, RefusalRow, Refused, Snapshot, Step, StepKind
+from orderflow._store.records import Commit, Decider, IdChange, OwedEffect, PollPlan, WorkerScope
+from orderflow.model import (
+    PROVIDER_ID,
+    Applied,
+    Decision,
+    Ignored,
+    JournalRow,
+    Order,
+    Origin,
+    Reason,
+    RefusalRow,
+    Refused,
+    Snapshot,
+    Step,
+    StepKind,
+)
 
 NOW = 1_000_000.0
 LEASE = 60.0
@@ -50,6 +64,21 @@ def move(
         )
         owed = tuple(OwedEffect(version, n, name, entered_state) for n, name in enumerate(effects))
         return Commit(Applied(steps, snapshot), at, journal=journal, effects=owed, poll=poll, **more)
+
+    return decide
+
+
+def learn(provider_id: str, *, target: str = "placed", **more: Any) -> Decider:
+    """Decides that the order gets this id of the provider's. Where another order has it, the event is refused, and that order is named."""
+
+    def decide(order: Order) -> Commit:
+        def refuse(holder: str) -> Commit:
+            commit = stay(Reason.NOT_OURS, event="learned")(order)
+            assert commit.refusal is not None
+            return evolve(commit, refusal=evolve(commit.refusal, detail=f"{provider_id} belongs to {holder}"))
+
+        commit = move(target, data={PROVIDER_ID: provider_id}, **more)(order)
+        return evolve(commit, id_change=IdChange(provider_id, order.provider_id or "", refuse))
 
     return decide
 

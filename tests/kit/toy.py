@@ -316,11 +316,12 @@ class Bench:
         """Bring an event to the inbox; ``more`` are other fields of the event."""
         return (await self.engine.inbox.accept(order_id, Event(name, origin, **more), key)).decision
 
-    async def override(self, order_id: str, target: str, version: int | None = None) -> Decision:
+    async def override(self, order_id: str, target: str, version: int | None = None, provider_id: str | None = None) -> Decision:
         """Move an order as an operator, from its present version unless another one is given."""
         if version is None:
             version = (await self.store.load(order_id)).version
-        return (await self.engine.inbox.override(order_id, target, actor="kim", reason="ticket 7", version=version)).decision
+        inbox, more = self.engine.inbox, {"version": version, "provider_id": provider_id}
+        return (await inbox.override(order_id, target, actor="kim", reason="ticket 7", **more)).decision  # type: ignore[arg-type]
 
     def listen(self, *states: str) -> None:
         """Collect the notifications of these states in ``notified``."""

@@ -101,6 +101,23 @@ def _print_list(listed: Sequence[Order], *, as_json: bool, filtered: bool) -> No
         show.line("no order matches" if filtered else "no orders")
 
 
+@orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL))
+def find(provider: str, provider_id: str, /, *, db: Db, json: Json = False) -> Exit:
+    """Find the order that has an id at its provider.
+
+    Example: orderflow orders find ccv ORD-77 --db sqlite:///orders.db
+
+    Parameters
+    ----------
+    provider:
+        The provider's name.
+    provider_id:
+        The id that the provider gave the order.
+    """
+    _print_list([ask_flow(db, lambda flow: flow.find(Name(provider), provider_id))], as_json=json, filtered=True)
+    return Exit.OK
+
+
 @orders.command(name="show", help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL))
 def show_(order: str, /, *, db: Db, messages: bool = False, json: Json = False) -> Exit:
     """Show one order: its state, facts and journal, what is legal now, what is to come, what was refused.
@@ -253,7 +270,17 @@ def resolve(
 
 @orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.REFUSED, Exit.OPERATIONAL, failed="not confirmed"))
 def override(
-    order: str, target: str, /, *, db: Db, actor: Actor, reason: Reason, version: int, yes: Yes = False, json: Json = False
+    order: str,
+    target: str,
+    /,
+    *,
+    db: Db,
+    actor: Actor,
+    reason: Reason,
+    version: int,
+    provider_id: str | None = None,
+    yes: Yes = False,
+    json: Json = False,
 ) -> Exit:
     """Move an order to any state, outside its lifecycle.
 
@@ -270,10 +297,17 @@ def override(
         The state to put it in.
     version:
         The version that you looked at; refused if the order has moved since.
+    provider_id:
+        The right id of the order at its provider, where a wrong one is stored; --provider-id "" removes it. Refused once a poll has
+        moved the order, and where the id belongs to another order.
     """
     if not confirm(f"Move {order} to {target}, outside its lifecycle, and drop what it is owed?", yes=yes):
         return report_unconfirmed()
-    return _report(ask_flow(db, lambda flow: flow.override(order, Name(target), actor=actor, reason=reason, version=version)), json)
+
+    async def send(flow: Orderflow) -> Decision:
+        return await flow.override(order, Name(target), actor=actor, reason=reason, version=version, provider_id=provider_id)
+
+    return _report(ask_flow(db, send), json)
 
 
 @orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.REFUSED, Exit.OPERATIONAL, failed="not confirmed"))

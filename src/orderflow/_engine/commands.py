@@ -121,16 +121,20 @@ class Commands:
         note = f"by {require_text('actor', actor)}: {require_text('reason', reason)}"
         return await self.send(order_id, name, arguments, origin=Origin.OPERATOR, note=note)
 
-    async def override(self, order_id: str, target: str, *, actor: str, reason: str, version: int) -> Decision:
-        """Move an order to any state, if it is still at this version.
+    async def override(
+        self, order_id: str, target: str, *, actor: str, reason: str, version: int, provider_id: str | None = None
+    ) -> Decision:
+        """Move an order to any state, if it is still at this version. ``provider_id``: as in ``Inbox.override``.
 
         Raises:
             UnknownName: no such order or state.
-            InvalidInput: ``actor`` or ``reason`` is empty.
+            InvalidInput: ``actor`` or ``reason`` is empty, or ``provider_id`` is no id.
         """
+        if provider_id:
+            provider_id = check_id(PROVIDER_ID, provider_id)
         actor, reason = require_text("actor", actor), require_text("reason", reason)
         await self._directory.refresh()
-        return (await self._inbox.override(order_id, target, actor=actor, reason=reason, version=version)).decision
+        return (await self._inbox.override(order_id, target, actor=actor, reason=reason, version=version, provider_id=provider_id)).decision
 
 
 def _check_key(key: object) -> None:

@@ -42,7 +42,7 @@ class CommitContext:
 
     ``notified_states``: states for which some process has a listener. ``jitter``: drawn from [-1, 1]. ``without_news``: polls in a row
     without news before this observation. ``trace``: W3C traceparent of the span of this decision. ``message``: the answer that brought
-    the event. ``anomaly``: what flags the order, whatever is decided.
+    the event. ``anomaly``: what flags the order, whatever is decided. ``called``: the effect whose call the event reports.
     """
 
     table: Table
@@ -58,6 +58,7 @@ class CommitContext:
     trace: str = ""
     message: Message | None = None
     anomaly: str = ""
+    called: Effect | None = None
 
 
 def poll_backoff(timing: Timing, without_news: int, jitter: float) -> float:

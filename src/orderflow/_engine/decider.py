@@ -5,13 +5,15 @@ A request is an ``Event``, an ``Observation`` or an ``Override``.
 
 from __future__ import annotations
 
+from functools import partial
+
 from attrs import evolve, frozen
 
 from orderflow._engine.commit import CommitContext, plan_commit
 from orderflow._lifecycle.decide import decide, legal
 from orderflow._lifecycle.observe import observe
 from orderflow._lifecycle.table import Table
-from orderflow._store.records import Commit, Decider
+from orderflow._store.records import Commit, Decider, IdChange
 from orderflow._telemetry.decisions import are_watched, report_decision
 from orderflow.model import (
     PROVIDER_ID,
@@ -33,11 +35,19 @@ from orderflow.model import (
 
 @frozen
 class Override:
-    """An operator moves an order to ``target`` outside the table, after looking at ``version``. ``note``: who and why."""
+    """An operator moves an order to ``target`` outside the table, after looking at ``version``.
+
+    Attributes:
+        note: who and why.
+        provider_id: the provider's id of the order from now on ("": it has none); None: the one that it has.
+        is_id_confirmed: a poll has moved the order at that version or before, so its provider's id is right.
+    """
 
     target: str
     version: int
     note: str
+    provider_id: str | None = None
+    is_id_confirmed: bool = False
 
 
 Request = Event | Observation | Override
@@ -45,7 +55,36 @@ Request = Event | Observation | Override
 
 def decide_and_plan(context: CommitContext, request: Request, order: Order) -> Commit:
     """Everything that a request writes to an order."""
-    return plan_commit(context, order, _decide_request(context.table, order, request))
+    decision = _decide_request(context.table, order, request)
+    if not isinstance(decision, Applied):
+        return _plan_not_ours(context, order, decision) if decision.reason is Reason.NOT_OURS else plan_commit(context, order, decision)
+    commit = plan_commit(context, order, decision)
+    taken, released = decision.snapshot.provider_id or "", order.provider_id or ""
+    if taken == released:
+        return commit
+    return evolve(commit, id_change=IdChange(taken, released, partial(_plan_taken, context, order, taken)))
+
+
+def _plan_taken(context: CommitContext, order: Order, provider_id: str, holder: str) -> Commit:
+    """What is written instead of a step that gives the order a provider's id that belongs to another order of ours."""
+    detail = f"{context.event} names the provider's order {provider_id}, which belongs to our order {holder}"
+    return _plan_not_ours(context, order, _refuse(context.table, order, Reason.NOT_OURS, detail))
+
+
+def _plan_not_ours(context: CommitContext, order: Order, refused: Decision) -> Commit:
+    """What is written where the provider names another order: the refusal, which flags the order and keeps both ids.
+
+    The success of a once-effect leaves the order in doubt: the call is over, and what it did for this order is not known.
+    """
+    commit, called = plan_commit(context, order, refused), context.called
+    if called is None or not called.once or not called.kind:
+        return commit
+    assert commit.refusal is not None
+    lost = decide(context.table, order.snapshot, Event(f"{called.kind}_answer_lost", Origin.REPLY))
+    if not isinstance(lost, Applied):
+        return commit
+    noted = evolve(context, note=commit.refusal.detail)
+    return evolve(plan_commit(noted, order, lost), refusal=evolve(commit.refusal, version=lost.snapshot.version))
 
 
 def decide_late_and_plan(context: CommitContext, effect: Effect, event: Event, order: Order) -> Commit:
@@ -108,8 +147,16 @@ def decide_event(table: Table, order: Order, event: Event) -> Decision:
 def _decide_override(table: Table, order: Order, override: Override) -> Decision:
     if override.version != order.version:
         return _refuse(table, order, Reason.STALE, f"asked for at version {override.version}, the order is at {order.version}")
-    step = Step("override", Origin.OPERATOR, order.state, override.target, StepKind.OVERRIDE)
-    snapshot = order.snapshot
+    snapshot, note = order.snapshot, ""
+    if override.provider_id is not None:
+        if override.is_id_confirmed:
+            return _refuse(table, order, Reason.LATE, f"a poll has confirmed the provider's id {order.provider_id}")
+        data = {name: value for name, value in snapshot.data.items() if name != PROVIDER_ID}
+        if override.provider_id:
+            data[PROVIDER_ID] = override.provider_id
+        snapshot = evolve(snapshot, data=data)
+        note = f"the provider's id is {override.provider_id or 'not known'}, it was {order.provider_id or 'not known'}"
+    step = Step("override", Origin.OPERATOR, order.state, override.target, StepKind.OVERRIDE, note=note)
     return Applied((step,), Snapshot(override.target, snapshot.facts, snapshot.data, snapshot.version + 1))
 
 

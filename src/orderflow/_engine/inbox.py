@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import partial
 
 import structlog
-from attrs import define
+from attrs import define, evolve
 
 from orderflow._clock import Clock
 from orderflow._engine.commit import STATUS_READ, CommitContext
@@ -52,8 +52,8 @@ def _name_and_origin(request: Request) -> tuple[str, Origin]:
 
 def _make_reported_call(context: CommitContext, event: Event, effect: LeasedEffect) -> ReportedCall:
     """The call whose end an event reports."""
-    effects = context.table.effects
-    called = effects[effect.name]
+    effects, called = context.table.effects, context.called
+    assert called is not None
     kind = called.kind
     names = tuple(name for name, declared in effects.items() if kind and declared.kind == kind) or (effect.name,)
     return ReportedCall(effect.key, names, partial(decide_late_and_plan, context, called, event))
@@ -112,8 +112,12 @@ class Inbox:
         key = InboxKey(Origin.OBSERVATION.value, poll_id)
         return await self._commit(order_id, provider, observation, key=key, without_news=without_news, message=message)
 
-    async def override(self, order_id: str, target: str, *, actor: str, reason: str, version: int) -> Receipt:
+    async def override(
+        self, order_id: str, target: str, *, actor: str, reason: str, version: int, provider_id: str | None = None
+    ) -> Receipt:
         """Move an order outside the table, from any state, if it is still at ``version``; a step of the kind ``override``.
+
+        ``provider_id`` corrects the provider's id ("": it has none), until a poll has moved the order.
 
         Raises:
             UnknownName: no such order or state.
@@ -121,7 +125,11 @@ class Inbox:
         provider = provider_of(self._providers, order_id)
         if target not in provider.table.states:
             raise UnknownName(f"state of {provider.table.name}", target, tuple(provider.table.states))
-        override = Override(target, version, f"by {actor}: {reason}")
+        override = Override(target, version, f"by {actor}: {reason}", provider_id)
+        if provider_id is not None:  # what is in the journal up to ``version`` does not change any more
+            steps = await self._store.journal(order_id)
+            is_confirmed = any(row.origin is Origin.OBSERVATION and row.version <= version for row in steps)
+            override = evolve(override, is_id_confirmed=is_confirmed)
         return await self._commit(order_id, provider, override)
 
     async def _commit(
@@ -154,6 +162,7 @@ class Inbox:
                 trace=span.traceparent,
                 message=message,
                 anomaly=anomaly,
+                called=provider.table.effects[finished_effect.name] if finished_effect else None,
             )
             decider = with_decision_watchers(partial(decide_and_plan, context, request), context.table, request)
             call = _make_reported_call(context, request, finished_effect) if finished_effect and isinstance(request, Event) else None

@@ -17,6 +17,7 @@ from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome
 from orderflow.model import Effect
 
 _MAX_SHOWN = 100  # characters of what an adapter names
+_MAX_ID = 500  # characters; ids are unique, and PostgreSQL's index takes no more than 2,704 bytes
 
 
 @frozen
@@ -74,6 +75,8 @@ def _find_problem(effect: Effect, outcome: Succeeded) -> str:
         return "the adapter's provider_id is empty"
     problem = "" if outcome.provider_id is None else _find_text_problem("provider_id", outcome.provider_id)
     problem = problem or _find_text_problem("note", outcome.note)
+    if not problem and outcome.provider_id and len(outcome.provider_id) > _MAX_ID:
+        problem = f"the adapter's provider_id has more than {_MAX_ID} characters"
     if problem:
         return problem
     data: Any = outcome.data

@@ -33,6 +33,7 @@ class Store(Protocol):
 
         Raises:
             KeyReused: the key made an order with another fingerprint. A redacted order has none, and matches any.
+            InvalidInput: the order is created with a provider's id that another order has.
         """
 
     async def commit(
@@ -46,6 +47,7 @@ class Store(Protocol):
         armed anew meanwhile, the event is ``Ignored(STALE)``, and nothing is decided or written.
         ``call``: the call whose end this event reports. Where that ended before, and the order was given a later call of the same kind,
         ``call.decide_late`` decides in place of ``decider``.
+        Where the commit gives the order a provider's id that another order has, ``id_change.plan_taken`` says what is written instead.
 
         Raises:
             UnknownName: no such order. What ``decider`` raises is passed on.
@@ -57,6 +59,13 @@ class Store(Protocol):
 
         Raises:
             UnknownName: no such order.
+        """
+
+    async def find_by_provider_id(self, provider: str, provider_id: str) -> Order:
+        """The order of a provider to which this id of the provider's belongs, as it stands.
+
+        Raises:
+            UnknownName: it belongs to none.
         """
 
     async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:

@@ -116,6 +116,18 @@ class StopPolling:
 PollPlan = PollAt | PollSooner | StopPolling
 
 
+@frozen(eq=False)
+class IdChange:
+    """The provider's id that an order gets with a commit, and the one that it gives up; "": none. An id belongs to one order of a provider.
+
+    ``plan_taken``: what is written instead where another order has the id. It is given the id of that order. Pure.
+    """
+
+    taken: str
+    released: str
+    plan_taken: Callable[[str], Commit]
+
+
 @frozen
 class Commit:
     """Everything that one decision writes, whole or not at all."""
@@ -132,6 +144,7 @@ class Commit:
     keep_key: bool = True  # whether the inbox key is kept
     keep_fingerprint: bool = True  # and with it what stands for the content of the event; a redacted order keeps none
     message: Message | None = None  # the provider's answer that brought the event
+    id_change: IdChange | None = None
 
 
 class InboxKey(NamedTuple):

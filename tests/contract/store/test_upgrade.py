@@ -150,6 +150,32 @@ async def test_the_renamed_event_of_connect_is_renamed_in_connects_orders_only(o
     assert "no_return" in Connect.offline().table.events
 
 
+async def test_an_id_belongs_to_the_earliest_order_that_has_it(old: str, another: Another) -> None:
+    broken = """{"note":"\\\\u0000 \\u0000 \\ud800 \\ud83d\\ude00","provider_id":"T-notify"}"""
+    long = '{"provider_id":"' + "".join(str(n) for n in range(5000)) + '"}'
+    for order_id, data, created_at in (
+        ("toy-early", broken, THEN - 1),
+        ("toy-late", '{"provider_id":"T-notify"}', THEN + 1),
+        ("toy-number", '{"provider_id":17}', THEN),
+        ("toy-null", '{"provider_id":null}', THEN),
+        ("toy-long", long, THEN),
+        ("other-same", '{"provider_id":"T-notify"}', THEN),
+    ):
+        provider = order_id.split("-")[0]
+        await sql(
+            old, f"INSERT INTO of_orders VALUES ('{order_id}', '{provider}', '{order_id}', 'placed', 1, '{{}}', '{data}', {created_at}, 0)"
+        )
+    store = await another()
+    held = await sql(old, "SELECT provider, provider_id, order_id FROM of_provider_ids WHERE length(provider_id) < 100 ORDER BY order_id")
+    assert held == [
+        ("other", "T-notify", "other-same"),
+        ("toy", "T-notify", "toy-early"),
+        ("toy", "17", "toy-number"),
+        ("toy", "T-poll", "toy-poll"),
+    ]
+    assert (await store.find_by_provider_id("toy", "17")).provider_id == "17"
+
+
 async def run_worker(url: str, dispatch: str) -> None:
     """A worker of this version takes over: what was owed is done, once; what was in doubt stays in doubt; what was due comes."""
     toy = Toy(timing=evolve(FAST, durations=dict.fromkeys(FAST.durations, 3600.0), poll_first=3600.0, poll_cap=3600.0))

@@ -75,6 +75,23 @@ def test_resolve_names_the_providers_order_and_is_recorded_with_who_and_why(orde
     assert (shown["provider_id"], shown["journal"][-1]["note"]) == ("77", "by anna: CCV found it")
 
 
+def test_an_order_is_found_by_its_id_at_the_provider_and_a_wrong_id_is_corrected(orderflow: Any, db: str, in_doubt: str) -> None:
+    words = ("--db", db, "--actor", "anna", "--reason", "mistyped")
+    orderflow("orders", "resolve", in_doubt, "submission_resolved", *words, "--set", "order_id=77")
+
+    found = orderflow("orders", "find", "ccv", " 77 ", "--db", db)
+    corrected = orderflow("orders", "override", in_doubt, "Processing", *words, "--yes", "--version", "3", "--provider-id", "78")
+
+    assert (found.code, in_doubt in found.out, corrected.code) == (0, True, 0)
+    gone = orderflow("orders", "find", "ccv", "77", "--db", db)
+    assert (gone.code, gone.err) == (3, "orderflow: unknown order: '77'\n")
+    assert [row["id"] for row in orderflow("orders", "find", "ccv", "78", "--db", db, "--json").json] == [in_doubt]
+    assert orderflow("orders", "find", "nowhere", "78", "--db", db).code == 3
+    removed = orderflow("orders", "override", in_doubt, "submission_in_doubt", *words, "--yes", "--version", "4", "--provider-id", "")
+    assert removed.code == 0
+    assert orderflow("orders", "show", in_doubt, "--db", db, "--json").json["provider_id"] is None
+
+
 @pytest.mark.parametrize("order_id", [(), ("--set", "order_id=77")])
 def test_resolve_asks_for_no_arguments_where_the_event_is_not_legal(orderflow: Any, tmp_path: Path, order_id: tuple[str, ...]) -> None:
     db, (order,) = stored(tmp_path, ("connect", "k", "registered", {}))

@@ -199,9 +199,9 @@ WITH commits AS (
         , $4::text AS event
         , $5::text AS refused_origin
         , $6::text AS refused_state
-        , $7::text AS reason
-        , $8::text AS detail
-        , $9::integer AS refused_version
+        , $7::integer AS refused_version
+        , $8::text AS reason
+        , $9::text AS detail
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -219,7 +219,7 @@ WITH commits AS (
 )
 SELECT id FROM winners;
 
--- commit, one reply with its message
+-- commit, one reply with the provider's id and its message
 WITH commits AS (
     SELECT
         $1::text AS id,
@@ -231,18 +231,20 @@ WITH commits AS (
         , $7::json AS data
         , $8::boolean AS enters
         , $9::jsonb AS journal
-        , $10::text AS origin
-        , $11::text AS key
-        , $12::text AS fingerprint
-        , $13::integer AS finished_version
-        , $14::integer AS finished_n
-        , $15::text AS source
-        , $16::integer AS status
-        , $17::text AS digest
-        , $18::text AS content_type
-        , $19::boolean AS truncated
-        , $20::double precision AS answered_at
-        , $21::text AS body
+        , $10::text AS taken_id
+        , $11::text AS released_id
+        , $12::text AS origin
+        , $13::text AS key
+        , $14::text AS fingerprint
+        , $15::integer AS finished_version
+        , $16::integer AS finished_n
+        , $17::text AS source
+        , $18::integer AS status
+        , $19::text AS digest
+        , $20::text AS content_type
+        , $21::boolean AS truncated
+        , $22::double precision AS answered_at
+        , $23::text AS body
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -273,6 +275,14 @@ WITH commits AS (
     INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
     SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
     FROM winners w, jsonb_array_elements(w.journal) AS step
+)
+, id_released AS (
+    DELETE FROM of_provider_ids p
+    USING winners w WHERE p.provider = w.provider AND p.provider_id = w.released_id AND p.order_id = w.id
+)
+, id_taken AS (
+    INSERT INTO of_provider_ids (provider, provider_id, order_id)
+    SELECT provider, taken_id, id FROM winners WHERE taken_id IS NOT NULL
 )
 , effect_finished AS (
     UPDATE of_effects e SET owed = false, in_flight = false
@@ -385,33 +395,35 @@ WITH commits AS (
         , $8::boolean AS enters
         , $9::jsonb AS journal
         , $10::jsonb AS effects
-        , $11::text AS origin
-        , $12::text AS key
-        , $13::text AS fingerprint
-        , $14::text AS event
-        , $15::text AS refused_origin
-        , $16::text AS refused_state
-        , $17::text AS reason
-        , $18::text AS detail
+        , $11::text AS taken_id
+        , $12::text AS released_id
+        , $13::text AS origin
+        , $14::text AS key
+        , $15::text AS fingerprint
+        , $16::text AS event
+        , $17::text AS refused_origin
+        , $18::text AS refused_state
         , $19::integer AS refused_version
-        , $20::text AS deadline
-        , $21::integer AS armed_by
-        , $22::boolean AS replaces_deadlines
-        , $23::jsonb AS deadlines
-        , $24::integer AS finished_version
-        , $25::integer AS finished_n
-        , $26::integer AS cancelled_to
-        , $27::text AS poll
-        , $28::double precision AS next_at
-        , $29::integer AS without_news
-        , $30::double precision AS min_interval
-        , $31::text AS source
-        , $32::integer AS status
-        , $33::text AS digest
-        , $34::text AS content_type
-        , $35::boolean AS truncated
-        , $36::double precision AS answered_at
-        , $37::text AS body
+        , $20::text AS reason
+        , $21::text AS detail
+        , $22::text AS deadline
+        , $23::integer AS armed_by
+        , $24::boolean AS replaces_deadlines
+        , $25::jsonb AS deadlines
+        , $26::integer AS finished_version
+        , $27::integer AS finished_n
+        , $28::integer AS cancelled_to
+        , $29::text AS poll
+        , $30::double precision AS next_at
+        , $31::integer AS without_news
+        , $32::double precision AS min_interval
+        , $33::text AS source
+        , $34::integer AS status
+        , $35::text AS digest
+        , $36::text AS content_type
+        , $37::boolean AS truncated
+        , $38::double precision AS answered_at
+        , $39::text AS body
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -449,6 +461,14 @@ WITH commits AS (
     INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
     SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
     FROM winners w, jsonb_array_elements(w.journal) AS step
+)
+, id_released AS (
+    DELETE FROM of_provider_ids p
+    USING winners w WHERE p.provider = w.provider AND p.provider_id = w.released_id AND p.order_id = w.id
+)
+, id_taken AS (
+    INSERT INTO of_provider_ids (provider, provider_id, order_id)
+    SELECT provider, taken_id, id FROM winners WHERE taken_id IS NOT NULL
 )
 , effect_rows AS (
     INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace, arguments)
@@ -633,33 +653,35 @@ WITH commits AS (
         , (value ->> 7)::boolean AS enters
         , value -> 8 AS journal
         , value -> 9 AS effects
-        , (value ->> 10)::text AS origin
-        , (value ->> 11)::text AS key
-        , (value ->> 12)::text AS fingerprint
-        , (value ->> 13)::text AS event
-        , (value ->> 14)::text AS refused_origin
-        , (value ->> 15)::text AS refused_state
-        , (value ->> 16)::text AS reason
-        , (value ->> 17)::text AS detail
+        , (value ->> 10)::text AS taken_id
+        , (value ->> 11)::text AS released_id
+        , (value ->> 12)::text AS origin
+        , (value ->> 13)::text AS key
+        , (value ->> 14)::text AS fingerprint
+        , (value ->> 15)::text AS event
+        , (value ->> 16)::text AS refused_origin
+        , (value ->> 17)::text AS refused_state
         , (value ->> 18)::integer AS refused_version
-        , (value ->> 19)::text AS deadline
-        , (value ->> 20)::integer AS armed_by
-        , (value ->> 21)::boolean AS replaces_deadlines
-        , value -> 22 AS deadlines
-        , (value ->> 23)::integer AS finished_version
-        , (value ->> 24)::integer AS finished_n
-        , (value ->> 25)::integer AS cancelled_to
-        , (value ->> 26)::text AS poll
-        , (value ->> 27)::double precision AS next_at
-        , (value ->> 28)::integer AS without_news
-        , (value ->> 29)::double precision AS min_interval
-        , (value ->> 30)::text AS source
-        , (value ->> 31)::integer AS status
-        , (value ->> 32)::text AS digest
-        , (value ->> 33)::text AS content_type
-        , (value ->> 34)::boolean AS truncated
-        , (value ->> 35)::double precision AS answered_at
-        , (value ->> 36)::text AS body
+        , (value ->> 19)::text AS reason
+        , (value ->> 20)::text AS detail
+        , (value ->> 21)::text AS deadline
+        , (value ->> 22)::integer AS armed_by
+        , (value ->> 23)::boolean AS replaces_deadlines
+        , value -> 24 AS deadlines
+        , (value ->> 25)::integer AS finished_version
+        , (value ->> 26)::integer AS finished_n
+        , (value ->> 27)::integer AS cancelled_to
+        , (value ->> 28)::text AS poll
+        , (value ->> 29)::double precision AS next_at
+        , (value ->> 30)::integer AS without_news
+        , (value ->> 31)::double precision AS min_interval
+        , (value ->> 32)::text AS source
+        , (value ->> 33)::integer AS status
+        , (value ->> 34)::text AS digest
+        , (value ->> 35)::text AS content_type
+        , (value ->> 36)::boolean AS truncated
+        , (value ->> 37)::double precision AS answered_at
+        , (value ->> 38)::text AS body
     FROM jsonb_array_elements($1::jsonb) AS document (value)
 )
 , locked AS MATERIALIZED (
@@ -698,6 +720,14 @@ WITH commits AS (
     INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
     SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
     FROM winners w, jsonb_array_elements(w.journal) AS step
+)
+, id_released AS (
+    DELETE FROM of_provider_ids p
+    USING winners w WHERE p.provider = w.provider AND p.provider_id = w.released_id AND p.order_id = w.id
+)
+, id_taken AS (
+    INSERT INTO of_provider_ids (provider, provider_id, order_id)
+    SELECT provider, taken_id, id FROM winners WHERE taken_id IS NOT NULL
 )
 , effect_rows AS (
     INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace, arguments)

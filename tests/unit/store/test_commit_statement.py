@@ -26,11 +26,23 @@ from orderflow._store.records import Commit, DueDeadline, InboxKey, PollAt, Poll
 from orderflow.model import Applied, EffectKey, Order, Reason
 
 GOLDEN = Path(__file__).parent / "commit_statements.sql"
-ALL_PARTS = ("moved", "effects", "inbox", "refusal", "deadline", "deadlines", "finished_effect", "cancelled_effects", "poll", "message")
+ALL_PARTS = (
+    "moved",
+    "effects",
+    "id_change",
+    "inbox",
+    "refusal",
+    "deadline",
+    "deadlines",
+    "finished_effect",
+    "cancelled_effects",
+    "poll",
+    "message",
+)
 VARIANTS = {
     "one command that moves the order": (("moved", "effects", "inbox", "poll"), False),
     "one event that is refused": (("refusal",), False),
-    "one reply with its message": (("moved", "inbox", "finished_effect", "message"), False),
+    "one reply with the provider's id and its message": (("moved", "id_change", "inbox", "finished_effect", "message"), False),
     "one deadline": (("moved", "inbox", "deadline", "deadlines"), False),
     "one of everything": (ALL_PARTS, False),
     "a batch of commands": (("moved", "effects", "inbox", "poll"), True),
@@ -96,7 +108,11 @@ def test_a_write_has_the_values_of_each_part_that_its_commit_needs() -> None:
 @pytest.mark.parametrize(
     ("commit", "key", "expected"),
     [
-        (stay(Reason.LATE), InboxKey("claim", "k"), {"inbox": ("claim", "k", ""), "refusal": ("knocked", "claim", "drafted", "late", "")}),
+        (
+            stay(Reason.LATE),
+            InboxKey("claim", "k"),
+            {"inbox": ("claim", "k", ""), "refusal": ("knocked", "claim", "drafted", 0, "late", "")},
+        ),
         (stay(Reason.LATE, recorded=False, keep_key=False), InboxKey("claim", "k"), {}),
         (stay(recorded=False, poll=PollSooner(2.0)), None, {"poll": ("sooner", None, 0, 2.0)}),
         (stay(recorded=False, poll=StopPolling()), None, {"poll": ("stop", None, 0, 0.0)}),
@@ -140,12 +156,12 @@ def test_a_batch_goes_as_one_json_document_with_blanks_where_a_commit_does_not_n
     statement, (document,) = build_statement(writes)
     assert statement == commit_statement(("", "moved", "effects", "inbox", "refusal"), batch=True)
     journal = [[1, "moved", "reply", "drafted", "sent", "step", ""]]
-    nothing = [None] * 5
+    nothing = [None] * 6
     assert json.loads(document) == [
         ["toy-a", 0, NOW, "sent", 1, None, None, True, journal, [[1, 0, "call", "", "", ""]], "reply", "k", "", *nothing],
-        ["toy-b", 0, NOW, *nothing, [], [], None, None, None, "knocked", "claim", "drafted", "late", ""],
+        ["toy-b", 0, NOW, None, None, None, None, None, [], [], None, None, None, "knocked", "claim", "drafted", 0, "late", ""],
     ]
-    assert sorted(set(map(int, re.findall(r"value ->>? (\d+)", statement)))) == list(range(18))
+    assert sorted(set(map(int, re.findall(r"value ->>? (\d+)", statement)))) == list(range(19))
 
 
 def test_what_cannot_be_dumped_fails_before_anything_is_sent() -> None:

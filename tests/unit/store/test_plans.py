@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from tests.kit.commits import NOW, move, new_order, scope, stay
+from tests.kit.commits import NOW, learn, move, new_order, scope, stay
 
 from orderflow._store.ports import Store
 from orderflow._store.postgres.store import PostgresStore
 from orderflow._store.records import InboxKey, LeasedEffect, PollAt, PollSooner, StopPolling
 from orderflow._store.sqlite.store import SqliteStore
-from orderflow.model import NOTIFY_LISTENER, Message, Order, Reason
+from orderflow.model import NOTIFY_LISTENER, PROVIDER_ID, Message, Order, Reason
 
 pytestmark = pytest.mark.anyio
-GROWING = ("of_orders", "of_journal", "of_refusals", "of_messages", "of_effects", "of_deadlines", "of_polls", "of_inbox")
+GROWING = ("of_orders", "of_journal", "of_refusals", "of_messages", "of_effects", "of_deadlines", "of_polls", "of_inbox", "of_provider_ids")
 SCOPE = scope("toy", "other", notifiable=[("toy", "sent"), ("other", "sent")])
 BY_TIME = {"of_effects_due", "of_deadlines_due", "of_polls_due"}
 """Indexes that may be walked from their beginning until enough is found. Statements that look for what is due next must use these."""
@@ -42,6 +42,7 @@ FILL = [
         "of_deadlines": "'o' || n, 'late', 'toy', 1, n",
         "of_polls": "'o' || n, 'toy', n, 0, false, 0, 0, 0",
         "of_inbox": "'command', n, 'o' || n, '', n",
+        "of_provider_ids": "'toy', n, 'o' || n",
     }.items()
 ]
 
@@ -82,6 +83,10 @@ async def _live(store: Store) -> Order:
     await store.next_due(SCOPE)
     (due, *_) = [due for due in await store.due_deadlines(NOW, SCOPE, 10) if due.order_id == order.id]
     await store.commit(order.id, InboxKey("clock", "c"), move("sent"), due)
+    await store.commit(order.id, None, learn("N-1"))
+    await asyncio.gather(*(store.commit(other.id, None, learn("N-1")) for other in others))
+    await store.create(new_order("known", data={PROVIDER_ID: "N-3"}), "content")
+    await store.find_by_provider_id("toy", "N-1")
     return order
 
 

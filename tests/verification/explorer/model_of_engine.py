@@ -222,7 +222,15 @@ class ModelOfEngine:
     # ── the store ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def write(self, order: StoredOrder, commit: Commit, *, key: str = "", deadline: str = "", ended: str = "") -> tuple[Written, ...]:
-        """The commit, whole. ``deadline``: the deadline that was reached; ``ended``: the effect whose row ends with the commit."""
+        """The commit, whole, or what is written instead where another order has the provider's id. ``deadline``: the deadline that was
+        reached; ``ended``: the effect whose row ends with the commit."""
+        commits = [commit]
+        if commit.id_change is not None and commit.id_change.taken:
+            commits.append(commit.id_change.plan_taken("another order"))
+        possible = [self._write(order, one, key=key, deadline=deadline, ended=ended) for one in commits]
+        return tuple(dict.fromkeys(written for each in possible for written in each))
+
+    def _write(self, order: StoredOrder, commit: Commit, *, key: str, deadline: str, ended: str) -> tuple[Written, ...]:
         deadlines = tuple(name for name in order.deadlines if name != deadline)
         if commit.deadlines is not None:
             deadlines = tuple(sorted(name for name, _ in commit.deadlines))

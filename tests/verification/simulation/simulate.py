@@ -10,7 +10,7 @@ from tests.kit.inline_store import InlineStore
 from tests.kit.virtual_time import run_virtually
 from tests.verification.simulation.actors import buy_at_connect, kill_process, order_at_ccv, restart_process
 from tests.verification.simulation.faults import NO_FAULTS, ONE_CALL_IN_EIGHT
-from tests.verification.simulation.verdict import problems_of
+from tests.verification.simulation.verdict import find_shared_ids, problems_of
 from tests.verification.simulation.world import CONVERGENCE, DAY, StoreFactory, VirtualWorld, virtual_world
 
 from orderflow.errors import OrderflowError
@@ -81,7 +81,7 @@ async def _result(seed: int, world: VirtualWorld, failures: list[str]) -> Simula
     flow = await world.running_flow()
     orders = await flow.orders(limit=10_000)
     journals: dict[str, list[JournalRow]] = {}
-    problems = failures
+    problems = failures + [f"seed {seed}: {problem}" for problem in find_shared_ids(orders)]
     for order in sorted(orders, key=lambda order: order.id):
         journals[order.id] = await flow.journal(order.id)
         try:

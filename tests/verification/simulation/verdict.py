@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 from tests.verification.simulation.world import VirtualWorld
 
 from orderflow._lifecycle.table import Table
@@ -18,6 +21,12 @@ def problems_of(world: VirtualWorld, order: Order, journal: list[JournalRow]) ->
     """What is wrong with an order; empty: nothing."""
     disagreement = _disagreement_with_connect if order.provider == "connect" else _disagreement_with_ccv
     return [*disagreement(world, order), *_gaps(_TABLES[order.provider], order, journal)]
+
+
+def find_shared_ids(orders: Iterable[Order]) -> list[str]:
+    """The provider's ids that several orders of one provider have."""
+    counts = Counter((order.provider, order.provider_id) for order in orders if order.provider_id is not None)
+    return [f"{provider}'s {provider_id} belongs to {count} orders" for (provider, provider_id), count in counts.items() if count > 1]
 
 
 def _disagreement_with_ccv(world: VirtualWorld, order: Order) -> list[str]:

@@ -31,8 +31,9 @@ PART_COLUMNS = {
     "": ("id", "version", "at"),
     "moved": ("state", "new_version", "facts", "data", "enters", "journal"),
     "effects": ("effects",),
+    "id_change": ("taken_id", "released_id"),
     "inbox": ("origin", "key", "fingerprint"),
-    "refusal": ("event", "refused_origin", "refused_state", "reason", "detail", "refused_version"),
+    "refusal": ("event", "refused_origin", "refused_state", "refused_version", "reason", "detail"),
     "deadline": ("deadline", "armed_by"),
     "deadlines": ("replaces_deadlines", "deadlines"),
     "finished_effect": ("finished_version", "finished_n"),
@@ -90,13 +91,15 @@ def plan_write(order: Order, key: InboxKey | None, commit: Commit, deadline: Due
         journal = [(r.version, r.event, r.origin, r.source, r.target, r.kind, to_storable(r.note)) for r in commit.journal]
         facts, data = rows.dump_changes(order.snapshot, snapshot)
         values["moved"] = (snapshot.state, snapshot.version, facts, data, snapshot.state != order.state, journal)
+    if commit.id_change is not None:
+        values["id_change"] = (to_storable(commit.id_change.taken) or None, to_storable(commit.id_change.released) or None)
     if commit.effects:
         values["effects"] = (commit.effects,)
     if key is not None and commit.keep_key:
         values["inbox"] = (key.origin, to_storable(key.key), key.fingerprint if commit.keep_fingerprint else "")
     if commit.refusal is not None:
         row = commit.refusal
-        values["refusal"] = (to_storable(row.event), row.origin, row.state, row.reason, to_storable(row.detail), row.version)
+        values["refusal"] = (to_storable(row.event), row.origin, row.state, row.version, row.reason, to_storable(row.detail))
     if deadline is not None:
         values["deadline"] = (deadline.name, deadline.version)
     if commit.deadlines is not None:

@@ -144,6 +144,10 @@ WITH commits AS (
         -- if effects
         , :effects::jsonb AS effects
         -- end
+        -- if id_change
+        , :taken_id::text AS taken_id
+        , :released_id::text AS released_id
+        -- end
         -- if inbox
         , :origin::text AS origin
         , :key::text AS key
@@ -153,9 +157,9 @@ WITH commits AS (
         , :event::text AS event
         , :refused_origin::text AS refused_origin
         , :refused_state::text AS refused_state
+        , :refused_version::integer AS refused_version
         , :reason::text AS reason
         , :detail::text AS detail
-        , :refused_version::integer AS refused_version
         -- end
         -- if deadline
         , :deadline::text AS deadline
@@ -239,6 +243,17 @@ WITH commits AS (
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 -- end
+-- if id_change
+-- Without ON CONFLICT: an id that another order has fails the whole statement. Nothing is written then, and the decision is made anew.
+, id_released AS (
+    DELETE FROM of_provider_ids p
+    USING winners w WHERE p.provider = w.provider AND p.provider_id = w.released_id AND p.order_id = w.id
+)
+, id_taken AS (
+    INSERT INTO of_provider_ids (provider, provider_id, order_id)
+    SELECT provider, taken_id, id FROM winners WHERE taken_id IS NOT NULL
+)
+-- end
 -- if effects
 , effect_rows AS (
     INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace, arguments)
@@ -299,6 +314,12 @@ WITH commits AS (
 , {kept_messages}
 -- end
 SELECT id FROM winners
+
+-- provider_id_holders --
+-- The orders of providers ($1) to which these ids of theirs ($2) belong.
+SELECT p.provider, p.provider_id, p.order_id
+FROM unnest($1::text[], $2::text[]) AS wanted (provider, provider_id)
+JOIN of_provider_ids p ON p.provider = wanted.provider AND p.provider_id = wanted.provider_id
 
 -- journal_row --
 -- One step of an order ($1) by the version that it led to ($2): whether a write of unknown outcome was committed.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextvars import Context
+from functools import partial
 from itertools import count
 from typing import Any, Protocol
 
@@ -28,6 +29,7 @@ from orderflow._store.postgres.pool import (
     PostgresPool,
     Session,
     is_collision,
+    is_taken_id,
     translate_error,
 )
 from orderflow._store.postgres.queries import COMMIT_SQL
@@ -156,11 +158,13 @@ class GroupCommit:
     async def _commit_batch(self, batch: Sequence[CommitRequest], connection: BorrowedConnection) -> None:
         """Settle the requests of a batch, but for those that lost a race."""
         backoff: Backoff | None = None
+        looks_up_ids = False
         while True:
             try:
-                return await connection.run_once(lambda session: _commit(session, batch, self.hook))
+                return await connection.run_once(partial(_commit, batch=batch, hook=self.hook, looks_up_ids=looks_up_ids))
             except (ConnectionLost, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                if not (isinstance(error, ConnectionLost) or is_collision(error)):
+                looks_up_ids = looks_up_ids or is_taken_id(error)
+                if not (isinstance(error, ConnectionLost) or is_collision(error) or is_taken_id(error)):
                     return await self._commit_alone(batch, connection, error)
                 backoff = backoff or Backoff(self._pool.patience)
                 if not await backoff.wait():
@@ -189,12 +193,17 @@ def _give_up(batch: Sequence[CommitRequest], error: Exception) -> None:
             request.settle(OperationalError(f"{error}{unknown}"))
 
 
-async def _commit(session: Session, batch: Sequence[CommitRequest], hook: CommitHook | None) -> None:
-    """Load, decide and write. A request that is not settled afterwards has lost a race."""
+async def _commit(session: Session, batch: Sequence[CommitRequest], hook: CommitHook | None, looks_up_ids: bool) -> None:
+    """Load, decide and write. A request that is not settled afterwards has lost a race.
+
+    ``looks_up_ids``: a write of the batch failed, because it gave an order a provider's id that another order has.
+    """
     for request in batch:
         if request.uncertain_writes:
             await settle_if_already_committed(session, request)
     planned = await _plan_writes(session, [request for request in batch if not request.settled])
+    if looks_up_ids:
+        planned = await _plan_taken_ids(session, planned)
     if planned:
         owes_effects = any(write.commit.effects for _, write in planned)
         await _write(session, planned, hook if owes_effects else None)
@@ -216,6 +225,27 @@ async def _plan_writes(session: Session, requests: Sequence[CommitRequest]) -> l
         else:
             request.settle(plan)
     return planned
+
+
+async def _plan_taken_ids(session: Session, planned: Sequence[tuple[CommitRequest, Write]]) -> list[tuple[CommitRequest, Write]]:
+    """The same, planned anew where another order has the provider's id. Of two orders of the batch that learn one id, the second waits."""
+    changes = [(write.order.provider, write.values["id_change"][0]) for _, write in planned if "id_change" in write.values]
+    held = await session.fetch(COMMIT_SQL["provider_id_holders"], *map(list, zip(*changes, strict=True))) if changes else []
+    holders = {(provider, provider_id): order_id for provider, provider_id, order_id in held}
+    taken_here: set[tuple[str, str]] = set()
+    checked: list[tuple[CommitRequest, Write]] = []
+    for request, write in planned:
+        change = write.commit.id_change
+        taken = (write.order.provider, write.values["id_change"][0]) if change is not None and change.taken else None
+        if change is None or taken is None:
+            checked.append((request, write))
+        elif taken in holders:
+            instead = change.plan_taken(holders[taken])
+            checked.append((request, plan_write(write.order, request.key, instead, request.deadline)))
+        elif taken not in taken_here:
+            taken_here.add(taken)
+            checked.append((request, write))
+    return checked
 
 
 async def _load(session: Session, requests: Sequence[CommitRequest]) -> list[Any]:

@@ -51,6 +51,11 @@ def is_collision(error: BaseException) -> bool:
     return isinstance(error, _COLLIDED)
 
 
+def is_taken_id(error: BaseException) -> bool:
+    """Whether the statement failed because it gave an order a provider's id that another order has."""
+    return isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name == "of_provider_ids_pkey"
+
+
 def database_name(url: str) -> str:
     """Host and database of a URL: the part of it that may be shown."""
     parts = urlsplit(url)

@@ -18,6 +18,11 @@ FROM of_orders o
 {orders}
 WHERE id = ANY($1)
 
+-- order_of_provider_id --
+-- The order of a provider ($1) to which the provider's id ($2) belongs.
+{orders}
+WHERE id = (SELECT p.order_id FROM of_provider_ids p WHERE p.provider = $1 AND p.provider_id = $2)
+
 -- list_orders --
 -- $1 provider and $2 state ("": any), $3 entered before (NULL: whenever), $4 limit. The longest in their state first, or the newest.
 {orders}
@@ -30,7 +35,8 @@ LIMIT $4
 SET LOCAL enable_seqscan = on
 
 -- create_order --
--- Take the order's create key ($1), and only then store the order: $2 id, $3 fingerprint, $4 created at, $5.. its other columns.
+-- Take the order's create key ($1), and only then store the order: $2 id, $3 fingerprint, $4 created at, $5.. its other columns,
+-- $12 the provider's id (NULL: it is not known).
 WITH key_taken AS (
     INSERT INTO of_inbox (origin, key, order_id, fingerprint, at) VALUES ('create', $1, $2, $3, $4)
     ON CONFLICT DO NOTHING
@@ -39,6 +45,9 @@ WITH key_taken AS (
 order_row AS (
     INSERT INTO of_orders (id, provider, key, state, version, facts, data, created_at, entered_at)
     SELECT order_id, $5, $6, $7, $8, $9, $10, $4, $11 FROM key_taken
+),
+id_taken AS (
+    INSERT INTO of_provider_ids (provider, provider_id, order_id) SELECT $5, $12::text, order_id FROM key_taken WHERE $12 IS NOT NULL
 )
 SELECT order_id FROM key_taken
 
@@ -293,10 +302,11 @@ FROM (SELECT * FROM unnest($1::text[], $2::integer[]) AS wanted (id, version) OR
 LATERAL (SELECT id FROM of_orders o WHERE o.id = wanted.id AND o.version = wanted.version FOR UPDATE) AS o
 
 -- delete_orders --
--- Delete those of the orders $2 that are still inactive since $1, with all their rows and the keys that created them.
+-- Delete those of the orders $2 (with the provider's ids $3) that are still inactive since $1, with all their rows and the keys that
+-- created them.
 WITH gone AS MATERIALIZED (
-    SELECT o.id, o.provider, o.key
-    FROM unnest($2::text[]) AS wanted (id),
+    SELECT o.id, o.provider, o.key, wanted.provider_id
+    FROM unnest($2::text[], $3::text[]) AS wanted (id, provider_id),
     LATERAL (SELECT * FROM of_orders o WHERE o.id = wanted.id AND {inactive}) AS o
 ),
 journal_gone AS (DELETE FROM of_journal x USING gone WHERE x.order_id = gone.id),
@@ -305,6 +315,10 @@ messages_gone AS (DELETE FROM of_messages x USING gone WHERE x.order_id = gone.i
 effects_gone AS (DELETE FROM of_effects x USING gone WHERE x.order_id = gone.id),
 deadlines_gone AS (DELETE FROM of_deadlines x USING gone WHERE x.order_id = gone.id),
 polls_gone AS (DELETE FROM of_polls x USING gone WHERE x.order_id = gone.id),
+provider_ids_gone AS (
+    DELETE FROM of_provider_ids x USING gone
+    WHERE x.provider = gone.provider AND x.provider_id = gone.provider_id AND x.order_id = gone.id
+),
 keys_gone AS (DELETE FROM of_inbox x USING gone WHERE x.origin = 'create' AND x.key = gone.provider || ':' || gone.key)
 DELETE FROM of_orders x USING gone WHERE x.id = gone.id
 

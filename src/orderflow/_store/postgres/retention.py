@@ -28,7 +28,8 @@ async def delete(session: Session, orders: Sequence[Order], before: float) -> li
     ids = [order.id for order in orders]
     async with session.connection.transaction():
         locked = [row[0] for row in await session.fetch(SQL["lock_orders"], ids, [order.version for order in orders])]
-        await session.fetch(SQL["delete_orders"], before, locked)
+        provider_ids = {order.id: to_storable(order.provider_id) for order in orders}
+        await session.fetch(SQL["delete_orders"], before, locked, [provider_ids[order_id] for order_id in locked])
         remaining = {row[0] for row in await session.fetch(SQL["remaining_orders"], ids)}
     return [order_id for order_id in ids if order_id not in remaining]
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import asyncpg
+
 from orderflow._store import rows
 from orderflow._store.postgres import retention
 from orderflow._store.postgres.batched_lookup import BatchedLookup
 from orderflow._store.postgres.commit import to_storable
 from orderflow._store.postgres.group_commit import CommitHook, GroupCommit
 from orderflow._store.postgres.messages import write_with_message
-from orderflow._store.postgres.pool import Boundary, PostgresPool, Session
+from orderflow._store.postgres.pool import Boundary, PostgresPool, Session, is_taken_id
 from orderflow._store.postgres.queries import COMMIT_SQL, SQL
 from orderflow._store.postgres.schema import prepare
 from orderflow._store.records import (
@@ -30,8 +32,8 @@ from orderflow._store.records import (
     ReportedCall,
     WorkerScope,
 )
-from orderflow.errors import KeyReused, UnknownName
-from orderflow.model import EffectKey, JournalRow, Message, Order, Pending, RefusalRow
+from orderflow.errors import InvalidInput, KeyReused, UnknownName
+from orderflow.model import PROVIDER_ID, EffectKey, JournalRow, Message, Order, Pending, RefusalRow
 
 MarkedAttempt = tuple[str, int, int, int, float]
 """An attempt whose request is about to be sent: order id, version, number, attempt, and when that is."""
@@ -92,12 +94,19 @@ class PostgresStore:
         """See ``Store.create``."""
         order_id, provider, key, state, version, facts, data, created_at, entered_at = rows.order_values(order)
         create_key = to_storable(f"{provider}:{key}")
-        columns = (provider, to_storable(key), state, version, facts, data, entered_at)
+        provider_id = to_storable(order.provider_id)
+        columns = (provider, to_storable(key), state, version, facts, data, entered_at, provider_id)
 
         async def work(session: Session) -> Any:
             created: list[Any] = []
             while not created:  # between the two statements, retention may delete the order that held the key
-                await session.fetch(SQL["create_order"], create_key, order_id, fingerprint, created_at, *columns)
+                try:
+                    await session.fetch(SQL["create_order"], create_key, order_id, fingerprint, created_at, *columns)
+                except asyncpg.UniqueViolationError as error:
+                    if not is_taken_id(error):
+                        raise
+                    for _, _, holder in await session.fetch(COMMIT_SQL["provider_id_holders"], [provider], [provider_id]):
+                        raise InvalidInput(PROVIDER_ID, f"belongs to the order {holder}") from None
                 created = await session.fetch(SQL["created_order"], create_key)
             return created[0]
 
@@ -118,6 +127,13 @@ class PostgresStore:
         if row is None:
             raise UnknownName("order", order_id)
         return rows.read_flagged_order(row)
+
+    async def find_by_provider_id(self, provider: str, provider_id: str) -> Order:
+        """See ``Store.find_by_provider_id``."""
+        found = await self.pool.fetch(SQL["order_of_provider_id"], provider, to_storable(provider_id))
+        if not found:
+            raise UnknownName("order", provider_id)
+        return rows.read_flagged_order(found[0])
 
     async def _load(self, order_ids: Sequence[str]) -> dict[str, Any]:
         return {row[0]: row for row in await self.pool.fetch(SQL["load_orders"], order_ids)}

@@ -47,6 +47,26 @@ def apply(connection: sqlite3.Connection, order: Order, key: InboxKey | None, co
     return receipt
 
 
+def plan_taken_id(connection: sqlite3.Connection, order: Order, commit: Commit) -> Commit:
+    """The commit itself, or what is written instead where it gives the order an id that another order has."""
+    change = commit.id_change
+    if change is None:
+        return commit
+    holder = find_holder(connection, order.provider, change.taken)
+    return commit if holder is None else change.plan_taken(holder)
+
+
+def find_holder(connection: sqlite3.Connection, provider: str, provider_id: str) -> str | None:
+    """The id of the order to which a provider's id belongs."""
+    row = connection.execute(SQL["provider_id_holder"], (provider, provider_id)).fetchone()
+    return str(row[0]) if row else None
+
+
+def take_provider_id(connection: sqlite3.Connection, order: Order, provider_id: str) -> None:
+    """From now on the provider's id belongs to this order."""
+    connection.execute(SQL["take_provider_id"], (order.provider, provider_id, order.id))
+
+
 def add_message(connection: sqlite3.Connection, message: Message | None) -> None:
     """Keep a message, if there is one; see ``Store.add_message``."""
     if message is None:
@@ -73,6 +93,10 @@ def _move_order(connection: sqlite3.Connection, order: Order, snapshot: Snapshot
     if connection.execute(SQL["move_order"], values).rowcount != 1:
         raise LostRace
     connection.executemany(SQL["add_journal_row"], [rows.journal_values(row) for row in commit.journal])
+    if commit.id_change is not None:
+        connection.execute(SQL["release_provider_id"], (order.provider, commit.id_change.released, order.id))
+        if commit.id_change.taken:
+            take_provider_id(connection, order, commit.id_change.taken)
     if commit.effects:
         connection.executemany(SQL["add_effect"], [(order.id, order.provider, commit.at, *effect) for effect in commit.effects])
 

@@ -16,6 +16,11 @@ FROM of_orders o
 {orders}
 WHERE id = ?
 
+-- order_of_provider_id --
+-- The order of a provider to which the provider's id belongs.
+{orders}
+WHERE id = (SELECT p.order_id FROM of_provider_ids p WHERE p.provider = ? AND p.provider_id = ?)
+
 -- list_orders --
 -- Orders of a provider and a state ("": any): those entered before a time, the longest in their state first, or all, the newest first.
 {orders}
@@ -87,6 +92,18 @@ SELECT
 -- The order after its steps; NULL for facts or data: not changed. No row: it is not at the expected version any more.
 UPDATE of_orders SET state = ?, version = ?, facts = coalesce(?, facts), data = coalesce(?, data), entered_at = ?
 WHERE id = ? AND version = ?
+
+-- provider_id_holder --
+-- The order of a provider to which the provider's id belongs, by its id.
+SELECT order_id FROM of_provider_ids WHERE provider = ? AND provider_id = ?
+
+-- take_provider_id --
+-- A provider's id belongs to an order from now on.
+INSERT INTO of_provider_ids (provider, provider_id, order_id) VALUES (?, ?, ?)
+
+-- release_provider_id --
+-- An order gives up the provider's id that it had.
+DELETE FROM of_provider_ids WHERE provider = ? AND provider_id = ? AND order_id = ?
 
 -- add_journal_row --
 -- One step.

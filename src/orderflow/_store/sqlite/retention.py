@@ -29,6 +29,7 @@ def delete(connection: sqlite3.Connection, orders: Iterable[Order], before: floa
             for statement in _DELETE_ROWS:
                 connection.execute(SQL[statement], (order.id,))
             connection.execute(SQL["delete_create_key"], (f"{order.provider}:{order.key}",))
+            connection.execute(SQL["release_provider_id"], (order.provider, order.provider_id, order.id))
         elif connection.execute(SQL["order_exists"], (order.id,)).fetchone():
             continue
         gone.append(order.id)

@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 from orderflow._store import rows
 from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, LeasedPoll, PollPlan, Receipt, ReportedCall, WorkerScope
 from orderflow._store.sqlite import retention
-from orderflow._store.sqlite.commit import add_message, apply, plan_poll
+from orderflow._store.sqlite.commit import add_message, apply, find_holder, plan_poll, plan_taken_id, take_provider_id
 from orderflow._store.sqlite.queries import SQL
 from orderflow._store.sqlite.schema import connect, prepare
 from orderflow._store.sqlite.writer import Writer
-from orderflow.errors import KeyReused, NotOpen, OperationalError, UnknownName
-from orderflow.model import EffectKey, Ignored, JournalRow, Message, Order, Pending, Reason, RefusalRow
+from orderflow.errors import InvalidInput, KeyReused, NotOpen, OperationalError, UnknownName
+from orderflow.model import PROVIDER_ID, EffectKey, Ignored, JournalRow, Message, Order, Pending, Reason, RefusalRow
 
 T = TypeVar("T")
 
@@ -104,6 +104,10 @@ class SqliteStore:
             if created is None:
                 connection.execute(SQL["add_create_key"], (create_key, order.id, fingerprint, order.created_at))
                 connection.execute(SQL["add_order"], rows.order_values(order))
+                if order.provider_id is not None:
+                    if holder := find_holder(connection, order.provider, order.provider_id):
+                        raise InvalidInput(PROVIDER_ID, f"belongs to the order {holder}")
+                    take_provider_id(connection, order, order.provider_id)
                 return order
             order_id, created_with = created
             if created_with not in ("", fingerprint, former):
@@ -134,13 +138,21 @@ class SqliteStore:
                 detail = f"{deadline.name} was disarmed meanwhile"
                 return Receipt(Ignored(Reason.STALE, order.state, detail), order.state, order.version)
             decide = call.decide_late if call is not None and _is_superseded(connection, call) else decider
-            return apply(connection, order, key, decide(order), deadline.name if deadline else "")
+            commit = plan_taken_id(connection, order, decide(order))
+            return apply(connection, order, key, commit, deadline.name if deadline else "")
 
         return await self._writer.submit(work, order_id)
 
     async def load(self, order_id: str) -> Order:
         """See ``Store.load``."""
         return await self._read(lambda connection: _load(connection, order_id))
+
+    async def find_by_provider_id(self, provider: str, provider_id: str) -> Order:
+        """See ``Store.find_by_provider_id``."""
+        found = await self._fetch("order_of_provider_id", (provider, provider_id))
+        if not found:
+            raise UnknownName("order", provider_id)
+        return rows.read_flagged_order(found[0])
 
     async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
         """See ``Store.orders``."""

@@ -1,3 +1,25 @@
--- Schema 6: the moment of sending. Schema 5 took each leased call for sent, so calls that it left under way stay in doubt.
+-- Schema 6. The moment of sending: schema 5 took each leased call for sent, so calls that it left under way stay in doubt.
 ALTER TABLE of_effects ADD COLUMN sent boolean NOT NULL DEFAULT false;  -- the request was about to be sent, and its end is unknown
 UPDATE of_effects SET sent = true WHERE owed AND in_flight AND name <> 'notify_listener';
+
+-- A provider's id belongs to one order. Where two orders share one already, the earlier keeps it.
+CREATE TABLE of_provider_ids (
+    provider    text NOT NULL,
+    provider_id text NOT NULL,
+    order_id    text NOT NULL,
+    PRIMARY KEY (provider, provider_id)
+);
+-- Data may hold escapes that ->> refuses: NUL and lone surrogates. They are removed before. An id longer than an index takes is left out.
+INSERT INTO of_provider_ids (provider, provider_id, order_id)
+SELECT provider, provider_id, id FROM (
+    SELECT provider, provider_id, id, row_number() OVER (PARTITION BY provider, provider_id ORDER BY created_at, id) AS place
+    FROM (
+        SELECT
+            provider, id, created_at,
+            regexp_replace(data::text, '((?:\\\\)+)|\\u(?:0000|d[89a-f][0-9a-f]{2})', '\1', 'gi')::json ->> 'provider_id' AS provider_id
+        FROM of_orders
+        WHERE data::text LIKE '%"provider_id"%'
+    ) AS known
+    WHERE length(provider_id) <= 500
+) AS ranked
+WHERE place = 1;

@@ -1,3 +1,18 @@
--- Schema 6: the moment of sending. Schema 5 took each leased call for sent, so calls that it left under way stay in doubt.
+-- Schema 6. The moment of sending: schema 5 took each leased call for sent, so calls that it left under way stay in doubt.
 ALTER TABLE of_effects ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;  -- the request was about to be sent, and its end is unknown
 UPDATE of_effects SET sent = 1 WHERE owed = 1 AND in_flight = 1 AND name <> 'notify_listener';
+
+-- A provider's id belongs to one order. Where two orders share one already, the earlier keeps it.
+CREATE TABLE of_provider_ids (
+    provider    TEXT NOT NULL,
+    provider_id TEXT NOT NULL,
+    order_id    TEXT NOT NULL,
+    PRIMARY KEY (provider, provider_id)
+) WITHOUT ROWID;
+INSERT INTO of_provider_ids (provider, provider_id, order_id)
+SELECT provider, provider_id, id FROM (
+    SELECT provider, provider_id, id, row_number() OVER (PARTITION BY provider, provider_id ORDER BY created_at, id) AS place
+    FROM (SELECT provider, id, created_at, CAST(json_extract(data, '$.provider_id') AS TEXT) AS provider_id FROM of_orders) AS known
+    WHERE provider_id IS NOT NULL
+) AS ranked
+WHERE place = 1;

@@ -99,7 +99,7 @@ class Retention:
             last = await self._store.sweep_inbox(last, batch)
 
     async def _history(self, order: Order) -> OrderHistory:
-        journal, refusals = await self._store.journal(order.id), await self._store.refusals(order.id)
+        journal, refusals = await self._store.journal(order.id, creation=True), await self._store.refusals(order.id)
         return OrderHistory(order, tuple(journal), tuple(refusals), tuple(await self._store.messages(order.id)))
 
     def _is_settled(self, order: Order) -> bool:
@@ -119,8 +119,8 @@ class Retention:
             if not self._is_settled(order):
                 return await self._refuse(table, order, "it is not settled: what is still to come needs its data")
             step = Step("redacted", Origin.OPERATOR, order.state, order.state, StepKind.REDACTION)
-            row = _journal_row(order, step, self._clock.now(), f"by {actor}: {reason}")
             redacted = _without_data(order)
+            row = _journal_row(redacted, step, self._clock.now(), f"by {actor}: {reason}")
             needed = await self._store.redact(redacted, row)
             if needed:
                 return await self._refuse(table, order, f"{needed} is still owed, or its call is in progress, and needs its data")
@@ -149,8 +149,9 @@ def _without_data(order: Order) -> Order:
     return evolve(order, snapshot=evolve(order.snapshot, data=data, version=order.version + 1), flagged=False)
 
 
-def _journal_row(order: Order, step: Step, at: float, note: str) -> JournalRow:
-    return JournalRow(order.id, order.version + 1, step.event, step.origin, step.source, step.target, step.kind.value, at, note)
+def _journal_row(redacted: Order, step: Step, at: float, note: str) -> JournalRow:
+    source, data = step.source, redacted.snapshot.data
+    return JournalRow(redacted.id, redacted.version, step.event, step.origin, source, step.target, step.kind.value, at, note, {}, data)
 
 
 async def _run_export(export: Export, orders: Sequence[OrderHistory]) -> None:

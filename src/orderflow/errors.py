@@ -87,8 +87,8 @@ class NotReplayable(CallerError):
     """A version of an order cannot be rebuilt: what a step set is not in its journal. ``version``: the first such step."""
 
     def __init__(self, order_id: str, version: int) -> None:
-        why = "an older orderflow wrote this order or its step, and did not record that"
-        super().__init__(f"order {order_id}: its journal does not say what version {version} set: {why}; see its journal and its present state")
+        missing = f"its journal does not hold what version {version} set: an older orderflow wrote it"
+        super().__init__(f"order {order_id}: {missing}; look at its steps and at its present state")
         self.order_id = order_id
         self.version = version
 

@@ -25,6 +25,7 @@ from orderflow._lifecycle.paths import Ways, find_ways
 from orderflow._lifecycle.table import Table
 from orderflow.model import Applied, Decision, Event, Ignored, Observation, Origin, Reason, Refused, Snapshot, Step, StepKind
 
+
 def observe(table: Table, snapshot: Snapshot, observation: Observation) -> Decision:
     """Decide an observation."""
     state = snapshot.state

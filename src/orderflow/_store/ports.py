@@ -27,7 +27,9 @@ class Store(Protocol):
         """Finish what was submitted, and disconnect."""
 
     async def create(self, order: Order, fingerprint: str, former: str = "") -> Order:
-        """Store a new order, and in its journal the row of its creation. Returns it, or the order that the same provider and key made before.
+        """Store a new order, and in its journal the row of its creation.
+
+        Returns it, or the order that the same provider and key made before.
 
         ``fingerprint`` stands for the content of the request; ``former`` is what an older version stored for the same content.
 

@@ -118,9 +118,7 @@ class Retention:
             order = await self._store.load(order_id)
             if not self._is_settled(order):
                 return await self._refuse(table, order, "it is not settled: what is still to come needs its data")
-            step = Step("redacted", Origin.OPERATOR, order.state, order.state, StepKind.REDACTION)
-            redacted = _without_data(order)
-            row = _journal_row(redacted, step, self._clock.now(), f"by {actor}: {reason}")
+            redacted, step, row = make_redaction(order, self._clock.now(), f"by {actor}: {reason}")
             needed = await self._store.redact(redacted, row)
             if needed:
                 return await self._refuse(table, order, f"{needed} is still owed, or its call is in progress, and needs its data")
@@ -144,14 +142,15 @@ def _with_default_facts(table: Table, order: Order) -> Snapshot:
     return evolve(order.snapshot, facts={**table.defaults(), **order.snapshot.facts})
 
 
-def _without_data(order: Order) -> Order:
+def make_redaction(order: Order, at: float, note: str) -> tuple[Order, Step, JournalRow]:
+    """The order without its personal data, the step to it, and the journal row of that, which sets what data is left."""
+    step = Step("redacted", Origin.OPERATOR, order.state, order.state, StepKind.REDACTION)
     data = without_personal_data({**order.snapshot.data, REDACTED: True})
-    return evolve(order, snapshot=evolve(order.snapshot, data=data, version=order.version + 1), flagged=False)
-
-
-def _journal_row(redacted: Order, step: Step, at: float, note: str) -> JournalRow:
-    source, data = step.source, redacted.snapshot.data
-    return JournalRow(redacted.id, redacted.version, step.event, step.origin, source, step.target, step.kind.value, at, note, {}, data)
+    redacted = evolve(order, snapshot=evolve(order.snapshot, data=data, version=order.version + 1), flagged=False)
+    row = JournalRow(
+        order.id, redacted.version, step.event, step.origin, step.source, step.target, step.kind.value, at, note, step.facts, data
+    )
+    return redacted, step, row
 
 
 async def _run_export(export: Export, orders: Sequence[OrderHistory]) -> None:

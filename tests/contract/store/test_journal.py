@@ -136,7 +136,9 @@ async def test_an_order_from_an_older_version_is_not_replayed(url: str, another:
     store = await another()
     async with Orderflow(url, [Toy()]) as flow:
         for version in (None, 0, 2):
-            with pytest.raises(NotReplayable, match="toy-notify: its journal does not hold what version 0 set: an older orderflow wrote it"):
+            with pytest.raises(
+                NotReplayable, match="toy-notify: its journal does not hold what version 0 set: an older orderflow wrote it"
+            ):
                 await flow.replay("toy-notify", version)
         await flow.override("toy-notify", "shipped", actor="kim", reason="seen", version=3)
         with pytest.raises(NotReplayable):

@@ -79,9 +79,10 @@ def everything(order: Order) -> Commit:
 def test_a_write_has_the_values_of_each_part_that_its_commit_needs() -> None:
     order = new_order()
     write = plan_write(order, InboxKey("reply", "k"), everything(order), DueDeadline(order.id, "due", "toy", 4))
+    changes = ('{"paid":true}', '{"n":1}')
     assert write.values == {
         "": ("toy-a", 0, NOW),
-        "moved": ("sent", 1, '{"paid":true}', '{"n":1}', True, [(1, "moved", "reply", "drafted", "sent", "step", "")]),
+        "moved": ("sent", 1, *changes, True, [(1, "moved", "reply", "drafted", "sent", "step", "", *changes)]),
         "effects": (((1, 0, "call", "", "", ""), (1, 1, "search", "", "", "")),),
         "inbox": ("reply", "k", ""),
         "deadline": ("due", 4),

@@ -19,7 +19,9 @@ from orderflow._engine.commands import raise_if_refused
 from orderflow._engine.engine import Engine
 from orderflow._engine.inbox import provider_of
 from orderflow._engine.listeners import Handler
+from orderflow._engine.replay import replay_order
 from orderflow._engine.retention import Export
+from orderflow._engine.stuck import find_stuck
 from orderflow._engine.worker import Health
 from orderflow._inputs import check_id, require_text
 from orderflow._lifecycle.decide import legal
@@ -34,7 +36,7 @@ from orderflow._store.ports import Store
 from orderflow._store.urls import make_store
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.model import PROVIDER_ID, Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow
+from orderflow.model import PROVIDER_ID, Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow, Snapshot
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -225,14 +227,7 @@ class Orderflow:
 
     async def stuck(self, *, limit: int = 100) -> list[Order]:
         """Orders that have been in their state for longer than its time budget, the longest first."""
-        now = self._engine.clock.now()
-        stuck: list[Order] = []
-        for provider in self._providers.values():
-            for state in provider.table.states.values():
-                if state.budget:
-                    before = now - provider.timing.durations[state.budget]
-                    stuck += await self._store.orders(provider=provider.name, state=state.value, entered_before=before, limit=limit)
-        return sorted(stuck, key=lambda order: order.entered_at)[:limit]
+        return await find_stuck(self._store, self._providers.values(), self._engine.clock.now(), limit)
 
     async def journal(self, order_id: str) -> list[JournalRow]:
         """The order's steps, oldest first.
@@ -242,6 +237,14 @@ class Orderflow:
         """
         await self._store.load(order_id)
         return await self._store.journal(order_id)
+
+    async def replay(self, order_id: str, version: int | None = None) -> Snapshot:
+        """The order as it stood at a version, rebuilt from its journal; None: the last. Redacted data is gone from every version.
+
+        Raises:
+            UnknownName: no such order; InvalidInput: no such version; NotReplayable: an older orderflow did not record all its steps.
+        """
+        return await replay_order(self._store, order_id, version)
 
     async def refusals(self, order_id: str) -> list[RefusalRow]:
         """What was refused or ignored, oldest first.

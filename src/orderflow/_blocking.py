@@ -21,7 +21,7 @@ from orderflow._providers import signatures
 from orderflow._receiver.receiver import HttpReply
 from orderflow._store.ports import Store
 from orderflow._telemetry.ports import Telemetry
-from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow
+from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow, Snapshot
 
 if TYPE_CHECKING:
     from orderflow._providers.signatures import AnyProvider, AnyState
@@ -128,6 +128,10 @@ class SyncOrderflow:
     def journal(self, order_id: str) -> list[JournalRow]:
         """See ``Orderflow.journal``."""
         return self._run(self._flow.journal(order_id))
+
+    def replay(self, order_id: str, version: int | None = None) -> Snapshot:
+        """See ``Orderflow.replay``."""
+        return self._run(self._flow.replay(order_id, version))
 
     def refusals(self, order_id: str) -> list[RefusalRow]:
         """See ``Orderflow.refusals``."""

@@ -6,6 +6,7 @@
     │   ├── UnknownName            no such order, lifecycle, event, state, provider or method
     │   ├── KeyReused              the same key was given with different content
     │   ├── CommandRefused         ``send(..., check=True)``: the command is not legal now; says which are
+    │   ├── NotReplayable          the journal does not hold all that a version of an order is rebuilt from
     │   ├── DeclarationError       a lifecycle's declaration breaks rules; lists each with its line and its remedy
     │   └── WaitTimeout            the awaited state was not reached in time
     │       └── OutOfReach         nor can it be any more
@@ -80,6 +81,16 @@ class CommandRefused(CallerError):
         self.state = state
         self.reason = reason
         self.legal = legal
+
+
+class NotReplayable(CallerError):
+    """A version of an order cannot be rebuilt: what a step set is not in its journal. ``version``: the first such step."""
+
+    def __init__(self, order_id: str, version: int) -> None:
+        missing = f"its journal does not hold what version {version} set: an older orderflow wrote it"
+        super().__init__(f"order {order_id}: {missing}; look at its steps and at its present state")
+        self.order_id = order_id
+        self.version = version
 
 
 @frozen

@@ -48,6 +48,7 @@ class StepKind(StrEnum):
     JUMP = "jump"  # an observation several edges ahead, by more than one possible way
     OVERRIDE = "override"  # an operator's move outside the table
     REDACTION = "redaction"  # no move: an operator had the personal data removed
+    CREATED = "created"  # version 0: the order as it was created
 
 
 class Reason(StrEnum):
@@ -147,7 +148,7 @@ class Snapshot:
 
 @frozen
 class Step:
-    """One move: a journal row and a version."""
+    """One move: a journal row and a version. ``facts``: those that it sets."""
 
     event: str
     origin: Origin
@@ -156,6 +157,7 @@ class Step:
     kind: StepKind
     effects: tuple[Effect, ...] = ()
     note: str = ""
+    facts: Mapping[str, bool | str] = field(factory=dict, hash=False)
 
 
 @frozen
@@ -230,7 +232,10 @@ class Order:
 
 @frozen
 class JournalRow:
-    """One step of an order's path."""
+    """One step of an order's path, and what it set: ``facts``, and values of the order's ``data``.
+
+    Either is None where it was not recorded, as in rows of older versions. A redaction empties ``data`` in all rows.
+    """
 
     order_id: str
     version: int
@@ -241,6 +246,8 @@ class JournalRow:
     kind: str  # a ``StepKind``
     at: float
     note: str = ""
+    facts: Mapping[str, bool | str] | None = field(default=None, hash=False)
+    data: Mapping[str, object] | None = field(default=None, hash=False, repr=False)  # may hold personal data
 
 
 @frozen
@@ -323,7 +330,7 @@ class Message:
 
 @frozen
 class OrderHistory:
-    """Everything that is stored about an order and shown: what retention exports."""
+    """Everything that is stored about an order and shown: what retention exports. ``journal`` begins with the row of its creation."""
 
     order: Order
     journal: tuple[JournalRow, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import asdict
 
@@ -33,17 +33,21 @@ def order_json(order: Order) -> dict[str, object]:
 def print_order(order: Order, legal: Sequence[str] | None, pending: Pending) -> None:
     """Print where an order stands, what it would take now and what is still to come. ``legal`` is None if that cannot be known."""
     flag = ", flagged: the provider reported something that a person should look at" if order.flagged else ""
-    facts = [f"{name} = {show.fact_value(value)}" for name, value in order.snapshot.facts.items()]
     unknown = "not known: its state or facts belong to another version of the lifecycle, see orderflow diff"
     for text in (
         f"{order.id}: {order.state} (version {order.version}) since {moment_of(order.entered_at)} UTC{flag}",
         f"key: {order.key}",
         f"provider's id: {order.provider_id or 'not known'}",
-        f"facts: {', '.join(facts)}",
+        f"facts: {list_facts(order.snapshot.facts)}",
         f"legal now: {unknown if legal is None else list_legal(legal)}",
         *_describe_pending(pending),
     ):
         show.paragraph(text, hanging="  ")
+
+
+def list_facts(facts: Mapping[str, bool | str]) -> str:
+    """Facts and their values, in words."""
+    return ", ".join(f"{name} = {show.fact_value(value)}" for name, value in facts.items())
 
 
 def list_legal(legal: Sequence[str]) -> str:

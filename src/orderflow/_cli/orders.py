@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from orderflow.model import Decision, Order
 
 _NO_LIMIT = 1_000_000
+_NOT_RECORDED = "an older orderflow did not record what the order's steps set"
 
 orders = App(
     name="orders",
@@ -118,12 +119,13 @@ def find(provider: str, provider_id: str, /, *, db: Db, json: Json = False) -> E
     return Exit.OK
 
 
-@orders.command(name="show", help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL))
-def show_(order: str, /, *, db: Db, messages: bool = False, json: Json = False) -> Exit:
+@orders.command(name="show", help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL, failed=_NOT_RECORDED))
+def show_(order: str, /, *, db: Db, version: int | None = None, messages: bool = False, json: Json = False) -> Exit:
     """Show one order: its state, facts and journal, what is legal now, what is to come, what was refused.
 
-    The data of an order (payloads, personal data) is never shown, and what the
-    provider answered only with --messages.
+    With --version: how it stood then, rebuilt from its journal. The data of an
+    order (payloads, personal data) is never shown, and what the provider answered
+    only with --messages.
 
     Example: orderflow orders show ccv-1b27 --db sqlite:///orders.db
 
@@ -131,9 +133,13 @@ def show_(order: str, /, *, db: Db, messages: bool = False, json: Json = False) 
     ----------
     order:
         The order's id.
+    version:
+        Show only its state and facts at this version, and the steps that led there; 0: as it was created.
     messages:
         Also what the provider answered to calls and polls, the latest last. It may hold personal data.
     """
+    if version is not None:
+        return _show_version(order, db, version, as_json=json)
 
     async def load(flow: Orderflow) -> Any:
         stored = await flow.order(order)
@@ -164,6 +170,24 @@ def show_(order: str, /, *, db: Db, messages: bool = False, json: Json = False) 
     if answers:
         show.line()
         view.print_messages(answers, whole=messages)
+    return Exit.OK
+
+
+def _show_version(order: str, db: str, version: int, *, as_json: bool) -> Exit:
+    async def load(flow: Orderflow) -> Any:
+        return await flow.replay(order, version), await flow.journal(order)
+
+    snapshot, journal = ask_flow(db, load)
+    steps = [row for row in journal if row.version <= version]
+    if as_json:
+        facts = dict(snapshot.facts)
+        show.document({"id": order, "state": snapshot.state, "version": version, "facts": facts, "journal": journal_json(steps)})
+        return Exit.OK
+    for text in (f"{order}: {snapshot.state} at version {version}", f"facts: {view.list_facts(snapshot.facts)}"):
+        show.paragraph(text, hanging="  ")
+    if steps:
+        show.line()
+        print_journal(steps)
     return Exit.OK
 
 

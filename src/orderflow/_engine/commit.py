@@ -127,8 +127,10 @@ def _strip_personal_data(context: CommitContext, decision: Decision) -> tuple[Co
 def _plan_applied(context: CommitContext, order: Order, applied: Applied) -> Commit:
     journal: list[JournalRow] = []
     effects: list[OwedEffect] = []
+    after = applied.snapshot
     for version, step in enumerate(applied.steps, order.snapshot.version + 1):
-        journal.append(_journal_row(context, order, version, step))
+        data = _changed_data(order.snapshot.data, after.data) if version == after.version else {}  # the last step is what was reported
+        journal.append(_journal_row(context, order, version, step, data))
         for n, effect in enumerate(step.effects):
             effects.append(OwedEffect(version, n, effect.name, "", context.trace, _dump_arguments(effect, applied.snapshot)))
         if step.source != step.target and step.target in context.notified_states:
@@ -155,9 +157,22 @@ def _dump_arguments(effect: Effect, snapshot: Snapshot) -> str:
     return dump({name: snapshot.data[name] for name in effect.arguments if name in snapshot.data})
 
 
-def _journal_row(context: CommitContext, order: Order, version: int, step: Step) -> JournalRow:
+def _changed_data(before: Mapping[str, object], after: Mapping[str, object]) -> Mapping[str, object]:
+    """The values that are not the same object as before. What a decision leaves as it was is the same object: nothing is compared.
+
+    None for a name that is gone: an override may take the provider's id away.
+    """
+    if after is before:
+        return {}
+    missing = object()
+    changed = {name: value for name, value in after.items() if before.get(name, missing) is not value}
+    return changed | dict.fromkeys(before.keys() - after.keys())
+
+
+def _journal_row(context: CommitContext, order: Order, version: int, step: Step, data: Mapping[str, object]) -> JournalRow:
     note = "; ".join(filter(None, (step.note, context.note, _unmet_expectation(context.table, order, step))))
-    return JournalRow(order.id, version, step.event, step.origin, step.source, step.target, step.kind._value_, context.now, note)
+    kind = step.kind._value_
+    return JournalRow(order.id, version, step.event, step.origin, step.source, step.target, kind, context.now, note, step.facts, data)
 
 
 def _unmet_expectation(table: Table, order: Order, step: Step) -> str:

@@ -85,7 +85,7 @@ def _compile_edge(declaration: Declaration, edge: DeclaredEdge, unchecked: str) 
         recovery=spec.recovery,
         expects="" if expects is None else expects.text,
         expected=Choice(_reads(declaration, expects), _always if expects is None else expects.holds),
-        step=Step(edge.event, spec.origin, edge.source, edge.target, StepKind.STEP, effects),
+        step=Step(edge.event, spec.origin, edge.source, edge.target, StepKind.STEP, effects, facts=dict(spec.sets)),
         unchecked=unchecked,
     )
 

@@ -27,7 +27,9 @@ class Store(Protocol):
         """Finish what was submitted, and disconnect."""
 
     async def create(self, order: Order, fingerprint: str, former: str = "") -> Order:
-        """Store a new order. Returns it, or the order that the same provider and key made before.
+        """Store a new order, and in its journal the row of its creation.
+
+        Returns it, or the order that the same provider and key made before.
 
         ``fingerprint`` stands for the content of the request; ``former`` is what an older version stored for the same content.
 
@@ -74,8 +76,9 @@ class Store(Protocol):
         With ``entered_before``: those in their state since before that time, the longest first.
         """
 
-    async def journal(self, order_id: str) -> list[JournalRow]:
-        """The steps of an order, the oldest first; empty where there is no such order."""
+    async def journal(self, order_id: str, *, creation: bool = False) -> list[JournalRow]:
+        """The steps of an order, the oldest first; empty where there is no such order. ``creation``: before them the row of its creation,
+        of version 0, if it has one: orders that older versions made have none."""
 
     async def refusals(self, order_id: str) -> list[RefusalRow]:
         """What was refused or ignored for an order, the oldest first."""
@@ -117,7 +120,8 @@ class Store(Protocol):
     async def redact(self, order: Order, row: JournalRow) -> str | None:
         """Store the order as given, with this journal row, and empty what may be personal beside it.
 
-        That is: notes, the details of refusals, why effects ended, and the fingerprints of its create key and of its commands' keys.
+        That is: notes, the data of its steps, the details of refusals, why effects ended, and the fingerprints of its create key and of its
+        commands' keys.
         Its messages are deleted, and none is kept for it from now on.
 
         Returns None once that is done. Otherwise nothing is written, and the result is the reason. The name of an effect: it is owed, or

@@ -63,9 +63,9 @@ def order_values(order: Order) -> tuple[Any, ...]:
 
 
 def journal(row: Sequence[Any]) -> JournalRow:
-    """From the columns order_id, version, event, origin, source, target, kind, at, note."""
-    order_id, version, event, origin, source, target, kind, at, note = row
-    return JournalRow(order_id, version, event, Origin(origin), source, target, kind, at, note)
+    """From the columns order_id, version, event, origin, source, target, kind, at, note, facts, data."""
+    order_id, version, event, origin, source, target, kind, at, note, facts, data = row
+    return JournalRow(order_id, version, event, Origin(origin), source, target, kind, at, note, load_step(facts), load_step(data))
 
 
 def journal_values(row: JournalRow) -> tuple[Any, ...]:
@@ -80,7 +80,23 @@ def journal_values(row: JournalRow) -> tuple[Any, ...]:
         row.kind,
         row.at,
         row.note,
+        dump_step(row.facts),
+        dump_step(row.data),
     )
+
+
+def dump_step(values: Mapping[str, Any] | None) -> str | None:
+    """What a step set of facts or data, as JSON; "" for nothing, as in most steps; None where it is not recorded."""
+    if values is None:
+        return None
+    return dump(values) if values else ""
+
+
+def load_step(stored: str | None) -> dict[str, Any] | None:
+    """The opposite of ``dump_step``."""
+    if stored is None:
+        return None
+    return dict(_DECODE(stored)[0]) if stored else {}
 
 
 def effect(row: Sequence[Any]) -> PendingEffect:

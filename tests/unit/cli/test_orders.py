@@ -42,6 +42,34 @@ def in_doubt(db: str) -> str:
     return asyncio.run(create())
 
 
+def test_show_at_a_version_rebuilds_state_and_facts_and_shows_no_data(orderflow: Any, db: str, in_doubt: str) -> None:
+    at = [orderflow("orders", "show", in_doubt, "--db", db, "--version", str(version)) for version in range(3)]
+    assert [ran.code for ran in at] == [0, 0, 0]
+    states = ("drafted", "configuring", "submission_in_doubt")
+    assert [ran.out.splitlines()[0] for ran in at] == [f"{in_doubt}: {state} at version {n}" for n, state in enumerate(states)]
+    assert at[0].out.splitlines()[1].startswith("facts: ")
+    assert [ran.out.count("override") > 0 for ran in at] == [False, False, True]
+    as_json = orderflow("orders", "show", in_doubt, "--db", db, "--version", "1", "--json")
+    assert list(as_json.json) == ["id", "state", "version", "facts", "journal"]
+    assert [(row["event"], row["facts"]) for row in as_json.json["journal"]] == [("submit", {})]
+    assert not any(canary in ran.out for ran in (*at, as_json) for canary in CANARIES)
+
+
+def test_show_refuses_a_version_that_the_order_did_not_have(orderflow: Any, db: str, in_doubt: str) -> None:
+    ran = orderflow("orders", "show", in_doubt, "--db", db, "--version", "3")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("orderflow: version: must be a whole number between 0 and 2")
+
+
+def test_show_at_a_version_says_where_an_older_orderflow_recorded_too_little(orderflow: Any, db: str, in_doubt: str) -> None:
+    with closing(sqlite3.connect(db.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("DELETE FROM of_journal WHERE version = 0")
+    ran = orderflow("orders", "show", in_doubt, "--db", db, "--version", "1")
+    assert (ran.code, ran.out) == (1, "")
+    assert "its journal does not hold what version 0 set" in ran.err
+    assert orderflow("orders", "show", in_doubt, "--db", db).code == 0
+
+
 def test_list_shows_orders_by_state_and_prints_json(orderflow: Any, db: str, in_doubt: str) -> None:
     assert in_doubt in orderflow("orders", "list", "--db", db).out
     assert orderflow("orders", "list", "--db", db, "--state", "Closed").out == "no order matches\n"

@@ -151,8 +151,9 @@ WITH commits AS (
     WHERE o.id = w.id AND w.state IS NOT NULL
 )
 , journal_rows AS (
-    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
-    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+    SELECT
+        w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6, step ->> 7, step ->> 8
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 , effect_rows AS (
@@ -272,8 +273,9 @@ WITH commits AS (
     WHERE o.id = w.id AND w.state IS NOT NULL
 )
 , journal_rows AS (
-    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
-    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+    SELECT
+        w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6, step ->> 7, step ->> 8
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 , id_released AS (
@@ -366,8 +368,9 @@ WITH commits AS (
     WHERE o.id = w.id AND w.state IS NOT NULL
 )
 , journal_rows AS (
-    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
-    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+    SELECT
+        w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6, step ->> 7, step ->> 8
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 , deadlines_disarmed AS (
@@ -458,8 +461,9 @@ WITH commits AS (
     WHERE o.id = w.id AND w.state IS NOT NULL
 )
 , journal_rows AS (
-    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
-    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+    SELECT
+        w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6, step ->> 7, step ->> 8
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 , id_released AS (
@@ -601,8 +605,9 @@ WITH commits AS (
     WHERE o.id = w.id AND w.state IS NOT NULL
 )
 , journal_rows AS (
-    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
-    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+    SELECT
+        w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6, step ->> 7, step ->> 8
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 , effect_rows AS (
@@ -717,8 +722,9 @@ WITH commits AS (
     WHERE o.id = w.id AND w.state IS NOT NULL
 )
 , journal_rows AS (
-    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
-    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+    SELECT
+        w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6, step ->> 7, step ->> 8
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 , id_released AS (

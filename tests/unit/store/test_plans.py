@@ -35,7 +35,7 @@ FILL = [
     f"INSERT INTO {table} SELECT {columns} FROM generate_series(1, 20000) n"
     for table, columns in {
         "of_orders": "'o' || n, 'toy', n, 'sent', 1, '{}', '{}', n, n",
-        "of_journal": "'o' || n, 1, 'moved', 'reply', 'drafted', 'sent', 'step', n, ''",
+        "of_journal": "'o' || n, 1, 'moved', 'reply', 'drafted', 'sent', 'step', n, '', '', ''",
         "of_refusals": "'o' || n, 'knocked', 'sent', 'late', 'claim', '', 1, 1, n, n",
         "of_messages": "'o' || n, 'call', 200, n, '', false, 1, n, n, ''",
         "of_effects": "'o' || n, 1, 0, 'call', 'toy', '', n % 10 = 0, 1, false, n",

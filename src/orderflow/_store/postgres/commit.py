@@ -14,7 +14,7 @@ from orderflow._store import rows
 from orderflow._store.postgres.queries import COMMIT_SQL
 from orderflow._store.records import Commit, DueDeadline, InboxKey, PollAt, PollPlan, PollSooner, Receipt
 from orderflow._store.sql import choose_parts
-from orderflow.model import Applied, Message, Order
+from orderflow.model import Applied, JournalRow, Message, Order
 
 _VALUE = re.compile(r":(\w+)::(text|integer|double precision|boolean|jsonb?)\b")
 
@@ -88,7 +88,7 @@ def plan_write(order: Order, key: InboxKey | None, commit: Commit, deadline: Due
     if isinstance(commit.decision, Applied):
         snapshot = commit.decision.snapshot
         receipt = Receipt(commit.decision, snapshot.state, snapshot.version)
-        journal = [(r.version, r.event, r.origin, r.source, r.target, r.kind, to_storable(r.note)) for r in commit.journal]
+        journal = [_journal_values(row) for row in commit.journal]
         facts, data = rows.dump_changes(order.snapshot, snapshot)
         values["moved"] = (snapshot.state, snapshot.version, facts, data, snapshot.state != order.state, journal)
     if commit.id_change is not None:
@@ -106,6 +106,11 @@ def plan_write(order: Order, key: InboxKey | None, commit: Commit, deadline: Due
         values["deadlines"] = (True, [(name, receipt.version, due_at) for name, due_at in commit.deadlines])
     values |= _call_values(order, commit)
     return Write(order, commit, receipt, values)
+
+
+def _journal_values(row: JournalRow) -> tuple[Any, ...]:
+    facts, data = rows.dump_step(row.facts), rows.dump_step(row.data)
+    return (row.version, row.event, row.origin, row.source, row.target, row.kind, to_storable(row.note), facts, data)
 
 
 def _call_values(order: Order, commit: Commit) -> dict[str, tuple[Any, ...]]:

@@ -238,8 +238,9 @@ WITH commits AS (
     WHERE o.id = w.id AND w.state IS NOT NULL
 )
 , journal_rows AS (
-    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
-    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+    SELECT
+        w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6, step ->> 7, step ->> 8
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 -- end
@@ -323,4 +324,5 @@ JOIN of_provider_ids p ON p.provider = wanted.provider AND p.provider_id = wante
 
 -- journal_row --
 -- One step of an order ($1) by the version that it led to ($2): whether a write of unknown outcome was committed.
-SELECT order_id, version, event, origin, source, target, kind, at, note FROM of_journal WHERE order_id = $1 AND version = $2
+SELECT order_id, version, event, origin, source, target, kind, at, note, facts, data
+FROM of_journal WHERE order_id = $1 AND version = $2

@@ -36,7 +36,7 @@ SET LOCAL enable_seqscan = on
 
 -- create_order --
 -- Take the order's create key ($1), and only then store the order: $2 id, $3 fingerprint, $4 created at, $5.. its other columns,
--- $12 the provider's id (NULL: it is not known).
+-- $12 the provider's id (NULL: it is not known). Version 0 of its journal is its creation: from here it can be replayed.
 WITH key_taken AS (
     INSERT INTO of_inbox (origin, key, order_id, fingerprint, at) VALUES ('create', $1, $2, $3, $4)
     ON CONFLICT DO NOTHING
@@ -45,6 +45,11 @@ WITH key_taken AS (
 order_row AS (
     INSERT INTO of_orders (id, provider, key, state, version, facts, data, created_at, entered_at)
     SELECT order_id, $5, $6, $7, $8, $9, $10, $4, $11 FROM key_taken
+    RETURNING id, state, facts, data, created_at
+),
+journal_row AS (
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+    SELECT id, 0, 'create', 'command', '', state, 'created', created_at, '', facts, data FROM order_row
 ),
 id_taken AS (
     INSERT INTO of_provider_ids (provider, provider_id, order_id) SELECT $5, $12::text, order_id FROM key_taken WHERE $12 IS NOT NULL
@@ -56,8 +61,9 @@ SELECT order_id FROM key_taken
 SELECT order_id, fingerprint FROM of_inbox WHERE origin = 'create' AND key = $1
 
 -- journal --
--- The steps of an order, the oldest first.
-SELECT order_id, version, event, origin, source, target, kind, at, note FROM of_journal WHERE order_id = $1 ORDER BY version
+-- The steps of an order ($1) from a version ($2) on, the oldest first.
+SELECT order_id, version, event, origin, source, target, kind, at, note, facts, data
+FROM of_journal WHERE order_id = $1 AND version >= $2 ORDER BY version
 
 -- refusals --
 -- What was refused or ignored for an order, the oldest first.
@@ -347,11 +353,11 @@ SELECT name FROM of_effects WHERE order_id = $1 AND (owed OR (in_flight AND run_
 UPDATE of_orders SET version = $2, data = $3::json WHERE id = $1
 
 -- redact_texts --
--- Empty what may be personal beside order $1: notes, details, why effects ended, and the fingerprints of its create key ($2) and of its
+-- Empty what may be personal beside order $1: notes, data of steps, details, why effects ended, and the fingerprints of its create key ($2) and of its
 -- commands. These are found by a walk over the commands that had a key, because no index finds them by order.
 -- What the provider answered goes whole.
 WITH messages AS (DELETE FROM of_messages WHERE order_id = $1),
-notes AS (UPDATE of_journal SET note = '' WHERE order_id = $1 AND note <> ''),
+steps AS (UPDATE of_journal SET note = '', data = '' WHERE order_id = $1 AND (note <> '' OR data <> '')),
 details AS (UPDATE of_refusals SET detail = '' WHERE order_id = $1),
 effects AS (UPDATE of_effects SET why = '', arguments = '' WHERE order_id = $1),
 command_keys AS (UPDATE of_inbox SET fingerprint = '' WHERE origin = 'command' AND order_id = $1 AND fingerprint <> '')
@@ -359,7 +365,8 @@ UPDATE of_inbox SET fingerprint = '' WHERE origin = 'create' AND key = $2
 
 -- add_journal_row --
 -- One journal row outside a commit.
-INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 
 -- our_columns --
 -- The tables and columns of orderflow in the connection's schema.

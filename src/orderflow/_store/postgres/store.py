@@ -148,9 +148,9 @@ class PostgresStore:
 
         return [rows.read_flagged_order(row) for row in await self.pool.run(work)]
 
-    async def journal(self, order_id: str) -> list[JournalRow]:
+    async def journal(self, order_id: str, *, creation: bool = False) -> list[JournalRow]:
         """See ``Store.journal``."""
-        return [rows.journal(row) for row in await self.pool.fetch(SQL["journal"], order_id)]
+        return [rows.journal(row) for row in await self.pool.fetch(SQL["journal"], order_id, 0 if creation else 1)]
 
     async def refusals(self, order_id: str) -> list[RefusalRow]:
         """See ``Store.refusals``."""

@@ -40,9 +40,15 @@ INSERT INTO of_inbox (origin, key, order_id, fingerprint, at) VALUES ('create', 
 -- A new order.
 INSERT INTO of_orders (id, provider, key, state, version, facts, data, created_at, entered_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 
+-- add_creation_row --
+-- Version 0 in the journal of a new order: from here it can be replayed.
+INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+SELECT id, 0, 'create', 'command', '', state, 'created', created_at, '', facts, data FROM of_orders WHERE id = ?
+
 -- journal --
--- The steps of an order, the oldest first.
-SELECT order_id, version, event, origin, source, target, kind, at, note FROM of_journal WHERE order_id = ? ORDER BY version
+-- The steps of an order from a version on, the oldest first.
+SELECT order_id, version, event, origin, source, target, kind, at, note, facts, data
+FROM of_journal WHERE order_id = ? AND version >= ? ORDER BY version
 
 -- refusals --
 -- What was refused or ignored for an order, the oldest first.
@@ -107,7 +113,8 @@ DELETE FROM of_provider_ids WHERE provider = ? AND provider_id = ? AND order_id 
 
 -- add_journal_row --
 -- One step.
-INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- add_effect --
 -- An effect is owed.
@@ -366,7 +373,7 @@ UPDATE of_orders SET version = ?, data = ? WHERE id = ? AND version = ?
 
 -- redact_notes --
 -- Empty what may be personal.
-UPDATE of_journal SET note = '' WHERE order_id = ?
+UPDATE of_journal SET note = '', data = '' WHERE order_id = ?
 
 -- redact_details --
 -- Empty what may be personal.

@@ -104,6 +104,7 @@ class SqliteStore:
             if created is None:
                 connection.execute(SQL["add_create_key"], (create_key, order.id, fingerprint, order.created_at))
                 connection.execute(SQL["add_order"], rows.order_values(order))
+                connection.execute(SQL["add_creation_row"], (order.id,))
                 if order.provider_id is not None:
                     if holder := find_holder(connection, order.provider, order.provider_id):
                         raise InvalidInput(PROVIDER_ID, f"belongs to the order {holder}")
@@ -159,9 +160,9 @@ class SqliteStore:
         values = {"provider": provider, "state": state, "before": entered_before, "limit": limit}
         return [rows.read_flagged_order(row) for row in await self._fetch("list_orders", values)]
 
-    async def journal(self, order_id: str) -> list[JournalRow]:
+    async def journal(self, order_id: str, *, creation: bool = False) -> list[JournalRow]:
         """See ``Store.journal``."""
-        return [rows.journal(row) for row in await self._fetch("journal", (order_id,))]
+        return [rows.journal(row) for row in await self._fetch("journal", (order_id, 0 if creation else 1))]
 
     async def refusals(self, order_id: str) -> list[RefusalRow]:
         """See ``Store.refusals``."""

@@ -23,3 +23,7 @@ SELECT provider, provider_id, id FROM (
     WHERE length(provider_id) <= 500
 ) AS ranked
 WHERE place = 1;
+
+-- What each step set, so that an order can be replayed. NULL: not recorded, as in rows of older versions; '': nothing.
+ALTER TABLE of_journal ADD COLUMN facts text;  -- JSON object
+ALTER TABLE of_journal ADD COLUMN data text;   -- JSON object, may hold personal data

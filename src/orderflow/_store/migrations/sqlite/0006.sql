@@ -16,3 +16,7 @@ SELECT provider, provider_id, id FROM (
     WHERE provider_id IS NOT NULL
 ) AS ranked
 WHERE place = 1;
+
+-- What each step set, so that an order can be replayed. NULL: not recorded, as in rows of older versions; '': nothing.
+ALTER TABLE of_journal ADD COLUMN facts TEXT;  -- JSON object
+ALTER TABLE of_journal ADD COLUMN data TEXT;   -- JSON object, may hold personal data

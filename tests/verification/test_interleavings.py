@@ -282,7 +282,7 @@ async def test_two_polls_of_one_status_move_the_order_once(table: Table, capsys:
     def works() -> Sequence[Work]:
         observation = Observation("packed", 3)
         inboxes = [side.engine.inbox for side in table.sides]
-        return [lambda inbox=inbox, n=n: inbox.accept_observation(ORDER, observation, 0, f"poll {n}") for n, inbox in enumerate(inboxes)]
+        return [lambda inbox=inbox, n=n: inbox.accept_observation(ORDER, observation, 0, float(n)) for n, inbox in enumerate(inboxes)]
 
     count = 0
     async for run in explore(table, lambda: table.reset("placed"), works):

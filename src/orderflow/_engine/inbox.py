@@ -97,16 +97,19 @@ class Inbox:
         return await self._commit(order_id, provider, event, key=key, finished_effect=effect, deadline=deadline, message=message)
 
     async def accept_observation(
-        self, order_id: str, observation: Observation, without_news: int, poll_id: str, message: Message | None = None
+        self, order_id: str, observation: Observation, without_news: int, started: float, message: Message | None = None
     ) -> Receipt:
-        """Decide and commit a status read; ``without_news``: how many polls in a row had no news before it. ``message``: as ``accept``.
+        """Decide and commit a status read. ``without_news``: how many polls in a row had no news before it; ``started``: when it began;
+        ``message``: as ``accept``.
 
         Raises:
             UnknownName: no such order.
         """
         provider = provider_of(self._providers, order_id)
-        key = InboxKey(Origin.OBSERVATION.value, poll_id)
-        return await self._commit(order_id, provider, observation, key=key, without_news=without_news, message=message)
+        key = InboxKey(Origin.OBSERVATION.value, f"{order_id}:{started!r}")
+        return await self._commit(
+            order_id, provider, observation, key=key, without_news=without_news, poll_started=started, message=message
+        )
 
     async def override(self, order_id: str, target: str, *, actor: str, reason: str, version: int) -> Receipt:
         """Move an order outside the table, from any state, if it is still at ``version``; a step of the kind ``override``.
@@ -129,6 +132,7 @@ class Inbox:
         key: InboxKey | None = None,
         finished_effect: LeasedEffect | None = None,
         without_news: int = 0,
+        poll_started: float | None = None,
         deadline: DueDeadline | None = None,
         message: Message | None = None,
     ) -> Receipt:
@@ -146,6 +150,7 @@ class Inbox:
                 note=request.note,
                 finished_effect=finished_effect.key if finished_effect else None,
                 without_news=without_news,
+                poll_started=poll_started,
                 trace=span.traceparent,
                 message=message,
             )

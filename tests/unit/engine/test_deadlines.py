@@ -20,6 +20,8 @@ async def test_a_deadline_comes_when_it_is_due(bench: Bench) -> None:
     order = await bench.create()
     await bench.work_after(999)
     assert await bench.state_of(order.id) == "placed"
+    await bench.work_after(1)  # the last poll was made a second ago, and the interval is two
+    assert await bench.state_of(order.id) == "placed"
     await bench.work_after(1)
     row = (await bench.store.journal(order.id))[-1]
     assert (row.event, row.origin, row.target) == ("timed_out", Origin.CLOCK, "lapsed")

@@ -202,7 +202,7 @@ async def test_after_a_failed_poll_of_an_order_that_ended_meanwhile_none_is_plan
 
 async def test_a_stale_observation_is_never_decided_again(bench: Bench) -> None:
     order = await bench.create()
-    receipt = await bench.engine.inbox.accept_observation(order.id, Observation("packed", order.version - 1), 0, "r1")
+    receipt = await bench.engine.inbox.accept_observation(order.id, Observation("packed", order.version - 1), 0, 1.0)
     assert isinstance(receipt.decision, Ignored)
     assert (receipt.decision.reason, await bench.state_of(order.id)) == (Reason.STALE, "placed")
 

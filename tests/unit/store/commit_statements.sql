@@ -124,6 +124,7 @@ WITH commits AS (
         , $15::double precision AS next_at
         , $16::integer AS without_news
         , $17::double precision AS min_interval
+        , $18::double precision AS answered
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -180,6 +181,9 @@ WITH commits AS (
                 greatest(excluded.planned_at, least(p.last_at, excluded.planned_at) + excluded.min_interval)
             )
         END
+)
+, deadlines_released AS (
+    UPDATE of_deadlines d SET decide_at = d.due_at FROM winners w WHERE d.order_id = w.id AND d.due_at <= w.answered
 )
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
@@ -367,7 +371,7 @@ WITH commits AS (
     SELECT w.id, w.provider, armed ->> 0, (armed ->> 1)::integer, (armed ->> 2)::double precision
     FROM winners w, jsonb_array_elements(w.deadlines) AS armed
     ON CONFLICT (order_id, name) DO UPDATE SET
-        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at
+        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at, decide_at = NULL
 )
 SELECT id FROM winners;
 
@@ -403,13 +407,14 @@ WITH commits AS (
         , $27::double precision AS next_at
         , $28::integer AS without_news
         , $29::double precision AS min_interval
-        , $30::text AS source
-        , $31::integer AS status
-        , $32::text AS digest
-        , $33::text AS content_type
-        , $34::boolean AS truncated
-        , $35::double precision AS answered_at
-        , $36::text AS body
+        , $30::double precision AS answered
+        , $31::text AS source
+        , $32::integer AS status
+        , $33::text AS digest
+        , $34::text AS content_type
+        , $35::boolean AS truncated
+        , $36::double precision AS answered_at
+        , $37::text AS body
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -469,7 +474,7 @@ WITH commits AS (
     SELECT w.id, w.provider, armed ->> 0, (armed ->> 1)::integer, (armed ->> 2)::double precision
     FROM winners w, jsonb_array_elements(w.deadlines) AS armed
     ON CONFLICT (order_id, name) DO UPDATE SET
-        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at
+        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at, decide_at = NULL
 )
 , effect_finished AS (
     UPDATE of_effects e SET owed = false, in_flight = false
@@ -498,6 +503,9 @@ WITH commits AS (
                 greatest(excluded.planned_at, least(p.last_at, excluded.planned_at) + excluded.min_interval)
             )
         END
+)
+, deadlines_released AS (
+    UPDATE of_deadlines d SET decide_at = d.due_at FROM winners w WHERE d.order_id = w.id AND d.due_at <= w.answered
 )
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
@@ -551,6 +559,7 @@ WITH commits AS (
         , (value ->> 14)::double precision AS next_at
         , (value ->> 15)::integer AS without_news
         , (value ->> 16)::double precision AS min_interval
+        , (value ->> 17)::double precision AS answered
     FROM jsonb_array_elements($1::jsonb) AS document (value)
 )
 , locked AS MATERIALIZED (
@@ -609,6 +618,9 @@ WITH commits AS (
             )
         END
 )
+, deadlines_released AS (
+    UPDATE of_deadlines d SET decide_at = d.due_at FROM winners w WHERE d.order_id = w.id AND d.due_at <= w.answered
+)
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
@@ -650,13 +662,14 @@ WITH commits AS (
         , (value ->> 26)::double precision AS next_at
         , (value ->> 27)::integer AS without_news
         , (value ->> 28)::double precision AS min_interval
-        , (value ->> 29)::text AS source
-        , (value ->> 30)::integer AS status
-        , (value ->> 31)::text AS digest
-        , (value ->> 32)::text AS content_type
-        , (value ->> 33)::boolean AS truncated
-        , (value ->> 34)::double precision AS answered_at
-        , (value ->> 35)::text AS body
+        , (value ->> 29)::double precision AS answered
+        , (value ->> 30)::text AS source
+        , (value ->> 31)::integer AS status
+        , (value ->> 32)::text AS digest
+        , (value ->> 33)::text AS content_type
+        , (value ->> 34)::boolean AS truncated
+        , (value ->> 35)::double precision AS answered_at
+        , (value ->> 36)::text AS body
     FROM jsonb_array_elements($1::jsonb) AS document (value)
 )
 , locked AS MATERIALIZED (
@@ -717,7 +730,7 @@ WITH commits AS (
     SELECT w.id, w.provider, armed ->> 0, (armed ->> 1)::integer, (armed ->> 2)::double precision
     FROM winners w, jsonb_array_elements(w.deadlines) AS armed
     ON CONFLICT (order_id, name) DO UPDATE SET
-        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at
+        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at, decide_at = NULL
 )
 , effect_finished AS (
     UPDATE of_effects e SET owed = false, in_flight = false
@@ -746,6 +759,9 @@ WITH commits AS (
                 greatest(excluded.planned_at, least(p.last_at, excluded.planned_at) + excluded.min_interval)
             )
         END
+)
+, deadlines_released AS (
+    UPDATE of_deadlines d SET decide_at = d.due_at FROM winners w WHERE d.order_id = w.id AND d.due_at <= w.answered
 )
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'

@@ -119,7 +119,8 @@ class Poller:
             observation = Observation(outcome.status, order.version, outcome.data, outcome.mismatch, outcome.note)
             await self._inbox.accept_observation(order.id, observation, poll.without_news, started, message)
         else:
-            await self._postpone(provider, poll, order.version, outcome, message, started if _is_answer(outcome) else None)
+            answered = started if _is_answer(outcome) else None
+            await self._postpone(provider, poll, order.version, outcome, message=message, answered=answered)
             if outcome.signal is Signal.THROTTLED:
                 until = self._clock.now() + throttle_seconds(provider.timing, outcome.retry_after)
                 await self._store.throttle(provider.name, until)
@@ -143,6 +144,7 @@ class Poller:
         poll: LeasedPoll,
         version: int,
         failure: ReadFailed,
+        *,
         message: Message | None = None,
         answered: float | None = None,
     ) -> None:

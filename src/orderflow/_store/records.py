@@ -61,8 +61,8 @@ class DueDeadline:
     provider: str
     version: int
     state: str = ""
-    needs_poll: bool = False
-    unpolled: bool = False
+    needs_poll: bool = field(default=False, converter=bool)  # SQLite has no booleans
+    unpolled: bool = field(default=False, converter=bool)
 
 
 class OwedEffect(NamedTuple):

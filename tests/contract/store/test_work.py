@@ -9,7 +9,17 @@ from attrs import evolve
 from tests.kit.commits import LEASE, NOW, SCOPE, Another, move, new_order, scope, stay
 
 from orderflow._store.ports import Store
-from orderflow._store.records import DueDeadline, InboxKey, LeasedEffect, OwedEffect, PollAt, PollPlan, PollSooner, ReportedCall, StopPolling
+from orderflow._store.records import (
+    DueDeadline,
+    InboxKey,
+    LeasedEffect,
+    OwedEffect,
+    PollAt,
+    PollPlan,
+    PollSooner,
+    ReportedCall,
+    StopPolling,
+)
 from orderflow.model import NOTIFY_LISTENER, Applied, Decision, EffectKey, Ignored, Reason
 
 pytestmark = pytest.mark.anyio

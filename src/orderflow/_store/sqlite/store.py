@@ -277,10 +277,7 @@ class SqliteStore:
     async def due_deadlines(self, now: float, scope: WorkerScope, limit: int) -> list[DueDeadline]:
         """See ``Store.due_deadlines``."""
         values = {"now": now, "providers": rows.dump(list(scope.leases)), "limit": limit}
-        return [
-            DueDeadline(*row, bool(needs_poll), bool(unpolled))
-            for *row, needs_poll, unpolled in await self._fetch("due_deadlines", values)
-        ]
+        return [DueDeadline(*row) for row in await self._fetch("due_deadlines", values)]
 
     async def poll_before_deadline(self, deadline: DueDeadline, now: float, until: float, interval: float) -> None:
         """See ``Store.poll_before_deadline``."""

@@ -117,7 +117,6 @@ async def run_poll(bench: Bench) -> None:
 
 async def test_what_the_provider_says_wins_over_a_deadline_that_came_while_nothing_ran(bench: Bench) -> None:
     bench.listen("lapsed", "packed")
-    bench.toy.show("new")
     order = await bench.create()
     bench.toy.show("packed")  # while our service was down, for longer than the deadline and than the patience
     await bench.work_after(1000 + 2 * PATIENCE)

@@ -206,7 +206,11 @@ async def test_a_deadline_that_cannot_be_decided_neither_spins_nor_holds_others_
     async with open_flow(tmp_path, toy, store=store, fetch_interval=0.5) as flow:
         other = await flow.create("toy", key="other")
         execute(tmp_path, "UPDATE of_orders SET state = 'lapsed', facts = '{}' WHERE id = ?", other.id)
-        execute(tmp_path, "INSERT INTO of_deadlines (order_id, name, provider, version, due_at) VALUES (?, 'window_closed', 'toy', 1, 0)", other.id)
+        execute(
+            tmp_path,
+            "INSERT INTO of_deadlines (order_id, name, provider, version, due_at) VALUES (?, 'window_closed', 'toy', 1, 0)",
+            other.id,
+        )
         order = await send_order(flow)
         await flow.wait(order.id, "delivered", timeout=15)  # nothing else is due from here on
         fetches = store.fetches

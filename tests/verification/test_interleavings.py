@@ -296,15 +296,39 @@ async def test_a_deadline_and_a_claim_that_comes_before_it(table: Table, capsys:
 
 
 async def find_deadlines(table: Table) -> list[DueDeadline]:
-    """The deadlines that are due within an hour."""
-    return await table.plain.store.due_deadlines(table.clock.now() + 3600, scope_of(table.plain.engine), 10)
+    """The deadlines that are due within an hour, as if they had waited for a poll."""
+    due = await table.plain.store.due_deadlines(table.clock.now() + 3600, scope_of(table.plain.engine), 10)
+    return [evolve(deadline, needs_poll=False) for deadline in due]
+
+
+async def test_a_deadline_and_the_poll_that_it_waits_for(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    """The deadline is fetched and let wait; the other worker polls. Whatever comes first, what the provider says wins."""
+    one, other = table.sides
+
+    async def prepare() -> None:
+        await table.reset("placed")
+        table.clock.advance(3600.0)
+        table.toy.status = "packed"
+
+    async def run_deadlines(side: Side) -> None:
+        for deadline in await side.engine.deadlines.fetch(scope_of(side.engine), 10):
+            await side.engine.deadlines.run(deadline)
+
+    count = 0
+    async for run in explore(table, prepare, lambda: [lambda: run_deadlines(one), other.run_polls]):
+        count += 1
+        await table.plain.run_polls()
+        await run_deadlines(table.plain)
+        assert (await table.count_steps_and_calls())[0][3:] == ["seen_packed"], run.order
+    assert count >= 6
+    print_count(count, "a deadline against the poll that it waits for", capsys)
 
 
 async def test_two_polls_of_one_status_move_the_order_once(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
     def works() -> Sequence[Work]:
         observation = Observation("packed", 3)
         inboxes = [side.engine.inbox for side in table.sides]
-        return [lambda inbox=inbox, n=n: inbox.accept_observation(ORDER, observation, 0, f"poll {n}") for n, inbox in enumerate(inboxes)]
+        return [lambda inbox=inbox, n=n: inbox.accept_observation(ORDER, observation, 0, float(n)) for n, inbox in enumerate(inboxes)]
 
     count = 0
     async for run in explore(table, lambda: table.reset("placed"), works):

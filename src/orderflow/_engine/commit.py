@@ -41,8 +41,9 @@ class CommitContext:
     """What a commit depends on beside the order and the decision.
 
     ``notified_states``: states for which some process has a listener. ``jitter``: drawn from [-1, 1]. ``without_news``: polls in a row
-    without news before this observation. ``trace``: W3C traceparent of the span of this decision. ``message``: the answer that brought
-    the event. ``anomaly``: what flags the order, whatever is decided. ``called``: the effect whose call the event reports.
+    without news before this observation, ``poll_started``: when the poll began that brought it. ``trace``: W3C traceparent of the span
+    of this decision. ``message``: the answer that brought the event. ``anomaly``: what flags the order, whatever is decided.
+    ``called``: the effect whose call the event reports.
     """
 
     table: Table
@@ -55,6 +56,7 @@ class CommitContext:
     note: str = ""
     finished_effect: EffectKey | None = None
     without_news: int = 0
+    poll_started: float | None = None
     trace: str = ""
     message: Message | None = None
     anomaly: str = ""
@@ -90,6 +92,12 @@ def may_be_polled_late(table: Table, snapshot: Snapshot) -> bool:
     A redacted order is not polled: an adapter compares what the provider answers with the order's data.
     """
     return PROVIDER_ID in snapshot.data and REDACTED not in snapshot.data and is_over_without_proof(table, snapshot)
+
+
+def find_answered_poll(table: Table, snapshot: Snapshot, started: float | None) -> float | None:
+    """``started``, the time at which a poll began that is answered now, where the order has deadlines that may wait for it."""
+    info = table.states.get(snapshot.state)
+    return started if info is not None and info.deadlines else None
 
 
 def plan_commit(context: CommitContext, order: Order, decision: Decision) -> Commit:
@@ -144,7 +152,7 @@ def _plan_applied(context: CommitContext, order: Order, applied: Applied) -> Com
         deadlines=_plan_deadlines(context, order, applied.snapshot, overridden),
         finished_effect=context.finished_effect,
         cancel_effects=overridden,
-        poll=_plan_poll_after_step(context, applied.snapshot),
+        poll=_plan_poll_after_step(context, order, applied.snapshot),
         keep_fingerprint=REDACTED not in order.snapshot.data,
         message=context.message,
     )
@@ -195,7 +203,7 @@ def _plan_deadlines(context: CommitContext, order: Order, snapshot: Snapshot, ov
     return tuple((event, context.now + context.timing.durations[key]) for event, key in armed)
 
 
-def _plan_poll_after_step(context: CommitContext, snapshot: Snapshot) -> PollPlan | None:
+def _plan_poll_after_step(context: CommitContext, order: Order, snapshot: Snapshot) -> PollPlan | None:
     if is_settled(context.table, snapshot):
         return StopPolling()
     if PROVIDER_ID not in snapshot.data:  # nothing can be polled yet; a claim is remembered until it can
@@ -204,7 +212,8 @@ def _plan_poll_after_step(context: CommitContext, snapshot: Snapshot) -> PollPla
         return StopPolling()
     at_once = context.origin in (Origin.CLAIM, Origin.CLOCK)  # a claim asks for a poll; a deadline may have missed news
     wait = 0.0 if at_once else poll_backoff(context.timing, 0, context.jitter)
-    return PollAt(context.now + wait, 0, context.timing.poll_interval)
+    answered = find_answered_poll(context.table, snapshot, context.poll_started) if snapshot.state == order.state else None
+    return PollAt(context.now + wait, 0, context.timing.poll_interval, answered)
 
 
 # ── the order stays ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -251,4 +260,5 @@ def _plan_poll_without_step(context: CommitContext, order: Order, reason: Reason
     if reason is Reason.STALE:
         return PollSooner(context.timing.poll_interval)
     wait = poll_backoff(context.timing, context.without_news + 1, context.jitter)
-    return PollAt(context.now + wait, context.without_news + 1, context.timing.poll_interval)
+    answered = find_answered_poll(context.table, order.snapshot, context.poll_started)
+    return PollAt(context.now + wait, context.without_news + 1, context.timing.poll_interval, answered)

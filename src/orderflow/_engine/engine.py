@@ -69,7 +69,7 @@ class Engine:
         self.poll_requests = PollRequests(store=store, providers=providers, clock=clock, wake=self.wake)
         self.outbox = self._build_outbox(urls, dispatcher, telemetry)
         self.poller = self._build_poller(rng, telemetry)
-        self.deadlines = Deadlines(inbox=self.inbox, store=store, clock=clock, telemetry=telemetry)
+        self.deadlines = Deadlines(inbox=self.inbox, store=store, providers=providers, clock=clock, telemetry=telemetry)
         self.retention = Retention(store=store, providers=providers, clock=clock)
         self.worker = self._build_worker(dispatcher, fetch_interval)
 

@@ -101,16 +101,19 @@ class Inbox:
         )
 
     async def accept_observation(
-        self, order_id: str, observation: Observation, without_news: int, poll_id: str, message: Message | None = None
+        self, order_id: str, observation: Observation, without_news: int, started: float, message: Message | None = None
     ) -> Receipt:
-        """Decide and commit a status read; ``without_news``: how many polls in a row had no news before it. ``message``: as ``accept``.
+        """Decide and commit a status read. ``without_news``: how many polls in a row had no news before it; ``started``: when it began;
+        ``message``: as ``accept``.
 
         Raises:
             UnknownName: no such order.
         """
         provider = provider_of(self._providers, order_id)
-        key = InboxKey(Origin.OBSERVATION.value, poll_id)
-        return await self._commit(order_id, provider, observation, key=key, without_news=without_news, message=message)
+        key = InboxKey(Origin.OBSERVATION.value, f"{order_id}:{started!r}")
+        return await self._commit(
+            order_id, provider, observation, key=key, without_news=without_news, poll_started=started, message=message
+        )
 
     async def override(
         self, order_id: str, target: str, *, actor: str, reason: str, version: int, provider_id: str | None = None
@@ -141,6 +144,7 @@ class Inbox:
         key: InboxKey | None = None,
         finished_effect: LeasedEffect | None = None,
         without_news: int = 0,
+        poll_started: float | None = None,
         deadline: DueDeadline | None = None,
         message: Message | None = None,
         anomaly: str = "",
@@ -159,6 +163,7 @@ class Inbox:
                 note=request.note,
                 finished_effect=finished_effect.key if finished_effect else None,
                 without_news=without_news,
+                poll_started=poll_started,
                 trace=span.traceparent,
                 message=message,
                 anomaly=anomaly,

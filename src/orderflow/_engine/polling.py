@@ -13,7 +13,7 @@ from attrs import define, evolve
 from orderflow._clock import Clock
 from orderflow._engine.admission import Admission, throttle_seconds
 from orderflow._engine.calls import CANCELLED, TOO_LATE, CallCancelled, RunningCalls, seconds_for_call
-from orderflow._engine.commit import may_be_polled_late, plan_no_poll, plan_requested_poll, poll_backoff
+from orderflow._engine.commit import find_answered_poll, may_be_polled_late, plan_no_poll, plan_requested_poll, poll_backoff
 from orderflow._engine.inbox import Inbox, provider_of
 from orderflow._engine.messages import POLL, make_message
 from orderflow._lifecycle.decide import is_pollable
@@ -29,6 +29,7 @@ from orderflow.model import Message, Observation, Order
 
 _log = structlog.get_logger()
 _UNKNOWN_STATE = "unknown state"
+_RAISED = "the adapter raised"
 _UNKNOWN_VERSION = -1  # of a poll that failed before the order was loaded: it may have moved the order
 
 
@@ -116,9 +117,10 @@ class Poller:
         message = make_message(order.id, POLL, outcome.answer, self._clock.now())
         if isinstance(outcome, StatusRead):
             observation = Observation(outcome.status, order.version, outcome.data, outcome.mismatch, outcome.note)
-            await self._inbox.accept_observation(order.id, observation, poll.without_news, f"{order.id}:{started!r}", message)
+            await self._inbox.accept_observation(order.id, observation, poll.without_news, started, message)
         else:
-            await self._postpone(provider, poll, order.version, outcome, message)
+            answered = started if _is_answer(outcome) else None
+            await self._postpone(provider, poll, order.version, outcome, message=message, answered=answered)
             if outcome.signal is Signal.THROTTLED:
                 until = self._clock.now() + throttle_seconds(provider.timing, outcome.retry_after)
                 await self._store.throttle(provider.name, until)
@@ -134,11 +136,19 @@ class Poller:
             return ReadFailed("no answer within the lease", signal=Signal.UNREACHABLE)
         except Exception as error:  # noqa: BLE001  a bug in an adapter must not stop the polls of other orders
             _log.error("poll.adapter_raised", order_id=order.id, **exception_fields(error))
-            return ReadFailed(f"the adapter raised {type(error).__name__}")
+            return ReadFailed(f"{_RAISED} {type(error).__name__}")
 
     async def _postpone(
-        self, provider: Provider, poll: LeasedPoll, version: int, failure: ReadFailed, message: Message | None = None
+        self,
+        provider: Provider,
+        poll: LeasedPoll,
+        version: int,
+        failure: ReadFailed,
+        *,
+        message: Message | None = None,
+        answered: float | None = None,
     ) -> None:
+        """Plan the poll after one that brought no status. ``answered``: when that one began, where the provider answered it."""
         _log.info("poll.failed", order_id=poll.order_id, why=failure.why)
         order = await self._store.load(poll.order_id)
         now = self._clock.now()
@@ -151,8 +161,14 @@ class Poller:
         else:
             without_news = poll.without_news + 1
             wait = max(poll_backoff(provider.timing, without_news, self._rng.uniform(-1, 1)), failure.retry_after or 0.0)
-            await self._store.plan_poll(order.id, now, PollAt(now + wait, without_news, provider.timing.poll_interval), message)
+            answered = find_answered_poll(provider.table, order.snapshot, answered)
+            await self._store.plan_poll(order.id, now, PollAt(now + wait, without_news, provider.timing.poll_interval, answered), message)
         self._wake.set()  # the worker sleeps until the end of the lease, and the next poll is due before
+
+
+def _is_answer(failure: ReadFailed) -> bool:
+    """Whether the provider answered a poll, though with nothing that could be used."""
+    return failure.signal is Signal.NONE and failure.why != CANCELLED and not failure.why.startswith(_RAISED)
 
 
 def _is_still_requested(provider: Provider, order: Order, version: int, failure: ReadFailed) -> bool:

@@ -30,6 +30,7 @@ class Timing:
     poll_cap: float = 3600.0  # the longest wait
     poll_jitter: float = 0.2  # the share of the wait that is random
     poll_interval: float = 1.0  # at most one poll of an order in this time
+    deadline_patience: float = 6 * 3600.0  # a due deadline waits so long for an answered poll; then it is decided without one
     retry_attempts: int = 6  # how often a repeatable effect is sent that may have been executed, or found nothing
     undelivered_after: float = 6 * 3600.0  # how long an effect is sent again that was not executed, where its state has no budget
     retry_first: float = 1.0

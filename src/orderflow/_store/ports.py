@@ -180,7 +180,14 @@ class Store(Protocol):
         ``interval`` of its last. Returns how many."""
 
     async def due_deadlines(self, now: float, scope: WorkerScope, limit: int) -> list[DueDeadline]:
-        """Up to ``limit`` deadlines of the scope's providers that have come, the oldest first. They are not leased."""
+        """Up to ``limit`` deadlines of the scope's providers that have come and do not wait, the oldest first. They are not leased."""
+
+    async def poll_before_deadline(self, deadline: DueDeadline, now: float, until: float, interval: float) -> None:
+        """Let a deadline wait until a poll that began after it is answered, at most ``until``; bring the order's poll forward, but not
+        within ``interval`` of the last. Nothing changes where the deadline waited before or is gone, or no poll is planned."""
+
+    async def postpone_deadline(self, deadline: DueDeadline, due_at: float) -> None:
+        """The deadline comes again at ``due_at``, as if it had been armed for that time."""
 
     async def next_due(self, scope: WorkerScope) -> float | None:
         """When the next effect, poll or deadline within the scope is due; None: nothing is."""

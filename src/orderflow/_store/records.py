@@ -50,12 +50,19 @@ class LeasedPoll:
 
 @frozen
 class DueDeadline:
-    """A deadline that has come: the event that it brings, and the version of the order that armed it."""
+    """A deadline that has come: the event that it brings, and the version of the order that armed it.
+
+    ``state``: of the order. ``needs_poll``: the order can be polled, and the deadline has not waited for that yet. ``unpolled``: it has
+    waited, and no poll was answered.
+    """
 
     order_id: str
     name: str
     provider: str
     version: int
+    state: str = ""
+    needs_poll: bool = field(default=False, converter=bool)  # SQLite has no booleans
+    unpolled: bool = field(default=False, converter=bool)
 
 
 class OwedEffect(NamedTuple):
@@ -97,6 +104,7 @@ class PollAt:
     at: float
     without_news: int  # polls in a row without news so far
     interval: float
+    answered: float | None = None  # when a poll began that is answered now: deadlines that were due by then may be decided
 
 
 @frozen

@@ -9,7 +9,17 @@ from attrs import evolve
 from tests.kit.commits import LEASE, NOW, SCOPE, Another, move, new_order, scope, stay
 
 from orderflow._store.ports import Store
-from orderflow._store.records import InboxKey, LeasedEffect, OwedEffect, PollAt, PollPlan, PollSooner, ReportedCall, StopPolling
+from orderflow._store.records import (
+    DueDeadline,
+    InboxKey,
+    LeasedEffect,
+    OwedEffect,
+    PollAt,
+    PollPlan,
+    PollSooner,
+    ReportedCall,
+    StopPolling,
+)
 from orderflow.model import NOTIFY_LISTENER, Applied, Decision, EffectKey, Ignored, Reason
 
 pytestmark = pytest.mark.anyio
@@ -358,6 +368,82 @@ async def test_a_deadline_that_was_armed_anew_meanwhile_does_not_come_early(stor
     assert (await store.load(order.id)).state == "waiting"
     (armed,) = await store.due_deadlines(NOW + 3600, SCOPE, 10)
     assert isinstance((await store.commit(order.id, InboxKey("clock", "2"), move("lapsed"), armed)).decision, Applied)
+
+
+async def _let_deadline_wait(store: Store) -> DueDeadline:
+    """An order that is polled at NOW + 100, and its deadline of NOW, which waits for a poll until NOW + 50."""
+    order = await store.create(new_order(), "content")
+    await store.commit(order.id, None, move("sent", deadlines=(("late", NOW), ("later", NOW + 20)), poll=PollAt(NOW + 100, 3, 1.0)))
+    (due,) = await store.due_deadlines(NOW, SCOPE, 10)
+    assert (due.state, due.needs_poll, due.unpolled) == ("sent", True, False)
+    await store.poll_before_deadline(due, NOW, NOW + 50, 1.0)
+    return due
+
+
+async def test_a_deadline_of_an_order_that_is_not_polled_needs_no_poll(store: Store) -> None:
+    order = await store.create(new_order(), "content")
+    await store.commit(order.id, None, move("sent", deadlines=(("late", NOW),), poll=PollSooner(1.0)))  # remembered, and not planned
+    (due,) = await store.due_deadlines(NOW, SCOPE, 10)
+    assert (due.needs_poll, due.unpolled) == (False, False)
+    await store.poll_before_deadline(due, NOW, NOW + 50, 1.0)
+    assert await store.due_deadlines(NOW, SCOPE, 10) == [due]
+
+
+async def test_a_deadline_that_waits_brings_the_poll_forward_and_does_not_come(store: Store) -> None:
+    await _let_deadline_wait(store)
+    assert await store.due_deadlines(NOW + 19, SCOPE, 10) == []
+    assert await store.next_due(SCOPE) == NOW
+    assert await _lease_polls(store, NOW) == ["toy-a"]
+    assert await store.next_due(SCOPE) == NOW + 20  # the other deadline
+    assert [due.name for due in await store.due_deadlines(NOW + 20, SCOPE, 10)] == ["later"]
+
+
+@pytest.mark.parametrize("in_commit", [False, True], ids=["alone", "in a commit"])
+async def test_a_poll_that_began_after_a_deadline_ends_its_wait(store: Store, in_commit: bool) -> None:
+    due = await _let_deadline_wait(store)
+
+    async def answer(began: float) -> None:
+        plan = PollAt(NOW + 200, 4, 1.0, answered=began)
+        if in_commit:
+            await store.commit(due.order_id, None, stay(Reason.NO_NEWS, recorded=False, poll=plan))
+        else:
+            await store.plan_poll(due.order_id, NOW + 1, plan)
+
+    await answer(NOW - 0.5)
+    assert await store.due_deadlines(NOW + 19, SCOPE, 10) == []
+    await answer(NOW)
+    (polled,) = await store.due_deadlines(NOW + 1, SCOPE, 10)
+    assert (polled.name, polled.needs_poll, polled.unpolled) == ("late", False, False)
+    await store.poll_before_deadline(due, NOW + 1, NOW + 90, 1.0)  # another worker that fetched it before
+    assert await store.due_deadlines(NOW + 1, SCOPE, 10) == [polled]
+    assert [(one.name, one.needs_poll) for one in await store.due_deadlines(NOW + 20, SCOPE, 10)] == [("late", False), ("later", True)]
+
+
+async def test_a_deadline_does_not_wait_for_ever(store: Store) -> None:
+    due = await _let_deadline_wait(store)
+    await store.commit(due.order_id, None, stay(Reason.STALE, poll=PollAt(NOW + 300, 0, 1.0)))  # a poll without an answer
+    await store.poll_before_deadline(due, NOW + 30, NOW + 80, 1.0)  # a second worker: the wait is not longer for it
+    assert [one.name for one in await store.due_deadlines(NOW + 49, SCOPE, 10)] == ["later"]
+    (_, late) = await store.due_deadlines(NOW + 50, SCOPE, 10)
+    assert (late.name, late.needs_poll, late.unpolled) == ("late", False, True)
+    receipt = await store.commit(due.order_id, InboxKey("clock", "1"), move("lapsed", deadlines=()), late)
+    assert isinstance(receipt.decision, Applied)
+
+
+async def test_a_deadline_that_was_armed_anew_does_not_wait_for_the_former(store: Store) -> None:
+    due = await _let_deadline_wait(store)
+    await store.commit(due.order_id, None, move("waiting", deadlines=(("late", NOW + 30),)))
+    await store.poll_before_deadline(due, NOW, NOW + 50, 1.0)
+    (armed,) = await store.due_deadlines(NOW + 30, SCOPE, 10)
+    assert (armed.version, armed.needs_poll) == (2, True)
+
+
+async def test_a_postponed_deadline_comes_again_as_if_it_had_been_armed_for_then(store: Store) -> None:
+    due = await _let_deadline_wait(store)
+    await store.postpone_deadline(due, NOW + 10)
+    assert await store.due_deadlines(NOW + 9, SCOPE, 10) == []
+    assert await store.due_deadlines(NOW + 10, SCOPE, 10) == [due]
+    assert ("late", NOW + 10) in (await store.pending(due.order_id)).deadlines
 
 
 @pytest.mark.parametrize("in_commit", [False, True], ids=["alone", "in a commit"])

@@ -165,13 +165,15 @@ async def test_an_effect_that_was_not_called_does_not_count_as_an_answer(tmp_pat
 
 
 @pytest.mark.anyio
-async def test_a_pause_stops_neither_deadlines_nor_notifications(tmp_path: Path) -> None:
-    async with open_bench(tmp_path, circuit_threshold=1, circuit_pause=1e6) as bench:
+async def test_a_pause_stops_no_notification_and_no_deadline_for_ever(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, circuit_threshold=1, circuit_pause=1e6, deadline_patience=500.0) as bench:
         bench.listen("lapsed", "placed")
         order = await bench.create()
         bench.toy.show(ReadFailed("502", signal=Signal.UNREACHABLE))
         await bench.work_after(10)
         await bench.work_after(1000)
+        assert [entered.state for entered in bench.notified] == ["placed"]
+        await bench.work_after(500)
         assert [entered.state for entered in bench.notified] == ["placed", "lapsed"]
         assert (await bench.state_of(order.id), len(bench.toy.polls)) == ("lapsed", 1)
 

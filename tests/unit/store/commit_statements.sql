@@ -124,6 +124,7 @@ WITH commits AS (
         , $15::double precision AS next_at
         , $16::integer AS without_news
         , $17::double precision AS min_interval
+        , $18::double precision AS answered
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -181,6 +182,9 @@ WITH commits AS (
                 greatest(excluded.planned_at, least(p.last_at, excluded.planned_at) + excluded.min_interval)
             )
         END
+)
+, deadlines_released AS (
+    UPDATE of_deadlines d SET decide_at = d.due_at FROM winners w WHERE d.order_id = w.id AND d.due_at <= w.answered
 )
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
@@ -381,7 +385,7 @@ WITH commits AS (
     SELECT w.id, w.provider, armed ->> 0, (armed ->> 1)::integer, (armed ->> 2)::double precision
     FROM winners w, jsonb_array_elements(w.deadlines) AS armed
     ON CONFLICT (order_id, name) DO UPDATE SET
-        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at
+        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at, decide_at = NULL
 )
 SELECT id FROM winners;
 
@@ -420,13 +424,14 @@ WITH commits AS (
         , $30::double precision AS next_at
         , $31::integer AS without_news
         , $32::double precision AS min_interval
-        , $33::text AS source
-        , $34::integer AS status
-        , $35::text AS digest
-        , $36::text AS content_type
-        , $37::boolean AS truncated
-        , $38::double precision AS answered_at
-        , $39::text AS body
+        , $33::double precision AS answered
+        , $34::text AS source
+        , $35::integer AS status
+        , $36::text AS digest
+        , $37::text AS content_type
+        , $38::boolean AS truncated
+        , $39::double precision AS answered_at
+        , $40::text AS body
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -495,7 +500,7 @@ WITH commits AS (
     SELECT w.id, w.provider, armed ->> 0, (armed ->> 1)::integer, (armed ->> 2)::double precision
     FROM winners w, jsonb_array_elements(w.deadlines) AS armed
     ON CONFLICT (order_id, name) DO UPDATE SET
-        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at
+        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at, decide_at = NULL
 )
 , effect_finished AS (
     UPDATE of_effects e SET owed = false, in_flight = false
@@ -524,6 +529,9 @@ WITH commits AS (
                 greatest(excluded.planned_at, least(p.last_at, excluded.planned_at) + excluded.min_interval)
             )
         END
+)
+, deadlines_released AS (
+    UPDATE of_deadlines d SET decide_at = d.due_at FROM winners w WHERE d.order_id = w.id AND d.due_at <= w.answered
 )
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
@@ -577,6 +585,7 @@ WITH commits AS (
         , (value ->> 14)::double precision AS next_at
         , (value ->> 15)::integer AS without_news
         , (value ->> 16)::double precision AS min_interval
+        , (value ->> 17)::double precision AS answered
     FROM jsonb_array_elements($1::jsonb) AS document (value)
 )
 , locked AS MATERIALIZED (
@@ -636,6 +645,9 @@ WITH commits AS (
             )
         END
 )
+, deadlines_released AS (
+    UPDATE of_deadlines d SET decide_at = d.due_at FROM winners w WHERE d.order_id = w.id AND d.due_at <= w.answered
+)
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
@@ -680,13 +692,14 @@ WITH commits AS (
         , (value ->> 29)::double precision AS next_at
         , (value ->> 30)::integer AS without_news
         , (value ->> 31)::double precision AS min_interval
-        , (value ->> 32)::text AS source
-        , (value ->> 33)::integer AS status
-        , (value ->> 34)::text AS digest
-        , (value ->> 35)::text AS content_type
-        , (value ->> 36)::boolean AS truncated
-        , (value ->> 37)::double precision AS answered_at
-        , (value ->> 38)::text AS body
+        , (value ->> 32)::double precision AS answered
+        , (value ->> 33)::text AS source
+        , (value ->> 34)::integer AS status
+        , (value ->> 35)::text AS digest
+        , (value ->> 36)::text AS content_type
+        , (value ->> 37)::boolean AS truncated
+        , (value ->> 38)::double precision AS answered_at
+        , (value ->> 39)::text AS body
     FROM jsonb_array_elements($1::jsonb) AS document (value)
 )
 , locked AS MATERIALIZED (
@@ -756,7 +769,7 @@ WITH commits AS (
     SELECT w.id, w.provider, armed ->> 0, (armed ->> 1)::integer, (armed ->> 2)::double precision
     FROM winners w, jsonb_array_elements(w.deadlines) AS armed
     ON CONFLICT (order_id, name) DO UPDATE SET
-        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at
+        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at, decide_at = NULL
 )
 , effect_finished AS (
     UPDATE of_effects e SET owed = false, in_flight = false
@@ -785,6 +798,9 @@ WITH commits AS (
                 greatest(excluded.planned_at, least(p.last_at, excluded.planned_at) + excluded.min_interval)
             )
         END
+)
+, deadlines_released AS (
+    UPDATE of_deadlines d SET decide_at = d.due_at FROM winners w WHERE d.order_id = w.id AND d.due_at <= w.answered
 )
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'

@@ -1,8 +1,9 @@
 """The engine as the explorer drives it: the real deciders, over a model of the few rows that a store keeps for one order.
 
 The model holds the order, its outbox, its armed deadlines, its planned poll and the keys in its inbox. It has no time: what is planned may
-be due at once or never. Left out are notifications of listeners, overrides (they are outside the table) and the budget of attempts
-(it may end at any attempt). Answers are remembered: the deciders are pure.
+be due at once or never. So a deadline may be decided at any moment, behind an answered poll or because it has waited long enough. Left out
+are notifications of listeners, overrides (they are outside the table) and the budget of attempts (it may end at any attempt). Answers are
+remembered: the deciders are pure.
 
 ``ModelOfEngine`` is the real engine; seeded_bugs.py breaks it on purpose.
 """

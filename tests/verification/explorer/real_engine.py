@@ -100,7 +100,7 @@ class RealEngine:
                     self.events[name, named] = store.take_decider()
         for status in table.readings:
             for fresh in (True, False):
-                await inbox.accept_observation(ORDER_ID, Observation(status, VERSION if fresh else VERSION - 1), 0, "a poll")
+                await inbox.accept_observation(ORDER_ID, Observation(status, VERSION if fresh else VERSION - 1), 0, 0.0)
                 self.statuses[status, fresh] = store.take_decider()
         for effect, call in environment.calls.items():
             for end, outcome in _outcomes(call).items():

@@ -70,10 +70,14 @@ ON CONFLICT (order_id) DO UPDATE SET
 
 -- plan_poll --
 -- Plan a poll outside a decision: $1 order, $2 when (NULL: bring it forward), $3 whether it is brought forward,
--- $4 polls without news, $5 now, $6 the least seconds between two polls.
+-- $4 polls without news, $5 now, $6 the least seconds between two polls, $7 when a poll began that is answered now (NULL: none is).
 -- The lock on the order's row: whatever deletes the order must not miss the poll.
+WITH locked AS MATERIALIZED (SELECT id, provider FROM of_orders WHERE id = $1 FOR KEY SHARE),
+deadlines_released AS (
+    UPDATE of_deadlines d SET decide_at = d.due_at FROM locked l WHERE d.order_id = l.id AND d.due_at <= $7
+)
 INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
-SELECT id, provider, $2, $3, $4, $5, $6 FROM of_orders WHERE id = $1 FOR KEY SHARE
+SELECT id, provider, $2, $3, $4, $5, $6 FROM locked
 {poll_conflict}
 RETURNING 1
 
@@ -181,6 +185,7 @@ WITH commits AS (
         , :next_at::double precision AS next_at
         , :without_news::integer AS without_news
         , :min_interval::double precision AS min_interval
+        , :answered::double precision AS answered
         -- end
         -- if message
         , :source::text AS source
@@ -281,7 +286,7 @@ WITH commits AS (
     SELECT w.id, w.provider, armed ->> 0, (armed ->> 1)::integer, (armed ->> 2)::double precision
     FROM winners w, jsonb_array_elements(w.deadlines) AS armed
     ON CONFLICT (order_id, name) DO UPDATE SET
-        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at
+        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at, decide_at = NULL
 )
 -- end
 -- if finished_effect
@@ -302,6 +307,9 @@ WITH commits AS (
     SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
     FROM winners WHERE poll IN ('at', 'sooner')
     {poll_conflict}
+)
+, deadlines_released AS (
+    UPDATE of_deadlines d SET decide_at = d.due_at FROM winners w WHERE d.order_id = w.id AND d.due_at <= w.answered
 )
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'

@@ -240,17 +240,43 @@ ON CONFLICT (provider) DO UPDATE SET throttled_until = greatest(p.throttled_unti
 SELECT provider, throttled_until FROM of_providers
 
 -- due_deadlines --
--- Up to $3 deadlines that have come at $1, of providers $2.
-SELECT order_id, name, provider, version FROM of_deadlines
-WHERE due_at <= $1 AND provider = ANY($2::text[])
-ORDER BY due_at LIMIT $3
+-- Up to $3 deadlines that have come at $1 and do not wait, of providers $2; whether a poll should be answered first, and whether none was.
+SELECT
+    order_id, name, provider, version,
+    coalesce((SELECT o.state FROM of_orders o WHERE o.id = d.order_id), ''),
+    decide_at IS NULL AND (SELECT true FROM of_polls p WHERE p.order_id = d.order_id AND p.next_at IS NOT NULL) IS NOT NULL,
+    coalesce(decide_at > due_at, false)
+FROM of_deadlines d
+WHERE coalesce(decide_at, due_at) <= $1 AND provider = ANY($2::text[])
+ORDER BY coalesce(decide_at, due_at) LIMIT $3
+
+-- poll_before_deadline --
+-- The deadline of order $1 with name $2 that version $3 armed has come: it waits until $5 at most, and the order's planned poll is wanted
+-- now ($4), but not within $6 seconds of the last. Nothing happens where it has waited before.
+-- The order's row is locked first, as commits do.
+WITH locked AS MATERIALIZED (SELECT id FROM of_orders WHERE id = $1 FOR UPDATE),
+polled AS (
+    UPDATE of_polls p SET requested = true, next_at = least(p.next_at, greatest($4, least(p.last_at, $4) + $6))
+    FROM locked l
+    WHERE p.order_id = l.id AND p.next_at IS NOT NULL AND (
+        SELECT true FROM of_deadlines d WHERE d.order_id = $1 AND d.name = $2 AND d.version = $3 AND d.decide_at IS NULL
+    ) IS NOT NULL
+    RETURNING p.order_id
+)
+UPDATE of_deadlines d SET decide_at = $5
+FROM polled
+WHERE d.order_id = polled.order_id AND d.name = $2 AND d.version = $3 AND d.decide_at IS NULL
+
+-- postpone_deadline --
+-- A deadline (order $1, name $2, armed by version $3) that cannot be decided now comes again at $4.
+UPDATE of_deadlines SET due_at = $4, decide_at = NULL WHERE order_id = $1 AND name = $2 AND version = $3
 
 -- next_due --
 -- When the next effect, poll or deadline in scope is due.
 SELECT least(
     (SELECT run_at FROM of_effects WHERE {in_scope} ORDER BY run_at LIMIT 1),
     (SELECT next_at FROM of_polls WHERE next_at IS NOT NULL AND provider = ANY($1::text[]) ORDER BY next_at LIMIT 1),
-    (SELECT due_at FROM of_deadlines WHERE provider = ANY($2::text[]) ORDER BY due_at LIMIT 1)
+    (SELECT coalesce(decide_at, due_at) FROM of_deadlines WHERE provider = ANY($2::text[]) ORDER BY 1 LIMIT 1)
 )
 
 -- add_listeners --

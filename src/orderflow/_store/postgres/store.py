@@ -259,9 +259,9 @@ class PostgresStore:
         """See ``Store.plan_poll``."""
         values: tuple[object, ...]
         if isinstance(plan, PollAt):
-            values = (plan.at, False, plan.without_news, now, plan.interval)
+            values = (plan.at, False, plan.without_news, now, plan.interval, plan.answered)
         elif isinstance(plan, PollSooner):
-            values = (None, True, 0, now, plan.interval)
+            values = (None, True, 0, now, plan.interval, None)
         else:
             await write_with_message(self.pool, message, SQL["pause_polling" if plan.remember else "stop_polling"], order_id)
             return
@@ -275,6 +275,15 @@ class PostgresStore:
     async def due_deadlines(self, now: float, scope: WorkerScope, limit: int) -> list[DueDeadline]:
         """See ``Store.due_deadlines``."""
         return [DueDeadline(*row) for row in await self.pool.fetch(SQL["due_deadlines"], now, list(scope.leases), limit)]
+
+    async def poll_before_deadline(self, deadline: DueDeadline, now: float, until: float, interval: float) -> None:
+        """See ``Store.poll_before_deadline``."""
+        key = deadline.order_id, deadline.name, deadline.version
+        await self.pool.fetch(SQL["poll_before_deadline"], *key, now, until, interval)
+
+    async def postpone_deadline(self, deadline: DueDeadline, due_at: float) -> None:
+        """See ``Store.postpone_deadline``."""
+        await self.pool.fetch(SQL["postpone_deadline"], deadline.order_id, deadline.name, deadline.version, due_at)
 
     async def next_due(self, scope: WorkerScope) -> float | None:
         """See ``Store.next_due``."""

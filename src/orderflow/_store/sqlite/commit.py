@@ -107,6 +107,8 @@ def plan_poll(connection: sqlite3.Connection, order: Order, now: float, plan: Po
     if isinstance(plan, PollAt):
         values |= {"at": plan.at, "without_news": plan.without_news, "interval": plan.interval}
         connection.execute(SQL["plan_poll"], values)
+        if plan.answered is not None:
+            connection.execute(SQL["release_deadlines"], {"order_id": order.id, "answered": plan.answered})
     elif isinstance(plan, PollSooner):
         connection.execute(SQL["bring_poll_forward"], values | {"interval": plan.interval})
     else:

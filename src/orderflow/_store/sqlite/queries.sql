@@ -268,17 +268,42 @@ ON CONFLICT (provider) DO UPDATE SET throttled_until = max(throttled_until, excl
 SELECT provider, throttled_until FROM of_providers
 
 -- due_deadlines --
--- Deadlines of a list of providers that have come.
-SELECT order_id, name, provider, version FROM of_deadlines
-WHERE due_at <= :now AND provider IN (SELECT value FROM json_each(:providers))
-ORDER BY due_at LIMIT :limit
+-- Deadlines of a list of providers that have come and do not wait; whether a poll should be answered first, and whether none was.
+SELECT
+    order_id, name, provider, version,
+    coalesce((SELECT o.state FROM of_orders o WHERE o.id = of_deadlines.order_id), ''),
+    decide_at IS NULL AND EXISTS (SELECT 1 FROM of_polls p WHERE p.order_id = of_deadlines.order_id AND p.next_at IS NOT NULL),
+    coalesce(decide_at > due_at, 0)
+FROM of_deadlines
+WHERE coalesce(decide_at, due_at) <= :now AND provider IN (SELECT value FROM json_each(:providers))
+ORDER BY coalesce(decide_at, due_at) LIMIT :limit
+
+-- bring_poll_before_deadline_forward --
+-- A deadline has come: the order's planned poll is wanted now, unless the deadline has waited for one before.
+UPDATE of_polls SET requested = 1, next_at = min(next_at, max(:now, min(last_at, :now) + :interval))
+WHERE order_id = :order_id AND next_at IS NOT NULL AND EXISTS (
+    SELECT 1 FROM of_deadlines d
+    WHERE d.order_id = :order_id AND d.name = :name AND d.version = :version AND d.decide_at IS NULL
+)
+
+-- let_deadline_wait --
+-- The deadline waits until that poll is answered, but not longer than until :until.
+UPDATE of_deadlines SET decide_at = :until WHERE order_id = :order_id AND name = :name AND version = :version
+
+-- release_deadlines --
+-- A poll that began at :answered is answered: deadlines that were due by then need not wait.
+UPDATE of_deadlines SET decide_at = due_at WHERE order_id = :order_id AND due_at <= :answered
+
+-- postpone_deadline --
+-- A deadline that cannot be decided now comes again.
+UPDATE of_deadlines SET due_at = ?, decide_at = NULL WHERE order_id = ? AND name = ? AND version = ?
 
 -- next_due --
 -- When the next effect, poll or deadline in scope is due.
 SELECT min(at) FROM (
     SELECT min(run_at) AS at FROM of_effects WHERE {in_scope}
     UNION ALL SELECT min(next_at) FROM of_polls WHERE +provider IN (SELECT value FROM json_each(:callable))
-    UNION ALL SELECT min(due_at) FROM of_deadlines WHERE provider IN (SELECT value FROM json_each(:providers))
+    UNION ALL SELECT min(coalesce(decide_at, due_at)) FROM of_deadlines WHERE provider IN (SELECT value FROM json_each(:providers))
 )
 
 -- add_listener --

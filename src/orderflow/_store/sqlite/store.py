@@ -296,6 +296,21 @@ class SqliteStore:
         values = {"now": now, "providers": rows.dump(list(scope.leases)), "limit": limit}
         return [DueDeadline(*row) for row in await self._fetch("due_deadlines", values)]
 
+    async def poll_before_deadline(self, deadline: DueDeadline, now: float, until: float, interval: float) -> None:
+        """See ``Store.poll_before_deadline``."""
+        key = {"order_id": deadline.order_id, "name": deadline.name, "version": deadline.version}
+
+        def work(connection: sqlite3.Connection) -> None:
+            values = {**key, "now": now, "interval": interval}
+            if connection.execute(SQL["bring_poll_before_deadline_forward"], values).rowcount:
+                connection.execute(SQL["let_deadline_wait"], {**key, "until": until})
+
+        await self._writer.submit(work, deadline.order_id)
+
+    async def postpone_deadline(self, deadline: DueDeadline, due_at: float) -> None:
+        """See ``Store.postpone_deadline``."""
+        await self._execute("postpone_deadline", (due_at, deadline.order_id, deadline.name, deadline.version))
+
     async def next_due(self, scope: WorkerScope) -> float | None:
         """See ``Store.next_due``."""
         ((due_at,),) = await self._fetch("next_due", _scope_values(scope))

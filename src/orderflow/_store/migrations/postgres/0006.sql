@@ -27,3 +27,8 @@ WHERE place = 1;
 -- What each step set, so that an order can be replayed. NULL: not recorded, as in rows of older versions; '': nothing.
 ALTER TABLE of_journal ADD COLUMN facts text;  -- JSON object
 ALTER TABLE of_journal ADD COLUMN data text;   -- JSON object, may hold personal data
+
+-- A due deadline waits until a poll that began after it is answered.
+ALTER TABLE of_deadlines ADD COLUMN decide_at double precision;  -- NULL: nothing was done yet; due_at: a poll was answered; later: it waits until then
+DROP INDEX of_deadlines_due;
+CREATE INDEX of_deadlines_due ON of_deadlines (coalesce(decide_at, due_at));

@@ -20,6 +20,9 @@ from orderflow._engine.engine import Engine
 from orderflow._engine.inbox import provider_of
 from orderflow._engine.listeners import Handler
 from orderflow._engine.retention import Export
+from orderflow._engine.stuck import find_stuck
+from orderflow._engine.views import build_view
+from orderflow._engine.waiters import Wanted
 from orderflow._engine.worker import Health
 from orderflow._inputs import require_text
 from orderflow._lifecycle.decide import legal
@@ -34,7 +37,7 @@ from orderflow._store.ports import Store
 from orderflow._store.urls import make_store
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow
+from orderflow.model import Decision, JournalRow, Listener, Message, Order, OrderView, Pending, RefusalRow
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -42,7 +45,6 @@ if TYPE_CHECKING:
     from orderflow._providers.signatures import AnyProvider, AnyState
 
 _log = structlog.get_logger()
-_MAX_KEY_LENGTH = 200
 
 
 class Orderflow:
@@ -217,14 +219,7 @@ class Orderflow:
 
     async def stuck(self, *, limit: int = 100) -> list[Order]:
         """Orders that have been in their state for longer than its time budget, the longest first."""
-        now = self._engine.clock.now()
-        stuck: list[Order] = []
-        for provider in self._providers.values():
-            for state in provider.table.states.values():
-                if state.budget:
-                    before = now - provider.timing.durations[state.budget]
-                    stuck += await self._store.orders(provider=provider.name, state=state.value, entered_before=before, limit=limit)
-        return sorted(stuck, key=lambda order: order.entered_at)[:limit]
+        return await find_stuck(self._store, self._providers, self._engine.clock.now(), limit)
 
     async def journal(self, order_id: str) -> list[JournalRow]:
         """The order's steps, oldest first.
@@ -234,6 +229,15 @@ class Orderflow:
         """
         await self._store.load(order_id)
         return await self._store.journal(order_id)
+
+    async def view(self, order_id: str) -> OrderView:
+        """The order, its journal and what is still to come, read at one moment: what a page or a support person needs.
+
+        Raises:
+            UnknownName: no such order, or its provider is not known here.
+        """
+        records = await self._store.load_records(order_id)
+        return build_view(self._provider(records.order.provider), records)
 
     async def refusals(self, order_id: str) -> list[RefusalRow]:
         """What was refused or ignored, oldest first.
@@ -301,18 +305,15 @@ class Orderflow:
         """
         await self._engine.poll_requests.request(order_id)
 
-    async def wait(self, order_id: str, until: AnyState | Collection[AnyState], timeout: float = 30.0) -> Order:
-        """Return when the order is in one of the states.
+    async def wait(self, order_id: str, until: AnyState | Collection[AnyState], timeout: float = 30.0, *, since: int = 0) -> Order:
+        """Return when the order is in one of the states, or has passed it. ``since``: only states that it entered at this version or later.
 
         Raises:
             UnknownName: no such order or state.
-            WaitTimeout: it was in none of them for ``timeout`` seconds; OutOfReach, at once: no event leads there any more.
+            WaitTimeout: not within ``timeout`` seconds. At once: OutOfReach, no event leads there any more; OrderInDoubt, a person decides.
         """
-        states: set[str] = {until} if isinstance(until, str) else set(until)
-        table = provider_of(self._providers, order_id).table
-        for state in states - table.states.keys():
-            raise UnknownName(f"state of {table.name}", state, tuple(table.states))
-        return await self._engine.waiters.wait_for_state(self._store, table, order_id, states, timeout)
+        wanted = Wanted(until, timeout, since, None if self._has_worker else self._engine.clock)
+        return await self._engine.waiters.wait_for_state(self._store, provider_of(self._providers, order_id), order_id, wanted)
 
     # ── old orders ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -362,9 +363,8 @@ class Orderflow:
         table = self._provider(provider).table
         if state not in table.states:
             raise UnknownName(f"state of {table.name}", state, tuple(table.states))
-        if handler is None:
-            return partial(self._add_listener, name_of(provider), state)
-        return self._add_listener(name_of(provider), state, handler)
+        add = partial(self._add_listener, name_of(provider), state)
+        return add if handler is None else add(handler)
 
     def _add_listener(self, provider: str, state: str, handler: Handler) -> Handler:
         self._engine.listeners.add(provider, state, handler)

@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, LeasedPoll, PollPlan, Receipt, ReportedCall, WorkerScope
+from orderflow._store.records import (
+    Decider,
+    DueDeadline,
+    InboxKey,
+    LeasedEffect,
+    LeasedPoll,
+    OrderRecords,
+    PollPlan,
+    Receipt,
+    ReportedCall,
+    WorkerScope,
+)
 from orderflow.model import EffectKey, JournalRow, Message, Order, Pending, RefusalRow
 
 
@@ -54,6 +65,13 @@ class Store(Protocol):
 
     async def load(self, order_id: str) -> Order:
         """The order as it stands.
+
+        Raises:
+            UnknownName: no such order.
+        """
+
+    async def load_records(self, order_id: str) -> OrderRecords:
+        """The order, its journal and what is still to come, in one snapshot of the database: no commit lies between them.
 
         Raises:
             UnknownName: no such order.

@@ -319,7 +319,7 @@ class OrderView:
     operator_text: str
     states: tuple[str, ...] = field(repr=False)
 
-    def passed(self, state: str, since: int = 0) -> bool:
+    def has_passed(self, state: str, since: int = 0) -> bool:
         """Whether it is in this state, or entered it at the version ``since`` or later. A state that was left in the commit that
         entered it counts.
 

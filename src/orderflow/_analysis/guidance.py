@@ -1,10 +1,12 @@
 """Whether a provider's texts fit its lifecycle. Pure: table and texts in, problems out.
 
-guidance-missing      a state has no texts, though others have
-guidance-state        texts for a state that the lifecycle does not have
-guidance-text         an empty text, or one of several lines
-guidance-placeholder  a name in braces that stands for nothing; any in a customer's text
-guidance-event        an operator's event that is not legal there; or one that ends a doubt and is not named there
+    guidance-missing      a state has no texts, though others have
+    guidance-state        texts for a state that the lifecycle does not have
+    guidance-text         an empty text, or one of several lines
+    guidance-placeholder  a name in braces that stands for nothing; any in a customer's text
+    guidance-event        an operator's event that is not legal there; or one that ends a doubt and is not named there
+
+A provider without any texts is sound.
 """
 
 from __future__ import annotations

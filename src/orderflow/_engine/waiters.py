@@ -93,7 +93,7 @@ class Waiters:
                 if order.version != viewed_version or is_in_doubt(table, order.state) or left <= 0:
                     view = build_view(provider, await store.load_records(order_id))
                     viewed_version = view.order.version
-                    if any(view.passed(state, wanted.since) for state in wanted.states):
+                    if any(view.has_passed(state, wanted.since) for state in wanted.states):
                         return view.order
                     _raise_if_over(table, view, wanted, left)
                 with suppress(TimeoutError):

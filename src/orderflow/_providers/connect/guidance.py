@@ -2,7 +2,7 @@
 lifecycle.
 
 The documented look-ups are few (README.md beside this file): a search by externalOrderId needs a user's token (R1), and the list of order
-statuses an orderId (A4). Whoever looks from outside asks Connect's support.
+statuses an orderId (A4). A person without either asks Connect.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def test_a_problem_names_the_line_of_its_text() -> None:
 @pytest.mark.parametrize(
     ("state", "customer", "operator", "problem"),
     [
-        ("placed", "Hello.", "Wait.", ("guidance-state", "toy has no such state", "did you mean 'placed'?")),
+        ("plced", "Hello.", "Wait.", ("guidance-state", "toy has no such state", "did you mean 'placed'?")),
         ("placed", "Hello.", "  ", ("guidance-text", "the operator's text must be one line", "")),
         ("placed", "One.\nTwo.", "Wait.", ("guidance-text", "the customer's text must be one line", "")),
         ("placed", "Hello {key}.", "Wait.", ("guidance-placeholder", "{key} stands for nothing in the customer's text", "use one of none")),

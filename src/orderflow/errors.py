@@ -127,7 +127,7 @@ class WaitTimeout(CallerError):
     """
 
     def __init__(self, order_id: str, awaited: str, state: str, seconds: float, overdue: str = "") -> None:
-        remedy = f"; {overdue}, and no worker has taken it: run `orderflow worker`, or pass worker=True" if overdue else ""
+        remedy = f"; {overdue}, and no worker has taken it: run `orderflow worker`; if one runs, look at its health" if overdue else ""
         super().__init__(f"order {order_id} is {state!r}, not {awaited!r}, after {seconds:g} s{remedy}")
         self.order_id = order_id
         self.awaited = awaited

@@ -98,5 +98,5 @@ async def test_a_wait_without_a_worker_says_so(tmp_path: Path) -> None:
     async with running(tmp_path, worker=False) as world:
         order = await world.flow.create("ccv", key="k", **ccv_request())
         await world.flow.send(order.id, "submit")
-        with pytest.raises(WaitTimeout, match=r"configure_order is due for \d s, and no worker has taken it: run `orderflow worker`"):
+        with pytest.raises(WaitTimeout, match=r"configure_order has been due for \d s, and no worker has taken it: run `orderflow worker`"):
             await world.flow.wait(order.id, "Processing", timeout=2.2)

@@ -43,10 +43,10 @@ def build_view(provider: Provider, records: OrderRecords) -> OrderView:
 
 
 def describe_overdue(pending: Pending, now: float) -> str:
-    """What should move the order and is due for longest, such as "register_order is due for 31 s"; "" where a worker may yet take it."""
+    """What should move the order and is due for longest: "register_order has been due for 31 s"; "" where a worker may yet take it."""
     due = [(effect.run_at, effect.name) for effect in pending.effects if effect.name != NOTIFY_LISTENER]
     due += [(at, event) for event, at in pending.deadlines]
     if pending.next_poll_at is not None:
         due.append((pending.next_poll_at, "a poll"))
     at, what = min(due, default=(now, ""))
-    return f"{what} is due for {now - at:.0f} s" if now - at > OVERDUE_SECONDS else ""
+    return f"{what} has been due for {now - at:.0f} s" if now - at > OVERDUE_SECONDS else ""

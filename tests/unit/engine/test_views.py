@@ -113,12 +113,12 @@ async def test_the_operators_text_holds_values_of_the_order(tmp_path: Path) -> N
     ("pending", "says"),
     [
         (Pending((), None, ()), ""),
-        (Pending((PendingEffect(KEY, "place", "", 0, False, 95.0, ""),), 99.0, ()), "place is due for 5 s"),
-        (Pending((PendingEffect(KEY, "place", "", 1, True, 95.0, ""),), None, ()), "place is due for 5 s"),  # its lease is over
+        (Pending((PendingEffect(KEY, "place", "", 0, False, 95.0, ""),), 99.0, ()), "place has been due for 5 s"),
+        (Pending((PendingEffect(KEY, "place", "", 1, True, 95.0, ""),), None, ()), "place has been due for 5 s"),  # its lease is over
         (Pending((PendingEffect(KEY, "place", "", 1, True, 101.0, ""),), None, ()), ""),
         (Pending((PendingEffect(KEY, NOTIFY_LISTENER, "placed", 0, False, 1.0, ""),), None, ()), ""),
-        (Pending((), 96.0, (("late", 97.0),)), "a poll is due for 4 s"),
-        (Pending((), 99.0, (("late", 90.0), ("later", 91.0))), "late is due for 10 s"),
+        (Pending((), 96.0, (("late", 97.0),)), "a poll has been due for 4 s"),
+        (Pending((), 99.0, (("late", 90.0), ("later", 91.0))), "late has been due for 10 s"),
         (Pending((), 98.0, ()), ""),
     ],
 )

@@ -116,9 +116,9 @@ def test_a_timeout_says_what_no_worker_has_taken(worker: bool, timeout: float, s
             await flow.send(order.id, "order_it")
             with pytest.raises(WaitTimeout) as late:
                 await flow.wait(order.id, "placed", timeout=timeout)
-            overdue = "make_ready is due for 3 s" if says else ""
+            overdue = "make_ready has been due for 3 s" if says else ""
             assert late.value.overdue == overdue
-            assert ("; make_ready is due for 3 s, and no worker has taken it: run `orderflow worker`" in str(late.value)) is says
+            assert ("; make_ready has been due for 3 s, and no worker has taken it: run `orderflow worker`" in str(late.value)) is says
         store.connection.close()
 
     run_virtually(main())

@@ -22,6 +22,8 @@ from orderflow._engine.listeners import Handler
 from orderflow._engine.replay import replay_order
 from orderflow._engine.retention import Export
 from orderflow._engine.stuck import find_stuck
+from orderflow._engine.views import build_view
+from orderflow._engine.waiters import Wanted
 from orderflow._engine.worker import Health
 from orderflow._inputs import check_id, require_text
 from orderflow._lifecycle.decide import legal
@@ -36,7 +38,7 @@ from orderflow._store.ports import Store
 from orderflow._store.urls import make_store
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.model import PROVIDER_ID, Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow, Snapshot
+from orderflow.model import PROVIDER_ID, Decision, JournalRow, Listener, Message, Order, OrderView, Pending, RefusalRow, Snapshot
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -246,6 +248,15 @@ class Orderflow:
         """
         return await replay_order(self._store, order_id, version)
 
+    async def view(self, order_id: str) -> OrderView:
+        """The order, its journal and what is still to come, read at one moment: what a page or a support person needs.
+
+        Raises:
+            UnknownName: no such order, or its provider is not known here.
+        """
+        records = await self._store.load_records(order_id)
+        return build_view(self._provider(records.order.provider), records)
+
     async def refusals(self, order_id: str) -> list[RefusalRow]:
         """What was refused or ignored, oldest first.
 
@@ -312,18 +323,15 @@ class Orderflow:
         """
         await self._engine.poll_requests.request(order_id)
 
-    async def wait(self, order_id: str, until: AnyState | Collection[AnyState], timeout: float = 30.0) -> Order:
-        """Return when the order is in one of the states.
+    async def wait(self, order_id: str, until: AnyState | Collection[AnyState], timeout: float = 30.0, *, since: int = 0) -> Order:
+        """Return when the order is in one of the states, or has passed it. ``since``: only states that it entered at this version or later.
 
         Raises:
             UnknownName: no such order or state.
-            WaitTimeout: it was in none of them for ``timeout`` seconds; OutOfReach, at once: no event leads there any more.
+            WaitTimeout: not within ``timeout`` seconds. At once: OutOfReach, no event leads there any more; OrderInDoubt, a person decides.
         """
-        states: set[str] = {until} if isinstance(until, str) else set(until)
-        table = provider_of(self._providers, order_id).table
-        for state in states - table.states.keys():
-            raise UnknownName(f"state of {table.name}", state, tuple(table.states))
-        return await self._engine.waiters.wait_for_state(self._store, table, order_id, states, timeout)
+        wanted = Wanted(until, timeout, since, None if self._has_worker else self._engine.clock)
+        return await self._engine.waiters.wait_for_state(self._store, provider_of(self._providers, order_id), order_id, wanted)
 
     # ── old orders ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -370,9 +378,12 @@ class Orderflow:
         table = self._provider(provider).table
         if state not in table.states:
             raise UnknownName(f"state of {table.name}", state, tuple(table.states))
-        if handler is None:
-            return partial(self._engine.listeners.add, name_of(provider), state)
-        return self._engine.listeners.add(name_of(provider), state, handler)
+        add = partial(self._add_listener, name_of(provider), state)
+        return add if handler is None else add(handler)
+
+    def _add_listener(self, provider: str, state: str, handler: Handler) -> Handler:
+        self._engine.listeners.add(provider, state, handler)
+        return handler
 
     async def listeners(self) -> list[Listener]:
         """Every listener that any process has or had, with the number of its pending notifications."""

@@ -21,7 +21,7 @@ from orderflow._providers import signatures
 from orderflow._receiver.receiver import HttpReply
 from orderflow._store.ports import Store
 from orderflow._telemetry.ports import Telemetry
-from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow, Snapshot
+from orderflow.model import Decision, JournalRow, Listener, Message, Order, OrderView, Pending, RefusalRow, Snapshot
 
 if TYPE_CHECKING:
     from orderflow._providers.signatures import AnyProvider, AnyState
@@ -133,6 +133,10 @@ class SyncOrderflow:
         """See ``Orderflow.replay``."""
         return self._run(self._flow.replay(order_id, version))
 
+    def view(self, order_id: str) -> OrderView:
+        """See ``Orderflow.view``."""
+        return self._run(self._flow.view(order_id))
+
     def refusals(self, order_id: str) -> list[RefusalRow]:
         """See ``Orderflow.refusals``."""
         return self._run(self._flow.refusals(order_id))
@@ -187,9 +191,9 @@ class SyncOrderflow:
         """See ``Orderflow.refresh``."""
         self._run(self._flow.refresh(order_id))
 
-    def wait(self, order_id: str, until: AnyState | Collection[AnyState], timeout: float = 30.0) -> Order:
+    def wait(self, order_id: str, until: AnyState | Collection[AnyState], timeout: float = 30.0, *, since: int = 0) -> Order:
         """See ``Orderflow.wait``."""
-        return self._run(self._flow.wait(order_id, until, timeout))
+        return self._run(self._flow.wait(order_id, until, timeout, since=since))
 
     def listeners(self) -> list[Listener]:
         """See ``Orderflow.listeners``."""

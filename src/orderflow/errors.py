@@ -9,7 +9,8 @@
     │   ├── NotReplayable          the journal does not hold all that a version of an order is rebuilt from
     │   ├── DeclarationError       a lifecycle's declaration breaks rules; lists each with its line and its remedy
     │   └── WaitTimeout            the awaited state was not reached in time
-    │       └── OutOfReach         nor can it be any more
+    │       ├── OutOfReach         nor can it be any more
+    │       └── OrderInDoubt       nor will it be, unless a person ends the doubt
     ├── ProviderError              the provider, or the way to it
     │   └── MalformedAnswer        an answer does not have the documented shape
     └── OperationalError           ours: database, configuration
@@ -131,13 +132,18 @@ class DeclarationError(CallerError):
 
 
 class WaitTimeout(CallerError):
-    """The awaited state was not reached in time; carries the state the order is in."""
+    """The awaited state was not reached in time; carries the state the order is in.
 
-    def __init__(self, order_id: str, awaited: str, state: str, seconds: float) -> None:
-        super().__init__(f"order {order_id} is {state!r}, not {awaited!r}, after {seconds:g} s")
+    ``overdue``: what was due for some time and no worker has taken; "" where there is nothing, or this process has a worker.
+    """
+
+    def __init__(self, order_id: str, awaited: str, state: str, seconds: float, overdue: str = "") -> None:
+        remedy = f"; {overdue}, and no worker has taken it: run `orderflow worker`; if one runs, look at its health" if overdue else ""
+        super().__init__(f"order {order_id} is {state!r}, not {awaited!r}, after {seconds:g} s{remedy}")
         self.order_id = order_id
         self.awaited = awaited
         self.state = state
+        self.overdue = overdue
 
 
 class OutOfReach(WaitTimeout):
@@ -146,6 +152,18 @@ class OutOfReach(WaitTimeout):
     def __init__(self, order_id: str, awaited: str, state: str) -> None:
         super().__init__(order_id, awaited, state, 0.0)
         Exception.__init__(self, f"order {order_id} is {state!r} and can no longer become {awaited!r}")
+
+
+class OrderInDoubt(WaitTimeout):
+    """The order is in doubt, and only a person can end that: raised at once, not in time. ``events``: the operator events that do."""
+
+    def __init__(self, order_id: str, awaited: str, state: str, events: tuple[str, ...] = ()) -> None:
+        super().__init__(order_id, awaited, state, 0.0)
+        self.events = events
+        hint = f" with {' or '.join(events)}" if events else ""
+        Exception.__init__(
+            self, f"order {order_id} is {state!r}, not {awaited!r}: a person must end the doubt{hint}, see `orderflow orders resolve`"
+        )
 
 
 class ProviderError(OrderflowError):

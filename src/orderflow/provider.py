@@ -8,6 +8,7 @@ commands, carries out effects, and polls the status. An adapter sends requests (
 """
 
 from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
+from orderflow._lifecycle.guidance import Guidance, GuidanceValues
 from orderflow._provider.call import Call
 from orderflow._provider.endpoints import Claim, Endpoint
 from orderflow._provider.http import (
@@ -50,6 +51,8 @@ __all__ = [
     "CredentialsIn",
     "Draft",
     "Endpoint",
+    "Guidance",
+    "GuidanceValues",
     "HttpClient",
     "HttpResponse",
     "InDoubt",

@@ -142,28 +142,27 @@ def show_(order: str, /, *, db: Db, version: int | None = None, messages: bool =
         return _show_version(order, db, version, as_json=json)
 
     async def load(flow: Orderflow) -> Any:
-        stored = await flow.order(order)
-        rows = await flow.journal(order), await flow.refusals(order), await flow.messages(order)
-        return stored, *rows, await _legal(flow, order), await flow.pending(order)
+        return await flow.view(order), await flow.refusals(order), await flow.messages(order)
 
-    stored, journal, refusals, answers, legal, pending = ask_flow(db, load)
+    shown, refusals, answers = ask_flow(db, load)
     if json:
         show.document(
             {
-                **view.order_json(stored),
-                "facts": dict(stored.snapshot.facts),
-                "legal": None if legal is None else list(legal),
-                "pending": view.pending_json(pending),
-                "journal": journal_json(journal),
+                **view.order_json(shown.order),
+                **view.answers_json(shown),
+                "facts": dict(shown.order.snapshot.facts),
+                "legal": list(view.legal_of(shown)) if shown.known else None,
+                "pending": view.pending_json(shown.pending),
+                "journal": journal_json(shown.journal),
                 "refusals": [view.refusal_json(row) for row in refusals],
                 "message_count": len(answers),
                 **({"messages": [view.message_json(message) for message in answers]} if messages else {}),
             }
         )
         return Exit.OK
-    view.print_order(stored, legal, pending)
+    view.print_order(shown)
     show.line()
-    print_journal(journal)
+    print_journal(shown.journal)
     if refusals:
         show.line()
         show.table(view.REFUSAL_HEAD, [view.refusal_row(row) for row in refusals])
@@ -189,17 +188,6 @@ def _show_version(order: str, db: str, version: int, *, as_json: bool) -> Exit:
         show.line()
         print_journal(steps)
     return Exit.OK
-
-
-async def _legal(flow: Orderflow, order: str) -> tuple[str, ...] | None:
-    """What the order would take now; None if its state or facts are not those of this version of its lifecycle."""
-    stored = await flow.order(order)
-    if stored.state not in flow.states(Name(stored.provider)):
-        return None
-    try:
-        return await flow.legal(order)
-    except KeyError:
-        return None
 
 
 @orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL, failed=BROKEN_DECLARATION))
@@ -254,16 +242,18 @@ def draw(
 @orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.REFUSED, Exit.OPERATIONAL))
 def resolve(
     order: str,
-    event: str,
+    event: str | None = None,
     /,
     *,
     db: Db,
-    actor: Actor,
-    reason: Reason,
+    actor: Actor = "",
+    reason: Reason = "",
     set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
     json: Json = False,
 ) -> Exit:
-    """Resolve a doubt: send an order one of its declared operator events.
+    """Resolve a doubt: send an order one of its declared operator events, with --actor and --reason.
+
+    Without EVENT: say what a person can do for this order, and list the events.
 
     Example: orderflow orders resolve ccv-1b27 submission_resolved --set order_id=77 --actor anna --reason "CCV found it"
 
@@ -272,10 +262,12 @@ def resolve(
     order:
         The order's id.
     event:
-        The event, such as submission_resolved or registration_given_up; `orders show` lists what is legal now.
+        The event, such as submission_resolved or registration_given_up.
     set_:
         An argument of the event: --set order_id=77 gives a text, --set NAME:=JSON a number, true or a list. May be given again.
     """
+    if event is None:
+        return _list_resolutions(order, db, json, ignored=bool(actor or reason or set_))
     arguments = _parse_arguments(set_ or [])
 
     async def send(flow: Orderflow) -> Decision:
@@ -290,6 +282,17 @@ def resolve(
             return Refused(RefusalReason.NOT_LEGAL_HERE, stored.state, legal=legal)  # no argument would make it legal
 
     return _report(ask_flow(db, send), json)
+
+
+def _list_resolutions(order: str, db: str, as_json: bool, *, ignored: bool) -> Exit:
+    if ignored:
+        raise InvalidInput("EVENT", "required with --actor, --reason or --set")
+    resolvable = ask_flow(db, lambda flow: flow.view(order))
+    if as_json:
+        show.document(view.resolutions_json(resolvable))
+    else:
+        view.print_resolutions(resolvable)
+    return Exit.OK
 
 
 @orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.REFUSED, Exit.OPERATIONAL, failed="not confirmed"))

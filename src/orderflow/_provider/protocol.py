@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NewType, Protocol, Self
 
 from attrs import field, frozen
 
+from orderflow._lifecycle.guidance import Guidance, GuidanceValues
 from orderflow._lifecycle.table import Table
 from orderflow._provider.call import Call
 from orderflow._provider.endpoints import Endpoint
@@ -87,6 +89,14 @@ class Provider(Protocol):
     def warnings(self) -> tuple[str, ...]:
         """What cannot work with these settings, one sentence each. Logged at start-up."""
 
+    @property
+    def guidance(self) -> Mapping[str, Guidance]:
+        """What people are shown about an order, by state: all states, or none. ``orderflow check`` compares it with the lifecycle."""
+
+    @property
+    def guidance_values(self) -> GuidanceValues:
+        """The placeholders of its guidance, beside ``order_id``, ``key`` and ``provider_id``."""
+
     @classmethod
     def offline(cls) -> Self | None:
         """An instance for the command line, without settings and unable to call the provider. None: there is no such instance."""
@@ -127,6 +137,8 @@ class BaseProvider:
     needs_public_url: tuple[str, ...] = ()
     timeout: float | None = None
     marks_sending: bool = False
+    guidance: Mapping[str, Guidance] = MappingProxyType({})
+    guidance_values: GuidanceValues = MappingProxyType({})
 
     @property
     def warnings(self) -> tuple[str, ...]:

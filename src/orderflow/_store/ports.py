@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, LeasedPoll, PollPlan, Receipt, ReportedCall, WorkerScope
+from orderflow._store.records import (
+    Decider,
+    DueDeadline,
+    InboxKey,
+    LeasedEffect,
+    LeasedPoll,
+    OrderRecords,
+    PollPlan,
+    Receipt,
+    ReportedCall,
+    WorkerScope,
+)
 from orderflow.model import EffectKey, JournalRow, Message, Order, Pending, RefusalRow
 
 
@@ -68,6 +79,13 @@ class Store(Protocol):
 
         Raises:
             UnknownName: it belongs to none.
+        """
+
+    async def load_records(self, order_id: str) -> OrderRecords:
+        """The order, its journal and what is still to come, in one snapshot of the database: no commit lies between them.
+
+        Raises:
+            UnknownName: no such order.
         """
 
     async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from attrs import field, frozen
 
 from orderflow.errors import KeyReused
-from orderflow.model import Decision, EffectKey, JournalRow, Message, Order, RefusalRow
+from orderflow.model import Decision, EffectKey, JournalRow, Message, Order, Pending, RefusalRow
 
 MAX_MESSAGES = 100
 """The most messages that are kept of an order. With one more, the oldest goes of the source that has the most. So the last message of each
@@ -153,6 +153,14 @@ class Commit:
     keep_fingerprint: bool = True  # and with it what stands for the content of the event; a redacted order keeps none
     message: Message | None = None  # the provider's answer that brought the event
     id_change: IdChange | None = None
+
+
+class OrderRecords(NamedTuple):
+    """An order, its steps (the oldest first) and what is still to come for it, all of one moment."""
+
+    order: Order
+    journal: tuple[JournalRow, ...]
+    pending: Pending
 
 
 class InboxKey(NamedTuple):

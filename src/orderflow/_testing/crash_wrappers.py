@@ -23,6 +23,7 @@ _READS = frozenset(
         "load",
         "orders",
         "journal",
+        "load_records",
         "refusals",
         "messages",
         "pending",

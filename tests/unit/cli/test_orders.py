@@ -120,6 +120,51 @@ def test_an_order_is_found_by_its_id_at_the_provider_and_a_wrong_id_is_corrected
     assert orderflow("orders", "show", in_doubt, "--db", db, "--json").json["provider_id"] is None
 
 
+def test_show_says_what_a_person_can_do(orderflow: Any, db: str, in_doubt: str) -> None:
+    shown = orderflow("orders", "show", in_doubt, "--db", db, COLUMNS="2000").out
+    as_json = orderflow("orders", "show", in_doubt, "--db", db, "--json").json
+
+    assert f"\nwhat to do: {as_json['operator_text']}\n" in shown
+    assert f"ask CCV for an order with the externalReference {in_doubt}. " in as_json["operator_text"]
+    assert as_json["customer_text"].startswith("We are checking")
+    answers = ("settled", "proven", "provisional", "in_doubt", "needs_person")
+    assert [as_json[name] for name in answers] == [False, False, False, True, True]
+    assert as_json["legal"] == ["submission_resolved", "submission_not_found", "submission_given_up"]
+
+
+def test_resolve_without_an_event_lists_what_can_be_done(orderflow: Any, db: str, in_doubt: str) -> None:
+    ran = orderflow("orders", "resolve", in_doubt, "--db", db, COLUMNS="2000")
+    as_json = orderflow("orders", "resolve", in_doubt, "--db", db, "--json").json
+
+    head, text, *events = ran.out.splitlines()
+    assert (ran.code, head, text) == (0, f"{in_doubt}: submission_in_doubt (version 2), in doubt", as_json["operator_text"])
+    assert as_json["events"] == ["submission_resolved", "submission_not_found", "submission_given_up"]
+    assert [line.strip() for line in events] == [
+        f"orderflow orders resolve {in_doubt} {event} --actor NAME --reason TEXT" for event in as_json["events"]
+    ]
+    assert orderflow("orders", "show", in_doubt, "--db", db, "--json").json["version"] == 2, "nothing was changed"
+
+
+def test_resolve_without_an_event_where_none_is_legal(orderflow: Any, tmp_path: Path) -> None:
+    db, (order,) = stored(tmp_path, ("connect", "k", "", {}))
+    ran = orderflow("orders", "resolve", order, "--db", db, COLUMNS="2000")
+    assert (ran.code, ran.out.splitlines()[-1]) == (0, "no operator event is legal now")
+    assert orderflow("orders", "resolve", "connect-none", "--db", db).code == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--actor", "anna"), "EVENT: required with --actor, --reason or --set"),
+        (("submission_given_up", "--actor", "anna"), "--reason: required"),
+        (("submission_given_up", "--reason", "r"), "--actor: required"),
+    ],
+)
+def test_an_event_needs_an_actor_and_a_reason(orderflow: Any, db: str, in_doubt: str, words: tuple[str, ...], message: str) -> None:
+    ran = orderflow("orders", "resolve", in_doubt, "--db", db, *words)
+    assert (ran.code, ran.out, message in ran.err) == (2, "", True)
+
+
 @pytest.mark.parametrize("order_id", [(), ("--set", "order_id=77")])
 def test_resolve_asks_for_no_arguments_where_the_event_is_not_legal(orderflow: Any, tmp_path: Path, order_id: tuple[str, ...]) -> None:
     db, (order,) = stored(tmp_path, ("connect", "k", "registered", {}))
@@ -393,6 +438,8 @@ def test_an_order_of_a_provider_that_is_not_installed_is_listed(orderflow: Any, 
         connection.execute("UPDATE of_orders SET provider = 'acme', state = 'shipped'")
     (row,) = orderflow("orders", "list", "--db", db, "--provider", "acme", "--state", "shipped", "--json").json
     assert row["id"] == in_doubt
+    shown = orderflow("orders", "show", in_doubt, "--db", db)
+    assert (shown.code, "unknown provider: 'acme'" in shown.err) == (3, True)
 
 
 def test_an_empty_list_says_so(orderflow: Any, db: str, in_doubt: str) -> None:

@@ -120,7 +120,7 @@ async def _work(store: Store, order: Order, also: Also) -> None:
 
 
 async def _end(store: Store, order: Order) -> None:
-    for query in (store.load, store.journal, store.refusals, store.messages, store.pending):
+    for query in (store.load, store.load_records, store.journal, store.refusals, store.messages, store.pending):
         await query(order.id)
     inactive, _ = await store.list_inactive(NOW + 1000, "", 10)
     await store.redact(inactive[0], (await store.journal(order.id))[-1])

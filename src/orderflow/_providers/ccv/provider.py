@@ -9,6 +9,7 @@ from attrs import evolve
 
 from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
 from orderflow._lifecycle.decide import is_settled
+from orderflow._lifecycle.guidance import Guidance, GuidanceValues
 from orderflow._lifecycle.table import Table
 from orderflow._provider.call import Call
 from orderflow._provider.endpoints import Endpoint
@@ -21,6 +22,7 @@ from orderflow._provider.wire import to_json
 from orderflow._providers.ccv import names, wire
 from orderflow._providers.ccv.adapter import PRODUCTS, Adapter, basic_authorization
 from orderflow._providers.ccv.endpoints import ENDPOINTS, PER_ORDER, SHARED
+from orderflow._providers.ccv.guidance import GUIDANCE, VALUES
 from orderflow._providers.ccv.lifecycle import CcvLifecycle
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
 from orderflow.model import PROVIDER_ID, Order
@@ -73,6 +75,8 @@ class Ccv(BaseProvider):
     marks_sending: bool = True
     table: Table = CcvLifecycle.table
     endpoints: tuple[Endpoint, ...] = ENDPOINTS
+    guidance: Mapping[str, Guidance] = GUIDANCE
+    guidance_values: GuidanceValues = VALUES
 
     def __init__(
         self,

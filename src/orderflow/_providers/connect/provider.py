@@ -12,6 +12,7 @@ from attrs import evolve
 from orderflow._clock import Clock
 from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
 from orderflow._lifecycle.decide import is_settled
+from orderflow._lifecycle.guidance import Guidance, GuidanceValues
 from orderflow._lifecycle.table import Table
 from orderflow._provider.call import Call
 from orderflow._provider.endpoints import Endpoint
@@ -26,6 +27,7 @@ from orderflow._provider.wire import camel_case, parse_input, to_json
 from orderflow._providers.connect import names, wire
 from orderflow._providers.connect.adapter import Adapter
 from orderflow._providers.connect.endpoints import CALLBACK, ENDPOINTS, ERROR, RETURN
+from orderflow._providers.connect.guidance import GUIDANCE, VALUES
 from orderflow._providers.connect.lifecycle import ConnectLifecycle
 from orderflow._providers.connect.methods import Overrides, find_ways
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
@@ -87,6 +89,8 @@ class Connect(BaseProvider):
     name: names.ProviderName = "connect"
     table: Table = ConnectLifecycle.table
     endpoints: tuple[Endpoint, ...] = ENDPOINTS
+    guidance: Mapping[str, Guidance] = GUIDANCE
+    guidance_values: GuidanceValues = VALUES
     needs_public_url: tuple[str, ...] = ("complete_by_url",)  # the browser comes back to us (A1 step 6)
     marks_sending: bool = True
 

@@ -25,6 +25,7 @@ from orderflow._store.records import (
     InboxKey,
     LeasedEffect,
     LeasedPoll,
+    OrderRecords,
     PollAt,
     PollPlan,
     PollSooner,
@@ -138,6 +139,19 @@ class PostgresStore:
     async def _load(self, order_ids: Sequence[str]) -> dict[str, Any]:
         return {row[0]: row for row in await self.pool.fetch(SQL["load_orders"], order_ids)}
 
+    async def load_records(self, order_id: str) -> OrderRecords:
+        """See ``Store.load_records``."""
+
+        async def work(session: Session) -> OrderRecords:
+            async with session.connection.transaction(isolation="repeatable_read", readonly=True):  # one snapshot for all statements
+                found = await session.fetch(SQL["load_orders"], [order_id])
+                if not found:
+                    raise UnknownName("order", order_id)
+                journal = await session.fetch(SQL["journal"], order_id, 1)
+                return OrderRecords(rows.read_flagged_order(found[0]), tuple(map(rows.journal, journal)), await _pending(session, order_id))
+
+        return await self.pool.run(work)
+
     async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
         """See ``Store.orders``."""
 
@@ -166,10 +180,7 @@ class PostgresStore:
 
     async def pending(self, order_id: str) -> Pending:
         """See ``Store.pending``."""
-        effects = await self.pool.fetch(SQL["owed_effects"], order_id)
-        poll = await self.pool.fetch(SQL["next_poll"], order_id)
-        deadlines = await self.pool.fetch(SQL["armed_deadlines"], order_id)
-        return Pending(tuple(map(rows.effect, effects)), poll[0][0] if poll else None, tuple(map(tuple, deadlines)))
+        return await self.pool.run(lambda session: _pending(session, order_id))
 
     # ── retention ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -307,6 +318,13 @@ class PostgresStore:
     async def remove_listener(self, provider: str, state: str, why: str, limit: int) -> int:
         """See ``Store.remove_listener``."""
         return len(await self.pool.fetch(SQL["remove_listener"], provider, state, to_storable(why), limit))
+
+
+async def _pending(session: Session, order_id: str) -> Pending:
+    effects = await session.fetch(SQL["owed_effects"], order_id)
+    poll = await session.fetch(SQL["next_poll"], order_id)
+    deadlines = await session.fetch(SQL["armed_deadlines"], order_id)
+    return Pending(tuple(map(rows.effect, effects)), poll[0][0] if poll else None, tuple(map(tuple, deadlines)))
 
 
 def _scope_values(scope: WorkerScope) -> tuple[list[str], list[str], list[str], list[str]]:

@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from orderflow._store import rows
-from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, LeasedPoll, PollPlan, Receipt, ReportedCall, WorkerScope
+from orderflow._store.records import (
+    Decider,
+    DueDeadline,
+    InboxKey,
+    LeasedEffect,
+    LeasedPoll,
+    OrderRecords,
+    PollPlan,
+    Receipt,
+    ReportedCall,
+    WorkerScope,
+)
 from orderflow._store.sqlite import retention
 from orderflow._store.sqlite.commit import add_message, apply, find_holder, plan_poll, plan_taken_id, take_provider_id
 from orderflow._store.sqlite.queries import SQL
@@ -155,6 +166,20 @@ class SqliteStore:
             raise UnknownName("order", provider_id)
         return rows.read_flagged_order(found[0])
 
+    async def load_records(self, order_id: str) -> OrderRecords:
+        """See ``Store.load_records``."""
+
+        def query(connection: sqlite3.Connection) -> OrderRecords:
+            connection.execute("BEGIN")  # from its first query on, a transaction that reads sees one moment
+            try:
+                order = _load(connection, order_id)
+                journal = tuple(map(rows.journal, connection.execute(SQL["journal"], (order_id, 1))))
+                return OrderRecords(order, journal, _pending(connection, order_id))
+            finally:
+                connection.execute("ROLLBACK")
+
+        return await self._read(query)
+
     async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
         """See ``Store.orders``."""
         values = {"provider": provider, "state": state, "before": entered_before, "limit": limit}
@@ -178,14 +203,7 @@ class SqliteStore:
 
     async def pending(self, order_id: str) -> Pending:
         """See ``Store.pending``."""
-
-        def query(connection: sqlite3.Connection) -> Pending:
-            effects, poll, deadlines = (
-                connection.execute(SQL[statement], (order_id,)).fetchall() for statement in ("owed_effects", "next_poll", "armed_deadlines")
-            )
-            return Pending(tuple(map(rows.effect, effects)), poll[0][0] if poll else None, tuple(deadlines))
-
-        return await self._read(query)
+        return await self._read(lambda connection: _pending(connection, order_id))
 
     # ── retention ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -362,3 +380,10 @@ def _load(connection: sqlite3.Connection, order_id: str) -> Order:
     if row is None:
         raise UnknownName("order", order_id)
     return rows.read_flagged_order(row)
+
+
+def _pending(connection: sqlite3.Connection, order_id: str) -> Pending:
+    effects, poll, deadlines = (
+        connection.execute(SQL[statement], (order_id,)).fetchall() for statement in ("owed_effects", "next_poll", "armed_deadlines")
+    )
+    return Pending(tuple(map(rows.effect, effects)), poll[0][0] if poll else None, tuple(deadlines))

@@ -16,6 +16,7 @@ from orderflow._clock import Clock, SystemClock
 from orderflow._dispatch import make_dispatcher
 from orderflow._dispatch.ports import Dispatcher
 from orderflow._engine.commands import raise_if_refused
+from orderflow._engine.deadlines import find_stuck
 from orderflow._engine.engine import Engine
 from orderflow._engine.inbox import provider_of
 from orderflow._engine.listeners import Handler
@@ -34,7 +35,7 @@ from orderflow._store.ports import Store
 from orderflow._store.urls import make_store
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow
+from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, ProviderStanding, RefusalRow
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -217,14 +218,7 @@ class Orderflow:
 
     async def stuck(self, *, limit: int = 100) -> list[Order]:
         """Orders that have been in their state for longer than its time budget, the longest first."""
-        now = self._engine.clock.now()
-        stuck: list[Order] = []
-        for provider in self._providers.values():
-            for state in provider.table.states.values():
-                if state.budget:
-                    before = now - provider.timing.durations[state.budget]
-                    stuck += await self._store.orders(provider=provider.name, state=state.value, entered_before=before, limit=limit)
-        return sorted(stuck, key=lambda order: order.entered_at)[:limit]
+        return await find_stuck(self._store, self._providers.values(), self._engine.clock.now(), limit)
 
     async def journal(self, order_id: str) -> list[JournalRow]:
         """The order's steps, oldest first.
@@ -310,8 +304,6 @@ class Orderflow:
         """
         states: set[str] = {until} if isinstance(until, str) else set(until)
         table = provider_of(self._providers, order_id).table
-        for state in states - table.states.keys():
-            raise UnknownName(f"state of {table.name}", state, tuple(table.states))
         return await self._engine.waiters.wait_for_state(self._store, table, order_id, states, timeout)
 
     # ── old orders ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -347,7 +339,19 @@ class Orderflow:
         """
         return await self._engine.retention.redact(order_id, actor=require_text("actor", actor), reason=require_text("reason", reason))
 
-    # ── listeners and the receiver ───────────────────────────────────────────────────────────────────────────────────────
+    # ── providers, listeners, the receiver ───────────────────────────────────────────────────────────────────────────────
+
+    async def providers(self) -> list[ProviderStanding]:
+        """The standing of each provider, by name: what is wrong with it, as all processes see it."""
+        return await self._engine.standings.list()
+
+    async def lift_standing(self, provider: AnyProvider, /, *, actor: str, reason: str) -> None:
+        """Clear a provider's problem and throttle, so that every process tries a call at once. Who did it and why is kept and logged.
+
+        Raises:
+            UnknownName: no such provider; InvalidInput: ``actor`` or ``reason`` is empty.
+        """
+        await self._engine.standings.lift(name_of(provider), actor=actor, reason=reason)
 
     @signatures.on_entered
     def on_entered(self, provider: Provider | str, state: str, handler: Handler | None = None) -> Any:
@@ -362,13 +366,8 @@ class Orderflow:
         table = self._provider(provider).table
         if state not in table.states:
             raise UnknownName(f"state of {table.name}", state, tuple(table.states))
-        if handler is None:
-            return partial(self._add_listener, name_of(provider), state)
-        return self._add_listener(name_of(provider), state, handler)
-
-    def _add_listener(self, provider: str, state: str, handler: Handler) -> Handler:
-        self._engine.listeners.add(provider, state, handler)
-        return handler
+        add = partial(self._engine.listeners.add, name_of(provider), state)
+        return add if handler is None else add(handler)
 
     async def listeners(self) -> list[Listener]:
         """Every listener that any process has or had, with the number of its pending notifications."""

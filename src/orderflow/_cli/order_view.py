@@ -9,7 +9,7 @@ from attrs import asdict
 from orderflow._cli import show
 from orderflow._cli.journal import moment_of
 from orderflow._cli.tables import Row
-from orderflow.model import Applied, Decision, Message, Order, Pending, PendingEffect, RefusalRow, Refused
+from orderflow.model import NOTIFY_LISTENER, Applied, Decision, Message, Order, Pending, PendingEffect, RefusalRow, Refused
 
 REFUSAL_HEAD = ("not applied", "times", "event", "origin", "state")
 _NOTHING_LEGAL = "no command and no operator event"
@@ -30,8 +30,11 @@ def order_json(order: Order) -> dict[str, object]:
     }
 
 
-def print_order(order: Order, legal: Sequence[str] | None, pending: Pending) -> None:
-    """Print where an order stands, what it would take now and what is still to come. ``legal`` is None if that cannot be known."""
+def print_order(order: Order, legal: Sequence[str] | None, pending: Pending, wait: str) -> None:
+    """Print where an order stands, what it would take now and what is still to come.
+
+    ``legal`` is None if that cannot be known. ``wait``: why it waits for the provider; "": it does not.
+    """
     flag = ", flagged: the provider reported something that a person should look at" if order.flagged else ""
     facts = [f"{name} = {show.fact_value(value)}" for name, value in order.snapshot.facts.items()]
     unknown = "not known: its state or facts belong to another version of the lifecycle, see orderflow diff"
@@ -41,6 +44,7 @@ def print_order(order: Order, legal: Sequence[str] | None, pending: Pending) -> 
         f"provider's id: {order.provider_id or 'not known'}",
         f"facts: {', '.join(facts)}",
         f"legal now: {unknown if legal is None else list_legal(legal)}",
+        *([wait] if wait else []),
         *_describe_pending(pending),
     ):
         show.paragraph(text, hanging="  ")
@@ -49,6 +53,11 @@ def print_order(order: Order, legal: Sequence[str] | None, pending: Pending) -> 
 def list_legal(legal: Sequence[str]) -> str:
     """What an order would take now, in words."""
     return ", ".join(legal) or _NOTHING_LEGAL
+
+
+def owes_call(pending: Pending) -> bool:
+    """Whether a call to the provider is still owed."""
+    return any(effect.name != NOTIFY_LISTENER for effect in pending.effects)
 
 
 def _describe_pending(pending: Pending) -> Iterator[str]:

@@ -16,6 +16,7 @@ from orderflow._cli.exit_codes import BROKEN_DECLARATION, Exit, list_exits
 from orderflow._cli.journal import journal_json, moment_of, print_journal
 from orderflow._cli.open_database import ask_flow
 from orderflow._cli.options import Actor, Db, Json, Reason, Yes
+from orderflow._cli.provider_view import describe_wait, standing_json
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.model import Applied, Refused
 from orderflow.model import Reason as RefusalReason
@@ -121,9 +122,10 @@ def show_(order: str, /, *, db: Db, messages: bool = False, json: Json = False) 
     async def load(flow: Orderflow) -> Any:
         stored = await flow.order(order)
         rows = await flow.journal(order), await flow.refusals(order), await flow.messages(order)
-        return stored, *rows, await _legal(flow, order), await flow.pending(order)
+        (standing,) = [standing for standing in await flow.providers() if standing.provider == stored.provider]
+        return stored, *rows, await _legal(flow, order), await flow.pending(order), standing
 
-    stored, journal, refusals, answers, legal, pending = ask_flow(db, load)
+    stored, journal, refusals, answers, legal, pending, standing = ask_flow(db, load)
     if json:
         show.document(
             {
@@ -131,6 +133,7 @@ def show_(order: str, /, *, db: Db, messages: bool = False, json: Json = False) 
                 "facts": dict(stored.snapshot.facts),
                 "legal": None if legal is None else list(legal),
                 "pending": view.pending_json(pending),
+                "provider_standing": standing_json(standing),
                 "journal": journal_json(journal),
                 "refusals": [view.refusal_json(row) for row in refusals],
                 "message_count": len(answers),
@@ -138,7 +141,7 @@ def show_(order: str, /, *, db: Db, messages: bool = False, json: Json = False) 
             }
         )
         return Exit.OK
-    view.print_order(stored, legal, pending)
+    view.print_order(stored, legal, pending, describe_wait(standing) if view.owes_call(pending) else "")
     show.line()
     print_journal(journal)
     if refusals:

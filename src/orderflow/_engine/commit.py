@@ -42,7 +42,8 @@ class CommitContext:
 
     ``notified_states``: states for which some process has a listener. ``jitter``: drawn from [-1, 1]. ``without_news``: polls in a row
     without news before this observation. ``trace``: W3C traceparent of the span of this decision. ``message``: the answer that brought
-    the event.
+    the event. ``unusable``: polls in a row that were answered and could not be used. ``retry_after``: the least seconds until the next
+    poll.
     """
 
     table: Table
@@ -57,6 +58,8 @@ class CommitContext:
     without_news: int = 0
     trace: str = ""
     message: Message | None = None
+    unusable: int = 0
+    retry_after: float = 0.0
 
 
 def poll_backoff(timing: Timing, without_news: int, jitter: float) -> float:
@@ -227,5 +230,5 @@ def _plan_poll_without_step(context: CommitContext, order: Order, reason: Reason
         return plan_no_poll(context.table, order.snapshot)
     if reason is Reason.STALE:
         return PollSooner(context.timing.poll_interval)
-    wait = poll_backoff(context.timing, context.without_news + 1, context.jitter)
-    return PollAt(context.now + wait, context.without_news + 1, context.timing.poll_interval)
+    wait = max(poll_backoff(context.timing, context.without_news + 1, context.jitter), context.retry_after)
+    return PollAt(context.now + wait, context.without_news + 1, context.timing.poll_interval, context.unusable)

@@ -16,7 +16,7 @@ from attrs import define
 
 from orderflow._clock import Clock
 from orderflow._engine.commit import STATUS_READ, CommitContext
-from orderflow._engine.decider import Override, Request, decide_and_plan, decide_late_and_plan, with_decision_watchers
+from orderflow._engine.decider import Override, Request, UnusableAnswer, decide_and_plan, decide_late_and_plan, with_decision_watchers
 from orderflow._engine.listeners import Listeners
 from orderflow._engine.waiters import Waiters
 from orderflow._provider.protocol import Provider
@@ -47,7 +47,7 @@ def _name_and_origin(request: Request) -> tuple[str, Origin]:
     """The event by which a request is named in the journal and in refusals, and its origin."""
     if isinstance(request, Event):
         return request.name, request.origin
-    return (STATUS_READ, Origin.OBSERVATION) if isinstance(request, Observation) else ("override", Origin.OPERATOR)
+    return ("override", Origin.OPERATOR) if isinstance(request, Override) else (STATUS_READ, Origin.OBSERVATION)
 
 
 def _make_reported_call(context: CommitContext, event: Event, effect: LeasedEffect) -> ReportedCall:
@@ -108,6 +108,18 @@ class Inbox:
         key = InboxKey(Origin.OBSERVATION.value, poll_id)
         return await self._commit(order_id, provider, observation, key=key, without_news=without_news, message=message)
 
+    async def accept_unusable(
+        self, order_id: str, answer: UnusableAnswer, without_news: int, poll_id: str, message: Message | None = None
+    ) -> Receipt:
+        """Record that a poll was answered and brought no status; the arguments are those of ``accept_observation``.
+
+        Raises:
+            UnknownName: no such order.
+        """
+        key = InboxKey(Origin.OBSERVATION.value, poll_id)
+        provider = provider_of(self._providers, order_id)
+        return await self._commit(order_id, provider, answer, key=key, without_news=without_news, message=message)
+
     async def override(self, order_id: str, target: str, *, actor: str, reason: str, version: int) -> Receipt:
         """Move an order outside the table, from any state, if it is still at ``version``; a step of the kind ``override``.
 
@@ -143,11 +155,13 @@ class Inbox:
                 jitter=self._rng.uniform(-1, 1),
                 event=name,
                 origin=origin,
-                note=request.note,
+                note="" if isinstance(request, UnusableAnswer) else request.note,
                 finished_effect=finished_effect.key if finished_effect else None,
                 without_news=without_news,
                 trace=span.traceparent,
                 message=message,
+                unusable=request.in_a_row if isinstance(request, UnusableAnswer) else 0,
+                retry_after=request.retry_after if isinstance(request, UnusableAnswer) else 0.0,
             )
             decider = with_decision_watchers(partial(decide_and_plan, context, request), context.table, request)
             call = _make_reported_call(context, request, finished_effect) if finished_effect and isinstance(request, Event) else None

@@ -38,8 +38,8 @@ class Listeners:
         self._elsewhere: frozenset[tuple[str, str]] = frozenset()
         self._states: dict[str, frozenset[str]] = {}  # by provider: here or elsewhere
 
-    def add(self, provider: str, state: str, handler: Handler) -> None:
-        """Run ``handler`` whenever an order of the provider enters the state.
+    def add(self, provider: str, state: str, handler: Handler) -> Handler:
+        """Run ``handler`` whenever an order of the provider enters the state. Returns it.
 
         Raises:
             InvalidInput: ``handler`` is not a function.
@@ -48,6 +48,7 @@ class Listeners:
             raise InvalidInput("handler", f"must be a function, got {type(handler).__name__}")
         self._handlers.setdefault((provider, state), []).append(handler)
         self._index()
+        return handler
 
     def set_elsewhere(self, pairs: frozenset[tuple[str, str]]) -> None:
         """The (provider, state) pairs for which some process has, or had, a listener."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from orderflow._analysis.reachability import within_reach
 from orderflow._lifecycle.table import Table
 from orderflow._store.ports import Store
-from orderflow.errors import OutOfReach, WaitTimeout
+from orderflow.errors import OutOfReach, UnknownName, WaitTimeout
 from orderflow.model import Order
 
 _RECHECK_SECONDS = 0.5  # between two looks at the store: another process may move the order
@@ -46,9 +46,12 @@ class Waiters:
         """Return when the order is in one of the states.
 
         Raises:
-            UnknownName: no such order.
+            UnknownName: no such order or state.
             WaitTimeout: it was in none of them for ``timeout`` seconds; OutOfReach, at once: no event leads there any more.
         """
+        for state in states:
+            if state not in table.states:
+                raise UnknownName(f"state of {table.name}", state, tuple(table.states))
         awaited = " or ".join(sorted(states))
         now = asyncio.get_running_loop().time
         end = now() + timeout

@@ -41,6 +41,8 @@ class Timing:
     throttle: float = 30.0  # no process calls for so long after a 429 without a time
     circuit_threshold: int = 5  # the circuit opens in this process after so many calls in a row without a usable answer
     circuit_pause: float = 10.0  # and stays open for so long; then one call at a time, until one is answered
+    unusable_polls: int = 5  # an order is flagged after so many polls in a row that were answered and could not be used
+    visible_after: float = 900.0  # a 404 to a poll flags nothing so soon after a move: the provider may not show a new order at once
 
 
 def delivery_budget(table: Table, timing: Timing, state: str) -> float:

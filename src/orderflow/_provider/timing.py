@@ -45,6 +45,22 @@ class Timing:
     visible_after: float = 900.0  # a 404 to a poll flags nothing so soon after a move: the provider may not show a new order at once
 
 
+def merge_durations(defaults: Mapping[str, float], *given: Mapping[str, float]) -> dict[str, float]:
+    """A provider's durations: its defaults, where they are not replaced. Of two that replace the same one, the later counts.
+
+    Raises:
+        ConfigurationError: a name is not one of the defaults, or its duration is not a number.
+    """
+    merged = dict(defaults)
+    for name, seconds in (item for durations in given for item in durations.items()):
+        if name not in defaults:
+            raise ConfigurationError(f"{name!r} is unknown; known: {', '.join(sorted(defaults))}", "durations")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise ConfigurationError(f"{name!r} must be a number of seconds", "durations")
+        merged[name] = seconds
+    return merged
+
+
 def delivery_budget(table: Table, timing: Timing, state: str) -> float:
     """For how many seconds from entering a state an effect is sent again that was certainly not executed: the state's time budget."""
     info = table.states.get(state)

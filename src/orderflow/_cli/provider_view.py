@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from attrs import asdict
 
 from orderflow._cli.journal import moment_of
@@ -41,13 +43,18 @@ def describe_wait(standing: ProviderStanding) -> str:
     if not problem:
         return ""
     since = f"waits since {moment_of(standing.since)} UTC" if standing.since is not None else "waits"
-    held = f"; the next call is made after {moment_of(standing.held_until)}" if standing.held_until is not None else ""
+    held = f"; no calls before {moment_of(standing.held_until)} UTC" if standing.held_until is not None else ""
     return f"{since}: {problem}{held}"
 
 
-def describe_lift(standing: ProviderStanding) -> str:
-    """Who had calls tried at once, when and why; "": nothing was lifted."""
-    return f"lifted at {moment_of(standing.lifted_at)} by {standing.lifted_by}" if standing.lifted_at is not None else ""
+def describe_details(standing: ProviderStanding) -> Iterator[str]:
+    """When the problem was last seen, until when calls are held back, and who lifted the standing last, when and why."""
+    if standing.seen_at is not None:
+        yield f"last seen at {moment_of(standing.seen_at)}"
+    if standing.held_until is not None:
+        yield f"no calls before {moment_of(standing.held_until)}"
+    if standing.lifted_at is not None:
+        yield f"lifted at {moment_of(standing.lifted_at)} by {standing.lifted_by}"
 
 
 def standing_json(standing: ProviderStanding) -> dict[str, object]:

@@ -11,17 +11,18 @@ from orderflow._cli.exit_codes import Exit, list_exits
 from orderflow._cli.journal import moment_of
 from orderflow._cli.open_database import ask_flow
 from orderflow._cli.options import Db, Json
-from orderflow._cli.provider_view import describe_lift, describe_problem, standing_json
+from orderflow._cli.provider_view import describe_details, describe_problem, standing_json
 from orderflow._cli.tables import Row
 from orderflow.errors import InvalidInput
 from orderflow.model import ProviderStanding
 from orderflow.provider import Name
 
-HEAD = ("provider", "since (UTC)", "seen (UTC)", "held until", "problem")
+HEAD = ("provider", "since (UTC)", "problem")
 
 providers = App(
     name="providers",
-    help="Show what is wrong with providers; have calls tried at once.",
+    help="Show what is wrong with each provider, since when, and until when calls are held back.\n\n"
+    "All processes share it. One answer of the provider ends a problem.\n\nExample: orderflow providers --db sqlite:///orders.db",
     help_format="plaintext",
     help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL),
 )
@@ -29,12 +30,7 @@ providers = App(
 
 @providers.default
 def show_(*, db: Db, json: Json = False) -> Exit:
-    """Show what is wrong with each provider, since when, and until when calls are held back.
-
-    All processes share it. One answer of the provider ends a problem.
-
-    Example: orderflow providers --db sqlite:///orders.db
-    """
+    """Show what is wrong with each provider."""
     standings = ask_flow(db, lambda flow: flow.providers())
     if json:
         show.document([standing_json(standing) for standing in standings])
@@ -46,8 +42,8 @@ def show_(*, db: Db, json: Json = False) -> Exit:
 
 
 def _row_of(standing: ProviderStanding) -> Row:
-    times = (moment_of(at) if at is not None else "" for at in (standing.since, standing.seen_at, standing.held_until))
-    return Row((standing.provider, *times, describe_problem(standing) or "none"), tuple(filter(None, [describe_lift(standing)])))
+    since = moment_of(standing.since) if standing.since is not None else ""
+    return Row((standing.provider, since, describe_problem(standing) or "none"), tuple(describe_details(standing)))
 
 
 @providers.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL))

@@ -152,5 +152,5 @@ def test_an_unknown_duration_is_refused_and_the_known_ones_are_named(name: str) 
 
 @pytest.mark.parametrize("value", ["5", None, True])
 def test_a_duration_that_is_no_number_is_refused(value: Any) -> None:
-    with pytest.raises(ConfigurationError, match="^durations: 'recovery_window' must be a number of seconds"):
+    with pytest.raises(ConfigurationError, match=r"^durations: 'recovery_window' must be a number of seconds"):
         ccv_at("https://provider.example", durations={"recovery_window": value})

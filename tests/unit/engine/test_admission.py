@@ -193,6 +193,7 @@ async def test_a_problem_is_logged_once_when_it_begins_and_once_when_it_ends() -
     }
     structlog.reset_defaults()
     store = InlineStore()
+    await store.open()
     for story in itertools.product(outcomes, repeat=4):
         clock = SimClock(start=0.0, manual=True)
         admission, failures, unauthorized, problems = new_admission(circuit_threshold=2, circuit_pause=10.0), 0, 0, [""]

@@ -124,6 +124,7 @@ WITH commits AS (
         , $15::double precision AS next_at
         , $16::integer AS without_news
         , $17::double precision AS min_interval
+        , $18::integer AS unusable
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -162,14 +163,15 @@ WITH commits AS (
     FROM winners w, jsonb_array_elements(w.effects) AS effect
 )
 , poll_planned AS (
-    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
-    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval, unusable
     FROM winners WHERE poll IN ('at', 'sooner')
     ON CONFLICT (order_id) DO UPDATE SET
         planned_at = excluded.planned_at,
         min_interval = excluded.min_interval,
         requested = p.requested OR excluded.requested,
         without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+        unusable = CASE WHEN excluded.requested THEN p.unusable ELSE excluded.unusable END,
         next_at = CASE
             WHEN NOT excluded.requested THEN greatest(
                 CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
@@ -185,7 +187,7 @@ WITH commits AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
 , poll_paused AS (
-    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0, unusable = 0
     FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 SELECT id FROM winners;
@@ -403,13 +405,14 @@ WITH commits AS (
         , $27::double precision AS next_at
         , $28::integer AS without_news
         , $29::double precision AS min_interval
-        , $30::text AS source
-        , $31::integer AS status
-        , $32::text AS digest
-        , $33::text AS content_type
-        , $34::boolean AS truncated
-        , $35::double precision AS answered_at
-        , $36::text AS body
+        , $30::integer AS unusable
+        , $31::text AS source
+        , $32::integer AS status
+        , $33::text AS digest
+        , $34::text AS content_type
+        , $35::boolean AS truncated
+        , $36::double precision AS answered_at
+        , $37::text AS body
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -480,14 +483,15 @@ WITH commits AS (
     FROM winners w WHERE e.order_id = w.id AND e.version <= w.cancelled_to AND e.name <> 'notify_listener'
 )
 , poll_planned AS (
-    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
-    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval, unusable
     FROM winners WHERE poll IN ('at', 'sooner')
     ON CONFLICT (order_id) DO UPDATE SET
         planned_at = excluded.planned_at,
         min_interval = excluded.min_interval,
         requested = p.requested OR excluded.requested,
         without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+        unusable = CASE WHEN excluded.requested THEN p.unusable ELSE excluded.unusable END,
         next_at = CASE
             WHEN NOT excluded.requested THEN greatest(
                 CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
@@ -503,7 +507,7 @@ WITH commits AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
 , poll_paused AS (
-    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0, unusable = 0
     FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 , message_rows AS (
@@ -551,6 +555,7 @@ WITH commits AS (
         , (value ->> 14)::double precision AS next_at
         , (value ->> 15)::integer AS without_news
         , (value ->> 16)::double precision AS min_interval
+        , (value ->> 17)::integer AS unusable
     FROM jsonb_array_elements($1::jsonb) AS document (value)
 )
 , locked AS MATERIALIZED (
@@ -590,14 +595,15 @@ WITH commits AS (
     FROM winners w, jsonb_array_elements(w.effects) AS effect
 )
 , poll_planned AS (
-    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
-    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval, unusable
     FROM winners WHERE poll IN ('at', 'sooner')
     ON CONFLICT (order_id) DO UPDATE SET
         planned_at = excluded.planned_at,
         min_interval = excluded.min_interval,
         requested = p.requested OR excluded.requested,
         without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+        unusable = CASE WHEN excluded.requested THEN p.unusable ELSE excluded.unusable END,
         next_at = CASE
             WHEN NOT excluded.requested THEN greatest(
                 CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
@@ -613,7 +619,7 @@ WITH commits AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
 , poll_paused AS (
-    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0, unusable = 0
     FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 SELECT id FROM winners;
@@ -650,13 +656,14 @@ WITH commits AS (
         , (value ->> 26)::double precision AS next_at
         , (value ->> 27)::integer AS without_news
         , (value ->> 28)::double precision AS min_interval
-        , (value ->> 29)::text AS source
-        , (value ->> 30)::integer AS status
-        , (value ->> 31)::text AS digest
-        , (value ->> 32)::text AS content_type
-        , (value ->> 33)::boolean AS truncated
-        , (value ->> 34)::double precision AS answered_at
-        , (value ->> 35)::text AS body
+        , (value ->> 29)::integer AS unusable
+        , (value ->> 30)::text AS source
+        , (value ->> 31)::integer AS status
+        , (value ->> 32)::text AS digest
+        , (value ->> 33)::text AS content_type
+        , (value ->> 34)::boolean AS truncated
+        , (value ->> 35)::double precision AS answered_at
+        , (value ->> 36)::text AS body
     FROM jsonb_array_elements($1::jsonb) AS document (value)
 )
 , locked AS MATERIALIZED (
@@ -728,14 +735,15 @@ WITH commits AS (
     FROM winners w WHERE e.order_id = w.id AND e.version <= w.cancelled_to AND e.name <> 'notify_listener'
 )
 , poll_planned AS (
-    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
-    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval, unusable
     FROM winners WHERE poll IN ('at', 'sooner')
     ON CONFLICT (order_id) DO UPDATE SET
         planned_at = excluded.planned_at,
         min_interval = excluded.min_interval,
         requested = p.requested OR excluded.requested,
         without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+        unusable = CASE WHEN excluded.requested THEN p.unusable ELSE excluded.unusable END,
         next_at = CASE
             WHEN NOT excluded.requested THEN greatest(
                 CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
@@ -751,7 +759,7 @@ WITH commits AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
 , poll_paused AS (
-    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0, unusable = 0
     FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 , message_rows AS (

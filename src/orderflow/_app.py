@@ -38,7 +38,19 @@ from orderflow._store.ports import Store
 from orderflow._store.urls import make_store
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.model import PROVIDER_ID, Decision, JournalRow, Listener, Message, Order, OrderView, Pending, RefusalRow, Snapshot
+from orderflow.model import (
+    PROVIDER_ID,
+    Decision,
+    JournalRow,
+    Listener,
+    Message,
+    Order,
+    OrderView,
+    Pending,
+    ProviderStanding,
+    RefusalRow,
+    Snapshot,
+)
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -364,7 +376,19 @@ class Orderflow:
         """
         return await self._engine.retention.redact(order_id, actor=require_text("actor", actor), reason=require_text("reason", reason))
 
-    # ── listeners and the receiver ───────────────────────────────────────────────────────────────────────────────────────
+    # ── providers, listeners, the receiver ───────────────────────────────────────────────────────────────────────────────
+
+    async def providers(self) -> list[ProviderStanding]:
+        """The standing of each provider, by name: what is wrong with it, as all processes see it."""
+        return await self._engine.standings.list()
+
+    async def lift_standing(self, provider: AnyProvider, /, *, actor: str, reason: str) -> None:
+        """Clear a provider's problem and throttle, so that every process tries a call at once. Who did it and why is kept and logged.
+
+        Raises:
+            UnknownName: no such provider; InvalidInput: ``actor`` or ``reason`` is empty.
+        """
+        await self._engine.standings.lift(name_of(provider), actor=actor, reason=reason)
 
     @signatures.on_entered
     def on_entered(self, provider: Provider | str, state: str, handler: Handler | None = None) -> Any:
@@ -378,12 +402,8 @@ class Orderflow:
         table = self._provider(provider).table
         if state not in table.states:
             raise UnknownName(f"state of {table.name}", state, tuple(table.states))
-        add = partial(self._add_listener, name_of(provider), state)
+        add = partial(self._engine.listeners.add, name_of(provider), state)
         return add if handler is None else add(handler)
-
-    def _add_listener(self, provider: str, state: str, handler: Handler) -> Handler:
-        self._engine.listeners.add(provider, state, handler)
-        return handler
 
     async def listeners(self) -> list[Listener]:
         """Every listener that any process has or had, with the number of its pending notifications."""

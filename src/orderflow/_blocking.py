@@ -21,7 +21,18 @@ from orderflow._providers import signatures
 from orderflow._receiver.receiver import HttpReply
 from orderflow._store.ports import Store
 from orderflow._telemetry.ports import Telemetry
-from orderflow.model import Decision, JournalRow, Listener, Message, Order, OrderView, Pending, RefusalRow, Snapshot
+from orderflow.model import (
+    Decision,
+    JournalRow,
+    Listener,
+    Message,
+    Order,
+    OrderView,
+    Pending,
+    ProviderStanding,
+    RefusalRow,
+    Snapshot,
+)
 
 if TYPE_CHECKING:
     from orderflow._providers.signatures import AnyProvider, AnyState
@@ -194,6 +205,14 @@ class SyncOrderflow:
     def wait(self, order_id: str, until: AnyState | Collection[AnyState], timeout: float = 30.0, *, since: int = 0) -> Order:
         """See ``Orderflow.wait``."""
         return self._run(self._flow.wait(order_id, until, timeout, since=since))
+
+    def providers(self) -> list[ProviderStanding]:
+        """See ``Orderflow.providers``."""
+        return self._run(self._flow.providers())
+
+    def lift_standing(self, provider: AnyProvider, /, *, actor: str, reason: str) -> None:
+        """See ``Orderflow.lift_standing``."""
+        self._run(self._flow.lift_standing(provider, actor=actor, reason=reason))
 
     def listeners(self) -> list[Listener]:
         """See ``Orderflow.listeners``."""

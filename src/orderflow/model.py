@@ -62,6 +62,8 @@ class Reason(StrEnum):
     ANOMALY = "anomaly"  # what the provider reports contradicts the lifecycle
     UNKNOWN_STATUS = "unknown status"  # a status outside the provider's vocabulary
     NOT_OURS = "not ours"  # a reply or poll that names another order
+    UNUSABLE = "unusable answer"  # a poll was answered, and the answer could not be used
+    NO_USABLE_ANSWER = "no usable answer"  # so many polls in a row that a person should look
     NO_NEWS = "no news"
     LATE = "late"
     EARLY = "early"
@@ -69,8 +71,19 @@ class Reason(StrEnum):
     STALE = "stale"
 
 
-FLAGGING_REASONS = frozenset({Reason.ANOMALY, Reason.UNKNOWN_STATUS, Reason.NOT_OURS})
+FLAGGING_REASONS = frozenset({Reason.ANOMALY, Reason.UNKNOWN_STATUS, Reason.NOT_OURS, Reason.NO_USABLE_ANSWER})
 """Reasons that flag an order until its next transition: a person should look."""
+
+
+class ProviderProblem(StrEnum):
+    """What can be wrong with a provider, as far as its answers show."""
+
+    DOES_NOT_ANSWER = "does not answer"  # no connection, no whole response, a 5xx, or a call that ended in doubt
+    LOGIN_FAILS = "its login server fails"  # so there is no access token, and nothing is sent
+    ANOTHER_SERVER = "another server answers in its place"  # a proxy or a firewall
+    REFUSES_CREDENTIALS = "refuses our credentials"
+    UNUSABLE_ANSWERS = "its answers cannot be used"  # those to status polls
+    THROTTLED = "throttled"  # it answered 429
 
 
 @frozen
@@ -394,6 +407,28 @@ class Listener:
     provider: str
     state: str
     owed: int
+
+
+@frozen
+class ProviderStanding:
+    """What is wrong with a provider, as all processes see it.
+
+    Attributes:
+        problem: None: nothing is known to be wrong.
+        status: the HTTP status code that was answered last; None: there was none.
+        since, seen_at: when the problem began, and when a process last saw it. None without a problem, and while throttled.
+        held_until: until when calls are held back; None: they are made, though one at a time while the provider does not answer.
+        lifted_at, lifted_by: when an operator last lifted the standing, and who and why; None, "": it never was.
+    """
+
+    provider: str
+    problem: ProviderProblem | None = None
+    status: int | None = None
+    since: float | None = None
+    seen_at: float | None = None
+    held_until: float | None = None
+    lifted_at: float | None = None
+    lifted_by: str = ""
 
 
 @frozen

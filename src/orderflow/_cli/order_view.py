@@ -9,7 +9,18 @@ from attrs import asdict
 from orderflow._cli import show
 from orderflow._cli.journal import moment_of
 from orderflow._cli.tables import Row
-from orderflow.model import Applied, Decision, Message, Order, OrderView, Pending, PendingEffect, RefusalRow, Refused
+from orderflow.model import (
+    NOTIFY_LISTENER,
+    Applied,
+    Decision,
+    Message,
+    Order,
+    OrderView,
+    Pending,
+    PendingEffect,
+    RefusalRow,
+    Refused,
+)
 
 REFUSAL_HEAD = ("not applied", "times", "event", "origin", "state")
 _NOTHING_LEGAL = "no command and no operator event"
@@ -30,8 +41,11 @@ def order_json(order: Order) -> dict[str, object]:
     }
 
 
-def print_order(view: OrderView) -> None:
-    """Print where an order stands, what a person can do, what it would take now and what is still to come."""
+def print_order(view: OrderView, wait: str) -> None:
+    """Print where an order stands, what a person can do, what it would take now and what is still to come.
+
+    ``wait``: why it waits for the provider; "": it does not.
+    """
     order = view.order
     flag = ", flagged: the provider reported something that a person should look at" if order.flagged else ""
     unknown = "not known: its state or facts belong to another version of the lifecycle, see orderflow diff"
@@ -42,6 +56,7 @@ def print_order(view: OrderView) -> None:
         f"facts: {list_facts(order.snapshot.facts)}",
         *([f"what to do: {view.operator_text}"] if view.operator_text else []),
         f"legal now: {list_legal(legal_of(view)) if view.known else unknown}",
+        *([wait] if wait else []),
         *_describe_pending(view.pending),
     ):
         show.paragraph(text, hanging="  ")
@@ -83,6 +98,11 @@ def resolutions_json(view: OrderView) -> dict[str, object]:
 def list_legal(legal: Sequence[str]) -> str:
     """What an order would take now, in words."""
     return ", ".join(legal) or _NOTHING_LEGAL
+
+
+def owes_call(pending: Pending) -> bool:
+    """Whether a call to the provider is still owed."""
+    return any(effect.name != NOTIFY_LISTENER for effect in pending.effects)
 
 
 def _describe_pending(pending: Pending) -> Iterator[str]:

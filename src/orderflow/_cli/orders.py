@@ -16,6 +16,7 @@ from orderflow._cli.exit_codes import BROKEN_DECLARATION, Exit, list_exits
 from orderflow._cli.journal import journal_json, moment_of, print_journal
 from orderflow._cli.open_database import ask_flow
 from orderflow._cli.options import Actor, Db, Json, Reason, Yes
+from orderflow._cli.provider_view import describe_wait, standing_json
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.model import Applied, Refused
 from orderflow.model import Reason as RefusalReason
@@ -142,9 +143,11 @@ def show_(order: str, /, *, db: Db, version: int | None = None, messages: bool =
         return _show_version(order, db, version, as_json=json)
 
     async def load(flow: Orderflow) -> Any:
-        return await flow.view(order), await flow.refusals(order), await flow.messages(order)
+        shown = await flow.view(order)
+        (standing,) = [standing for standing in await flow.providers() if standing.provider == shown.order.provider]
+        return shown, await flow.refusals(order), await flow.messages(order), standing
 
-    shown, refusals, answers = ask_flow(db, load)
+    shown, refusals, answers, standing = ask_flow(db, load)
     if json:
         show.document(
             {
@@ -153,6 +156,7 @@ def show_(order: str, /, *, db: Db, version: int | None = None, messages: bool =
                 "facts": dict(shown.order.snapshot.facts),
                 "legal": list(view.legal_of(shown)) if shown.known else None,
                 "pending": view.pending_json(shown.pending),
+                "provider_standing": standing_json(standing),
                 "journal": journal_json(shown.journal),
                 "refusals": [view.refusal_json(row) for row in refusals],
                 "message_count": len(answers),
@@ -160,7 +164,7 @@ def show_(order: str, /, *, db: Db, version: int | None = None, messages: bool =
             }
         )
         return Exit.OK
-    view.print_order(shown)
+    view.print_order(shown, describe_wait(standing) if view.owes_call(shown.pending) else "")
     show.line()
     print_journal(shown.journal)
     if refusals:

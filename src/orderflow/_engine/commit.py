@@ -43,7 +43,8 @@ class CommitContext:
     ``notified_states``: states for which some process has a listener. ``jitter``: drawn from [-1, 1]. ``without_news``: polls in a row
     without news before this observation, ``poll_started``: when the poll began that brought it. ``trace``: W3C traceparent of the span
     of this decision. ``message``: the answer that brought the event. ``anomaly``: what flags the order, whatever is decided.
-    ``called``: the effect whose call the event reports.
+    ``called``: the effect whose call the event reports. ``unusable``: polls in a row that were answered and could not be used.
+    ``retry_after``: the least seconds until the next poll.
     """
 
     table: Table
@@ -61,6 +62,8 @@ class CommitContext:
     message: Message | None = None
     anomaly: str = ""
     called: Effect | None = None
+    unusable: int = 0
+    retry_after: float = 0.0
 
 
 def poll_backoff(timing: Timing, without_news: int, jitter: float) -> float:
@@ -213,7 +216,7 @@ def _plan_poll_after_step(context: CommitContext, order: Order, snapshot: Snapsh
     at_once = context.origin in (Origin.CLAIM, Origin.CLOCK)  # a claim asks for a poll; a deadline may have missed news
     wait = 0.0 if at_once else poll_backoff(context.timing, 0, context.jitter)
     answered = find_answered_poll(context.table, snapshot, context.poll_started) if snapshot.state == order.state else None
-    return PollAt(context.now + wait, 0, context.timing.poll_interval, answered)
+    return PollAt(context.now + wait, 0, context.timing.poll_interval, answered=answered)
 
 
 # ── the order stays ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -259,6 +262,6 @@ def _plan_poll_without_step(context: CommitContext, order: Order, reason: Reason
         return plan_no_poll(context.table, order.snapshot)
     if reason is Reason.STALE:
         return PollSooner(context.timing.poll_interval)
-    wait = poll_backoff(context.timing, context.without_news + 1, context.jitter)
+    wait = max(poll_backoff(context.timing, context.without_news + 1, context.jitter), context.retry_after)
     answered = find_answered_poll(context.table, order.snapshot, context.poll_started)
-    return PollAt(context.now + wait, context.without_news + 1, context.timing.poll_interval, answered)
+    return PollAt(context.now + wait, context.without_news + 1, context.timing.poll_interval, context.unusable, answered)

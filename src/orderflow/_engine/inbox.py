@@ -16,7 +16,7 @@ from attrs import define, evolve
 
 from orderflow._clock import Clock
 from orderflow._engine.commit import STATUS_READ, CommitContext
-from orderflow._engine.decider import Override, Request, decide_and_plan, decide_late_and_plan, with_decision_watchers
+from orderflow._engine.decider import Override, Request, UnusableAnswer, decide_and_plan, decide_late_and_plan, with_decision_watchers
 from orderflow._engine.listeners import Listeners
 from orderflow._engine.waiters import Waiters
 from orderflow._provider.protocol import Provider
@@ -47,7 +47,7 @@ def _name_and_origin(request: Request) -> tuple[str, Origin]:
     """The event by which a request is named in the journal and in refusals, and its origin."""
     if isinstance(request, Event):
         return request.name, request.origin
-    return (STATUS_READ, Origin.OBSERVATION) if isinstance(request, Observation) else ("override", Origin.OPERATOR)
+    return ("override", Origin.OPERATOR) if isinstance(request, Override) else (STATUS_READ, Origin.OBSERVATION)
 
 
 def _make_reported_call(context: CommitContext, event: Event, effect: LeasedEffect) -> ReportedCall:
@@ -115,6 +115,26 @@ class Inbox:
             order_id, provider, observation, key=key, without_news=without_news, poll_started=started, message=message
         )
 
+    async def accept_unusable(
+        self,
+        order_id: str,
+        answer: UnusableAnswer,
+        without_news: int,
+        started: float,
+        message: Message | None = None,
+    ) -> Receipt:
+        """Record that a poll was answered and brought no status; the arguments are those of ``accept_observation``.
+
+        Raises:
+            UnknownName: no such order.
+        """
+        provider = provider_of(self._providers, order_id)
+        key = InboxKey(Origin.OBSERVATION.value, f"{order_id}:{started!r}")
+        poll_started = started if answer.by_provider else None
+        return await self._commit(
+            order_id, provider, answer, key=key, without_news=without_news, poll_started=poll_started, message=message
+        )
+
     async def override(
         self, order_id: str, target: str, *, actor: str, reason: str, version: int, provider_id: str | None = None
     ) -> Receipt:
@@ -160,7 +180,7 @@ class Inbox:
                 jitter=self._rng.uniform(-1, 1),
                 event=name,
                 origin=origin,
-                note=request.note,
+                note="" if isinstance(request, UnusableAnswer) else request.note,
                 finished_effect=finished_effect.key if finished_effect else None,
                 without_news=without_news,
                 poll_started=poll_started,
@@ -168,6 +188,8 @@ class Inbox:
                 message=message,
                 anomaly=anomaly,
                 called=provider.table.effects[finished_effect.name] if finished_effect else None,
+                unusable=request.in_a_row if isinstance(request, UnusableAnswer) else 0,
+                retry_after=request.retry_after if isinstance(request, UnusableAnswer) else 0.0,
             )
             decider = with_decision_watchers(partial(decide_and_plan, context, request), context.table, request)
             call = _make_reported_call(context, request, finished_effect) if finished_effect and isinstance(request, Event) else None

@@ -62,6 +62,9 @@ def _find_problem_of_failure(outcome: NotExecuted | Rejected | InDoubt | NoResul
     if wait is not None and not (isinstance(wait, int | float) and 0 <= wait < inf):
         shown = wait if isinstance(wait, int | float) else type(wait).__name__
         return f"the adapter's retry_after is {shown}, not a number of seconds"
+    status: Any = outcome.status
+    if status is not None and not isinstance(status, int):
+        return f"the adapter's status is {type(status).__name__}, not a number"
     return "" if isinstance(outcome.signal, Signal) else f"the adapter's signal is {type(outcome.signal).__name__}, not a Signal"
 
 

@@ -103,11 +103,11 @@ class OAuth2Client:
                 result = await self._request_token()
             return self._accept(result)
         except MalformedAnswer as error:
-            return NotExecuted(f"no token: {error}", signal=Signal.UNREACHABLE)
+            return NotExecuted(f"no token: {error}", signal=Signal.LOGIN_SERVER)
         except TimeoutError:
-            return NotExecuted(f"no token: no whole answer within {self._timeout:g} s", signal=Signal.UNREACHABLE)
+            return NotExecuted(f"no token: no whole answer within {self._timeout:g} s", signal=Signal.LOGIN_SERVER)
         except Exception as error:  # noqa: BLE001  whatever it is, the call for which the token is needed was not sent
-            return NotExecuted(f"no token: {type(error).__name__}", signal=Signal.UNREACHABLE)
+            return NotExecuted(f"no token: {type(error).__name__}", signal=Signal.LOGIN_SERVER)
 
     def _accept(self, result: RequestResult) -> str | NotExecuted:
         """Keep the token that a response grants, or say why there is none."""
@@ -151,10 +151,10 @@ def _lifetime_seconds(stated: object, default: float) -> float:
 def _failure_of(result: RequestResult) -> NotExecuted:
     """Why a token request without a 2xx failed."""
     if not isinstance(result, HttpResponse):
-        return NotExecuted(f"no token: {result.why}", signal=Signal.UNREACHABLE)
+        return NotExecuted(f"no token: {result.why}", signal=Signal.LOGIN_SERVER)
     why = f"no token: {result.status} from the token endpoint"
     if result.status == 429:
-        return NotExecuted(why, retry_after_seconds(result), Signal.THROTTLED)
+        return NotExecuted(why, retry_after_seconds(result), Signal.THROTTLED, status=429)
     if result.status in (400, 401, 403):  # servers refuse credentials in any of these ways
-        return NotExecuted(why, signal=Signal.UNAUTHORIZED)
-    return NotExecuted(why, signal=Signal.UNREACHABLE if result.status >= 500 else Signal.NONE)
+        return NotExecuted(why, signal=Signal.UNAUTHORIZED, status=result.status)
+    return NotExecuted(why, signal=Signal.LOGIN_SERVER, status=result.status)

@@ -19,9 +19,10 @@ from orderflow._store.records import (
     PollPlan,
     Receipt,
     ReportedCall,
+    StoredStanding,
     WorkerScope,
 )
-from orderflow.model import EffectKey, JournalRow, Message, Order, Pending, RefusalRow
+from orderflow.model import EffectKey, JournalRow, Message, Order, Pending, ProviderProblem, RefusalRow
 
 
 class Store(Protocol):
@@ -183,8 +184,17 @@ class Store(Protocol):
     async def throttle(self, provider: str, until: float) -> None:
         """The provider asked not to be called until then, by any process. A time before the one that is stored changes nothing."""
 
-    async def read_throttles(self) -> Mapping[str, float]:
-        """Until when each provider is not to be called. Times that have passed may be among them."""
+    async def read_standings(self) -> Mapping[str, StoredStanding]:
+        """What all processes share about each provider. Times that have passed may be among it."""
+
+    async def report_problem(self, provider: str, problem: ProviderProblem, status: int | None, at: float, held_until: float) -> bool:
+        """A process sees a problem of a provider. Returns whether it begins: no problem stood there, or another one."""
+
+    async def end_problem(self, provider: str, problem: ProviderProblem) -> bool:
+        """An answer has ended a problem. Returns whether it stood there."""
+
+    async def lift_standing(self, provider: str, at: float, by: str) -> None:
+        """An operator, ``by``, has calls tried at once: problem and throttle are cleared."""
 
     async def plan_poll(self, order_id: str, now: float, plan: PollPlan, message: Message | None = None) -> None:
         """Plan a poll outside a decision: after a poll that failed, with what it was answered, or for a notice without an event.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from attrs import field, frozen
 
 from orderflow.errors import KeyReused
-from orderflow.model import Decision, EffectKey, JournalRow, Message, Order, Pending, RefusalRow
+from orderflow.model import Decision, EffectKey, JournalRow, Message, Order, Pending, ProviderProblem, RefusalRow
 
 MAX_MESSAGES = 100
 """The most messages that are kept of an order. With one more, the oldest goes of the source that has the most. So the last message of each
@@ -46,6 +46,7 @@ class LeasedPoll:
     provider: str
     without_news: int
     until: float = inf  # when the lease ends
+    unusable: int = 0  # as in ``PollAt``
 
 
 @frozen
@@ -104,6 +105,7 @@ class PollAt:
     at: float
     without_news: int  # polls in a row without news so far
     interval: float
+    unusable: int = 0  # polls that were answered and could not be used, in a row so far
     answered: float | None = None  # when a poll began that is answered now: deadlines that were due by then may be decided
 
 
@@ -134,6 +136,21 @@ class IdChange:
     taken: str
     released: str
     plan_taken: Callable[[str], Commit]
+
+
+@frozen
+class StoredStanding:
+    """What all processes share about one provider. A time of 0: none; ``model.ProviderStanding`` explains the others."""
+
+    provider: str
+    throttled_until: float = 0.0  # it asked not to be called before, by any process
+    problem: ProviderProblem | None = None
+    status: int | None = None
+    since: float = 0.0
+    seen_at: float = 0.0
+    held_until: float = 0.0  # until when the process that saw the problem last makes no calls
+    lifted_at: float = 0.0
+    lifted_by: str = ""
 
 
 @frozen

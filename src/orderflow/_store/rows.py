@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from orderflow.model import EffectKey, JournalRow, Message, Order, Origin, PendingEffect, Reason, RefusalRow, Snapshot
+from orderflow._store.records import StoredStanding
+from orderflow.model import EffectKey, JournalRow, Message, Order, Origin, PendingEffect, ProviderProblem, Reason, RefusalRow, Snapshot
 
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 _DECODE = json.JSONDecoder().raw_decode  # faster than decode(), which also skips white space; there is none in what dump() wrote
@@ -125,6 +126,13 @@ def refusal_values(row: RefusalRow) -> tuple[Any, ...]:
         row.first_at,
         row.last_at,
     )
+
+
+def standing(row: Sequence[Any]) -> StoredStanding:
+    """From the columns of ``StoredStanding``. A problem that this version does not know counts as none."""
+    provider, throttled_until, problem, *others = row
+    known = next((known for known in ProviderProblem if known == problem), None)
+    return StoredStanding(provider, throttled_until, known, *others)
 
 
 def message(row: Sequence[Any]) -> Message:

@@ -288,7 +288,7 @@ async def test_refusals_are_counted_by_event_state_and_reason(store: Store) -> N
 @pytest.mark.parametrize("reason", list(Reason))
 async def test_an_anomaly_flags_the_order_until_it_moves(store: Store, reason: Reason) -> None:
     order = await store.create(new_order(), "content")
-    expected = reason in (Reason.ANOMALY, Reason.UNKNOWN_STATUS, Reason.NOT_OURS)
+    expected = reason in (Reason.ANOMALY, Reason.UNKNOWN_STATUS, Reason.NOT_OURS, Reason.NO_USABLE_ANSWER)
     await store.commit(order.id, None, stay(reason))
     assert (await store.load(order.id)).flagged is expected
     assert [order.flagged for order in await store.orders()] == [expected]

@@ -178,6 +178,7 @@ CONCLUSIONS: dict[str, tuple[Outcome, Pair, Pair, Pair]] = {
     "not executed because another attempt holds it": (SUPERSEDED, *[(SUPERSEDED_AGAIN, SUPERSEDED_AGAIN)] * 3),
     "not executed": (NotExecuted("why"), *STILL_OWED_OR_OVER),
     "unreachable": (NotExecuted("why", signal=Signal.UNREACHABLE), *STILL_OWED_OR_OVER),
+    "login server": (NotExecuted("why", signal=Signal.LOGIN_SERVER), *STILL_OWED_OR_OVER),
     "foreign": (NotExecuted("why", signal=Signal.FOREIGN), *STILL_OWED_OR_OVER),
     "unauthorized": (NotExecuted("why", signal=Signal.UNAUTHORIZED), *STILL_OWED_OR_OVER),
     "not called": (NotExecuted("why", signal=Signal.NOT_CALLED), *STILL_OWED_OR_OVER),

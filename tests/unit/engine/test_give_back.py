@@ -164,7 +164,7 @@ async def test_a_throttled_call_is_not_reported_in_doubt_if_only_the_throttle_wa
     if restoring is not None:
         await restoring
         async with open_bench(tmp_path) as bench:
-            assert (await bench.store.read_throttles())["toy"] > time.time()
+            assert (await bench.store.read_standings())["toy"].throttled_until > time.time()
 
 
 # ── calls that another worker began ──────────────────────────────────────────────────────────────────────────────────────

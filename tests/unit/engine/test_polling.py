@@ -42,7 +42,8 @@ async def test_a_step_starts_the_waits_again(bench: Bench) -> None:
 
 
 async def test_a_failed_poll_is_postponed_like_one_without_news(bench: Bench) -> None:
-    bench.toy.show(ReadFailed("500"), ValueError("a bug"), ReadFailed("429", retry_after=70.0), "packed")
+    away, throttled = ReadFailed("500", signal=Signal.UNREACHABLE), ReadFailed("429", retry_after=70.0, signal=Signal.UNAUTHORIZED)
+    bench.toy.show(away, away, throttled, "packed")
     order = await bench.create()
     for _ in range(200):
         await bench.work_after(1)

@@ -96,13 +96,15 @@ async def test_a_refused_token_is_not_used_again(client: OAuth2Client) -> None:
     [
         *[(status, Signal.UNAUTHORIZED) for status in (400, 401, 403)],
         (429, Signal.THROTTLED),
-        (503, Signal.UNREACHABLE),
-        *[(status, Signal.NONE) for status in (302, 404)],
+        *[(status, Signal.LOGIN_SERVER) for status in (302, 404, 503)],
     ],
 )
 async def test_any_status_but_a_success_means_not_executed(client: OAuth2Client, server: TokenServer, status: int, signal: Signal) -> None:
     server.status = status
-    assert await client.token() == NotExecuted(f"no token: {status} from the token endpoint", signal=signal)
+    outcome = await client.token()
+    assert outcome == NotExecuted(f"no token: {status} from the token endpoint", signal=signal)
+    assert isinstance(outcome, NotExecuted)
+    assert outcome.status == status
     server.status = 200
     assert await client.token() == "canary-2"
 
@@ -136,7 +138,7 @@ async def test_an_answer_without_a_usable_token_means_not_executed(body: bytes) 
     async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, content=body))) as http:
         outcome = await OAuth2Client(http, "https://login.example/token", "id", "canary-secret", time.time).token()
     assert isinstance(outcome, NotExecuted)
-    assert outcome.signal is Signal.UNREACHABLE
+    assert outcome.signal is Signal.LOGIN_SERVER
     assert "canary" not in outcome.why
 
 
@@ -159,7 +161,7 @@ async def test_whatever_the_token_endpoint_raises_means_not_executed(error: Exce
     async with httpx.AsyncClient(transport=httpx.MockTransport(fail)) as http:
         outcome = await OAuth2Client(http, "https://login.example/token", "id", "canary-secret", time.time).token()
     assert isinstance(outcome, NotExecuted)
-    assert outcome.signal is Signal.UNREACHABLE
+    assert outcome.signal is Signal.LOGIN_SERVER
     assert "canary" not in outcome.why
 
 
@@ -180,7 +182,7 @@ async def slow() -> AsyncIterator[Callable[[float], OAuth2Client]]:
 
 
 async def test_a_token_request_ends_however_slowly_its_answer_comes(slow: Callable[[float], OAuth2Client]) -> None:
-    assert await slow(0.1).token() == NotExecuted("no token: no whole answer within 0.1 s", signal=Signal.UNREACHABLE)
+    assert await slow(0.1).token() == NotExecuted("no token: no whole answer within 0.1 s", signal=Signal.LOGIN_SERVER)
 
 
 async def test_the_request_is_a_form_with_the_grant(client: OAuth2Client, server: TokenServer) -> None:

@@ -124,7 +124,8 @@ WITH commits AS (
         , $15::double precision AS next_at
         , $16::integer AS without_news
         , $17::double precision AS min_interval
-        , $18::double precision AS answered
+        , $18::integer AS unusable
+        , $19::double precision AS answered
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -164,14 +165,15 @@ WITH commits AS (
     FROM winners w, jsonb_array_elements(w.effects) AS effect
 )
 , poll_planned AS (
-    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
-    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval, unusable
     FROM winners WHERE poll IN ('at', 'sooner')
     ON CONFLICT (order_id) DO UPDATE SET
         planned_at = excluded.planned_at,
         min_interval = excluded.min_interval,
         requested = p.requested OR excluded.requested,
         without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+        unusable = CASE WHEN excluded.requested THEN p.unusable ELSE excluded.unusable END,
         next_at = CASE
             WHEN NOT excluded.requested THEN greatest(
                 CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
@@ -190,7 +192,7 @@ WITH commits AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
 , poll_paused AS (
-    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0, unusable = 0
     FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 SELECT id FROM winners;
@@ -424,14 +426,15 @@ WITH commits AS (
         , $30::double precision AS next_at
         , $31::integer AS without_news
         , $32::double precision AS min_interval
-        , $33::double precision AS answered
-        , $34::text AS source
-        , $35::integer AS status
-        , $36::text AS digest
-        , $37::text AS content_type
-        , $38::boolean AS truncated
-        , $39::double precision AS answered_at
-        , $40::text AS body
+        , $33::integer AS unusable
+        , $34::double precision AS answered
+        , $35::text AS source
+        , $36::integer AS status
+        , $37::text AS digest
+        , $38::text AS content_type
+        , $39::boolean AS truncated
+        , $40::double precision AS answered_at
+        , $41::text AS body
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -511,14 +514,15 @@ WITH commits AS (
     FROM winners w WHERE e.order_id = w.id AND e.version <= w.cancelled_to AND e.name <> 'notify_listener'
 )
 , poll_planned AS (
-    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
-    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval, unusable
     FROM winners WHERE poll IN ('at', 'sooner')
     ON CONFLICT (order_id) DO UPDATE SET
         planned_at = excluded.planned_at,
         min_interval = excluded.min_interval,
         requested = p.requested OR excluded.requested,
         without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+        unusable = CASE WHEN excluded.requested THEN p.unusable ELSE excluded.unusable END,
         next_at = CASE
             WHEN NOT excluded.requested THEN greatest(
                 CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
@@ -537,7 +541,7 @@ WITH commits AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
 , poll_paused AS (
-    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0, unusable = 0
     FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 , message_rows AS (
@@ -585,7 +589,8 @@ WITH commits AS (
         , (value ->> 14)::double precision AS next_at
         , (value ->> 15)::integer AS without_news
         , (value ->> 16)::double precision AS min_interval
-        , (value ->> 17)::double precision AS answered
+        , (value ->> 17)::integer AS unusable
+        , (value ->> 18)::double precision AS answered
     FROM jsonb_array_elements($1::jsonb) AS document (value)
 )
 , locked AS MATERIALIZED (
@@ -626,14 +631,15 @@ WITH commits AS (
     FROM winners w, jsonb_array_elements(w.effects) AS effect
 )
 , poll_planned AS (
-    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
-    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval, unusable
     FROM winners WHERE poll IN ('at', 'sooner')
     ON CONFLICT (order_id) DO UPDATE SET
         planned_at = excluded.planned_at,
         min_interval = excluded.min_interval,
         requested = p.requested OR excluded.requested,
         without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+        unusable = CASE WHEN excluded.requested THEN p.unusable ELSE excluded.unusable END,
         next_at = CASE
             WHEN NOT excluded.requested THEN greatest(
                 CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
@@ -652,7 +658,7 @@ WITH commits AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
 , poll_paused AS (
-    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0, unusable = 0
     FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 SELECT id FROM winners;
@@ -692,14 +698,15 @@ WITH commits AS (
         , (value ->> 29)::double precision AS next_at
         , (value ->> 30)::integer AS without_news
         , (value ->> 31)::double precision AS min_interval
-        , (value ->> 32)::double precision AS answered
-        , (value ->> 33)::text AS source
-        , (value ->> 34)::integer AS status
-        , (value ->> 35)::text AS digest
-        , (value ->> 36)::text AS content_type
-        , (value ->> 37)::boolean AS truncated
-        , (value ->> 38)::double precision AS answered_at
-        , (value ->> 39)::text AS body
+        , (value ->> 32)::integer AS unusable
+        , (value ->> 33)::double precision AS answered
+        , (value ->> 34)::text AS source
+        , (value ->> 35)::integer AS status
+        , (value ->> 36)::text AS digest
+        , (value ->> 37)::text AS content_type
+        , (value ->> 38)::boolean AS truncated
+        , (value ->> 39)::double precision AS answered_at
+        , (value ->> 40)::text AS body
     FROM jsonb_array_elements($1::jsonb) AS document (value)
 )
 , locked AS MATERIALIZED (
@@ -780,14 +787,15 @@ WITH commits AS (
     FROM winners w WHERE e.order_id = w.id AND e.version <= w.cancelled_to AND e.name <> 'notify_listener'
 )
 , poll_planned AS (
-    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
-    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval, unusable
     FROM winners WHERE poll IN ('at', 'sooner')
     ON CONFLICT (order_id) DO UPDATE SET
         planned_at = excluded.planned_at,
         min_interval = excluded.min_interval,
         requested = p.requested OR excluded.requested,
         without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+        unusable = CASE WHEN excluded.requested THEN p.unusable ELSE excluded.unusable END,
         next_at = CASE
             WHEN NOT excluded.requested THEN greatest(
                 CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
@@ -806,7 +814,7 @@ WITH commits AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
 , poll_paused AS (
-    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0, unusable = 0
     FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 , message_rows AS (

@@ -82,7 +82,7 @@ def everything(order: Order) -> Commit:
         facts={"paid": True},
         data={"n": 1},
         deadlines=(("late", NOW + 1), ("later", NOW + 2)),
-        poll=PollAt(NOW + 3, 1, 2.0),
+        poll=PollAt(NOW + 3, 1, 2.0, 4),
         finished_effect=EffectKey(order.id, 0, 0),
         cancel_effects=True,
     )(order)
@@ -101,7 +101,7 @@ def test_a_write_has_the_values_of_each_part_that_its_commit_needs() -> None:
         "deadlines": (True, [("late", 1, NOW + 1), ("later", 1, NOW + 2)]),
         "finished_effect": (0, 0),
         "cancelled_effects": (0,),
-        "poll": ("at", NOW + 3, 1, 2.0, None),
+        "poll": ("at", NOW + 3, 1, 2.0, 4, None),
     }
     assert (write.receipt.state, write.receipt.version) == ("sent", 1)
 
@@ -115,8 +115,8 @@ def test_a_write_has_the_values_of_each_part_that_its_commit_needs() -> None:
             {"inbox": ("claim", "k", ""), "refusal": ("knocked", "claim", "drafted", 0, "late", "")},
         ),
         (stay(Reason.LATE, recorded=False, keep_key=False), InboxKey("claim", "k"), {}),
-        (stay(recorded=False, poll=PollSooner(2.0)), None, {"poll": ("sooner", None, 0, 2.0, None)}),
-        (stay(recorded=False, poll=StopPolling()), None, {"poll": ("stop", None, 0, 0.0, None)}),
+        (stay(recorded=False, poll=PollSooner(2.0)), None, {"poll": ("sooner", None, 0, 2.0, 0, None)}),
+        (stay(recorded=False, poll=StopPolling()), None, {"poll": ("stop", None, 0, 0.0, 0, None)}),
     ],
     ids=["refused", "nothing", "poll sooner", "stop polling"],
 )

@@ -21,7 +21,7 @@ from orderflow._store.ports import Store
 from orderflow._store.postgres.store import PostgresStore
 from orderflow._store.records import InboxKey, LeasedEffect, PollAt, PollSooner, StopPolling
 from orderflow._store.sqlite.store import SqliteStore
-from orderflow.model import NOTIFY_LISTENER, PROVIDER_ID, Message, Order, Reason
+from orderflow.model import NOTIFY_LISTENER, PROVIDER_ID, Message, Order, ProviderProblem, Reason
 
 pytestmark = pytest.mark.anyio
 GROWING = ("of_orders", "of_journal", "of_refusals", "of_messages", "of_effects", "of_deadlines", "of_polls", "of_inbox", "of_provider_ids")
@@ -107,8 +107,12 @@ async def _work(store: Store, order: Order, also: Also) -> None:
     await store.add_listeners([("toy", "sent")])
     await store.remove_listener("toy", "sent", "not needed any more", 10)
     await store.throttle("toy", NOW)
-    for query in (store.listeners, store.pending_notifications, store.read_throttles):
+    for query in (store.listeners, store.pending_notifications, store.read_standings):
         await query()
+    for _ in range(2):
+        await store.report_problem("toy", ProviderProblem.DOES_NOT_ANSWER, 503, NOW, NOW + 10)
+    await store.end_problem("toy", ProviderProblem.DOES_NOT_ANSWER)
+    await store.lift_standing("toy", NOW, "kim: ticket 7")
     await store.lease_polls(NOW + 5, SCOPE, 10)
     for plan in (PollAt(NOW, 0, 1.0), PollSooner(1.0), StopPolling()):
         await store.plan_poll(order.id, NOW, plan)

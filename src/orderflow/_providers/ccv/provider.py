@@ -17,7 +17,7 @@ from orderflow._provider.http import HttpClient, longest_timeout, make_client
 from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.protocol import BaseProvider, Draft, PublicUrls
 from orderflow._provider.settings import check_base_url, check_secret
-from orderflow._provider.timing import Timing
+from orderflow._provider.timing import Timing, merge_durations
 from orderflow._provider.wire import to_json
 from orderflow._providers.ccv import names, wire
 from orderflow._providers.ccv.adapter import PRODUCTS, Adapter, basic_authorization
@@ -92,7 +92,7 @@ class Ccv(BaseProvider):
         timeout: float = 20.0,
         allow_http: bool = False,
     ) -> None:
-        self.timing: Timing = evolve(timing, durations={**TIMING.durations, **timing.durations, **(durations or {})})
+        self.timing: Timing = evolve(timing, durations=merge_durations(TIMING.durations, timing.durations, durations or {}))
         if notifications not in ("order", "shared", "off"):
             raise ConfigurationError("must be order, shared or off", "notifications")
         self._notifications = notifications

@@ -131,7 +131,7 @@ class Adapter:
         """List order status, client mode (A4). The response lists one order in practice, and it must be ours."""
         result = await self._call_as_client("GET", f"/v1/client/order/status/{order.provider_id}", None, None)
         if isinstance(result, NotExecuted):
-            return ReadFailed(result.why, result.retry_after, result.signal)
+            return ReadFailed(result.why, result.retry_after, result.signal, status=result.status)
         response = check_poll_response(result)
         return response if isinstance(response, ReadFailed) else with_answer(self._read_status(response, order), response)
 

@@ -22,7 +22,7 @@ from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.pages import check_page
 from orderflow._provider.protocol import BaseProvider, Draft, PublicUrls, TokenSource
 from orderflow._provider.settings import check_base_url, check_secret
-from orderflow._provider.timing import TOKEN_SHARE, Timing
+from orderflow._provider.timing import TOKEN_SHARE, Timing, merge_durations
 from orderflow._provider.wire import camel_case, parse_input, to_json
 from orderflow._providers.connect import names, wire
 from orderflow._providers.connect.adapter import Adapter
@@ -116,7 +116,7 @@ class Connect(BaseProvider):
         _check_choices(rate_share, credentials_in, fulfilled_literals, return_pages)
         self.timing: Timing = evolve(
             timing,
-            durations={**TIMING.durations, **timing.durations, **(durations or {})},
+            durations=merge_durations(TIMING.durations, timing.durations, durations or {}),
             calls_per_second=min(timing.calls_per_second, rate_share * CALLS_PER_SECOND),
             calls_per_minute=min(timing.calls_per_minute, rate_share * CALLS_PER_MINUTE),
         )

@@ -38,7 +38,7 @@ PART_COLUMNS = {
     "deadlines": ("replaces_deadlines", "deadlines"),
     "finished_effect": ("finished_version", "finished_n"),
     "cancelled_effects": ("cancelled_to",),
-    "poll": ("poll", "next_at", "without_news", "min_interval", "answered"),
+    "poll": ("poll", "next_at", "without_news", "min_interval", "unusable", "answered"),
     "message": ("source", "status", "digest", "content_type", "truncated", "answered_at", "body"),
 }
 """The columns of each part of the statement, in the order in which ``plan_write`` gives their values."""
@@ -129,10 +129,10 @@ def _call_values(order: Order, commit: Commit) -> dict[str, tuple[Any, ...]]:
 
 def _poll_values(plan: PollPlan) -> tuple[Any, ...]:
     if isinstance(plan, PollAt):
-        return ("at", plan.at, plan.without_news, plan.interval, plan.answered)
+        return ("at", plan.at, plan.without_news, plan.interval, plan.unusable, plan.answered)
     if isinstance(plan, PollSooner):
-        return ("sooner", None, 0, plan.interval, None)
-    return ("pause" if plan.remember else "stop", None, 0, 0.0, None)
+        return ("sooner", None, 0, plan.interval, 0, None)
+    return ("pause" if plan.remember else "stop", None, 0, 0.0, 0, None)
 
 
 def message_values(message: Message) -> tuple[Any, ...]:

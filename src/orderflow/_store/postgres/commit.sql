@@ -57,6 +57,7 @@ ON CONFLICT (order_id) DO UPDATE SET
     min_interval = excluded.min_interval,
     requested = p.requested OR excluded.requested,
     without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+    unusable = CASE WHEN excluded.requested THEN p.unusable ELSE excluded.unusable END,
     next_at = CASE
         WHEN NOT excluded.requested THEN greatest(
             CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
@@ -70,14 +71,15 @@ ON CONFLICT (order_id) DO UPDATE SET
 
 -- plan_poll --
 -- Plan a poll outside a decision: $1 order, $2 when (NULL: bring it forward), $3 whether it is brought forward,
--- $4 polls without news, $5 now, $6 the least seconds between two polls, $7 when a poll began that is answered now (NULL: none is).
+-- $4 polls without news, $5 now, $6 the least seconds between two polls, $7 polls that were answered and could not be used,
+-- $8 when a poll began that is answered now (NULL: none is).
 -- The lock on the order's row: whatever deletes the order must not miss the poll.
 WITH locked AS MATERIALIZED (SELECT id, provider FROM of_orders WHERE id = $1 FOR KEY SHARE),
 deadlines_released AS (
-    UPDATE of_deadlines d SET decide_at = d.due_at FROM locked l WHERE d.order_id = l.id AND d.due_at <= $7
+    UPDATE of_deadlines d SET decide_at = d.due_at FROM locked l WHERE d.order_id = l.id AND d.due_at <= $8
 )
-INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
-SELECT id, provider, $2, $3, $4, $5, $6 FROM locked
+INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
+SELECT id, provider, $2, $3, $4, $5, $6, $7 FROM locked
 {poll_conflict}
 RETURNING 1
 
@@ -185,6 +187,7 @@ WITH commits AS (
         , :next_at::double precision AS next_at
         , :without_news::integer AS without_news
         , :min_interval::double precision AS min_interval
+        , :unusable::integer AS unusable
         , :answered::double precision AS answered
         -- end
         -- if message
@@ -303,8 +306,8 @@ WITH commits AS (
 -- end
 -- if poll
 , poll_planned AS (
-    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
-    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval, unusable
     FROM winners WHERE poll IN ('at', 'sooner')
     {poll_conflict}
 )
@@ -315,7 +318,7 @@ WITH commits AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
 , poll_paused AS (
-    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0, unusable = 0
     FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 -- end

@@ -8,7 +8,7 @@ SELECT
     id, provider, key, state, version, facts, data, created_at, entered_at,
     (
         SELECT true FROM of_refusals r
-        WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ('anomaly', 'not ours', 'unknown status')
+        WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ('anomaly', 'not ours', 'unknown status', 'no usable answer')
         LIMIT 1
     ) IS NOT NULL
 FROM of_orders o
@@ -206,7 +206,7 @@ UPDATE of_polls x SET
     requested = false
 FROM due
 WHERE x.order_id = due.order_id
-RETURNING x.order_id, x.provider, x.without_news, x.next_at, due.next_at
+RETURNING x.order_id, x.provider, x.without_news, x.next_at, x.unusable, due.next_at
 
 -- stop_polling --
 -- No poll can move the order any more.
@@ -214,7 +214,7 @@ DELETE FROM of_polls WHERE order_id = $1
 
 -- pause_polling --
 -- No poll is planned any more. The time of the last one is kept.
-UPDATE of_polls SET next_at = NULL, requested = false, without_news = 0 WHERE order_id = $1
+UPDATE of_polls SET next_at = NULL, requested = false, without_news = 0, unusable = 0 WHERE order_id = $1
 
 -- bring_polls_forward --
 -- Provider $1 sent one notice for all its orders: bring forward the $2 polls that were made longest ago. $3 now, $4 the least seconds
@@ -235,9 +235,41 @@ RETURNING 1
 INSERT INTO of_providers AS p (provider, throttled_until) VALUES ($1, $2)
 ON CONFLICT (provider) DO UPDATE SET throttled_until = greatest(p.throttled_until, excluded.throttled_until)
 
--- read_throttles --
--- Until when providers are not to be called.
-SELECT provider, throttled_until FROM of_providers
+-- read_standings --
+-- What all processes share about each provider.
+SELECT provider, throttled_until, problem, status, since, seen_at, held_until, lifted_at, lifted_by FROM of_providers
+
+-- begin_problem --
+-- A process sees problem $2 of provider $1, with the HTTP status code $3, at $4, and makes no calls until $5. It answers with no row where
+-- the problem stands there already.
+INSERT INTO of_providers AS p (provider, throttled_until, problem, status, since, seen_at, held_until)
+VALUES ($1, 0, $2, $3, $4, $4, $5)
+ON CONFLICT (provider) DO UPDATE SET
+    problem = excluded.problem,
+    status = excluded.status,
+    since = excluded.since,
+    seen_at = excluded.seen_at,
+    held_until = excluded.held_until
+WHERE p.problem <> excluded.problem
+RETURNING 1
+
+-- continue_problem --
+-- A process sees the problem that stands there; the values are those of begin_problem.
+UPDATE of_providers SET status = $3, seen_at = greatest(seen_at, $4), held_until = greatest(held_until, $5)
+WHERE provider = $1 AND problem = $2
+
+-- end_problem --
+-- An answer has ended problem $2 of provider $1. No row: another one stands there, or none.
+UPDATE of_providers SET problem = '', status = NULL, since = 0, seen_at = 0, held_until = 0
+WHERE provider = $1 AND problem = $2
+RETURNING 1
+
+-- lift_standing --
+-- An operator, $3, has calls to provider $1 tried at once, at $2, whatever was wrong.
+INSERT INTO of_providers (provider, throttled_until, lifted_at, lifted_by) VALUES ($1, 0, $2, $3)
+ON CONFLICT (provider) DO UPDATE SET
+    throttled_until = 0, problem = '', status = NULL, since = 0, seen_at = 0, held_until = 0,
+    lifted_at = excluded.lifted_at, lifted_by = excluded.lifted_by
 
 -- due_deadlines --
 -- Up to $3 deadlines that have come at $1 and do not wait, of providers $2; whether a poll should be answered first, and whether none was.

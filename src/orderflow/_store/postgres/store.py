@@ -31,10 +31,11 @@ from orderflow._store.records import (
     PollSooner,
     Receipt,
     ReportedCall,
+    StoredStanding,
     WorkerScope,
 )
 from orderflow.errors import InvalidInput, KeyReused, UnknownName
-from orderflow.model import PROVIDER_ID, EffectKey, JournalRow, Message, Order, Pending, RefusalRow
+from orderflow.model import PROVIDER_ID, EffectKey, JournalRow, Message, Order, Pending, ProviderProblem, RefusalRow
 
 MarkedAttempt = tuple[str, int, int, int, float]
 """An attempt whose request is about to be sent: order id, version, number, attempt, and when that is."""
@@ -262,17 +263,33 @@ class PostgresStore:
         """See ``Store.throttle``."""
         await self.pool.fetch(SQL["throttle"], provider, until)
 
-    async def read_throttles(self) -> dict[str, float]:
-        """See ``Store.read_throttles``."""
-        return dict(await self.pool.fetch(SQL["read_throttles"]))
+    async def read_standings(self) -> dict[str, StoredStanding]:
+        """See ``Store.read_standings``."""
+        return {row[0]: rows.standing(row) for row in await self.pool.fetch(SQL["read_standings"])}
+
+    async def report_problem(self, provider: str, problem: ProviderProblem, status: int | None, at: float, held_until: float) -> bool:
+        """See ``Store.report_problem``."""
+        values = (provider, problem.value, status, at, held_until)
+        began = bool(await self.pool.fetch(SQL["begin_problem"], *values))
+        if not began:
+            await self.pool.fetch(SQL["continue_problem"], *values)
+        return began
+
+    async def end_problem(self, provider: str, problem: ProviderProblem) -> bool:
+        """See ``Store.end_problem``."""
+        return bool(await self.pool.fetch(SQL["end_problem"], provider, problem.value))
+
+    async def lift_standing(self, provider: str, at: float, by: str) -> None:
+        """See ``Store.lift_standing``."""
+        await self.pool.fetch(SQL["lift_standing"], provider, at, to_storable(by))
 
     async def plan_poll(self, order_id: str, now: float, plan: PollPlan, message: Message | None = None) -> None:
         """See ``Store.plan_poll``."""
         values: tuple[object, ...]
         if isinstance(plan, PollAt):
-            values = (plan.at, False, plan.without_news, now, plan.interval, plan.answered)
+            values = (plan.at, False, plan.without_news, now, plan.interval, plan.unusable, plan.answered)
         elif isinstance(plan, PollSooner):
-            values = (None, True, 0, now, plan.interval, None)
+            values = (None, True, 0, now, plan.interval, 0, None)
         else:
             await write_with_message(self.pool, message, SQL["pause_polling" if plan.remember else "stop_polling"], order_id)
             return

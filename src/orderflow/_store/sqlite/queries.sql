@@ -7,7 +7,7 @@ SELECT
     id, provider, key, state, version, facts, data, created_at, entered_at,
     EXISTS (
         SELECT 1 FROM of_refusals r
-        WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ('anomaly', 'not ours', 'unknown status')
+        WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ('anomaly', 'not ours', 'unknown status', 'no usable answer')
     )
 FROM of_orders o
 
@@ -177,9 +177,10 @@ DELETE FROM of_messages WHERE rowid IN (
 -- plan_poll --
 -- Poll at a time, or at once where a poll was requested meanwhile, but not within the interval of the last poll.
 -- A worker whose clock is ahead writes a last_at that is not yet. min() keeps it from stopping the polls.
-INSERT INTO of_polls (order_id, provider, next_at, without_news) VALUES (:order_id, :provider, :at, :without_news)
+INSERT INTO of_polls (order_id, provider, next_at, without_news, unusable) VALUES (:order_id, :provider, :at, :without_news, :unusable)
 ON CONFLICT (order_id) DO UPDATE SET
     without_news = :without_news,
+    unusable = :unusable,
     next_at = max(CASE requested WHEN 1 THEN :now ELSE :at END, min(last_at, :now) + :interval)
 
 -- bring_poll_forward --
@@ -195,7 +196,7 @@ DELETE FROM of_polls WHERE order_id = :order_id
 
 -- pause_polling --
 -- No poll is planned any more. The time of the last one is kept.
-UPDATE of_polls SET next_at = NULL, requested = 0, without_news = 0 WHERE order_id = :order_id
+UPDATE of_polls SET next_at = NULL, requested = 0, without_news = 0, unusable = 0 WHERE order_id = :order_id
 
 -- in_scope --
 -- Part: the owed effects that a worker can carry out. :callable and :providers are lists of providers: those that may be called now, and
@@ -245,7 +246,7 @@ WHERE order_id = ? AND version = ? AND n = ? AND attempt = ? AND owed = 1
 
 -- due_polls --
 -- Polls that are due, of a list of providers. +provider: found by next_at, for there the provider's index would look at all its polls.
-SELECT order_id, provider, without_news FROM of_polls
+SELECT order_id, provider, without_news, unusable FROM of_polls
 WHERE next_at <= :now AND +provider IN (SELECT value FROM json_each(:callable))
 ORDER BY next_at, last_at LIMIT :limit
 
@@ -263,9 +264,37 @@ WHERE order_id IN (SELECT order_id FROM of_polls WHERE provider = :provider AND 
 INSERT INTO of_providers (provider, throttled_until) VALUES (?, ?)
 ON CONFLICT (provider) DO UPDATE SET throttled_until = max(throttled_until, excluded.throttled_until)
 
--- read_throttles --
--- Until when providers are not to be called.
-SELECT provider, throttled_until FROM of_providers
+-- read_standings --
+-- What all processes share about each provider.
+SELECT provider, throttled_until, problem, status, since, seen_at, held_until, lifted_at, lifted_by FROM of_providers
+
+-- begin_problem --
+-- A process sees a problem. No row is changed where it stands there already.
+INSERT INTO of_providers (provider, throttled_until, problem, status, since, seen_at, held_until)
+VALUES (:provider, 0, :problem, :status, :at, :at, :held_until)
+ON CONFLICT (provider) DO UPDATE SET
+    problem = excluded.problem,
+    status = excluded.status,
+    since = excluded.since,
+    seen_at = excluded.seen_at,
+    held_until = excluded.held_until
+WHERE problem <> excluded.problem
+
+-- continue_problem --
+-- A process sees the problem that stands there.
+UPDATE of_providers SET status = :status, seen_at = max(seen_at, :at), held_until = max(held_until, :held_until)
+WHERE provider = :provider AND problem = :problem
+
+-- end_problem --
+-- An answer has ended the problem. No row: another one stands there, or none.
+UPDATE of_providers SET problem = '', status = NULL, since = 0, seen_at = 0, held_until = 0 WHERE provider = ? AND problem = ?
+
+-- lift_standing --
+-- An operator has calls tried at once, whatever was wrong.
+INSERT INTO of_providers (provider, throttled_until, lifted_at, lifted_by) VALUES (?, 0, ?, ?)
+ON CONFLICT (provider) DO UPDATE SET
+    throttled_until = 0, problem = '', status = NULL, since = 0, seen_at = 0, held_until = 0,
+    lifted_at = excluded.lifted_at, lifted_by = excluded.lifted_by
 
 -- due_deadlines --
 -- Deadlines of a list of providers that have come and do not wait; whether a poll should be answered first, and whether none was.

@@ -23,6 +23,7 @@ from orderflow._store.records import (
     PollPlan,
     Receipt,
     ReportedCall,
+    StoredStanding,
     WorkerScope,
 )
 from orderflow._store.sqlite import retention
@@ -31,7 +32,7 @@ from orderflow._store.sqlite.queries import SQL
 from orderflow._store.sqlite.schema import connect, prepare
 from orderflow._store.sqlite.writer import Writer
 from orderflow.errors import InvalidInput, KeyReused, NotOpen, OperationalError, UnknownName
-from orderflow.model import PROVIDER_ID, EffectKey, Ignored, JournalRow, Message, Order, Pending, Reason, RefusalRow
+from orderflow.model import PROVIDER_ID, EffectKey, Ignored, JournalRow, Message, Order, Pending, ProviderProblem, Reason, RefusalRow
 
 T = TypeVar("T")
 
@@ -280,10 +281,10 @@ class SqliteStore:
 
         def work(connection: sqlite3.Connection) -> list[LeasedPoll]:
             leased = []
-            for order_id, provider, without_news in connection.execute(SQL["due_polls"], values).fetchall():
+            for order_id, provider, without_news, unusable in connection.execute(SQL["due_polls"], values).fetchall():
                 until = now + scope.leases[provider]
                 connection.execute(SQL["lease_poll"], (until, now, order_id))
-                leased.append(LeasedPoll(order_id, provider, without_news, until))
+                leased.append(LeasedPoll(order_id, provider, without_news, until, unusable))
             return leased
 
         return await self._writer.submit(work)
@@ -292,9 +293,29 @@ class SqliteStore:
         """See ``Store.throttle``."""
         await self._execute("throttle", (provider, until))
 
-    async def read_throttles(self) -> dict[str, float]:
-        """See ``Store.read_throttles``."""
-        return dict(await self._fetch("read_throttles"))
+    async def read_standings(self) -> dict[str, StoredStanding]:
+        """See ``Store.read_standings``."""
+        return {row[0]: rows.standing(row) for row in await self._fetch("read_standings")}
+
+    async def report_problem(self, provider: str, problem: ProviderProblem, status: int | None, at: float, held_until: float) -> bool:
+        """See ``Store.report_problem``."""
+        values = {"provider": provider, "problem": problem.value, "status": status, "at": at, "held_until": held_until}
+
+        def work(connection: sqlite3.Connection) -> bool:
+            began = connection.execute(SQL["begin_problem"], values).rowcount > 0
+            if not began:
+                connection.execute(SQL["continue_problem"], values)
+            return began
+
+        return await self._writer.submit(work)
+
+    async def end_problem(self, provider: str, problem: ProviderProblem) -> bool:
+        """See ``Store.end_problem``."""
+        return bool(await self._execute("end_problem", (provider, problem.value)))
+
+    async def lift_standing(self, provider: str, at: float, by: str) -> None:
+        """See ``Store.lift_standing``."""
+        await self._execute("lift_standing", (provider, at, by))
 
     async def plan_poll(self, order_id: str, now: float, plan: PollPlan, message: Message | None = None) -> None:
         """See ``Store.plan_poll``."""

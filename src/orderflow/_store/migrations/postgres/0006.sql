@@ -32,3 +32,13 @@ ALTER TABLE of_journal ADD COLUMN data text;   -- JSON object, may hold personal
 ALTER TABLE of_deadlines ADD COLUMN decide_at double precision;  -- NULL: nothing was done yet; due_at: a poll was answered; later: it waits until then
 DROP INDEX of_deadlines_due;
 CREATE INDEX of_deadlines_due ON of_deadlines (coalesce(decide_at, due_at));
+
+-- The standing of each provider, shared by all processes, and polls that were answered and could not be used.
+ALTER TABLE of_providers ADD COLUMN problem text NOT NULL DEFAULT '';  -- a value of ProviderProblem; '': none
+ALTER TABLE of_providers ADD COLUMN status integer;                   -- the HTTP status code that was answered last
+ALTER TABLE of_providers ADD COLUMN since double precision NOT NULL DEFAULT 0;
+ALTER TABLE of_providers ADD COLUMN seen_at double precision NOT NULL DEFAULT 0;
+ALTER TABLE of_providers ADD COLUMN held_until double precision NOT NULL DEFAULT 0;
+ALTER TABLE of_providers ADD COLUMN lifted_at double precision NOT NULL DEFAULT 0;
+ALTER TABLE of_providers ADD COLUMN lifted_by text NOT NULL DEFAULT '';
+ALTER TABLE of_polls ADD COLUMN unusable integer NOT NULL DEFAULT 0;  -- answers in a row that could not be used

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from orderflow._app import Orderflow
     from orderflow._blocking import SyncOrderflow, sync
     from orderflow._engine.listeners import Handler
+    from orderflow._engine.views import OrderView
     from orderflow._engine.worker import Health
     from orderflow._provider.protocol import Name
     from orderflow._provider.timing import Timing
@@ -64,7 +65,6 @@ if TYPE_CHECKING:
         Observation,
         Order,
         OrderHistory,
-        OrderView,
         Origin,
         Pending,
         PendingEffect,
@@ -83,6 +83,7 @@ _MODULES = {
     "orderflow._app": ("Orderflow",),
     "orderflow._blocking": ("SyncOrderflow", "sync"),
     "orderflow._engine.listeners": ("Handler",),
+    "orderflow._engine.views": ("OrderView",),
     "orderflow._engine.worker": ("Health",),
     "orderflow.errors": (
         "CallerError",
@@ -130,7 +131,6 @@ _MODULES = {
         "Observation",
         "Order",
         "OrderHistory",
-        "OrderView",
         "Origin",
         "Pending",
         "PendingEffect",

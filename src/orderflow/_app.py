@@ -22,7 +22,7 @@ from orderflow._engine.listeners import Handler
 from orderflow._engine.replay import replay_order
 from orderflow._engine.retention import Export
 from orderflow._engine.stuck import find_stuck
-from orderflow._engine.views import build_view
+from orderflow._engine.views import OrderView, build_view
 from orderflow._engine.waiters import Wanted
 from orderflow._engine.worker import Health
 from orderflow._inputs import check_id, require_text
@@ -45,7 +45,6 @@ from orderflow.model import (
     Listener,
     Message,
     Order,
-    OrderView,
     Pending,
     ProviderStanding,
     RefusalRow,
@@ -219,19 +218,11 @@ class Orderflow:
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def order(self, order_id: str) -> Order:
-        """The order as it stands.
-
-        Raises:
-            UnknownName: no such order.
-        """
+        """The order as it stands. Raises UnknownName."""
         return await self._store.load(order_id)
 
     async def find(self, provider: AnyProvider, provider_id: str) -> Order:
-        """The order that has this id at the provider, as it stands.
-
-        Raises:
-            UnknownName: no such provider or order; InvalidInput: ``provider_id`` is no id.
-        """
+        """The order that has this id at the provider, as it stands. Raises UnknownName."""
         return await self._store.find_by_provider_id(self._provider(provider).name, check_id(PROVIDER_ID, provider_id))
 
     @signatures.orders
@@ -244,11 +235,7 @@ class Orderflow:
         return await find_stuck(self._store, self._providers.values(), self._engine.clock.now(), limit)
 
     async def journal(self, order_id: str) -> list[JournalRow]:
-        """The order's steps, oldest first.
-
-        Raises:
-            UnknownName: no such order.
-        """
+        """The order's steps, oldest first. Raises UnknownName."""
         await self._store.load(order_id)
         return await self._store.journal(order_id)
 
@@ -262,55 +249,35 @@ class Orderflow:
 
     async def view(self, order_id: str) -> OrderView:
         """The order, its journal and what is still to come, read at one moment: what a page or a support person needs.
-
-        Raises:
-            UnknownName: no such order, or its provider is not known here.
+        Raises UnknownName.
         """
         records = await self._store.load_records(order_id)
         return build_view(self._provider(records.order.provider), records)
 
     async def refusals(self, order_id: str) -> list[RefusalRow]:
-        """What was refused or ignored, oldest first.
-
-        Raises:
-            UnknownName: no such order.
-        """
+        """What was refused or ignored, oldest first. Raises UnknownName."""
         await self._store.load(order_id)
         return await self._store.refusals(order_id)
 
     async def messages(self, order_id: str) -> list[Message]:
         """What the provider answered to calls and polls, the latest last; it may hold personal data. Bounded; a redaction removes it.
-
-        Raises:
-            UnknownName: no such order.
+        Raises UnknownName.
         """
         await self._store.load(order_id)
         return await self._store.messages(order_id)
 
     async def pending(self, order_id: str) -> Pending:
-        """What is still to come for an order: owed effects, the next poll, armed deadlines.
-
-        Raises:
-            UnknownName: no such order.
-        """
+        """What is still to come for an order: owed effects, the next poll, armed deadlines. Raises UnknownName."""
         await self._store.load(order_id)
         return await self._store.pending(order_id)
 
     @signatures.states
     def states(self, provider: Provider | str) -> tuple[str, ...]:
-        """The states of a provider's lifecycle.
-
-        Raises:
-            UnknownName: no such provider.
-        """
+        """The states of a provider's lifecycle. Raises UnknownName."""
         return tuple(self._provider(provider).table.states)
 
     async def legal(self, order_id: str) -> tuple[str, ...]:
-        """The commands and operator events that would be applied now.
-
-        Raises:
-            UnknownName: no such order.
-        """
+        """The commands and operator events that would be applied now. Raises UnknownName."""
         order = await self._store.load(order_id)
         return legal(provider_of(self._providers, order_id).table, order.snapshot)
 
@@ -328,11 +295,7 @@ class Orderflow:
         return url
 
     async def refresh(self, order_id: str) -> None:
-        """Bring the next poll forward.
-
-        Raises:
-            UnknownName: no such order.
-        """
+        """Bring the next poll forward. Raises UnknownName."""
         await self._engine.poll_requests.request(order_id)
 
     async def wait(self, order_id: str, until: AnyState | Collection[AnyState], timeout: float = 30.0, *, since: int = 0) -> Order:

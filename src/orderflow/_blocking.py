@@ -15,6 +15,7 @@ from orderflow._clock import Clock
 from orderflow._dispatch.ports import Dispatcher
 from orderflow._engine.listeners import Handler
 from orderflow._engine.retention import Export
+from orderflow._engine.views import OrderView
 from orderflow._engine.worker import Health
 from orderflow._provider.protocol import Name, Provider, name_of
 from orderflow._providers import signatures
@@ -27,7 +28,6 @@ from orderflow.model import (
     Listener,
     Message,
     Order,
-    OrderView,
     Pending,
     ProviderStanding,
     RefusalRow,

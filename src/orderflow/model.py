@@ -10,8 +10,6 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
-from orderflow.errors import UnknownName
-
 
 class Origin(StrEnum):
     """Who says that something happened. It belongs to the event, and decides what the event may prove."""
@@ -317,53 +315,6 @@ class Pending:
     effects: tuple[PendingEffect, ...]
     next_poll_at: float | None  # when it is polled next; None: no poll is planned
     deadlines: tuple[tuple[str, float], ...]  # each event and when it comes, the soonest first
-
-
-@frozen
-class OrderView:
-    """An order, its journal and what is still to come, all of one moment, with what a page or a support person asks of them.
-
-    Attributes:
-        journal: its steps, the oldest first.
-        known: its state and facts are those of this version of its lifecycle. Otherwise no event is legal, and it counts as settled.
-        settled: only an operator can still move it.
-        proven: its state was proven by the provider, or is an operator's decision.
-        provisional: it is over, but a later proof may still overrule this end.
-        in_doubt: a call was made, and it is unknown whether the provider acted.
-        needs_person: it is in doubt, and only an operator's event ends that.
-        commands, operator_events: what would be applied now, in declared order.
-        customer_text, operator_text: what the provider's guidance says of its state; "" without guidance. Plain text: escape it in HTML.
-        states: all states of its lifecycle.
-    """
-
-    order: Order
-    journal: tuple[JournalRow, ...]
-    pending: Pending
-    known: bool
-    settled: bool
-    proven: bool
-    provisional: bool
-    in_doubt: bool
-    needs_person: bool
-    commands: tuple[str, ...]
-    operator_events: tuple[str, ...]
-    customer_text: str
-    operator_text: str
-    states: tuple[str, ...] = field(repr=False)
-
-    def has_passed(self, state: str, since: int = 0) -> bool:
-        """Whether it is in this state, or entered it at the version ``since`` or later. A state that was left in the commit that
-        entered it counts.
-
-        Raises:
-            UnknownName: the lifecycle has no such state, and the order never had it.
-        """
-        entered = {row.target for row in self.journal if row.version >= since} | {self.order.state}
-        if since <= 0 and self.journal:
-            entered.add(self.journal[0].source)
-        if state not in entered and state not in self.states:
-            raise UnknownName(f"state of {self.order.provider}", state, self.states)
-        return state in entered
 
 
 @frozen

@@ -9,13 +9,13 @@ from attrs import asdict
 from orderflow._cli import show
 from orderflow._cli.journal import moment_of
 from orderflow._cli.tables import Row
+from orderflow._engine.views import OrderView
 from orderflow.model import (
     NOTIFY_LISTENER,
     Applied,
     Decision,
     Message,
     Order,
-    OrderView,
     Pending,
     PendingEffect,
     RefusalRow,

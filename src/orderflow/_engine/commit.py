@@ -140,7 +140,7 @@ def _plan_applied(context: CommitContext, order: Order, applied: Applied) -> Com
     effects: list[OwedEffect] = []
     after = applied.snapshot
     for version, step in enumerate(applied.steps, order.snapshot.version + 1):
-        data = _changed_data(order.snapshot.data, after.data) if version == after.version else {}  # the last step is what was reported
+        data = _find_changes(order.snapshot.data, after.data) if version == after.version else {}  # the last step is what was reported
         journal.append(_journal_row(context, order, version, step, data))
         for n, effect in enumerate(step.effects):
             effects.append(OwedEffect(version, n, effect.name, "", context.trace, _dump_arguments(effect, applied.snapshot)))
@@ -168,7 +168,7 @@ def _dump_arguments(effect: Effect, snapshot: Snapshot) -> str:
     return dump({name: snapshot.data[name] for name in effect.arguments if name in snapshot.data})
 
 
-def _changed_data(before: Mapping[str, object], after: Mapping[str, object]) -> Mapping[str, object]:
+def _find_changes(before: Mapping[str, object], after: Mapping[str, object]) -> Mapping[str, object]:
     """The values that are not the same object as before. What a decision leaves as it was is the same object: nothing is compared.
 
     None for a name that is gone: an override may take the provider's id away.

@@ -10,13 +10,13 @@ from attrs import field, frozen
 
 from orderflow._analysis.reachability import within_reach
 from orderflow._clock import Clock
-from orderflow._engine.views import build_view, describe_overdue
+from orderflow._engine.views import OrderView, build_view, describe_overdue
 from orderflow._lifecycle.decide import is_in_doubt
 from orderflow._lifecycle.table import Table
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
 from orderflow.errors import OrderInDoubt, OutOfReach, UnknownName, WaitTimeout
-from orderflow.model import Order, OrderView
+from orderflow.model import Order
 
 _RECHECK_SECONDS = 0.5  # between two looks at the store: another process may move the order
 

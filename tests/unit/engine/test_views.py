@@ -9,11 +9,11 @@ import pytest
 from attrs import evolve
 from tests.kit.toy import Bench, Toy, open_bench
 
-from orderflow._engine.views import build_view, describe_overdue
+from orderflow._engine.views import OrderView, build_view, describe_overdue
 from orderflow._lifecycle.guidance import Guidance
 from orderflow._provider.outcomes import InDoubt
 from orderflow.errors import UnknownName
-from orderflow.model import NOTIFY_LISTENER, EffectKey, OrderView, Pending, PendingEffect
+from orderflow.model import NOTIFY_LISTENER, EffectKey, Pending, PendingEffect
 
 pytestmark = pytest.mark.anyio
 KEY = EffectKey("toy-k", 1, 0)

@@ -9,9 +9,9 @@ from attrs import evolve
 from tests.kit.world import CANARIES, ccv_at, ccv_request, connect_at, connect_request, order_of
 
 from orderflow._analysis.guidance import check_guidance
-from orderflow._engine.views import build_view
+from orderflow._engine.views import OrderView, build_view
 from orderflow._store.records import OrderRecords
-from orderflow.model import PROVIDER_ID, REDACTED, Order, OrderView, Pending
+from orderflow.model import PROVIDER_ID, REDACTED, Order, Pending
 
 PROVIDERS: list[tuple[Any, dict[str, Any]]] = [
     (ccv_at("http://x.invalid"), ccv_request()),

@@ -26,7 +26,7 @@ from orderflow._store.records import (
     StoredStanding,
     WorkerScope,
 )
-from orderflow._store.sqlite import retention
+from orderflow._store.sqlite import reading, retention
 from orderflow._store.sqlite.commit import add_message, apply, find_holder, plan_poll, plan_taken_id, take_provider_id
 from orderflow._store.sqlite.queries import SQL
 from orderflow._store.sqlite.schema import connect, prepare
@@ -125,7 +125,7 @@ class SqliteStore:
             order_id, created_with = created
             if created_with not in ("", fingerprint, former):
                 raise KeyReused(order.key)
-            return _load(connection, order_id)
+            return reading.load_order(connection, order_id)
 
         return await self._writer.submit(work)
 
@@ -158,7 +158,7 @@ class SqliteStore:
 
     async def load(self, order_id: str) -> Order:
         """See ``Store.load``."""
-        return await self._read(lambda connection: _load(connection, order_id))
+        return await self._read(lambda connection: reading.load_order(connection, order_id))
 
     async def find_by_provider_id(self, provider: str, provider_id: str) -> Order:
         """See ``Store.find_by_provider_id``."""
@@ -169,17 +169,7 @@ class SqliteStore:
 
     async def load_records(self, order_id: str) -> OrderRecords:
         """See ``Store.load_records``."""
-
-        def query(connection: sqlite3.Connection) -> OrderRecords:
-            connection.execute("BEGIN")  # from its first query on, a transaction that reads sees one moment
-            try:
-                order = _load(connection, order_id)
-                journal = tuple(map(rows.journal, connection.execute(SQL["journal"], (order_id, 1))))
-                return OrderRecords(order, journal, _pending(connection, order_id))
-            finally:
-                connection.execute("ROLLBACK")
-
-        return await self._read(query)
+        return await self._read(lambda connection: reading.load_records(connection, order_id))
 
     async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
         """See ``Store.orders``."""
@@ -204,7 +194,7 @@ class SqliteStore:
 
     async def pending(self, order_id: str) -> Pending:
         """See ``Store.pending``."""
-        return await self._read(lambda connection: _pending(connection, order_id))
+        return await self._read(lambda connection: reading.load_pending(connection, order_id))
 
     # ── retention ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -321,7 +311,7 @@ class SqliteStore:
         """See ``Store.plan_poll``."""
 
         def work(connection: sqlite3.Connection) -> None:
-            plan_poll(connection, _load(connection, order_id), now, plan)
+            plan_poll(connection, reading.load_order(connection, order_id), now, plan)
             add_message(connection, message)
 
         await self._writer.submit(work, order_id)
@@ -394,17 +384,3 @@ def _is_superseded(connection: sqlite3.Connection, call: ReportedCall) -> bool:
     effect = call.effect
     values = {"order_id": effect.order_id, "version": effect.version, "n": effect.n, "names": rows.dump(call.names)}
     return bool(connection.execute(SQL["is_superseded"], values).fetchone()[0])
-
-
-def _load(connection: sqlite3.Connection, order_id: str) -> Order:
-    row = connection.execute(SQL["load_order"], (order_id,)).fetchone()
-    if row is None:
-        raise UnknownName("order", order_id)
-    return rows.read_flagged_order(row)
-
-
-def _pending(connection: sqlite3.Connection, order_id: str) -> Pending:
-    effects, poll, deadlines = (
-        connection.execute(SQL[statement], (order_id,)).fetchall() for statement in ("owed_effects", "next_poll", "armed_deadlines")
-    )
-    return Pending(tuple(map(rows.effect, effects)), poll[0][0] if poll else None, tuple(deadlines))

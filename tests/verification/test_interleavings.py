@@ -202,15 +202,15 @@ async def test_a_worker_that_is_late_and_the_one_that_takes_over_call_once(table
 
 
 async def test_a_worker_that_slept_through_its_lease_does_not_call(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
-    count, called = 0, 0
+    """It gives the effect back, or the other side has it by then. Nothing was sent, so nothing is in doubt."""
+    count = 0
     async for run in explore(table, *let_lease_end(table, sent=False)):
         count += 1
-        called += (await table.count_steps_and_calls())[1]["place"]
-        await table.plain.run_effects()  # where it was given back
+        await table.plain.run_effects()  # if it was given back when the other side had looked
         events, calls = await table.count_steps_and_calls()
         assert (events[2:], calls["place"]) == (["order_placed"], 1), run.order
-    assert 0 < called < count
-    print_count(count, f"a worker that slept through its lease ({called} called by the one that took over, the others given back)", capsys)
+    assert count >= 15
+    print_count(count, "a worker that slept through its lease", capsys)
 
 
 async def test_the_moment_of_sending_and_a_take_over_send_once(table: Table, capsys: pytest.CaptureFixture[str]) -> None:

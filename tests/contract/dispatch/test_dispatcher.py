@@ -212,6 +212,7 @@ async def test_a_once_effect_of_a_lost_worker_is_reported_in_doubt_and_not_calle
     await lost.flow.send(order.id, "order_it")
     await lost.outbox.run(await lost.lease())
     placing = await lost.lease()
+    assert await lost.store.mark_sending(placing.effect, lost.clock.now())
     other.clock.advance(LEASE + 5)
     taken_over = await other.lease()
     await other.outbox.run(taken_over)

@@ -73,9 +73,9 @@ async def test_an_attempt_that_was_not_executed_after_all_is_marked_no_more(stor
     await _owe(store, "call")
     (effect,) = await _lease(store)
     assert await store.mark_sending(effect, NOW)
-    await store.retry_effect(effect, NOW, "401")
+    await store.retry_effect(effect, NOW + 5, "401")
     assert not await store.mark_sending(effect, NOW)  # it arrives late: the attempt has ended
-    assert [again.previous_attempt_sent for again in await _lease(store)] == [False]
+    assert [again.previous_attempt_sent for again in await _lease(store, NOW + 5)] == [False]
 
 
 async def test_only_the_latest_attempt_may_have_arrived(another: Another) -> None:

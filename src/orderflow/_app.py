@@ -19,7 +19,11 @@ from orderflow._engine.commands import raise_if_refused
 from orderflow._engine.engine import Engine
 from orderflow._engine.inbox import provider_of
 from orderflow._engine.listeners import Handler
+from orderflow._engine.replay import replay_order
 from orderflow._engine.retention import Export
+from orderflow._engine.stuck import find_stuck
+from orderflow._engine.views import build_view
+from orderflow._engine.waiters import Wanted
 from orderflow._engine.worker import Health
 from orderflow._inputs import check_id, require_text
 from orderflow._lifecycle.decide import legal
@@ -34,7 +38,19 @@ from orderflow._store.ports import Store
 from orderflow._store.urls import make_store
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.model import PROVIDER_ID, Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow
+from orderflow.model import (
+    PROVIDER_ID,
+    Decision,
+    JournalRow,
+    Listener,
+    Message,
+    Order,
+    OrderView,
+    Pending,
+    ProviderStanding,
+    RefusalRow,
+    Snapshot,
+)
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -225,14 +241,7 @@ class Orderflow:
 
     async def stuck(self, *, limit: int = 100) -> list[Order]:
         """Orders that have been in their state for longer than its time budget, the longest first."""
-        now = self._engine.clock.now()
-        stuck: list[Order] = []
-        for provider in self._providers.values():
-            for state in provider.table.states.values():
-                if state.budget:
-                    before = now - provider.timing.durations[state.budget]
-                    stuck += await self._store.orders(provider=provider.name, state=state.value, entered_before=before, limit=limit)
-        return sorted(stuck, key=lambda order: order.entered_at)[:limit]
+        return await find_stuck(self._store, self._providers.values(), self._engine.clock.now(), limit)
 
     async def journal(self, order_id: str) -> list[JournalRow]:
         """The order's steps, oldest first.
@@ -242,6 +251,23 @@ class Orderflow:
         """
         await self._store.load(order_id)
         return await self._store.journal(order_id)
+
+    async def replay(self, order_id: str, version: int | None = None) -> Snapshot:
+        """The order as it stood at a version, rebuilt from its journal; None: the last. Redacted data is gone from every version.
+
+        Raises:
+            UnknownName: no such order; InvalidInput: no such version; NotReplayable: an older orderflow did not record all its steps.
+        """
+        return await replay_order(self._store, order_id, version)
+
+    async def view(self, order_id: str) -> OrderView:
+        """The order, its journal and what is still to come, read at one moment: what a page or a support person needs.
+
+        Raises:
+            UnknownName: no such order, or its provider is not known here.
+        """
+        records = await self._store.load_records(order_id)
+        return build_view(self._provider(records.order.provider), records)
 
     async def refusals(self, order_id: str) -> list[RefusalRow]:
         """What was refused or ignored, oldest first.
@@ -309,18 +335,15 @@ class Orderflow:
         """
         await self._engine.poll_requests.request(order_id)
 
-    async def wait(self, order_id: str, until: AnyState | Collection[AnyState], timeout: float = 30.0) -> Order:
-        """Return when the order is in one of the states.
+    async def wait(self, order_id: str, until: AnyState | Collection[AnyState], timeout: float = 30.0, *, since: int = 0) -> Order:
+        """Return when the order is in one of the states, or has passed it. ``since``: only states that it entered at this version or later.
 
         Raises:
             UnknownName: no such order or state.
-            WaitTimeout: it was in none of them for ``timeout`` seconds; OutOfReach, at once: no event leads there any more.
+            WaitTimeout: not within ``timeout`` seconds. At once: OutOfReach, no event leads there any more; OrderInDoubt, a person decides.
         """
-        states: set[str] = {until} if isinstance(until, str) else set(until)
-        table = provider_of(self._providers, order_id).table
-        for state in states - table.states.keys():
-            raise UnknownName(f"state of {table.name}", state, tuple(table.states))
-        return await self._engine.waiters.wait_for_state(self._store, table, order_id, states, timeout)
+        wanted = Wanted(until, timeout, since, None if self._has_worker else self._engine.clock)
+        return await self._engine.waiters.wait_for_state(self._store, provider_of(self._providers, order_id), order_id, wanted)
 
     # ── old orders ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -353,7 +376,19 @@ class Orderflow:
         """
         return await self._engine.retention.redact(order_id, actor=require_text("actor", actor), reason=require_text("reason", reason))
 
-    # ── listeners and the receiver ───────────────────────────────────────────────────────────────────────────────────────
+    # ── providers, listeners, the receiver ───────────────────────────────────────────────────────────────────────────────
+
+    async def providers(self) -> list[ProviderStanding]:
+        """The standing of each provider, by name: what is wrong with it, as all processes see it."""
+        return await self._engine.standings.list()
+
+    async def lift_standing(self, provider: AnyProvider, /, *, actor: str, reason: str) -> None:
+        """Clear a provider's problem and throttle, so that every process tries a call at once. Who did it and why is kept and logged.
+
+        Raises:
+            UnknownName: no such provider; InvalidInput: ``actor`` or ``reason`` is empty.
+        """
+        await self._engine.standings.lift(name_of(provider), actor=actor, reason=reason)
 
     @signatures.on_entered
     def on_entered(self, provider: Provider | str, state: str, handler: Handler | None = None) -> Any:
@@ -367,9 +402,8 @@ class Orderflow:
         table = self._provider(provider).table
         if state not in table.states:
             raise UnknownName(f"state of {table.name}", state, tuple(table.states))
-        if handler is None:
-            return partial(self._engine.listeners.add, name_of(provider), state)
-        return self._engine.listeners.add(name_of(provider), state, handler)
+        add = partial(self._engine.listeners.add, name_of(provider), state)
+        return add if handler is None else add(handler)
 
     async def listeners(self) -> list[Listener]:
         """Every listener that any process has or had, with the number of its pending notifications."""

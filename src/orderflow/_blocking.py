@@ -21,7 +21,18 @@ from orderflow._providers import signatures
 from orderflow._receiver.receiver import HttpReply
 from orderflow._store.ports import Store
 from orderflow._telemetry.ports import Telemetry
-from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, RefusalRow
+from orderflow.model import (
+    Decision,
+    JournalRow,
+    Listener,
+    Message,
+    Order,
+    OrderView,
+    Pending,
+    ProviderStanding,
+    RefusalRow,
+    Snapshot,
+)
 
 if TYPE_CHECKING:
     from orderflow._providers.signatures import AnyProvider, AnyState
@@ -129,6 +140,14 @@ class SyncOrderflow:
         """See ``Orderflow.journal``."""
         return self._run(self._flow.journal(order_id))
 
+    def replay(self, order_id: str, version: int | None = None) -> Snapshot:
+        """See ``Orderflow.replay``."""
+        return self._run(self._flow.replay(order_id, version))
+
+    def view(self, order_id: str) -> OrderView:
+        """See ``Orderflow.view``."""
+        return self._run(self._flow.view(order_id))
+
     def refusals(self, order_id: str) -> list[RefusalRow]:
         """See ``Orderflow.refusals``."""
         return self._run(self._flow.refusals(order_id))
@@ -183,9 +202,17 @@ class SyncOrderflow:
         """See ``Orderflow.refresh``."""
         self._run(self._flow.refresh(order_id))
 
-    def wait(self, order_id: str, until: AnyState | Collection[AnyState], timeout: float = 30.0) -> Order:
+    def wait(self, order_id: str, until: AnyState | Collection[AnyState], timeout: float = 30.0, *, since: int = 0) -> Order:
         """See ``Orderflow.wait``."""
-        return self._run(self._flow.wait(order_id, until, timeout))
+        return self._run(self._flow.wait(order_id, until, timeout, since=since))
+
+    def providers(self) -> list[ProviderStanding]:
+        """See ``Orderflow.providers``."""
+        return self._run(self._flow.providers())
+
+    def lift_standing(self, provider: AnyProvider, /, *, actor: str, reason: str) -> None:
+        """See ``Orderflow.lift_standing``."""
+        self._run(self._flow.lift_standing(provider, actor=actor, reason=reason))
 
     def listeners(self) -> list[Listener]:
         """See ``Orderflow.listeners``."""

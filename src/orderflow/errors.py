@@ -6,9 +6,11 @@
     │   ├── UnknownName            no such order, lifecycle, event, state, provider or method
     │   ├── KeyReused              the same key was given with different content
     │   ├── CommandRefused         ``send(..., check=True)``: the command is not legal now; says which are
+    │   ├── NotReplayable          the journal does not hold all that a version of an order is rebuilt from
     │   ├── DeclarationError       a lifecycle's declaration breaks rules; lists each with its line and its remedy
     │   └── WaitTimeout            the awaited state was not reached in time
-    │       └── OutOfReach         nor can it be any more
+    │       ├── OutOfReach         nor can it be any more
+    │       └── OrderInDoubt       nor will it be, unless a person ends the doubt
     ├── ProviderError              the provider, or the way to it
     │   └── MalformedAnswer        an answer does not have the documented shape
     └── OperationalError           ours: database, configuration
@@ -82,6 +84,16 @@ class CommandRefused(CallerError):
         self.legal = legal
 
 
+class NotReplayable(CallerError):
+    """A version of an order cannot be rebuilt: what a step set is not in its journal. ``version``: the first such step."""
+
+    def __init__(self, order_id: str, version: int) -> None:
+        missing = f"its journal does not hold what version {version} set: an older orderflow wrote it"
+        super().__init__(f"order {order_id}: {missing}; look at its steps and at its present state")
+        self.order_id = order_id
+        self.version = version
+
+
 @frozen
 class DeclarationProblem:
     """A broken rule of a declaration. ``rule``: its short name, stable for programs. ``where``: the state, edge or name at fault.
@@ -120,13 +132,18 @@ class DeclarationError(CallerError):
 
 
 class WaitTimeout(CallerError):
-    """The awaited state was not reached in time; carries the state the order is in."""
+    """The awaited state was not reached in time; carries the state the order is in.
 
-    def __init__(self, order_id: str, awaited: str, state: str, seconds: float) -> None:
-        super().__init__(f"order {order_id} is {state!r}, not {awaited!r}, after {seconds:g} s")
+    ``overdue``: what was due for some time and no worker has taken; "" where there is nothing, or this process has a worker.
+    """
+
+    def __init__(self, order_id: str, awaited: str, state: str, seconds: float, overdue: str = "") -> None:
+        remedy = f"; {overdue}, and no worker has taken it: run `orderflow worker`; if one runs, look at its health" if overdue else ""
+        super().__init__(f"order {order_id} is {state!r}, not {awaited!r}, after {seconds:g} s{remedy}")
         self.order_id = order_id
         self.awaited = awaited
         self.state = state
+        self.overdue = overdue
 
 
 class OutOfReach(WaitTimeout):
@@ -135,6 +152,18 @@ class OutOfReach(WaitTimeout):
     def __init__(self, order_id: str, awaited: str, state: str) -> None:
         super().__init__(order_id, awaited, state, 0.0)
         Exception.__init__(self, f"order {order_id} is {state!r} and can no longer become {awaited!r}")
+
+
+class OrderInDoubt(WaitTimeout):
+    """The order is in doubt, and only a person can end that: raised at once, not in time. ``events``: the operator events that do."""
+
+    def __init__(self, order_id: str, awaited: str, state: str, events: tuple[str, ...] = ()) -> None:
+        super().__init__(order_id, awaited, state, 0.0)
+        self.events = events
+        hint = f" with {' or '.join(events)}" if events else ""
+        Exception.__init__(
+            self, f"order {order_id} is {state!r}, not {awaited!r}: a person must end the doubt{hint}, see `orderflow orders resolve`"
+        )
 
 
 class ProviderError(OrderflowError):

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
+from orderflow.errors import UnknownName
+
 
 class Origin(StrEnum):
     """Who says that something happened. It belongs to the event, and decides what the event may prove."""
@@ -48,6 +50,7 @@ class StepKind(StrEnum):
     JUMP = "jump"  # an observation several edges ahead, by more than one possible way
     OVERRIDE = "override"  # an operator's move outside the table
     REDACTION = "redaction"  # no move: an operator had the personal data removed
+    CREATED = "created"  # version 0: the order as it was created
 
 
 class Reason(StrEnum):
@@ -59,6 +62,8 @@ class Reason(StrEnum):
     ANOMALY = "anomaly"  # what the provider reports contradicts the lifecycle
     UNKNOWN_STATUS = "unknown status"  # a status outside the provider's vocabulary
     NOT_OURS = "not ours"  # a reply or poll that names another order
+    UNUSABLE = "unusable answer"  # a poll was answered, and the answer could not be used
+    NO_USABLE_ANSWER = "no usable answer"  # so many polls in a row that a person should look
     NO_NEWS = "no news"
     LATE = "late"
     EARLY = "early"
@@ -66,8 +71,19 @@ class Reason(StrEnum):
     STALE = "stale"
 
 
-FLAGGING_REASONS = frozenset({Reason.ANOMALY, Reason.UNKNOWN_STATUS, Reason.NOT_OURS})
+FLAGGING_REASONS = frozenset({Reason.ANOMALY, Reason.UNKNOWN_STATUS, Reason.NOT_OURS, Reason.NO_USABLE_ANSWER})
 """Reasons that flag an order until its next transition: a person should look."""
+
+
+class ProviderProblem(StrEnum):
+    """What can be wrong with a provider, as far as its answers show."""
+
+    DOES_NOT_ANSWER = "does not answer"  # no connection, no whole response, a 5xx, or a call that ended in doubt
+    LOGIN_FAILS = "its login server fails"  # so there is no access token, and nothing is sent
+    ANOTHER_SERVER = "another server answers in its place"  # a proxy or a firewall
+    REFUSES_CREDENTIALS = "refuses our credentials"
+    UNUSABLE_ANSWERS = "its answers cannot be used"  # those to status polls
+    THROTTLED = "throttled"  # it answered 429
 
 
 @frozen
@@ -80,14 +96,21 @@ class Evidence:
 
 @frozen
 class Effect:
-    """A named intention towards the outside. ``kind`` names its replies: ``<kind>_refused``,
+    """A named intention towards the outside. ``kind`` names the replies that report a failure: ``<kind>_refused``,
     ``<kind>_undelivered`` and, for a once-effect, ``<kind>_answer_lost``; empty: it reports only success. ``arguments`` names the data
-    of the order that each of its calls gets a copy of, as it is when the call is decided."""
+    of the order that each of its calls gets a copy of, as it is when the call is decided. ``successes``: the replies by which an adapter
+    may report that the provider acted."""
 
     name: str
     kind: str
     once: bool
     arguments: tuple[str, ...] = ()
+    successes: tuple[str, ...] = ()
+
+    @property
+    def replies(self) -> tuple[str, ...]:
+        """Every reply by which one of its calls may end."""
+        return (*self.successes, *self.failures)
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -140,7 +163,7 @@ class Snapshot:
 
 @frozen
 class Step:
-    """One move: a journal row and a version."""
+    """One move: a journal row and a version. ``facts``: those that it sets."""
 
     event: str
     origin: Origin
@@ -149,6 +172,7 @@ class Step:
     kind: StepKind
     effects: tuple[Effect, ...] = ()
     note: str = ""
+    facts: Mapping[str, bool | str] = field(factory=dict, hash=False)
 
 
 @frozen
@@ -223,7 +247,10 @@ class Order:
 
 @frozen
 class JournalRow:
-    """One step of an order's path."""
+    """One step of an order's path, and what it set: ``facts``, and values of the order's ``data``.
+
+    Either is None where it was not recorded, as in rows of older versions. A redaction empties ``data`` in all rows.
+    """
 
     order_id: str
     version: int
@@ -234,6 +261,8 @@ class JournalRow:
     kind: str  # a ``StepKind``
     at: float
     note: str = ""
+    facts: Mapping[str, bool | str] | None = field(default=None, hash=False)
+    data: Mapping[str, object] | None = field(default=None, hash=False, repr=False)  # may hold personal data
 
 
 @frozen
@@ -291,6 +320,53 @@ class Pending:
 
 
 @frozen
+class OrderView:
+    """An order, its journal and what is still to come, all of one moment, with what a page or a support person asks of them.
+
+    Attributes:
+        journal: its steps, the oldest first.
+        known: its state and facts are those of this version of its lifecycle. Otherwise no event is legal, and it counts as settled.
+        settled: only an operator can still move it.
+        proven: its state was proven by the provider, or is an operator's decision.
+        provisional: it is over, but a later proof may still overrule this end.
+        in_doubt: a call was made, and it is unknown whether the provider acted.
+        needs_person: it is in doubt, and only an operator's event ends that.
+        commands, operator_events: what would be applied now, in declared order.
+        customer_text, operator_text: what the provider's guidance says of its state; "" without guidance. Plain text: escape it in HTML.
+        states: all states of its lifecycle.
+    """
+
+    order: Order
+    journal: tuple[JournalRow, ...]
+    pending: Pending
+    known: bool
+    settled: bool
+    proven: bool
+    provisional: bool
+    in_doubt: bool
+    needs_person: bool
+    commands: tuple[str, ...]
+    operator_events: tuple[str, ...]
+    customer_text: str
+    operator_text: str
+    states: tuple[str, ...] = field(repr=False)
+
+    def has_passed(self, state: str, since: int = 0) -> bool:
+        """Whether it is in this state, or entered it at the version ``since`` or later. A state that was left in the commit that
+        entered it counts.
+
+        Raises:
+            UnknownName: the lifecycle has no such state, and the order never had it.
+        """
+        entered = {row.target for row in self.journal if row.version >= since} | {self.order.state}
+        if since <= 0 and self.journal:
+            entered.add(self.journal[0].source)
+        if state not in entered and state not in self.states:
+            raise UnknownName(f"state of {self.order.provider}", state, self.states)
+        return state in entered
+
+
+@frozen
 class Message:
     """What a provider answered to a call for an order, as it came: evidence for the person who resolves a doubt. ``repr`` shows no body.
 
@@ -316,7 +392,7 @@ class Message:
 
 @frozen
 class OrderHistory:
-    """Everything that is stored about an order and shown: what retention exports."""
+    """Everything that is stored about an order and shown: what retention exports. ``journal`` begins with the row of its creation."""
 
     order: Order
     journal: tuple[JournalRow, ...]
@@ -331,6 +407,28 @@ class Listener:
     provider: str
     state: str
     owed: int
+
+
+@frozen
+class ProviderStanding:
+    """What is wrong with a provider, as all processes see it.
+
+    Attributes:
+        problem: None: nothing is known to be wrong.
+        status: the HTTP status code that was answered last; None: there was none.
+        since, seen_at: when the problem began, and when a process last saw it. None without a problem, and while throttled.
+        held_until: until when calls are held back; None: they are made, though one at a time while the provider does not answer.
+        lifted_at, lifted_by: when an operator last lifted the standing, and who and why; None, "": it never was.
+    """
+
+    provider: str
+    problem: ProviderProblem | None = None
+    status: int | None = None
+    since: float | None = None
+    seen_at: float | None = None
+    held_until: float | None = None
+    lifted_at: float | None = None
+    lifted_by: str = ""
 
 
 @frozen

@@ -8,6 +8,7 @@ commands, carries out effects, and polls the status. An adapter sends requests (
 """
 
 from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
+from orderflow._lifecycle.guidance import Guidance, GuidanceValues
 from orderflow._provider.call import Call
 from orderflow._provider.endpoints import Claim, Endpoint
 from orderflow._provider.http import (
@@ -39,7 +40,6 @@ from orderflow._provider.outcomes import (
     Succeeded,
 )
 from orderflow._provider.protocol import BaseProvider, Draft, Name, Provider, PublicUrls, TokenSource
-from orderflow._provider.sending import before_sending
 from orderflow._provider.settings import check_base_url, check_secret
 from orderflow._provider.timing import Timing
 from orderflow._provider.wire import as_text, json_name, parse_input, parse_json, parse_record, strict, to_json
@@ -51,6 +51,8 @@ __all__ = [
     "CredentialsIn",
     "Draft",
     "Endpoint",
+    "Guidance",
+    "GuidanceValues",
     "HttpClient",
     "HttpResponse",
     "InDoubt",
@@ -73,7 +75,6 @@ __all__ = [
     "Timing",
     "TokenSource",
     "as_text",
-    "before_sending",
     "check_base_url",
     "check_poll_response",
     "check_secret",

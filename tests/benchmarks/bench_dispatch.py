@@ -48,7 +48,7 @@ class Gong(Lifecycle, name="bell"):
 
     paused = State(initial=True)
     ringing = State()
-    ring = repeatable()
+    ring = repeatable(successes=["rung"])
     press = edge(Origin.COMMAND, paused.to(ringing), *US, effects=[ring])
     rung = edge(Origin.REPLY, ringing.to(paused), *US)
 

@@ -36,7 +36,7 @@ GOAL = 1.25
 JSON_DATA = '{"reference":"' + "x" * 90 + '"}'
 FILL = (  # {id} and {no} are the database's own; n counts orders, s their steps
     f"INSERT INTO of_orders SELECT {{id}}, 'bell', {{id}}, 'silent', {STEPS}, '{{{{}}}}', '{{data}}', 1e9, 1e9 FROM n",
-    "INSERT INTO of_journal SELECT {id}, s, 'press', 'command', 'silent', 'ringing', 'step', 1e9, '' FROM n, s",
+    "INSERT INTO of_journal SELECT {id}, s, 'press', 'command', 'silent', 'ringing', 'step', 1e9, '', '', '' FROM n, s",
     "INSERT INTO of_effects (order_id, version, n, name, provider, owed, run_at) SELECT {id}, 1, 0, 'ring', 'bell', {no}, 1e9 FROM n",
     "INSERT INTO of_inbox SELECT 'create', 'bell:' || {id}, {id}, 'a fingerprint', 1e9 FROM n",
 )

@@ -53,7 +53,7 @@ ROUNDS = 5
 MOST = 60_000  # transitions that a sample with everything decided beforehand may make; PostgreSQL twice that
 DATA = {"reference": "x" * 90}
 ORDER = "id, provider, key, state, version, facts, data, created_at, entered_at"
-JOURNAL = "order_id, version, event, origin, source, target, kind, at, note"
+JOURNAL = "order_id, version, event, origin, source, target, kind, at, note, facts, data"
 US = Cause.US, assumed("a benchmark"), "moves"
 
 
@@ -62,8 +62,9 @@ class Bell(Lifecycle, name="bell"):
 
     silent = State(initial=True)
     ringing = State()
-    ring = repeatable()
+    ring = repeatable(successes=["rung"])
     press = edge(Origin.COMMAND, silent.to(ringing), *US, effects=[ring])
+    rung = edge(Origin.REPLY, ringing.to(ringing), *US)
     release = edge(Origin.COMMAND, ringing.to(silent), *US, effects=[ring])
 
 
@@ -102,7 +103,7 @@ def moves(order: Order) -> Iterator[Commit]:
         event = ("release", "press")[version % 2]
         step = Step(event, Origin.COMMAND, source, target, StepKind.STEP)
         at = 1e9 + version
-        journal = JournalRow(order.id, version, event, Origin.COMMAND, source, target, "step", at)
+        journal = JournalRow(order.id, version, event, Origin.COMMAND, source, target, "step", at, facts={}, data={})
         snapshot = Snapshot(target, {}, DATA, version)
         yield Commit(Applied((step,), snapshot), at, journal=(journal,), effects=(OwedEffect(version, 0, "ring"),))
 
@@ -154,7 +155,7 @@ async def api(url: str, callers: int) -> float:
 
 LOOK_SQLITE = f"SELECT {ORDER}, EXISTS (SELECT 1 FROM of_inbox WHERE origin = ? AND key = ?) FROM of_orders WHERE id = ?"
 MOVE_SQLITE = "UPDATE of_orders SET state = ?, version = ?, facts = ?, data = ?, entered_at = ? WHERE id = ? AND version = ?"
-JOURNAL_SQLITE = f"INSERT INTO of_journal ({JOURNAL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+JOURNAL_SQLITE = f"INSERT INTO of_journal ({JOURNAL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', '')"
 EFFECT_SQLITE = (
     "INSERT INTO of_effects (order_id, version, n, name, entered_state, provider, run_at) VALUES (?, ?, 0, 'ring', '', 'bell', ?)"
 )
@@ -217,7 +218,7 @@ ONE = f"""WITH l AS (SELECT id FROM of_orders WHERE id = $1 AND version = $2 FOR
      i AS (INSERT INTO of_inbox (origin, key, order_id, at) SELECT $3, $4, id, $8 FROM l ON CONFLICT DO NOTHING RETURNING 1),
      u AS (UPDATE of_orders SET state = $5, version = version + 1, facts = $6, data = $7, entered_at = $8
             WHERE id = $1 AND version = $2 AND EXISTS (SELECT 1 FROM i) RETURNING id, version),
-     h AS (INSERT INTO of_journal ({JOURNAL}) SELECT id, version, $9, $10, $11, $5, $12, $8, $13 FROM u),
+     h AS (INSERT INTO of_journal ({JOURNAL}) SELECT id, version, $9, $10, $11, $5, $12, $8, $13, '', '' FROM u),
      e AS (INSERT INTO of_effects (order_id, version, n, name, entered_state, provider, run_at) SELECT id, version, 0, $14, '', 'bell', $8 FROM u)
 SELECT version FROM u"""
 LOOK_ONE = f"SELECT {ORDER}, EXISTS (SELECT FROM of_inbox WHERE origin = $2 AND key = $3) FROM of_orders WHERE id = $1"

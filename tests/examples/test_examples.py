@@ -16,6 +16,8 @@ import httpx
 import pytest
 from attrs import define
 
+from orderflow.simulators import Fault
+
 HERE = Path(__file__).parent
 COMMANDS = {
     "fastapi_shop": [sys.executable, "-m", "uvicorn", "app:app", "--port"],
@@ -130,6 +132,15 @@ def test_a_customer_buys_and_is_given_access_once_it_is_proven(shop: Shop, order
     thanks = shop.browser.post(payment, data={"action": "pay"})
     assert str(thanks.url) == f"{shop.url}/thanks", "through our receiver, to the shop's own page"
     shop.until(lambda: shop.has_access("cart-1"))
+    assert len(orderflow_connect.simulator.orders) == 1
+
+
+def test_a_lost_answer_is_a_text_for_the_page_at_once(shop: Shop, orderflow_connect: Any) -> None:
+    orderflow_connect.simulator.faults.arm(Fault("POST /capi/v1/client/orde[r]", "reset-after-commit"))
+    begin = time.monotonic()
+    page = shop.browser.post("/buy/cart-1")
+    assert (page.status_code, page.json()["order"][:52]) == (202, "We are checking whether your order was placed. Pleas")
+    assert time.monotonic() - begin < 9
     assert len(orderflow_connect.simulator.orders) == 1
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from orderflow import Orderflow
 from orderflow.lifecycle import Cause, Lifecycle, Origin, State, Table, assumed, edge, once, repeatable
-from orderflow.model import Order
+from orderflow.model import Order, Reason
 from orderflow.provider import (
     BaseProvider,
     Call,
@@ -38,8 +38,8 @@ class Payment(Lifecycle, name="payment"):
     authorized = State(initial=True)
     unclear    = State()
     closed     = State(final=True)
-    take_money  = once(kind="capture", arguments=["shipment", "amount"])
-    send_letter = repeatable(kind="letter", arguments=["shipment"])
+    take_money  = once(kind="capture", successes=["captured"], arguments=["shipment", "amount"])
+    send_letter = repeatable(kind="letter", successes=["letter_sent"], arguments=["shipment"])
 
     capture             = edge(command, authorized.to(authorized), Cause.US, TEST, "capture a shipment", effects=[take_money, send_letter])
     captured            = edge(reply, authorized.to(authorized), Cause.PROVIDER, TEST, "captured")
@@ -78,7 +78,7 @@ class Payments(BaseProvider):
         await self.may_call.wait()
         if call.effect == "take_money":
             self.captures.append(call)
-            return Succeeded(self.success, provider_id=None, answer=ANSWER)
+            return Succeeded(self.success, provider_id="77" if self.success != "captured" else None, answer=ANSWER)
         self.letters.append(call)
         return InDoubt("reset") if len(self.letters) % 2 else Succeeded("letter_sent")
 
@@ -134,6 +134,11 @@ async def test_a_success_that_the_lifecycle_does_not_know_is_a_doubt_that_keeps_
         await flow.send(order.id, Name("capture"), shipment="s1", amount=100)
         await flow.wait(order.id, Name("unclear"), timeout=20)
         lost = next(row for row in await flow.journal(order.id) if row.event == "capture_answer_lost")
-        assert lost.note == "the adapter reports 'captrued', which is not a reply of payment"
+        wrong = "the adapter reports 'captrued', which is no success of take_money: captured; it names the provider's order 77"
+        assert lost.note == wrong
+        assert [(row.event, row.reason, row.detail, row.version) for row in await flow.refusals(order.id)] == [
+            ("capture_answer_lost", Reason.ANOMALY, wrong, lost.version)
+        ]
+        assert (await flow.order(order.id)).flagged
         assert [message.body for message in await flow.messages(order.id)] == ["captured"]
         assert len(payments.captures) == 1

@@ -82,8 +82,10 @@ async def test_a_wait_for_a_state_that_can_no_longer_be_reached_ends_at_once(tmp
                 await waiting
             error = unreachable.value
             assert (error.order_id, error.state, error.awaited) == (order.id, "refused", "delivered or shipped")
+            version = (await flow.order(order.id)).version
             with pytest.raises(OutOfReach, match="can no longer become 'preparing'"):
-                await flow.wait(order.id, "preparing", timeout=600)  # it was in this state, and will not be again
+                await flow.wait(order.id, "preparing", timeout=600, since=version)  # it was in this state, and will not be again
+            assert (await flow.wait(order.id, "preparing", timeout=600)).state == "refused"
 
 
 # ── creating and sending ─────────────────────────────────────────────────────────────────────────────────────────────────

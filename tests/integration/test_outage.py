@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from tests.kit.world import CCV_FAST, CONNECT_FAST, World, ccv_request, connect_request, running
+from tests.kit.world import CCV_FAST, CONNECT_FAST, LINK_KEYS, SHOP, World, ccv_request, connect_request, running, start_connect
 
+from orderflow._testing.world import SimulatedWorld
 from orderflow.simulators import Fault
 
 pytestmark = pytest.mark.anyio
@@ -104,3 +105,23 @@ async def test_the_providers_own_refusal_ends_the_order_at_once(tmp_path: Path, 
         sim.faults.arm(Fault(match, "status", status=400))
         order_id = await send_first_command(world, provider)
         await world.flow.wait(order_id, until="refused", timeout=10)
+
+
+async def test_a_payment_while_our_service_was_down_wins_over_the_deadline(tmp_path: Path) -> None:
+    """Both wait for the restart: the deadline since then, and the payment to be seen."""
+    async with SimulatedWorld() as world:
+        running_connect = await start_connect(world)
+        provider_settings = {"return_pages": (SHOP,), "durations": {"return_timeout": 0.5}}
+        database = f"sqlite:///{tmp_path / 'orders.db'}"
+        async with world.open_flow(database, [running_connect.provider(**provider_settings)], signing_keys=LINK_KEYS) as flow:
+            order = await flow.create("connect", key="k", **connect_request("creditcardPayex"))
+            await flow.send(order.id, "register")
+            await flow.wait(order.id, "registered", 5)
+            await flow.send(order.id, "complete_by_url", return_url=f"{SHOP}/thanks")
+            order = await flow.order(order.id)
+        running_connect.simulator.pay(order.provider_id)
+        await asyncio.sleep(0.6)
+        async with world.open_flow(database, [running_connect.provider(**provider_settings)], signing_keys=LINK_KEYS) as flow:
+            await flow.wait(order.id, "fulfilled", 10)
+            path = [row.target for row in await flow.journal(order.id)]
+        assert path == ["registering", "registered", "fulfilling", "paid", "fulfilled"]

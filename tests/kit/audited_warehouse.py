@@ -4,7 +4,7 @@
 before it. ``Shelf`` has no readings: each state is a status.
 """
 
-from orderflow._lifecycle.declare import Lifecycle, State, assumed, edge, reading
+from orderflow._lifecycle.declare import Lifecycle, State, assumed, edge, reading, repeatable
 from orderflow._lifecycle.facts import Fact, Flag
 from orderflow.model import Cause, Origin
 
@@ -24,6 +24,8 @@ class Warehouse(Lifecycle, name="warehouse"):
     written_off = State(final=True)
     abroad = Flag()
     searched = Fact("no", "yes")
+
+    ask_stock = repeatable(successes=["run_out"])
 
     pick = edge(command, picking.from_(received, backordered), cause=us, evidence=page, label="pick")
     run_out = edge(reply, picking.to(backordered), cause=us, evidence=page, label="none left")
@@ -59,12 +61,15 @@ class Shelf(Lifecycle, name="shelf"):
     delivered = State(final=True)
     returned = State(final=True)
     lost = State(provisional=True)
+    ask_stock = repeatable(successes=["run_out"])
+    ask_carrier = repeatable(successes=["deliver", "send_back", "lose"])
+    ask_again = repeatable(successes=["find"])
 
-    pick = edge(command, picking.from_(received, backordered), cause=us, evidence=page, label="pick")
+    pick = edge(command, picking.from_(received, backordered), effects=[ask_stock], cause=us, evidence=page, label="pick")
     run_out = edge(reply, picking.to(backordered), cause=us, evidence=page, label="none left")
-    dispatch = edge(command, picking.to(shipped), cause=us, evidence=page, label="send")
+    dispatch = edge(command, picking.to(shipped), effects=[ask_carrier], cause=us, evidence=page, label="send")
     deliver = edge(reply, shipped.to(delivered), cause=us, evidence=page, label="deliver")
     send_back = edge(reply, shipped.to(returned), cause=us, evidence=page, label="refused")
-    lose = edge(reply, shipped.to(lost), cause=us, evidence=page, label="lose")
-    find = edge(reply, lost.to(shipped), recovery=True, cause=us, evidence=page, label="find")
+    lose = edge(reply, shipped.to(lost), effects=[ask_again], cause=us, evidence=page, label="lose")
+    find = edge(reply, lost.to(shipped), recovery=True, effects=[ask_carrier], cause=us, evidence=page, label="find")
     give_up = edge(operator, lost.to(returned), cause=us, evidence=page, label="give up")

@@ -58,12 +58,13 @@ def move(
         before = order.snapshot  # what does not change is the same object, as with ``lifecycle.decide``
         facts_now = {**before.facts, **facts} if facts else before.facts
         snapshot = Snapshot(targets[-1], facts_now, {**before.data, **data} if data else before.data, version)
-        journal = tuple(
-            JournalRow(order.id, order.version + n, step.event, step.origin, step.source, step.target, step.kind, at)
+        journal = [
+            JournalRow(order.id, order.version + n, step.event, step.origin, step.source, step.target, step.kind, at, facts={}, data={})
             for n, step in enumerate(steps, 1)
-        )
+        ]
+        journal[-1] = evolve(journal[-1], facts=facts or {}, data=data or {})
         owed = tuple(OwedEffect(version, n, name, entered_state) for n, name in enumerate(effects))
-        return Commit(Applied(steps, snapshot), at, journal=journal, effects=owed, poll=poll, **more)
+        return Commit(Applied(steps, snapshot), at, journal=tuple(journal), effects=owed, poll=poll, **more)
 
     return decide
 

@@ -44,6 +44,8 @@ ONCE = {
     "fulfill_by_sms": ("POST /capi/v1/client/order/fulfillment",),
 }
 """The once-effects, and their calls as the simulators name them."""
+_BEFORE_SENDING = ("leased", "before mark_sending", "before UPDATE of_effects", "before COMMIT")
+"""Where the call of a once-effect is not sent yet. A retry has the last two as well, and passes them later."""
 _SHORT_DURATIONS = {"return_timeout": 1.0, "proof_timeout": 1.0}
 _SHORT = {"unknown, then proven by a later poll", "success forged while unpaid", "user never returns"}
 _DURATIONS = {"completion_timeout": 60.0, "return_timeout": 60.0, "cancel_grace": 0.1, "proof_timeout": 60.0, "recovery_window": 90.0}
@@ -280,12 +282,7 @@ def problems(end: End) -> list[str]:
 
 
 def _crashed_during_call(end: End) -> bool:
-    """Whether the shop died in the state in which the call whose answer is lost was owed."""
-    lost = end.journal[-1]
-    label = end.crash_at or ""
-    in_the_state = label.startswith(f"{lost.source} | ")
-    # the commit that owed the call names the state before; the worker may have leased the effect before the shop was dead
-    just_entered = len(end.journal) > 1 and label.startswith(f"{end.journal[-2].source} | ") and label.endswith("after commit")
-    # a lease takes the call together with the notification of the state before, and marks it as begun
-    leased_together = len(end.journal) > 1 and label.startswith(f"{end.journal[-2].source} | notify_listener | ")
-    return end.killed and (in_the_state or just_entered or leased_together)
+    """Whether the shop died in the state in which the call whose answer is lost was owed, and behind the moment of sending."""
+    state, action, where = (end.crash_at or " |  | ").split(" | ")
+    unsent = action == "notify_listener" or (action in ONCE and where in _BEFORE_SENDING)
+    return end.killed and state == end.journal[-1].source and not unsent

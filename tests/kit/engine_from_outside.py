@@ -299,21 +299,18 @@ class EngineFromOutside:
 
     def _reply(self, event: str) -> None:
         """Let a call end in such a way that this reply event is reported."""
-        ending = next((ending for ending in ("refused", "undelivered", "answer_lost") if event.endswith(f"_{ending}")), "")
-        kind = event.removesuffix(f"_{ending}")
         outcomes: Mapping[str, Outcome] = {
             "refused": Rejected("no"),
             "answer_lost": InDoubt("no answer"),
             "undelivered": NotExecuted("not reachable"),
         }
-        effects = self._table.effects.values()
-        effect = next((one for one in effects if ending and one.kind == kind and (one.once or ending != "answer_lost")), None)
-        provider_id = _PROVIDER_ID if event in NAMES_THE_ORDER else None
-        self.provider.outcome = outcomes[ending] if effect else Succeeded(event, provider_id=provider_id)
-        name = effect.name if effect else next(iter(self._table.effects))
+        effect = next(effect for effect in self._table.effects.values() if event in effect.replies)
+        success = Succeeded(event, provider_id=_PROVIDER_ID if event in NAMES_THE_ORDER else None)
+        failed = event in effect.failures
+        self.provider.outcome = outcomes[event.removeprefix(f"{effect.kind}_")] if failed else success
         self._count += 1
         self._dispatcher.add(
-            LeasedEffect(EffectKey(self._id, self._count, 99), name, self.provider.name, 1, previous_attempt_unknown=False)
+            LeasedEffect(EffectKey(self._id, self._count, 99), effect.name, self.provider.name, 1, previous_attempt_sent=False)
         )
 
     async def _visible(self) -> _Visible:

@@ -20,7 +20,7 @@ from orderflow._provider.call import Call
 from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.protocol import PublicUrls
 from orderflow._provider.timing import Timing
-from orderflow._store.records import DueDeadline, WorkerScope
+from orderflow._store.records import DueDeadline, StoredStanding, WorkerScope
 from orderflow.model import Order
 
 __all__ = ["CountingStore", "InlineStore", "TimedToy", "VirtualClock", "open_flow", "order_many", "run_virtually", "run_with_worker"]
@@ -31,18 +31,18 @@ CALL_SECONDS = 0.05
 
 
 class CountingStore(InlineStore):
-    """Counts how often the worker fetched, and how often it asked for throttles."""
+    """Counts how often the worker fetched, and how often it read the standings."""
 
     fetches = 0
-    throttle_fetches = 0
+    standing_fetches = 0
 
     async def due_deadlines(self, now: float, scope: WorkerScope, limit: int) -> list[DueDeadline]:
         self.fetches += 1
         return await super().due_deadlines(now, scope, limit)
 
-    async def read_throttles(self) -> Mapping[str, float]:
-        self.throttle_fetches += 1
-        return await super().read_throttles()
+    async def read_standings(self) -> Mapping[str, StoredStanding]:
+        self.standing_fetches += 1
+        return await super().read_standings()
 
     async def throttle(self, provider: str, until: float) -> None:
         await asyncio.sleep(0.01)  # other tasks go on meanwhile, as with a real database

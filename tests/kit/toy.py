@@ -64,9 +64,9 @@ class ToyLifecycle(Lifecycle, name="toy"):
 
     paid    = Flag()
     window  = Fact("open", "closed")
-    make_ready = repeatable(kind="preparation")
-    place      = once(kind="placement")
-    look_up    = repeatable()
+    make_ready = repeatable(kind="preparation", successes=["prepared"])
+    place      = once(kind="placement", successes=["order_placed"])
+    look_up    = repeatable(successes=["placement_found"])
 
     order_it                = edge(command, drafted.to(preparing), effects=[make_ready])
     prepared                = edge(reply, preparing.to(sending), effects=[place])
@@ -143,13 +143,16 @@ def _understand_visit(pairs: Sequence[tuple[str, str]]) -> Claim:
 class Toy(BaseProvider):
     """The provider ``toy``.
 
-    Tests queue its answers with ``answer`` and ``show``. ``calls`` and ``polls`` record what it was asked.
+    Tests queue its answers with ``answer`` and ``show``. ``calls`` and ``polls`` record what it was asked; ``call`` is the latest call. With
+    ``marks_sending``, an answer marks it or not.
     """
 
     name: str = "toy"
     timing: Timing = TIMING
     calls: list[tuple[str, str]] = field(factory=list)  # effect and order id
     polls: list[tuple[str, float]] = field(factory=list)  # order id and time
+    call: Call | None = None
+    marks_sending: bool = False
     closed: bool = False
     now: Callable[[], float] = lambda: 0.0
     table: Table = ToyLifecycle.table
@@ -185,7 +188,7 @@ class Toy(BaseProvider):
         return dict(arguments)
 
     async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
-        effect, order = call.effect, call.order
+        self.call, effect, order = call, call.effect, call.order
         self.calls.append((effect, order.id))
         if not self._answers[effect]:
             return _default_outcome(effect, order)

@@ -24,8 +24,8 @@ class Parcel(Lifecycle, name="parcel"):
     stamped = Flag()
     size = Fact("small", "large")
     easy = stamped & ~size.is_("large") | size.is_("small")
-    post_parcel = once(kind="posting")
-    ring_bell = repeatable()
+    post_parcel = once(kind="posting", successes=["posted"])
+    ring_bell = repeatable(successes=["posted"])
 
     post = edge(
         Origin.COMMAND,
@@ -37,6 +37,7 @@ class Parcel(Lifecycle, name="parcel"):
         sets={"stamped": True, "size": "small"},
         effects=[post_parcel, ring_bell],
     )
+    posted = edge(Origin.REPLY, sent.to(sent), cause=Cause.PROVIDER, evidence=inferred("1"), label="yes")
     posting_refused = edge(Origin.REPLY, sent.to(packed), cause=Cause.PROVIDER, evidence=inferred("1"), label="no")
     posting_undelivered = edge(Origin.REPLY, sent.to(packed), cause=Cause.US, evidence=inferred("1"), label="never sent")
     posting_answer_lost = edge(Origin.REPLY, sent.to(lost), cause=Cause.US, evidence=assumed("1"), label="who knows")

@@ -84,6 +84,8 @@ async def wrong_arguments(flow: Orderflow) -> None:
     await flow.resolve("o", "submission_given_up", actor="anna", reason="r", order_id="A-1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await flow.resolve("o", "submission_given_up", actor="anna")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     await flow.override("o", "fulfilled", actor="anna", reason="r")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await flow.wait("o", "fulfilled", since="order_it")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    (await flow.view("o")).settled = True  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     await flow.wait("o", "fulfilled", timout=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
@@ -100,6 +102,7 @@ def wrong_without_await(flow: SyncOrderflow) -> None:
     flow.resolve("o", "registration_resolve", actor="anna", reason="r")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     flow.override("o", "fullfilled", actor="anna", reason="r", version=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     flow.wait("o", "fullfilled")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    flow.view(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     flow.wait("o", {"fullfilled"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     flow.orders(provider=connect, state="Completed")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     flow.states("conect")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]

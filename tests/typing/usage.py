@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, assert_type
 
-from orderflow import Ccv, Connect, Message, Order, Orderflow, StateEntered, SyncOrderflow, sync
+from orderflow import Ccv, Connect, Message, Order, Orderflow, OrderView, StateEntered, SyncOrderflow, sync
 from orderflow._lifecycle.declare import Lifecycle
 from orderflow._lifecycle.table import Table
 from orderflow._providers.ccv.names import State as CcvState
@@ -18,6 +18,7 @@ from orderflow.provider import (
     Claim,
     Draft,
     Endpoint,
+    Guidance,
     Name,
     NotExecuted,
     Outcome,
@@ -71,7 +72,11 @@ async def use_connect(payload: dict[str, Any]) -> None:
         await flow.override(order.id, "fulfilled", actor="anna", reason="paid by post", version=3)
         assert_type(await flow.wait(order.id, "registered"), Order)
         await flow.wait(order.id, {"fulfilled", "cancelled"}, timeout=5)
-        await flow.wait(order.id, until=["user_assigned"])
+        await flow.wait(order.id, until=["user_assigned"], since=order.version)
+        view = await flow.view(order.id)
+        assert_type(view, OrderView)
+        assert_type(view.has_passed("paid"), bool)
+        assert_type(view.operator_events, tuple[str, ...])
         assert_type(await flow.messages(order.id), list[Message])
         assert_type(flow.states(connect), tuple[ConnectState, ...])
         await flow.wait(order.id, set(flow.states("connect")) - {"drafted", "registering"})
@@ -108,7 +113,8 @@ def use_without_await() -> None:
         assert_type(flow.send(order.id, "complete_by_url", return_url="https://shop.example/thanks"), Decision)
         assert_type(flow.resolve(order.id, "registration_resolved", actor="anna", reason="found it", order_id="14"), Decision)
         flow.override(order.id, "fulfilled", actor="anna", reason="paid by post", version=3)
-        assert_type(flow.wait(order.id, {"fulfilled", "error"}), Order)
+        assert_type(flow.wait(order.id, {"fulfilled", "error"}, since=2), Order)
+        assert_type(flow.view(order.id).customer_text, str)
         assert_type(flow.states("ccv"), tuple[CcvState, ...])
         assert_type(flow.orders(provider="ccv", state="New"), list[Order])
         assert_type(flow.remove_listener(connect, "fulfilled", actor="anna", reason="gone"), int)
@@ -131,6 +137,8 @@ class Carrier(BaseProvider):
     timing: Timing = Timing({"packing_budget": 60.0})
     endpoints: tuple[Endpoint, ...] = (Endpoint("news", ("POST",), lambda parameters: Claim(None)),)
     needs_public_url = ("collect",)
+    guidance = {"packed": Guidance("We are packing.", "Look at the shelf {shelf}.")}
+    guidance_values = {"shelf": lambda order: order.snapshot.data.get("shelf")}
 
     def __init__(self, api: str) -> None:
         self._api = check_base_url("api", api)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 from tests.verification.explorer import CCV, CONNECT, CallModel, Environment, explore, valuations_at_create
-from tests.verification.explorer.real_engine import real_engine
+from tests.verification.explorer.real_engine import Mark, Retry, real_engine
 from tests.verification.explorer.seeded_bugs import BUGS
 
 from orderflow._lifecycle.declare import Lifecycle, State, assumed, edge, once, reading, repeatable
@@ -49,6 +49,15 @@ def test_effects_that_share_their_replies_are_known_as_one_kind():
     assert same_kind["search_order"] == ("search_order",)  # it has no kind
 
 
+@pytest.mark.parametrize("environment", [CCV, CONNECT], ids=["ccv", "connect"])
+def test_the_real_engine_marks_each_once_effect_before_its_call_and_before_a_failure_that_was_not_sent(environment):
+    engine, effects = real_engine(environment), environment.table.effects
+    assert engine.marks == {name for name, effect in effects.items() if effect.once}
+    for name, effect in effects.items():
+        assert engine.unsent[name][0] == Retry()
+        assert (engine.unsent[name][1] == Mark()) == effect.once
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_the_engine_has_no_violation_under_any_facts(name, capsys):
@@ -72,16 +81,20 @@ def test_the_engine_has_no_violation_with_four_workers(name, true, capsys):
 
 
 FOUND = {
-    "no version check": {"ccv": (r"a step from Processing was written over", 14), "connect": (r"was written over cancelled", 9)},
+    "no version check": {"ccv": (r"a step from Processing was written over", 15), "connect": (r"was written over cancelled", 10)},
     "effect outside the commit": {"ccv": (r"stuck.*configuring", 1), "connect": (r"stuck.*registering", 1)},
-    "no deduplication": {"connect": (r"one key moved the order twice", 13)},  # no command of CCV's is legal twice
+    "no deduplication": {"connect": (r"one key moved the order twice", 14)},  # no command of CCV's is legal twice
     "no poll schedule": {
-        "ccv": (r"stuck.*Processing", 7),
-        "connect": (r"stuck.*cancelled, while the provider's status is fulfilled", 6),
+        "ccv": (r"stuck.*Processing", 8),
+        "connect": (r"stuck.*cancelled, while the provider's status is fulfilled", 7),
     },
-    "claim trusted": {"connect": (r"fulfilled is ahead of the provider, whose status is preliminary", 5)},  # CCV's notices claim nothing
-    "stale poll applied": {"ccv": (r"began before the last step", 14), "connect": (r"began before the last step", 9)},
-    "blind retry": {"ccv": (r"submit_order was carried out twice", 8), "connect": (r"register_order was carried out twice", 5)},
+    "claim trusted": {"connect": (r"fulfilled is ahead of the provider, whose status is preliminary", 6)},  # CCV's notices claim nothing
+    "stale poll applied": {"ccv": (r"began before the last step", 15), "connect": (r"began before the last step", 10)},
+    "blind retry": {"ccv": (r"submit_order was carried out twice", 10), "connect": (r"register_order was carried out twice", 7)},
+    "no mark": {"ccv": (r"submit_order was carried out twice", 8), "connect": (r"register_order was carried out twice", 5)},
+    "mark without fence": {"ccv": (r"submit_order was carried out twice", 10), "connect": (r"register_order was carried out twice", 7)},
+    "mark forgotten": {"ccv": (r"submit_order was carried out twice", 12), "connect": (r"register_order was carried out twice", 9)},
+    "failure without fence": {"ccv": (r"submit_order was carried out twice", 17), "connect": (r"register_order was carried out twice", 11)},
 }
 """By bug and provider: what the counterexample says, and the most events that it has."""
 
@@ -107,9 +120,10 @@ def test_a_counterexample_is_a_list_of_events_and_a_diagram():
     assert violation.events == (
         "1. caller -> order: register (now registering)",
         "2. order -> worker A: leases register_order",
-        "3. worker A -> provider: calls register_order: done and answered",
-        "4. worker A -> order: reports register_order: answered (now registered)",
-        "5. anyone -> order: claims returned_success (now fulfilled)",
+        "3. worker A -> order: marks the sending of register_order",
+        "4. worker A -> provider: calls register_order: done and answered",
+        "5. worker A -> order: reports register_order: answered (now registered)",
+        "6. anyone -> order: claims returned_success (now fulfilled)",
     )
     head, *lines = violation.mermaid.splitlines()
     assert head == "sequenceDiagram"
@@ -142,8 +156,8 @@ class Warehouse(Lifecycle, name="warehouse"):
     away     = State(proven=True, final=True)
     dropped  = State(final=True)
     unknown  = State(final=True)
-    book_parcel = once(kind="booking")
-    print_label = repeatable()
+    book_parcel = once(kind="booking", successes=["parcel_booked"])
+    print_label = repeatable(successes=["parcel_booked"])
     book                = edge(command, packed.to(booking), Cause.US, assumed("a test"), "book", effects=[book_parcel])
     parcel_booked       = edge(reply, booked.from_(booking, doubtful), Cause.PROVIDER, assumed("a test"), "booked")
     booking_refused     = edge(reply, dropped.from_(booking, doubtful), Cause.PROVIDER, assumed("a test"), "refused")

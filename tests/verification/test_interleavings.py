@@ -166,7 +166,7 @@ async def test_a_due_effect_is_called_once(table: Table, capsys: pytest.CaptureF
 
 
 def let_lease_end(
-    table: Table, *, began_in_time: bool, answer: Outcome | None = None
+    table: Table, *, sent: bool, answer: Outcome | None = None
 ) -> tuple[Callable[[], Awaitable[None]], Callable[[], Sequence[Work]]]:
     """One side has leased the once-effect, and its lease is over: it goes on while the other side takes the effect over."""
     late, other = table.sides
@@ -175,8 +175,10 @@ def let_lease_end(
     async def prepare() -> None:
         await table.reset("sending")
         attempts[:] = await late.lease_effects()
-        if began_in_time:  # its own clock does not stop it
-            attempts[:] = [Attempt(evolve(attempt.effect, until=inf)) for attempt in attempts]
+        if sent:  # its own clock does not stop it
+            effects = [evolve(attempt.effect, until=inf) for attempt in attempts]
+            assert all([await table.plain.store.mark_sending(effect, table.clock.now()) for effect in effects])
+            attempts[:] = [Attempt(effect, sent=True) for effect in effects]
         if answer is not None:
             table.toy.answer("place", answer)
         table.clock.advance(61.0)
@@ -187,7 +189,7 @@ def let_lease_end(
 async def test_a_worker_that_is_late_and_the_one_that_takes_over_call_once(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
     """The late one has called; its lease ends before its answer is stored. Whichever comes first, the order ends placed."""
     count, doubtful = 0, 0
-    async for run in explore(table, *let_lease_end(table, began_in_time=True)):
+    async for run in explore(table, *let_lease_end(table, sent=True)):
         count += 1
         events, calls = await table.count_steps_and_calls()
         assert calls["place"] == 1, run.order
@@ -200,26 +202,46 @@ async def test_a_worker_that_is_late_and_the_one_that_takes_over_call_once(table
 
 
 async def test_a_worker_that_slept_through_its_lease_does_not_call(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
-    count, doubtful = 0, 0
-    async for run in explore(table, *let_lease_end(table, began_in_time=False)):
+    count, called = 0, 0
+    async for run in explore(table, *let_lease_end(table, sent=False)):
         count += 1
-        events, calls = await table.count_steps_and_calls()
-        if (await table.plain.store.load(ORDER)).state == "in_doubt":
-            assert (events[2:], calls["place"]) == (["placement_answer_lost"], 0), run.order
-            doubtful += 1
-            continue
-        await table.plain.run_effects()  # it was given back
+        called += (await table.count_steps_and_calls())[1]["place"]
+        await table.plain.run_effects()  # where it was given back
         events, calls = await table.count_steps_and_calls()
         assert (events[2:], calls["place"]) == (["order_placed"], 1), run.order
+    assert 0 < called < count
+    print_count(count, f"a worker that slept through its lease ({called} called by the one that took over, the others given back)", capsys)
+
+
+async def test_the_moment_of_sending_and_a_take_over_send_once(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    """The clock of the late one is behind. It is about to send, while the other side takes the effect over."""
+    late, other = table.sides
+    own_clock = SimClock(start=table.clock.now(), manual=True)
+    late_engine = build_toy_engine(late.store, table.toy, own_clock)
+    attempts: list[Attempt] = []
+
+    async def prepare() -> None:
+        await table.reset("sending")
+        attempts[:] = [Attempt(evolve(attempt.effect, until=inf)) for attempt in await late.lease_effects()]
+        own_clock.advance(table.clock.now() - own_clock.now())
+        table.clock.advance(61.0)
+
+    count, doubtful = 0, 0
+    async for run in explore(table, prepare, lambda: [lambda: late_engine.outbox.run(attempts[0]), other.run_effects]):
+        count += 1
+        events, calls = await table.count_steps_and_calls()
+        assert calls["place"] == 1, run.order
+        assert events[2:] in (["order_placed"], ["placement_answer_lost", "order_placed"]), run.order
+        doubtful += "placement_answer_lost" in events
     assert 0 < doubtful < count
-    print_count(count, f"a worker that slept through its lease ({doubtful} in doubt, the others given back)", capsys)
+    print_count(count, f"the moment of sending against a take-over ({doubtful} through doubt)", capsys)
 
 
 async def test_a_late_answer_that_says_not_executed_loses_nothing(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
     """Its lease ends before the answer is stored. Either it is owed again, or the other side has reported that it is in doubt."""
     count, doubtful = 0, 0
     not_executed = NotExecuted("connection refused")
-    async for run in explore(table, *let_lease_end(table, began_in_time=True, answer=not_executed)):
+    async for run in explore(table, *let_lease_end(table, sent=True, answer=not_executed)):
         count += 1
         events, calls = await table.count_steps_and_calls()
         state = (await table.plain.store.load(ORDER)).state
@@ -274,15 +296,39 @@ async def test_a_deadline_and_a_claim_that_comes_before_it(table: Table, capsys:
 
 
 async def find_deadlines(table: Table) -> list[DueDeadline]:
-    """The deadlines that are due within an hour."""
-    return await table.plain.store.due_deadlines(table.clock.now() + 3600, scope_of(table.plain.engine), 10)
+    """The deadlines that are due within an hour, as if they had waited for a poll."""
+    due = await table.plain.store.due_deadlines(table.clock.now() + 3600, scope_of(table.plain.engine), 10)
+    return [evolve(deadline, needs_poll=False) for deadline in due]
+
+
+async def test_a_deadline_and_the_poll_that_it_waits_for(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    """The deadline is fetched and let wait; the other worker polls. Whatever comes first, what the provider says wins."""
+    one, other = table.sides
+
+    async def prepare() -> None:
+        await table.reset("placed")
+        table.clock.advance(3600.0)
+        table.toy.status = "packed"
+
+    async def run_deadlines(side: Side) -> None:
+        for deadline in await side.engine.deadlines.fetch(scope_of(side.engine), 10):
+            await side.engine.deadlines.run(deadline)
+
+    count = 0
+    async for run in explore(table, prepare, lambda: [lambda: run_deadlines(one), other.run_polls]):
+        count += 1
+        await table.plain.run_polls()
+        await run_deadlines(table.plain)
+        assert (await table.count_steps_and_calls())[0][3:] == ["seen_packed"], run.order
+    assert count >= 6
+    print_count(count, "a deadline against the poll that it waits for", capsys)
 
 
 async def test_two_polls_of_one_status_move_the_order_once(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
     def works() -> Sequence[Work]:
         observation = Observation("packed", 3)
         inboxes = [side.engine.inbox for side in table.sides]
-        return [lambda inbox=inbox, n=n: inbox.accept_observation(ORDER, observation, 0, f"poll {n}") for n, inbox in enumerate(inboxes)]
+        return [lambda inbox=inbox, n=n: inbox.accept_observation(ORDER, observation, 0, float(n)) for n, inbox in enumerate(inboxes)]
 
     count = 0
     async for run in explore(table, lambda: table.reset("placed"), works):

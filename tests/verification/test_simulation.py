@@ -85,7 +85,7 @@ class ForgetsAttempts(InlineStore):
     async def lease_effects(
         self, now: float, scope: WorkerScope, limit: int, among: Collection[EffectKey] | None = None
     ) -> list[LeasedEffect]:
-        return [evolve(effect, previous_attempt_unknown=False) for effect in await super().lease_effects(now, scope, limit, among)]
+        return [evolve(effect, previous_attempt_sent=False) for effect in await super().lease_effects(now, scope, limit, among)]
 
 
 class NeverPolls(InlineStore):

@@ -1,7 +1,7 @@
 """Why an order may or may not take an event now, what is missing, and the shortest path on that could happen. Pure; decides nothing.
 
-A reply named after a kind of effect (``<kind>_...``) can only happen where such an effect was called and is not answered yet. A table
-does not ask for that, nor do ``check`` and ``decide``: whatever comes has its answer. A path that is shown to a person does.
+A reply can only happen where an effect that declares it was called and is not answered yet. A table does not ask for that, nor do
+``check`` and ``decide``: whatever comes has its answer. A path that is shown to a person does.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from itertools import islice
 
 from attrs import frozen
 
+from orderflow._analysis.owed import find_answered, name_call
 from orderflow._analysis.reachability import MAX_LOOKS, Pair, moves_from, starts
 from orderflow._lifecycle.decide import is_settled
 from orderflow._lifecycle.facts import Value
@@ -94,18 +95,18 @@ def pair_of(table: Table, snapshot: Snapshot) -> Pair:
 
 @frozen(cache_hash=True)
 class _Place:
-    """A pair, and the kinds of effects that were called on the way and whose answers may still come."""
+    """A pair, and the calls that were made on the way and whose answers may still come."""
 
     pair: Pair
     called: frozenset[str]
 
 
 def _place_of(table: Table, pair: Pair) -> _Place:
-    """An order that stands here, with every kind that may be under way on some path from its create. With all kinds where no path
+    """An order that stands here, with every call that may be under way on some path from its create. With all calls where no path
     leads here: an operator put it here; and where there are too many places to know."""
     set_by_edges = {name for edge in table.edges for name in edge.sets}
     at_create = {name: value for name, value in pair.facts(table).items() if name not in set_by_edges}
-    every_kind = frozenset(effect.kind for effect in table.effects.values())
+    every_call = frozenset(name_call(effect) for effect in table.effects.values())
     declared = all(value in table.facts[name] for name, value in at_create.items())
     begins = islice(starts(table, at_create), MAX_LOOKS) if declared else ()
     waiting = [_Place(start, frozenset()) for start in begins]
@@ -115,29 +116,24 @@ def _place_of(table: Table, pair: Pair) -> _Place:
         seen.update(new)
         waiting += new
         if len(seen) >= MAX_LOOKS:
-            return _Place(pair, every_kind)
-    called = [place.called for place in waiting if place.pair == pair] or [every_kind]
+            return _Place(pair, every_call)
+    called = [place.called for place in waiting if place.pair == pair] or [every_call]
     return _Place(pair, frozenset[str]().union(*called))
 
 
 def _moves(table: Table, place: _Place) -> Iterator[tuple[Edge, _Place]]:
     """The enabled edges, without replies to what was not called, and where each leads."""
     for edge, onward in moves_from(table, place.pair):
-        kind = _kind_answered(table, edge)
-        if not kind or kind in place.called:
+        answered = find_answered(table, edge)
+        if not answered or answered & place.called:
             yield edge, _Place(onward, _update_called(table, edge, place.called))
 
 
 def _update_called(table: Table, edge: Edge, called: frozenset[str]) -> frozenset[str]:
-    """The kinds that are under way after the edge."""
-    answered = set() if edge.event.endswith(_ANSWER_LOST) else {_kind_answered(table, edge)}
-    return called - answered | {effect.kind for effect in edge.effects}
-
-
-def _kind_answered(table: Table, edge: Edge) -> str:
-    """The kind of effect that the edge is an answer to; "" where its name does not say."""
-    kinds = (effect.kind for effect in table.effects.values() if edge.event.startswith(f"{effect.kind}_"))
-    return max(kinds, key=len, default="") if edge.origin is Origin.REPLY else ""
+    """The calls that are under way after the edge. A lost answer may still come, and so may all where it is not known which came."""
+    answered = find_answered(table, edge) & called
+    ended = answered if len(answered) == 1 and not edge.event.endswith(_ANSWER_LOST) else frozenset[str]()
+    return called - ended | {name_call(effect) for effect in edge.effects}
 
 
 def _is_settled(table: Table, place: _Place) -> bool:

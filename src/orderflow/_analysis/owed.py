@@ -1,12 +1,11 @@
 """What is owed, and what is waited for: whether each call's outcome has an edge, and whether something still comes. Pure.
 
-A table does not say which reply belongs to which call. It is taken from names and places: ``<kind>_...`` belongs to that kind of effect.
-Any other reply belongs to the effects that edges into its sources owe.
+Which calls a reply may end, the effects declare. Effects of one kind are one call: its failures do not say which of them failed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from attrs import field, frozen
 
@@ -32,7 +31,7 @@ def find_missing_replies(moves: Moves) -> Iterator[tuple[Edge, Effect, str, Pair
         for edge, onward in out:
             for effect in edge.effects:
                 enabled = {each.event for each, _ in moves[onward]}
-                yield from ((edge, effect, reply, onward) for reply in effect.failures if reply not in enabled)
+                yield from ((edge, effect, reply, onward) for reply in effect.replies if reply not in enabled)
 
 
 def find_stranded(table: Table, moves: Moves, starts: tuple[Pair, ...]) -> Iterator[Pair]:
@@ -41,7 +40,7 @@ def find_stranded(table: Table, moves: Moves, starts: tuple[Pair, ...]) -> Itera
     Raises:
         TooManyPairs: they are too many, with the calls that may be under way.
     """
-    guide = _Guide(_list_calls(table), {id(edge) for edge in table.edges if _is_brought(table, edge)})
+    guide = _Guide(table, {id(edge) for edge in table.edges if _is_brought(table, edge)})
     numbers = {pair: number for number, pair in enumerate(moves)}
     onward = [tuple((edge, numbers[target]) for edge, target in out) for out in moves.values()]
     waiting = [(numbers[pair], Calls()) for pair in starts]
@@ -64,10 +63,10 @@ def find_stranded(table: Table, moves: Moves, starts: tuple[Pair, ...]) -> Itera
 
 @frozen
 class _Guide:
-    """What an edge does to the calls that are under way. ``replies``: the calls that each reply may answer. ``brought``: the ids of the
-    observation edges that some status brings. ``followed``: the answers so far."""
+    """What an edge does to the calls that are under way. ``brought``: the ids of the observation edges that some status brings.
+    ``followed``: the answers so far."""
 
-    replies: Mapping[str, frozenset[str]]
+    table: Table
     brought: set[int]
     followed: dict[tuple[int, Calls], tuple[Calls | None, bool]] = field(factory=dict)
 
@@ -79,10 +78,10 @@ class _Guide:
         return self.followed[key]
 
     def _move(self, edge: Edge, calls: Calls) -> Calls | None:
-        begun = {_name_call(effect) for effect in edge.effects}
+        begun = {name_call(effect) for effect in edge.effects}
         if edge.origin is not Origin.REPLY:
             return Calls(calls.under_way | begun, calls.lost)
-        answered = self.replies[edge.event]
+        answered = find_answered(self.table, edge)
         if answered and not answered & (calls.under_way | calls.lost):
             return None
         ended = answered & calls.under_way
@@ -92,28 +91,20 @@ class _Guide:
 
     def _leads_on(self, edge: Edge, calls: Calls) -> bool:
         if edge.origin is Origin.REPLY:
-            answered = self.replies[edge.event]
+            answered = find_answered(self.table, edge)
             return not answered or bool(answered & calls.under_way)
         return edge.origin is not Origin.OBSERVATION or id(edge) in self.brought
 
 
-def _list_calls(table: Table) -> Mapping[str, frozenset[str]]:
-    """By reply, the names of the calls that it may answer."""
-    owed_into: dict[str, set[str]] = {state: set() for state in table.states}
-    for edge in table.edges:
-        owed_into[edge.target].update(_name_call(effect) for effect in edge.effects)
-    without_kind = {effect.name for effect in table.effects.values() if not effect.kind}
-    calls: dict[str, set[str]] = {}
-    for edge in table.edges:
-        if edge.origin is Origin.REPLY:
-            kinds = (effect.kind for effect in table.effects.values() if effect.kind and edge.event.startswith(f"{effect.kind}_"))
-            kind = max(kinds, key=len, default="")
-            owed = owed_into[edge.source]
-            calls.setdefault(edge.event, set()).update({kind} | owed & without_kind if kind else owed)
-    return {event: frozenset(names) for event, names in calls.items()}
+def find_answered(table: Table, edge: Edge) -> frozenset[str]:
+    """The calls that the edge may be the end of; none where it is no reply."""
+    if edge.origin is not Origin.REPLY:
+        return frozenset()
+    return frozenset(name_call(effect) for effect in table.effects.values() if edge.event in effect.replies)
 
 
-def _name_call(effect: Effect) -> str:
+def name_call(effect: Effect) -> str:
+    """What calls of this effect are called here."""
     return effect.kind or effect.name
 
 

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from attrs import field, frozen
 
+from orderflow._lifecycle.decide import is_declared
 from orderflow._lifecycle.facts import Facts, Value, valuations
 from orderflow._lifecycle.observe import observe
 from orderflow._lifecycle.table import Edge, Table
@@ -124,9 +125,7 @@ def within_reach(table: Table, snapshot: Snapshot, states: Collection[str]) -> b
     True where that is unknown: of an order in a state, or under facts, that this lifecycle does not declare; and where more than
     ``MAX_LOOKS`` would be needed to know.
     """
-    if snapshot.state in states or snapshot.state not in table.states:
-        return True
-    if any(snapshot.facts.get(name) not in values for name, values in table.facts.items()):
+    if snapshot.state in states or not is_declared(table, snapshot):
         return True
     if not _edges_may_lead_to(table, snapshot, states):
         return False

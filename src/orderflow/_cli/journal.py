@@ -32,7 +32,7 @@ def journal_row(row: JournalRow) -> Row:
 
 
 def journal_json(journal: Sequence[JournalRow]) -> list[dict[str, object]]:
-    """A journal as JSON; ``at`` in epoch seconds."""
+    """A journal as JSON, without the data of its steps; ``at`` in epoch seconds."""
     return [
         {
             "version": row.version,
@@ -43,6 +43,7 @@ def journal_json(journal: Sequence[JournalRow]) -> list[dict[str, object]]:
             "target": row.target,
             "kind": row.kind,
             "note": row.note,
+            "facts": None if row.facts is None else dict(row.facts),
         }
         for row in journal
     ]

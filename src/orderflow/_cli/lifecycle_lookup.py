@@ -7,7 +7,7 @@ A NAME is a registered lifecycle's (entry points of the group ``orderflow.provid
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import module_from_spec, spec_from_file_location
@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from orderflow._lifecycle.class_body import explain_import_error
+from orderflow._lifecycle.guidance import Guidance, GuidanceValues
 from orderflow._lifecycle.table import Table
 from orderflow.errors import DeclarationError, InvalidInput, UnknownName
 
@@ -32,29 +33,40 @@ def find(name: str) -> Table:
     """The table that a NAME means.
 
     Raises:
+        As ``find_with_guidance``.
+    """
+    return find_with_guidance(name)[0]
+
+
+def find_with_guidance(name: str) -> tuple[Table, Mapping[str, Guidance], GuidanceValues]:
+    """The table that a NAME means, and what people are shown of its orders: no texts where it is a lifecycle without a provider.
+
+    Raises:
         DeclarationError: the lifecycle breaks rules of declarations, or importing it raised (rules ``class-body`` and ``import``).
         InvalidInput: it is no NAME, or what is there has no table.
         UnknownName: no such lifecycle, module, file or class.
     """
+    found = _find(name)
+    table = _table_of(found)
+    if table is None:
+        raise InvalidInput("NAME", f"{name!r} is neither a lifecycle nor has it a table")
+    guidance, values = getattr(found, "guidance", None), getattr(found, "guidance_values", None)
+    return table, guidance if isinstance(guidance, Mapping) else {}, values if isinstance(values, Mapping) else {}
+
+
+def _find(name: str) -> object:
     if ":" in name:
-        return _table(name, _import_named(name))
+        return _import_named(name)
     registered = _list_registered()
     if name not in registered:
         if name.endswith(".py"):
             raise InvalidInput("NAME", f"a file needs its class named, too: {name}:Class")
         raise UnknownName("lifecycle (or module:Class, or file.py:Class)", name, tuple(sorted(registered)))
-    return _table(name, _import(name, registered[name].load))
+    return _import(name, registered[name].load)
 
 
 def _list_registered() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=GROUP)}
-
-
-def _table(name: str, found: object) -> Table:
-    table = _table_of(found)
-    if table is None:
-        raise InvalidInput("NAME", f"{name!r} is neither a lifecycle nor has it a table")
-    return table
 
 
 def _table_of(found: object) -> Table | None:

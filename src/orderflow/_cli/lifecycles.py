@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from orderflow._analysis.check import Report, check_sketches
 from orderflow._analysis.check import check as check_table
+from orderflow._analysis.guidance import check_guidance
 from orderflow._analysis.model_checking import PropertyResult
 from orderflow._cli import lifecycle_lookup, show
 from orderflow._cli.exit_codes import Exit
@@ -23,7 +24,7 @@ _KINDS = ("initial", "final", "provisional", "proven", "assumed")
 
 
 def check(name: Name = None, /, *, json: Json = False) -> Exit:
-    """Check lifecycles: every rule, every state under every value of the facts, every property.
+    """Check lifecycles: every rule, every state under every value of the facts, every property, every text for people.
 
     A property that holds is shown with a path on which it matters, and with the
     weakest evidence that this path needs. A guard that is not a function of the
@@ -47,7 +48,7 @@ def _names(name: str | None) -> tuple[str, ...]:
 def _check(name: str) -> dict[str, Any]:
     """The report of one lifecycle, as JSON."""
     try:
-        report = check_table(lifecycle_lookup.find(name))
+        table, guidance, values = lifecycle_lookup.find_with_guidance(name)
     except DeclarationError as error:
         declared = [asdict(problem) for problem in error.problems]
         if not error.tables_for_check:
@@ -55,7 +56,9 @@ def _check(name: str) -> dict[str, Any]:
         described = _describe(check_sketches(*error.tables_for_check))
         rest = [problem for problem in described["problems"] if problem["rule"] != "guard-unresolved"]
         return described | {"problems": declared + rest}
-    return _describe(report)
+    described = _describe(check_table(table))
+    texts = [asdict(problem) for problem in check_guidance(table, guidance, values)]
+    return described | {"problems": described["problems"] + texts}
 
 
 def _describe(report: Report) -> dict[str, Any]:

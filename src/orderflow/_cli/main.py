@@ -97,6 +97,7 @@ COMMANDS = (
         list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL, failed="something stayed leased"),
     ),
     Command("db", "orderflow._cli.db:db", "Upgrade a database; prune old orders."),
+    Command("providers", "orderflow._cli.providers:providers", "Show what is wrong with providers; have calls tried at once."),
     Command("listeners", "orderflow._cli.listeners:listeners", "List or remove listeners."),
     Command("--install-completion", "orderflow._cli.completion:install", "Install completion for your shell."),
 )

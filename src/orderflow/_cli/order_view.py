@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import asdict
 
 from orderflow._cli import show
 from orderflow._cli.journal import moment_of
 from orderflow._cli.tables import Row
-from orderflow.model import Applied, Decision, Message, Order, Pending, PendingEffect, RefusalRow, Refused
+from orderflow.model import (
+    NOTIFY_LISTENER,
+    Applied,
+    Decision,
+    Message,
+    Order,
+    OrderView,
+    Pending,
+    PendingEffect,
+    RefusalRow,
+    Refused,
+)
 
 REFUSAL_HEAD = ("not applied", "times", "event", "origin", "state")
 _NOTHING_LEGAL = "no command and no operator event"
@@ -30,25 +41,68 @@ def order_json(order: Order) -> dict[str, object]:
     }
 
 
-def print_order(order: Order, legal: Sequence[str] | None, pending: Pending) -> None:
-    """Print where an order stands, what it would take now and what is still to come. ``legal`` is None if that cannot be known."""
+def print_order(view: OrderView, wait: str) -> None:
+    """Print where an order stands, what a person can do, what it would take now and what is still to come.
+
+    ``wait``: why it waits for the provider; "": it does not.
+    """
+    order = view.order
     flag = ", flagged: the provider reported something that a person should look at" if order.flagged else ""
-    facts = [f"{name} = {show.fact_value(value)}" for name, value in order.snapshot.facts.items()]
     unknown = "not known: its state or facts belong to another version of the lifecycle, see orderflow diff"
     for text in (
         f"{order.id}: {order.state} (version {order.version}) since {moment_of(order.entered_at)} UTC{flag}",
         f"key: {order.key}",
         f"provider's id: {order.provider_id or 'not known'}",
-        f"facts: {', '.join(facts)}",
-        f"legal now: {unknown if legal is None else list_legal(legal)}",
-        *_describe_pending(pending),
+        f"facts: {list_facts(order.snapshot.facts)}",
+        *([f"what to do: {view.operator_text}"] if view.operator_text else []),
+        f"legal now: {list_legal(legal_of(view)) if view.known else unknown}",
+        *([wait] if wait else []),
+        *_describe_pending(view.pending),
     ):
         show.paragraph(text, hanging="  ")
+
+
+def list_facts(facts: Mapping[str, bool | str]) -> str:
+    """Facts and their values, in words."""
+    return ", ".join(f"{name} = {show.fact_value(value)}" for name, value in facts.items())
+
+
+def legal_of(view: OrderView) -> tuple[str, ...]:
+    """The commands and operator events that would be applied now."""
+    return view.commands + view.operator_events
+
+
+def answers_json(view: OrderView) -> dict[str, object]:
+    """What a page asks of an order, and the texts for people."""
+    names = ("settled", "proven", "provisional", "in_doubt", "needs_person", "customer_text", "operator_text")
+    return {name: getattr(view, name) for name in names}
+
+
+def print_resolutions(view: OrderView) -> None:
+    """Print what a person can do for an order, and the command of each operator event."""
+    show.paragraph(f"{view.order.id}: {view.order.state} (version {view.order.version}){', in doubt' if view.in_doubt else ''}")
+    if view.operator_text:
+        show.paragraph(view.operator_text, hanging="  ")
+    for event in view.operator_events:
+        show.paragraph(f"orderflow orders resolve {view.order.id} {event} --actor NAME --reason TEXT", hanging="    ")
+    if not view.operator_events:
+        show.line("no operator event is legal now")
+
+
+def resolutions_json(view: OrderView) -> dict[str, object]:
+    """What a person can do for an order."""
+    order = view.order
+    return {"id": order.id, "version": order.version, "state": order.state, **answers_json(view), "events": list(view.operator_events)}
 
 
 def list_legal(legal: Sequence[str]) -> str:
     """What an order would take now, in words."""
     return ", ".join(legal) or _NOTHING_LEGAL
+
+
+def owes_call(pending: Pending) -> bool:
+    """Whether a call to the provider is still owed."""
+    return any(effect.name != NOTIFY_LISTENER for effect in pending.effects)
 
 
 def _describe_pending(pending: Pending) -> Iterator[str]:

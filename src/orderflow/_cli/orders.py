@@ -16,6 +16,7 @@ from orderflow._cli.exit_codes import BROKEN_DECLARATION, Exit, list_exits
 from orderflow._cli.journal import journal_json, moment_of, print_journal
 from orderflow._cli.open_database import ask_flow
 from orderflow._cli.options import Actor, Db, Json, Reason, Yes
+from orderflow._cli.provider_view import describe_wait, standing_json
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.model import Applied, Refused
 from orderflow.model import Reason as RefusalReason
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from orderflow.model import Decision, Order
 
 _NO_LIMIT = 1_000_000
+_NOT_RECORDED = "an older orderflow did not record what the order's steps set"
 
 orders = App(
     name="orders",
@@ -118,12 +120,13 @@ def find(provider: str, provider_id: str, /, *, db: Db, json: Json = False) -> E
     return Exit.OK
 
 
-@orders.command(name="show", help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL))
-def show_(order: str, /, *, db: Db, messages: bool = False, json: Json = False) -> Exit:
+@orders.command(name="show", help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL, failed=_NOT_RECORDED))
+def show_(order: str, /, *, db: Db, version: int | None = None, messages: bool = False, json: Json = False) -> Exit:
     """Show one order: its state, facts and journal, what is legal now, what is to come, what was refused.
 
-    The data of an order (payloads, personal data) is never shown, and what the
-    provider answered only with --messages.
+    With --version: how it stood then, rebuilt from its journal. The data of an
+    order (payloads, personal data) is never shown, and what the provider answered
+    only with --messages.
 
     Example: orderflow orders show ccv-1b27 --db sqlite:///orders.db
 
@@ -131,33 +134,39 @@ def show_(order: str, /, *, db: Db, messages: bool = False, json: Json = False) 
     ----------
     order:
         The order's id.
+    version:
+        Show only its state and facts at this version, and the steps that led there; 0: as it was created.
     messages:
         Also what the provider answered to calls and polls, the latest last. It may hold personal data.
     """
+    if version is not None:
+        return _show_version(order, db, version, as_json=json)
 
     async def load(flow: Orderflow) -> Any:
-        stored = await flow.order(order)
-        rows = await flow.journal(order), await flow.refusals(order), await flow.messages(order)
-        return stored, *rows, await _legal(flow, order), await flow.pending(order)
+        shown = await flow.view(order)
+        (standing,) = [standing for standing in await flow.providers() if standing.provider == shown.order.provider]
+        return shown, await flow.refusals(order), await flow.messages(order), standing
 
-    stored, journal, refusals, answers, legal, pending = ask_flow(db, load)
+    shown, refusals, answers, standing = ask_flow(db, load)
     if json:
         show.document(
             {
-                **view.order_json(stored),
-                "facts": dict(stored.snapshot.facts),
-                "legal": None if legal is None else list(legal),
-                "pending": view.pending_json(pending),
-                "journal": journal_json(journal),
+                **view.order_json(shown.order),
+                **view.answers_json(shown),
+                "facts": dict(shown.order.snapshot.facts),
+                "legal": list(view.legal_of(shown)) if shown.known else None,
+                "pending": view.pending_json(shown.pending),
+                "provider_standing": standing_json(standing),
+                "journal": journal_json(shown.journal),
                 "refusals": [view.refusal_json(row) for row in refusals],
                 "message_count": len(answers),
                 **({"messages": [view.message_json(message) for message in answers]} if messages else {}),
             }
         )
         return Exit.OK
-    view.print_order(stored, legal, pending)
+    view.print_order(shown, describe_wait(standing) if view.owes_call(shown.pending) else "")
     show.line()
-    print_journal(journal)
+    print_journal(shown.journal)
     if refusals:
         show.line()
         show.table(view.REFUSAL_HEAD, [view.refusal_row(row) for row in refusals])
@@ -167,15 +176,22 @@ def show_(order: str, /, *, db: Db, messages: bool = False, json: Json = False) 
     return Exit.OK
 
 
-async def _legal(flow: Orderflow, order: str) -> tuple[str, ...] | None:
-    """What the order would take now; None if its state or facts are not those of this version of its lifecycle."""
-    stored = await flow.order(order)
-    if stored.state not in flow.states(Name(stored.provider)):
-        return None
-    try:
-        return await flow.legal(order)
-    except KeyError:
-        return None
+def _show_version(order: str, db: str, version: int, *, as_json: bool) -> Exit:
+    async def load(flow: Orderflow) -> Any:
+        return await flow.replay(order, version), await flow.journal(order)
+
+    snapshot, journal = ask_flow(db, load)
+    steps = [row for row in journal if row.version <= version]
+    if as_json:
+        facts = dict(snapshot.facts)
+        show.document({"id": order, "state": snapshot.state, "version": version, "facts": facts, "journal": journal_json(steps)})
+        return Exit.OK
+    for text in (f"{order}: {snapshot.state} at version {version}", f"facts: {view.list_facts(snapshot.facts)}"):
+        show.paragraph(text, hanging="  ")
+    if steps:
+        show.line()
+        print_journal(steps)
+    return Exit.OK
 
 
 @orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL, failed=BROKEN_DECLARATION))
@@ -230,16 +246,18 @@ def draw(
 @orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.REFUSED, Exit.OPERATIONAL))
 def resolve(
     order: str,
-    event: str,
+    event: str | None = None,
     /,
     *,
     db: Db,
-    actor: Actor,
-    reason: Reason,
+    actor: Actor = "",
+    reason: Reason = "",
     set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
     json: Json = False,
 ) -> Exit:
-    """Resolve a doubt: send an order one of its declared operator events.
+    """Resolve a doubt: send an order one of its declared operator events, with --actor and --reason.
+
+    Without EVENT: say what a person can do for this order, and list the events.
 
     Example: orderflow orders resolve ccv-1b27 submission_resolved --set order_id=77 --actor anna --reason "CCV found it"
 
@@ -248,10 +266,12 @@ def resolve(
     order:
         The order's id.
     event:
-        The event, such as submission_resolved or registration_given_up; `orders show` lists what is legal now.
+        The event, such as submission_resolved or registration_given_up.
     set_:
         An argument of the event: --set order_id=77 gives a text, --set NAME:=JSON a number, true or a list. May be given again.
     """
+    if event is None:
+        return _list_resolutions(order, db, json, ignored=bool(actor or reason or set_))
     arguments = _parse_arguments(set_ or [])
 
     async def send(flow: Orderflow) -> Decision:
@@ -266,6 +286,17 @@ def resolve(
             return Refused(RefusalReason.NOT_LEGAL_HERE, stored.state, legal=legal)  # no argument would make it legal
 
     return _report(ask_flow(db, send), json)
+
+
+def _list_resolutions(order: str, db: str, as_json: bool, *, ignored: bool) -> Exit:
+    if ignored:
+        raise InvalidInput("EVENT", "required with --actor, --reason or --set")
+    resolvable = ask_flow(db, lambda flow: flow.view(order))
+    if as_json:
+        show.document(view.resolutions_json(resolvable))
+    else:
+        view.print_resolutions(resolvable)
+    return Exit.OK
 
 
 @orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.REFUSED, Exit.OPERATIONAL, failed="not confirmed"))

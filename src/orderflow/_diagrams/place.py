@@ -6,7 +6,7 @@ Graphviz returns coordinates only (``graphviz``). Several arrangements are laid 
 * They are laid out again with more space for the labels that are still blocked.
 
 The picture with the lowest cost is the result (``geometry.compute_cost``). If it has a fault, or is too wide for a page, more
-arrangements are tried.
+arrangements are tried, and more of them are improved.
 
 A drawing with many arrows gets fewer arrangements, and one with very many no Graphviz at all (``grid``): the work stays bounded.
 """
@@ -55,7 +55,11 @@ def clear_cache() -> None:
 
 
 def _choose_best(drawing: Drawing, lines: LabelLines, layout: Layout) -> Placement:
-    """The placement with the lowest cost, without titles. Tries batches until the best placement has no faults and fits on a page."""
+    """The placement with the lowest cost, without titles.
+
+    Tries batches until the best placement has no faults and fits on a page. Where the last batch leaves a grave fault, the other
+    arrangements are improved too, one by one.
+    """
 
     def lay_out(arrangement: int, wide: frozenset[int]) -> Placement:
         return read_answer(drawing, lines, layout(build_graph(drawing, lines, arrangement, wide)), wide)
@@ -65,14 +69,22 @@ def _choose_best(drawing: Drawing, lines: LabelLines, layout: Layout) -> Placeme
     if len(drawing.arrows) > _MANY_ARROWS:
         return lay_out(0, frozenset())
     candidates: list[Placement] = []
+    others: list[int] = []
     for batch in range(_BATCHES):
         raw = {n: lay_out(n, frozenset()) for n in range(batch * _BATCH_SIZE, (batch + 1) * _BATCH_SIZE)}
-        for n in sorted(raw, key=lambda n: _compute_cost(raw[n]))[:_FINALISTS]:
+        ranked = sorted(raw, key=lambda n: _compute_cost(raw[n]))
+        for n in ranked[:_FINALISTS]:
             candidates += _improve(raw[n], partial(lay_out, n))
         best = min(candidates, key=_compute_cost)
         if best.width < _PAGE_WIDTH and not count_faults(best, get_text_box):
+            return best
+        others += ranked[_FINALISTS:]
+    best = min(candidates, key=_compute_cost)
+    for n in others:
+        if not count_faults(best, get_text_box, grave_only=True):
             break
-    return min(candidates, key=_compute_cost)
+        best = min([best, *_improve(lay_out(n, frozenset()), partial(lay_out, n))], key=_compute_cost)
+    return best
 
 
 def _improve(raw: Placement, lay_out: Callable[[frozenset[int]], Placement]) -> Iterator[Placement]:

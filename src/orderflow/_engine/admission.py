@@ -8,8 +8,9 @@ What may not be called is not leased: an effect or poll that waited in this proc
 
 After a pause of the last two kinds one call is in progress at a time, until one is answered.
 
-A provider has a *problem* when it does not answer, another server answers in its place, or it refuses our credentials, as often in a row as
-the breaker's threshold. A problem is logged once, not once an order, and is part of the worker's health until it is over.
+A provider has a *problem* when the ends of calls show the same thing as often in a row as the timing says (standing.py). Processes share
+their problems in the store. So a process that starts during an outage makes one call at a time from the beginning, and an answer to one
+process ends the pauses of all.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import inf
 
-import structlog
-
 from orderflow._engine.circuit_breaker import CircuitBreaker
 from orderflow._engine.rate_limiter import RateLimiter
-from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Signal, StatusRead
+from orderflow._engine.standing import HOLDING, EndProblem, Reporter, ReportProblem, Sign, read_sign
+from orderflow._provider.outcomes import NotExecuted, Outcome, ReadFailed, StatusRead
 from orderflow._provider.timing import Timing
+from orderflow._store.records import StoredStanding
+from orderflow.model import ProviderProblem
 
-_log = structlog.get_logger()
 _MAX_THROTTLE = 3600.0
 
 
@@ -65,9 +66,11 @@ class ProviderAdmission:
         self._limiter = RateLimiter.of(timing)
         self._breaker = CircuitBreaker(timing.circuit_threshold, timing.circuit_pause)
         self.throttle = Throttle()
+        self.reporter = Reporter(timing.circuit_pause)
         self._in_progress = 0
+        self._failure = ProviderProblem.DOES_NOT_ANSWER  # what the last failure was that the breaker counted
         self._unauthorized = 0  # answers in a row that refused our credentials
-        self._foreign = False  # whether the last failure was a page of another server
+        self._unusable = 0  # answers to polls in a row that could not be used
 
     def next_call_at(self, now: float) -> float:
         """When the next call may begin: ``now`` if at once, infinity if only the end of a call in progress can tell."""
@@ -82,13 +85,19 @@ class ProviderAdmission:
         return 1 if self._breaker.one_at_a_time else self._limiter.available(now)
 
     @property
-    def problem(self) -> str:
-        """What is wrong with the provider; ``""`` if nothing."""
+    def own_problem(self) -> ProviderProblem | None:
+        """What the calls of this process show to be wrong with the provider."""
         if self._unauthorized >= self._timing.circuit_threshold:
-            return "refuses our credentials"
-        if not self._breaker.tripped:
-            return ""
-        return "another server answers in its place" if self._foreign else "does not answer"
+            return ProviderProblem.REFUSES_CREDENTIALS
+        if self._breaker.tripped:
+            return self._failure
+        return ProviderProblem.UNUSABLE_ANSWERS if self._unusable >= self._timing.unusable_polls else None
+
+    @property
+    def problem(self) -> ProviderProblem | None:
+        """What is wrong with the provider, as this process or another sees it."""
+        shared = self.reporter.shared
+        return self.own_problem or (shared.problem if shared is not None and not self.reporter.has_ended else None)
 
     def begin_call(self, now: float) -> None:
         """A call begins."""
@@ -99,36 +108,52 @@ class ProviderAdmission:
         """A call that began has ended, however."""
         self._in_progress -= 1
 
-    def learn_throttle(self, until: float, now: float) -> None:
-        """The store says until when the provider is throttled."""
-        if self.throttle.learn(until, now):
+    def learn(self, stored: StoredStanding, now: float) -> bool:
+        """The store says this about the provider. Returns whether an operator has lifted its standing since the last time."""
+        before, self.reporter.shared = self.reporter.shared, stored
+        lifted = before is not None and before.lifted_at != stored.lifted_at
+        if lifted:
+            self.throttle = Throttle()
+        if self.throttle.learn(stored.throttled_until, now):
             self._breaker.probe()
+        if lifted or (before is not None and before.problem is not None and stored.problem is None):
+            self._unauthorized = self._unusable = 0
+            self._breaker.retry()
+            self.reporter.forget()
+        if lifted and self._breaker.one_at_a_time:
+            self._breaker.take_over(-inf)
+        elif stored.problem in HOLDING and not self._breaker.one_at_a_time:
+            self._breaker.take_over(min(stored.held_until, now + self._timing.circuit_pause))
+        return lifted
 
-    def record(self, outcome: Outcome | StatusRead | ReadFailed, now: float) -> None:
-        """Learn from the outcome of a call."""
-        match outcome:
-            case NotExecuted(signal=Signal.NOT_CALLED):
-                return
-            case (NotExecuted() | ReadFailed()) as failed if failed.signal is Signal.THROTTLED:
-                self.throttle.extend(now + throttle_seconds(self._timing, failed.retry_after))
-                self._breaker.forget_failures()
-                self._breaker.probe()
-            case InDoubt() | NotExecuted(signal=Signal.UNREACHABLE) | ReadFailed(signal=Signal.UNREACHABLE):
-                self._foreign = False
-                self._breaker.record_failure(now)
-            case NotExecuted(signal=Signal.FOREIGN) | ReadFailed(signal=Signal.FOREIGN):
-                self._foreign = True
-                self._breaker.record_failure(now)
-            case _:
-                # an answer to a call that began before the 429 does not end the throttle
-                self._breaker.record_answer(close=self.throttle.until <= now)
-                self._count_unauthorized(outcome)
+    def record(self, outcome: Outcome | StatusRead | ReadFailed, now: float, *, may_be_unknown: bool = False) -> None:
+        """Learn from the outcome of a call. ``may_be_unknown``: as in ``read_sign``."""
+        sign = read_sign(outcome, may_be_unknown=may_be_unknown)
+        if sign.problem in HOLDING:
+            self._failure = sign.problem
+            self._breaker.record_failure(now)
+        elif sign.problem is ProviderProblem.THROTTLED:
+            assert isinstance(outcome, NotExecuted | ReadFailed)
+            self.throttle.extend(now + throttle_seconds(self._timing, outcome.retry_after))
+            self._breaker.forget_failures()
+            self._breaker.probe()
+        elif sign.ends:
+            # an answer to a call that began before the 429 does not end the throttle
+            self._breaker.record_answer(close=self.throttle.until <= now)
+        self._unauthorized = _count(self._unauthorized, sign, ProviderProblem.REFUSES_CREDENTIALS)
+        self._unusable = _count(self._unusable, sign, ProviderProblem.UNUSABLE_ANSWERS)
+        self.reporter.record(sign, now)
 
-    def _count_unauthorized(self, outcome: Outcome | StatusRead | ReadFailed) -> None:
-        if isinstance(outcome, NotExecuted | ReadFailed) and outcome.signal is Signal.UNAUTHORIZED:
-            self._unauthorized += 1
-        elif not isinstance(outcome, NotExecuted):  # one without a signal, such as a user's 401, says nothing about our credentials
-            self._unauthorized = 0
+    def plan_write(self, now: float) -> ReportProblem | EndProblem | None:
+        """What is to be stored about the provider now."""
+        return self.reporter.plan_write(self.own_problem, max(self._breaker.open_until, 0.0), now)
+
+
+def _count(in_a_row: int, sign: Sign, problem: ProviderProblem) -> int:
+    """How many signs of a problem there are in a row, after one more sign."""
+    if sign.problem is problem:
+        return in_a_row + 1
+    return 0 if problem in sign.ends else in_a_row
 
 
 class Admission:
@@ -136,7 +161,6 @@ class Admission:
 
     def __init__(self, timings: Mapping[str, Timing], wake: Callable[[], None]) -> None:
         self._providers = {name: ProviderAdmission(timing) for name, timing in timings.items()}
-        self._logged: dict[str, str] = dict.fromkeys(self._providers, "")
         self._wake = wake
 
     def find_paused(self, now: float) -> frozenset[str]:
@@ -156,7 +180,7 @@ class Admission:
     @property
     def problems(self) -> Mapping[str, str]:
         """What is wrong with which provider."""
-        return {name: provider.problem for name, provider in self._providers.items() if provider.problem}
+        return {name: problem.value for name, provider in self._providers.items() if (problem := provider.problem) is not None}
 
     def begin_call(self, provider: str, now: float) -> None:
         """An effect or poll was leased, and its call begins at once."""
@@ -167,19 +191,19 @@ class Admission:
         self._providers[provider].end_call()
         self._wake()
 
-    def record(self, provider: str, outcome: Outcome | StatusRead | ReadFailed, now: float) -> None:
-        """Learn from the outcome of a call, and log a problem that begins or ends."""
-        admission = self._providers[provider]
-        admission.record(outcome, now)
-        problem = admission.problem
-        if problem != self._logged[provider]:
-            self._logged[provider] = problem
-            if problem:
-                _log.warning("provider.problem_began", provider=provider, why=problem)
-            else:
-                _log.info("provider.problem_ended", provider=provider)
+    def record(self, provider: str, outcome: Outcome | StatusRead | ReadFailed, now: float, *, may_be_unknown: bool = False) -> None:
+        """Learn from the outcome of a call. ``may_be_unknown``: as in ``read_sign``."""
+        self._providers[provider].record(outcome, now, may_be_unknown=may_be_unknown)
 
-    def learn_throttles(self, throttled_until: Mapping[str, float], now: float) -> None:
-        """What the store says for all processes: until when each provider is throttled."""
-        for name, provider in self._providers.items():
-            provider.learn_throttle(throttled_until.get(name, -inf), now)
+    def learn(self, stored: Mapping[str, StoredStanding], now: float) -> list[str]:
+        """What the store says for all processes. Returns the providers whose standing was lifted since the last time."""
+        return [name for name, provider in self._providers.items() if provider.learn(stored.get(name, StoredStanding(name)), now)]
+
+    def plan_writes(self, now: float) -> dict[str, ReportProblem | EndProblem]:
+        """What is to be stored now, by provider."""
+        planned = {name: provider.plan_write(now) for name, provider in self._providers.items()}
+        return {name: write for name, write in planned.items() if write is not None}
+
+    def accept_write(self, provider: str, write: ReportProblem | EndProblem, now: float) -> None:
+        """A write that was planned was stored."""
+        self._providers[provider].reporter.accept_write(write, provider, now)

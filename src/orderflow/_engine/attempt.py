@@ -3,6 +3,8 @@
     leased ──begin──► calling ──answer──► answered
        └──────────────skip──────────────────►┘
 
+While it is calling, the adapter marks the moment of sending. A call that ended without that mark was not executed, however it ended.
+
 ``plan_start`` says how a leased effect starts: it is called, reported in doubt, given back, or left to its lease. ``conclude`` says what an
 outcome means: a reply event, a retry, or the end of an effect without replies. An attempt ends as ``Done``, ``RetryAt`` or ``LeaveLeased``;
 outbox.py carries that out.
@@ -17,6 +19,7 @@ from attrs import define, frozen
 
 from orderflow._engine.admission import throttle_seconds
 from orderflow._engine.calls import CANCELLED, TOO_LATE
+from orderflow._engine.outcome_check import InvalidOutcome
 from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, Rejected, Signal, Succeeded
 from orderflow._provider.timing import Timing
 from orderflow._store.records import LeasedEffect
@@ -67,6 +70,7 @@ class Attempt:
     """A leased effect and what is known of its call.
 
     Attributes:
+        sent: the moment of sending is marked: whatever fails from now on may have been executed.
         outcome: set once it is answered.
         budget_ends_at: until when an effect that was not executed is sent again, in epoch seconds; set before the call.
         message: what the provider answered, as it is kept.
@@ -74,9 +78,15 @@ class Attempt:
 
     effect: LeasedEffect
     phase: Phase = Phase.LEASED
+    sent: bool = False
     outcome: Outcome | None = None
     budget_ends_at: float = inf
     message: Message | None = None
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether the request of this attempt, or of an earlier one, may have arrived."""
+        return self.sent or self.effect.previous_attempt_sent
 
     def begin(self) -> None:
         """The call begins."""
@@ -124,12 +134,16 @@ class Retry:
     throttle: bool = False
 
 
-PREVIOUS_UNKNOWN = InDoubt("an earlier attempt was begun and never answered")
+PREVIOUS_UNKNOWN = InDoubt("an earlier attempt was sent and never answered")
 STOPPED = InDoubt(CANCELLED)
 STOPPED_BEFORE_SENDING = NotExecuted(CANCELLED, signal=Signal.NOT_CALLED)
+LATE = InDoubt("no answer within the lease")
 LATE_BEFORE_SENDING = NotExecuted("no time was left to send the call", signal=Signal.UNREACHABLE)
+SUPERSEDED = NotExecuted("the call does not belong to this attempt any more", signal=Signal.NOT_CALLED)
 UNWRITTEN = InDoubt("the worker stopped before the answer was written")
 _INTERRUPTED = (STOPPED, UNWRITTEN)
+_OWED_AT_ONCE = (STOPPED_BEFORE_SENDING, SUPERSEDED)
+_UNSENT = {STOPPED: STOPPED_BEFORE_SENDING, UNWRITTEN: STOPPED_BEFORE_SENDING, LATE: LATE_BEFORE_SENDING}
 
 
 def plan_start(
@@ -145,14 +159,24 @@ def plan_start(
         stopping: whether the worker stops.
     """
     if declared is None:
-        # Nothing was called here, and a process with another version may still carry it out. If another process began a call and never
-        # answered, its mark must stay.
-        return LeaveLeased() if effect.previous_attempt_unknown else Retry(lease, "not declared in this version", uncounted=True)
-    if declared.once and effect.previous_attempt_unknown:
+        # Nothing was called here, and a process with another version may still carry it out. If another process sent a call that was
+        # never answered, its mark must stay.
+        return LeaveLeased() if effect.previous_attempt_sent else Retry(lease, "not declared in this version", uncounted=True)
+    if declared.once and effect.previous_attempt_sent:
         return ReportOutcome(PREVIOUS_UNKNOWN)
     if stopping or seconds <= 0:  # the next worker that takes it may call
         return Retry(0.0, CANCELLED if stopping else TOO_LATE, uncounted=True)
     return MakeCall(seconds)
+
+
+# ── what the moment of sending decides ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def correct_outcome(outcome: Outcome, *, sent: bool) -> Outcome:
+    """What a call ended as. ``sent``: its moment of sending is marked. What was never sent is not in doubt: it was not executed."""
+    if sent or not isinstance(outcome, InDoubt):
+        return outcome
+    return _UNSENT.get(outcome) or NotExecuted(outcome.why, signal=Signal.UNREACHABLE, answer=outcome.answer)
 
 
 # ── what an outcome means ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -160,10 +184,12 @@ def plan_start(
 
 @frozen
 class Reply:
-    """An event for the inbox. ``answer`` makes its key unique: the number of the attempt, or ``NO_ANSWER``."""
+    """An event for the inbox. ``answer`` makes its key unique: the number of the attempt, or ``NO_ANSWER``. ``anomaly``: what is wrong with
+    the outcome that it stands for."""
 
     event: Event
     answer: str
+    anomaly: str = ""
 
 
 @frozen
@@ -183,7 +209,17 @@ def conclude(effect: LeasedEffect, declared: Effect, outcome: Outcome, timing: T
 
     What was certainly not executed is sent again until ``budget_spent``, the state's time budget, and at least ``retry_attempts`` times:
     an outage of minutes must not end an order. A repeatable effect that may have been executed is sent again ``retry_attempts`` times.
+    An invalid outcome is in doubt, and was answered all the same: its reply has the key of an answer, and an anomaly.
     """
+    conclusion = _conclude_valid(effect, declared, outcome, timing, budget_spent=budget_spent)
+    if isinstance(conclusion, Reply) and isinstance(outcome, InvalidOutcome):
+        return Reply(conclusion.event, str(effect.attempt), anomaly=outcome.why)
+    return conclusion
+
+
+def _conclude_valid(
+    effect: LeasedEffect, declared: Effect, outcome: Outcome, timing: Timing, *, budget_spent: bool
+) -> Reply | Retry | Finish:
     match outcome:
         case Succeeded():
             event = Event(outcome.event, Origin.REPLY, outcome.data, outcome.provider_id, outcome.note)
@@ -194,7 +230,7 @@ def conclude(effect: LeasedEffect, declared: Effect, outcome: Outcome, timing: T
             return _reply(declared, "answer_lost", outcome.why, NO_ANSWER)
         case InDoubt() if outcome in _INTERRUPTED:
             return Retry(0.0, outcome.why, uncounted=True)
-        case NotExecuted() if outcome == STOPPED_BEFORE_SENDING:
+        case NotExecuted() if outcome in _OWED_AT_ONCE:
             return Retry(0.0, outcome.why, uncounted=True)
         case NotExecuted():
             if outcome.permanent or (budget_spent and effect.attempt >= timing.retry_attempts):

@@ -16,6 +16,14 @@ TOO_LATE = "the lease ran out before the call was begun"
 """Why there is no answer, in notes and logs."""
 
 
+class SendingRefused(Exception):
+    """The request of a call may not be sent; the message says why. ``superseded``: the call does not belong to this attempt any more."""
+
+    def __init__(self, why: str, *, superseded: bool) -> None:
+        super().__init__(why)
+        self.superseded = superseded
+
+
 class CallCancelled(Exception):
     """The call was cancelled, or was not begun because the worker stops or the lease is nearly over; the message says which."""
 
@@ -52,9 +60,9 @@ class RunningCalls:
                     yield
                 finally:
                     self._timeouts.discard(timeout)
-        except TimeoutError as error:
+        except TimeoutError:
             if self.closed:
-                raise CallCancelled(CANCELLED) from error.__cause__  # which says whether anything was sent
+                raise CallCancelled(CANCELLED) from None
             raise
 
     def cancel_all(self) -> None:

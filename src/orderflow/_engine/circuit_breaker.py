@@ -27,6 +27,7 @@ class CircuitBreaker:
         self._failures = 0  # in a row
         self._open_until = -inf
         self._probing = False  # one call at a time
+        self._taken_over = False  # another process counted the failures
 
     def state(self, now: float) -> CircuitState:
         """Its state at this time."""
@@ -36,8 +37,8 @@ class CircuitBreaker:
 
     @property
     def tripped(self) -> bool:
-        """Whether the last ``threshold`` calls had no usable answer."""
-        return self._failures >= self._threshold
+        """Whether the last ``threshold`` calls had no usable answer; where another process counted them, the last one here."""
+        return self._failures >= (1 if self._taken_over else self._threshold)
 
     @property
     def one_at_a_time(self) -> bool:
@@ -58,14 +59,25 @@ class CircuitBreaker:
 
     def record_answer(self, *, close: bool = True) -> None:
         """A call was answered. With ``close`` the breaker closes; without, it only forgets the failures."""
-        self._failures = 0
-        self._open_until = -inf
+        self.retry()
         if close:
             self._probing = False
 
     def probe(self) -> None:
         """One call at a time from now on, until one is answered: after the provider throttled us."""
         self._probing = True
+
+    def take_over(self, until: float) -> None:
+        """Another process sees an outage: no calls before ``until``, then one at a time. One failure opens it again."""
+        self._failures = 0
+        self._open_until = until
+        self._probing = self._taken_over = True
+
+    def retry(self) -> None:
+        """Calls may be made at once; where it was open or half open, one at a time. The failures are forgotten."""
+        self._failures = 0
+        self._open_until = -inf
+        self._taken_over = False
 
     def forget_failures(self) -> None:
         """The provider answered, though it asked for a pause."""

@@ -41,8 +41,10 @@ class CommitContext:
     """What a commit depends on beside the order and the decision.
 
     ``notified_states``: states for which some process has a listener. ``jitter``: drawn from [-1, 1]. ``without_news``: polls in a row
-    without news before this observation. ``trace``: W3C traceparent of the span of this decision. ``message``: the answer that brought
-    the event. ``called``: the effect whose call the event reports.
+    without news before this observation, ``poll_started``: when the poll began that brought it. ``trace``: W3C traceparent of the span
+    of this decision. ``message``: the answer that brought the event. ``anomaly``: what flags the order, whatever is decided.
+    ``called``: the effect whose call the event reports. ``unusable``: polls in a row that were answered and could not be used.
+    ``retry_after``: the least seconds until the next poll.
     """
 
     table: Table
@@ -55,9 +57,13 @@ class CommitContext:
     note: str = ""
     finished_effect: EffectKey | None = None
     without_news: int = 0
+    poll_started: float | None = None
     trace: str = ""
     message: Message | None = None
+    anomaly: str = ""
     called: Effect | None = None
+    unusable: int = 0
+    retry_after: float = 0.0
 
 
 def poll_backoff(timing: Timing, without_news: int, jitter: float) -> float:
@@ -91,13 +97,21 @@ def may_be_polled_late(table: Table, snapshot: Snapshot) -> bool:
     return PROVIDER_ID in snapshot.data and REDACTED not in snapshot.data and is_over_without_proof(table, snapshot)
 
 
+def find_answered_poll(table: Table, snapshot: Snapshot, started: float | None) -> float | None:
+    """``started``, the time at which a poll began that is answered now, where the order has deadlines that may wait for it."""
+    info = table.states.get(snapshot.state)
+    return started if info is not None and info.deadlines else None
+
+
 def plan_commit(context: CommitContext, order: Order, decision: Decision) -> Commit:
     """Everything that a decision about an order writes."""
     if REDACTED in order.snapshot.data:
         context, decision = _strip_personal_data(context, decision)
-    if isinstance(decision, Applied):
-        return _plan_applied(context, order, decision)
-    return _plan_unchanged(context, order, decision)
+    commit = _plan_applied(context, order, decision) if isinstance(decision, Applied) else _plan_unchanged(context, order, decision)
+    if not context.anomaly:
+        return commit
+    after = decision.snapshot if isinstance(decision, Applied) else order.snapshot  # an order is flagged at its version
+    return evolve(commit, refusal=_refusal_row(context, after, order.id, Reason.ANOMALY, context.anomaly))
 
 
 def without_personal_data(data: Mapping[str, object]) -> dict[str, object]:
@@ -124,8 +138,10 @@ def _strip_personal_data(context: CommitContext, decision: Decision) -> tuple[Co
 def _plan_applied(context: CommitContext, order: Order, applied: Applied) -> Commit:
     journal: list[JournalRow] = []
     effects: list[OwedEffect] = []
+    after = applied.snapshot
     for version, step in enumerate(applied.steps, order.snapshot.version + 1):
-        journal.append(_journal_row(context, order, version, step))
+        data = _changed_data(order.snapshot.data, after.data) if version == after.version else {}  # the last step is what was reported
+        journal.append(_journal_row(context, order, version, step, data))
         for n, effect in enumerate(step.effects):
             effects.append(OwedEffect(version, n, effect.name, "", context.trace, _dump_arguments(effect, applied.snapshot)))
         if step.source != step.target and step.target in context.notified_states:
@@ -139,7 +155,7 @@ def _plan_applied(context: CommitContext, order: Order, applied: Applied) -> Com
         deadlines=_plan_deadlines(context, order, applied.snapshot, overridden),
         finished_effect=context.finished_effect,
         cancel_effects=overridden,
-        poll=_plan_poll_after_step(context, applied.snapshot),
+        poll=_plan_poll_after_step(context, order, applied.snapshot),
         keep_fingerprint=REDACTED not in order.snapshot.data,
         message=context.message,
     )
@@ -152,9 +168,22 @@ def _dump_arguments(effect: Effect, snapshot: Snapshot) -> str:
     return dump({name: snapshot.data[name] for name in effect.arguments if name in snapshot.data})
 
 
-def _journal_row(context: CommitContext, order: Order, version: int, step: Step) -> JournalRow:
+def _changed_data(before: Mapping[str, object], after: Mapping[str, object]) -> Mapping[str, object]:
+    """The values that are not the same object as before. What a decision leaves as it was is the same object: nothing is compared.
+
+    None for a name that is gone: an override may take the provider's id away.
+    """
+    if after is before:
+        return {}
+    missing = object()
+    changed = {name: value for name, value in after.items() if before.get(name, missing) is not value}
+    return changed | dict.fromkeys(before.keys() - after.keys())
+
+
+def _journal_row(context: CommitContext, order: Order, version: int, step: Step, data: Mapping[str, object]) -> JournalRow:
     note = "; ".join(filter(None, (step.note, context.note, _unmet_expectation(context.table, order, step))))
-    return JournalRow(order.id, version, step.event, step.origin, step.source, step.target, step.kind._value_, context.now, note)
+    kind = step.kind._value_
+    return JournalRow(order.id, version, step.event, step.origin, step.source, step.target, kind, context.now, note, step.facts, data)
 
 
 def _unmet_expectation(table: Table, order: Order, step: Step) -> str:
@@ -177,7 +206,7 @@ def _plan_deadlines(context: CommitContext, order: Order, snapshot: Snapshot, ov
     return tuple((event, context.now + context.timing.durations[key]) for event, key in armed)
 
 
-def _plan_poll_after_step(context: CommitContext, snapshot: Snapshot) -> PollPlan | None:
+def _plan_poll_after_step(context: CommitContext, order: Order, snapshot: Snapshot) -> PollPlan | None:
     if is_settled(context.table, snapshot):
         return StopPolling()
     if PROVIDER_ID not in snapshot.data:  # nothing can be polled yet; a claim is remembered until it can
@@ -186,25 +215,15 @@ def _plan_poll_after_step(context: CommitContext, snapshot: Snapshot) -> PollPla
         return StopPolling()
     at_once = context.origin in (Origin.CLAIM, Origin.CLOCK)  # a claim asks for a poll; a deadline may have missed news
     wait = 0.0 if at_once else poll_backoff(context.timing, 0, context.jitter)
-    return PollAt(context.now + wait, 0, context.timing.poll_interval)
+    answered = find_answered_poll(context.table, snapshot, context.poll_started) if snapshot.state == order.state else None
+    return PollAt(context.now + wait, 0, context.timing.poll_interval, answered=answered)
 
 
 # ── the order stays ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _plan_unchanged(context: CommitContext, order: Order, decision: Ignored | Refused) -> Commit:
-    refusal = RefusalRow(
-        order_id=order.id,
-        event=context.event,
-        origin=context.origin,
-        state=order.state,
-        reason=decision.reason,
-        detail=decision.detail,
-        version=order.version,
-        count=1,
-        first_at=context.now,
-        last_at=context.now,
-    )
+    refusal = _refusal_row(context, order.snapshot, order.id, decision.reason, decision.detail)
     return Commit(
         decision,
         context.now,
@@ -214,6 +233,21 @@ def _plan_unchanged(context: CommitContext, order: Order, decision: Ignored | Re
         # a reply or a deadline is over once decided; anything else may come again and be applied then
         keep_key=context.origin in (Origin.REPLY, Origin.CLOCK),
         message=context.message,
+    )
+
+
+def _refusal_row(context: CommitContext, snapshot: Snapshot, order_id: str, reason: Reason, detail: str) -> RefusalRow:
+    return RefusalRow(
+        order_id=order_id,
+        event=context.event,
+        origin=context.origin,
+        state=snapshot.state,
+        reason=reason,
+        detail=detail,
+        version=snapshot.version,
+        count=1,
+        first_at=context.now,
+        last_at=context.now,
     )
 
 
@@ -228,5 +262,6 @@ def _plan_poll_without_step(context: CommitContext, order: Order, reason: Reason
         return plan_no_poll(context.table, order.snapshot)
     if reason is Reason.STALE:
         return PollSooner(context.timing.poll_interval)
-    wait = poll_backoff(context.timing, context.without_news + 1, context.jitter)
-    return PollAt(context.now + wait, context.without_news + 1, context.timing.poll_interval)
+    wait = max(poll_backoff(context.timing, context.without_news + 1, context.jitter), context.retry_after)
+    answered = find_answered_poll(context.table, order.snapshot, context.poll_started)
+    return PollAt(context.now + wait, context.without_news + 1, context.timing.poll_interval, context.unusable, answered)

@@ -1,15 +1,26 @@
-"""Deadlines: clock events that are due."""
+"""Deadlines: clock events that are due.
+
+A deadline gives something up, and a poll could prove otherwise. So where the order can be polled, a deadline is decided only after a poll
+that began behind it was answered. While the provider cannot be polled it waits, for ``Timing.deadline_patience`` at most.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import structlog
 from attrs import define
 
 from orderflow._clock import Clock
 from orderflow._engine.inbox import Inbox
+from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
 from orderflow._store.records import DueDeadline, InboxKey, WorkerScope
 from orderflow._telemetry.ports import Telemetry
 from orderflow.model import Event, Origin
+
+_UNPOLLED = "no poll was answered since it was due"
+_log = structlog.get_logger()
 
 
 @define(eq=False, kw_only=True)
@@ -18,17 +29,33 @@ class Deadlines:
 
     _inbox: Inbox
     _store: Store
+    _providers: Mapping[str, Provider]
     _clock: Clock
     _telemetry: Telemetry
 
     async def fetch(self, scope: WorkerScope, limit: int) -> list[DueDeadline]:
-        """Deadlines that are due within the scope, at most ``limit``."""
+        """Deadlines that are due within the scope and do not wait, at most ``limit``."""
         return await self._store.due_deadlines(self._clock.now(), scope, limit)
 
     async def run(self, deadline: DueDeadline) -> bool:
-        """Let the inbox decide one clock event. The deadline ends with the decision, whatever it is. Returns True."""
+        """Decide one deadline, or let it wait for a poll. It ends with the decision, whatever that is. Returns True.
+
+        Where this version of the lifecycle lacks the order's state or the event, another may know them: the deadline comes again later.
+        """
+        provider, now = self._providers[deadline.provider], self._clock.now()
+        table, timing = provider.table, provider.timing
+        if deadline.state not in table.states or deadline.name not in table.events:
+            await self._store.postpone_deadline(deadline, now + timing.poll_cap)
+        elif deadline.needs_poll:
+            _log.info("deadline.waits_for_poll", order_id=deadline.order_id, trigger=deadline.name)
+            await self._store.poll_before_deadline(deadline, now, now + timing.deadline_patience, timing.poll_interval)
+        else:
+            await self._decide(deadline)
+        return True
+
+    async def _decide(self, deadline: DueDeadline) -> None:
+        event = Event(deadline.name, Origin.CLOCK, note=_UNPOLLED if deadline.unpolled else "")
         key = InboxKey(Origin.CLOCK.value, f"{deadline.order_id}:{deadline.name}:{deadline.version}")
         attributes = {"order_id": deadline.order_id, "provider": deadline.provider, "trigger": deadline.name}
         with self._telemetry.span("deadline", attributes, ""):
-            await self._inbox.accept(deadline.order_id, Event(deadline.name, Origin.CLOCK), key, deadline=deadline)
-        return True
+            await self._inbox.accept(deadline.order_id, event, key, deadline=deadline)

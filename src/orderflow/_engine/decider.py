@@ -1,6 +1,6 @@
 """The decider: from an order as it stands and a request to a planned commit. Pure; a store calls it again after a lost race.
 
-A request is an ``Event``, an ``Observation`` or an ``Override``.
+A request is an ``Event``, an ``Observation``, an ``Override`` or an ``UnusableAnswer``.
 """
 
 from __future__ import annotations
@@ -50,7 +50,23 @@ class Override:
     is_id_confirmed: bool = False
 
 
-Request = Event | Observation | Override
+@frozen
+class UnusableAnswer:
+    """A poll that began at ``version`` was answered, and brought no status. ``detail``: who answered, and with which status code.
+
+    ``in_a_row``: how many polls of the order in a row. ``retry_after``: the least seconds until the next. ``flags``: a person should look.
+    ``by_provider``: the provider itself answered.
+    """
+
+    version: int
+    detail: str
+    in_a_row: int
+    retry_after: float = 0.0
+    flags: bool = False
+    by_provider: bool = True
+
+
+Request = Event | Observation | Override | UnusableAnswer
 
 
 def decide_and_plan(context: CommitContext, request: Request, order: Order) -> Commit:
@@ -102,7 +118,7 @@ def decide_late_and_plan(context: CommitContext, effect: Effect, event: Event, o
 
 def with_decision_watchers(decider: Decider, table: Table, request: Request) -> Decider:
     """The decider itself; where tests watch decisions, one that also reports each decision."""
-    if not are_watched() or isinstance(request, Override):
+    if not are_watched() or isinstance(request, Override | UnusableAnswer):
         return decider
 
     def decide_and_report(order: Order) -> Commit:
@@ -118,6 +134,8 @@ def _decide_request(table: Table, order: Order, request: Request) -> Decision:
         return decide_event(table, order, request)
     if isinstance(request, Observation):
         return observe(table, order.snapshot, request)
+    if isinstance(request, UnusableAnswer):
+        return _decide_unusable(table, order, request)
     return _decide_override(table, order, request)
 
 
@@ -158,6 +176,14 @@ def _decide_override(table: Table, order: Order, override: Override) -> Decision
         note = f"the provider's id is {override.provider_id or 'not known'}, it was {order.provider_id or 'not known'}"
     step = Step("override", Origin.OPERATOR, order.state, override.target, StepKind.OVERRIDE, note=note)
     return Applied((step,), Snapshot(override.target, snapshot.facts, snapshot.data, snapshot.version + 1))
+
+
+def _decide_unusable(table: Table, order: Order, answer: UnusableAnswer) -> Decision:
+    if answer.version != order.version:
+        return Ignored(Reason.STALE, order.state, f"polled at version {answer.version}, now {order.version}")
+    if answer.flags:
+        return _refuse(table, order, Reason.NO_USABLE_ANSWER, f"{answer.detail}; {answer.in_a_row} polls in a row brought no status")
+    return Ignored(Reason.UNUSABLE, order.state, answer.detail)
 
 
 def _refuse(table: Table, order: Order, reason: Reason, detail: str) -> Refused:

@@ -18,6 +18,7 @@ from orderflow._engine.notifications import Notifier
 from orderflow._engine.outbox import Outbox
 from orderflow._engine.polling import Poller, PollRequests
 from orderflow._engine.retention import Retention
+from orderflow._engine.shared_standings import SharedStandings
 from orderflow._engine.waiters import Waiters
 from orderflow._engine.worker import Worker
 from orderflow._provider.protocol import Provider, PublicUrls
@@ -53,6 +54,7 @@ class Engine:
         self._calls = RunningCalls()
         self.directory = ListenerDirectory(store=store, listeners=self.listeners, clock=clock)
         self.admission = Admission({name: provider.timing for name, provider in providers.items()}, self.wake.set)
+        self.standings = SharedStandings(store=store, admission=self.admission, names=providers.keys(), clock=clock)
         self.inbox = Inbox(
             store=store,
             providers=providers,
@@ -69,7 +71,7 @@ class Engine:
         self.poll_requests = PollRequests(store=store, providers=providers, clock=clock, wake=self.wake)
         self.outbox = self._build_outbox(urls, dispatcher, telemetry)
         self.poller = self._build_poller(rng, telemetry)
-        self.deadlines = Deadlines(inbox=self.inbox, store=store, clock=clock, telemetry=telemetry)
+        self.deadlines = Deadlines(inbox=self.inbox, store=store, providers=providers, clock=clock, telemetry=telemetry)
         self.retention = Retention(store=store, providers=providers, clock=clock)
         self.worker = self._build_worker(dispatcher, fetch_interval)
 
@@ -108,6 +110,7 @@ class Engine:
             listeners=self.listeners,
             directory=self.directory,
             admission=self.admission,
+            standings=self.standings,
             dispatcher=dispatcher,
             outbox=self.outbox,
             poller=self.poller,

@@ -14,7 +14,10 @@ from orderflow.model import OrderHistory
 
 
 def as_json(history: OrderHistory) -> dict[str, Any]:
-    """``{"order": {...}, "journal": [...], "refusals": [...], "messages": [...]}``; times in epoch seconds, the order's data included."""
+    """``{"order": {...}, "journal": [...], "refusals": [...], "messages": [...]}``; times in epoch seconds, the order's data included.
+
+    The journal begins with the order as it was created, and each row holds what its step set: so the order can be replayed from it.
+    """
     order = asdict(history.order, recurse=False)
     snapshot = asdict(order.pop("snapshot"), recurse=False)
     return {

@@ -16,7 +16,7 @@ from attrs import define, evolve
 
 from orderflow._clock import Clock
 from orderflow._engine.commit import STATUS_READ, CommitContext
-from orderflow._engine.decider import Override, Request, decide_and_plan, decide_late_and_plan, with_decision_watchers
+from orderflow._engine.decider import Override, Request, UnusableAnswer, decide_and_plan, decide_late_and_plan, with_decision_watchers
 from orderflow._engine.listeners import Listeners
 from orderflow._engine.waiters import Waiters
 from orderflow._provider.protocol import Provider
@@ -47,7 +47,7 @@ def _name_and_origin(request: Request) -> tuple[str, Origin]:
     """The event by which a request is named in the journal and in refusals, and its origin."""
     if isinstance(request, Event):
         return request.name, request.origin
-    return (STATUS_READ, Origin.OBSERVATION) if isinstance(request, Observation) else ("override", Origin.OPERATOR)
+    return ("override", Origin.OPERATOR) if isinstance(request, Override) else (STATUS_READ, Origin.OBSERVATION)
 
 
 def _make_reported_call(context: CommitContext, event: Event, effect: LeasedEffect) -> ReportedCall:
@@ -81,12 +81,14 @@ class Inbox:
         effect: LeasedEffect | None = None,
         deadline: DueDeadline | None = None,
         message: Message | None = None,
+        anomaly: str = "",
     ) -> Receipt:
         """Decide and commit a command, reply, claim, clock or operator event.
 
         ``effect`` is the one that the event ends, ``deadline`` the one that brought it; either ends with the decision, whatever it is.
         The reply of an effect that ended before does not move the order if a later effect of the same kind was requested.
         ``message`` is the answer that brought the event. It is kept with the decision, but for a duplicate, which writes nothing.
+        ``anomaly``: what a person should look at; it flags the order, whatever the decision is.
 
         Raises:
             UnknownName: no such order or event.
@@ -94,19 +96,44 @@ class Inbox:
         provider = provider_of(self._providers, order_id)
         if event.name not in provider.table.events:
             raise UnknownName(f"event of {provider.table.name}", event.name, tuple(provider.table.events))
-        return await self._commit(order_id, provider, event, key=key, finished_effect=effect, deadline=deadline, message=message)
+        return await self._commit(
+            order_id, provider, event, key=key, finished_effect=effect, deadline=deadline, message=message, anomaly=anomaly
+        )
 
     async def accept_observation(
-        self, order_id: str, observation: Observation, without_news: int, poll_id: str, message: Message | None = None
+        self, order_id: str, observation: Observation, without_news: int, started: float, message: Message | None = None
     ) -> Receipt:
-        """Decide and commit a status read; ``without_news``: how many polls in a row had no news before it. ``message``: as ``accept``.
+        """Decide and commit a status read. ``without_news``: how many polls in a row had no news before it; ``started``: when it began;
+        ``message``: as ``accept``.
 
         Raises:
             UnknownName: no such order.
         """
         provider = provider_of(self._providers, order_id)
-        key = InboxKey(Origin.OBSERVATION.value, poll_id)
-        return await self._commit(order_id, provider, observation, key=key, without_news=without_news, message=message)
+        key = InboxKey(Origin.OBSERVATION.value, f"{order_id}:{started!r}")
+        return await self._commit(
+            order_id, provider, observation, key=key, without_news=without_news, poll_started=started, message=message
+        )
+
+    async def accept_unusable(
+        self,
+        order_id: str,
+        answer: UnusableAnswer,
+        without_news: int,
+        started: float,
+        message: Message | None = None,
+    ) -> Receipt:
+        """Record that a poll was answered and brought no status; the arguments are those of ``accept_observation``.
+
+        Raises:
+            UnknownName: no such order.
+        """
+        provider = provider_of(self._providers, order_id)
+        key = InboxKey(Origin.OBSERVATION.value, f"{order_id}:{started!r}")
+        poll_started = started if answer.by_provider else None
+        return await self._commit(
+            order_id, provider, answer, key=key, without_news=without_news, poll_started=poll_started, message=message
+        )
 
     async def override(
         self, order_id: str, target: str, *, actor: str, reason: str, version: int, provider_id: str | None = None
@@ -137,8 +164,10 @@ class Inbox:
         key: InboxKey | None = None,
         finished_effect: LeasedEffect | None = None,
         without_news: int = 0,
+        poll_started: float | None = None,
         deadline: DueDeadline | None = None,
         message: Message | None = None,
+        anomaly: str = "",
     ) -> Receipt:
         name, origin = _name_and_origin(request)
         attributes = {"order_id": order_id, "lifecycle": provider.table.name, "trigger": name, "origin": origin._value_}
@@ -151,12 +180,16 @@ class Inbox:
                 jitter=self._rng.uniform(-1, 1),
                 event=name,
                 origin=origin,
-                note=request.note,
+                note="" if isinstance(request, UnusableAnswer) else request.note,
                 finished_effect=finished_effect.key if finished_effect else None,
                 without_news=without_news,
+                poll_started=poll_started,
                 trace=span.traceparent,
                 message=message,
+                anomaly=anomaly,
                 called=provider.table.effects[finished_effect.name] if finished_effect else None,
+                unusable=request.in_a_row if isinstance(request, UnusableAnswer) else 0,
+                retry_after=request.retry_after if isinstance(request, UnusableAnswer) else 0.0,
             )
             decider = with_decision_watchers(partial(decide_and_plan, context, request), context.table, request)
             call = _make_reported_call(context, request, finished_effect) if finished_effect and isinstance(request, Event) else None

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 import structlog
-from attrs import define, evolve
+from attrs import define
 
 from orderflow._clock import Clock
 from orderflow._dispatch.ports import Dispatcher
 from orderflow._engine.admission import Admission
 from orderflow._engine.attempt import (
-    LATE_BEFORE_SENDING,
+    LATE,
     STOPPED,
     STOPPED_BEFORE_SENDING,
+    SUPERSEDED,
     UNWRITTEN,
     Attempt,
     Done,
@@ -26,23 +28,22 @@ from orderflow._engine.attempt import (
     Finish,
     LeaveLeased,
     MakeCall,
-    Phase,
     Reply,
     ReportOutcome,
     Retry,
     RetryAt,
     conclude,
+    correct_outcome,
     plan_start,
 )
-from orderflow._engine.calls import CANCELLED, CallCancelled, RunningCalls, seconds_for_call
+from orderflow._engine.calls import CANCELLED, CallCancelled, RunningCalls, SendingRefused, seconds_for_call
 from orderflow._engine.inbox import Inbox
 from orderflow._engine.messages import make_message
 from orderflow._engine.notifications import Notifier
-from orderflow._engine.outcome_check import check_outcome
+from orderflow._engine.outcome_check import InvalidOutcome, check_outcome, drop_texts
 from orderflow._provider.call import Call
-from orderflow._provider.outcomes import InDoubt, Outcome, Succeeded
+from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, Signal, Succeeded
 from orderflow._provider.protocol import Provider, PublicUrls
-from orderflow._provider.sending import is_unsent
 from orderflow._provider.timing import delivery_budget
 from orderflow._store.ports import Store
 from orderflow._store.records import InboxKey, LeasedEffect, WorkerScope
@@ -99,16 +100,16 @@ class Outbox:
     async def give_back(self, attempt: Attempt) -> bool:
         """End the lease of an attempt whose ``run`` failed or was cancelled.
 
-        An answer that is known is written. Without one, a call that began and may not be repeated is reported in doubt, and anything else
-        is owed again at once. Returns False if the lease has to run out.
+        An answer that is known is written. Without one, a call that was sent and may not be repeated is reported in doubt, and anything
+        else is owed again at once. Returns False if the lease has to run out.
         """
         effect = attempt.effect
         provider = self._providers[effect.provider]
         declared = provider.table.effects.get(effect.name)
-        if declared is None and effect.name != NOTIFY_LISTENER and effect.previous_attempt_unknown:
+        if declared is None and effect.name != NOTIFY_LISTENER and effect.previous_attempt_sent:
             return False
         outcome = attempt.outcome
-        if outcome is None and (attempt.phase is Phase.CALLING or effect.previous_attempt_unknown):
+        if outcome is None and attempt.may_have_arrived:
             outcome = UNWRITTEN
         if declared is None or outcome is None:
             end: End = await self._write(provider, effect, Retry(0.0, CANCELLED, uncounted=True))
@@ -139,36 +140,57 @@ class Outbox:
             case MakeCall(seconds):
                 assert declared is not None
                 attempt.begin()
-                outcome = await self._call(provider, declared, self._make_call(effect, declared, order, seconds), seconds)
+                outcome = await self._call(provider, attempt, self._make_call(attempt, declared, order, seconds), seconds)
                 attempt.answer(outcome)
                 attempt.message = make_message(order.id, declared.name, outcome.answer, self._clock.now())
                 self._admission.record(provider.name, outcome, self._clock.now())
         assert declared is not None
         return await self._write_until_lease_ends(provider, declared, attempt, outcome)
 
-    def _make_call(self, effect: LeasedEffect, declared: Effect, order: Order, seconds: float) -> Call:
-        key, data = effect.key, order.snapshot.data
+    def _make_call(self, attempt: Attempt, declared: Effect, order: Order, seconds: float) -> Call:
+        effect, key, data = attempt.effect, attempt.effect.key, order.snapshot.data
         arguments = effect.arguments
         if arguments is None:  # it declares none, or was owed before its lifecycle declared them
             arguments = {name: data[name] for name in declared.arguments if name in data}
-        return Call(str(key), effect.name, order, arguments, key.version, effect.attempt, self._clock.now() + seconds)
+        mark = partial(self._mark_sending, attempt, declared)
+        return Call(str(key), effect.name, order, arguments, key.version, effect.attempt, self._clock.now() + seconds, mark)
 
-    async def _call(self, provider: Provider, declared: Effect, call: Call, seconds: float) -> Outcome:
+    async def _mark_sending(self, attempt: Attempt, declared: Effect) -> None:
+        """The request of a call is about to be sent. A repeatable effect is sent again in any case, so nothing is written for it.
+
+        Raises:
+            SendingRefused: the request may not be sent.
+        """
+        if declared.once and not attempt.sent:
+            try:
+                marked = await self._store.mark_sending(attempt.effect, self._clock.now())
+            except OperationalError as error:
+                raise SendingRefused("the moment of sending could not be written", superseded=False) from error
+            if not marked:
+                raise SendingRefused(SUPERSEDED.why, superseded=True)
+        attempt.sent = True
+
+    async def _call(self, provider: Provider, attempt: Attempt, call: Call, seconds: float) -> Outcome:
         try:
             async with self._calls.limit(seconds):
-                outcome, problem = check_outcome(provider.table, await provider.perform(call, self._urls))
-        except CallCancelled as error:
-            return STOPPED_BEFORE_SENDING if is_unsent(error) else STOPPED
-        except TimeoutError as error:
-            return LATE_BEFORE_SENDING if is_unsent(error) else InDoubt("no answer within the lease")
+                if not provider.marks_sending:
+                    await call.mark_sending()
+                returned = await provider.perform(call, self._urls)
+        except SendingRefused as error:
+            return SUPERSEDED if error.superseded else NotExecuted(str(error), signal=Signal.NOT_CALLED)
+        except CallCancelled:
+            return correct_outcome(STOPPED, sent=attempt.sent)
+        except TimeoutError:
+            return correct_outcome(LATE, sent=attempt.sent)
         except Exception as error:  # noqa: BLE001  a bug in an adapter must not leave a call without an outcome
             _log.error("effect.adapter_raised", order_id=call.order.id, effect=call.effect, **exception_fields(error))
-            return InDoubt(f"the adapter raised {type(error).__name__}")
-        if problem:
-            _log.error("effect.outcome_invalid", order_id=call.order.id, effect=call.effect, problem=problem)
+            return correct_outcome(InDoubt(f"the adapter raised {type(error).__name__}"), sent=attempt.sent)
+        outcome = check_outcome(provider.table.effects[call.effect], returned)
+        if isinstance(outcome, InvalidOutcome):
+            _log.error("effect.outcome_invalid", order_id=call.order.id, effect=call.effect, problem=outcome.why)
+        outcome = correct_outcome(outcome, sent=attempt.sent or isinstance(returned, Succeeded))  # even a wrong success: it acted
         if REDACTED in call.order.snapshot.data and not isinstance(outcome, Succeeded):
-            # the provider's text may be personal, and a retry's reason is written without the inbox, which would drop it
-            return evolve(outcome, why="", answer=None)
+            return drop_texts(outcome)  # a retry's reason is written without the inbox, which would drop it
         return outcome
 
     # ── writing what became of it ────────────────────────────────────────────────────────────────────────────────────────
@@ -190,23 +212,31 @@ class Outbox:
         )
         while True:
             try:
-                return await self._write(provider, effect, self._conclude(provider, declared, attempt, outcome), attempt.message)
+                return await self._write(provider, effect, await self._conclude(provider, declared, attempt, outcome), attempt.message)
             except OperationalError as error:
                 if self._clock.now() + _WRITE_RETRY_SECONDS >= effect.until:
                     raise
                 _log.warning("effect.reply_write_retried", order_id=effect.key.order_id, effect=effect.name, **exception_fields(error))
             await self._clock.sleep(_WRITE_RETRY_SECONDS)
 
-    def _conclude(self, provider: Provider, declared: Effect, attempt: Attempt, outcome: Outcome) -> Reply | Retry | Finish:
+    async def _conclude(self, provider: Provider, declared: Effect, attempt: Attempt, outcome: Outcome) -> Reply | Retry | Finish:
+        """What the outcome means. A once-effect that failed unsent is marked before that is reported: another attempt may hold it by now,
+        and must not send what is reported as not executed."""
         budget_spent = self._clock.now() >= attempt.budget_ends_at
-        return conclude(attempt.effect, declared, outcome, provider.timing, budget_spent=budget_spent)
+        conclusion = conclude(attempt.effect, declared, outcome, provider.timing, budget_spent=budget_spent)
+        failed = isinstance(conclusion, Reply) and not isinstance(outcome, Succeeded)
+        if failed and declared.once and not attempt.may_have_arrived:
+            attempt.sent = await self._store.mark_sending(attempt.effect, self._clock.now())
+            if not attempt.sent:
+                return conclude(attempt.effect, declared, SUPERSEDED, provider.timing, budget_spent=False)
+        return conclusion
 
     async def _write_or_report_unknown(self, provider: Provider, declared: Effect, attempt: Attempt, outcome: Outcome) -> End:
         """Write an outcome; if it cannot be written, because an adapter made it wrong, report that there was no answer."""
-        effect = attempt.effect
+        effect, unknown = attempt.effect, UNWRITTEN if attempt.may_have_arrived else STOPPED_BEFORE_SENDING
         if outcome is not UNWRITTEN:
             try:
-                return await self._write(provider, effect, self._conclude(provider, declared, attempt, outcome), attempt.message)
+                return await self._write(provider, effect, await self._conclude(provider, declared, attempt, outcome), attempt.message)
             except OperationalError:
                 raise
             except Exception as error:  # noqa: BLE001  such as an event that does not exist
@@ -214,16 +244,16 @@ class Outbox:
         pending = (await self._store.pending(effect.key.order_id)).effects
         if not any(row.key == effect.key and row.attempt == effect.attempt and row.in_flight for row in pending):
             return Done()  # its end was written before the error
-        return await self._write(provider, effect, self._conclude(provider, declared, attempt, UNWRITTEN), attempt.message)
+        return await self._write(provider, effect, await self._conclude(provider, declared, attempt, unknown), attempt.message)
 
     async def _write(
         self, provider: Provider, effect: LeasedEffect, conclusion: Reply | Retry | Finish, message: Message | None = None
     ) -> End:
         """Write a conclusion, and what the provider answered. Writing it twice is the same as once."""
         match conclusion:
-            case Reply(event, answer):
+            case Reply(event, answer, anomaly):
                 key = InboxKey(Origin.REPLY.value, f"{effect.key}:{answer}")
-                receipt = await self._inbox.accept(effect.key.order_id, event, key, effect=effect, message=message)
+                receipt = await self._inbox.accept(effect.key.order_id, event, key, effect=effect, message=message, anomaly=anomaly)
                 if message is not None and isinstance(receipt.decision, Ignored) and receipt.decision.reason is Reason.DUPLICATE:
                     await self._store.add_message(message)  # another worker reported that there was no answer; here it is
                 return Done()

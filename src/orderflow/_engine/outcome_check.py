@@ -1,7 +1,7 @@
 """Checks what an adapter returned, before anything is decided on it. Pure.
 
 A wrong outcome is a bug of the adapter, and the provider may have acted all the same. So it counts as in doubt, with what is wrong as the
-reason, and the provider's answer is kept.
+reason. The provider's answer is kept, and so is the id of the order that it names. Where the doubt is reported, the order is flagged.
 """
 
 from __future__ import annotations
@@ -11,28 +11,47 @@ from collections.abc import Mapping
 from math import inf
 from typing import Any
 
-from orderflow._lifecycle.table import Table
+from attrs import evolve, frozen
+
 from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ProviderAnswer, Rejected, Signal, Succeeded
-from orderflow.model import Origin
+from orderflow.model import Effect
 
 _MAX_SHOWN = 100  # characters of what an adapter names
 _MAX_ID = 500  # characters; ids are unique, and PostgreSQL's index takes no more than 2,704 bytes
 
 
-def check_outcome(table: Table, returned: Any) -> tuple[Outcome, str]:
-    """The outcome, and what is wrong with what the adapter returned ("": nothing). A wrong one is replaced by ``InDoubt``."""
+@frozen
+class InvalidOutcome(InDoubt):
+    """An outcome that the adapter made wrong. ``named``: the provider's id of the order, if it names one; ``why`` ends with it."""
+
+    named: str = ""
+
+
+def check_outcome(effect: Effect, returned: Any) -> Outcome:
+    """The outcome of a call of this effect; ``InvalidOutcome`` where what the adapter returned is wrong."""
     if not isinstance(returned, Succeeded | NotExecuted | Rejected | InDoubt | NoResult):
-        problem = f"the adapter returned {type(returned).__name__}, which is not an outcome"
-        return InDoubt(problem), problem
+        return InvalidOutcome(f"the adapter returned {type(returned).__name__}, which is not an outcome")
     answer: Any = returned.answer
     problem = "" if answer is None or isinstance(answer, ProviderAnswer) else f"the adapter's answer is {type(answer).__name__}"
     if not problem:
-        problem = _find_problem(table, returned) if isinstance(returned, Succeeded) else _find_problem_of_failure(returned)
+        problem = _find_problem(effect, returned) if isinstance(returned, Succeeded) else _find_problem_of_failure(returned)
     if not problem:
-        return returned, ""
-    named = returned.provider_id if isinstance(returned, Succeeded) else None
-    names = "" if not named or _find_text_problem("", named) else f"; it names the provider's order {named[:_MAX_SHOWN]}"
-    return InDoubt(f"{problem}{names}", answer=answer if isinstance(answer, ProviderAnswer) else None), problem
+        return returned
+    named = returned.provider_id if isinstance(returned, Succeeded) else ""
+    named = "" if not named or _find_text_problem("", named) else named[:_MAX_SHOWN]
+    why = f"{problem}; {_describe_named(named)}" if named else problem
+    return InvalidOutcome(why, named, answer=answer if isinstance(answer, ProviderAnswer) else None)
+
+
+def drop_texts(outcome: NotExecuted | Rejected | InDoubt | NoResult) -> Outcome:
+    """The outcome without what the provider wrote, which may be personal. The id that an invalid outcome names is kept: the order may exist
+    there, and has to be erased there too."""
+    named = outcome.named if isinstance(outcome, InvalidOutcome) else ""
+    return evolve(outcome, why=_describe_named(named) if named else "", answer=None)
+
+
+def _describe_named(provider_id: str) -> str:
+    return f"it names the provider's order {provider_id}"
 
 
 def _find_problem_of_failure(outcome: NotExecuted | Rejected | InDoubt | NoResult) -> str:
@@ -43,17 +62,18 @@ def _find_problem_of_failure(outcome: NotExecuted | Rejected | InDoubt | NoResul
     if wait is not None and not (isinstance(wait, int | float) and 0 <= wait < inf):
         shown = wait if isinstance(wait, int | float) else type(wait).__name__
         return f"the adapter's retry_after is {shown}, not a number of seconds"
+    status: Any = outcome.status
+    if status is not None and not isinstance(status, int):
+        return f"the adapter's status is {type(status).__name__}, not a number"
     return "" if isinstance(outcome.signal, Signal) else f"the adapter's signal is {type(outcome.signal).__name__}, not a Signal"
 
 
-def _find_problem(table: Table, outcome: Succeeded) -> str:
+def _find_problem(effect: Effect, outcome: Succeeded) -> str:
     event: Any = outcome.event
     if not isinstance(event, str):
         return f"the adapter's event is {type(event).__name__}, not text"
-    if table.events.get(event) is not Origin.REPLY:
-        return f"the adapter reports {event[:_MAX_SHOWN]!r}, which is not a reply of {table.name}"
-    if any(event in effect.failures for effect in table.effects.values()):
-        return f"the adapter reports the failure {event!r} as a success"
+    if event not in effect.successes:
+        return f"the adapter reports {event[:_MAX_SHOWN]!r}, which is no success of {effect.name}: {', '.join(effect.successes)}"
     if outcome.provider_id == "":
         return "the adapter's provider_id is empty"
     problem = "" if outcome.provider_id is None else _find_text_problem("provider_id", outcome.provider_id)

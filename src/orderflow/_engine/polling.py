@@ -14,8 +14,10 @@ from orderflow._clock import Clock
 from orderflow._engine.admission import Admission, throttle_seconds
 from orderflow._engine.calls import CANCELLED, TOO_LATE, CallCancelled, RunningCalls, seconds_for_call
 from orderflow._engine.commit import may_be_polled_late, plan_no_poll, plan_requested_poll, poll_backoff
+from orderflow._engine.decider import UnusableAnswer
 from orderflow._engine.inbox import Inbox, provider_of
 from orderflow._engine.messages import POLL, make_message
+from orderflow._engine.standing import is_unusable, status_of
 from orderflow._lifecycle.decide import is_pollable
 from orderflow._provider.outcomes import ReadFailed, Signal, StatusRead
 from orderflow._provider.protocol import Provider
@@ -25,10 +27,12 @@ from orderflow._store.records import LeasedPoll, PollAt, PollSooner, WorkerScope
 from orderflow._telemetry.exceptions import exception_fields
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import UnknownName
-from orderflow.model import Message, Observation, Order
+from orderflow.model import Message, Observation, Order, ProviderProblem
 
 _log = structlog.get_logger()
 _UNKNOWN_STATE = "unknown state"
+_RAISED = "the adapter raised"
+_NOT_FOUND = 404
 _UNKNOWN_VERSION = -1  # of a poll that failed before the order was loaded: it may have moved the order
 
 
@@ -112,11 +116,16 @@ class Poller:
         if seconds <= 0:  # another worker takes it over
             return TOO_LATE
         outcome = await self._fetch_status(provider, order, seconds)
-        self._admission.record(provider.name, outcome, self._clock.now())
+        may_be_unknown = _may_be_unknown(provider, order, outcome, self._clock.now())
+        self._admission.record(provider.name, outcome, self._clock.now(), may_be_unknown=may_be_unknown)
         message = make_message(order.id, POLL, outcome.answer, self._clock.now())
         if isinstance(outcome, StatusRead):
             observation = Observation(outcome.status, order.version, outcome.data, outcome.mismatch, outcome.note)
-            await self._inbox.accept_observation(order.id, observation, poll.without_news, f"{order.id}:{started!r}", message)
+            await self._inbox.accept_observation(order.id, observation, poll.without_news, started, message)
+        elif is_unusable(outcome) and is_pollable(provider.table, order.snapshot):
+            _log.info("poll.failed", order_id=poll.order_id, why=outcome.why)
+            unusable = self._describe_unusable(provider, order, poll, outcome, may_be_unknown=may_be_unknown)
+            await self._inbox.accept_unusable(order.id, unusable, poll.without_news, started, message)
         else:
             await self._postpone(provider, poll, order.version, outcome, message)
             if outcome.signal is Signal.THROTTLED:
@@ -124,17 +133,30 @@ class Poller:
                 await self._store.throttle(provider.name, until)
         return type(outcome).__name__
 
+    def _describe_unusable(
+        self, provider: Provider, order: Order, poll: LeasedPoll, outcome: ReadFailed, *, may_be_unknown: bool
+    ) -> UnusableAnswer:
+        """What an unusable answer means for the order. An outage that the provider's standing explains flags no order."""
+        foreign, status = outcome.signal is Signal.FOREIGN, status_of(outcome)
+        is_explained = foreign and self._admission.problems.get(provider.name) == ProviderProblem.ANOTHER_SERVER
+        who = "another server answered" if foreign else "answered"
+        detail = f"{who} {status}" if status is not None else who
+        in_a_row = poll.unusable + 1
+        flags = in_a_row >= provider.timing.unusable_polls and not may_be_unknown and not is_explained
+        by_provider = not foreign and not outcome.why.startswith(_RAISED)
+        return UnusableAnswer(order.version, detail, in_a_row, outcome.retry_after or 0.0, flags, by_provider)
+
     async def _fetch_status(self, provider: Provider, order: Order, seconds: float) -> StatusRead | ReadFailed:
         try:
             async with self._calls.limit(seconds):
                 return await provider.fetch_status(order)
         except CallCancelled:
-            return ReadFailed(CANCELLED)
+            return ReadFailed(CANCELLED, signal=Signal.NOT_CALLED)
         except TimeoutError:
             return ReadFailed("no answer within the lease", signal=Signal.UNREACHABLE)
         except Exception as error:  # noqa: BLE001  a bug in an adapter must not stop the polls of other orders
             _log.error("poll.adapter_raised", order_id=order.id, **exception_fields(error))
-            return ReadFailed(f"the adapter raised {type(error).__name__}")
+            return ReadFailed(f"{_RAISED} {type(error).__name__}")
 
     async def _postpone(
         self, provider: Provider, poll: LeasedPoll, version: int, failure: ReadFailed, message: Message | None = None
@@ -151,8 +173,14 @@ class Poller:
         else:
             without_news = poll.without_news + 1
             wait = max(poll_backoff(provider.timing, without_news, self._rng.uniform(-1, 1)), failure.retry_after or 0.0)
-            await self._store.plan_poll(order.id, now, PollAt(now + wait, without_news, provider.timing.poll_interval), message)
+            plan = PollAt(now + wait, without_news, provider.timing.poll_interval, poll.unusable)
+            await self._store.plan_poll(order.id, now, plan, message)
         self._wake.set()  # the worker sleeps until the end of the lease, and the next poll is due before
+
+
+def _may_be_unknown(provider: Provider, order: Order, outcome: StatusRead | ReadFailed, now: float) -> bool:
+    """Whether an answer means that the provider does not show the order yet: a 404 soon after the order moved."""
+    return status_of(outcome) == _NOT_FOUND and now - order.entered_at < provider.timing.visible_after
 
 
 def _is_still_requested(provider: Provider, order: Order, version: int, failure: ReadFailed) -> bool:

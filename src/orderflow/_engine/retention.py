@@ -99,7 +99,7 @@ class Retention:
             last = await self._store.sweep_inbox(last, batch)
 
     async def _history(self, order: Order) -> OrderHistory:
-        journal, refusals = await self._store.journal(order.id), await self._store.refusals(order.id)
+        journal, refusals = await self._store.journal(order.id, creation=True), await self._store.refusals(order.id)
         return OrderHistory(order, tuple(journal), tuple(refusals), tuple(await self._store.messages(order.id)))
 
     def _is_settled(self, order: Order) -> bool:
@@ -118,9 +118,7 @@ class Retention:
             order = await self._store.load(order_id)
             if not self._is_settled(order):
                 return await self._refuse(table, order, "it is not settled: what is still to come needs its data")
-            step = Step("redacted", Origin.OPERATOR, order.state, order.state, StepKind.REDACTION)
-            row = _journal_row(order, step, self._clock.now(), f"by {actor}: {reason}")
-            redacted = _without_data(order)
+            redacted, step, row = make_redaction(order, self._clock.now(), f"by {actor}: {reason}")
             needed = await self._store.redact(redacted, row)
             if needed:
                 return await self._refuse(table, order, f"{needed} is still owed, or its call is in progress, and needs its data")
@@ -144,13 +142,15 @@ def _with_default_facts(table: Table, order: Order) -> Snapshot:
     return evolve(order.snapshot, facts={**table.defaults(), **order.snapshot.facts})
 
 
-def _without_data(order: Order) -> Order:
+def make_redaction(order: Order, at: float, note: str) -> tuple[Order, Step, JournalRow]:
+    """The order without its personal data, the step to it, and the journal row of that, which sets what data is left."""
+    step = Step("redacted", Origin.OPERATOR, order.state, order.state, StepKind.REDACTION)
     data = without_personal_data({**order.snapshot.data, REDACTED: True})
-    return evolve(order, snapshot=evolve(order.snapshot, data=data, version=order.version + 1), flagged=False)
-
-
-def _journal_row(order: Order, step: Step, at: float, note: str) -> JournalRow:
-    return JournalRow(order.id, order.version + 1, step.event, step.origin, step.source, step.target, step.kind.value, at, note)
+    redacted = evolve(order, snapshot=evolve(order.snapshot, data=data, version=order.version + 1), flagged=False)
+    row = JournalRow(
+        order.id, redacted.version, step.event, step.origin, step.source, step.target, step.kind.value, at, note, step.facts, data
+    )
+    return redacted, step, row
 
 
 async def _run_export(export: Export, orders: Sequence[OrderHistory]) -> None:

@@ -1,18 +1,44 @@
-"""Waiting until an order is in a state: ``flow.wait``."""
+"""Waiting until an order is in a state, or has passed it: ``flow.wait``."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+from attrs import field, frozen
 
 from orderflow._analysis.reachability import within_reach
+from orderflow._clock import Clock
+from orderflow._engine.views import build_view, describe_overdue
+from orderflow._lifecycle.decide import is_in_doubt
 from orderflow._lifecycle.table import Table
+from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
-from orderflow.errors import OutOfReach, WaitTimeout
-from orderflow.model import Order
+from orderflow.errors import OrderInDoubt, OutOfReach, UnknownName, WaitTimeout
+from orderflow.model import Order, OrderView
 
 _RECHECK_SECONDS = 0.5  # between two looks at the store: another process may move the order
+
+
+def _as_set(states: str | Collection[str]) -> frozenset[str]:
+    return frozenset([states] if isinstance(states, str) else states)
+
+
+@frozen
+class Wanted:
+    """What a caller waits for.
+
+    Attributes:
+        states: it is enough that the order entered one of them at the version ``since`` or later.
+        timeout: for how many seconds.
+        clock: by which a timeout finds what is overdue. None where this process has a worker, which says itself what stops it.
+    """
+
+    states: frozenset[str] = field(converter=_as_set)
+    timeout: float
+    since: int = 0
+    clock: Clock | None = None
 
 
 class Waiters:
@@ -42,29 +68,45 @@ class Waiters:
         for moved in self._events.get(order_id, ()):
             moved.set()
 
-    async def wait_for_state(self, store: Store, table: Table, order_id: str, states: Collection[str], timeout: float) -> Order:
-        """Return when the order is in one of the states.
+    async def wait_for_state(self, store: Store, provider: Provider, order_id: str, wanted: Wanted) -> Order:
+        """Return when the order is in one of the states, or has passed it.
 
         Raises:
-            UnknownName: no such order.
-            WaitTimeout: it was in none of them for ``timeout`` seconds; OutOfReach, at once: no event leads there any more.
+            UnknownName: no such order or state.
+            WaitTimeout: it did not within the timeout. OutOfReach, at once: no event leads there any more. OrderInDoubt, at once: only a
+                person can move it.
         """
-        awaited = " or ".join(sorted(states))
+        table = provider.table
+        for state in wanted.states - table.states.keys():
+            raise UnknownName(f"state of {table.name}", state, tuple(table.states))
         now = asyncio.get_running_loop().time
-        end = now() + timeout
+        end = now() + wanted.timeout
+        viewed_version = -1
         with self.watch(order_id) as moved:
             while True:
                 moved.clear()
                 order = await store.load(order_id)
-                if order.state in states:
+                if order.state in wanted.states:
                     return order
-                if not within_reach(table, order.snapshot, states):
-                    raise OutOfReach(order_id, awaited, order.state)
                 left = end - now()
-                if left <= 0:
-                    raise WaitTimeout(order_id, awaited, order.state, timeout)
-                try:
+                # what is still owed may change without a move; it matters in a doubt, and at the end
+                if order.version != viewed_version or is_in_doubt(table, order.state) or left <= 0:
+                    view = build_view(provider, await store.load_records(order_id))
+                    viewed_version = view.order.version
+                    if any(view.has_passed(state, wanted.since) for state in wanted.states):
+                        return view.order
+                    _raise_if_over(table, view, wanted, left)
+                with suppress(TimeoutError):
                     async with asyncio.timeout(min(left, _RECHECK_SECONDS)):
                         await moved.wait()
-                except TimeoutError:
-                    continue
+
+
+def _raise_if_over(table: Table, view: OrderView, wanted: Wanted, left: float) -> None:
+    order, awaited = view.order, " or ".join(sorted(wanted.states))
+    if not within_reach(table, order.snapshot, wanted.states):
+        raise OutOfReach(order.id, awaited, order.state)
+    if view.needs_person:
+        raise OrderInDoubt(order.id, awaited, order.state, view.operator_events)
+    if left <= 0:
+        overdue = "" if wanted.clock is None else describe_overdue(view.pending, wanted.clock.now())
+        raise WaitTimeout(order.id, awaited, order.state, wanted.timeout, overdue)

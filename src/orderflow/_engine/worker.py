@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from math import inf
 from typing import Any, TypeVar
 
 import structlog
@@ -27,6 +26,7 @@ from orderflow._engine.in_flight import InFlight, run_guarded
 from orderflow._engine.listeners import ListenerDirectory, Listeners
 from orderflow._engine.outbox import Outbox
 from orderflow._engine.polling import Poller
+from orderflow._engine.shared_standings import SharedStandings
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
 from orderflow._store.records import LeasedPoll, WorkerScope
@@ -50,7 +50,7 @@ class Health:
         fetch_interval: seconds between two fetches at most, when all is well.
         in_flight: effects and polls that it holds leased, running or failed; after its end those that it could not give back.
         draining: it fetches nothing new.
-        problems: providers that do not answer or refuse our credentials, and which of the two.
+        problems: providers with which something is wrong, as any process sees it, and what: a value of ``ProviderProblem``.
     """
 
     seconds_since_fetch: float
@@ -80,6 +80,7 @@ class Worker:
     _listeners: Listeners
     _directory: ListenerDirectory
     _admission: Admission
+    _standings: SharedStandings
     _dispatcher: Dispatcher
     _outbox: Outbox
     _poller: Poller
@@ -97,7 +98,6 @@ class Worker:
     _loop_cancelled: bool = field(init=False, default=False)  # during a fetch: what it leased is unknown
     _fetched_at: float = field(init=False, default=0.0)  # by the event loop's clock
     _database_ok: bool | None = field(init=False, default=None)
-    _throttles_learned_at: float = field(init=False, default=-inf)
 
     def __attrs_post_init__(self) -> None:
         self._in_flight = InFlight(self._clock, self._wake_if_saturated)
@@ -167,7 +167,7 @@ class Worker:
             self._wake.clear()
             try:
                 await self._directory.refresh(self._fetch_interval)
-                await self._learn_throttles()
+                await self._standings.exchange(self._fetch_interval)
                 self._last = await self._fetch()
                 self._database_ok = True
             except Exception as error:  # noqa: BLE001  a database that is away for a moment must not end the worker
@@ -179,12 +179,6 @@ class Worker:
                 self._idle_fetches = 0
             elif not self._stopping:
                 await self._sleep()
-
-    async def _learn_throttles(self) -> None:
-        now = self._clock.now()
-        if not 0 <= now - self._throttles_learned_at < self._fetch_interval:
-            self._admission.learn_throttles(await self._store.read_throttles(), now)
-            self._throttles_learned_at = now
 
     def _scope(self) -> WorkerScope:
         """What this worker can run now."""

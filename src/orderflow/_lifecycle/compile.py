@@ -13,7 +13,8 @@ from orderflow._lifecycle.declaration import Declaration, DeclaredEdge, Declared
 from orderflow._lifecycle.edges import STILL_UNPROVEN, Edge, StateInfo
 from orderflow._lifecycle.facts import MAX_VALUATIONS, Answers, Choice, Facts, Guard, OnDemand, Reads, Value, count_valuations
 from orderflow._lifecycle.liveness import find_tracked
-from orderflow._lifecycle.rules.edges import check_arguments, check_origins, check_proof, check_replies
+from orderflow._lifecycle.rules.edges import check_arguments, check_origins, check_proof
+from orderflow._lifecycle.rules.effects import check_effects
 from orderflow._lifecycle.rules.graph import check_graph
 from orderflow._lifecycle.rules.guards import check_cells, check_facts, check_guards, describe_guard
 from orderflow._lifecycle.rules.readings_and_properties import check_properties, check_readings
@@ -48,7 +49,7 @@ def _check(declaration: Declaration) -> tuple[Edge, ...]:
     sound = check_arguments(declaration)
     if declaration.whole and all(isinstance(edge.spec.origin, Origin) for edge in declaration.edges):
         origins = check_origins(declaration)
-        check_replies(declaration, origins)
+        check_effects(declaration, origins)
         check_deadlines(declaration, origins)
         check_properties(declaration, origins)
     check_proof(declaration, sound)
@@ -84,7 +85,7 @@ def _compile_edge(declaration: Declaration, edge: DeclaredEdge, unchecked: str) 
         recovery=spec.recovery,
         expects="" if expects is None else expects.text,
         expected=Choice(_reads(declaration, expects), _always if expects is None else expects.holds),
-        step=Step(edge.event, spec.origin, edge.source, edge.target, StepKind.STEP, effects),
+        step=Step(edge.event, spec.origin, edge.source, edge.target, StepKind.STEP, effects, facts=dict(spec.sets)),
         unchecked=unchecked,
     )
 

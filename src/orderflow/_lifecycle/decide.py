@@ -1,13 +1,13 @@
 """``decide``: what an event means for an order. Pure: table, snapshot and event in, a decision out.
 
-Also what can be asked of a snapshot: which commands are legal, whether it is settled, whether it is pollable.
+Also what can be asked of a snapshot: which commands are legal, whether it is settled, pollable or in doubt.
 """
 
 from __future__ import annotations
 
 from orderflow._lifecycle.table import Edge, Table
 from orderflow.errors import UnknownName
-from orderflow.model import Applied, Decision, Event, Reason, Refused, Snapshot
+from orderflow.model import Applied, Decision, Event, Origin, Reason, Refused, Snapshot
 
 
 def decide(table: Table, snapshot: Snapshot, event: Event) -> Decision:
@@ -75,3 +75,21 @@ def is_over_without_proof(table: Table, snapshot: Snapshot) -> bool:
 def is_pollable(table: Table, snapshot: Snapshot) -> bool:
     """Whether a status poll could move the order. True where this version lacks its state: another version may know it."""
     return snapshot.state not in table.states or table.pollable[snapshot.state].pick(snapshot.facts)
+
+
+def is_declared(table: Table, snapshot: Snapshot) -> bool:
+    """Whether this version of the lifecycle has the order's state, and its facts with their values."""
+    return snapshot.state in table.states and all(snapshot.facts.get(name) in values for name, values in table.facts.items())
+
+
+def is_in_doubt(table: Table, state: str) -> bool:
+    """Whether the lost answer of a call leads to this state: it is unknown whether the provider acted."""
+    lost = {f"{effect.kind}_answer_lost" for effect in table.effects.values() if effect.kind}
+    return any(edge.target == state and edge.event in lost for edge in table.edges)
+
+
+def is_left_by_person(table: Table, snapshot: Snapshot) -> bool:
+    """Whether only an operator can move the order, or the reply of a call that it is still owed. False where that is not known."""
+    if not is_declared(table, snapshot) or is_pollable(table, snapshot):
+        return False
+    return all(edge.origin in (Origin.OPERATOR, Origin.REPLY) for edge in find_enabled(table, snapshot))

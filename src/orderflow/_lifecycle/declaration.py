@@ -35,9 +35,10 @@ class EdgeSpec:
 class EffectSpec:
     """A declared effect; its name is the attribute's."""
 
-    def __init__(self, kind: str, *, once: bool, arguments: Sequence[str] = ()) -> None:
+    def __init__(self, kind: str, *, once: bool, successes: Sequence[str] = (), arguments: Sequence[str] = ()) -> None:
         self.kind = kind
         self.once = once
+        self.successes = successes
         self.arguments = arguments
         self.name: str = ""
 
@@ -46,8 +47,8 @@ class EffectSpec:
 
     def freeze(self) -> Effect:
         """The record that the table holds."""
-        arguments = tuple(self.arguments) if isinstance(self.arguments, list | tuple) else ()
-        return Effect(self.name, self.kind, self.once, arguments)
+        arguments, successes = (tuple(names) if isinstance(names, list | tuple) else () for names in (self.arguments, self.successes))
+        return Effect(self.name, self.kind, self.once, arguments, successes)
 
 
 @frozen

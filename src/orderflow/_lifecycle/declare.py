@@ -41,20 +41,23 @@ assumed: Callable[[str], Evidence] = partial(Evidence, Strength.ASSUMED)
 """``assumed(page)``: our assumption; ``page`` is what it leans on."""
 
 
-def once(kind: str, *, arguments: Sequence[str] = ()) -> EffectSpec:
-    """An effect that the provider may not be asked twice. Its replies are named by ``kind``: ``<kind>_refused``, ``<kind>_undelivered``
+def once(kind: str, *, successes: Sequence[str] = (), arguments: Sequence[str] = ()) -> EffectSpec:
+    """An effect that the provider may not be asked twice. Its failures are named by ``kind``: ``<kind>_refused``, ``<kind>_undelivered``
     and ``<kind>_answer_lost``.
+
+    ``successes``: the replies with which the adapter may report that the provider acted, at least one. Any other is a bug of the adapter:
+    the call is then in doubt, and the order is flagged.
 
     ``arguments``: names in the order's data, such as those that a command brings. Each call gets a copy of their values, as they are
     when the call is decided. A later command does not change it.
     """
-    return EffectSpec(kind, once=True, arguments=arguments)
+    return EffectSpec(kind, once=True, successes=successes, arguments=arguments)
 
 
-def repeatable(kind: str = "", *, arguments: Sequence[str] = ()) -> EffectSpec:
-    """An effect that may be carried out again. With a kind it has the replies ``<kind>_refused`` and ``<kind>_undelivered``; without one
-    it reports only success. ``arguments``: as for ``once``."""
-    return EffectSpec(kind, once=False, arguments=arguments)
+def repeatable(kind: str = "", *, successes: Sequence[str] = (), arguments: Sequence[str] = ()) -> EffectSpec:
+    """An effect that may be carried out again. With a kind its failures are ``<kind>_refused`` and ``<kind>_undelivered``; without one
+    it reports only success. ``successes`` and ``arguments``: as for ``once``."""
+    return EffectSpec(kind, once=False, successes=successes, arguments=arguments)
 
 
 def reading(*, consistent: Iterable[State], proves: State | None = None) -> ReadingSpec:

@@ -21,13 +21,9 @@ from attrs import evolve
 
 from orderflow._lifecycle.decide import decide, find_enabled, legal
 from orderflow._lifecycle.edges import is_proving
-from orderflow._lifecycle.facts import Value
 from orderflow._lifecycle.paths import Ways, find_ways
 from orderflow._lifecycle.table import Table
 from orderflow.model import Applied, Decision, Event, Ignored, Observation, Origin, Reason, Refused, Snapshot, Step, StepKind
-
-Walked = tuple[tuple[Step, Mapping[str, Value]], ...]
-"""Steps, each with the facts that it sets."""
 
 
 def observe(table: Table, snapshot: Snapshot, observation: Observation) -> Decision:
@@ -61,30 +57,29 @@ def _observe_proof(table: Table, snapshot: Snapshot, observation: Observation, p
     return _apply_steps(snapshot, steps, observation)
 
 
-def _apply_steps(snapshot: Snapshot, walked: Walked, observation: Observation) -> Applied:
+def _apply_steps(snapshot: Snapshot, steps: tuple[Step, ...], observation: Observation) -> Applied:
     facts = dict(snapshot.facts)
-    for _, sets in walked:
-        facts.update(sets)
-    steps = tuple(step for step, _ in walked)
+    for step in steps:
+        facts.update(step.facts)
     data = {**snapshot.data, **observation.data} if observation.data else snapshot.data
     return Applied(steps, Snapshot(steps[-1].target, facts, data, snapshot.version + len(steps)))
 
 
-def _find_steps(table: Table, snapshot: Snapshot, target: str) -> Walked | None:
+def _find_steps(table: Table, snapshot: Snapshot, target: str) -> tuple[Step, ...] | None:
     """The steps to the proven state; None where no path leads there."""
     direct = next((edge for edge in find_enabled(table, snapshot) if edge.target == target and is_proving(edge)), None)
     if direct is not None:
-        return ((direct.step, direct.sets),)
+        return (direct.step,)
     ways = find_ways(table, snapshot, target)
     if ways is None:
         return None
     if table.states[target].assumed or not ways.is_only_path():
         return (_jump(table, snapshot.state, target, ways),)
     *passed, last = ways.shortest
-    return (*((evolve(edge.step, kind=StepKind.INFERRED), edge.sets) for edge in passed), (last.step, last.sets))
+    return (*(evolve(edge.step, kind=StepKind.INFERRED) for edge in passed), last.step)
 
 
-def _jump(table: Table, source: str, target: str, ways: Ways) -> tuple[Step, Mapping[str, Value]]:
+def _jump(table: Table, source: str, target: str, ways: Ways) -> Step:
     """One marked step over several. Its event and effects are those of the last edge of a shortest path."""
     certain, possible = ways.find_passed()
     values = ways.find_values()
@@ -97,7 +92,7 @@ def _jump(table: Table, source: str, target: str, ways: Ways) -> tuple[Step, Map
         "facts left as they were": [name for name in table.facts if name in values.keys() - agreed.keys()],
     }
     last = ways.shortest[-1]
-    return Step(last.event, Origin.OBSERVATION, source, target, StepKind.JUMP, last.effects, _join(parts)), agreed
+    return Step(last.event, Origin.OBSERVATION, source, target, StepKind.JUMP, last.effects, _join(parts), agreed)
 
 
 def _join(parts: Mapping[str, Iterable[str]]) -> str:

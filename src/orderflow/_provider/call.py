@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from math import inf
 
 from attrs import field, frozen
 
 from orderflow.model import Order
+
+
+async def _mark_nothing() -> None:
+    """The mark of a call that no engine makes, as in tests of an adapter."""
 
 
 @frozen
@@ -31,3 +35,14 @@ class Call:
     version: int = 0
     attempt: int = 1
     deadline: float = inf
+    _mark: Callable[[], Awaitable[None]] = field(default=_mark_nothing, repr=False, eq=False)
+
+    async def mark_sending(self) -> None:
+        """The request that carries the call out is about to be sent: await this just before. ``send_request(..., call=call)`` does it.
+
+        What fails before was certainly not executed. What fails after it is in doubt, if the effect is a once-effect. A second time in one
+        attempt, as after a 401, changes nothing.
+
+        Raises an exception that is not for the adapter where nothing may be sent: let it pass.
+        """
+        await self._mark()

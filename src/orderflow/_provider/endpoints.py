@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
+from orderflow.model import Order
+
 
 @frozen
 class Claim:
@@ -24,12 +26,13 @@ class Endpoint:
     """One URL of ours.
 
     ``purpose`` is its path segment, and part of what the signature in the URL covers. ``parse_claim`` turns the raw query pairs into a
-    claim. ``page`` is the key, in the order's data, of the application's page that the browser is sent on to; "" where no browser comes.
+    claim. ``find_page`` returns the application's page that the browser is sent on to, from the claim and the order after its decision.
+    Where it returns None, our own page is shown; without it, no browser comes here.
     A ``shared`` endpoint has no order in its URL: a request to it brings forward the polls of the orders that were polled longest ago.
     """
 
     purpose: str
     methods: tuple[str, ...]
     parse_claim: Callable[[Sequence[tuple[str, str]]], Claim]
-    page: str = ""
+    find_page: Callable[[Order, Claim], str | None] | None = None
     shared: bool = False

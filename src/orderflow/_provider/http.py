@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 import httpx
 from attrs import evolve, field, frozen
 
+from orderflow._provider.call import Call
 from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ProviderAnswer, ReadFailed, Rejected, Signal, StatusRead
 from orderflow._provider.wire import parse_json
 from orderflow.errors import MalformedAnswer
@@ -125,10 +126,13 @@ async def send_request(
     headers: Mapping[str, str],
     content: bytes = b"",
     params: Mapping[str, str] | None = None,
+    call: Call | None = None,
 ) -> RequestResult:
-    """Send one request, once."""
+    """Send one request, once. ``call``: the call that it carries out. The moment of sending is marked; a look-up for it has none."""
     if not all(map(is_header_value, headers.values())):
         return NeverSent("a header that is not plain ASCII")
+    if call is not None:
+        await call.mark_sending()
     streaming = client.stream(
         method,
         url,

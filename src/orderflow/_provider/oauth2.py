@@ -22,7 +22,6 @@ from attrs import field, frozen
 
 from orderflow._provider.http import HttpClient, HttpResponse, RequestResult, is_header_value, retry_after_seconds, send_request
 from orderflow._provider.outcomes import NotExecuted, Signal
-from orderflow._provider.sending import before_sending
 from orderflow._provider.wire import json_name, parse_record
 from orderflow.errors import MalformedAnswer
 
@@ -83,16 +82,15 @@ class OAuth2Client:
     async def token(self) -> str | NotExecuted:
         """A valid access token, or why there is none. In that case the call for which it is needed was not sent."""
         fetches_before = self._fetches
-        with before_sending():
-            async with self._lock:
-                if self._token and self._now() < self._valid_until:
-                    return self._token
-                if self._last_failure is not None and self._fetches > fetches_before:
-                    return self._last_failure  # it failed while this call waited: fifty calls must not wait for fifty timeouts in a row
-                token = await self._fetch()
-                self._fetches += 1
-                self._last_failure = token if isinstance(token, NotExecuted) else None
-                return token
+        async with self._lock:
+            if self._token and self._now() < self._valid_until:
+                return self._token
+            if self._last_failure is not None and self._fetches > fetches_before:
+                return self._last_failure  # it failed while this call waited: fifty calls must not wait for fifty timeouts in a row
+            token = await self._fetch()
+            self._fetches += 1
+            self._last_failure = token if isinstance(token, NotExecuted) else None
+            return token
 
     def invalidate(self, token: str) -> None:
         """Fetch a new token next time: the provider refused this one."""
@@ -105,11 +103,11 @@ class OAuth2Client:
                 result = await self._request_token()
             return self._accept(result)
         except MalformedAnswer as error:
-            return NotExecuted(f"no token: {error}", signal=Signal.UNREACHABLE)
+            return NotExecuted(f"no token: {error}", signal=Signal.LOGIN_SERVER)
         except TimeoutError:
-            return NotExecuted(f"no token: no whole answer within {self._timeout:g} s", signal=Signal.UNREACHABLE)
+            return NotExecuted(f"no token: no whole answer within {self._timeout:g} s", signal=Signal.LOGIN_SERVER)
         except Exception as error:  # noqa: BLE001  whatever it is, the call for which the token is needed was not sent
-            return NotExecuted(f"no token: {type(error).__name__}", signal=Signal.UNREACHABLE)
+            return NotExecuted(f"no token: {type(error).__name__}", signal=Signal.LOGIN_SERVER)
 
     def _accept(self, result: RequestResult) -> str | NotExecuted:
         """Keep the token that a response grants, or say why there is none."""
@@ -153,10 +151,10 @@ def _lifetime_seconds(stated: object, default: float) -> float:
 def _failure_of(result: RequestResult) -> NotExecuted:
     """Why a token request without a 2xx failed."""
     if not isinstance(result, HttpResponse):
-        return NotExecuted(f"no token: {result.why}", signal=Signal.UNREACHABLE)
+        return NotExecuted(f"no token: {result.why}", signal=Signal.LOGIN_SERVER)
     why = f"no token: {result.status} from the token endpoint"
     if result.status == 429:
-        return NotExecuted(why, retry_after_seconds(result), Signal.THROTTLED)
+        return NotExecuted(why, retry_after_seconds(result), Signal.THROTTLED, status=429)
     if result.status in (400, 401, 403):  # servers refuse credentials in any of these ways
-        return NotExecuted(why, signal=Signal.UNAUTHORIZED)
-    return NotExecuted(why, signal=Signal.UNREACHABLE if result.status >= 500 else Signal.NONE)
+        return NotExecuted(why, signal=Signal.UNAUTHORIZED, status=result.status)
+    return NotExecuted(why, signal=Signal.LOGIN_SERVER, status=result.status)

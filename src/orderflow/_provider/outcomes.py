@@ -18,9 +18,10 @@ class Signal(StrEnum):
     NONE = "none"  # an ordinary response
     THROTTLED = "throttled"  # 429: all processes have to slow down
     UNREACHABLE = "unreachable"  # no connection, no whole response, or a 5xx
+    LOGIN_SERVER = "login server"  # there is no access token, because the login server fails
     FOREIGN = "foreign"  # another server answers in its place: a proxy, a firewall, a login page
     UNAUTHORIZED = "unauthorized"  # the provider refuses our credentials
-    NOT_CALLED = "not called"  # nothing was sent because a user's token is missing: shows nothing about the provider
+    NOT_CALLED = "not called"  # nothing was sent for a reason of ours, such as a user's missing token: shows nothing about the provider
 
 
 @frozen
@@ -35,7 +36,7 @@ class ProviderAnswer:
 
 @frozen
 class Succeeded:
-    """The provider acted. ``event`` is the reply that the lifecycle declares; ``provider_id`` is set where the answer names the order."""
+    """The provider acted. ``event`` is one of the successes that the effect declares; ``provider_id`` is set where it names the order."""
 
     event: str
     data: Mapping[str, object] = field(factory=dict, repr=False)
@@ -55,6 +56,7 @@ class NotExecuted:
     retry_after: float | None = None  # seconds
     signal: Signal = Signal.NONE
     permanent: bool = False
+    status: int | None = field(default=None, eq=False, kw_only=True)  # the HTTP status code, where ``answer`` does not hold it
     answer: ProviderAnswer | None = field(default=None, repr=False, eq=False, kw_only=True)
 
 
@@ -103,4 +105,5 @@ class ReadFailed:
     why: str
     retry_after: float | None = None  # seconds
     signal: Signal = Signal.NONE
+    status: int | None = field(default=None, eq=False, kw_only=True)  # as in ``NotExecuted``
     answer: ProviderAnswer | None = field(default=None, repr=False, eq=False, kw_only=True)

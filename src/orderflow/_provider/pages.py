@@ -1,9 +1,9 @@
-"""Check of the application's pages that a browser may be sent on to. Without it, our return URLs would be open redirects."""
+"""The application's pages that a browser is sent on to. They are checked: without that, our return URLs would be open redirects."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from orderflow.errors import InvalidInput
 
@@ -33,6 +33,13 @@ def check_page(field: str, url: object, allowed: Sequence[str]) -> str:
     if not climbs and any(_covers(page, origin, parts.path) for page in allowed):
         return url
     raise InvalidInput(field, "is not on the list of return_pages")
+
+
+def add_parameter(url: str, name: str, value: str) -> str:
+    """The URL with one more parameter behind those of its query."""
+    parts = urlsplit(url)
+    query = f"{parts.query}&" if parts.query else ""
+    return parts._replace(query=f"{query}{quote(name)}={quote(value)}").geturl()
 
 
 def _covers(page: str, origin: tuple[str, str, int | None], path: str) -> bool:

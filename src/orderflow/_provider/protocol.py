@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NewType, Protocol, Self
 
 from attrs import field, frozen
 
+from orderflow._lifecycle.guidance import Guidance, GuidanceValues
 from orderflow._lifecycle.table import Table
 from orderflow._provider.call import Call
 from orderflow._provider.endpoints import Endpoint
@@ -79,8 +81,21 @@ class Provider(Protocol):
         """After how many seconds without an answer it gives a call up; None: not known. Start-up refuses one as long as a whole call."""
 
     @property
+    def marks_sending(self) -> bool:
+        """Whether ``perform`` marks the moment of sending of each call (``Call.mark_sending``). Where it does not, the moment at which it
+        begins counts."""
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What cannot work with these settings, one sentence each. Logged at start-up."""
+
+    @property
+    def guidance(self) -> Mapping[str, Guidance]:
+        """What people are shown about an order, by state: all states, or none. ``orderflow check`` compares it with the lifecycle."""
+
+    @property
+    def guidance_values(self) -> GuidanceValues:
+        """The placeholders of its guidance, beside ``order_id``, ``key`` and ``provider_id``."""
 
     @classmethod
     def offline(cls) -> Self | None:
@@ -121,6 +136,9 @@ class BaseProvider:
 
     needs_public_url: tuple[str, ...] = ()
     timeout: float | None = None
+    marks_sending: bool = False
+    guidance: Mapping[str, Guidance] = MappingProxyType({})
+    guidance_values: GuidanceValues = MappingProxyType({})
 
     @property
     def warnings(self) -> tuple[str, ...]:

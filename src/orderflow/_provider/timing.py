@@ -30,6 +30,7 @@ class Timing:
     poll_cap: float = 3600.0  # the longest wait
     poll_jitter: float = 0.2  # the share of the wait that is random
     poll_interval: float = 1.0  # at most one poll of an order in this time
+    deadline_patience: float = 6 * 3600.0  # a due deadline waits so long for an answered poll; then it is decided without one
     retry_attempts: int = 6  # how often a repeatable effect is sent that may have been executed, or found nothing
     undelivered_after: float = 6 * 3600.0  # how long an effect is sent again that was not executed, where its state has no budget
     retry_first: float = 1.0
@@ -41,6 +42,24 @@ class Timing:
     throttle: float = 30.0  # no process calls for so long after a 429 without a time
     circuit_threshold: int = 5  # the circuit opens in this process after so many calls in a row without a usable answer
     circuit_pause: float = 10.0  # and stays open for so long; then one call at a time, until one is answered
+    unusable_polls: int = 5  # an order is flagged after so many polls in a row that were answered and could not be used
+    visible_after: float = 900.0  # a 404 to a poll flags nothing so soon after a move: the provider may not show a new order at once
+
+
+def merge_durations(defaults: Mapping[str, float], *given: Mapping[str, float]) -> dict[str, float]:
+    """A provider's durations: its defaults, where they are not replaced. Of two that replace the same one, the later counts.
+
+    Raises:
+        ConfigurationError: a name is not one of the defaults, or its duration is not a number.
+    """
+    merged = dict(defaults)
+    for name, seconds in (item for durations in given for item in durations.items()):
+        if name not in defaults:
+            raise ConfigurationError(f"{name!r} is unknown; known: {', '.join(sorted(defaults))}", "durations")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise ConfigurationError(f"{name!r} must be a number of seconds", "durations")
+        merged[name] = seconds
+    return merged
 
 
 def delivery_budget(table: Table, timing: Timing, state: str) -> float:

@@ -83,14 +83,14 @@ class Receiver:
     async def _handle_claim(self, endpoint: Endpoint, order_id: str, token: str, claim: Claim) -> HttpReply:
         try:
             await self._accept(order_id, token, claim)
-            page = (await self._store.load(order_id)).snapshot.data.get(endpoint.page) if endpoint.page else None
+            if endpoint.find_page is None:
+                return DONE
+            page = endpoint.find_page(await self._store.load(order_id), claim)
         except UnknownName:  # we signed its URL, and it was deleted since
             return NOT_FOUND
-        if isinstance(page, str):
+        if page is not None:
             return HttpReply(303, {**_HEADERS, "Location": page})
-        if endpoint.page:
-            return HttpReply(200, {**_HEADERS, "Content-Type": "text/plain; charset=utf-8"}, _THANKS)
-        return DONE
+        return HttpReply(200, {**_HEADERS, "Content-Type": "text/plain; charset=utf-8"}, _THANKS)
 
     async def _accept(self, order_id: str, token: str, claim: Claim) -> None:
         if claim.event is None:

@@ -9,8 +9,20 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, LeasedPoll, PollPlan, Receipt, ReportedCall, WorkerScope
-from orderflow.model import EffectKey, JournalRow, Message, Order, Pending, RefusalRow
+from orderflow._store.records import (
+    Decider,
+    DueDeadline,
+    InboxKey,
+    LeasedEffect,
+    LeasedPoll,
+    OrderRecords,
+    PollPlan,
+    Receipt,
+    ReportedCall,
+    StoredStanding,
+    WorkerScope,
+)
+from orderflow.model import EffectKey, JournalRow, Message, Order, Pending, ProviderProblem, RefusalRow
 
 
 class Store(Protocol):
@@ -27,7 +39,9 @@ class Store(Protocol):
         """Finish what was submitted, and disconnect."""
 
     async def create(self, order: Order, fingerprint: str, former: str = "") -> Order:
-        """Store a new order. Returns it, or the order that the same provider and key made before.
+        """Store a new order, and in its journal the row of its creation.
+
+        Returns it, or the order that the same provider and key made before.
 
         ``fingerprint`` stands for the content of the request; ``former`` is what an older version stored for the same content.
 
@@ -68,14 +82,22 @@ class Store(Protocol):
             UnknownName: it belongs to none.
         """
 
+    async def load_records(self, order_id: str) -> OrderRecords:
+        """The order, its journal and what is still to come, in one snapshot of the database: no commit lies between them.
+
+        Raises:
+            UnknownName: no such order.
+        """
+
     async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
         """Up to ``limit`` orders, the newest first. ``provider`` and ``state``: only these ("": all).
 
         With ``entered_before``: those in their state since before that time, the longest first.
         """
 
-    async def journal(self, order_id: str) -> list[JournalRow]:
-        """The steps of an order, the oldest first; empty where there is no such order."""
+    async def journal(self, order_id: str, *, creation: bool = False) -> list[JournalRow]:
+        """The steps of an order, the oldest first; empty where there is no such order. ``creation``: before them the row of its creation,
+        of version 0, if it has one: orders that older versions made have none."""
 
     async def refusals(self, order_id: str) -> list[RefusalRow]:
         """What was refused or ignored for an order, the oldest first."""
@@ -117,7 +139,8 @@ class Store(Protocol):
     async def redact(self, order: Order, row: JournalRow) -> str | None:
         """Store the order as given, with this journal row, and empty what may be personal beside it.
 
-        That is: notes, the details of refusals, why effects ended, and the fingerprints of its create key and of its commands' keys.
+        That is: notes, the data of its steps, the details of refusals, why effects ended, and the fingerprints of its create key and of its
+        commands' keys.
         Its messages are deleted, and none is kept for it from now on.
 
         Returns None once that is done. Otherwise nothing is written, and the result is the reason. The name of an effect: it is owed, or
@@ -132,10 +155,18 @@ class Store(Protocol):
         The attempt is committed before this returns. A lease lasts as long as the scope says for the provider.
         """
 
+    async def mark_sending(self, effect: LeasedEffect, now: float) -> bool:
+        """The request of this attempt is about to be sent. From now on its end is unknown, until ``retry_effect`` says that it was not
+        executed. A later lease does not change that.
+
+        Returns whether that was written. If not, nothing may be sent: another attempt began, the effect is not owed any more, or the
+        lease is over.
+        """
+
     async def retry_effect(
         self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False, message: Message | None = None
     ) -> None:
-        """The attempt was not executed: the effect is due again at ``at``. ``why`` is kept and shown to operators.
+        """The attempt was not executed, or may be repeated: the effect is due again at ``at``. ``why`` is kept and shown to operators.
 
         ``uncounted``: the attempt does not count against the retry budget. Where the effect was leased again meanwhile, or is not owed any
         more, nothing changes but that ``message`` is kept.
@@ -153,8 +184,17 @@ class Store(Protocol):
     async def throttle(self, provider: str, until: float) -> None:
         """The provider asked not to be called until then, by any process. A time before the one that is stored changes nothing."""
 
-    async def read_throttles(self) -> Mapping[str, float]:
-        """Until when each provider is not to be called. Times that have passed may be among them."""
+    async def read_standings(self) -> Mapping[str, StoredStanding]:
+        """What all processes share about each provider. Times that have passed may be among it."""
+
+    async def report_problem(self, provider: str, problem: ProviderProblem, status: int | None, at: float, held_until: float) -> bool:
+        """A process sees a problem of a provider. Returns whether it begins: no problem stood there, or another one."""
+
+    async def end_problem(self, provider: str, problem: ProviderProblem) -> bool:
+        """An answer has ended a problem. Returns whether it stood there."""
+
+    async def lift_standing(self, provider: str, at: float, by: str) -> None:
+        """An operator, ``by``, has calls tried at once: problem and throttle are cleared."""
 
     async def plan_poll(self, order_id: str, now: float, plan: PollPlan, message: Message | None = None) -> None:
         """Plan a poll outside a decision: after a poll that failed, with what it was answered, or for a notice without an event.
@@ -168,7 +208,14 @@ class Store(Protocol):
         ``interval`` of its last. Returns how many."""
 
     async def due_deadlines(self, now: float, scope: WorkerScope, limit: int) -> list[DueDeadline]:
-        """Up to ``limit`` deadlines of the scope's providers that have come, the oldest first. They are not leased."""
+        """Up to ``limit`` deadlines of the scope's providers that have come and do not wait, the oldest first. They are not leased."""
+
+    async def poll_before_deadline(self, deadline: DueDeadline, now: float, until: float, interval: float) -> None:
+        """Let a deadline wait until a poll that began after it is answered, at most ``until``; bring the order's poll forward, but not
+        within ``interval`` of the last. Nothing changes where the deadline waited before or is gone, or no poll is planned."""
+
+    async def postpone_deadline(self, deadline: DueDeadline, due_at: float) -> None:
+        """The deadline comes again at ``due_at``, as if it had been armed for that time."""
 
     async def next_due(self, scope: WorkerScope) -> float | None:
         """When the next effect, poll or deadline within the scope is due; None: nothing is."""

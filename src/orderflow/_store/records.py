@@ -12,7 +12,7 @@ from typing import NamedTuple
 from attrs import field, frozen
 
 from orderflow.errors import KeyReused
-from orderflow.model import Decision, EffectKey, JournalRow, Message, Order, RefusalRow
+from orderflow.model import Decision, EffectKey, JournalRow, Message, Order, Pending, ProviderProblem, RefusalRow
 
 MAX_MESSAGES = 100
 """The most messages that are kept of an order. With one more, the oldest goes of the source that has the most. So the last message of each
@@ -23,14 +23,14 @@ source stays, and with it the answer that led to a doubt."""
 class LeasedEffect:
     """An effect that this process may carry out until the lease ends.
 
-    ``previous_attempt_unknown``: the attempt before this one was begun, and how it ended is unknown.
+    ``previous_attempt_sent``: the request of an earlier attempt was about to be sent, and how it ended is unknown.
     """
 
     key: EffectKey
     name: str
     provider: str
     attempt: int  # the number of this attempt; 1: the first
-    previous_attempt_unknown: bool
+    previous_attempt_sent: bool
     entered_state: str = ""  # of a notification: the state that was entered
     uncounted_attempts: int = 0  # attempts that do not count against the budget: the provider was not to blame, or asked us to wait
     trace: str = ""  # as in ``OwedEffect``
@@ -46,16 +46,24 @@ class LeasedPoll:
     provider: str
     without_news: int
     until: float = inf  # when the lease ends
+    unusable: int = 0  # as in ``PollAt``
 
 
 @frozen
 class DueDeadline:
-    """A deadline that has come: the event that it brings, and the version of the order that armed it."""
+    """A deadline that has come: the event that it brings, and the version of the order that armed it.
+
+    ``state``: of the order. ``needs_poll``: the order can be polled, and the deadline has not waited for that yet. ``unpolled``: it has
+    waited, and no poll was answered.
+    """
 
     order_id: str
     name: str
     provider: str
     version: int
+    state: str = ""
+    needs_poll: bool = field(default=False, converter=bool)  # SQLite has no booleans
+    unpolled: bool = field(default=False, converter=bool)
 
 
 class OwedEffect(NamedTuple):
@@ -97,6 +105,8 @@ class PollAt:
     at: float
     without_news: int  # polls in a row without news so far
     interval: float
+    unusable: int = 0  # polls that were answered and could not be used, in a row so far
+    answered: float | None = None  # when a poll began that is answered now: deadlines that were due by then may be decided
 
 
 @frozen
@@ -129,6 +139,21 @@ class IdChange:
 
 
 @frozen
+class StoredStanding:
+    """What all processes share about one provider. A time of 0: none; ``model.ProviderStanding`` explains the others."""
+
+    provider: str
+    throttled_until: float = 0.0  # it asked not to be called before, by any process
+    problem: ProviderProblem | None = None
+    status: int | None = None
+    since: float = 0.0
+    seen_at: float = 0.0
+    held_until: float = 0.0  # until when the process that saw the problem last makes no calls
+    lifted_at: float = 0.0
+    lifted_by: str = ""
+
+
+@frozen
 class Commit:
     """Everything that one decision writes, whole or not at all."""
 
@@ -145,6 +170,14 @@ class Commit:
     keep_fingerprint: bool = True  # and with it what stands for the content of the event; a redacted order keeps none
     message: Message | None = None  # the provider's answer that brought the event
     id_change: IdChange | None = None
+
+
+class OrderRecords(NamedTuple):
+    """An order, its steps (the oldest first) and what is still to come for it, all of one moment."""
+
+    order: Order
+    journal: tuple[JournalRow, ...]
+    pending: Pending
 
 
 class InboxKey(NamedTuple):

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from orderflow.model import EffectKey, JournalRow, Message, Order, Origin, PendingEffect, Reason, RefusalRow, Snapshot
+from orderflow._store.records import StoredStanding
+from orderflow.model import EffectKey, JournalRow, Message, Order, Origin, PendingEffect, ProviderProblem, Reason, RefusalRow, Snapshot
 
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 _DECODE = json.JSONDecoder().raw_decode  # faster than decode(), which also skips white space; there is none in what dump() wrote
@@ -63,9 +64,9 @@ def order_values(order: Order) -> tuple[Any, ...]:
 
 
 def journal(row: Sequence[Any]) -> JournalRow:
-    """From the columns order_id, version, event, origin, source, target, kind, at, note."""
-    order_id, version, event, origin, source, target, kind, at, note = row
-    return JournalRow(order_id, version, event, Origin(origin), source, target, kind, at, note)
+    """From the columns order_id, version, event, origin, source, target, kind, at, note, facts, data."""
+    order_id, version, event, origin, source, target, kind, at, note, facts, data = row
+    return JournalRow(order_id, version, event, Origin(origin), source, target, kind, at, note, load_step(facts), load_step(data))
 
 
 def journal_values(row: JournalRow) -> tuple[Any, ...]:
@@ -80,7 +81,23 @@ def journal_values(row: JournalRow) -> tuple[Any, ...]:
         row.kind,
         row.at,
         row.note,
+        dump_step(row.facts),
+        dump_step(row.data),
     )
+
+
+def dump_step(values: Mapping[str, Any] | None) -> str | None:
+    """What a step set of facts or data, as JSON; "" for nothing, as in most steps; None where it is not recorded."""
+    if values is None:
+        return None
+    return dump(values) if values else ""
+
+
+def load_step(stored: str | None) -> dict[str, Any] | None:
+    """The opposite of ``dump_step``."""
+    if stored is None:
+        return None
+    return dict(_DECODE(stored)[0]) if stored else {}
 
 
 def effect(row: Sequence[Any]) -> PendingEffect:
@@ -109,6 +126,13 @@ def refusal_values(row: RefusalRow) -> tuple[Any, ...]:
         row.first_at,
         row.last_at,
     )
+
+
+def standing(row: Sequence[Any]) -> StoredStanding:
+    """From the columns of ``StoredStanding``. A problem that this version does not know counts as none."""
+    provider, throttled_until, problem, *others = row
+    known = next((known for known in ProviderProblem if known == problem), None)
+    return StoredStanding(provider, throttled_until, known, *others)
 
 
 def message(row: Sequence[Any]) -> Message:

@@ -75,9 +75,10 @@ def assert_converges(
     if isinstance(flow, Orderflow):
         return _assert_converges(flow, order_id, to, within, clock)
     late: WaitTimeout | None = None
+    since = flow.order(order_id).version
     for seconds in _waits(within, clock):
         try:
-            reached = flow.wait(order_id, to, timeout=seconds)
+            reached = flow.wait(order_id, to, timeout=seconds, since=since)
         except WaitTimeout as error:
             late = error
         else:
@@ -89,9 +90,10 @@ async def _assert_converges(
     flow: Orderflow, order_id: str, to: AnyState | Collection[AnyState], within: float, clock: SimClock | None
 ) -> Order:
     late: WaitTimeout | None = None
+    since = (await flow.order(order_id)).version
     for seconds in _waits(within, clock):
         try:
-            reached = await flow.wait(order_id, to, timeout=seconds)
+            reached = await flow.wait(order_id, to, timeout=seconds, since=since)
         except WaitTimeout as error:
             late = error
         else:

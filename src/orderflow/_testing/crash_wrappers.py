@@ -23,6 +23,7 @@ _READS = frozenset(
         "load",
         "orders",
         "journal",
+        "load_records",
         "refusals",
         "messages",
         "pending",
@@ -31,7 +32,7 @@ _READS = frozenset(
         "next_due",
         "listeners",
         "pending_notifications",
-        "read_throttles",
+        "read_standings",
     }
 )
 _ID = re.compile(r"/(?:\d+|(?=[^/]*\d)[^/]{4,})(?=/|$)")

@@ -91,7 +91,7 @@ def _edge_faults(table: Table, edge: Edge) -> Iterator[tuple[str, str, tuple[Edg
         yield "guard forgotten", "", (evolve(edge, reads=(), guard="", holds=_ALWAYS),)
         yield "guard negated", "", (evolve(edge, holds=Choice(edge.reads, lambda given: not edge.holds.pick(given))),)
     if edge.sets:
-        yield "fact not set", "", (evolve(edge, sets={}),)
+        yield "fact not set", "", (evolve(edge, sets={}, step=evolve(edge.step, facts={})),)
     if edge.effects:
         yield "effect not owed", "", (evolve(edge, effects=(), step=evolve(edge.step, effects=())),)
 

@@ -29,7 +29,7 @@ async def test_an_effect_that_a_commit_owes_comes_to_one_worker(backend: Backend
     await here.owe("register", "announce")
     effects = [*await here.take(), *await there.take(), *await here.take()]
     assert sorted(effect.name for effect in effects) == ["announce", "register"]
-    assert {(effect.attempt, effect.previous_attempt_unknown) for effect in effects} == {(1, False)}
+    assert {(effect.attempt, effect.previous_attempt_sent) for effect in effects} == {(1, False)}
 
 
 async def test_an_effect_that_is_owed_by_a_process_without_a_worker_comes_too(backend: Backend) -> None:
@@ -103,7 +103,7 @@ async def test_a_retry_comes_at_its_time(backend: Backend) -> None:
         await asyncio.sleep(0.01)
     late = time.time() - at
     assert 0 <= late < 1, "before its time" if late < 0 else "long after its time"
-    assert (effects[0].attempt, effects[0].previous_attempt_unknown) == (2, False)
+    assert (effects[0].attempt, effects[0].previous_attempt_sent) == (2, False)
 
 
 async def test_far_deadlines_are_not_read_when_something_is_due(backend: Backend) -> None:
@@ -186,7 +186,7 @@ async def test_the_effect_of_a_lost_worker_is_taken_over_when_its_lease_ends_and
     await lost.take()
     assert await other.take(NOW + LEASE - 1) == []
     (effect,) = await other.take(LATER)
-    assert (effect.attempt, effect.previous_attempt_unknown) == (2, True)
+    assert (effect.attempt, effect.previous_attempt_sent) == (2, False)
     await other.finish(effect)
     assert await other.take(LATER + LEASE) == []
 

@@ -11,7 +11,7 @@ from tests.kit.commits import NOW, Another, move, new_order, stay
 from orderflow._store.ports import Store
 from orderflow._store.records import Commit, InboxKey, Receipt
 from orderflow.errors import KeyReused, UnknownName
-from orderflow.model import Applied, Ignored, Order, Reason
+from orderflow.model import Applied, Ignored, Order, Origin, Reason, RefusalRow
 
 pytestmark = pytest.mark.anyio
 
@@ -238,6 +238,20 @@ async def test_of_two_contents_that_race_for_a_key_one_is_applied_and_the_other_
 # ── refusals and the flag ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+async def test_a_step_that_brings_an_anomaly_flags_the_order_that_it_leads_to(store: Store) -> None:
+    order = await store.create(new_order(), "content")
+
+    def decide(before: Order) -> Commit:
+        row = RefusalRow(before.id, "answer_lost", Origin.REPLY, "in_doubt", Reason.ANOMALY, "it names T-1", 1, 1, NOW, NOW)
+        return evolve(move("in_doubt")(before), refusal=row)
+
+    await store.commit(order.id, None, decide)
+    assert [(row.state, row.version, row.detail) for row in await store.refusals(order.id)] == [("in_doubt", 1, "it names T-1")]
+    assert (await store.load(order.id)).flagged
+    await store.commit(order.id, None, move("found"))
+    assert not (await store.load(order.id)).flagged
+
+
 async def test_two_thousand_refusals_are_one_row(store: Store) -> None:
     order = await store.create(new_order(), "content")
     for burst in range(10):
@@ -274,7 +288,7 @@ async def test_refusals_are_counted_by_event_state_and_reason(store: Store) -> N
 @pytest.mark.parametrize("reason", list(Reason))
 async def test_an_anomaly_flags_the_order_until_it_moves(store: Store, reason: Reason) -> None:
     order = await store.create(new_order(), "content")
-    expected = reason in (Reason.ANOMALY, Reason.UNKNOWN_STATUS, Reason.NOT_OURS)
+    expected = reason in (Reason.ANOMALY, Reason.UNKNOWN_STATUS, Reason.NOT_OURS, Reason.NO_USABLE_ANSWER)
     await store.commit(order.id, None, stay(reason))
     assert (await store.load(order.id)).flagged is expected
     assert [order.flagged for order in await store.orders()] == [expected]

@@ -19,7 +19,7 @@ from orderflow._app import Orderflow
 from orderflow._dispatch import upgrade as upgrade_queue
 from orderflow._providers.connect import Connect
 from orderflow._store.migrations import migrations
-from orderflow._store.records import LeasedEffect
+from orderflow._store.records import LeasedEffect, StoredStanding
 from orderflow._store.upgrade import Schema, read_schema, upgrade
 from orderflow._store.urls import make_store, parse_database_url
 from orderflow.errors import OperationalError, SchemaError
@@ -130,7 +130,7 @@ async def test_all_else_is_as_it_was(old: str, another: Another) -> None:
         ("window_closed", Reason.GUARD_FAILED, 2),
         ("reminded", Reason.NOT_LEGAL_HERE, 2),
     }
-    assert await store.read_throttles() == {"other": THROTTLED_UNTIL}
+    assert await store.read_standings() == {"other": StoredStanding("other", THROTTLED_UNTIL)}
     assert [due.name for due in await store.due_deadlines(NOW, SCOPE, 10)] == ["reminded", "timed_out"]
 
 

@@ -9,7 +9,17 @@ from attrs import evolve
 from tests.kit.commits import LEASE, NOW, SCOPE, Another, move, new_order, scope, stay
 
 from orderflow._store.ports import Store
-from orderflow._store.records import InboxKey, LeasedEffect, OwedEffect, PollAt, PollPlan, PollSooner, ReportedCall, StopPolling
+from orderflow._store.records import (
+    DueDeadline,
+    InboxKey,
+    LeasedEffect,
+    OwedEffect,
+    PollAt,
+    PollPlan,
+    PollSooner,
+    ReportedCall,
+    StopPolling,
+)
 from orderflow.model import NOTIFY_LISTENER, Applied, Decision, EffectKey, Ignored, Reason
 
 pytestmark = pytest.mark.anyio
@@ -33,19 +43,80 @@ async def test_an_owed_effect_is_leased_to_one_worker(another: Another) -> None:
     order_id = await _owe(here, "call", "search")
     leases = await asyncio.gather(*(_lease(store) for store in (here, there) * 3))
     leased = sorted((effect for lease in leases for effect in lease), key=lambda effect: effect.key.n)
-    assert [(effect.name, effect.attempt, effect.previous_attempt_unknown, str(effect.key)) for effect in leased] == [
+    assert [(effect.name, effect.attempt, effect.previous_attempt_sent, str(effect.key)) for effect in leased] == [
         ("call", 1, False, f"{order_id}:1:0"),
         ("search", 1, False, f"{order_id}:1:1"),
     ]
 
 
-async def test_an_attempt_that_ended_with_its_process_counts_as_unanswered(another: Another) -> None:
+async def test_an_attempt_that_ended_with_its_process_before_it_was_sent_is_simply_owed_again(another: Another) -> None:
     here, there = await another(), await another()
     await _owe(here, "call")
-    assert [effect.previous_attempt_unknown for effect in await _lease(here)] == [False]
+    assert [effect.previous_attempt_sent for effect in await _lease(here)] == [False]
     assert await _lease(there, NOW + LEASE - 1) == []
     (taken_over,) = await _lease(there, NOW + LEASE)
-    assert (taken_over.attempt, taken_over.previous_attempt_unknown) == (2, True)
+    assert (taken_over.attempt, taken_over.previous_attempt_sent) == (2, False)
+
+
+async def test_an_attempt_that_was_about_to_be_sent_stays_so_in_every_later_lease(another: Another) -> None:
+    here, there = await another(), await another()
+    await _owe(here, "call", "search")
+    call, _ = sorted(await _lease(here), key=lambda effect: effect.key.n)
+    assert await here.mark_sending(call, NOW + 1)
+    assert await here.mark_sending(call, NOW + 2)  # twice is the same as once
+    for n in (1, 2, 3):  # a second crash must not forget it
+        leased = await _lease(there if n % 2 else here, NOW + n * LEASE)
+        assert {effect.name: effect.previous_attempt_sent for effect in leased} == {"call": True, "search": False}
+
+
+async def test_an_attempt_that_was_not_executed_after_all_is_marked_no_more(store: Store) -> None:
+    await _owe(store, "call")
+    (effect,) = await _lease(store)
+    assert await store.mark_sending(effect, NOW)
+    await store.retry_effect(effect, NOW, "401")
+    assert not await store.mark_sending(effect, NOW)  # it arrives late: the attempt has ended
+    assert [again.previous_attempt_sent for again in await _lease(store)] == [False]
+
+
+async def test_only_the_latest_attempt_may_have_arrived(another: Another) -> None:
+    here, there = await another(), await another()
+    await _owe(here, "call")
+    (first,) = await _lease(here)
+    (second,) = await _lease(there, NOW + LEASE)
+    assert not await here.mark_sending(first, NOW)  # by a clock that is behind
+    assert await there.mark_sending(second, NOW + LEASE)
+    assert not await here.mark_sending(first, NOW)
+
+
+async def test_nothing_is_sent_once_the_lease_is_over(store: Store) -> None:
+    await _owe(store, "call")
+    (effect,) = await _lease(store)
+    assert not await store.mark_sending(effect, NOW + LEASE)
+    assert await store.mark_sending(effect, NOW + LEASE - 1)
+
+
+async def test_nothing_is_sent_that_is_not_owed_any_more(store: Store) -> None:
+    order_id = await _owe(store, "call", "search", "cancelled")
+    call, search, cancelled = sorted(await _lease(store), key=lambda effect: effect.key.n)
+    await store.commit(order_id, InboxKey("reply", "1"), move("taken", finished_effect=call.key))
+    await store.finish_effect(search)
+    assert await store.mark_sending(cancelled, NOW)
+    await store.commit(order_id, None, move("elsewhere", cancel_effects=True))
+    assert [await store.mark_sending(effect, NOW) for effect in (call, search, cancelled)] == [False] * 3
+
+
+async def test_calls_that_are_sent_at_the_same_time_are_marked_each_for_itself(another: Another) -> None:
+    here, there = await another(), await another()
+    for n in range(20):
+        await _owe(here, "call", name=str(n))
+    lost = await _lease(here, limit=5)
+    leased = [*await _lease(here, NOW, 20), *await _lease(there, NOW + LEASE, 5)]
+    assert len(leased) == len({effect.key for effect in leased}) == 20
+    attempts = [*lost, *leased]
+    marked = await asyncio.gather(
+        *(here.mark_sending(effect, NOW) for effect in attempts), *(there.mark_sending(lost[0], NOW) for _ in "ab")
+    )
+    assert marked == [False] * 5 + [True] * 20 + [False] * 2
 
 
 async def test_an_effect_that_was_not_executed_is_due_again_only_when_its_time_has_come(store: Store) -> None:
@@ -54,7 +125,7 @@ async def test_an_effect_that_was_not_executed_is_due_again_only_when_its_time_h
     await store.retry_effect(effect, NOW + 5, "429")
     assert await _lease(store, NOW + 4) == []
     (again,) = await _lease(store, NOW + 5)
-    assert (again.attempt, again.previous_attempt_unknown) == (2, False)
+    assert (again.attempt, again.previous_attempt_sent) == (2, False)
 
 
 async def test_an_effect_keeps_the_arguments_that_it_was_decided_with(store: Store) -> None:
@@ -109,7 +180,6 @@ async def test_effects_are_leased_oldest_first_and_no_more_than_asked(store: Sto
 
 
 async def test_nothing_outside_a_workers_scope_is_leased(store: Store) -> None:
-    """To lease a once-effect without being able to call would make its next worker believe that the call was made."""
     deadlines = (("late", NOW),)
     order = await store.create(new_order("b", provider="other"), "content")
     await store.commit(order.id, None, move("sent", effects=["call"], deadlines=deadlines, poll=PollAt(NOW, 0, 1.0)))
@@ -119,7 +189,7 @@ async def test_nothing_outside_a_workers_scope_is_leased(store: Store) -> None:
     assert await store.next_due(SCOPE) is None
     both = scope("toy", "other")
     (effect,) = await store.lease_effects(NOW, both, 10)
-    assert (effect.provider, effect.attempt, effect.previous_attempt_unknown) == ("other", 1, False)
+    assert (effect.provider, effect.attempt, effect.previous_attempt_sent) == ("other", 1, False)
     assert len(await store.lease_polls(NOW, both, 10)) == len(await store.due_deadlines(NOW, both, 10)) == 1
 
 
@@ -298,6 +368,82 @@ async def test_a_deadline_that_was_armed_anew_meanwhile_does_not_come_early(stor
     assert (await store.load(order.id)).state == "waiting"
     (armed,) = await store.due_deadlines(NOW + 3600, SCOPE, 10)
     assert isinstance((await store.commit(order.id, InboxKey("clock", "2"), move("lapsed"), armed)).decision, Applied)
+
+
+async def _let_deadline_wait(store: Store) -> DueDeadline:
+    """An order that is polled at NOW + 100, and its deadline of NOW, which waits for a poll until NOW + 50."""
+    order = await store.create(new_order(), "content")
+    await store.commit(order.id, None, move("sent", deadlines=(("late", NOW), ("later", NOW + 20)), poll=PollAt(NOW + 100, 3, 1.0)))
+    (due,) = await store.due_deadlines(NOW, SCOPE, 10)
+    assert (due.state, due.needs_poll, due.unpolled) == ("sent", True, False)
+    await store.poll_before_deadline(due, NOW, NOW + 50, 1.0)
+    return due
+
+
+async def test_a_deadline_of_an_order_that_is_not_polled_needs_no_poll(store: Store) -> None:
+    order = await store.create(new_order(), "content")
+    await store.commit(order.id, None, move("sent", deadlines=(("late", NOW),), poll=PollSooner(1.0)))  # remembered, and not planned
+    (due,) = await store.due_deadlines(NOW, SCOPE, 10)
+    assert (due.needs_poll, due.unpolled) == (False, False)
+    await store.poll_before_deadline(due, NOW, NOW + 50, 1.0)
+    assert await store.due_deadlines(NOW, SCOPE, 10) == [due]
+
+
+async def test_a_deadline_that_waits_brings_the_poll_forward_and_does_not_come(store: Store) -> None:
+    await _let_deadline_wait(store)
+    assert await store.due_deadlines(NOW + 19, SCOPE, 10) == []
+    assert await store.next_due(SCOPE) == NOW
+    assert await _lease_polls(store, NOW) == ["toy-a"]
+    assert await store.next_due(SCOPE) == NOW + 20  # the other deadline
+    assert [due.name for due in await store.due_deadlines(NOW + 20, SCOPE, 10)] == ["later"]
+
+
+@pytest.mark.parametrize("in_commit", [False, True], ids=["alone", "in a commit"])
+async def test_a_poll_that_began_after_a_deadline_ends_its_wait(store: Store, in_commit: bool) -> None:
+    due = await _let_deadline_wait(store)
+
+    async def answer(began: float) -> None:
+        plan = PollAt(NOW + 200, 4, 1.0, answered=began)
+        if in_commit:
+            await store.commit(due.order_id, None, stay(Reason.NO_NEWS, recorded=False, poll=plan))
+        else:
+            await store.plan_poll(due.order_id, NOW + 1, plan)
+
+    await answer(NOW - 0.5)
+    assert await store.due_deadlines(NOW + 19, SCOPE, 10) == []
+    await answer(NOW)
+    (polled,) = await store.due_deadlines(NOW + 1, SCOPE, 10)
+    assert (polled.name, polled.needs_poll, polled.unpolled) == ("late", False, False)
+    await store.poll_before_deadline(due, NOW + 1, NOW + 90, 1.0)  # another worker that fetched it before
+    assert await store.due_deadlines(NOW + 1, SCOPE, 10) == [polled]
+    assert [(one.name, one.needs_poll) for one in await store.due_deadlines(NOW + 20, SCOPE, 10)] == [("late", False), ("later", True)]
+
+
+async def test_a_deadline_does_not_wait_for_ever(store: Store) -> None:
+    due = await _let_deadline_wait(store)
+    await store.commit(due.order_id, None, stay(Reason.STALE, poll=PollAt(NOW + 300, 0, 1.0)))  # a poll without an answer
+    await store.poll_before_deadline(due, NOW + 30, NOW + 80, 1.0)  # a second worker: the wait is not longer for it
+    assert [one.name for one in await store.due_deadlines(NOW + 49, SCOPE, 10)] == ["later"]
+    (_, late) = await store.due_deadlines(NOW + 50, SCOPE, 10)
+    assert (late.name, late.needs_poll, late.unpolled) == ("late", False, True)
+    receipt = await store.commit(due.order_id, InboxKey("clock", "1"), move("lapsed", deadlines=()), late)
+    assert isinstance(receipt.decision, Applied)
+
+
+async def test_a_deadline_that_was_armed_anew_does_not_wait_for_the_former(store: Store) -> None:
+    due = await _let_deadline_wait(store)
+    await store.commit(due.order_id, None, move("waiting", deadlines=(("late", NOW + 30),)))
+    await store.poll_before_deadline(due, NOW, NOW + 50, 1.0)
+    (armed,) = await store.due_deadlines(NOW + 30, SCOPE, 10)
+    assert (armed.version, armed.needs_poll) == (2, True)
+
+
+async def test_a_postponed_deadline_comes_again_as_if_it_had_been_armed_for_then(store: Store) -> None:
+    due = await _let_deadline_wait(store)
+    await store.postpone_deadline(due, NOW + 10)
+    assert await store.due_deadlines(NOW + 9, SCOPE, 10) == []
+    assert await store.due_deadlines(NOW + 10, SCOPE, 10) == [due]
+    assert ("late", NOW + 10) in (await store.pending(due.order_id)).deadlines
 
 
 @pytest.mark.parametrize("in_commit", [False, True], ids=["alone", "in a commit"])

@@ -54,7 +54,7 @@ class WarehouseLifecycle(Lifecycle, name="warehouse"):
     refused = State(final=True)
 
     late = Flag()
-    place_order = repeatable(kind="placement")
+    place_order = repeatable(kind="placement", successes=["placed"])
 
     place                 = edge(command, drafted.to(placing), effects=[place_order], cause=us, evidence=documented("W1"), label="place")
     placed                = edge(reply, placing.to(picking), cause=carrier, evidence=documented("W1: PUT may be repeated"), label="placed")
@@ -76,6 +76,7 @@ class Warehouse(BaseProvider):
     """The provider ``warehouse``; configured by the environment variable WAREHOUSE_URL."""
 
     name: Name = Name("warehouse")
+    marks_sending: bool = True
     table: Table = WarehouseLifecycle.table
     endpoints: tuple[Endpoint, ...] = (Endpoint("hook", ("POST",), lambda parameters: Claim(None)),)
     timing: Timing = Timing({"picking_time": 0.05}, poll_first=600.0, poll_cap=600.0, poll_interval=0.01, retry_first=0.01)
@@ -100,7 +101,8 @@ class Warehouse(BaseProvider):
             raise UnknownName("effect", call.effect)
         order = call.order
         body = {"items": order.snapshot.data["items"], "hook": urls.url(self.name, "hook", order.id)}
-        result = await send_request(self._client, "PUT", f"{self._base}/orders/{order.id}", headers={}, content=json.dumps(body).encode())
+        url, content = f"{self._base}/orders/{order.id}", json.dumps(body).encode()
+        result = await send_request(self._client, "PUT", url, headers={}, content=content, call=call)
         return outcome_of_response(result, lambda response: Succeeded("placed", provider_id=_text(response, "number")))
 
     def customer_url(self, order: Order, urls: PublicUrls) -> str | None:

@@ -38,7 +38,8 @@ EXPLAINED: dict[str, tuple[str, set[tuple[str, str, str]]]] = {
         c = State(final=True)
         rich = Flag()
         young = Flag()
-        ask = e(command, a.to(b))
+        call = repeatable(successes=["answered"])
+        ask = e(command, a.to(b), effects=[call])
         answered = e(reply, b.to(a))
         pay = e(command, a.to(c), cond=rich)
         """,
@@ -55,7 +56,8 @@ EXPLAINED: dict[str, tuple[str, set[tuple[str, str, str]]]] = {
         """
         a = State(initial=True)
         b = State()
-        ask = e(command, a.to(b))
+        call = repeatable(successes=["answered"])
+        ask = e(command, a.to(b), effects=[call])
         answered = e(reply, b.to(a))
         """,
         {

@@ -12,10 +12,11 @@ CALL = """
     parked = State()
     c = State(final=True)
     hurry = Flag()
-    ship = once(kind="shipping")
-    ask = repeatable()
+    ship = once(kind="shipping", successes=["shipped"])
+    ask = repeatable(successes=["found"])
     order_it = e(command, a.to(b), effects=[ship])
     shipped = e(reply, c.from_(b, parked))
+    found = e(reply, parked.to(c))
     shipping_refused = e(reply, b.to(c))
     shipping_undelivered = e(reply, b.to(a))
 """
@@ -35,9 +36,7 @@ def rules(lifecycle) -> set[tuple[str, str]]:
             {("stranded", "parked")},
             id="a person leads on under some facts",
         ),
-        pytest.param(
-            "shipping_answer_lost = e(reply, b.to(parked), effects=[ask])\nfound = e(reply, parked.to(c))", set(), id="a look-up leads on"
-        ),
+        pytest.param("shipping_answer_lost = e(reply, b.to(parked), effects=[ask])", set(), id="a look-up leads on"),
         pytest.param("shipping_answer_lost = e(reply, b.to(c))\nhold = e(claim, b.to(parked))", set(), id="the answer is still to come"),
         pytest.param(
             "shipping_answer_lost = e(reply, b.to(c))\nhold = e(claim, a.to(parked))", {("stranded", "parked")}, id="nothing was called"
@@ -111,8 +110,8 @@ def test_a_repeatable_effect_needs_no_edge_for_a_lost_answer_and_one_without_a_k
         a = State(initial=True)
         b = State()
         c = State(final=True)
-        ship = repeatable(kind="shipping")
-        look = repeatable()
+        ship = repeatable(kind="shipping", successes=["shipped"])
+        look = repeatable(successes=["shipped"])
         order_it = e(command, a.to(b), effects=[ship, look])
         shipped = e(reply, b.to(c))
         shipping_refused = e(reply, b.to(c))
@@ -120,3 +119,38 @@ def test_a_repeatable_effect_needs_no_edge_for_a_lost_answer_and_one_without_a_k
         """
     ).table
     assert check(table).problems == ()
+
+
+def test_a_success_needs_an_edge_where_the_call_is_owed(declare):
+    """Without one, what the provider did would be ignored as late."""
+    table = declare(
+        """
+        a = State(initial=True)
+        capturing = State()
+        c = State(final=True)
+        capture_it = repeatable(successes=["captured", "captured_in_part"])
+        capture = e(command, a.to(capturing), effects=[capture_it])
+        captured = e(reply, capturing.to(c))
+        captured_in_part = e(reply, a.to(c))
+        """
+    ).table
+    (problem,) = check(table).problems
+    assert (problem.rule, problem.where) == ("reply-missing", "capture: a -> capturing")
+    assert problem.explanation.startswith("it owes a call that may end with captured_in_part, which has no edge in capturing")
+
+
+def test_a_reply_of_a_call_that_was_not_made_leads_nowhere(declare):
+    """``found`` does not begin with a kind, and ends only the call that declares it."""
+    lifecycle = declare(
+        """
+        a = State(initial=True)
+        b = State()
+        c = State(final=True)
+        look = repeatable(successes=["found"])
+        call = repeatable(successes=["called"])
+        go = e(command, a.to(b), effects=[call])
+        called = e(reply, b.to(b))
+        found = e(reply, b.to(c))
+        """
+    )
+    assert rules(lifecycle) == {("stranded", "b")}

@@ -22,10 +22,12 @@ LINE = """
     c = State()
     d = State(final=True)
     rich = Flag()
-    go = e(command, a.to(b))
-    skip = e(command, a.to(c), cond=rich)
-    goes_on = e(reply, b.to(c))
-    back = e(reply, c.to(b))
+    ask = repeatable(successes=["goes_on"])
+    finish = repeatable(successes=["back", "end"])
+    go = e(command, a.to(b), effects=[ask])
+    skip = e(command, a.to(c), cond=rich, effects=[finish])
+    goes_on = e(reply, b.to(c), effects=[finish])
+    back = e(reply, c.to(b), effects=[ask])
     end = e(reply, c.to(d))
 """
 

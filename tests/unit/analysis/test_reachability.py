@@ -33,6 +33,7 @@ def test_an_operators_event_counts(declare) -> None:
         c = State(final=True)
         go = e(command, a.to(b))
         give_up = e(operator, b.to(c))
+        call = repeatable(successes=["done"])
         done = e(reply, a.to(c))
         """
     ).table

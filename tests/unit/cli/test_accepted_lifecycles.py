@@ -79,8 +79,10 @@ ODD = {
     ),
     "an effect that reports only success": """
         a = State(initial=True)
-        b = State(final=True)
-        ask = repeatable()
+        b = State()
+        c = State(final=True)
+        ask = repeatable(successes=["asked"])
+        asked = edge(reply, b.to(c), us, page, "asked")
         go = edge(command, a.to(b), us, page, "go", effects=[ask, ask])
     """,
 }

@@ -22,6 +22,7 @@ ERRORS: list[tuple[errors.OrderflowError | OSError, Exit]] = [
     (errors.DeclarationError("ccv", (errors.DeclarationProblem("rule", "where", "why", "what to do", "ccv.py", 1),)), Exit.FAILED),
     (errors.WaitTimeout("o", "paid", "registered", 1.0), Exit.FAILED),
     (errors.OutOfReach("o", "paid", "refused"), Exit.FAILED),
+    (errors.OrderInDoubt("o", "paid", "unclear", ("found",)), Exit.FAILED),
     (errors.CallerError("x"), Exit.USAGE),
     (errors.ProviderError("x"), Exit.PROVIDER),
     (errors.MalformedAnswer("x"), Exit.PROVIDER),

@@ -159,6 +159,31 @@ def test_anything_with_a_table_can_be_named(orderflow, tmp_path: Path) -> None:
     assert [each["lifecycle"] for each in ran.json] == ["seeded"]
 
 
+def test_texts_that_do_not_fit_their_lifecycle_are_problems_with_their_line(orderflow, tmp_path: Path) -> None:
+    lines = (
+        "from orderflow.provider import Guidance",
+        "from orderflow._providers.ccv import CcvLifecycle",
+        "",
+        "class Partner:",
+        "    table = CcvLifecycle.table",
+        "    guidance = {state: Guidance('Wait.', 'Wait.') for state in table.states if state != 'New'}",
+        "    guidance |= {'submission_in_doubt': Guidance('Wait.', 'submission_resolved, submission_not_found, submission_given_up')}",
+        "    guidance |= {",
+        "        'Closed': Guidance('Closed.', 'Try submission_resolved with {number}.'),",
+        "    }",
+    )
+    (tmp_path / "partner.py").write_text("\n".join(lines) + "\n")
+    ran = orderflow("check", "partner.py:Partner", COLUMNS="400")
+    problems = orderflow("check", "partner.py:Partner", "--json").json[0]["problems"]
+    assert ran.code == 1
+    assert [(problem["rule"], problem["where"], problem["line"]) for problem in problems] == [
+        ("guidance-missing", "New", 6),
+        ("guidance-placeholder", "Closed", 9),
+        ("guidance-event", "Closed", 9),
+    ]
+    assert f"submission_resolved is not legal here; legal are: none ({tmp_path / 'partner.py'}:9)" in ran.out
+
+
 def test_lifecycles_as_json(orderflow) -> None:
     ran = orderflow("lifecycles", "--json")
     assert ran.code == 0

@@ -42,6 +42,34 @@ def in_doubt(db: str) -> str:
     return asyncio.run(create())
 
 
+def test_show_at_a_version_rebuilds_state_and_facts_and_shows_no_data(orderflow: Any, db: str, in_doubt: str) -> None:
+    at = [orderflow("orders", "show", in_doubt, "--db", db, "--version", str(version)) for version in range(3)]
+    assert [ran.code for ran in at] == [0, 0, 0]
+    states = ("drafted", "configuring", "submission_in_doubt")
+    assert [ran.out.splitlines()[0] for ran in at] == [f"{in_doubt}: {state} at version {n}" for n, state in enumerate(states)]
+    assert at[0].out.splitlines()[1].startswith("facts: ")
+    assert [ran.out.count("override") > 0 for ran in at] == [False, False, True]
+    as_json = orderflow("orders", "show", in_doubt, "--db", db, "--version", "1", "--json")
+    assert list(as_json.json) == ["id", "state", "version", "facts", "journal"]
+    assert [(row["event"], row["facts"]) for row in as_json.json["journal"]] == [("submit", {})]
+    assert not any(canary in ran.out for ran in (*at, as_json) for canary in CANARIES)
+
+
+def test_show_refuses_a_version_that_the_order_did_not_have(orderflow: Any, db: str, in_doubt: str) -> None:
+    ran = orderflow("orders", "show", in_doubt, "--db", db, "--version", "3")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("orderflow: version: must be a whole number between 0 and 2")
+
+
+def test_show_at_a_version_says_where_an_older_orderflow_recorded_too_little(orderflow: Any, db: str, in_doubt: str) -> None:
+    with closing(sqlite3.connect(db.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("DELETE FROM of_journal WHERE version = 0")
+    ran = orderflow("orders", "show", in_doubt, "--db", db, "--version", "1")
+    assert (ran.code, ran.out) == (1, "")
+    assert "its journal does not hold what version 0 set" in ran.err
+    assert orderflow("orders", "show", in_doubt, "--db", db).code == 0
+
+
 def test_list_shows_orders_by_state_and_prints_json(orderflow: Any, db: str, in_doubt: str) -> None:
     assert in_doubt in orderflow("orders", "list", "--db", db).out
     assert orderflow("orders", "list", "--db", db, "--state", "Closed").out == "no order matches\n"
@@ -90,6 +118,51 @@ def test_an_order_is_found_by_its_id_at_the_provider_and_a_wrong_id_is_corrected
     removed = orderflow("orders", "override", in_doubt, "submission_in_doubt", *words, "--yes", "--version", "4", "--provider-id", "")
     assert removed.code == 0
     assert orderflow("orders", "show", in_doubt, "--db", db, "--json").json["provider_id"] is None
+
+
+def test_show_says_what_a_person_can_do(orderflow: Any, db: str, in_doubt: str) -> None:
+    shown = orderflow("orders", "show", in_doubt, "--db", db, COLUMNS="2000").out
+    as_json = orderflow("orders", "show", in_doubt, "--db", db, "--json").json
+
+    assert f"\nwhat to do: {as_json['operator_text']}\n" in shown
+    assert f"ask CCV for an order with the externalReference {in_doubt}. " in as_json["operator_text"]
+    assert as_json["customer_text"].startswith("We are checking")
+    answers = ("settled", "proven", "provisional", "in_doubt", "needs_person")
+    assert [as_json[name] for name in answers] == [False, False, False, True, True]
+    assert as_json["legal"] == ["submission_resolved", "submission_not_found", "submission_given_up"]
+
+
+def test_resolve_without_an_event_lists_what_can_be_done(orderflow: Any, db: str, in_doubt: str) -> None:
+    ran = orderflow("orders", "resolve", in_doubt, "--db", db, COLUMNS="2000")
+    as_json = orderflow("orders", "resolve", in_doubt, "--db", db, "--json").json
+
+    head, text, *events = ran.out.splitlines()
+    assert (ran.code, head, text) == (0, f"{in_doubt}: submission_in_doubt (version 2), in doubt", as_json["operator_text"])
+    assert as_json["events"] == ["submission_resolved", "submission_not_found", "submission_given_up"]
+    assert [line.strip() for line in events] == [
+        f"orderflow orders resolve {in_doubt} {event} --actor NAME --reason TEXT" for event in as_json["events"]
+    ]
+    assert orderflow("orders", "show", in_doubt, "--db", db, "--json").json["version"] == 2, "nothing was changed"
+
+
+def test_resolve_without_an_event_where_none_is_legal(orderflow: Any, tmp_path: Path) -> None:
+    db, (order,) = stored(tmp_path, ("connect", "k", "", {}))
+    ran = orderflow("orders", "resolve", order, "--db", db, COLUMNS="2000")
+    assert (ran.code, ran.out.splitlines()[-1]) == (0, "no operator event is legal now")
+    assert orderflow("orders", "resolve", "connect-none", "--db", db).code == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--actor", "anna"), "EVENT: required with --actor, --reason or --set"),
+        (("submission_given_up", "--actor", "anna"), "--reason: required"),
+        (("submission_given_up", "--reason", "r"), "--actor: required"),
+    ],
+)
+def test_an_event_needs_an_actor_and_a_reason(orderflow: Any, db: str, in_doubt: str, words: tuple[str, ...], message: str) -> None:
+    ran = orderflow("orders", "resolve", in_doubt, "--db", db, *words)
+    assert (ran.code, ran.out, message in ran.err) == (2, "", True)
 
 
 @pytest.mark.parametrize("order_id", [(), ("--set", "order_id=77")])
@@ -365,6 +438,8 @@ def test_an_order_of_a_provider_that_is_not_installed_is_listed(orderflow: Any, 
         connection.execute("UPDATE of_orders SET provider = 'acme', state = 'shipped'")
     (row,) = orderflow("orders", "list", "--db", db, "--provider", "acme", "--state", "shipped", "--json").json
     assert row["id"] == in_doubt
+    shown = orderflow("orders", "show", in_doubt, "--db", db)
+    assert (shown.code, "unknown provider: 'acme'" in shown.err) == (3, True)
 
 
 def test_an_empty_list_says_so(orderflow: Any, db: str, in_doubt: str) -> None:

@@ -47,7 +47,7 @@ def test_old_settled_orders_are_deleted_and_are_in_the_export(orderflow: Orderfl
     assert left(orderflow, db) == {cancelled, drafted}
     exported = [json.loads(line) for line in (tmp_path / "old.jsonl").read_text().splitlines()]
     assert [entry["order"]["id"] for entry in exported] == [paid, refused]
-    assert [[row["event"] for row in entry["journal"]] for entry in exported] == [["override"], ["override"]]
+    assert [[row["event"] for row in entry["journal"]] for entry in exported] == [["create", "override"]] * 2
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.kit.journal_rows import JUMPED, Row, make_rows
 from tests.kit.picture import list_defects, read_picture
 
 from orderflow._cli import lifecycle_lookup
-from orderflow._diagrams.geometry import Box, count_faults
+from orderflow._diagrams.geometry import Box, compute_point, count_faults
 from orderflow._diagrams.labels import get_text_box
 from orderflow._diagrams.layout import run_wasm_graphviz
 from orderflow._diagrams.palette import DARK, LIGHT
@@ -148,3 +148,22 @@ def test_every_defect_is_found() -> None:
     assert any("is cut off" in defect for defect in list_defects_after(label=Box(-60, 0, 0, 0)))
     assert any("runs through the box New" in defect for defect in list_defects_after(state=Box(x - 40, y - 20, 80, 40)))
     assert any("wider than its box" in defect for defect in list_defects_after(state=evolve(placement.states["New"], width=20)))
+
+
+def test_a_label_on_its_own_arrow_or_on_a_frame_can_still_be_read() -> None:
+    """Those faults count, but they are not grave: no further arrangements are tried for them."""
+    drawing = build_drawing(lifecycle_lookup.find("ccv"))
+    placement = place_drawing(drawing, run_wasm_graphviz)
+    label, frame = placement.lines[0].label, next(iter(placement.groups.values()))
+    assert label is not None
+
+    def count_after(centre: tuple[float, float]) -> tuple[int, int]:
+        box = Box(centre[0] - 12, centre[1] - 4, 20, 8)
+        lines = (evolve(placement.lines[0], label=evolve(label, box=box)), *placement.lines[1:])
+        moved = evolve(placement, lines=lines)
+        return count_faults(moved, get_text_box), count_faults(moved, get_text_box, grave_only=True)
+
+    own, other = (compute_point(placement.lines[n].points[:4], 0.5) for n in (0, 5))
+    assert count_after(own) == (1, 0)
+    assert count_after((frame.x, frame.y + frame.height / 3)) == (1, 0)
+    assert count_after(other)[1] > 0

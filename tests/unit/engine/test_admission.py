@@ -14,11 +14,15 @@ import pytest
 import structlog
 from attrs import evolve
 from structlog.testing import capture_logs
+from tests.kit.inline_store import InlineStore
 from tests.kit.toy import TIMING, Bench, open_bench
 
 from orderflow._engine.admission import Admission, throttle_seconds
+from orderflow._engine.shared_standings import SharedStandings
 from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
 from orderflow._provider.timing import Timing
+from orderflow._store.records import StoredStanding
+from orderflow.simulators import SimClock
 
 CallOutcome = Outcome | StatusRead | ReadFailed
 ANSWERS: Mapping[str, CallOutcome] = {
@@ -165,19 +169,22 @@ async def test_an_effect_that_was_not_called_does_not_count_as_an_answer(tmp_pat
 
 
 @pytest.mark.anyio
-async def test_a_pause_stops_neither_deadlines_nor_notifications(tmp_path: Path) -> None:
-    async with open_bench(tmp_path, circuit_threshold=1, circuit_pause=1e6) as bench:
+async def test_a_pause_stops_no_notification_and_no_deadline_for_ever(tmp_path: Path) -> None:
+    async with open_bench(tmp_path, circuit_threshold=1, circuit_pause=1e6, deadline_patience=500.0) as bench:
         bench.listen("lapsed", "placed")
         order = await bench.create()
         bench.toy.show(ReadFailed("502", signal=Signal.UNREACHABLE))
         await bench.work_after(10)
         await bench.work_after(1000)
+        assert [entered.state for entered in bench.notified] == ["placed"]
+        await bench.work_after(500)
         assert [entered.state for entered in bench.notified] == ["placed", "lapsed"]
         assert (await bench.state_of(order.id), len(bench.toy.polls)) == ("lapsed", 1)
 
 
-def test_a_problem_is_logged_once_when_it_begins_and_once_when_it_ends() -> None:
-    """Every sequence of five outcomes."""
+@pytest.mark.anyio
+async def test_a_problem_is_logged_once_when_it_begins_and_once_when_it_ends() -> None:
+    """Every sequence of four outcomes, in a store in memory."""
     outcomes: Mapping[str, CallOutcome] = {
         "answered": Succeeded("x"),
         "unauthorized": NotExecuted("401", signal=Signal.UNAUTHORIZED),
@@ -187,20 +194,29 @@ def test_a_problem_is_logged_once_when_it_begins_and_once_when_it_ends() -> None
         "not called": NOT_CALLED["no token now"],
     }
     structlog.reset_defaults()
-    for story in itertools.product(outcomes, repeat=5):
-        admission, now, failures, unauthorized, problems = new_admission(circuit_threshold=2, circuit_pause=10.0), 0.0, 0, 0, [""]
+    store = InlineStore()
+    await store.open()
+    for story in itertools.product(outcomes, repeat=4):
+        clock = SimClock(start=0.0, manual=True)
+        admission, failures, unauthorized, problems = new_admission(circuit_threshold=2, circuit_pause=10.0), 0, 0, [""]
+        standings = SharedStandings(store=store, admission=admission, names=["toy"], clock=clock)
         with capture_logs() as logs:
             for name in story:
-                now = admission.next_resume_at(now) or now
-                call(admission, outcomes[name], now)
+                clock.advance((admission.next_resume_at(clock.now()) or clock.now()) - clock.now())
+                call(admission, outcomes[name], clock.now())
+                await standings.exchange()
                 failures = {"failed": failures + 1, "not called": failures}.get(name, 0)
                 unauthorized = {"answered": 0, "unauthorized": unauthorized + 1}.get(name, unauthorized)
                 problem = "refuses our credentials" if unauthorized >= 2 else "does not answer" if failures >= 2 else ""
                 assert admission.problems == ({"toy": problem} if problem else {}), story
                 problems += [problem] if problem != problems[-1] else []
-        assert [line.get("why", "") for line in logs] == problems[1:], story
-        assert {line["log_level"] for line in logs if "why" in line} <= {"warning"}
+        began = [line["why"] for line in logs if line["event"] == "provider.problem_began"]
+        assert began == list(filter(None, problems)), story
+        assert len(logs) == len(began) + sum(not problem for problem in problems[1:]), story
+        assert {line["log_level"] for line in logs if line["event"] == "provider.problem_began"} <= {"warning"}
         assert {line["event"] for line in logs} <= {"provider.problem_began", "provider.problem_ended"}
+        await store.lift_standing("toy", 0.0, "")
+    store.connection.close()
 
 
 # ── a provider that answers 429 ──────────────────────────────────────────────────────────────────────────────────────────
@@ -221,9 +237,9 @@ def test_an_answer_to_a_call_from_before_a_429_does_not_end_the_throttle() -> No
     assert (admission.find_paused(50.9), admission.find_paused(51.0), quota_of(admission, 51.0)) == ({"toy"}, frozenset(), 1)
 
 
-async def learn_throttles(bench: Bench) -> None:
+async def exchange_standings(bench: Bench) -> None:
     """What a worker does once an interval."""
-    bench.engine.admission.learn_throttles(await bench.store.read_throttles(), bench.clock.now())
+    await bench.engine.standings.exchange()
 
 
 @pytest.mark.anyio
@@ -243,7 +259,7 @@ async def test_a_429_pauses_the_calls_of_every_process(tmp_path: Path, by: str, 
             await here.work()
         until = here.clock.now() + seconds
         there.clock.advance(here.clock.now() - there.clock.now() + seconds - 0.5)
-        await learn_throttles(there)
+        await exchange_standings(there)
         other = await there.create("third")
         assert (there.toy.calls, there.toy.polls, there.engine.admission.next_resume_at(there.clock.now())) == ([], [], until)
         before = len(here.toy.calls) + len(here.toy.polls)
@@ -321,13 +337,16 @@ def test_a_pause_is_never_longer_than_its_length_from_now(outcomes: tuple[CallOu
 
 def test_a_throttle_in_the_store_is_obeyed_once() -> None:
     """The store names a time by the clock that was ahead, and names it again each time it is asked."""
-    admission, throttled_until = new_admission(circuit_threshold=2, circuit_pause=10.0, throttle=30.0), {"toy": NOW + HOURS + 50}
+    admission, stored = (
+        new_admission(circuit_threshold=2, circuit_pause=10.0, throttle=30.0),
+        {"toy": StoredStanding("toy", NOW + HOURS + 50)},
+    )
     paused = 0
     for second in range(0, 8000, 10):
-        admission.learn_throttles(throttled_until, NOW + second)
+        admission.learn(stored, NOW + second)
         paused = second if admission.find_paused(NOW + second) else paused
     assert 0 < paused <= 3600
-    admission.learn_throttles({"toy": NOW + 8030}, NOW + 8000)  # a new time is obeyed
+    admission.learn({"toy": StoredStanding("toy", NOW + 8030)}, NOW + 8000)  # a new time is obeyed
     assert admission.find_paused(NOW + 8010)
     assert not admission.find_paused(NOW + 8031)
 

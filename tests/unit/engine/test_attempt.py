@@ -9,9 +9,13 @@ from attrs import evolve
 from tests.kit.toy import TIMING
 
 from orderflow._engine.attempt import (
+    LATE,
+    LATE_BEFORE_SENDING,
     NO_ANSWER,
     PREVIOUS_UNKNOWN,
     STOPPED,
+    STOPPED_BEFORE_SENDING,
+    SUPERSEDED,
     UNWRITTEN,
     Attempt,
     Finish,
@@ -22,10 +26,12 @@ from orderflow._engine.attempt import (
     ReportOutcome,
     Retry,
     conclude,
+    correct_outcome,
     plan_start,
     retry_backoff,
 )
-from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Signal, Succeeded
+from orderflow._engine.outcome_check import InvalidOutcome
+from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ProviderAnswer, Rejected, Signal, Succeeded
 from orderflow._store.records import LeasedEffect
 from orderflow.model import Effect, EffectKey, Event, Origin
 
@@ -37,8 +43,8 @@ WITHOUT_REPLIES = Effect("look_up", "", once=False)
 Pair = tuple[object, object]
 
 
-def leased(attempt: int = 1, *, uncounted: int = 0, previous_unknown: bool = False) -> LeasedEffect:
-    return LeasedEffect(EffectKey("toy-k", 1, 0), "place", "toy", attempt, previous_unknown, uncounted_attempts=uncounted)
+def leased(attempt: int = 1, *, uncounted: int = 0, previous_sent: bool = False) -> LeasedEffect:
+    return LeasedEffect(EffectKey("toy-k", 1, 0), "place", "toy", attempt, previous_sent, uncounted_attempts=uncounted)
 
 
 # ── how it starts ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -51,7 +57,7 @@ CANCELLED = Retry(0.0, "the worker stopped before the answer came", uncounted=Tr
 TOO_LATE = Retry(0.0, "the lease ran out before the call was begun", uncounted=True)
 
 FIRST_MOVES = [
-    # declared, whether a previous attempt is unknown: in time, too late, stopping in time, stopping too late
+    # declared, whether a previous attempt was sent: in time, too late, stopping in time, stopping too late
     (ONCE, False, CALL, TOO_LATE, CANCELLED, CANCELLED),
     (ONCE, True, REPORT, REPORT, REPORT, REPORT),
     (REPEATABLE, False, CALL, TOO_LATE, CANCELLED, CANCELLED),
@@ -64,11 +70,11 @@ FIRST_MOVES = [
 
 
 @pytest.mark.parametrize("too_late", [0.0, -1.0])
-@pytest.mark.parametrize(("declared", "previous_unknown", "in_time", "late", "stopping", "stopping_late"), FIRST_MOVES)
+@pytest.mark.parametrize(("declared", "previous_sent", "in_time", "late", "stopping", "stopping_late"), FIRST_MOVES)
 def test_how_a_leased_effect_starts(
-    declared: Effect | None, previous_unknown: bool, in_time: object, late: object, stopping: object, stopping_late: object, too_late: float
+    declared: Effect | None, previous_sent: bool, in_time: object, late: object, stopping: object, stopping_late: object, too_late: float
 ) -> None:
-    effect = leased(2, previous_unknown=previous_unknown)
+    effect = leased(2, previous_sent=previous_sent)
     assert plan_start(effect, declared, 48.0, LEASE, stopping=False) == in_time
     assert plan_start(effect, declared, too_late, LEASE, stopping=False) == late
     assert plan_start(effect, declared, 48.0, LEASE, stopping=True) == stopping
@@ -77,6 +83,38 @@ def test_how_a_leased_effect_starts(
 
 def test_a_call_may_take_the_seconds_that_are_left() -> None:
     assert plan_start(leased(), ONCE, 0.5, LEASE, stopping=False) == MakeCall(0.5)
+
+
+# ── what the moment of sending decides ───────────────────────────────────────────────────────────────────────────────────────
+
+ANSWER = ProviderAnswer(500)
+UNSENT = {
+    STOPPED: STOPPED_BEFORE_SENDING,
+    UNWRITTEN: STOPPED_BEFORE_SENDING,
+    LATE: LATE_BEFORE_SENDING,
+    InDoubt("why", answer=ANSWER): NotExecuted("why", signal=Signal.UNREACHABLE, answer=ANSWER),
+}
+
+
+@pytest.mark.parametrize(("in_doubt", "unsent"), UNSENT.items())
+def test_what_was_never_sent_is_not_in_doubt(in_doubt: InDoubt, unsent: NotExecuted) -> None:
+    assert correct_outcome(in_doubt, sent=True) is in_doubt
+    assert correct_outcome(in_doubt, sent=False) == unsent
+    assert correct_outcome(in_doubt, sent=False).answer is in_doubt.answer
+
+
+@pytest.mark.parametrize(
+    "outcome", [Succeeded("x"), Rejected("x"), NotExecuted("x"), NoResult("x")], ids=lambda outcome: type(outcome).__name__
+)
+@pytest.mark.parametrize("sent", [True, False])
+def test_the_moment_of_sending_changes_no_other_outcome(outcome: Outcome, sent: bool) -> None:
+    assert correct_outcome(outcome, sent=sent) is outcome
+
+
+@pytest.mark.parametrize("previous_sent", [True, False])
+@pytest.mark.parametrize("sent", [True, False])
+def test_an_attempt_may_have_arrived_if_it_or_an_earlier_one_was_marked(sent: bool, previous_sent: bool) -> None:
+    assert Attempt(leased(previous_sent=previous_sent), sent=sent).may_have_arrived == (sent or previous_sent)
 
 
 # ── what an outcome means ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -106,6 +144,7 @@ AGAIN = Retry(2.0, "why")
 STILL_OWED = Retry(8.0, "why", uncounted=True)
 LATER = Retry(50.0, "why", uncounted=True)
 STOPPED_AGAIN = Retry(0.0, STOPPED.why, uncounted=True)
+SUPERSEDED_AGAIN = Retry(0.0, SUPERSEDED.why, uncounted=True)
 UNWRITTEN_AGAIN = Retry(0.0, UNWRITTEN.why, uncounted=True)
 WAIT_30 = Retry(30.0, "why", uncounted=True, throttle=True)
 WAIT_50 = Retry(50.0, "why", uncounted=True, throttle=True)
@@ -135,8 +174,11 @@ CONCLUSIONS: dict[str, tuple[Outcome, Pair, Pair, Pair]] = {
         (UNWRITTEN_AGAIN, UNWRITTEN_AGAIN),
         (UNWRITTEN_AGAIN, UNWRITTEN_AGAIN),
     ),
+    "not executed because the worker stopped": (STOPPED_BEFORE_SENDING, *[(STOPPED_AGAIN, STOPPED_AGAIN)] * 3),
+    "not executed because another attempt holds it": (SUPERSEDED, *[(SUPERSEDED_AGAIN, SUPERSEDED_AGAIN)] * 3),
     "not executed": (NotExecuted("why"), *STILL_OWED_OR_OVER),
     "unreachable": (NotExecuted("why", signal=Signal.UNREACHABLE), *STILL_OWED_OR_OVER),
+    "login server": (NotExecuted("why", signal=Signal.LOGIN_SERVER), *STILL_OWED_OR_OVER),
     "foreign": (NotExecuted("why", signal=Signal.FOREIGN), *STILL_OWED_OR_OVER),
     "unauthorized": (NotExecuted("why", signal=Signal.UNAUTHORIZED), *STILL_OWED_OR_OVER),
     "not called": (NotExecuted("why", signal=Signal.NOT_CALLED), *STILL_OWED_OR_OVER),
@@ -215,3 +257,22 @@ def test_an_attempt_moves_from_leased_to_answered_and_no_other_way(phase: Phase,
         with pytest.raises(KeyError):
             MOVES[move](attempt)
         assert (attempt.phase, attempt.outcome) == (phase, None)
+
+
+# ── an invalid outcome ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+INVALID = InvalidOutcome("the adapter reports 'plaeced'; it names the provider's order T-1", "T-1")
+
+
+def test_the_doubt_of_an_invalid_outcome_is_an_answer_with_an_anomaly() -> None:
+    lost = Event("placement_answer_lost", Origin.REPLY, note=INVALID.why)
+    assert conclude(leased(3), ONCE, INVALID, TIMING, budget_spent=False) == Reply(lost, "3", INVALID.why)
+
+
+def test_a_repeatable_call_is_sent_again_until_its_attempts_are_spent_and_then_reported_with_the_anomaly() -> None:
+    again = conclude(leased(1), REPEATABLE, INVALID, TIMING, budget_spent=False)
+    assert isinstance(again, Retry)
+    assert again.why == INVALID.why
+    ended = conclude(leased(TIMING.retry_attempts), REPEATABLE, INVALID, TIMING, budget_spent=False)
+    undelivered = Event("preparation_undelivered", Origin.REPLY, note=INVALID.why)
+    assert ended == Reply(undelivered, str(TIMING.retry_attempts), INVALID.why)

@@ -44,6 +44,26 @@ def test_every_step_has_a_journal_row_and_a_version_of_its_own() -> None:
     ]
 
 
+def test_each_row_holds_what_its_step_set_and_the_last_what_was_reported() -> None:
+    order = order_in("waiting")
+    decision = observe(TABLE, order.snapshot, Observation("delivered", order.version, {"parcel": 2}))
+    journal = plan_commit(context("status_read", Origin.OBSERVATION), order, decision).journal
+    assert [row.data for row in journal] == [{}, {}, {"parcel": 2}]
+    assert isinstance(decision, Applied)
+    assert [row.facts for row in journal] == [step.facts for step in decision.steps]
+
+
+def test_a_value_of_another_type_is_a_change_and_the_same_object_is_none() -> None:
+    order = order_in("drafted", with_id=False)
+    order = evolve(order, snapshot=evolve(order.snapshot, data={"n": 1, "kept": [1]}))
+    (row,) = plan_commit(
+        context("order_it", Origin.COMMAND), order, decide(TABLE, order.snapshot, Event("order_it", Origin.COMMAND, {"n": True}))
+    ).journal
+    assert repr(row.data) == "{'n': True}"
+    (row,) = plan_event(order, "order_it", Origin.COMMAND).journal
+    assert row.data == {}
+
+
 def test_only_a_redacted_order_keeps_no_fingerprint_of_a_command() -> None:
     order = order_in("drafted", with_id=False)
     redacted = evolve(order, snapshot=evolve(order.snapshot, data={REDACTED: True}))

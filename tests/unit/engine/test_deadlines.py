@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.kit.toy import START, Bench
+from tests.kit.toy import START, TIMING, Bench
 
-from orderflow.model import Origin, StepKind
+from orderflow._provider.outcomes import ReadFailed, Signal, StatusRead
+from orderflow.model import Order, Origin, StepKind
 
 pytestmark = pytest.mark.anyio
 
@@ -19,6 +20,8 @@ async def armed_of(bench: Bench, order_id: str) -> list[tuple[str, float]]:
 async def test_a_deadline_comes_when_it_is_due(bench: Bench) -> None:
     order = await bench.create()
     await bench.work_after(999)
+    assert await bench.state_of(order.id) == "placed"
+    await bench.work_after(1)  # the last poll was made a second ago, and the interval is two
     assert await bench.state_of(order.id) == "placed"
     await bench.work_after(1)
     row = (await bench.store.journal(order.id))[-1]
@@ -96,3 +99,127 @@ async def test_an_override_arms_the_deadlines_of_its_target(bench: Bench) -> Non
     assert await armed_of(bench, order.id) == [("timed_out", 1000)]
     row = (await bench.store.journal(order.id))[-1]
     assert (row.kind, row.note) == (StepKind.OVERRIDE, "by kim: ticket 7")
+
+
+# ── a poll first ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+PATIENCE = TIMING.deadline_patience
+UNREACHABLE = ReadFailed("no connection", signal=Signal.UNREACHABLE)
+
+
+async def run_deadline(bench: Bench) -> None:
+    await bench.engine.deadlines.run(await bench.fetch_deadline())
+
+
+async def run_poll(bench: Bench) -> None:
+    await bench.engine.poller.run(await bench.lease_poll())
+
+
+async def test_what_the_provider_says_wins_over_a_deadline_that_came_while_nothing_ran(bench: Bench) -> None:
+    bench.listen("lapsed", "packed")
+    order = await bench.create()
+    bench.toy.show("packed")  # while our service was down, for longer than the deadline and than the patience
+    await bench.work_after(1000 + 2 * PATIENCE)
+    assert [entered.state for entered in bench.notified] == ["packed"]
+    assert await armed_of(bench, order.id) == []
+
+
+async def test_a_deadline_of_an_order_that_cannot_be_polled_is_decided_at_once(bench: Bench) -> None:
+    order = await bench.create(state="drafted")
+    await bench.override(order.id, "placed")  # without the provider's id
+    bench.clock.advance(1000)
+    await run_deadline(bench)
+    assert (await bench.state_of(order.id), bench.toy.polls) == ("lapsed", [])
+    assert "poll" not in (await bench.store.journal(order.id))[-1].note
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [UNREACHABLE, ReadFailed("429", signal=Signal.THROTTLED), ReadFailed("a login page", signal=Signal.FOREIGN), OSError("a bug")],
+    ids=["unreachable", "throttled", "foreign", "adapter raised"],
+)
+async def test_a_deadline_waits_while_the_provider_does_not_answer(bench: Bench, failure: ReadFailed | Exception) -> None:
+    bench.toy.show(failure)
+    order = await bench.create()
+    for _ in range(50):
+        await bench.work_after(100)
+    assert await bench.state_of(order.id) == "placed"
+    bench.toy.show("new")
+    await bench.work_after(100)
+    assert (await bench.state_of(order.id), (await bench.store.journal(order.id))[-1].note) == ("lapsed", "")
+
+
+async def test_a_deadline_that_has_waited_long_enough_is_decided_without_a_poll(bench: Bench) -> None:
+    bench.toy.show(UNREACHABLE)
+    order = await bench.create()
+    await bench.work_after(1000)
+    await bench.work_after(PATIENCE - 1)
+    assert await bench.state_of(order.id) == "placed"
+    await bench.work_after(1)
+    assert await bench.state_of(order.id) == "lapsed"
+    assert (await bench.store.journal(order.id))[-1].note == "no poll was answered since it was due"
+
+
+async def test_an_answer_without_a_status_is_an_answer(bench: Bench) -> None:
+    bench.toy.show(ReadFailed("HTTP 404"))
+    order = await bench.create()
+    bench.clock.advance(1000)
+    await run_deadline(bench)
+    await run_poll(bench)
+    await run_deadline(bench)
+    assert await bench.state_of(order.id) == "lapsed"
+
+
+async def test_a_poll_that_began_before_the_deadline_is_not_enough(bench: Bench) -> None:
+    order = await bench.create()
+    bench.clock.advance(990)
+
+    async def answer_late(_order: Order) -> StatusRead:
+        bench.clock.advance(10)
+        await run_deadline(bench)
+        return StatusRead("new")
+
+    bench.toy.show(answer_late, "packed")
+    await run_poll(bench)
+    assert await bench.engine.deadlines.fetch(bench.scope(), 10) == []
+    await bench.work_after(2)
+    assert await bench.state_of(order.id) == "packed"
+
+
+async def test_a_poll_that_a_step_overtook_is_not_enough(bench: Bench) -> None:
+    """Its answer was dropped, whatever it was."""
+    order = await bench.create()
+    await bench.accept(order.id, "came", Origin.CLAIM)
+    bench.clock.advance(1000)
+    for due in await bench.engine.deadlines.fetch(bench.scope(), 10):
+        await bench.engine.deadlines.run(due)
+
+    async def answer_late(_order: Order) -> StatusRead:
+        await bench.accept(order.id, "reminded", Origin.CLOCK)  # from waiting to waiting
+        return StatusRead("packed")
+
+    bench.toy.show(answer_late, "packed")
+    await run_poll(bench)
+    assert await bench.engine.deadlines.fetch(bench.scope(), 10) == []
+    await bench.work_after(2)
+    assert await bench.state_of(order.id) == "packed"
+
+
+async def test_a_process_that_ends_between_the_answer_and_the_decision_loses_nothing(bench: Bench) -> None:
+    order = await bench.create()
+    bench.clock.advance(1000)
+    await run_deadline(bench)
+    await run_poll(bench)
+    assert await bench.engine.deadlines.fetch(bench.scope(), 10) == [await bench.fetch_deadline()]
+    polls = len(bench.toy.polls)
+    await run_deadline(bench)  # by another process
+    assert (await bench.state_of(order.id), len(bench.toy.polls)) == ("lapsed", polls)
+
+
+async def test_a_deadline_that_waits_wakes_no_worker(bench: Bench) -> None:
+    bench.toy.show(UNREACHABLE)
+    await bench.create()
+    await bench.work_after(1000)
+    due = await bench.store.next_due(bench.scope())
+    assert due is not None
+    assert due > bench.clock.now()

@@ -95,7 +95,7 @@ async def test_a_call_that_failed_before_it_began_is_owed_again_and_made_once(
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an adapter returns is not checked: stands for a fault that the check does not know."""
-    monkeypatch.setattr(outbox_module, "check_outcome", lambda _table, outcome: (outcome, ""))
+    monkeypatch.setattr(outbox_module, "check_outcome", lambda _effect, outcome: outcome)
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -164,7 +164,7 @@ async def test_a_throttled_call_is_not_reported_in_doubt_if_only_the_throttle_wa
     if restoring is not None:
         await restoring
         async with open_bench(tmp_path) as bench:
-            assert (await bench.store.read_throttles())["toy"] > time.time()
+            assert (await bench.store.read_standings())["toy"].throttled_until > time.time()
 
 
 # ── calls that another worker began ──────────────────────────────────────────────────────────────────────────────────────

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from attrs import evolve
-from tests.kit.toy import Bench, toy_id
+from tests.kit.inline_store import InlineStore
+from tests.kit.toy import Bench, open_bench, toy_id
 
 from orderflow._engine.attempt import Attempt
 from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Signal, Succeeded
-from orderflow._store.records import InboxKey
-from orderflow.model import Order, Origin
+from orderflow._store.records import LeasedEffect
+from orderflow.errors import OperationalError
+from orderflow.model import Order, Origin, Reason
 
 pytestmark = pytest.mark.anyio
 
@@ -168,13 +172,25 @@ async def test_a_call_that_hangs_is_in_doubt_before_its_lease_ends(bench: Bench)
 # ── another worker takes over ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_once_effect_that_another_worker_began_is_reported_in_doubt_and_not_called(bench: Bench) -> None:
+async def test_a_once_effect_that_another_worker_sent_is_reported_in_doubt_and_not_called(bench: Bench) -> None:
     order = await bench.create(state="sending")
-    await bench.lease()  # this worker dies
+    assert await bench.store.mark_sending((await bench.lease()).effect, bench.clock.now())  # this worker dies
     await bench.work()
     assert await bench.state_of(order.id) == "sending"
     await bench.work_after(bench.toy.timing.lease)
     assert (bench.toy.count_calls("place"), await bench.state_of(order.id)) == (0, "in_doubt")
+    assert (await bench.store.journal(order.id))[-1].note == "an earlier attempt was sent and never answered"
+
+
+async def test_a_once_effect_that_another_worker_leased_and_never_sent_is_simply_owed(bench: Bench) -> None:
+    order = await bench.create(state="sending")
+    for _ in range(3):
+        await bench.lease()  # this worker dies
+        await bench.work()
+        assert (bench.toy.count_calls("place"), await bench.state_of(order.id)) == (0, "sending")
+        bench.clock.advance(bench.toy.timing.lease)
+    await bench.work()
+    assert (bench.toy.count_calls("place"), await bench.state_of(order.id)) == (1, "placed")
 
 
 async def test_a_repeatable_effect_that_another_worker_began_is_called(bench: Bench) -> None:
@@ -198,16 +214,13 @@ async def test_a_worker_that_lacks_the_effect_leaves_it_to_one_that_has_it(bench
 # ── a lease ends before the call begins ──────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_once_effect_that_was_taken_over_before_its_call_began_is_not_called(bench: Bench) -> None:
-    """The first worker stands still after leasing. The second reports the answer lost, and an operator gives the order up."""
+async def test_a_once_effect_that_was_taken_over_before_its_call_began_is_not_called_twice(bench: Bench) -> None:
+    """The first worker stands still after leasing. The second one calls."""
     order = await bench.create(state="sending")
     attempt = await bench.lease()
-    bench.toy.answer("look_up", NotExecuted("later"))
     await bench.work_after(bench.toy.timing.lease)
-    assert await bench.state_of(order.id) == "in_doubt"
-    await bench.accept(order.id, "placement_given_up", Origin.OPERATOR, InboxKey("operator", "1"))
     await bench.engine.outbox.run(attempt)
-    assert (await bench.state_of(order.id), bench.toy.count_calls("place")) == ("abandoned", 0)
+    assert (await bench.state_of(order.id), bench.toy.count_calls("place")) == ("placed", 1)
 
 
 async def test_a_call_that_was_not_begun_in_time_is_owed_again_and_costs_no_attempt(bench: Bench) -> None:
@@ -222,6 +235,170 @@ async def test_a_call_that_was_not_begun_in_time_is_owed_again_and_costs_no_atte
     await bench.work()
     await bench.work_after(bench.toy.timing.retry_cap)
     assert (await bench.state_of(order.id), bench.toy.count_calls("place")) == ("placed", 2)
+
+
+# ── the moment of sending ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def end_call(bench: Bench, how: object, *, sent: bool) -> Callable[[Order], Awaitable[Outcome]]:
+    """A call that ends in this way, before its moment of sending or behind it."""
+
+    async def call(order: Order) -> Outcome:
+        if sent:
+            assert bench.toy.call is not None
+            await bench.toy.call.mark_sending()
+        if isinstance(how, Exception):
+            raise how
+        if how == "hang":
+            await asyncio.Event().wait()
+        return how  # type: ignore[return-value]
+
+    return call
+
+
+ENDS = {
+    "raises": (ValueError("a bug"), "the adapter raised ValueError"),
+    "is in doubt": (InDoubt("500 from a look-up"), "500 from a look-up"),
+    "returns nothing": (None, "the adapter returned NoneType, which is not an outcome"),
+    "hangs": ("hang", ""),
+}
+
+
+@pytest.mark.parametrize(("how", "why"), ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("sent", [True, False], ids=["sent", "not sent"])
+async def test_a_call_is_in_doubt_only_behind_its_moment_of_sending(bench: Bench, how: object, why: str, sent: bool) -> None:
+    bench.toy.timing = evolve(bench.toy.timing, lease=1.0 if how == "hang" else 60.0)
+    bench.toy.marks_sending = True
+    bench.toy.answer("place", end_call(bench, how, sent=sent))
+    bench.toy.answer("look_up", NotExecuted("later"))
+    order = await bench.create()
+    if sent:
+        assert order.state == "in_doubt"
+        assert (await bench.store.journal(order.id))[-1].note == (why or "no answer within the lease")
+        return
+    (row,) = (await bench.store.pending(order.id)).effects
+    assert (order.state, row.name, row.in_flight, row.why) == ("sending", "place", False, why or "no time was left to send the call")
+    bench.toy.marks_sending = False
+    await bench.work_after(bench.toy.timing.retry_cap)
+    assert (await bench.state_of(order.id), bench.toy.count_calls("place")) == ("placed", 2)
+
+
+async def test_a_success_that_is_wrong_is_in_doubt_though_its_adapter_forgot_to_mark(bench: Bench) -> None:
+    bench.toy.marks_sending = True
+    bench.toy.answer("place", Succeeded("order_palced"))
+    bench.toy.answer("look_up", NotExecuted("later"))
+    order = await bench.create()
+    assert (order.state, bench.toy.count_calls("place")) == ("in_doubt", 1)
+
+
+async def test_a_call_of_a_provider_that_does_not_mark_is_marked_before_it_begins(bench: Bench) -> None:
+    async def call(order: Order) -> Outcome:
+        bench.clock.advance(bench.toy.timing.lease)
+        (taken_over,) = await bench.lease_all()
+        assert taken_over.effect.previous_attempt_sent == (taken_over.effect.name == "place")  # make_ready may be repeated
+        return NotExecuted("later")
+
+    bench.toy.answer("make_ready", call)
+    order = await bench.create()
+    bench.toy.answer("place", call)
+    await bench.work_after(bench.toy.timing.lease)
+    assert await bench.state_of(order.id) == "sending"
+
+
+async def test_a_call_that_was_taken_over_before_its_moment_of_sending_is_not_sent(bench: Bench) -> None:
+    order = await bench.create(state="sending")
+    attempt = await bench.lease()
+    sent: list[int] = []
+
+    async def send(order: Order) -> Outcome:
+        call = bench.toy.call
+        assert call is not None
+        if call.attempt == 1:
+            await bench.work_after(bench.toy.timing.lease)  # another worker takes over
+        await call.mark_sending()
+        sent.append(call.attempt)
+        return Succeeded("order_placed", provider_id="T-7")
+
+    bench.toy.marks_sending = True
+    bench.toy.answer("place", send, send)
+    assert await bench.engine.outbox.run(attempt)
+    assert (sent, await bench.state_of(order.id)) == ([2], "placed")
+    assert await bench.refusals_of(order.id) == {}
+
+
+@pytest.mark.parametrize(
+    "outcome", [NotExecuted("the user is gone", permanent=True), Rejected("no such user")], ids=["undelivered", "refused"]
+)
+async def test_a_failure_before_sending_is_not_reported_while_another_worker_sends(bench: Bench, outcome: Outcome) -> None:
+    """The order would go back to where the command is legal again, and the provider would get two."""
+    order = await bench.create(state="sending")
+    attempt = await bench.lease()
+
+    async def fail(order: Order) -> Outcome:
+        bench.clock.advance(bench.toy.timing.lease)
+        other = await bench.lease()
+        assert await bench.store.mark_sending(other.effect, bench.clock.now())
+        return outcome
+
+    bench.toy.marks_sending = True
+    bench.toy.answer("place", fail)
+    await bench.engine.outbox.run(attempt)
+    assert await bench.state_of(order.id) == "sending"
+    (row,) = (await bench.store.pending(order.id)).effects
+    assert (row.attempt, row.in_flight) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "outcome", [NotExecuted("the user is gone", permanent=True), Rejected("no such user")], ids=["undelivered", "refused"]
+)
+async def test_a_failure_before_sending_is_reported_by_the_worker_that_holds_the_call(bench: Bench, outcome: Outcome) -> None:
+    bench.toy.marks_sending = True
+    bench.toy.answer("place", outcome)
+    assert (await bench.create()).state == "refused"
+
+
+class MarkingStore(InlineStore):
+    """Counts the marks, and raises ``error`` in place of the next ones."""
+
+    marks = 0
+    error: Exception | None = None
+
+    async def mark_sending(self, effect: LeasedEffect, now: float) -> bool:
+        self.marks += 1
+        if self.error is not None:
+            raise self.error
+        return await super().mark_sending(effect, now)
+
+
+async def test_the_moment_of_sending_is_written_once_an_attempt_and_never_for_a_repeatable_effect(tmp_path: Path) -> None:
+    store = MarkingStore()
+    async with open_bench(tmp_path, store=store) as bench:
+        bench.toy.marks_sending = True
+
+        async def send_twice(order: Order) -> Outcome:
+            assert bench.toy.call is not None
+            for _ in range(2):  # a 401, and once more with a fresh token
+                await bench.toy.call.mark_sending()
+            return Succeeded("prepared") if order.state == "preparing" else Succeeded("order_placed", provider_id="T-1")
+
+        bench.toy.answer("make_ready", send_twice)
+        bench.toy.answer("place", send_twice)
+        order = await bench.create()
+    assert (order.state, store.marks) == ("placed", 1)
+
+
+async def test_nothing_is_sent_while_the_database_is_away(tmp_path: Path) -> None:
+    store = MarkingStore()
+    async with open_bench(tmp_path, store=store) as bench:
+        order = await bench.create(state="sending")
+        store.error = OperationalError("away")
+        await bench.work()
+        (row,) = (await bench.store.pending(order.id)).effects
+        assert (row.in_flight, row.why) == (False, "the moment of sending could not be written")
+        assert (await bench.state_of(order.id), bench.toy.count_calls("place")) == ("sending", 0)
+        store.error = None
+        await bench.work_after(bench.toy.timing.retry_cap)
+        assert (await bench.state_of(order.id), bench.toy.count_calls("place")) == ("placed", 1)
 
 
 # ── a late outcome is still an event ─────────────────────────────────────────────────────────────────────────────────────
@@ -242,6 +419,23 @@ async def test_a_late_reply_resolves_the_doubt(bench: Bench) -> None:
     assert (order.state, order.provider_id, order.flagged) == ("placed", "T-late", False)
     assert (await bench.events_of(order.id))[2:] == ["placement_answer_lost", "order_placed"]
     assert bench.toy.count_calls("place") == 1
+
+
+async def test_a_late_invalid_answer_leaves_the_doubt_and_keeps_the_id_that_it_names(bench: Bench) -> None:
+    order = await bench.create(state="sending")
+    attempt = await bench.lease()
+
+    async def answer_late(order: Order) -> Outcome:
+        await bench.work_after(bench.toy.timing.lease)
+        return Succeeded("order_plaeced", provider_id="T-late")
+
+    bench.toy.answer("place", answer_late)
+    await bench.engine.outbox.run(attempt)
+    order = await bench.store.load(order.id)
+    assert (order.state, order.provider_id, order.flagged) == ("in_doubt", None, True)
+    (refusal,) = await bench.store.refusals(order.id)
+    wrong = "the adapter reports 'order_plaeced', which is no success of place: order_placed; it names the provider's order T-late"
+    assert (refusal.event, refusal.reason, refusal.detail) == ("placement_answer_lost", Reason.ANOMALY, wrong)
 
 
 async def test_a_late_rejection_resolves_the_doubt(bench: Bench) -> None:

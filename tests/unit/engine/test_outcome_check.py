@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from tests.kit.toy import ToyLifecycle
 
-from orderflow._engine.outcome_check import check_outcome
+from orderflow._engine.outcome_check import InvalidOutcome, check_outcome, drop_texts
 from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, ProviderAnswer, Rejected, Signal, Succeeded
 
+PLACE = ToyLifecycle.table.effects["place"]
 ANSWER = ProviderAnswer(200, "application/json", b"{}")
 
 
@@ -15,7 +16,7 @@ ANSWER = ProviderAnswer(200, "application/json", b"{}")
     "outcome",
     [
         Succeeded("order_placed", {"n": [1, None, {"a": "b"}]}, "T-1", "a note", answer=ANSWER),
-        Succeeded("prepared"),
+        Succeeded("order_placed"),
         NotExecuted("no connection"),
         NotExecuted("429", 30.0, Signal.THROTTLED),
         Rejected("no"),
@@ -24,7 +25,7 @@ ANSWER = ProviderAnswer(200, "application/json", b"{}")
     ],
 )
 def test_a_right_outcome_is_passed_on(outcome) -> None:
-    assert check_outcome(ToyLifecycle.table, outcome) == (outcome, "")
+    assert check_outcome(PLACE, outcome) == outcome
 
 
 @pytest.mark.parametrize(
@@ -32,13 +33,16 @@ def test_a_right_outcome_is_passed_on(outcome) -> None:
     [
         (None, "the adapter returned NoneType, which is not an outcome"),
         ({"event": "order_placed"}, "the adapter returned dict, which is not an outcome"),
-        (Succeeded("order_plaeced", answer=ANSWER), "the adapter reports 'order_plaeced', which is not a reply of toy"),
-        (Succeeded("came", answer=ANSWER), "the adapter reports 'came', which is not a reply of toy"),
+        (Succeeded("order_plaeced", answer=ANSWER), "the adapter reports 'order_plaeced', which is no success of place: order_placed"),
+        (Succeeded("came", answer=ANSWER), "the adapter reports 'came', which is no success of place: order_placed"),
+        (Succeeded("prepared", answer=ANSWER), "the adapter reports 'prepared', which is no success of place: order_placed"),
         (Succeeded(None, answer=ANSWER), "the adapter's event is NoneType, not text"),
         (Succeeded(["order_placed"], answer=ANSWER), "the adapter's event is list, not text"),
-        (Succeeded("x" * 500, answer=ANSWER), f"the adapter reports {'x' * 100!r}, which is not a reply of toy"),
-        (Succeeded("placement_refused", answer=ANSWER), "the adapter reports the failure 'placement_refused' as a success"),
-        (Succeeded("preparation_undelivered", answer=ANSWER), "the adapter reports the failure 'preparation_undelivered' as a success"),
+        (Succeeded("x" * 500, answer=ANSWER), f"the adapter reports {'x' * 100!r}, which is no success of place: order_placed"),
+        (
+            Succeeded("placement_refused", answer=ANSWER),
+            "the adapter reports 'placement_refused', which is no success of place: order_placed",
+        ),
         (
             Succeeded("order_placed", provider_id=17, answer=ANSWER),
             "the adapter's provider_id is int, not text",
@@ -65,9 +69,9 @@ def test_a_right_outcome_is_passed_on(outcome) -> None:
     ],
 )
 def test_a_wrong_outcome_is_in_doubt_and_keeps_the_answer(outcome, problem: str) -> None:
-    checked, found = check_outcome(ToyLifecycle.table, outcome)
-    assert isinstance(checked, InDoubt)
-    assert (checked.why, found) == (problem, problem)
+    checked = check_outcome(PLACE, outcome)
+    assert isinstance(checked, InvalidOutcome)
+    assert checked.why == problem
     assert checked.answer == (ANSWER if getattr(outcome, "answer", None) is ANSWER else None)
 
 
@@ -78,5 +82,17 @@ def test_an_id_is_bounded_because_an_index_takes_no_longer_one(length: int, expe
 
 
 def test_a_wrong_outcome_keeps_the_id_that_it_names() -> None:
-    checked, _ = check_outcome(ToyLifecycle.table, Succeeded("order_plaeced", provider_id="T-1"))
-    assert checked == InDoubt("the adapter reports 'order_plaeced', which is not a reply of toy; it names the provider's order T-1")
+    wrong = Succeeded("order_plaeced", provider_id="T-1")
+    why = "the adapter reports 'order_plaeced', which is no success of place: order_placed; it names the provider's order T-1"
+    assert check_outcome(PLACE, wrong) == InvalidOutcome(why, "T-1")
+    checked = check_outcome(PLACE, Succeeded("order_plaeced", provider_id="T" * 500))
+    assert isinstance(checked, InvalidOutcome)
+    assert checked.named == "T" * 100
+
+
+def test_without_its_texts_an_invalid_outcome_still_names_the_id() -> None:
+    checked = check_outcome(PLACE, Succeeded("order_plaeced", provider_id="T-1", answer=ANSWER))
+    assert isinstance(checked, InvalidOutcome)
+    dropped = drop_texts(checked)
+    assert (dropped, dropped.answer) == (InvalidOutcome("it names the provider's order T-1", "T-1"), None)
+    assert drop_texts(Rejected("Mr. Doe is unknown", answer=ANSWER)) == Rejected("")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.kit.toy import Bench, toy_id
 
-from orderflow._provider.outcomes import InDoubt, StatusRead, Succeeded
+from orderflow._engine.replay import replay_order
+from orderflow._provider.outcomes import InDoubt, Outcome, StatusRead, Succeeded
 from orderflow.errors import UnknownName
 from orderflow.model import PROVIDER_ID, Applied, Order, Origin, Reason, Refused
 
@@ -39,9 +40,13 @@ async def test_a_once_effect_whose_reply_names_an_id_of_another_order_leaves_the
 
 async def test_a_once_effect_whose_reply_names_another_id_than_ours_leaves_the_order_in_doubt(bench: Bench) -> None:
     order = await bench.create(state="sending")
-    attempt = await bench.lease()
-    await bench.override(order.id, "sending", provider_id="T-ours")
-    await bench.engine.outbox.run(attempt)
+
+    async def answer_late(called: Order) -> Outcome:
+        await bench.override(called.id, "sending", provider_id="T-ours")
+        return Succeeded("order_placed", provider_id=toy_id(called))
+
+    bench.toy.answer("place", answer_late)
+    await bench.engine.outbox.run(await bench.lease())
     order = await bench.store.load(order.id)
     assert (order.state, order.provider_id, order.flagged) == ("in_doubt", "T-ours", True)
     note = (await bench.store.journal(order.id))[-1].note
@@ -51,10 +56,13 @@ async def test_a_once_effect_whose_reply_names_another_id_than_ours_leaves_the_o
 
 async def test_a_late_reply_that_names_an_id_of_another_order_is_refused_and_flags(bench: Bench, other: Order) -> None:
     order = await bench.create(state="sending")
-    attempt = await bench.lease()
-    bench.toy.answer("place", Succeeded("order_placed", provider_id="T-other"))
-    await bench.override(order.id, "in_doubt")
-    await bench.engine.outbox.run(attempt)
+
+    async def answer_late(called: Order) -> Outcome:
+        await bench.override(called.id, "in_doubt")
+        return Succeeded("order_placed", provider_id="T-other")
+
+    bench.toy.answer("place", answer_late)
+    await bench.engine.outbox.run(await bench.lease())
     order = await bench.store.load(order.id)
     assert (order.state, order.provider_id, order.flagged) == ("in_doubt", None, True)
     assert await bench.refusals_of(order.id) == {("order_placed", "not ours"): 1}
@@ -113,6 +121,9 @@ async def test_an_id_that_was_found_wrongly_goes_to_the_order_that_it_belongs_to
     second = await bench.create("second")
     assert second.state == "in_doubt"
     await bench.override(first.id, "in_doubt", provider_id="")
+    released = (await bench.store.load(first.id)).snapshot
+    assert PROVIDER_ID not in released.data
+    assert await replay_order(bench.store, first.id, None) == released
     assert (await bench.store.load(first.id)).provider_id is None
     await bench.accept(second.id, "placement_resolved", Origin.OPERATOR, provider_id="T-first")
     assert await find(bench, "T-first") == second.id

@@ -256,7 +256,7 @@ async def test_an_order_stays_redacted_whatever_happens_to_it_afterwards(url: st
         for status in ("packed", f"a status of {SECRET}", "new"):
             version = (await flow.order(order.id)).version
             observation = Observation(status, version, {"email": SECRET}, note=f"a note on {SECRET}")
-            await inbox.accept_observation(order.id, observation, 0, f"poll {status[:4]}")
+            await inbox.accept_observation(order.id, observation, 0, float(version))
         await override("in_doubt")
         assert isinstance(await flow.resolve(order.id, "placement_given_up", actor="kim", reason="ticket 9"), Applied)
         assert SECRET not in await dump(url)

@@ -85,6 +85,20 @@ async def test_it_is_not_polled_and_its_poll_stays_planned(tmp_path: Path) -> No
     assert [log for log in logs if log["event"] == "worker.item_failed"] == []
 
 
+async def test_its_deadlines_are_left_alone_and_hide_none_behind_them(tmp_path: Path) -> None:
+    """A process with another version may decide them."""
+    order = await order_in_removed_state(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "orders.db", timeout=15)) as connection:
+        connection.execute("UPDATE of_deadlines SET due_at = 1")
+        connection.commit()
+    async with open_flow(tmp_path) as flow:
+        with capture_logs() as logs:
+            await asyncio.sleep(0.5)
+        assert [name for name, _ in (await flow.pending(order.id)).deadlines] == ["timed_out"]
+        assert (await flow.refusals(order.id), (await flow.order(order.id)).state) == ([], REMOVED)
+    assert [log for log in logs if log["event"] == "worker.item_failed"] == []
+
+
 async def test_a_command_names_the_state_that_is_missing(tmp_path: Path) -> None:
     order = await order_in_removed_state(tmp_path, before="drafted")
     async with open_flow(tmp_path) as flow:

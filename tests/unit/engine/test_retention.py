@@ -209,7 +209,9 @@ async def test_whole_orders_are_exported_before_they_are_deleted(url: str, tmp_p
         "entered_at": order.entered_at,
         "flagged": False,
     }
-    assert [(row["event"], row["at"], row["note"], row["kind"]) for row in line["journal"]] == [
+    creation, *steps = line["journal"]
+    assert (creation["event"], creation["version"], creation["facts"]) == ("create", 0, {"paid": True, "window": "open"})
+    assert [(row["event"], row["at"], row["note"], row["kind"]) for row in steps] == [
         (row.event, row.at, row.note, row.kind) for row in journal
     ]
     assert [(row["event"], row["reason"], row["count"]) for row in line["refusals"]] == [("order_it", "not legal here", 1)]

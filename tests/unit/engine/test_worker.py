@@ -201,11 +201,16 @@ async def test_the_worker_survives_a_database_that_fails(tmp_path: Path) -> None
 
 
 async def test_a_deadline_that_cannot_be_decided_neither_spins_nor_holds_others_back(tmp_path: Path) -> None:
-    """A later lifecycle may have dropped its event."""
+    """Its order lacks a fact, which stands for any bug."""
     toy, store = Toy(timing=FAST, status="delivered"), CountingStore(tmp_path / "orders.db")
     async with open_flow(tmp_path, toy, store=store, fetch_interval=0.5) as flow:
         other = await flow.create("toy", key="other")
-        execute(tmp_path, "INSERT INTO of_deadlines VALUES (?, 'dropped', 'toy', 1, 0)", other.id)
+        execute(tmp_path, "UPDATE of_orders SET state = 'lapsed', facts = '{}' WHERE id = ?", other.id)
+        execute(
+            tmp_path,
+            "INSERT INTO of_deadlines (order_id, name, provider, version, due_at) VALUES (?, 'window_closed', 'toy', 1, 0)",
+            other.id,
+        )
         order = await send_order(flow)
         await flow.wait(order.id, "delivered", timeout=15)  # nothing else is due from here on
         fetches = store.fetches
@@ -214,20 +219,21 @@ async def test_a_deadline_that_cannot_be_decided_neither_spins_nor_holds_others_
 
 
 async def test_a_deadline_behind_many_that_cannot_be_decided_comes_all_the_same(tmp_path: Path) -> None:
-    """A later lifecycle dropped their event. They have been due for longer than any other."""
+    """Their orders lack a fact. They have been due for longer than any other."""
     toy = Toy(timing=evolve(FAST, durations=dict.fromkeys(FAST.durations, 0.2), poll_first=60.0, poll_cap=60.0))
     async with Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [toy], worker=True, fetch_interval=0.05) as flow:
-        other = await flow.create("toy", key="other")
+        others = [((await flow.create("toy", key=f"other {n}")).id,) for n in range(100)]
         with closing(sqlite3.connect(tmp_path / "orders.db", timeout=15)) as connection, connection:
-            dropped = [(other.id, f"dropped_{n}") for n in range(100)]
-            connection.executemany("INSERT INTO of_deadlines VALUES (?, ?, 'toy', 1, 0)", dropped)
+            connection.execute("UPDATE of_orders SET state = 'lapsed', facts = '{}'")
+            insert = "INSERT INTO of_deadlines (order_id, name, provider, version, due_at) VALUES (?, 'window_closed', 'toy', 1, 0)"
+            connection.executemany(insert, others)
         order = await send_order(flow)
         await flow.wait(order.id, "lapsed", timeout=10)
 
 
 async def test_an_order_that_fails_holds_back_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its reply cannot be written, which stands for any bug. All other orders go on."""
-    monkeypatch.setattr(outbox_module, "check_outcome", lambda _table, outcome: (outcome, ""))
+    monkeypatch.setattr(outbox_module, "check_outcome", lambda _effect, outcome: outcome)
     toy = Toy(timing=FAST)
     toy.answer("place", Succeeded("nonsense"))
     async with open_flow(tmp_path, toy) as flow:

@@ -155,13 +155,13 @@ def test_a_worker_asks_the_store_for_throttles_once_an_interval_and_obeys_them()
                 await flow.send(order.id, "order_it")  # wakes the worker
                 await toy.clock.sleep(0.4)
                 assert (await flow.order(order.id)).state == "placed"
-            assert (store.throttle_fetches, store.fetches > 10) == (1, True)
+            assert (store.standing_fetches, store.fetches > 10) == (1, True)
             await toy.clock.sleep(1.0)
             start = toy.clock.now()
             order = await flow.create("toy", key="throttled")
             await flow.send(order.id, "order_it")
             await toy.clock.sleep(0.4)
-            assert (store.throttle_fetches, (await flow.order(order.id)).state) == (2, "preparing")
+            assert (store.standing_fetches, (await flow.order(order.id)).state) == (2, "preparing")
             await flow.wait(order.id, "placed", 1000)
             assert 94 <= toy.clock.now() - start < 96
         store.connection.close()

@@ -16,6 +16,16 @@ b = State(final=True)
 go = e(command, a.to(b))
 """
 
+CALL = "call = repeatable(successes=['called'])\ncalled = e(reply, a.to(b))\n"
+"""An effect that is declared as it should be, and one with a kind."""
+
+ASK = """\
+ask = repeatable('ask', successes=['asked'])
+asked = e(reply, a.to(b))
+ask_refused = e(reply, a.to(b))
+ask_undelivered = e(reply, a.to(b))
+"""
+
 ELEVEN_FLAGS = "".join(f"f{n} = Flag()\n" for n in range(11))
 """One more than a guard may read."""
 
@@ -98,7 +108,7 @@ SEEDS: dict[str, tuple[str, ...]] = {
     "edge-effects": (
         SOUND + "pay = e(command, a.to(b), effects='charge')",
         SOUND + "pay = e(command, a.to(b), effects=['charge'])",
-        SOUND + "look = repeatable()\npay = e(command, a.to(b), effects=look)",
+        SOUND + CALL + "pay = e(command, a.to(b), effects=call)",
         SOUND + "pay = e(command, a.to(b), effects=[repeatable()])",
         SOUND + "pay = e(command, a.to(b), effects=5)",
     ),
@@ -128,7 +138,8 @@ SEEDS: dict[str, tuple[str, ...]] = {
         f"""
             a = State(initial=True, deadlines={{"soon": "later"}} if "{origin}" == "clock" else {{}})
             b = State(final=True)
-            call = once("call")
+            call = once("call", successes=["called"])
+            called = e(reply, a.to(b))
             soon = e({origin}, a.to(b), effects=[call])
             call_refused = e(reply, a.to(b))
             call_undelivered = e(reply, a.to(b))
@@ -137,19 +148,45 @@ SEEDS: dict[str, tuple[str, ...]] = {
         for origin in ("clock", "claim", "observation", "operator")
     ),
     "effect-unanswered": (
-        SOUND + "call = once('call')",
-        SOUND + "call = repeatable('call')\ncall_refused = e(reply, a.to(b))",
-        SOUND + "call = once('')",
-        SOUND + "call = repeatable('call')\ncall_refused = e(reply, a.to(b))\ncall_undelivered = e(command, a.to(b))",
+        SOUND + CALL.replace("repeatable(", "once('call', "),
+        SOUND + CALL.replace("repeatable(", "repeatable('call', ") + "call_refused = e(reply, a.to(b))",
+        SOUND + CALL.replace("repeatable(", "once('', "),
+        SOUND
+        + CALL.replace("repeatable(", "repeatable('call', ")
+        + "call_refused = e(reply, a.to(b))\ncall_undelivered = e(command, a.to(b))",
+        SOUND + "call = repeatable()",
+        SOUND + "call = repeatable(successes=[])\ncalled = e(reply, a.to(b))",
     ),
-    "effect-kind": (SOUND + "call = once(5)", SOUND + "call = repeatable('to call')"),
+    "effect-successes": (
+        SOUND + CALL.replace("['called']", "'called'"),
+        SOUND + CALL.replace("['called']", "['called', 'called']"),
+        SOUND + CALL.replace("['called']", "['called', 5]"),
+        SOUND + CALL.replace("['called']", "[[]]"),
+        SOUND + CALL.replace("['called']", "['']"),
+        SOUND + CALL.replace("['called']", "7"),
+        SOUND + CALL.replace("['called']", "{'called'}"),
+        SOUND + CALL.replace("['called']", "['caled']"),
+        SOUND + CALL.replace("['called']", "['called', 'go']"),
+        SOUND + CALL.replace("['called']", "['called', 'ask_refused']") + ASK,
+        SOUND + CALL + ASK.replace("['asked']", "['asked', 'ask_undelivered']"),
+    ),
+    "reply-undeclared": (
+        SOUND + "called = e(reply, a.to(b))",
+        SOUND + CALL + "caled = e(reply, a.to(b))",
+        SOUND + CALL + "call_refused = e(reply, a.to(b))",
+        SOUND + ASK + "ask_answer_lost = e(reply, a.to(b))",
+    ),
+    "effect-kind": (
+        SOUND + CALL.replace("repeatable(", "once(5, "),
+        SOUND + CALL.replace("repeatable(", "repeatable('to call', "),
+    ),
     "effect-arguments": (
-        SOUND + "call = repeatable(arguments='amount')",
-        SOUND + "call = repeatable(arguments=['amount', 'amount'])",
-        SOUND + "call = repeatable(arguments=['amount', 5])",
-        SOUND + "call = repeatable(arguments=[''])",
-        SOUND + "call = repeatable(arguments=[[]])",
-        SOUND + "call = repeatable(arguments=7)",
+        SOUND + CALL.replace("repeatable(", "repeatable(arguments='amount', "),
+        SOUND + CALL.replace("repeatable(", "repeatable(arguments=['amount', 'amount'], "),
+        SOUND + CALL.replace("repeatable(", "repeatable(arguments=['amount', 5], "),
+        SOUND + CALL.replace("repeatable(", "repeatable(arguments=[''], "),
+        SOUND + CALL.replace("repeatable(", "repeatable(arguments=[[]], "),
+        SOUND + CALL.replace("repeatable(", "repeatable(arguments=7, "),
     ),
     "fact-values": (
         SOUND + "mood = Fact()",
@@ -268,16 +305,17 @@ def test_the_sound_declaration_compiles_into_a_table_of_records(declare):
         a = State(initial=True, budget="patience")
         b = State(final=True)
         rich = Flag()
-        ask = repeatable()
+        ask = repeatable(successes=["answered"])
         go = e(command, a.to(b), cond=rich, effects=[ask])
+        answered = e(reply, a.to(b))
         """
     ).table
     assert (table.name, table.initial, table.still_unproven_event) == ("seeded", "a", "")
     assert table.states["a"].budget == "patience"
-    assert dict(table.events) == {"go": Origin.COMMAND}
-    (edge,) = table.edges
+    assert dict(table.events) == {"go": Origin.COMMAND, "answered": Origin.REPLY}
+    edge, _ = table.edges
     assert (edge.guard, edge.cause, edge.evidence) == ("rich", Cause.US, Evidence(Strength.ASSUMED, "a test"))
-    assert edge.step == Step("go", Origin.COMMAND, "a", "b", StepKind.STEP, (Effect("ask", "", once=False),))
+    assert edge.step == Step("go", Origin.COMMAND, "a", "b", StepKind.STEP, (Effect("ask", "", once=False, successes=("answered",)),))
 
 
 def test_the_table_cannot_be_changed(table):

@@ -25,9 +25,10 @@ class Parcel(Lifecycle, name="parcel"):
 
     stamped = Flag()
     rung = Flag()
-    post_it = once("posting")
+    post_it = once("posting", successes=["posted"])
 
     post = edge(Origin.COMMAND, packed.to(sent), cond=stamped, sets={"rung": False}, effects=[post_it], **WHY)
+    posted = edge(Origin.REPLY, sent.to(sent), **WHY)
     posting_refused = edge(Origin.REPLY, sent.to(packed), **WHY)
     posting_undelivered = edge(Origin.REPLY, sent.to(packed), **WHY)
     posting_answer_lost = edge(Origin.REPLY, sent.to(lost), **WHY)
@@ -51,7 +52,7 @@ def decide_in(state: str, event: str, origin: Origin | None = None, **facts: boo
 def test_an_enabled_edge_is_applied_with_its_effects_and_facts_and_the_events_data():
     before = at("packed", stamped=True, rung=True)
     decision = decide(TABLE, before, Event("post", Origin.COMMAND, {"weight": 3}))
-    effects = (Effect("post_it", "posting", once=True),)
+    effects = (Effect("post_it", "posting", once=True, successes=("posted",)),)
     assert decision == Applied(
         (Step("post", Origin.COMMAND, "packed", "sent", StepKind.STEP, effects),),
         Snapshot("sent", {"stamped": True, "rung": False}, {"to": "me", "weight": 3}, 5),
@@ -94,6 +95,7 @@ def test_a_claim_before_its_time_is_early_but_a_reply_or_clock_is_refused(declar
         c = State(final=True)
         go = e(command, a.to(b))
         bell_rang = e(claim, b.to(c))
+        call = repeatable(successes=["answered"])
         answered = e(reply, b.to(c))
         overdue = e(clock, b.to(c))
         """

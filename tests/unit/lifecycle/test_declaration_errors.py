@@ -59,6 +59,24 @@ def line_of(marker: str, text: str) -> int:
 
 
 MISTAKES: dict[str, tuple[str, str, str, str]] = {
+    "a misspelt success": (
+        'ask = repeatable(successes=["asekd"]); asked = edge(reply, sent.to(sent), us, page, "ok")',
+        "effect-successes",
+        "its success 'asekd' is no event here",
+        "did you mean 'asked'?",
+    ),
+    "an effect without a success": (
+        'ask = repeatable(); asked = edge(reply, sent.to(sent), us, page, "ok")',
+        "effect-unanswered",
+        "it declares no success, so no reply could report that the provider acted",
+        "write successes=['asked'], or those of them that its adapter reports",
+    ),
+    "a reply of no effect": (
+        'asked = edge(reply, sent.to(sent), us, page, "ok")',
+        "reply-undeclared",
+        "it is a reply, and no effect declares it: no call can end with it",
+        "write successes=['asked'] at the effect that reports it, or use another origin",
+    ),
     "evidence as text": (
         'pay = edge(command, opened.to(closed), us, "A1", "pay")',
         "edge-evidence",
@@ -84,7 +102,7 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
         "declare it in the class body, as in charge = once(kind='charge'), and write effects=[charge]",
     ),
     "an effect that is no list": (
-        'ask = repeatable(); pay = edge(command, opened.to(closed), us, assumed("A1"), "pay", effects=ask)',
+        'ask = repeatable(successes=["asked"]); asked = edge(reply, sent.to(sent), us, page, "ok"); pay = edge(command, opened.to(closed), us, assumed("A1"), "pay", effects=ask)',
         "edge-effects",
         "its effects are a EffectSpec, not a list",
         "write effects=[ask]",
@@ -183,7 +201,8 @@ def test_a_second_initial_state_is_refused_at_its_line(tmp_path):
 def test_the_naming_of_replies_is_explained(tmp_path):
     body = SOUND + textwrap.dedent(
         """\
-        charge_card = once(kind="charge")
+        charge_card = once(kind="charge", successes=["charged"])
+        charged = edge(reply, sent.to(closed), us, assumed("A1"), "yes")
         charge_refused = edge(reply, sent.to(closed), us, assumed("A1"), "no")
         charge_undelivrd = edge(reply, sent.to(closed), us, assumed("A1"), "not sent")
         """
@@ -201,7 +220,8 @@ def test_the_naming_of_replies_is_explained(tmp_path):
 def test_a_reply_with_another_origin_is_named(tmp_path):
     body = SOUND + textwrap.dedent(
         """\
-        ask = repeatable(kind="ask")
+        ask = repeatable(kind="ask", successes=["answered"])
+        answered = edge(reply, sent.to(closed), us, assumed("A1"), "yes")
         ask_refused = edge(reply, sent.to(closed), us, assumed("A1"), "no")
         ask_undelivered = edge(command, sent.to(closed), us, assumed("A1"), "not sent")
         """

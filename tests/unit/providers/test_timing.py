@@ -23,6 +23,7 @@ from orderflow._provider.protocol import Provider
 from orderflow._provider.timing import CALL_SHARE, Timing, check_timing
 from orderflow._providers.ccv import TIMING as CCV_TIMING
 from orderflow._providers.connect import TIMING as CONNECT_TIMING
+from orderflow._testing.timing import fast_timing
 from orderflow.errors import ConfigurationError
 
 pytestmark = pytest.mark.anyio
@@ -127,3 +128,29 @@ async def test_a_timing_is_refused_before_anything_is_opened(tmp_path: Path) -> 
 
 def test_quotas_may_be_infinite() -> None:
     check(Toy(timing=evolve(TIMING, calls_per_second=inf, calls_per_minute=inf)))
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_single_durations_replace_the_defaults_and_leave_the_others(name: str) -> None:
+    factory, timing = FACTORIES[name]
+    replaced = factory("https://provider.example", durations={"recovery_window": 5, "in_doubt_budget": 7.5}).timing.durations
+    assert replaced == {**fast_timing(timing).durations, "recovery_window": 5, "in_doubt_budget": 7.5}
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_an_unknown_duration_is_refused_and_the_known_ones_are_named(name: str) -> None:
+    factory, timing = FACTORIES[name]
+    given: list[dict[str, Any]] = [
+        {"durations": {"recovery_windw": 5.0}},
+        {"timing": evolve(timing, durations={**timing.durations, "recovery_windw": 5.0})},
+    ]
+    for settings in given:
+        with pytest.raises(ConfigurationError, match=r"^durations: 'recovery_windw' is unknown; known: .*recovery_window") as refused:
+            factory("https://provider.example", **settings)
+        assert all(known in str(refused.value) for known in timing.durations)
+
+
+@pytest.mark.parametrize("value", ["5", None, True])
+def test_a_duration_that_is_no_number_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^durations: 'recovery_window' must be a number of seconds"):
+        ccv_at("https://provider.example", durations={"recovery_window": value})

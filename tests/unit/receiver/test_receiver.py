@@ -124,7 +124,7 @@ async def test_the_fulfillment_url_leads_the_browser_through_us_back_to_the_appl
     back = (await world.http.post(str(page.url), data={"action": "pay"})).headers["location"]
     assert back == sale.url("return", f"{P}=success")
     answer = await world.http.get(back)
-    assert (answer.status_code, answer.headers["location"], answer.content) == (303, f"{SHOP}/thanks", b"")
+    assert (answer.status_code, answer.headers["location"], answer.content) == (303, f"{SHOP}/thanks?{P}=success", b"")
     assert (answer.headers["cache-control"], answer.headers["referrer-policy"]) == ("no-store", "no-referrer")
     await world.flow.wait(sale.order.id, "fulfilled", 5)
 
@@ -132,8 +132,9 @@ async def test_the_fulfillment_url_leads_the_browser_through_us_back_to_the_appl
 @pytest.mark.parametrize("status", ["success", "cancel", "error", "unknown", ""])
 async def test_a_return_of_an_unpaid_order_proves_nothing(world: World, status: str) -> None:
     sale = await sell_by_url(world)
-    answer = await sale.get("return", f"{P}={status}" if status else "")
-    assert (answer.status_code, answer.headers["location"]) == (303, f"{SHOP}/thanks")
+    query = f"{P}={status}" if status else ""
+    answer = await sale.get("return", query)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{SHOP}/thanks?{query}" if query else f"{SHOP}/thanks")
     await eventually(lambda: sale.polls == 1)
     await world.flow.wait(sale.order.id, "error" if status == "error" else "confirming", 5)
 
@@ -141,7 +142,7 @@ async def test_a_return_of_an_unpaid_order_proves_nothing(world: World, status: 
 async def test_the_error_url_leads_to_the_error_page_and_claims_an_error(world: World) -> None:
     sale = await sell_by_url(world)
     answer = await sale.get("error", f"{P}=success")
-    assert (answer.status_code, answer.headers["location"]) == (303, f"{SHOP}/oops")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{SHOP}/oops?{P}=error")
     await world.flow.wait(sale.order.id, "error", 5)
 
 
@@ -149,7 +150,7 @@ async def test_the_error_url_leads_to_the_error_page_and_claims_an_error(world: 
 async def test_an_unclear_return_brings_a_poll_forward_and_proves_nothing(world: World, query: str) -> None:
     sale = await sell_by_url(world)
     answer = await sale.get("return", query)
-    assert (answer.status_code, answer.headers["location"]) == (303, f"{SHOP}/thanks")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{SHOP}/thanks?{P}=unknown")
     await eventually(lambda: sale.polls == 1)
     assert await sale.state() == "confirming"
     assert [row.event for row in await world.flow.journal(sale.order.id)][-1] == "returned_unclear"

@@ -124,6 +124,8 @@ WITH commits AS (
         , $15::double precision AS next_at
         , $16::integer AS without_news
         , $17::double precision AS min_interval
+        , $18::integer AS unusable
+        , $19::double precision AS answered
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -151,8 +153,9 @@ WITH commits AS (
     WHERE o.id = w.id AND w.state IS NOT NULL
 )
 , journal_rows AS (
-    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
-    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+    SELECT
+        w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6, step ->> 7, step ->> 8
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 , effect_rows AS (
@@ -162,14 +165,15 @@ WITH commits AS (
     FROM winners w, jsonb_array_elements(w.effects) AS effect
 )
 , poll_planned AS (
-    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
-    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval, unusable
     FROM winners WHERE poll IN ('at', 'sooner')
     ON CONFLICT (order_id) DO UPDATE SET
         planned_at = excluded.planned_at,
         min_interval = excluded.min_interval,
         requested = p.requested OR excluded.requested,
         without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+        unusable = CASE WHEN excluded.requested THEN p.unusable ELSE excluded.unusable END,
         next_at = CASE
             WHEN NOT excluded.requested THEN greatest(
                 CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
@@ -181,11 +185,14 @@ WITH commits AS (
             )
         END
 )
+, deadlines_released AS (
+    UPDATE of_deadlines d SET decide_at = d.due_at FROM winners w WHERE d.order_id = w.id AND d.due_at <= w.answered
+)
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
 , poll_paused AS (
-    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0, unusable = 0
     FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 SELECT id FROM winners;
@@ -272,8 +279,9 @@ WITH commits AS (
     WHERE o.id = w.id AND w.state IS NOT NULL
 )
 , journal_rows AS (
-    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
-    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+    SELECT
+        w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6, step ->> 7, step ->> 8
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 , id_released AS (
@@ -366,8 +374,9 @@ WITH commits AS (
     WHERE o.id = w.id AND w.state IS NOT NULL
 )
 , journal_rows AS (
-    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
-    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+    SELECT
+        w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6, step ->> 7, step ->> 8
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 , deadlines_disarmed AS (
@@ -378,7 +387,7 @@ WITH commits AS (
     SELECT w.id, w.provider, armed ->> 0, (armed ->> 1)::integer, (armed ->> 2)::double precision
     FROM winners w, jsonb_array_elements(w.deadlines) AS armed
     ON CONFLICT (order_id, name) DO UPDATE SET
-        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at
+        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at, decide_at = NULL
 )
 SELECT id FROM winners;
 
@@ -417,13 +426,15 @@ WITH commits AS (
         , $30::double precision AS next_at
         , $31::integer AS without_news
         , $32::double precision AS min_interval
-        , $33::text AS source
-        , $34::integer AS status
-        , $35::text AS digest
-        , $36::text AS content_type
-        , $37::boolean AS truncated
-        , $38::double precision AS answered_at
-        , $39::text AS body
+        , $33::integer AS unusable
+        , $34::double precision AS answered
+        , $35::text AS source
+        , $36::integer AS status
+        , $37::text AS digest
+        , $38::text AS content_type
+        , $39::boolean AS truncated
+        , $40::double precision AS answered_at
+        , $41::text AS body
 )
 , locked AS MATERIALIZED (
     SELECT c.*, o.provider
@@ -458,8 +469,9 @@ WITH commits AS (
     WHERE o.id = w.id AND w.state IS NOT NULL
 )
 , journal_rows AS (
-    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
-    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+    SELECT
+        w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6, step ->> 7, step ->> 8
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 , id_released AS (
@@ -491,7 +503,7 @@ WITH commits AS (
     SELECT w.id, w.provider, armed ->> 0, (armed ->> 1)::integer, (armed ->> 2)::double precision
     FROM winners w, jsonb_array_elements(w.deadlines) AS armed
     ON CONFLICT (order_id, name) DO UPDATE SET
-        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at
+        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at, decide_at = NULL
 )
 , effect_finished AS (
     UPDATE of_effects e SET owed = false, in_flight = false
@@ -502,14 +514,15 @@ WITH commits AS (
     FROM winners w WHERE e.order_id = w.id AND e.version <= w.cancelled_to AND e.name <> 'notify_listener'
 )
 , poll_planned AS (
-    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
-    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval, unusable
     FROM winners WHERE poll IN ('at', 'sooner')
     ON CONFLICT (order_id) DO UPDATE SET
         planned_at = excluded.planned_at,
         min_interval = excluded.min_interval,
         requested = p.requested OR excluded.requested,
         without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+        unusable = CASE WHEN excluded.requested THEN p.unusable ELSE excluded.unusable END,
         next_at = CASE
             WHEN NOT excluded.requested THEN greatest(
                 CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
@@ -521,11 +534,14 @@ WITH commits AS (
             )
         END
 )
+, deadlines_released AS (
+    UPDATE of_deadlines d SET decide_at = d.due_at FROM winners w WHERE d.order_id = w.id AND d.due_at <= w.answered
+)
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
 , poll_paused AS (
-    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0, unusable = 0
     FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 , message_rows AS (
@@ -573,6 +589,8 @@ WITH commits AS (
         , (value ->> 14)::double precision AS next_at
         , (value ->> 15)::integer AS without_news
         , (value ->> 16)::double precision AS min_interval
+        , (value ->> 17)::integer AS unusable
+        , (value ->> 18)::double precision AS answered
     FROM jsonb_array_elements($1::jsonb) AS document (value)
 )
 , locked AS MATERIALIZED (
@@ -601,8 +619,9 @@ WITH commits AS (
     WHERE o.id = w.id AND w.state IS NOT NULL
 )
 , journal_rows AS (
-    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
-    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+    SELECT
+        w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6, step ->> 7, step ->> 8
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 , effect_rows AS (
@@ -612,14 +631,15 @@ WITH commits AS (
     FROM winners w, jsonb_array_elements(w.effects) AS effect
 )
 , poll_planned AS (
-    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
-    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval, unusable
     FROM winners WHERE poll IN ('at', 'sooner')
     ON CONFLICT (order_id) DO UPDATE SET
         planned_at = excluded.planned_at,
         min_interval = excluded.min_interval,
         requested = p.requested OR excluded.requested,
         without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+        unusable = CASE WHEN excluded.requested THEN p.unusable ELSE excluded.unusable END,
         next_at = CASE
             WHEN NOT excluded.requested THEN greatest(
                 CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
@@ -631,11 +651,14 @@ WITH commits AS (
             )
         END
 )
+, deadlines_released AS (
+    UPDATE of_deadlines d SET decide_at = d.due_at FROM winners w WHERE d.order_id = w.id AND d.due_at <= w.answered
+)
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
 , poll_paused AS (
-    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0, unusable = 0
     FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 SELECT id FROM winners;
@@ -675,13 +698,15 @@ WITH commits AS (
         , (value ->> 29)::double precision AS next_at
         , (value ->> 30)::integer AS without_news
         , (value ->> 31)::double precision AS min_interval
-        , (value ->> 32)::text AS source
-        , (value ->> 33)::integer AS status
-        , (value ->> 34)::text AS digest
-        , (value ->> 35)::text AS content_type
-        , (value ->> 36)::boolean AS truncated
-        , (value ->> 37)::double precision AS answered_at
-        , (value ->> 38)::text AS body
+        , (value ->> 32)::integer AS unusable
+        , (value ->> 33)::double precision AS answered
+        , (value ->> 34)::text AS source
+        , (value ->> 35)::integer AS status
+        , (value ->> 36)::text AS digest
+        , (value ->> 37)::text AS content_type
+        , (value ->> 38)::boolean AS truncated
+        , (value ->> 39)::double precision AS answered_at
+        , (value ->> 40)::text AS body
     FROM jsonb_array_elements($1::jsonb) AS document (value)
 )
 , locked AS MATERIALIZED (
@@ -717,8 +742,9 @@ WITH commits AS (
     WHERE o.id = w.id AND w.state IS NOT NULL
 )
 , journal_rows AS (
-    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
-    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+    SELECT
+        w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6, step ->> 7, step ->> 8
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 , id_released AS (
@@ -750,7 +776,7 @@ WITH commits AS (
     SELECT w.id, w.provider, armed ->> 0, (armed ->> 1)::integer, (armed ->> 2)::double precision
     FROM winners w, jsonb_array_elements(w.deadlines) AS armed
     ON CONFLICT (order_id, name) DO UPDATE SET
-        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at
+        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at, decide_at = NULL
 )
 , effect_finished AS (
     UPDATE of_effects e SET owed = false, in_flight = false
@@ -761,14 +787,15 @@ WITH commits AS (
     FROM winners w WHERE e.order_id = w.id AND e.version <= w.cancelled_to AND e.name <> 'notify_listener'
 )
 , poll_planned AS (
-    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
-    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval, unusable
     FROM winners WHERE poll IN ('at', 'sooner')
     ON CONFLICT (order_id) DO UPDATE SET
         planned_at = excluded.planned_at,
         min_interval = excluded.min_interval,
         requested = p.requested OR excluded.requested,
         without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+        unusable = CASE WHEN excluded.requested THEN p.unusable ELSE excluded.unusable END,
         next_at = CASE
             WHEN NOT excluded.requested THEN greatest(
                 CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
@@ -780,11 +807,14 @@ WITH commits AS (
             )
         END
 )
+, deadlines_released AS (
+    UPDATE of_deadlines d SET decide_at = d.due_at FROM winners w WHERE d.order_id = w.id AND d.due_at <= w.answered
+)
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
 , poll_paused AS (
-    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0, unusable = 0
     FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 , message_rows AS (

@@ -82,7 +82,7 @@ def everything(order: Order) -> Commit:
         facts={"paid": True},
         data={"n": 1},
         deadlines=(("late", NOW + 1), ("later", NOW + 2)),
-        poll=PollAt(NOW + 3, 1, 2.0),
+        poll=PollAt(NOW + 3, 1, 2.0, 4),
         finished_effect=EffectKey(order.id, 0, 0),
         cancel_effects=True,
     )(order)
@@ -91,16 +91,17 @@ def everything(order: Order) -> Commit:
 def test_a_write_has_the_values_of_each_part_that_its_commit_needs() -> None:
     order = new_order()
     write = plan_write(order, InboxKey("reply", "k"), everything(order), DueDeadline(order.id, "due", "toy", 4))
+    changes = ('{"paid":true}', '{"n":1}')
     assert write.values == {
         "": ("toy-a", 0, NOW),
-        "moved": ("sent", 1, '{"paid":true}', '{"n":1}', True, [(1, "moved", "reply", "drafted", "sent", "step", "")]),
+        "moved": ("sent", 1, *changes, True, [(1, "moved", "reply", "drafted", "sent", "step", "", *changes)]),
         "effects": (((1, 0, "call", "", "", ""), (1, 1, "search", "", "", "")),),
         "inbox": ("reply", "k", ""),
         "deadline": ("due", 4),
         "deadlines": (True, [("late", 1, NOW + 1), ("later", 1, NOW + 2)]),
         "finished_effect": (0, 0),
         "cancelled_effects": (0,),
-        "poll": ("at", NOW + 3, 1, 2.0),
+        "poll": ("at", NOW + 3, 1, 2.0, 4, None),
     }
     assert (write.receipt.state, write.receipt.version) == ("sent", 1)
 
@@ -114,8 +115,8 @@ def test_a_write_has_the_values_of_each_part_that_its_commit_needs() -> None:
             {"inbox": ("claim", "k", ""), "refusal": ("knocked", "claim", "drafted", 0, "late", "")},
         ),
         (stay(Reason.LATE, recorded=False, keep_key=False), InboxKey("claim", "k"), {}),
-        (stay(recorded=False, poll=PollSooner(2.0)), None, {"poll": ("sooner", None, 0, 2.0)}),
-        (stay(recorded=False, poll=StopPolling()), None, {"poll": ("stop", None, 0, 0.0)}),
+        (stay(recorded=False, poll=PollSooner(2.0)), None, {"poll": ("sooner", None, 0, 2.0, 0, None)}),
+        (stay(recorded=False, poll=StopPolling()), None, {"poll": ("stop", None, 0, 0.0, 0, None)}),
     ],
     ids=["refused", "nothing", "poll sooner", "stop polling"],
 )
@@ -142,7 +143,7 @@ def test_one_write_goes_as_plain_values_with_its_lists_as_json() -> None:
     order = new_order()
     statement, values = build_statement([plan_write(order, InboxKey("reply", "k"), move("sent", effects=["call"])(order), None)])
     assert statement == commit_statement(("", "moved", "effects", "inbox"), batch=False)
-    journal, effects = '[[1,"moved","reply","drafted","sent","step",""]]', '[[1,0,"call","","",""]]'
+    journal, effects = '[[1,"moved","reply","drafted","sent","step","","",""]]', '[[1,0,"call","","",""]]'
     assert values == ["toy-a", 0, NOW, "sent", 1, None, None, True, journal, effects, "reply", "k", ""]
     assert sorted(set(map(int, re.findall(r"\$(\d+)", statement)))) == list(range(1, len(values) + 1))
 
@@ -155,7 +156,7 @@ def test_a_batch_goes_as_one_json_document_with_blanks_where_a_commit_does_not_n
     ]
     statement, (document,) = build_statement(writes)
     assert statement == commit_statement(("", "moved", "effects", "inbox", "refusal"), batch=True)
-    journal = [[1, "moved", "reply", "drafted", "sent", "step", ""]]
+    journal = [[1, "moved", "reply", "drafted", "sent", "step", "", "", ""]]
     nothing = [None] * 6
     assert json.loads(document) == [
         ["toy-a", 0, NOW, "sent", 1, None, None, True, journal, [[1, 0, "call", "", "", ""]], "reply", "k", "", *nothing],

@@ -45,6 +45,14 @@ class Lease:
 
 
 @frozen
+class MarkSending:
+    """A worker marks the moment of sending, or may not; ``onward``: what it does next."""
+
+    activity: Calling | Reporting
+    onward: Activity
+
+
+@frozen
 class Call:
     """A worker's call ends."""
 
@@ -91,4 +99,4 @@ class Crash:
     activity: Activity
 
 
-Action = SendEvent | ProviderMoves | Lease | Call | ReportOutcome | BeginPoll | PollAnswered | Observe | Crash
+Action = SendEvent | ProviderMoves | Lease | MarkSending | Call | ReportOutcome | BeginPoll | PollAnswered | Observe | Crash

@@ -11,6 +11,7 @@ from tests.verification.explorer.actions import (
     Call,
     Crash,
     Lease,
+    MarkSending,
     Observe,
     PollAnswered,
     ProviderMoves,
@@ -69,11 +70,24 @@ def _arrow(action: Action, letters: _WorkerLetters) -> _Arrow:
         case Lease(effect, may_call, activity):
             text = f"leases {effect}" if may_call else f"leases {effect}: how the previous attempt ended is unknown, so it may not call"
             return _Arrow("Store", letters.begin(activity), text)
+        case MarkSending(activity, onward):
+            if isinstance(onward, Idle):
+                return _Arrow(letters.go_on(activity), "Store", f"may not mark {activity.effect}, and sends nothing")
+            return _Arrow(letters.go_on(activity, onward), "Store", f"marks the sending of {activity.effect}")
         case Call(calling, acts, reporting):
             text = f"calls {calling.effect}: {_CALL_ENDS[acts, reporting.end]}"
             return _Arrow(letters.go_on(calling, reporting), "Provider", text)
         case ReportOutcome(reporting, state):
             return _Arrow(letters.go_on(reporting), "Store", f"reports {reporting.effect}: {reporting.end} (now {state})")
+        case BeginPoll() | PollAnswered() | Observe():
+            return _arrow_of_poll(action, letters)
+        case Crash(activity):
+            worker = letters.go_on(activity)
+            return _Arrow(worker, worker, "dies")
+
+
+def _arrow_of_poll(action: BeginPoll | PollAnswered | Observe, letters: _WorkerLetters) -> _Arrow:
+    match action:
         case BeginPoll(polling):
             return _Arrow("Store", letters.begin(polling), "leases the poll, loads the order")
         case PollAnswered(polling, observing):
@@ -81,9 +95,6 @@ def _arrow(action: Action, letters: _WorkerLetters) -> _Arrow:
         case Observe(observing, state):
             stale = "" if observing.fresh else ", polled before the last step"
             return _Arrow(letters.go_on(observing), "Store", f"observes {observing.status}{stale} (now {state})")
-        case Crash(activity):
-            worker = letters.go_on(activity)
-            return _Arrow(worker, worker, "dies")
 
 
 class _WorkerLetters:

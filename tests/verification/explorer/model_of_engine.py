@@ -1,8 +1,9 @@
 """The engine as the explorer drives it: the real deciders, over a model of the few rows that a store keeps for one order.
 
 The model holds the order, its outbox, its armed deadlines, its planned poll and the keys in its inbox. It has no time: what is planned may
-be due at once or never. Left out are notifications of listeners, overrides (they are outside the table) and the budget of attempts
-(it may end at any attempt). Answers are remembered: the deciders are pure.
+be due at once or never. So a deadline may be decided at any moment, behind an answered poll or because it has waited long enough. Left out
+are notifications of listeners, overrides (they are outside the table) and the budget of attempts (it may end at any attempt). Answers are
+remembered: the deciders are pure.
 
 ``ModelOfEngine`` is the real engine; seeded_bugs.py breaks it on purpose.
 """
@@ -14,11 +15,11 @@ from enum import Enum
 
 from attrs import evolve, frozen
 from tests.verification.explorer.environment import Environment
-from tests.verification.explorer.real_engine import VERSION, Finish, Retry, order_at, real_engine, snapshot_at
+from tests.verification.explorer.real_engine import VERSION, Finish, Mark, Request, Retry, order_at, real_engine, snapshot_at
 from tests.verification.explorer.worlds import (
     ANY_STATUS,
     Activity,
-    CallEnd,
+    Calling,
     Observing,
     OwedEffect,
     Ownership,
@@ -116,11 +117,15 @@ class ModelOfEngine:
         """A worker reports how a call ended."""
         if self.is_without_effect(reporting):
             return (Written(order),)
-        effect, end, ownership = reporting.effect, reporting.end, reporting.ownership
-        return self._once(("report", order, effect, end, ownership), lambda: self._report(order, effect, end, ownership))
+        effect, ownership = reporting.effect, reporting.ownership
+        requests = self.engine.ends[effect, reporting.end] if reporting.sent else self.engine.unsent[effect]
+        return self._once(("report", order, effect, requests, ownership), lambda: self._report(order, effect, requests, ownership))
 
     def is_without_effect(self, activity: Activity) -> bool:
-        """Whether what the worker holds moves no order: the reply to a call that ended before, when a later one was requested."""
+        """Whether what the worker holds moves no order: a call that is not its own any more and was not sent, or the reply to a call that
+        ended before, when a later one was requested."""
+        if isinstance(activity, Calling | Reporting) and not activity.sent and all(map(_is_fenced, self.engine.unsent[activity.effect])):
+            return not self.may_mark(activity)
         return isinstance(activity, Reporting) and activity.ownership is Ownership.ROW_ENDED and activity.later_call
 
     def is_later_call(self, effect: str, requested: tuple[str, ...]) -> bool:
@@ -138,12 +143,27 @@ class ModelOfEngine:
 
     def may_call(self, effect: OwedEffect) -> bool:
         """Whether a worker that leases the effect may call the provider."""
-        return self.engine.may_call[effect.name, effect.previous_attempt_unknown]
+        return self.engine.may_call[effect.name, effect.previous_attempt_sent]
 
     def lease(self, order: StoredOrder, effect: OwedEffect) -> StoredOrder:
-        """The order once the effect is leased. A once-effect is marked as begun; a repeatable one is called again in any case."""
-        leased = effect._replace(previous_attempt_unknown=self.table.effects[effect.name].once)
-        return evolve(order, owed=tuple(leased if owed == effect else owed for owed in order.owed))
+        """The order once the effect is leased: as it was. What an earlier attempt sent stays marked."""
+        return order
+
+    def marks(self, effect: str) -> bool:
+        """Whether the moment of sending is marked in the store."""
+        return effect in self.engine.marks
+
+    def may_mark(self, activity: Calling | Reporting) -> bool:
+        """Whether the store marks the moment of sending for this worker."""
+        return activity.ownership is Ownership.CURRENT
+
+    def mark(self, order: StoredOrder, effect: str) -> StoredOrder:
+        """The order once the moment of sending is marked."""
+        return evolve(order, owed=tuple(OwedEffect(effect, True) if owed.name == effect else owed for owed in order.owed))
+
+    def fences_failure(self, effect: str) -> bool:
+        """Whether the outbox marks a call, too, before it reports that the call failed unsent."""
+        return Mark() in self.engine.unsent[effect]
 
     def begin_poll(self, order: StoredOrder) -> tuple[StoredOrder, Polling]:
         """The order once a poll is leased (it stays planned, for when the lease ends), and what the worker holds."""
@@ -177,9 +197,11 @@ class ModelOfEngine:
         written = self.write(order, self.engine.statuses[polled.status, polled.fresh](self._load(order)))
         return written if polled.fresh else mark_steps(written, STALE_STEP)
 
-    def _report(self, order: StoredOrder, effect: str, end: CallEnd, ownership: Ownership) -> tuple[Written, ...]:
+    def _report(self, order: StoredOrder, effect: str, requests: tuple[Request, ...], ownership: Ownership) -> tuple[Written, ...]:
         written: list[Written] = []
-        for request in self.engine.ends[effect, end]:
+        for request in requests:
+            if isinstance(request, Mark):  # a step of its own
+                continue
             if not isinstance(request, Retry | Finish):
                 ended = effect if ownership is not Ownership.ROW_ENDED else ""
                 replied = self.write(order, request(self._load(order)), ended=ended)
@@ -189,7 +211,7 @@ class ModelOfEngine:
             else:
                 others = [owed for owed in order.owed if owed.name != effect]
                 if isinstance(request, Retry):
-                    owed = (*others, OwedEffect(effect, previous_attempt_unknown=False))
+                    owed = (*others, OwedEffect(effect, previous_attempt_sent=False))
                     written.append(Written(evolve(order, owed=tuple(sorted(owed)))))
                 else:
                     written.append(Written(evolve(order, owed=tuple(others)), ended=effect))
@@ -268,6 +290,11 @@ class ModelOfEngine:
         if order.state in self.table.readings[status].consistent:
             return over or polls or bool(order.deadlines) or Origin.COMMAND in origins
         return polls and isinstance(observe(self.table, snapshot, Observation(status, VERSION)), Refused)
+
+
+def _is_fenced(request: Request) -> bool:
+    """Whether the store refuses what is asked for where the attempt is not the latest, or its effect's row has ended."""
+    return isinstance(request, Mark | Retry | Finish)
 
 
 def mark_steps(written: tuple[Written, ...], problem: str) -> tuple[Written, ...]:

@@ -48,8 +48,13 @@ class Finish:
     """The effect is done, without an event for the order."""
 
 
-Request = Decider | Retry | Finish
-"""What the outbox asks the store for when a call has ended."""
+@frozen
+class Mark:
+    """The request of a call is about to be sent."""
+
+
+Request = Decider | Retry | Finish | Mark
+"""What the outbox asks the store for about a call."""
 
 
 class RealEngine:
@@ -58,7 +63,9 @@ class RealEngine:
     Attributes:
         events: by event (and whether it names the provider's order), the decider that the inbox commits.
         statuses: by status and whether the poll is fresh, the decider that the inbox commits.
+        marks: the effects whose moment of sending the outbox marks in the store.
         ends: by effect and end of its call, what the outbox asks for, with attempts left and without.
+        unsent: by effect, what it asks for first if nothing was sent, with attempts left and without.
         same_kind: by effect, the effects that have its replies: a late reply must not end a later one of these.
         may_call: by effect and whether the end of the previous attempt is unknown, whether the outbox calls the provider.
     """
@@ -66,7 +73,9 @@ class RealEngine:
     def __init__(self, environment: Environment) -> None:
         self.events: dict[tuple[str, bool], Decider] = {}
         self.statuses: dict[tuple[str, bool], Decider] = {}
+        self.marks: set[str] = set()
         self.ends: dict[tuple[str, CallEnd], tuple[Request, ...]] = {}
+        self.unsent: dict[str, tuple[Request, ...]] = {}
         self.same_kind: dict[str, tuple[str, ...]] = {}
         self.may_call: dict[tuple[str, bool], bool] = {}
         with capture_logs():
@@ -91,20 +100,30 @@ class RealEngine:
                     self.events[name, named] = store.take_decider()
         for status in table.readings:
             for fresh in (True, False):
-                await inbox.accept_observation(ORDER_ID, Observation(status, VERSION if fresh else VERSION - 1), 0, "a poll")
+                await inbox.accept_observation(ORDER_ID, Observation(status, VERSION if fresh else VERSION - 1), 0, 0.0)
                 self.statuses[status, fresh] = store.take_decider()
         for effect, call in environment.calls.items():
             for end, outcome in _outcomes(call).items():
-                for attempt in (1, _LAST_ATTEMPT):
-                    provider.outcome = outcome
-                    await outbox.run(_begin_attempt(engine, effect, attempt))
-                self.ends[effect, end] = store.take_requests()
+                provider.outcome, provider.marks = outcome, True
+                requests = [await _run(engine, store, effect, attempt) for attempt in (1, _LAST_ATTEMPT)]
+                if any(Mark() in asked for asked in requests):
+                    assert all(asked[0] == Mark() for asked in requests)
+                    self.marks.add(effect)
+                self.ends[effect, end] = tuple(request for asked in requests for request in asked if request != Mark())
+            provider.outcome, provider.marks = NotExecuted("no token"), False
+            self.unsent[effect] = tuple([(await _run(engine, store, effect, attempt))[0] for attempt in (1, _LAST_ATTEMPT)])
             self.same_kind[effect] = store.same_kind
             for previous_unknown in (False, True):
                 provider.calls = 0
                 await outbox.run(_begin_attempt(engine, effect, 1, previous_unknown=previous_unknown))
                 self.may_call[effect, previous_unknown] = provider.calls == 1
                 store.take_requests()
+
+
+async def _run(engine: Engine, store: _RecordingStore, effect: str, attempt: int) -> tuple[Request, ...]:
+    """What the outbox asks for when it runs this attempt."""
+    await engine.outbox.run(_begin_attempt(engine, effect, attempt))
+    return store.take_requests()
 
 
 @cache
@@ -140,7 +159,9 @@ def _begin_attempt(engine: Engine, effect: str, number: int, *, previous_unknown
 
 
 class _ScriptedProvider:
-    """A provider whose every call ends as ``outcome``."""
+    """A provider whose every call ends as ``outcome``. ``marks``: it marks the moment of sending before."""
+
+    marks_sending = True
 
     def __init__(self, environment: Environment) -> None:
         table = environment.table
@@ -150,10 +171,13 @@ class _ScriptedProvider:
         self.table = table
         self.timing = Timing(durations=budgets | deadlines, retry_attempts=_LAST_ATTEMPT, undelivered_after=0.0)
         self.outcome: Outcome = NotExecuted("not reachable")
+        self.marks = True
         self.calls = 0
 
     async def perform(self, call: Call, urls: object) -> Outcome:
         """Count the call."""
+        if self.marks:
+            await call.mark_sending()
         self.calls += 1
         return self.outcome
 
@@ -175,7 +199,7 @@ class _RecordingStore:
     def take_decider(self) -> Decider:
         """The decider of the one commit since the last time."""
         (decider,) = self.take_requests()
-        assert not isinstance(decider, Retry | Finish)
+        assert not isinstance(decider, Retry | Finish | Mark)
         return decider
 
     async def load(self, order_id: str) -> Order:
@@ -189,6 +213,11 @@ class _RecordingStore:
         self._requests.append(decider)
         self.same_kind = call.names if call is not None else ()
         return Receipt(decider(self._order).decision, self._order.state, VERSION)
+
+    async def mark_sending(self, *_: object) -> bool:
+        """See ``Store.mark_sending``."""
+        self._requests.append(Mark())
+        return True
 
     async def retry_effect(self, *_: object) -> None:
         """See ``Store.retry_effect``."""

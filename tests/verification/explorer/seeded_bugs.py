@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attrs import evolve
 from tests.verification.explorer.model_of_engine import STALE_STEP, ModelOfEngine, Written, mark_steps
-from tests.verification.explorer.worlds import Observing, OwedEffect, Polling, StoredOrder
+from tests.verification.explorer.worlds import Activity, Calling, Observing, OwedEffect, Ownership, Polling, Reporting, StoredOrder
 
 from orderflow._lifecycle.decide import is_settled
 from orderflow._store.records import Commit, StopPolling
@@ -89,11 +89,51 @@ class StalePollApplied(_KeepsStatus):
 
 
 class BlindRetry(ModelOfEngine):
-    """A once-effect that was begun and never answered is called again."""
+    """A once-effect that was sent and never answered is called again."""
 
     def may_call(self, effect: OwedEffect) -> bool:
         """Always."""
         return True
+
+
+class NoMark(ModelOfEngine):
+    """The moment of sending is not marked: a once-effect whose worker died is called again."""
+
+    def marks(self, effect: str) -> bool:
+        """Nothing is."""
+        return False
+
+
+class MarkWithoutFence(ModelOfEngine):
+    """A worker marks a call that another one has taken over, and sends it."""
+
+    def may_mark(self, activity: Calling | Reporting) -> bool:
+        """Unless the effect's row has ended."""
+        return activity.ownership is not Ownership.ROW_ENDED
+
+
+class MarkForgotten(ModelOfEngine):
+    """The next lease of an effect removes the mark."""
+
+    def lease(self, order: StoredOrder, effect: OwedEffect) -> StoredOrder:
+        """Without the mark."""
+        return evolve(order, owed=tuple(owed._replace(previous_attempt_sent=False) if owed == effect else owed for owed in order.owed))
+
+
+class FailureWithoutFence(ModelOfEngine):
+    """A call that failed unsent is reported undelivered, though another worker may be sending it by now."""
+
+    def fences_failure(self, effect: str) -> bool:
+        """Nothing is marked before."""
+        return False
+
+    def is_without_effect(self, activity: Activity) -> bool:
+        """A worker that was taken over reports all the same."""
+        return isinstance(activity, Reporting) and activity.sent and super().is_without_effect(activity)
+
+    def report(self, order: StoredOrder, reporting: Reporting) -> tuple[Written, ...]:
+        """As if it was sent."""
+        return super().report(order, evolve(reporting, sent=True))
 
 
 BUGS: Mapping[str, type[ModelOfEngine]] = {
@@ -104,5 +144,9 @@ BUGS: Mapping[str, type[ModelOfEngine]] = {
     "claim trusted": ClaimTrusted,
     "stale poll applied": StalePollApplied,
     "blind retry": BlindRetry,
+    "no mark": NoMark,
+    "mark without fence": MarkWithoutFence,
+    "mark forgotten": MarkForgotten,
+    "failure without fence": FailureWithoutFence,
 }
 """Every seeded bug by its name."""

@@ -15,6 +15,7 @@ from tests.verification.explorer.actions import (
     Call,
     Crash,
     Lease,
+    MarkSending,
     Observe,
     PollAnswered,
     ProviderMoves,
@@ -161,9 +162,15 @@ class Steps:
             return
         yield Step(Crash(activity), order, status, IDLE)
         match activity:
+            case Calling(sent=False):
+                yield self._mark(order, status, activity)
+                unsent = Reporting(activity.effect, activity.ownership, CallEnd.NOT_SENT, activity.later_call, sent=False)
+                yield Step(Call(activity, False, unsent), order, status, unsent, quiet=True)
             case Calling():
                 yield from self._call(order, status, activity)
             case Reporting():
+                if not activity.sent and self.engine.fences_failure(activity.effect):
+                    yield self._mark(order, status, activity)
                 for written in self.engine.report(order, activity):
                     yield self._step(ReportOutcome(activity, written.order.state), written, status, activity=IDLE, quiet=True)
             case Polling(loaded, fresh):
@@ -177,7 +184,7 @@ class Steps:
         """An idle worker leases an effect or a poll."""
         for effect in order.owed:
             may_call = self.engine.may_call(effect)
-            activity: Activity = Calling(effect.name, Ownership.CURRENT)
+            activity: Activity = Calling(effect.name, Ownership.CURRENT, sent=not self.engine.marks(effect.name))
             if not may_call:
                 activity = Reporting(effect.name, Ownership.CURRENT, CallEnd.ANSWER_LOST)
             change = Change(taken=effect.name)
@@ -187,6 +194,13 @@ class Steps:
         if order.poll_planned and order.has_provider_id and status:
             leased, polling = self.engine.begin_poll(order)
             yield Step(BeginPoll(polling), leased, status, polling, quiet=True)
+
+    def _mark(self, order: StoredOrder, status: str, activity: Calling | Reporting) -> Step:
+        """The moment of sending is marked. A worker that may not mark it drops the call."""
+        if not self.engine.may_mark(activity):
+            return Step(MarkSending(activity, IDLE), order, status, IDLE, quiet=True)
+        onward = evolve(activity, sent=True)
+        return Step(MarkSending(activity, onward), self.engine.mark(order, activity.effect), status, onward, quiet=True)
 
     def _call(self, order: StoredOrder, status: str, calling: Calling) -> Iterator[Step]:
         """The call is sent or not, the provider acts or not, and the answer comes or not."""

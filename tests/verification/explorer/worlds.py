@@ -37,11 +37,11 @@ class Interned(type):
 class OwedEffect(NamedTuple):
     """An effect in the outbox. Rows of one repeatable effect count as one.
 
-    ``previous_attempt_unknown``: an attempt was begun, and how it ended is unknown.
+    ``previous_attempt_sent``: the request of an attempt was about to be sent, and how it ended is unknown.
     """
 
     name: str
-    previous_attempt_unknown: bool
+    previous_attempt_sent: bool
 
 
 @frozen(eq=False)
@@ -89,11 +89,13 @@ class Idle(metaclass=Interned):
 
 @frozen(eq=False)
 class Calling(metaclass=Interned):
-    """The worker has leased an effect and is about to call. ``later_call``: the order was given one of its kind since."""
+    """The worker has leased an effect and is about to call. ``later_call``: the order was given one of its kind since. ``sent``: the
+    moment of sending is behind it; a repeatable effect has none."""
 
     effect: str
     ownership: Ownership
     later_call: bool = False
+    sent: bool = True
 
 
 @frozen(eq=False)
@@ -104,6 +106,7 @@ class Reporting(metaclass=Interned):
     ownership: Ownership
     end: CallEnd
     later_call: bool = False
+    sent: bool = True
 
 
 @frozen(eq=False)

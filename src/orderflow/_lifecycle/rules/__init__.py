@@ -55,7 +55,9 @@ RULES: Mapping[str, str] = MappingProxyType(
         # effects, deadlines, readings, properties
         "effect-kind": "the kind of an effect is no plain identifier",
         "effect-arguments": "the arguments of an effect are no list of different names",
+        "effect-successes": "the successes of an effect are no list of different replies, or one is a failure",
         "effect-unanswered": "an effect whose replies are not declared",
+        "reply-undeclared": "a reply by which no effect declares to end",
         "duration-key": "a deadline or budget that is no configuration key",
         "deadline-unknown": "a deadline for an event that is no clock event, or a clock event that no deadline brings",
         "reading-unknown": "a reading of no status, over states that are not here, or a proof without an observation edge",

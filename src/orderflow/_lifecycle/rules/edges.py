@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Any
 
 from orderflow._lifecycle.class_body import did_you_mean
 from orderflow._lifecycle.declaration import Declaration, DeclaredEdge, DeclaredState, EdgeSpec, EffectSpec
@@ -128,48 +127,3 @@ def _unproven_mark(spec: EdgeSpec, source: DeclaredState, target: DeclaredState)
     if target.proven and spec.origin in _CANNOT_PROVE:
         return "proven"
     return "provisional" if target.provisional and spec.origin is Origin.CLAIM else ""
-
-
-def _are_names(given: object) -> bool:
-    """Whether it is a list of different names."""
-    if not isinstance(given, list | tuple) or not all(isinstance(name, str) and name for name in given):
-        return False
-    return len(set(given)) == len(given)
-
-
-def check_replies(declaration: Declaration, origins: Mapping[str, Origin]) -> None:
-    """effect-kind, effect-arguments, effect-unanswered."""
-    for name, effect in declaration.effects.items():
-        kind: Any = effect.kind
-        arguments: Any = effect.arguments
-        if not _are_names(arguments):
-            explanation = f"its arguments are {describe(arguments)}, and each is looked up in the order's data by its name"
-            declaration.report("effect-arguments", name, explanation, "write a list of different names, as in arguments=['amount']")
-        if not isinstance(kind, str) or (kind and not kind.isidentifier()):
-            explanation = f"its kind is {describe(kind)}, and replies are named by it"
-            declaration.report("effect-kind", name, explanation, "use a plain identifier, as in kind='charge'")
-        elif effect.once and not kind:
-            explanation = "it is a once-effect without a kind, so no reply could report a lost answer"
-            declaration.report("effect-unanswered", name, explanation, f"write once(kind={name!r}) and declare its replies")
-        elif kind:
-            _check_replies_of(declaration, name, effect, origins)
-
-
-def _check_replies_of(declaration: Declaration, name: str, effect: EffectSpec, origins: Mapping[str, Origin]) -> None:
-    endings = {"refused": "the provider said no", "undelivered": "it was certainly not carried out"}
-    if effect.once:
-        endings["answer_lost"] = "it is unknown whether it was carried out"
-    missing = [f"{effect.kind}_{ending}" for ending in endings if origins.get(f"{effect.kind}_{ending}") is not Origin.REPLY]
-    if not missing:
-        return
-    convention = ", ".join(f"{effect.kind}_{ending} ({meaning})" for ending, meaning in endings.items())
-    explanation = (
-        f"how a call of kind {effect.kind!r} fails is reported by events of origin reply: {convention}; missing: {', '.join(missing)}"
-    )
-    others = [event for event in origins if event not in missing]
-    hints = [hint for hint in (did_you_mean(reply, others) for reply in missing) if hint]
-    remedy = hints[0] if hints else f"declare {missing[0]} = edge(reply, state.to(other), ...) and so on"
-    wrong = [reply for reply in missing if reply in origins]
-    if wrong:
-        remedy = f"{wrong[0]} has the origin {origins[wrong[0]]}: make it a reply"
-    declaration.report("effect-unanswered", name, explanation, remedy)

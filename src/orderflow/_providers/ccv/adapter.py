@@ -10,6 +10,7 @@ import json
 from base64 import b64encode
 from collections.abc import Mapping
 
+from orderflow._provider.call import Call
 from orderflow._provider.http import (
     HttpClient,
     HttpResponse,
@@ -58,12 +59,12 @@ class Adapter:
             "Authorization": authorization,
         }
 
-    async def configure(self, order: Order) -> Outcome:
+    async def configure(self, call: Call) -> Outcome:
         """startorder, then one call for each product (D3 to D6). Each answers with the order to pass to the next call.
 
         The last answer is the one that is kept.
         """
-        data = order.snapshot.data
+        data = call.order.snapshot.data
         calls = [(wire.START_ORDER, data["start_order"])]
         calls += [(PRODUCTS[str(product["kind"])][1], product["fields"]) for product in _products_of(data)]
         configured: Mapping[str, object] | None = None
@@ -71,15 +72,16 @@ class Adapter:
         for path, fields in calls:
             assert isinstance(fields, Mapping)
             body = fields if configured is None else {**fields, "order": configured}
-            result = await self._send("PATCH", path, body)
+            result = await self._send("PATCH", path, body, call)
             outcome = outcome_of_response(result, _accept_configured)
             if not isinstance(outcome, Succeeded):
                 return outcome
             configured = outcome.data["order"]  # type: ignore[assignment]
         return outcome  # of the last call, with the order as all calls made it
 
-    async def submit(self, order: Order, notification_url: str | None) -> Outcome:
+    async def submit(self, call: Call, notification_url: str | None) -> Outcome:
         """POST order. 200 and 201 both mean created (D1). Without an id in the answer the order is in doubt."""
+        order = call.order
         data = order.snapshot.data
         configured = data["order"]
         assert isinstance(configured, Mapping)
@@ -89,11 +91,12 @@ class Adapter:
             external_reference=external_reference(order),
             status_notification_information=_notification_of(data, notification_url),
         )
-        result = await self._send("POST", wire.SUBMIT, to_json(request))
+        result = await self._send("POST", wire.SUBMIT, to_json(request), call)
 
         def accept(response: HttpResponse) -> Outcome:
             submitted = wire.parse_submit_response(response.body, response.headers.get("Location"), self._id_names)
-            return Succeeded("order_submitted", provider_id=submitted.order_id)
+            extras = {} if submitted.checkout_url is None else {"checkout_url": submitted.checkout_url}
+            return Succeeded("order_submitted", extras, submitted.order_id)
 
         return outcome_of_response(result, accept)
 
@@ -115,10 +118,10 @@ class Adapter:
         await self._client.aclose()
         await self._submit_client.aclose()
 
-    async def _send(self, method: str, path: str, body: object = None) -> RequestResult:
+    async def _send(self, method: str, path: str, body: object = None, call: Call | None = None) -> RequestResult:
         content = b"" if body is None else json.dumps(body).encode()
         client = self._submit_client if method == "POST" else self._client
-        return await send_request(client, method, self._base_url + path, headers=self._headers, content=content)
+        return await send_request(client, method, self._base_url + path, headers=self._headers, content=content, call=call)
 
 
 def external_reference(order: Order) -> str:

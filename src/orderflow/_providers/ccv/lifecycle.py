@@ -47,8 +47,8 @@ class CcvLifecycle(Lifecycle, name="ccv"):
     screened   = Flag()                     # a product needs merchant screening (S)
     activates  = Flag()                     # a product must be activated (F)
     window     = Fact("open", "closed")     # whether leaving Failed still counts as recovery
-    configure_order = repeatable(kind="configuration")   # the PATCH calls: each carries the whole order, CCV stores nothing
-    submit_order    = once(kind="submission")            # no idempotency key, no look-up: two submits are two orders
+    configure_order = repeatable(kind="configuration", successes=["order_configured"])  # PATCHes the whole order; CCV stores nothing
+    submit_order    = once(kind="submission", successes=["order_submitted"])  # no idempotency key, no look-up: two submits are two orders
 
     # ── ordering ────────────────────────────────────────────────────────────────────────────────────────────────────
     submit                    = edge(command, drafted.to(configuring), us, documented("D3-D6"), "order it", effects=[configure_order])

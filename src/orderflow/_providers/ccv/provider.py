@@ -8,6 +8,8 @@ from typing import Final, Literal, Self
 from attrs import evolve
 
 from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
+from orderflow._lifecycle.decide import is_settled
+from orderflow._lifecycle.guidance import Guidance, GuidanceValues
 from orderflow._lifecycle.table import Table
 from orderflow._provider.call import Call
 from orderflow._provider.endpoints import Endpoint
@@ -15,11 +17,12 @@ from orderflow._provider.http import HttpClient, longest_timeout, make_client
 from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.protocol import BaseProvider, Draft, PublicUrls
 from orderflow._provider.settings import check_base_url, check_secret
-from orderflow._provider.timing import Timing
+from orderflow._provider.timing import Timing, merge_durations
 from orderflow._provider.wire import to_json
 from orderflow._providers.ccv import names, wire
 from orderflow._providers.ccv.adapter import PRODUCTS, Adapter, basic_authorization
 from orderflow._providers.ccv.endpoints import ENDPOINTS, PER_ORDER, SHARED
+from orderflow._providers.ccv.guidance import GUIDANCE, VALUES
 from orderflow._providers.ccv.lifecycle import CcvLifecycle
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
 from orderflow.model import PROVIDER_ID, Order
@@ -69,8 +72,11 @@ class Ccv(BaseProvider):
     """
 
     name: names.ProviderName = "ccv"
+    marks_sending: bool = True
     table: Table = CcvLifecycle.table
     endpoints: tuple[Endpoint, ...] = ENDPOINTS
+    guidance: Mapping[str, Guidance] = GUIDANCE
+    guidance_values: GuidanceValues = VALUES
 
     def __init__(
         self,
@@ -86,7 +92,7 @@ class Ccv(BaseProvider):
         timeout: float = 20.0,
         allow_http: bool = False,
     ) -> None:
-        self.timing: Timing = evolve(timing, durations={**TIMING.durations, **timing.durations, **(durations or {})})
+        self.timing: Timing = evolve(timing, durations=merge_durations(TIMING.durations, timing.durations, durations or {}))
         if notifications not in ("order", "shared", "off"):
             raise ConfigurationError("must be order, shared or off", "notifications")
         self._notifications = notifications
@@ -157,9 +163,9 @@ class Ccv(BaseProvider):
         """Carry out one of the lifecycle's effects."""
         match call.effect:
             case "configure_order":
-                return await self._adapter.configure(call.order)
+                return await self._adapter.configure(call)
             case "submit_order":
-                return await self._adapter.submit(call.order, self._notification_url(call.order, urls))
+                return await self._adapter.submit(call, self._notification_url(call.order, urls))
             case _:
                 raise UnknownName("effect", call.effect, tuple(self.table.effects))
 
@@ -175,8 +181,9 @@ class Ccv(BaseProvider):
         return url if url is None or self._allow_http or url.startswith("https://") else None
 
     def customer_url(self, order: Order, urls: PublicUrls) -> str | None:
-        """None: CCV sends the customer an email (D1)."""
-        return None
+        """The page that CCV named in its answer to the submit, until the order is over. None where it named none: it sends an email."""
+        url = order.snapshot.data.get("checkout_url")
+        return url if isinstance(url, str) and not is_settled(self.table, order.snapshot) else None
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
         """Poll the order's status (D2)."""

@@ -1,6 +1,6 @@
 """Carries out Connect's effects over HTTP, and polls statuses. An answer becomes an ``Outcome``.
 
-An effect is one call. After a 401 it is made once more, with a fresh token.
+An effect is one request. After a 401 it is sent once more, with a fresh token. The moment of sending is marked behind the token.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from orderflow._provider.http import (
 from orderflow._provider.oauth2 import OAuth2Client
 from orderflow._provider.outcomes import NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
 from orderflow._provider.protocol import TokenSource
-from orderflow._provider.sending import before_sending
 from orderflow._provider.wire import parse_record, to_json
 from orderflow._providers.connect import wire
 from orderflow.errors import MalformedAnswer
@@ -67,13 +66,14 @@ class Adapter:
         self._users = users
         self._fulfilled_literals = fulfilled_literals
 
-    async def register(self, order: Order) -> Outcome:
+    async def register(self, call: Call) -> Outcome:
         """Register order (A5), with the client's token or, in user mode, with the user's."""
+        order = call.order
         body = {**_request_of(order), "externalOrderId": external_order_id(order)}
         if order.snapshot.facts["user_mode"]:
-            result = await self._call_as_user(order, "/v1/order", body)
+            result = await self._call_as_user(call, "/v1/order", body)
         else:
-            result = await self._call_as_client("POST", "/v1/client/order", body)
+            result = await self._call_as_client("POST", "/v1/client/order", body, call)
 
         def accept(response: HttpResponse) -> Outcome:
             registered = parse_record(wire.RegisterResponse, response.json())
@@ -81,11 +81,11 @@ class Adapter:
 
         return _outcome_of(result, accept)
 
-    async def fulfill(self, order: Order, callback_url: str | None) -> Outcome:
+    async def fulfill(self, call: Call, callback_url: str | None) -> Outcome:
         """Complete order, client mode (A3). ``OK`` means accepted: for sms the customer has still to pay."""
-        assert order.provider_id is not None
-        request = wire.FulfillmentRequest(order.provider_id, callback_url)
-        result = await self._call_as_client("POST", "/v1/client/order/fulfillment", to_json(request))
+        assert call.order.provider_id is not None
+        request = wire.FulfillmentRequest(call.order.provider_id, callback_url)
+        result = await self._call_as_client("POST", "/v1/client/order/fulfillment", to_json(request), call)
 
         def accept(response: HttpResponse) -> Outcome:
             answer = parse_record(wire.FulfillmentResponse, response.json())
@@ -100,7 +100,7 @@ class Adapter:
     async def assign(self, call: Call) -> Outcome:
         """Assign user, client mode (A9)."""
         path = f"/v1/client/order/{call.order.provider_id}/user"
-        result = await self._call_as_client("POST", path, call.arguments["assignment"])
+        result = await self._call_as_client("POST", path, call.arguments["assignment"], call)
 
         def accept(response: HttpResponse) -> Outcome:
             assigned = parse_record(wire.AssignResponse, response.json())
@@ -113,9 +113,9 @@ class Adapter:
 
         return _outcome_of(result, accept)
 
-    async def search(self, order: Order) -> Outcome:
+    async def search(self, call: Call) -> Outcome:
         """Search order details by our own id, user mode (R1). One hit is ours. With more, a person decides: the id is not unique."""
-        result = await self._call_as_user(order, "/v1/order/status", {"externalOrderId": external_order_id(order)})
+        result = await self._call_as_user(call, "/v1/order/status", {"externalOrderId": external_order_id(call.order)})
 
         def accept(response: HttpResponse) -> Outcome:
             hits = parse_record(wire.OrdersResponse, response.json()).orders
@@ -129,9 +129,9 @@ class Adapter:
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
         """List order status, client mode (A4). The response lists one order in practice, and it must be ours."""
-        result = await self._call_as_client("GET", f"/v1/client/order/status/{order.provider_id}", None)
+        result = await self._call_as_client("GET", f"/v1/client/order/status/{order.provider_id}", None, None)
         if isinstance(result, NotExecuted):
-            return ReadFailed(result.why, result.retry_after, result.signal)
+            return ReadFailed(result.why, result.retry_after, result.signal, status=result.status)
         response = check_poll_response(result)
         return response if isinstance(response, ReadFailed) else with_answer(self._read_status(response, order), response)
 
@@ -146,7 +146,9 @@ class Adapter:
         if not listed.order_status:
             return ReadFailed("no orderStatus in the answer")
         note = _access_note(order) if listed.order_status in self._fulfilled_literals else ""
-        return StatusRead(self._status_of(listed.order_status), mismatch=_find_mismatch(listed, order), note=note)
+        number = listed.customer_number  # kept as it came if it is neither a number nor a text
+        extras = {"customer_number": number} if isinstance(number, int | str) and number != "" else {}
+        return StatusRead(self._status_of(listed.order_status), extras, _find_mismatch(listed, order), note)
 
     def _status_of(self, order_status: str) -> str:
         """The reading of the lifecycle for an orderStatus. ``fulfilled`` itself proves nothing unless it is configured."""
@@ -159,36 +161,38 @@ class Adapter:
         await self._client.aclose()
         await self._order_client.aclose()
 
-    async def _call_as_client(self, method: str, path: str, body: object) -> CallResult:
-        """Call with the client's token. After a 401, try once more with a fresh token: the first one expired or was revoked."""
+    async def _call_as_client(self, method: str, path: str, body: object, call: Call | None) -> CallResult:
+        """Send with the client's token. After a 401, once more with a fresh token: the first one expired or was revoked.
+
+        ``call``: the call that this carries out; None: it is a poll.
+        """
         token = await self._tokens.token()
         if isinstance(token, NotExecuted):
             return token
-        result = await self._send(method, path, token, body)
+        result = await self._send(method, path, token, body, call)
         if not isinstance(result, HttpResponse) or result.status != 401:
             return result
         self._tokens.invalidate(token)
         token = await self._tokens.token()
-        return token if isinstance(token, NotExecuted) else await self._send(method, path, token, body)
+        return token if isinstance(token, NotExecuted) else await self._send(method, path, token, body, call)
 
-    async def _call_as_user(self, order: Order, path: str, body: object) -> CallResult:
+    async def _call_as_user(self, call: Call, path: str, body: object) -> CallResult:
         """Call with the token of the order's user, which the application gives."""
         try:
-            with before_sending():
-                token = await self._users.token(order.id) if self._users is not None else None
+            token = await self._users.token(call.order.id) if self._users is not None else None
         except Exception as error:  # noqa: BLE001  the application's code may raise anything, and nothing was sent
             return NotExecuted(f"the application's TokenSource raised {type(error).__name__}", signal=Signal.NOT_CALLED)
         if not token:
             return NotExecuted("the application has no token of the user any more", signal=Signal.NOT_CALLED, permanent=True)
         if not is_header_value(token):
             return NotExecuted("the user's token is not plain ASCII", signal=Signal.NOT_CALLED)
-        result = await self._send("POST", path, token, body)
+        result = await self._send("POST", path, token, body, call)
         if isinstance(result, HttpResponse) and result.status == 401:
             # without a signal: it shows nothing about our own credentials
             return with_answer(NotExecuted("401 from the provider"), result)
         return result
 
-    async def _send(self, method: str, path: str, token: str, body: object) -> RequestResult:
+    async def _send(self, method: str, path: str, token: str, body: object, call: Call | None) -> RequestResult:
         # without Accept, an older server may answer in XML (C2, C3)
         headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
         content = b""
@@ -196,7 +200,7 @@ class Adapter:
             headers["Content-Type"] = "application/json"
             content = json.dumps(body).encode()
         client = self._client if method == "GET" else self._order_client
-        return await send_request(client, method, self._api + path, headers=headers, content=content)
+        return await send_request(client, method, self._api + path, headers=headers, content=content, call=call)
 
 
 def external_order_id(order: Order) -> str:

@@ -55,11 +55,11 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     window      = Fact("open", "closed")                             # whether proof may still overrule a provisional end
     by_url        = way.is_("url")
     sms_in_flight = by_sms & way.is_("api")
-    register_order  = once(kind="registration")     # no idempotency key; client mode has no look-up by our own id
-    fulfill_by_sms  = once(kind="fulfillment")      # a second call might ask the customer to pay twice
-    fulfill_order   = repeatable(kind="fulfillment")
-    assign_to_user  = once(kind="assignment", arguments=["assignment"])  # may send a message and create an account
-    search_order    = repeatable()                  # user mode only: Search order details by externalOrderId
+    register_order  = once(kind="registration", successes=["order_registered"])  # no idempotency key; client mode has no look-up by our id
+    fulfill_by_sms  = once(kind="fulfillment", successes=["fulfillment_accepted"])  # a second call might ask the customer to pay twice
+    fulfill_order   = repeatable(kind="fulfillment", successes=["fulfillment_accepted"])
+    assign_to_user  = once(kind="assignment", successes=["assigned"], arguments=["assignment"])  # may send a message and create an account
+    search_order    = repeatable(successes=["registration_found"])  # user mode only: Search order details by externalOrderId
 
     # ── registering ────────────────────────────────────────────────────────────────────────────────────────────────────
     register                 = edge(command, drafted.to(registering), us, documented("A5, A6"), "register", effects=[register_order])

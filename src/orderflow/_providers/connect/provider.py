@@ -12,6 +12,7 @@ from attrs import evolve
 from orderflow._clock import Clock
 from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
 from orderflow._lifecycle.decide import is_settled
+from orderflow._lifecycle.guidance import Guidance, GuidanceValues
 from orderflow._lifecycle.table import Table
 from orderflow._provider.call import Call
 from orderflow._provider.endpoints import Endpoint
@@ -21,11 +22,12 @@ from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.pages import check_page
 from orderflow._provider.protocol import BaseProvider, Draft, PublicUrls, TokenSource
 from orderflow._provider.settings import check_base_url, check_secret
-from orderflow._provider.timing import TOKEN_SHARE, Timing
+from orderflow._provider.timing import TOKEN_SHARE, Timing, merge_durations
 from orderflow._provider.wire import camel_case, parse_input, to_json
 from orderflow._providers.connect import names, wire
 from orderflow._providers.connect.adapter import Adapter
 from orderflow._providers.connect.endpoints import CALLBACK, ENDPOINTS, ERROR, RETURN
+from orderflow._providers.connect.guidance import GUIDANCE, VALUES
 from orderflow._providers.connect.lifecycle import ConnectLifecycle
 from orderflow._providers.connect.methods import Overrides, find_ways
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
@@ -87,7 +89,10 @@ class Connect(BaseProvider):
     name: names.ProviderName = "connect"
     table: Table = ConnectLifecycle.table
     endpoints: tuple[Endpoint, ...] = ENDPOINTS
+    guidance: Mapping[str, Guidance] = GUIDANCE
+    guidance_values: GuidanceValues = VALUES
     needs_public_url: tuple[str, ...] = ("complete_by_url",)  # the browser comes back to us (A1 step 6)
+    marks_sending: bool = True
 
     def __init__(
         self,
@@ -111,7 +116,7 @@ class Connect(BaseProvider):
         _check_choices(rate_share, credentials_in, fulfilled_literals, return_pages)
         self.timing: Timing = evolve(
             timing,
-            durations={**TIMING.durations, **timing.durations, **(durations or {})},
+            durations=merge_durations(TIMING.durations, timing.durations, durations or {}),
             calls_per_second=min(timing.calls_per_second, rate_share * CALLS_PER_SECOND),
             calls_per_minute=min(timing.calls_per_minute, rate_share * CALLS_PER_MINUTE),
         )
@@ -206,18 +211,17 @@ class Connect(BaseProvider):
 
     async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
         """Carry out one of the lifecycle's effects."""
-        order = call.order
         match call.effect:
             case "register_order":
-                return await self._adapter.register(order)
+                return await self._adapter.register(call)
             case "fulfill_by_sms":
-                return await self._adapter.fulfill(order, urls.url(self.name, CALLBACK, order.id))
+                return await self._adapter.fulfill(call, urls.url(self.name, CALLBACK, call.order.id))
             case "fulfill_order":
-                return await self._adapter.fulfill(order, None)
+                return await self._adapter.fulfill(call, None)
             case "assign_to_user":
                 return await self._adapter.assign(call)
             case "search_order":
-                return await self._adapter.search(order)
+                return await self._adapter.search(call)
             case _:
                 raise UnknownName("effect", call.effect, tuple(self.table.effects))
 

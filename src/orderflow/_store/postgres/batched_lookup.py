@@ -1,23 +1,24 @@
-"""Look-ups that share a query: keys that are asked for while a query is under way go with the next one. Nothing here knows SQL."""
+"""Look-ups that share a statement: keys that are asked for while one is under way go with the next one. Nothing here knows SQL."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 
-class BatchedLookup(Generic[T]):
+class BatchedLookup(Generic[K, T]):
     """Asks ``fetch`` for many keys at once. Its answer holds those that exist."""
 
-    def __init__(self, fetch: Callable[[Sequence[str]], Awaitable[Mapping[str, T]]]) -> None:
+    def __init__(self, fetch: Callable[[Sequence[K]], Awaitable[Mapping[K, T]]]) -> None:
         self._fetch = fetch
-        self._asked: dict[str, asyncio.Future[T | None]] = {}
+        self._asked: dict[K, asyncio.Future[T | None]] = {}
         self._task: asyncio.Task[None] | None = None
 
-    async def get(self, key: str) -> T | None:
+    async def get(self, key: K) -> T | None:
         """The value of a key, as it is after this was called; None: there is none."""
         if key not in self._asked:
             self._asked[key] = asyncio.get_running_loop().create_future()

@@ -14,7 +14,7 @@ from orderflow._store import rows
 from orderflow._store.postgres.queries import COMMIT_SQL
 from orderflow._store.records import Commit, DueDeadline, InboxKey, PollAt, PollPlan, PollSooner, Receipt
 from orderflow._store.sql import choose_parts
-from orderflow.model import Applied, Message, Order
+from orderflow.model import Applied, JournalRow, Message, Order
 
 _VALUE = re.compile(r":(\w+)::(text|integer|double precision|boolean|jsonb?)\b")
 
@@ -38,7 +38,7 @@ PART_COLUMNS = {
     "deadlines": ("replaces_deadlines", "deadlines"),
     "finished_effect": ("finished_version", "finished_n"),
     "cancelled_effects": ("cancelled_to",),
-    "poll": ("poll", "next_at", "without_news", "min_interval"),
+    "poll": ("poll", "next_at", "without_news", "min_interval", "unusable", "answered"),
     "message": ("source", "status", "digest", "content_type", "truncated", "answered_at", "body"),
 }
 """The columns of each part of the statement, in the order in which ``plan_write`` gives their values."""
@@ -88,7 +88,7 @@ def plan_write(order: Order, key: InboxKey | None, commit: Commit, deadline: Due
     if isinstance(commit.decision, Applied):
         snapshot = commit.decision.snapshot
         receipt = Receipt(commit.decision, snapshot.state, snapshot.version)
-        journal = [(r.version, r.event, r.origin, r.source, r.target, r.kind, to_storable(r.note)) for r in commit.journal]
+        journal = [_journal_values(row) for row in commit.journal]
         facts, data = rows.dump_changes(order.snapshot, snapshot)
         values["moved"] = (snapshot.state, snapshot.version, facts, data, snapshot.state != order.state, journal)
     if commit.id_change is not None:
@@ -108,6 +108,11 @@ def plan_write(order: Order, key: InboxKey | None, commit: Commit, deadline: Due
     return Write(order, commit, receipt, values)
 
 
+def _journal_values(row: JournalRow) -> tuple[Any, ...]:
+    facts, data = rows.dump_step(row.facts), rows.dump_step(row.data)
+    return (row.version, row.event, row.origin, row.source, row.target, row.kind, to_storable(row.note), facts, data)
+
+
 def _call_values(order: Order, commit: Commit) -> dict[str, tuple[Any, ...]]:
     """The parts about calls and polls: what has ended, what comes, what was answered."""
     values: dict[str, tuple[Any, ...]] = {}
@@ -124,10 +129,10 @@ def _call_values(order: Order, commit: Commit) -> dict[str, tuple[Any, ...]]:
 
 def _poll_values(plan: PollPlan) -> tuple[Any, ...]:
     if isinstance(plan, PollAt):
-        return ("at", plan.at, plan.without_news, plan.interval)
+        return ("at", plan.at, plan.without_news, plan.interval, plan.unusable, plan.answered)
     if isinstance(plan, PollSooner):
-        return ("sooner", None, 0, plan.interval)
-    return ("pause" if plan.remember else "stop", None, 0, 0.0)
+        return ("sooner", None, 0, plan.interval, 0, None)
+    return ("pause" if plan.remember else "stop", None, 0, 0.0, 0, None)
 
 
 def message_values(message: Message) -> tuple[Any, ...]:

@@ -57,6 +57,7 @@ ON CONFLICT (order_id) DO UPDATE SET
     min_interval = excluded.min_interval,
     requested = p.requested OR excluded.requested,
     without_news = CASE WHEN excluded.requested THEN p.without_news ELSE excluded.without_news END,
+    unusable = CASE WHEN excluded.requested THEN p.unusable ELSE excluded.unusable END,
     next_at = CASE
         WHEN NOT excluded.requested THEN greatest(
             CASE WHEN p.requested THEN excluded.planned_at ELSE excluded.next_at END,
@@ -70,10 +71,15 @@ ON CONFLICT (order_id) DO UPDATE SET
 
 -- plan_poll --
 -- Plan a poll outside a decision: $1 order, $2 when (NULL: bring it forward), $3 whether it is brought forward,
--- $4 polls without news, $5 now, $6 the least seconds between two polls.
+-- $4 polls without news, $5 now, $6 the least seconds between two polls, $7 polls that were answered and could not be used,
+-- $8 when a poll began that is answered now (NULL: none is).
 -- The lock on the order's row: whatever deletes the order must not miss the poll.
-INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
-SELECT id, provider, $2, $3, $4, $5, $6 FROM of_orders WHERE id = $1 FOR KEY SHARE
+WITH locked AS MATERIALIZED (SELECT id, provider FROM of_orders WHERE id = $1 FOR KEY SHARE),
+deadlines_released AS (
+    UPDATE of_deadlines d SET decide_at = d.due_at FROM locked l WHERE d.order_id = l.id AND d.due_at <= $8
+)
+INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
+SELECT id, provider, $2, $3, $4, $5, $6, $7 FROM locked
 {poll_conflict}
 RETURNING 1
 
@@ -181,6 +187,8 @@ WITH commits AS (
         , :next_at::double precision AS next_at
         , :without_news::integer AS without_news
         , :min_interval::double precision AS min_interval
+        , :unusable::integer AS unusable
+        , :answered::double precision AS answered
         -- end
         -- if message
         , :source::text AS source
@@ -238,8 +246,9 @@ WITH commits AS (
     WHERE o.id = w.id AND w.state IS NOT NULL
 )
 , journal_rows AS (
-    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note)
-    SELECT w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+    SELECT
+        w.id, (step ->> 0)::integer, step ->> 1, step ->> 2, step ->> 3, step ->> 4, step ->> 5, w.at, step ->> 6, step ->> 7, step ->> 8
     FROM winners w, jsonb_array_elements(w.journal) AS step
 )
 -- end
@@ -280,7 +289,7 @@ WITH commits AS (
     SELECT w.id, w.provider, armed ->> 0, (armed ->> 1)::integer, (armed ->> 2)::double precision
     FROM winners w, jsonb_array_elements(w.deadlines) AS armed
     ON CONFLICT (order_id, name) DO UPDATE SET
-        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at
+        provider = excluded.provider, version = excluded.version, due_at = excluded.due_at, decide_at = NULL
 )
 -- end
 -- if finished_effect
@@ -297,16 +306,19 @@ WITH commits AS (
 -- end
 -- if poll
 , poll_planned AS (
-    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval)
-    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval
+    INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
+    SELECT id, provider, next_at, poll = 'sooner', without_news, at, min_interval, unusable
     FROM winners WHERE poll IN ('at', 'sooner')
     {poll_conflict}
+)
+, deadlines_released AS (
+    UPDATE of_deadlines d SET decide_at = d.due_at FROM winners w WHERE d.order_id = w.id AND d.due_at <= w.answered
 )
 , poll_stopped AS (
     DELETE FROM of_polls p USING winners w WHERE p.order_id = w.id AND w.poll = 'stop'
 )
 , poll_paused AS (
-    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0
+    UPDATE of_polls p SET next_at = NULL, requested = false, without_news = 0, unusable = 0
     FROM winners w WHERE p.order_id = w.id AND w.poll = 'pause'
 )
 -- end
@@ -323,4 +335,5 @@ JOIN of_provider_ids p ON p.provider = wanted.provider AND p.provider_id = wante
 
 -- journal_row --
 -- One step of an order ($1) by the version that it led to ($2): whether a write of unknown outcome was committed.
-SELECT order_id, version, event, origin, source, target, kind, at, note FROM of_journal WHERE order_id = $1 AND version = $2
+SELECT order_id, version, event, origin, source, target, kind, at, note, facts, data
+FROM of_journal WHERE order_id = $1 AND version = $2

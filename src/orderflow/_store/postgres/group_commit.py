@@ -17,7 +17,7 @@ from itertools import count
 from typing import Any, Protocol
 
 import asyncpg
-from attrs import define, evolve, field
+from attrs import define, field
 
 from orderflow._store import rows
 from orderflow._store.order_queues import OrderQueues
@@ -315,6 +315,6 @@ async def settle_if_already_committed(session: Session, request: CommitRequest) 
         if isinstance(write.commit.decision, Applied):
             step = write.commit.journal[0]
             stored = await session.fetch(COMMIT_SQL["journal_row"], step.order_id, step.version)
-            if stored and rows.journal(stored[0]) == evolve(step, note=to_storable(step.note)):
+            if stored and tuple(stored[0]) == tuple(map(to_storable, rows.journal_values(step))):
                 request.settle(write.receipt)
                 return

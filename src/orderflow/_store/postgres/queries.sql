@@ -8,7 +8,7 @@ SELECT
     id, provider, key, state, version, facts, data, created_at, entered_at,
     (
         SELECT true FROM of_refusals r
-        WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ('anomaly', 'not ours', 'unknown status')
+        WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ('anomaly', 'not ours', 'unknown status', 'no usable answer')
         LIMIT 1
     ) IS NOT NULL
 FROM of_orders o
@@ -36,7 +36,7 @@ SET LOCAL enable_seqscan = on
 
 -- create_order --
 -- Take the order's create key ($1), and only then store the order: $2 id, $3 fingerprint, $4 created at, $5.. its other columns,
--- $12 the provider's id (NULL: it is not known).
+-- $12 the provider's id (NULL: it is not known). Version 0 of its journal is its creation: from here it can be replayed.
 WITH key_taken AS (
     INSERT INTO of_inbox (origin, key, order_id, fingerprint, at) VALUES ('create', $1, $2, $3, $4)
     ON CONFLICT DO NOTHING
@@ -45,6 +45,11 @@ WITH key_taken AS (
 order_row AS (
     INSERT INTO of_orders (id, provider, key, state, version, facts, data, created_at, entered_at)
     SELECT order_id, $5, $6, $7, $8, $9, $10, $4, $11 FROM key_taken
+    RETURNING id, state, facts, data, created_at
+),
+journal_row AS (
+    INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+    SELECT id, 0, 'create', 'command', '', state, 'created', created_at, '', facts, data FROM order_row
 ),
 id_taken AS (
     INSERT INTO of_provider_ids (provider, provider_id, order_id) SELECT $5, $12::text, order_id FROM key_taken WHERE $12 IS NOT NULL
@@ -56,8 +61,9 @@ SELECT order_id FROM key_taken
 SELECT order_id, fingerprint FROM of_inbox WHERE origin = 'create' AND key = $1
 
 -- journal --
--- The steps of an order, the oldest first.
-SELECT order_id, version, event, origin, source, target, kind, at, note FROM of_journal WHERE order_id = $1 ORDER BY version
+-- The steps of an order ($1) from a version ($2) on, the oldest first.
+SELECT order_id, version, event, origin, source, target, kind, at, note, facts, data
+FROM of_journal WHERE order_id = $1 AND version >= $2 ORDER BY version
 
 -- refusals --
 -- What was refused or ignored for an order, the oldest first.
@@ -101,7 +107,8 @@ owed AND (
 )
 
 -- lease_due --
--- Part: lease the effects of the table ``due`` until $5 (now) + the lease of their provider ($6, in the order of $2).
+-- Part: lease the effects of the table ``due`` until $5 (now) + the lease of their provider ($6, in the order of $2). What an earlier
+-- attempt sent stays marked.
 UPDATE of_effects x SET
     attempt = x.attempt + 1,
     in_flight = true,
@@ -111,13 +118,13 @@ UPDATE of_effects x SET
 FROM due
 WHERE x.order_id = due.order_id AND x.version = due.version AND x.n = due.n
 RETURNING
-    x.order_id, x.version, x.n, x.name, x.provider, x.attempt, due.in_flight, x.entered_state, x.uncounted_attempts, x.trace, x.run_at,
+    x.order_id, x.version, x.n, x.name, x.provider, x.attempt, x.sent, x.entered_state, x.uncounted_attempts, x.trace, x.run_at,
     x.arguments, due.run_at
 
 -- lease_effects --
 -- Lease up to $7 due effects in scope, those due for longest; what another worker locks is skipped.
 WITH due AS MATERIALIZED (
-    SELECT order_id, version, n, in_flight, run_at FROM of_effects
+    SELECT order_id, version, n, run_at FROM of_effects
     WHERE run_at <= $5 AND {in_scope}
     ORDER BY run_at LIMIT $7 FOR UPDATE SKIP LOCKED
 )
@@ -126,7 +133,7 @@ WITH due AS MATERIALIZED (
 -- lease_effects_among --
 -- The same for the effects with these keys only: $8 order ids, $9 versions, $10 numbers.
 WITH due AS MATERIALIZED (
-    SELECT effect.order_id, effect.version, effect.n, effect.in_flight, effect.run_at
+    SELECT effect.order_id, effect.version, effect.n, effect.run_at
     FROM (
         SELECT * FROM unnest($8::text[], $9::integer[], $10::integer[]) AS wanted (order_id, version, n) ORDER BY 1, 2, 3
     ) AS wanted,
@@ -152,9 +159,31 @@ FROM unnest($1::text[], $2::integer[], $3::integer[]) AS wanted (order_id, versi
 JOIN of_effects USING (order_id, version, n)
 WHERE owed AND NOT in_flight
 
+-- mark_sending --
+-- The requests of these attempts are about to be sent: $1 order ids, $2 versions, $3 numbers, $4 attempts, $5 when each was asked for.
+-- One is missing in the answer: another attempt began, its effect is not owed any more, or its lease is over.
+WITH locked AS MATERIALIZED (
+    SELECT effect.order_id, effect.version, effect.n
+    FROM (
+        SELECT * FROM unnest($1::text[], $2::integer[], $3::integer[], $4::integer[], $5::double precision[])
+            AS wanted (order_id, version, n, attempt, now)
+        ORDER BY 1, 2, 3
+    ) AS wanted,
+    LATERAL (
+        SELECT order_id, version, n FROM of_effects
+        WHERE order_id = wanted.order_id AND version = wanted.version AND n = wanted.n
+            AND attempt = wanted.attempt AND owed AND in_flight AND run_at > wanted.now
+        FOR UPDATE
+    ) AS effect
+)
+UPDATE of_effects x SET sent = true
+FROM locked
+WHERE x.order_id = locked.order_id AND x.version = locked.version AND x.n = locked.n
+RETURNING x.order_id, x.version, x.n, x.attempt
+
 -- retry_effect --
 -- An attempt ($4) was not executed: the effect is due again at $5, because of $6; $7 is 1 where the attempt does not count.
-UPDATE of_effects SET in_flight = false, run_at = $5, why = $6, uncounted_attempts = uncounted_attempts + $7
+UPDATE of_effects SET in_flight = false, sent = false, run_at = $5, why = $6, uncounted_attempts = uncounted_attempts + $7
 WHERE order_id = $1 AND version = $2 AND n = $3 AND attempt = $4 AND owed
 
 -- finish_effect --
@@ -177,7 +206,7 @@ UPDATE of_polls x SET
     requested = false
 FROM due
 WHERE x.order_id = due.order_id
-RETURNING x.order_id, x.provider, x.without_news, x.next_at, due.next_at
+RETURNING x.order_id, x.provider, x.without_news, x.next_at, x.unusable, due.next_at
 
 -- stop_polling --
 -- No poll can move the order any more.
@@ -185,7 +214,7 @@ DELETE FROM of_polls WHERE order_id = $1
 
 -- pause_polling --
 -- No poll is planned any more. The time of the last one is kept.
-UPDATE of_polls SET next_at = NULL, requested = false, without_news = 0 WHERE order_id = $1
+UPDATE of_polls SET next_at = NULL, requested = false, without_news = 0, unusable = 0 WHERE order_id = $1
 
 -- bring_polls_forward --
 -- Provider $1 sent one notice for all its orders: bring forward the $2 polls that were made longest ago. $3 now, $4 the least seconds
@@ -206,22 +235,80 @@ RETURNING 1
 INSERT INTO of_providers AS p (provider, throttled_until) VALUES ($1, $2)
 ON CONFLICT (provider) DO UPDATE SET throttled_until = greatest(p.throttled_until, excluded.throttled_until)
 
--- read_throttles --
--- Until when providers are not to be called.
-SELECT provider, throttled_until FROM of_providers
+-- read_standings --
+-- What all processes share about each provider.
+SELECT provider, throttled_until, problem, status, since, seen_at, held_until, lifted_at, lifted_by FROM of_providers
+
+-- begin_problem --
+-- A process sees problem $2 of provider $1, with the HTTP status code $3, at $4, and makes no calls until $5. It answers with no row where
+-- the problem stands there already.
+INSERT INTO of_providers AS p (provider, throttled_until, problem, status, since, seen_at, held_until)
+VALUES ($1, 0, $2, $3, $4, $4, $5)
+ON CONFLICT (provider) DO UPDATE SET
+    problem = excluded.problem,
+    status = excluded.status,
+    since = excluded.since,
+    seen_at = excluded.seen_at,
+    held_until = excluded.held_until
+WHERE p.problem <> excluded.problem
+RETURNING 1
+
+-- continue_problem --
+-- A process sees the problem that stands there; the values are those of begin_problem.
+UPDATE of_providers SET status = $3, seen_at = greatest(seen_at, $4), held_until = greatest(held_until, $5)
+WHERE provider = $1 AND problem = $2
+
+-- end_problem --
+-- An answer has ended problem $2 of provider $1. No row: another one stands there, or none.
+UPDATE of_providers SET problem = '', status = NULL, since = 0, seen_at = 0, held_until = 0
+WHERE provider = $1 AND problem = $2
+RETURNING 1
+
+-- lift_standing --
+-- An operator, $3, has calls to provider $1 tried at once, at $2, whatever was wrong.
+INSERT INTO of_providers (provider, throttled_until, lifted_at, lifted_by) VALUES ($1, 0, $2, $3)
+ON CONFLICT (provider) DO UPDATE SET
+    throttled_until = 0, problem = '', status = NULL, since = 0, seen_at = 0, held_until = 0,
+    lifted_at = excluded.lifted_at, lifted_by = excluded.lifted_by
 
 -- due_deadlines --
--- Up to $3 deadlines that have come at $1, of providers $2.
-SELECT order_id, name, provider, version FROM of_deadlines
-WHERE due_at <= $1 AND provider = ANY($2::text[])
-ORDER BY due_at LIMIT $3
+-- Up to $3 deadlines that have come at $1 and do not wait, of providers $2; whether a poll should be answered first, and whether none was.
+SELECT
+    order_id, name, provider, version,
+    coalesce((SELECT o.state FROM of_orders o WHERE o.id = d.order_id), ''),
+    decide_at IS NULL AND (SELECT true FROM of_polls p WHERE p.order_id = d.order_id AND p.next_at IS NOT NULL) IS NOT NULL,
+    coalesce(decide_at > due_at, false)
+FROM of_deadlines d
+WHERE coalesce(decide_at, due_at) <= $1 AND provider = ANY($2::text[])
+ORDER BY coalesce(decide_at, due_at) LIMIT $3
+
+-- poll_before_deadline --
+-- The deadline of order $1 with name $2 that version $3 armed has come: it waits until $5 at most, and the order's planned poll is wanted
+-- now ($4), but not within $6 seconds of the last. Nothing happens where it has waited before.
+-- The order's row is locked first, as commits do.
+WITH locked AS MATERIALIZED (SELECT id FROM of_orders WHERE id = $1 FOR UPDATE),
+polled AS (
+    UPDATE of_polls p SET requested = true, next_at = least(p.next_at, greatest($4, least(p.last_at, $4) + $6))
+    FROM locked l
+    WHERE p.order_id = l.id AND p.next_at IS NOT NULL AND (
+        SELECT true FROM of_deadlines d WHERE d.order_id = $1 AND d.name = $2 AND d.version = $3 AND d.decide_at IS NULL
+    ) IS NOT NULL
+    RETURNING p.order_id
+)
+UPDATE of_deadlines d SET decide_at = $5
+FROM polled
+WHERE d.order_id = polled.order_id AND d.name = $2 AND d.version = $3 AND d.decide_at IS NULL
+
+-- postpone_deadline --
+-- A deadline (order $1, name $2, armed by version $3) that cannot be decided now comes again at $4.
+UPDATE of_deadlines SET due_at = $4, decide_at = NULL WHERE order_id = $1 AND name = $2 AND version = $3
 
 -- next_due --
 -- When the next effect, poll or deadline in scope is due.
 SELECT least(
     (SELECT run_at FROM of_effects WHERE {in_scope} ORDER BY run_at LIMIT 1),
     (SELECT next_at FROM of_polls WHERE next_at IS NOT NULL AND provider = ANY($1::text[]) ORDER BY next_at LIMIT 1),
-    (SELECT due_at FROM of_deadlines WHERE provider = ANY($2::text[]) ORDER BY due_at LIMIT 1)
+    (SELECT coalesce(decide_at, due_at) FROM of_deadlines WHERE provider = ANY($2::text[]) ORDER BY 1 LIMIT 1)
 )
 
 -- add_listeners --
@@ -324,11 +411,11 @@ SELECT name FROM of_effects WHERE order_id = $1 AND (owed OR (in_flight AND run_
 UPDATE of_orders SET version = $2, data = $3::json WHERE id = $1
 
 -- redact_texts --
--- Empty what may be personal beside order $1: notes, details, why effects ended, and the fingerprints of its create key ($2) and of its
+-- Empty what may be personal beside order $1: notes, data of steps, details, why effects ended, and the fingerprints of its create key ($2) and of its
 -- commands. These are found by a walk over the commands that had a key, because no index finds them by order.
 -- What the provider answered goes whole.
 WITH messages AS (DELETE FROM of_messages WHERE order_id = $1),
-notes AS (UPDATE of_journal SET note = '' WHERE order_id = $1 AND note <> ''),
+steps AS (UPDATE of_journal SET note = '', data = '' WHERE order_id = $1 AND (note <> '' OR data <> '')),
 details AS (UPDATE of_refusals SET detail = '' WHERE order_id = $1),
 effects AS (UPDATE of_effects SET why = '', arguments = '' WHERE order_id = $1),
 command_keys AS (UPDATE of_inbox SET fingerprint = '' WHERE origin = 'command' AND order_id = $1 AND fingerprint <> '')
@@ -336,7 +423,8 @@ UPDATE of_inbox SET fingerprint = '' WHERE origin = 'create' AND key = $2
 
 -- add_journal_row --
 -- One journal row outside a commit.
-INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 
 -- our_columns --
 -- The tables and columns of orderflow in the connection's schema.

@@ -25,15 +25,20 @@ from orderflow._store.records import (
     InboxKey,
     LeasedEffect,
     LeasedPoll,
+    OrderRecords,
     PollAt,
     PollPlan,
     PollSooner,
     Receipt,
     ReportedCall,
+    StoredStanding,
     WorkerScope,
 )
 from orderflow.errors import InvalidInput, KeyReused, UnknownName
-from orderflow.model import PROVIDER_ID, EffectKey, JournalRow, Message, Order, Pending, RefusalRow
+from orderflow.model import PROVIDER_ID, EffectKey, JournalRow, Message, Order, Pending, ProviderProblem, RefusalRow
+
+MarkedAttempt = tuple[str, int, int, int, float]
+"""An attempt whose request is about to be sent: order id, version, number, attempt, and when that is."""
 
 
 class PostgresStore:
@@ -61,6 +66,7 @@ class PostgresStore:
         self._create = create
         self.pool = PostgresPool(url, connections=connections, patience=patience, boundary=boundary)
         self._loads = BatchedLookup(self._load)
+        self._marks = BatchedLookup(self._mark_all)
         self._group = GroupCommit(self.pool, width=width)
 
     def set_commit_hook(self, hook: CommitHook) -> None:
@@ -134,6 +140,19 @@ class PostgresStore:
     async def _load(self, order_ids: Sequence[str]) -> dict[str, Any]:
         return {row[0]: row for row in await self.pool.fetch(SQL["load_orders"], order_ids)}
 
+    async def load_records(self, order_id: str) -> OrderRecords:
+        """See ``Store.load_records``."""
+
+        async def work(session: Session) -> OrderRecords:
+            async with session.connection.transaction(isolation="repeatable_read", readonly=True):  # one snapshot for all statements
+                found = await session.fetch(SQL["load_orders"], [order_id])
+                if not found:
+                    raise UnknownName("order", order_id)
+                journal = await session.fetch(SQL["journal"], order_id, 1)
+                return OrderRecords(rows.read_flagged_order(found[0]), tuple(map(rows.journal, journal)), await _pending(session, order_id))
+
+        return await self.pool.run(work)
+
     async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
         """See ``Store.orders``."""
 
@@ -144,9 +163,9 @@ class PostgresStore:
 
         return [rows.read_flagged_order(row) for row in await self.pool.run(work)]
 
-    async def journal(self, order_id: str) -> list[JournalRow]:
+    async def journal(self, order_id: str, *, creation: bool = False) -> list[JournalRow]:
         """See ``Store.journal``."""
-        return [rows.journal(row) for row in await self.pool.fetch(SQL["journal"], order_id)]
+        return [rows.journal(row) for row in await self.pool.fetch(SQL["journal"], order_id, 0 if creation else 1)]
 
     async def refusals(self, order_id: str) -> list[RefusalRow]:
         """See ``Store.refusals``."""
@@ -162,10 +181,7 @@ class PostgresStore:
 
     async def pending(self, order_id: str) -> Pending:
         """See ``Store.pending``."""
-        effects = await self.pool.fetch(SQL["owed_effects"], order_id)
-        poll = await self.pool.fetch(SQL["next_poll"], order_id)
-        deadlines = await self.pool.fetch(SQL["armed_deadlines"], order_id)
-        return Pending(tuple(map(rows.effect, effects)), poll[0][0] if poll else None, tuple(map(tuple, deadlines)))
+        return await self.pool.run(lambda session: _pending(session, order_id))
 
     # ── retention ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -210,6 +226,15 @@ class PostgresStore:
         """Those of these effects that are owed and not leased: how many attempts were made, and when each is due."""
         return {EffectKey(*row[:3]): (row[3], row[4]) for row in await self.pool.fetch(SQL["waiting_effects"], *_key_columns(keys))}
 
+    async def mark_sending(self, effect: LeasedEffect, now: float) -> bool:
+        """See ``Store.mark_sending``."""
+        key = effect.key
+        return await self._marks.get((key.order_id, key.version, key.n, effect.attempt, now)) is not None
+
+    async def _mark_all(self, attempts: Sequence[MarkedAttempt]) -> dict[MarkedAttempt, bool]:
+        marked = {tuple(row) for row in await self.pool.fetch(SQL["mark_sending"], *map(list, zip(*attempts, strict=True)))}
+        return {attempt: True for attempt in attempts if attempt[:4] in marked}
+
     async def retry_effect(
         self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False, message: Message | None = None
     ) -> None:
@@ -238,17 +263,33 @@ class PostgresStore:
         """See ``Store.throttle``."""
         await self.pool.fetch(SQL["throttle"], provider, until)
 
-    async def read_throttles(self) -> dict[str, float]:
-        """See ``Store.read_throttles``."""
-        return dict(await self.pool.fetch(SQL["read_throttles"]))
+    async def read_standings(self) -> dict[str, StoredStanding]:
+        """See ``Store.read_standings``."""
+        return {row[0]: rows.standing(row) for row in await self.pool.fetch(SQL["read_standings"])}
+
+    async def report_problem(self, provider: str, problem: ProviderProblem, status: int | None, at: float, held_until: float) -> bool:
+        """See ``Store.report_problem``."""
+        values = (provider, problem.value, status, at, held_until)
+        began = bool(await self.pool.fetch(SQL["begin_problem"], *values))
+        if not began:
+            await self.pool.fetch(SQL["continue_problem"], *values)
+        return began
+
+    async def end_problem(self, provider: str, problem: ProviderProblem) -> bool:
+        """See ``Store.end_problem``."""
+        return bool(await self.pool.fetch(SQL["end_problem"], provider, problem.value))
+
+    async def lift_standing(self, provider: str, at: float, by: str) -> None:
+        """See ``Store.lift_standing``."""
+        await self.pool.fetch(SQL["lift_standing"], provider, at, to_storable(by))
 
     async def plan_poll(self, order_id: str, now: float, plan: PollPlan, message: Message | None = None) -> None:
         """See ``Store.plan_poll``."""
         values: tuple[object, ...]
         if isinstance(plan, PollAt):
-            values = (plan.at, False, plan.without_news, now, plan.interval)
+            values = (plan.at, False, plan.without_news, now, plan.interval, plan.unusable, plan.answered)
         elif isinstance(plan, PollSooner):
-            values = (None, True, 0, now, plan.interval)
+            values = (None, True, 0, now, plan.interval, 0, None)
         else:
             await write_with_message(self.pool, message, SQL["pause_polling" if plan.remember else "stop_polling"], order_id)
             return
@@ -262,6 +303,15 @@ class PostgresStore:
     async def due_deadlines(self, now: float, scope: WorkerScope, limit: int) -> list[DueDeadline]:
         """See ``Store.due_deadlines``."""
         return [DueDeadline(*row) for row in await self.pool.fetch(SQL["due_deadlines"], now, list(scope.leases), limit)]
+
+    async def poll_before_deadline(self, deadline: DueDeadline, now: float, until: float, interval: float) -> None:
+        """See ``Store.poll_before_deadline``."""
+        key = deadline.order_id, deadline.name, deadline.version
+        await self.pool.fetch(SQL["poll_before_deadline"], *key, now, until, interval)
+
+    async def postpone_deadline(self, deadline: DueDeadline, due_at: float) -> None:
+        """See ``Store.postpone_deadline``."""
+        await self.pool.fetch(SQL["postpone_deadline"], deadline.order_id, deadline.name, deadline.version, due_at)
 
     async def next_due(self, scope: WorkerScope) -> float | None:
         """See ``Store.next_due``."""
@@ -285,6 +335,13 @@ class PostgresStore:
     async def remove_listener(self, provider: str, state: str, why: str, limit: int) -> int:
         """See ``Store.remove_listener``."""
         return len(await self.pool.fetch(SQL["remove_listener"], provider, state, to_storable(why), limit))
+
+
+async def _pending(session: Session, order_id: str) -> Pending:
+    effects = await session.fetch(SQL["owed_effects"], order_id)
+    poll = await session.fetch(SQL["next_poll"], order_id)
+    deadlines = await session.fetch(SQL["armed_deadlines"], order_id)
+    return Pending(tuple(map(rows.effect, effects)), poll[0][0] if poll else None, tuple(map(tuple, deadlines)))
 
 
 def _scope_values(scope: WorkerScope) -> tuple[list[str], list[str], list[str], list[str]]:

@@ -105,8 +105,10 @@ def plan_poll(connection: sqlite3.Connection, order: Order, now: float, plan: Po
     """Write a poll plan; records.py says what each means."""
     values = {"order_id": order.id, "provider": order.provider, "now": now}
     if isinstance(plan, PollAt):
-        values |= {"at": plan.at, "without_news": plan.without_news, "interval": plan.interval}
+        values |= {"at": plan.at, "without_news": plan.without_news, "interval": plan.interval, "unusable": plan.unusable}
         connection.execute(SQL["plan_poll"], values)
+        if plan.answered is not None:
+            connection.execute(SQL["release_deadlines"], {"order_id": order.id, "answered": plan.answered})
     elif isinstance(plan, PollSooner):
         connection.execute(SQL["bring_poll_forward"], values | {"interval": plan.interval})
     else:

@@ -7,7 +7,7 @@ SELECT
     id, provider, key, state, version, facts, data, created_at, entered_at,
     EXISTS (
         SELECT 1 FROM of_refusals r
-        WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ('anomaly', 'not ours', 'unknown status')
+        WHERE r.order_id = o.id AND r.version = o.version AND r.reason IN ('anomaly', 'not ours', 'unknown status', 'no usable answer')
     )
 FROM of_orders o
 
@@ -40,9 +40,15 @@ INSERT INTO of_inbox (origin, key, order_id, fingerprint, at) VALUES ('create', 
 -- A new order.
 INSERT INTO of_orders (id, provider, key, state, version, facts, data, created_at, entered_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 
+-- add_creation_row --
+-- Version 0 in the journal of a new order: from here it can be replayed.
+INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+SELECT id, 0, 'create', 'command', '', state, 'created', created_at, '', facts, data FROM of_orders WHERE id = ?
+
 -- journal --
--- The steps of an order, the oldest first.
-SELECT order_id, version, event, origin, source, target, kind, at, note FROM of_journal WHERE order_id = ? ORDER BY version
+-- The steps of an order from a version on, the oldest first.
+SELECT order_id, version, event, origin, source, target, kind, at, note, facts, data
+FROM of_journal WHERE order_id = ? AND version >= ? ORDER BY version
 
 -- refusals --
 -- What was refused or ignored for an order, the oldest first.
@@ -107,7 +113,8 @@ DELETE FROM of_provider_ids WHERE provider = ? AND provider_id = ? AND order_id 
 
 -- add_journal_row --
 -- One step.
-INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, at, note, facts, data)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- add_effect --
 -- An effect is owed.
@@ -170,9 +177,10 @@ DELETE FROM of_messages WHERE rowid IN (
 -- plan_poll --
 -- Poll at a time, or at once where a poll was requested meanwhile, but not within the interval of the last poll.
 -- A worker whose clock is ahead writes a last_at that is not yet. min() keeps it from stopping the polls.
-INSERT INTO of_polls (order_id, provider, next_at, without_news) VALUES (:order_id, :provider, :at, :without_news)
+INSERT INTO of_polls (order_id, provider, next_at, without_news, unusable) VALUES (:order_id, :provider, :at, :without_news, :unusable)
 ON CONFLICT (order_id) DO UPDATE SET
     without_news = :without_news,
+    unusable = :unusable,
     next_at = max(CASE requested WHEN 1 THEN :now ELSE :at END, min(last_at, :now) + :interval)
 
 -- bring_poll_forward --
@@ -188,7 +196,7 @@ DELETE FROM of_polls WHERE order_id = :order_id
 
 -- pause_polling --
 -- No poll is planned any more. The time of the last one is kept.
-UPDATE of_polls SET next_at = NULL, requested = 0, without_news = 0 WHERE order_id = :order_id
+UPDATE of_polls SET next_at = NULL, requested = 0, without_news = 0, unusable = 0 WHERE order_id = :order_id
 
 -- in_scope --
 -- Part: the owed effects that a worker can carry out. :callable and :providers are lists of providers: those that may be called now, and
@@ -203,14 +211,14 @@ owed = 1 AND (
 
 -- due_effects --
 -- Effects in scope that are due, those due for longest first.
-SELECT order_id, version, n, name, provider, attempt, in_flight, entered_state, uncounted_attempts, trace, arguments
+SELECT order_id, version, n, name, provider, attempt, sent, entered_state, uncounted_attempts, trace, arguments
 FROM of_effects
 WHERE run_at <= :now AND {in_scope}
 ORDER BY run_at LIMIT :limit
 
 -- due_effects_among --
 -- The same, of the effects with these keys only. :keys is a list of triples.
-SELECT order_id, version, n, name, provider, attempt, in_flight, entered_state, uncounted_attempts, trace, arguments
+SELECT order_id, version, n, name, provider, attempt, sent, entered_state, uncounted_attempts, trace, arguments
 FROM of_effects
 WHERE run_at <= :now AND {in_scope} AND (order_id, version, n) IN (
     SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:keys)
@@ -218,12 +226,17 @@ WHERE run_at <= :now AND {in_scope} AND (order_id, version, n) IN (
 ORDER BY run_at LIMIT :limit
 
 -- lease_effect --
--- An attempt begins; it is written before anything is called.
+-- An attempt begins. What an earlier one sent stays marked.
 UPDATE of_effects SET attempt = attempt + 1, in_flight = 1, run_at = ? WHERE order_id = ? AND version = ? AND n = ?
+
+-- mark_sending --
+-- The request of an attempt is about to be sent. No row: another attempt began, the effect is not owed any more, or the lease is over.
+UPDATE of_effects SET sent = 1
+WHERE order_id = ? AND version = ? AND n = ? AND attempt = ? AND owed = 1 AND in_flight = 1 AND run_at > ?
 
 -- retry_effect --
 -- An attempt was not executed: the effect is due again.
-UPDATE of_effects SET in_flight = 0, run_at = ?, why = ?, uncounted_attempts = uncounted_attempts + ?
+UPDATE of_effects SET in_flight = 0, sent = 0, run_at = ?, why = ?, uncounted_attempts = uncounted_attempts + ?
 WHERE order_id = ? AND version = ? AND n = ? AND attempt = ? AND owed = 1
 
 -- finish_effect --
@@ -233,7 +246,7 @@ WHERE order_id = ? AND version = ? AND n = ? AND attempt = ? AND owed = 1
 
 -- due_polls --
 -- Polls that are due, of a list of providers. +provider: found by next_at, for there the provider's index would look at all its polls.
-SELECT order_id, provider, without_news FROM of_polls
+SELECT order_id, provider, without_news, unusable FROM of_polls
 WHERE next_at <= :now AND +provider IN (SELECT value FROM json_each(:callable))
 ORDER BY next_at, last_at LIMIT :limit
 
@@ -251,22 +264,75 @@ WHERE order_id IN (SELECT order_id FROM of_polls WHERE provider = :provider AND 
 INSERT INTO of_providers (provider, throttled_until) VALUES (?, ?)
 ON CONFLICT (provider) DO UPDATE SET throttled_until = max(throttled_until, excluded.throttled_until)
 
--- read_throttles --
--- Until when providers are not to be called.
-SELECT provider, throttled_until FROM of_providers
+-- read_standings --
+-- What all processes share about each provider.
+SELECT provider, throttled_until, problem, status, since, seen_at, held_until, lifted_at, lifted_by FROM of_providers
+
+-- begin_problem --
+-- A process sees a problem. No row is changed where it stands there already.
+INSERT INTO of_providers (provider, throttled_until, problem, status, since, seen_at, held_until)
+VALUES (:provider, 0, :problem, :status, :at, :at, :held_until)
+ON CONFLICT (provider) DO UPDATE SET
+    problem = excluded.problem,
+    status = excluded.status,
+    since = excluded.since,
+    seen_at = excluded.seen_at,
+    held_until = excluded.held_until
+WHERE problem <> excluded.problem
+
+-- continue_problem --
+-- A process sees the problem that stands there.
+UPDATE of_providers SET status = :status, seen_at = max(seen_at, :at), held_until = max(held_until, :held_until)
+WHERE provider = :provider AND problem = :problem
+
+-- end_problem --
+-- An answer has ended the problem. No row: another one stands there, or none.
+UPDATE of_providers SET problem = '', status = NULL, since = 0, seen_at = 0, held_until = 0 WHERE provider = ? AND problem = ?
+
+-- lift_standing --
+-- An operator has calls tried at once, whatever was wrong.
+INSERT INTO of_providers (provider, throttled_until, lifted_at, lifted_by) VALUES (?, 0, ?, ?)
+ON CONFLICT (provider) DO UPDATE SET
+    throttled_until = 0, problem = '', status = NULL, since = 0, seen_at = 0, held_until = 0,
+    lifted_at = excluded.lifted_at, lifted_by = excluded.lifted_by
 
 -- due_deadlines --
--- Deadlines of a list of providers that have come.
-SELECT order_id, name, provider, version FROM of_deadlines
-WHERE due_at <= :now AND provider IN (SELECT value FROM json_each(:providers))
-ORDER BY due_at LIMIT :limit
+-- Deadlines of a list of providers that have come and do not wait; whether a poll should be answered first, and whether none was.
+SELECT
+    order_id, name, provider, version,
+    coalesce((SELECT o.state FROM of_orders o WHERE o.id = of_deadlines.order_id), ''),
+    decide_at IS NULL AND EXISTS (SELECT 1 FROM of_polls p WHERE p.order_id = of_deadlines.order_id AND p.next_at IS NOT NULL),
+    coalesce(decide_at > due_at, 0)
+FROM of_deadlines
+WHERE coalesce(decide_at, due_at) <= :now AND provider IN (SELECT value FROM json_each(:providers))
+ORDER BY coalesce(decide_at, due_at) LIMIT :limit
+
+-- bring_poll_before_deadline_forward --
+-- A deadline has come: the order's planned poll is wanted now, unless the deadline has waited for one before.
+UPDATE of_polls SET requested = 1, next_at = min(next_at, max(:now, min(last_at, :now) + :interval))
+WHERE order_id = :order_id AND next_at IS NOT NULL AND EXISTS (
+    SELECT 1 FROM of_deadlines d
+    WHERE d.order_id = :order_id AND d.name = :name AND d.version = :version AND d.decide_at IS NULL
+)
+
+-- let_deadline_wait --
+-- The deadline waits until that poll is answered, but not longer than until :until.
+UPDATE of_deadlines SET decide_at = :until WHERE order_id = :order_id AND name = :name AND version = :version
+
+-- release_deadlines --
+-- A poll that began at :answered is answered: deadlines that were due by then need not wait.
+UPDATE of_deadlines SET decide_at = due_at WHERE order_id = :order_id AND due_at <= :answered
+
+-- postpone_deadline --
+-- A deadline that cannot be decided now comes again.
+UPDATE of_deadlines SET due_at = ?, decide_at = NULL WHERE order_id = ? AND name = ? AND version = ?
 
 -- next_due --
 -- When the next effect, poll or deadline in scope is due.
 SELECT min(at) FROM (
     SELECT min(run_at) AS at FROM of_effects WHERE {in_scope}
     UNION ALL SELECT min(next_at) FROM of_polls WHERE +provider IN (SELECT value FROM json_each(:callable))
-    UNION ALL SELECT min(due_at) FROM of_deadlines WHERE provider IN (SELECT value FROM json_each(:providers))
+    UNION ALL SELECT min(coalesce(decide_at, due_at)) FROM of_deadlines WHERE provider IN (SELECT value FROM json_each(:providers))
 )
 
 -- add_listener --
@@ -361,7 +427,7 @@ UPDATE of_orders SET version = ?, data = ? WHERE id = ? AND version = ?
 
 -- redact_notes --
 -- Empty what may be personal.
-UPDATE of_journal SET note = '' WHERE order_id = ?
+UPDATE of_journal SET note = '', data = '' WHERE order_id = ?
 
 -- redact_details --
 -- Empty what may be personal.

@@ -13,14 +13,26 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from orderflow._store import rows
-from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, LeasedPoll, PollPlan, Receipt, ReportedCall, WorkerScope
+from orderflow._store.records import (
+    Decider,
+    DueDeadline,
+    InboxKey,
+    LeasedEffect,
+    LeasedPoll,
+    OrderRecords,
+    PollPlan,
+    Receipt,
+    ReportedCall,
+    StoredStanding,
+    WorkerScope,
+)
 from orderflow._store.sqlite import retention
 from orderflow._store.sqlite.commit import add_message, apply, find_holder, plan_poll, plan_taken_id, take_provider_id
 from orderflow._store.sqlite.queries import SQL
 from orderflow._store.sqlite.schema import connect, prepare
 from orderflow._store.sqlite.writer import Writer
 from orderflow.errors import InvalidInput, KeyReused, NotOpen, OperationalError, UnknownName
-from orderflow.model import PROVIDER_ID, EffectKey, Ignored, JournalRow, Message, Order, Pending, Reason, RefusalRow
+from orderflow.model import PROVIDER_ID, EffectKey, Ignored, JournalRow, Message, Order, Pending, ProviderProblem, Reason, RefusalRow
 
 T = TypeVar("T")
 
@@ -104,6 +116,7 @@ class SqliteStore:
             if created is None:
                 connection.execute(SQL["add_create_key"], (create_key, order.id, fingerprint, order.created_at))
                 connection.execute(SQL["add_order"], rows.order_values(order))
+                connection.execute(SQL["add_creation_row"], (order.id,))
                 if order.provider_id is not None:
                     if holder := find_holder(connection, order.provider, order.provider_id):
                         raise InvalidInput(PROVIDER_ID, f"belongs to the order {holder}")
@@ -154,14 +167,28 @@ class SqliteStore:
             raise UnknownName("order", provider_id)
         return rows.read_flagged_order(found[0])
 
+    async def load_records(self, order_id: str) -> OrderRecords:
+        """See ``Store.load_records``."""
+
+        def query(connection: sqlite3.Connection) -> OrderRecords:
+            connection.execute("BEGIN")  # from its first query on, a transaction that reads sees one moment
+            try:
+                order = _load(connection, order_id)
+                journal = tuple(map(rows.journal, connection.execute(SQL["journal"], (order_id, 1))))
+                return OrderRecords(order, journal, _pending(connection, order_id))
+            finally:
+                connection.execute("ROLLBACK")
+
+        return await self._read(query)
+
     async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
         """See ``Store.orders``."""
         values = {"provider": provider, "state": state, "before": entered_before, "limit": limit}
         return [rows.read_flagged_order(row) for row in await self._fetch("list_orders", values)]
 
-    async def journal(self, order_id: str) -> list[JournalRow]:
+    async def journal(self, order_id: str, *, creation: bool = False) -> list[JournalRow]:
         """See ``Store.journal``."""
-        return [rows.journal(row) for row in await self._fetch("journal", (order_id,))]
+        return [rows.journal(row) for row in await self._fetch("journal", (order_id, 0 if creation else 1))]
 
     async def refusals(self, order_id: str) -> list[RefusalRow]:
         """See ``Store.refusals``."""
@@ -177,14 +204,7 @@ class SqliteStore:
 
     async def pending(self, order_id: str) -> Pending:
         """See ``Store.pending``."""
-
-        def query(connection: sqlite3.Connection) -> Pending:
-            effects, poll, deadlines = (
-                connection.execute(SQL[statement], (order_id,)).fetchall() for statement in ("owed_effects", "next_poll", "armed_deadlines")
-            )
-            return Pending(tuple(map(rows.effect, effects)), poll[0][0] if poll else None, tuple(deadlines))
-
-        return await self._read(query)
+        return await self._read(lambda connection: _pending(connection, order_id))
 
     # ── retention ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -218,17 +238,21 @@ class SqliteStore:
         def work(connection: sqlite3.Connection) -> list[LeasedEffect]:
             leased = []
             for row in connection.execute(SQL[statement], values).fetchall():
-                *key, name, provider, attempt, in_flight, entered_state, uncounted, trace, arguments = row
+                *key, name, provider, attempt, sent, entered_state, uncounted, trace, arguments = row
                 until = now + scope.leases[provider]
                 connection.execute(SQL["lease_effect"], (until, *key))
-                unknown = bool(in_flight)
                 given = rows.load_arguments(arguments)
                 leased.append(
-                    LeasedEffect(EffectKey(*key), name, provider, attempt + 1, unknown, entered_state, uncounted, trace, until, given)
+                    LeasedEffect(EffectKey(*key), name, provider, attempt + 1, bool(sent), entered_state, uncounted, trace, until, given)
                 )
             return leased
 
         return await self._writer.submit(work)
+
+    async def mark_sending(self, effect: LeasedEffect, now: float) -> bool:
+        """See ``Store.mark_sending``."""
+        key = effect.key
+        return bool(await self._execute("mark_sending", (key.order_id, key.version, key.n, effect.attempt, now)))
 
     async def retry_effect(
         self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False, message: Message | None = None
@@ -257,10 +281,10 @@ class SqliteStore:
 
         def work(connection: sqlite3.Connection) -> list[LeasedPoll]:
             leased = []
-            for order_id, provider, without_news in connection.execute(SQL["due_polls"], values).fetchall():
+            for order_id, provider, without_news, unusable in connection.execute(SQL["due_polls"], values).fetchall():
                 until = now + scope.leases[provider]
                 connection.execute(SQL["lease_poll"], (until, now, order_id))
-                leased.append(LeasedPoll(order_id, provider, without_news, until))
+                leased.append(LeasedPoll(order_id, provider, without_news, until, unusable))
             return leased
 
         return await self._writer.submit(work)
@@ -269,9 +293,29 @@ class SqliteStore:
         """See ``Store.throttle``."""
         await self._execute("throttle", (provider, until))
 
-    async def read_throttles(self) -> dict[str, float]:
-        """See ``Store.read_throttles``."""
-        return dict(await self._fetch("read_throttles"))
+    async def read_standings(self) -> dict[str, StoredStanding]:
+        """See ``Store.read_standings``."""
+        return {row[0]: rows.standing(row) for row in await self._fetch("read_standings")}
+
+    async def report_problem(self, provider: str, problem: ProviderProblem, status: int | None, at: float, held_until: float) -> bool:
+        """See ``Store.report_problem``."""
+        values = {"provider": provider, "problem": problem.value, "status": status, "at": at, "held_until": held_until}
+
+        def work(connection: sqlite3.Connection) -> bool:
+            began = connection.execute(SQL["begin_problem"], values).rowcount > 0
+            if not began:
+                connection.execute(SQL["continue_problem"], values)
+            return began
+
+        return await self._writer.submit(work)
+
+    async def end_problem(self, provider: str, problem: ProviderProblem) -> bool:
+        """See ``Store.end_problem``."""
+        return bool(await self._execute("end_problem", (provider, problem.value)))
+
+    async def lift_standing(self, provider: str, at: float, by: str) -> None:
+        """See ``Store.lift_standing``."""
+        await self._execute("lift_standing", (provider, at, by))
 
     async def plan_poll(self, order_id: str, now: float, plan: PollPlan, message: Message | None = None) -> None:
         """See ``Store.plan_poll``."""
@@ -290,6 +334,21 @@ class SqliteStore:
         """See ``Store.due_deadlines``."""
         values = {"now": now, "providers": rows.dump(list(scope.leases)), "limit": limit}
         return [DueDeadline(*row) for row in await self._fetch("due_deadlines", values)]
+
+    async def poll_before_deadline(self, deadline: DueDeadline, now: float, until: float, interval: float) -> None:
+        """See ``Store.poll_before_deadline``."""
+        key = {"order_id": deadline.order_id, "name": deadline.name, "version": deadline.version}
+
+        def work(connection: sqlite3.Connection) -> None:
+            values = {**key, "now": now, "interval": interval}
+            if connection.execute(SQL["bring_poll_before_deadline_forward"], values).rowcount:
+                connection.execute(SQL["let_deadline_wait"], {**key, "until": until})
+
+        await self._writer.submit(work, deadline.order_id)
+
+    async def postpone_deadline(self, deadline: DueDeadline, due_at: float) -> None:
+        """See ``Store.postpone_deadline``."""
+        await self._execute("postpone_deadline", (due_at, deadline.order_id, deadline.name, deadline.version))
 
     async def next_due(self, scope: WorkerScope) -> float | None:
         """See ``Store.next_due``."""
@@ -342,3 +401,10 @@ def _load(connection: sqlite3.Connection, order_id: str) -> Order:
     if row is None:
         raise UnknownName("order", order_id)
     return rows.read_flagged_order(row)
+
+
+def _pending(connection: sqlite3.Connection, order_id: str) -> Pending:
+    effects, poll, deadlines = (
+        connection.execute(SQL[statement], (order_id,)).fetchall() for statement in ("owed_effects", "next_poll", "armed_deadlines")
+    )
+    return Pending(tuple(map(rows.effect, effects)), poll[0][0] if poll else None, tuple(deadlines))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
-from attrs import define
-from tests.kit.calls import call_for
+from attrs import define, evolve
+from tests.kit.calls import call_for, check_moment_of_sending
 from tests.kit.provider_answers import FAULT_CASES, FaultCase, assert_no_canary
 from tests.kit.world import CCV_KEY, LINK_KEYS, SHOP, ccv_at, ccv_request, ccv_sim, order_of
 
@@ -16,7 +17,7 @@ from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFail
 from orderflow._providers.ccv import Ccv
 from orderflow._providers.ccv.simulator import CcvSimulator
 from orderflow._receiver.signed_urls import SignedUrls
-from orderflow.model import Order
+from orderflow.model import Order, Snapshot
 from orderflow.simulators import Fault, serve
 
 pytestmark = pytest.mark.anyio
@@ -84,6 +85,14 @@ async def test_configures_every_product_and_passes_the_order_along(setup: Setup)
     assert [package["packageName"] for package in packages] == ["Online Payments", "Smart"]
 
 
+async def test_the_moment_of_sending_is_marked_just_before_the_request(setup: Setup) -> None:
+    whole_request = ccv_request("sales_package", "psp_standalone", "terminal_package")
+    draft, configured = order_of(setup.ccv, whole_request), await setup.make_configured()
+    for effect, order, request in (("configure_order", draft, PATCHES["startorder"]), ("submit_order", configured, SUBMIT)):
+        count = partial(setup.sim.journal.count_received, request)
+        assert isinstance(await check_moment_of_sending(setup.ccv, call_for(setup.ccv, effect, order), LINKS, count), Succeeded)
+
+
 @pytest.mark.parametrize("shape", ["orderId", "id", "reference", "bare", "location"])
 async def test_submits_once_and_finds_the_id_in_every_place(setup: Setup, shape: str) -> None:
     setup.sim.id_shape = shape  # type: ignore[assignment]
@@ -106,6 +115,28 @@ async def test_the_id_is_taken_from_the_fields_that_are_configured_and_from_no_o
     await ccv.close()
     named = [Succeeded("order_submitted", provider_id=provider_id) for provider_id in ("A1", "7")]
     assert outcomes == [*named, InDoubt("201 with an unusable body: no order id: none of orderReference, number, no bare id, no Location")]
+
+
+PAGE, STATES = "https://checkout.ccv.example/A1", ("Processing", "Completed", "Canceled")
+
+
+@pytest.mark.parametrize(
+    ("named", "kept"),
+    [(PAGE, PAGE), ("javascript:alert(1)", None), ("/A1", None), ("https://x\r\ny", None), ("https://" + "x" * 2000, None), (7, None)],
+    ids=["a page", "a script", "a path", "two lines", "too long", "a number"],
+)
+async def test_the_checkout_page_that_an_answer_names_is_where_the_customer_goes(setup: Setup, named: object, kept: str | None) -> None:
+    order = await setup.make_configured()
+    body = json.dumps({"orderId": "A1", "checkoutUrl": named}).encode()
+    setup.sim.faults.arm(Fault(SUBMIT, "status-after-commit", status=201, body=body))
+    outcome = await setup.ccv.perform(call_for(setup.ccv, "submit_order", order), LINKS)
+    assert isinstance(outcome, Succeeded)
+    assert outcome == Succeeded("order_submitted", {} if kept is None else {"checkout_url": kept}, "A1")
+    data = {**order.snapshot.data, **outcome.data}
+    urls = {
+        state: setup.ccv.customer_url(evolve(order, snapshot=Snapshot(state, order.snapshot.facts, data, 4)), LINKS) for state in STATES
+    }
+    assert urls == {"Processing": kept, "Completed": None, "Canceled": None}
 
 
 async def test_a_submit_answer_without_an_id_is_in_doubt(setup: Setup) -> None:

@@ -15,7 +15,7 @@ def test_a_notification_claims_nothing(endpoint: Endpoint, parameters: list[tupl
 
 
 def test_there_is_a_url_for_each_order_and_a_shared_one_and_no_browser() -> None:
-    assert [(endpoint.purpose, endpoint.methods, endpoint.shared, endpoint.page) for endpoint in ENDPOINTS] == [
-        ("notification", ("POST",), False, ""),
-        ("notifications", ("POST",), True, ""),
+    assert [(endpoint.purpose, endpoint.methods, endpoint.shared, endpoint.find_page) for endpoint in ENDPOINTS] == [
+        ("notification", ("POST",), False, None),
+        ("notifications", ("POST",), True, None),
     ]

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from attrs import define, evolve, frozen
-from tests.kit.calls import call_for
+from tests.kit.calls import call_for, check_moment_of_sending
 from tests.kit.provider_answers import FAULT_CASES, QUOTING_BODY, FaultCase, assert_no_canary
 from tests.kit.world import EMAIL, LINK_KEYS, PHONE, Users, connect_at, connect_request, connect_sim, order_of
 
@@ -109,6 +109,31 @@ async def test_an_effect_succeeds_once_and_shows_no_secret(setup: Setup, call: C
     assert outcome.provider_id in ("14", None)
     assert setup.count(call) == (1, 1)
     assert_no_canary(outcome, setup.connect, order)
+
+
+@pytest.mark.parametrize("call", CALLS, **by_name)
+async def test_the_moment_of_sending_is_marked_just_before_the_request(setup: Setup, call: Call) -> None:
+    order = await setup.make_order(call)
+    made = call_for(setup.connect, call.effect, order)
+    outcome = await check_moment_of_sending(setup.connect, made, LINKS, lambda: setup.count(call)[0])
+    assert isinstance(outcome, Succeeded), outcome
+
+
+async def test_a_call_is_marked_before_each_of_its_requests_and_not_without_a_token(setup: Setup) -> None:
+    call, marks = CALLS[0], list[int]()
+
+    async def mark() -> None:
+        marks.append(setup.count(call)[0])
+
+    made = evolve(call_for(setup.connect, call.effect, await setup.make_order(call)), mark=mark)
+    setup.sim.faults.arm(Fault(exact_pattern(call), "status", status=401))
+    assert isinstance(await setup.connect.perform(made, LINKS), Succeeded)
+    assert marks == [0, 1]  # the second with a fresh token
+    setup.sim.faults.arm(Fault("POST /user/oauth/token", "status", status=500, times=None))
+    without_token = connect_at(setup.base)
+    assert isinstance(await without_token.perform(made, LINKS), NotExecuted)
+    await without_token.close()
+    assert len(marks) == 2
 
 
 async def test_registers_under_our_own_id_or_the_callers(setup: Setup) -> None:
@@ -304,11 +329,12 @@ def _row(**changes: Any) -> bytes:
 async def test_polls_the_status_and_recognises_the_configured_literal(setup: Setup) -> None:
     order = await setup.make_order(CALLS[3])
     poll = await setup.connect.fetch_status(order)
-    assert poll == StatusRead("preliminary")
+    customer = {"customer_number": 500014}
+    assert poll == StatusRead("preliminary", customer)
     assert poll.answer is not None
     assert json.loads(poll.answer.body)["orders"][0]["orderStatus"] == "preliminary"
     setup.sim.pay("14")
-    assert await setup.connect.fetch_status(order) == StatusRead("fulfilled")
+    assert await setup.connect.fetch_status(order) == StatusRead("fulfilled", customer)
 
 
 @pytest.mark.parametrize("case", FAULT_CASES, **by_name)
@@ -390,6 +416,13 @@ async def test_a_poll_that_shows_another_order_names_the_field(setup: Setup, cha
     order = await setup.make_order(CALLS[3])
     setup.sim.faults.arm(Fault(STATUS, "garbage", body=_row(**changes)))
     assert await setup.connect.fetch_status(order) == StatusRead("fulfilled", mismatch=mismatch)
+
+
+@pytest.mark.parametrize("written", [563457, "563457"], ids=repr)
+async def test_a_poll_brings_the_customer_number(setup: Setup, written: object) -> None:
+    order = await setup.make_order(CALLS[3])
+    setup.sim.faults.arm(Fault(STATUS, "garbage", body=_row(customerNumber=written)))
+    assert await setup.connect.fetch_status(order) == StatusRead("fulfilled", {"customer_number": written})
 
 
 @pytest.mark.parametrize("written", ["2342", 2342, 2342.0], ids=repr)

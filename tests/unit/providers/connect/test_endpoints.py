@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from orderflow._provider.endpoints import Endpoint
+from orderflow._provider.endpoints import Claim, Endpoint
 from orderflow._providers.connect import Connect
-from orderflow._providers.connect.endpoints import ENDPOINTS
+from orderflow._providers.connect.endpoints import ENDPOINTS, find_error_page, find_return_page
+from orderflow.model import Order, Snapshot
 
 RETURN, ERROR, CALLBACK = ENDPOINTS
 P = "fulfillmentStatus"
@@ -70,3 +71,48 @@ def test_the_claims_are_those_of_the_lifecycle() -> None:
 def test_different_claims_at_one_url_are_no_duplicates() -> None:
     claims = {RETURN.parse_claim([(P, value)]).value for value in ("success", "cancel", "error", "unknown")}
     assert len(claims) == 4
+
+
+# ── the page that the browser is sent on to ─────────────────────────────────────────────────────────────────────────────
+
+PAID = set(Connect.table.readings["fulfilled"].consistent) | {"paid"}
+THANKS, OOPS = "https://shop.example/thanks?cart=17#top", "https://shop.example/oops"
+
+
+def make_order(state: str, **facts: str) -> Order:
+    snapshot = Snapshot(state, {**Connect.table.defaults(), **facts}, {"return_page": THANKS, "error_page": OOPS}, 3)
+    return Order("connect-1", "connect", "k", snapshot, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status"),
+    [
+        *(([(P, value)], value) for value in ("success", "cancel", "error", "unknown")),
+        *((parameters, "unknown") for parameters in UNCLEAR),
+    ],
+)
+def test_the_page_gets_the_claimed_status_in_the_documented_spelling(parameters: list[tuple[str, str]], status: str) -> None:
+    page = find_return_page(make_order("confirming"), RETURN.parse_claim(parameters))
+    assert page == f"https://shop.example/thanks?cart=17&{P}={status}#top"
+
+
+def test_a_return_without_the_parameter_adds_none() -> None:
+    assert find_return_page(make_order("confirming"), RETURN.parse_claim([])) == THANKS
+
+
+def test_the_error_page_gets_an_error() -> None:
+    assert find_error_page(make_order("confirming"), ERROR.parse_claim([(P, "success")])) == f"{OOPS}?{P}=error"
+
+
+@pytest.mark.parametrize("claimed", ["success", "cancel", "error", "unknown", ""])
+def test_what_is_known_goes_before_the_claim(claimed: str) -> None:
+    claim = RETURN.parse_claim([(P, claimed)] if claimed else [])
+    proven = {find_return_page(make_order(state), claim) for state in PAID}
+    assert proven == {f"https://shop.example/thanks?cart=17&{P}=success#top"}
+    over = [make_order("refused"), make_order("abandoned"), make_order("cancelled", window="closed")]
+    assert {find_return_page(order, claim) for order in over} == {f"https://shop.example/thanks?cart=17&{P}=unknown#top"}
+
+
+def test_an_order_without_a_page_has_none() -> None:
+    order = Order("connect-1", "connect", "k", Snapshot("drafted", Connect.table.defaults(), {}, 0), 0.0, 0.0)
+    assert find_return_page(order, Claim("returned_success", "success")) is None

@@ -405,7 +405,7 @@ async def test_assigning_a_known_user() -> None:
 
 
 @pytest.mark.parametrize("way", ["basic", "raw basic", "body", "query"])
-async def test_credentials_may_be_sent_by_basic_body_or_query(way: str) -> None:
+async def test_credentials_may_have_arrived_by_basic_body_or_query(way: str) -> None:
     async with shopping(client_id="me", client_secret="a b%") as shop:
         url, own = shop.base + "/user/oauth/token", {"client_id": "me", "client_secret": "a b%"}
         basic, raw = (base64.b64encode(text).decode() for text in (b"me:a+b%25", b"me:a b%"))

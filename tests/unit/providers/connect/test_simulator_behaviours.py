@@ -479,7 +479,7 @@ async def test_lenient_accepts_what_the_pages_print_in_contradiction() -> None:
             assert page.status_code == (302 if expected == 200 else 400)
 
 
-async def test_where_credentials_may_be_sent() -> None:
+async def test_where_credentials_may_have_arrived() -> None:
     async with connect() as world:
         for switch, body, query in (("any", 200, 200), ("body", 200, 401), ("query", 401, 200), ("basic", 401, 401)):
             world.sim.set_switch("token_credentials", switch)

@@ -14,13 +14,18 @@ from orderflow.errors import MalformedAnswer
 ID_NAMES = ("orderId", "id", "reference")
 """The fields in which the id of a submitted order is looked for. The pages do not show the body of the answer (D1)."""
 
+CHECKOUT_URL = "checkoutUrl"
+"""The field in which the page is looked for where the customer goes on. The pages do not say whether there is one (D1)."""
+_URL_MAX = 2000
+
 
 @frozen
 class SubmitResponse:
-    """The answer to a submit. ``order_id`` is opaque; ``body`` is unchanged."""
+    """The answer to a submit. ``order_id`` is opaque, ``body`` unchanged. ``checkout_url``: where the customer goes on, if it is named."""
 
     order_id: str
     body: bytes = field(repr=False)
+    checkout_url: str | None = field(default=None, repr=False)
 
 
 @frozen
@@ -55,11 +60,12 @@ def parse_submit_response(body: bytes, location: str | None = None, names: tuple
     """
     answer = parse_json(body) if body.strip() else None
     in_body = [answer.get(name) for name in names] if isinstance(answer, Mapping) else [answer]
+    checkout_url = _web_address(answer.get(CHECKOUT_URL)) if isinstance(answer, Mapping) else None
     for candidate in (*in_body, _id_in_location(location)):
         if isinstance(candidate, int) and not isinstance(candidate, bool):
-            return SubmitResponse(str(candidate), body)
+            return SubmitResponse(str(candidate), body, checkout_url)
         if isinstance(candidate, str) and candidate.strip():
-            return SubmitResponse(candidate, body)
+            return SubmitResponse(candidate, body, checkout_url)
     raise MalformedAnswer(f"no order id: none of {', '.join(names)}, no bare id, no Location")
 
 
@@ -73,6 +79,13 @@ def parse_status_response(body: bytes) -> StatusResponse:
     if not answer.order_status:
         raise MalformedAnswer("StatusResponse: orderStatus: empty")
     return answer
+
+
+def _web_address(value: object) -> str | None:
+    """The value, if a browser can be sent there."""
+    if not isinstance(value, str) or len(value) > _URL_MAX or not (value.isascii() and value.isprintable()):
+        return None
+    return value if value.startswith(("https://", "http://")) else None
 
 
 def _id_in_location(location: str | None) -> str | None:

@@ -1,4 +1,8 @@
--- Schema 6: a provider's id belongs to one order. Where two orders share one already, the earlier keeps it.
+-- Schema 6. The moment of sending: schema 5 took each leased call for sent, so calls that it left under way stay in doubt.
+ALTER TABLE of_effects ADD COLUMN sent boolean NOT NULL DEFAULT false;  -- the request was about to be sent, and its end is unknown
+UPDATE of_effects SET sent = true WHERE owed AND in_flight AND name <> 'notify_listener';
+
+-- A provider's id belongs to one order. Where two orders share one already, the earlier keeps it.
 CREATE TABLE of_provider_ids (
     provider    text NOT NULL,
     provider_id text NOT NULL,
@@ -19,3 +23,22 @@ SELECT provider, provider_id, id FROM (
     WHERE length(provider_id) <= 500
 ) AS ranked
 WHERE place = 1;
+
+-- What each step set, so that an order can be replayed. NULL: not recorded, as in rows of older versions; '': nothing.
+ALTER TABLE of_journal ADD COLUMN facts text;  -- JSON object
+ALTER TABLE of_journal ADD COLUMN data text;   -- JSON object, may hold personal data
+
+-- A due deadline waits until a poll that began after it is answered.
+ALTER TABLE of_deadlines ADD COLUMN decide_at double precision;  -- NULL: nothing was done yet; due_at: a poll was answered; later: it waits until then
+DROP INDEX of_deadlines_due;
+CREATE INDEX of_deadlines_due ON of_deadlines (coalesce(decide_at, due_at));
+
+-- The standing of each provider, shared by all processes, and polls that were answered and could not be used.
+ALTER TABLE of_providers ADD COLUMN problem text NOT NULL DEFAULT '';  -- a value of ProviderProblem; '': none
+ALTER TABLE of_providers ADD COLUMN status integer;                   -- the HTTP status code that was answered last
+ALTER TABLE of_providers ADD COLUMN since double precision NOT NULL DEFAULT 0;
+ALTER TABLE of_providers ADD COLUMN seen_at double precision NOT NULL DEFAULT 0;
+ALTER TABLE of_providers ADD COLUMN held_until double precision NOT NULL DEFAULT 0;
+ALTER TABLE of_providers ADD COLUMN lifted_at double precision NOT NULL DEFAULT 0;
+ALTER TABLE of_providers ADD COLUMN lifted_by text NOT NULL DEFAULT '';
+ALTER TABLE of_polls ADD COLUMN unusable integer NOT NULL DEFAULT 0;  -- answers in a row that could not be used

@@ -38,11 +38,8 @@ TICK = 1000.0
 _BEFORE_TICK = TICK / 20  # deadlines come a little before their tick ends
 _NEVER = 1e9
 _MOMENT = 0.01
-_PROVIDER_ID = "7"
 
 ARGUMENTS: Mapping[str, Mapping[str, object]] = {
-    "submission_resolved": {"order_id": _PROVIDER_ID},
-    "registration_resolved": {"order_id": _PROVIDER_ID},
     "complete_by_url": {"return_url": f"{SHOP}/thanks"},
     "assign_user": {"credential": "kari@example.org"},
 }
@@ -250,9 +247,11 @@ class EngineFromOutside:
         self._table = provider.table  # decides the inputs; a test may let the engine run on another table
         self._count = 0
         self._id = ""
+        self._provider_id = ""  # of its own for each order: two orders never share one
 
     def reset(self) -> None:
         self._count += 1
+        self._provider_id = str(self._count)
         self._dispatcher.owed.clear()
         self._id = self._run(self._flow.create(self.provider.name, key=str(self._count), **self._request)).id
 
@@ -272,6 +271,8 @@ class EngineFromOutside:
     async def _act(self, input_name: str) -> Decision | None:
         flow, arguments = self._flow, ARGUMENTS.get(input_name, {})
         origin = self._table.events.get(input_name)
+        if origin is Origin.OPERATOR and input_name in NAMES_THE_ORDER:
+            arguments = {"order_id": self._provider_id}
         if input_name == TIME:
             await asyncio.sleep(TICK)
         elif origin is Origin.COMMAND:
@@ -305,7 +306,7 @@ class EngineFromOutside:
             "undelivered": NotExecuted("not reachable"),
         }
         effect = next(effect for effect in self._table.effects.values() if event in effect.replies)
-        success = Succeeded(event, provider_id=_PROVIDER_ID if event in NAMES_THE_ORDER else None)
+        success = Succeeded(event, provider_id=self._provider_id if event in NAMES_THE_ORDER else None)
         failed = event in effect.failures
         self.provider.outcome = outcomes[event.removeprefix(f"{effect.kind}_")] if failed else success
         self._count += 1

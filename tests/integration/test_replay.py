@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.kit.store_fixtures import DATABASES  # noqa: F401  the fixture ``url`` is made of them
+from tests.kit.store_fixtures import DATABASES
 
 from orderflow._app import Orderflow
 from orderflow._cli.demo.play import SCENARIOS, play_all
@@ -46,7 +47,13 @@ def as_stored(snapshot: Snapshot) -> tuple[str, int, Any, str]:
     return snapshot.state, snapshot.version, snapshot.facts, dump(dict(sorted(snapshot.data.items())))
 
 
-async def test_each_version_of_each_order_of_the_demo_is_rebuilt(url: str) -> None:
+@pytest.mark.parametrize("database", DATABASES)
+async def test_each_version_of_each_order_of_the_demo_is_rebuilt(database: str, tmp_path: Path) -> None:
+    async with DATABASES[database](tmp_path) as url:
+        await _play_and_replay(url)
+
+
+async def _play_and_replay(url: str) -> None:
     store = RecordedStore(make_store(url))
     endings = await play_all(store, SCENARIOS)  # type: ignore[arg-type]
     assert [(ending.scenario.name, ending.why) for ending in endings if not ending.ok] == []

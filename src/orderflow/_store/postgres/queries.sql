@@ -411,8 +411,8 @@ SELECT name FROM of_effects WHERE order_id = $1 AND (owed OR (in_flight AND run_
 UPDATE of_orders SET version = $2, data = $3::json WHERE id = $1
 
 -- redact_texts --
--- Empty what may be personal beside order $1: notes, data of steps, details, why effects ended, and the fingerprints of its create key ($2) and of its
--- commands. These are found by a walk over the commands that had a key, because no index finds them by order.
+-- Empty what may be personal beside order $1: notes, data of steps, details, why effects ended, and the fingerprints of its create key
+-- ($2) and of its commands. These are found by a walk over the commands that had a key, because no index finds them by order.
 -- What the provider answered goes whole.
 WITH messages AS (DELETE FROM of_messages WHERE order_id = $1),
 steps AS (UPDATE of_journal SET note = '', data = '' WHERE order_id = $1 AND (note <> '' OR data <> '')),

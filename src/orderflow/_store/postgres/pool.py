@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -52,8 +53,18 @@ def is_collision(error: BaseException) -> bool:
 
 
 def database_name(url: str) -> str:
-    """Host and database of a URL: the part of it that may be shown."""
-    parts = urlsplit(url)
+    """Host and database of a URL: the part of it that may be shown.
+
+    Raises:
+        ConfigurationError: the URL is malformed. Part of a password may stand where host or database is expected; nothing is shown.
+    """
+    parts = None
+    with suppress(ValueError):  # its message quotes a part of the URL, so it is not kept as a cause either
+        parts = urlsplit(url)
+    if parts is None or parts.netloc.count("@") > 1 or "@" in parts.path + parts.query or "#" in url:
+        raise ConfigurationError(
+            "the URL is malformed: in user name and password, write : / ? # [ ] @ % as %3A %2F %3F %23 %5B %5D %40 %25", "db"
+        )
     return f"{parts.hostname or 'postgresql'}/{parts.path.lstrip('/') or 'default'}"
 
 

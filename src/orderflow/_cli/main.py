@@ -150,7 +150,7 @@ def _describe(error: Exception) -> str:
 
 
 def _fail(line: str, code: Exit) -> Exit:
-    shown = re.sub(r"://[^\s]*@", "://...@", line)  # a database URL in the wrong place
+    shown = re.sub(r":\S*@", ":...@", line)  # a database URL in the wrong place
     print(f"orderflow: {shown}", file=sys.stderr)
     return code
 

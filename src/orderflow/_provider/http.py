@@ -144,6 +144,8 @@ async def send_request(
     try:
         with quiet_logs():
             async with streaming as response:
+                if response.is_stream_consumed:  # no socket is behind it: httpx.MockTransport
+                    return HttpResponse(response.status_code, response.headers, response.content)
                 async for chunk in response.aiter_raw():  # decoded by the library, one chunk could expand to gigabytes
                     body += chunk
                     if len(body) > MAX_RESPONSE_BYTES:

@@ -7,6 +7,7 @@ An error that it raises becomes one line on standard error and an exit code (exi
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -150,7 +151,8 @@ def _describe(error: Exception) -> str:
 
 
 def _fail(line: str, code: Exit) -> Exit:
-    print(f"orderflow: {line}", file=sys.stderr)
+    shown = re.sub(r":\S*@", ":...@", line)  # a database URL in the wrong place
+    print(f"orderflow: {shown}", file=sys.stderr)
     return code
 
 

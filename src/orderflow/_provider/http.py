@@ -11,12 +11,14 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Protocol, TypeVar
 
 import httpx
 from attrs import evolve, field, frozen
 
 from orderflow._provider.call import Call
+from orderflow._provider.http_policy import decode_body, quiet_logs
 from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ProviderAnswer, ReadFailed, Rejected, Signal, StatusRead
 from orderflow._provider.wire import parse_json
 from orderflow.errors import MalformedAnswer
@@ -95,14 +97,15 @@ RequestResult = HttpResponse | NeverSent | ResponseLost
 
 
 def make_client(timeout: float, *, keep_alive: bool = True) -> httpx.AsyncClient:
-    """An HTTP client without redirects, and without proxies, certificates or credentials from the environment.
+    """An HTTP client without redirects and cookies, and without proxies, certificates or credentials from the environment.
 
     ``timeout``: seconds to wait for a connection, or for the next bytes. ``keep_alive=False``: each request gets a new
     connection. Use it for what must not be sent twice: the other side may close a used connection just as a request is written, and then
     it is unknown whether the request arrived.
     """
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=20 if keep_alive else 0)
-    return httpx.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False, trust_env=False)
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))  # a cookie would tie one customer's call to another's
+    return httpx.AsyncClient(timeout=timeout, limits=limits, cookies=no_cookies, follow_redirects=False, trust_env=False)
 
 
 def longest_timeout(client: HttpClient) -> float | None:
@@ -128,7 +131,10 @@ async def send_request(
     params: Mapping[str, str] | None = None,
     call: Call | None = None,
 ) -> RequestResult:
-    """Send one request, once. ``call``: the call that it carries out. The moment of sending is marked; a look-up for it has none."""
+    """Send one request, once. At most ``MAX_RESPONSE_BYTES`` of the response are read, and its body expands no further.
+
+    ``call``: the call that the request carries out. Its moment of sending is marked; a look-up for it has none.
+    """
     if not all(map(is_header_value, headers.values())):
         return NeverSent("a header that is not plain ASCII")
     if call is not None:
@@ -138,17 +144,20 @@ async def send_request(
         url,
         content=content or None,
         params=dict(params) if params else None,
-        headers=dict(headers),
+        headers={"Accept-Encoding": "identity", **headers},
         follow_redirects=False,
     )
     response, body = None, bytearray()
     try:
-        async with streaming as response:
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MAX_RESPONSE_BYTES:
-                    return ResponseLost("the response is too large", answer=_part_of(response, body))
-            return HttpResponse(response.status_code, response.headers, bytes(body))
+        with quiet_logs():
+            async with streaming as response:
+                if response.is_stream_consumed:  # no socket is behind it: httpx.MockTransport
+                    return HttpResponse(response.status_code, response.headers, response.content)
+                async for chunk in response.aiter_raw():  # decoded by the library, one chunk could expand to gigabytes
+                    body += chunk
+                    if len(body) > MAX_RESPONSE_BYTES:
+                        break
+        return _whole_response(response, body)
     except Exception as error:
         result = _result_of_error(error)
         if result is None:
@@ -158,9 +167,24 @@ async def send_request(
         return result
 
 
-def _part_of(response: Any, body: bytearray) -> ProviderAnswer:
+def _whole_response(response: Any, raw: bytearray) -> HttpResponse | ResponseLost:
+    """A response that was read to its end, or up to the limit."""
+    body, decoded = _decode(response, raw)
+    if max(len(raw), len(body)) > MAX_RESPONSE_BYTES:
+        return ResponseLost("the response is too large", answer=_part_of(response, raw))
+    if not decoded:
+        return ResponseLost("the body cannot be decoded", answer=_part_of(response, raw))
+    return HttpResponse(response.status_code, response.headers, body)
+
+
+def _part_of(response: Any, raw: bytearray) -> ProviderAnswer:
     """The part of a response that arrived before it was given up or broke off."""
-    return evolve(HttpResponse(response.status_code, response.headers, bytes(body)).answer, whole=False)
+    body, _ = _decode(response, raw)
+    return evolve(HttpResponse(response.status_code, response.headers, body).answer, whole=False)
+
+
+def _decode(response: Any, raw: bytearray) -> tuple[bytes, bool]:
+    return decode_body(bytes(raw), response.headers.get("Content-Encoding", "").strip().lower(), MAX_RESPONSE_BYTES)
 
 
 def _result_of_error(error: Exception) -> NeverSent | ResponseLost | None:

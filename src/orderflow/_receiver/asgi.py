@@ -10,14 +10,16 @@ from orderflow._receiver.receiver import Receiver
 
 
 def asgi_app(receiver: Receiver) -> ASGIApp:
-    """An ASGI app for the endpoints of every provider, relative to where it is mounted."""
+    """An ASGI app for the endpoints of every provider, wherever it is mounted."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # anybody may send one: it is refused, as ASGI wants it, with a 403
+            await send({"type": "websocket.close"})
+            return
         if scope["type"] != "http":
             raise NotImplementedError("the receiver speaks HTTP only")
         request = Request(scope, receive)
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        reply = await receiver.handle(request.method, path, scope.get("query_string", b""))
+        reply = await receiver.handle(request.method, scope["path"], scope.get("query_string", b""))
         await Response(reply.body, reply.status, dict(reply.headers))(scope, receive, send)
 
     return app

@@ -6,9 +6,11 @@ No web framework here. A reply never shows whether an order exists or whether a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Mapping
 from urllib.parse import parse_qsl
 
+import structlog
 from attrs import define, field, frozen
 
 from orderflow._engine.inbox import Inbox
@@ -20,15 +22,24 @@ from orderflow._receiver.signed_urls import SignedUrls
 from orderflow._receiver.single_flight import SingleFlight
 from orderflow._store.ports import Store
 from orderflow._store.records import InboxKey
-from orderflow.errors import UnknownName
+from orderflow.errors import OperationalError, UnknownName
 from orderflow.model import Event, Ignored, Origin, Reason
 
+_log = structlog.get_logger()
 _MAX_QUERY_BYTES = 8192
 _MAX_FIELDS = 100
 _MAX_WINDOW = 0.25  # seconds in which equal requests share one execution
 _MAX_AT_ONCE = 500  # orders whose polls are brought forward by one execution of a shared notice
-_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-_THANKS = b"Thank you. You can close this page."
+_MAX_SECONDS = 5.0  # for which a browser or the provider waits for our database
+_RETRY_SECONDS = "10"
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_TEXT = {**_HEADERS, "Content-Type": "text/plain; charset=utf-8"}
+_BUSY = b"We cannot look at your order just now. Nothing is lost. This page tries again in a few seconds."
 
 
 @frozen
@@ -42,6 +53,8 @@ class HttpReply:
 
 NOT_FOUND = HttpReply(404, _HEADERS)
 DONE = HttpReply(204, _HEADERS)
+THANKS = HttpReply(200, _TEXT, b"Thank you. You can close this page.")
+UNAVAILABLE = HttpReply(503, {**_TEXT, "Retry-After": _RETRY_SECONDS, "Refresh": _RETRY_SECONDS}, _BUSY)  # browsers obey Refresh
 
 
 @define(eq=False, kw_only=True)
@@ -57,23 +70,31 @@ class Receiver:
     _single_flight: SingleFlight[HttpReply] = field(init=False, factory=SingleFlight)
 
     async def handle(self, method: str, path: str, query: bytes) -> HttpReply:
-        """Handle one request; ``path`` is relative to where the receiver is mounted."""
-        provider_name, _, rest = path.strip("/").partition("/")
-        purpose, _, token = rest.partition("/")
-        provider = self._providers.get(provider_name)
-        endpoint = next((endpoint for endpoint in provider.endpoints if endpoint.purpose == purpose), None) if provider else None
-        if provider is None or endpoint is None or endpoint.shared == bool(token):
+        """Handle one request. ``path`` ends in provider, purpose and token; where the receiver is mounted may stand before them."""
+        parts = path.strip("/").split("/")
+        endpoint = self._find_endpoint(parts[-3:-1], shared=False) or self._find_endpoint(parts[-2:], shared=True)
+        if endpoint is None:
             return NOT_FOUND
         if method not in endpoint.methods:
             return HttpReply(405, {**_HEADERS, "Allow": ", ".join(endpoint.methods)})
+        provider, token = self._providers[parts[-2 if endpoint.shared else -3]], parts[-1]
         window = min(provider.timing.poll_interval, _MAX_WINDOW)
         if endpoint.shared:
-            return await self._single_flight.do((provider_name, purpose), window, lambda callers: self._handle_shared(provider, callers))
-        order_id = self._urls.order_of(provider_name, purpose, token)
+            key = (provider.name, endpoint.purpose)
+            reply = self._single_flight.do(key, window, lambda callers: self._handle_shared(provider, callers))
+            return await _wait_for_reply(provider, reply)
+        order_id = self._urls.order_of(provider.name, endpoint.purpose, token)
         if order_id is None:
             return NOT_FOUND
         claim = endpoint.parse_claim(_parse_query(query))
-        return await self._single_flight.do((token, claim), window, lambda _callers: self._handle_claim(endpoint, order_id, token, claim))
+        reply = self._single_flight.do((token, claim), window, lambda _callers: self._handle_claim(endpoint, order_id, token, claim))
+        return await _wait_for_reply(provider, reply)
+
+    def _find_endpoint(self, names: list[str], *, shared: bool) -> Endpoint | None:
+        """The endpoint with these names of provider and purpose."""
+        provider = self._providers.get(names[0]) if len(names) > 1 else None
+        endpoints = provider.endpoints if provider else ()
+        return next((endpoint for endpoint in endpoints if endpoint.purpose == names[1] and endpoint.shared == shared), None)
 
     async def _handle_shared(self, provider: Provider, callers: int) -> HttpReply:
         limit = min(provider.timing.notice_fanout * callers, _MAX_AT_ONCE)
@@ -87,10 +108,8 @@ class Receiver:
                 return DONE
             page = endpoint.find_page(await self._store.load(order_id), claim)
         except UnknownName:  # we signed its URL, and it was deleted since
-            return NOT_FOUND
-        if page is not None:
-            return HttpReply(303, {**_HEADERS, "Location": page})
-        return HttpReply(200, {**_HEADERS, "Content-Type": "text/plain; charset=utf-8"}, _THANKS)
+            return NOT_FOUND if endpoint.find_page is None else THANKS  # as for an order that has no page: it shows nothing
+        return THANKS if page is None else HttpReply(303, {**_HEADERS, "Location": page})
 
     async def _accept(self, order_id: str, token: str, claim: Claim) -> None:
         if claim.event is None:
@@ -101,6 +120,16 @@ class Receiver:
         receipt = await self._inbox.accept(order_id, Event(claim.event, Origin.CLAIM), key)
         if isinstance(receipt.decision, Ignored) and receipt.decision.reason is Reason.DUPLICATE:
             await self._poll_requests.request(order_id)
+
+
+async def _wait_for_reply(provider: Provider, reply: Awaitable[HttpReply]) -> HttpReply:
+    """The reply, or a 503 if the database is away. What was begun goes on: a claim may still be stored."""
+    try:
+        async with asyncio.timeout(_MAX_SECONDS):
+            return await reply
+    except (OperationalError, TimeoutError) as error:
+        _log.error("receiver.database_away", provider=provider.name, error=str(error) or f"no answer within {_MAX_SECONDS:g} s")
+        return UNAVAILABLE
 
 
 def _parse_query(query: bytes) -> list[tuple[str, str]]:

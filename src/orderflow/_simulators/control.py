@@ -23,6 +23,7 @@ from orderflow._simulators.clock import SimClock
 from orderflow._simulators.deliveries import Deliveries, DeliveryFaultKind
 from orderflow._simulators.events import EventLog, SimulatorEvent
 from orderflow._simulators.faults import KINDS, STATUS_CODES, WITH_STATUS, Fault, Faults, matches
+from orderflow._simulators.hosts import is_from_another_site
 from orderflow._simulators.journal import RecordedRequest, RequestJournal
 from orderflow._simulators.json_calls import json_route, read_object
 from orderflow._simulators.near_misses import find_near_misses
@@ -53,8 +54,7 @@ def control_app(routes: Iterable[Route]) -> Asgi:
     app = Starlette(routes=[Mount("/_sim", routes=list(routes))])
 
     async def reject_other_sites(scope: Scope, receive: Receive, send: Send) -> None:
-        # a page on another site must not be able to press our buttons
-        if scope["method"] not in {"GET", "HEAD"} and dict(scope["headers"]).get(b"sec-fetch-site") == b"cross-site":
+        if scope["method"] not in {"GET", "HEAD"} and is_from_another_site(scope):
             await JSONResponse({"error": "not from another site"}, 403)(scope, receive, send)
         else:
             await app(scope, receive, send)

@@ -13,6 +13,7 @@ from attrs import frozen
 from orderflow._simulators.clock import SimClock
 from orderflow._simulators.events import EventLog
 from orderflow._simulators.faults import Fault, Faults
+from orderflow._simulators.hosts import is_own_host
 from orderflow._simulators.journal import JOURNAL, ROW, RecordedRequest, RequestJournal
 from orderflow._simulators.playback import JSON, Asgi, BufferedResponse, Connection, Message, Receive, Scope, Send, play
 from orderflow._simulators.scenario import HEADER, HTTP_SCENARIOS, TAGS, HeaderScenarios, UnknownScenario
@@ -44,6 +45,9 @@ class SimulatorMiddleware:
         if root and path.startswith(f"{root}/"):
             path = path[len(root) :]
         scope[ROOT] = root
+        if not is_own_host(scope):
+            await Connection(scope, receive, send).send(_reject_host())
+            return
         if path == CONTROL or path.startswith(f"{CONTROL}/"):
             await self.control(scope, receive, send)
             return
@@ -101,6 +105,11 @@ class SimulatorMiddleware:
         if request.path == "/" and request.method in {"GET", "HEAD"} and without_route:
             return BufferedResponse(303, [(b"location", quote(f"{scope[ROOT]}{CONTROL}/").encode())])
         return response
+
+
+def _reject_host() -> BufferedResponse:
+    body = {"simulator": "it listens on this machine only, and answers to localhost and IP addresses, to no other Host"}
+    return BufferedResponse(421, [(b"content-type", JSON)], json.dumps(body).encode())
 
 
 async def _read_body(receive: Receive) -> bytes:

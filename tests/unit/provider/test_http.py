@@ -86,7 +86,10 @@ async def test_a_whole_response_is_whole(client: httpx.AsyncClient) -> None:
         ((_response(b'{"orderId"', length=40),), "RemoteProtocolError"),
         ((b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",), "RemoteProtocolError"),
         ((b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",), "RemoteProtocolError"),
-        ((_response(b"not gzip", b"Content-Encoding: gzip"),), "DecodingError"),
+        ((_response(b"not gzip", b"Content-Encoding: gzip"),), "the body cannot be decoded"),
+        ((_response(gzip.compress(b"{}")[:-9], b"Content-Encoding: gzip"),), "the body cannot be decoded"),
+        ((_response(b"{}", b"Content-Encoding: br"),), "the body cannot be decoded"),
+        ((_response(gzip.compress(gzip.compress(b"{}")), b"Content-Encoding: gzip, gzip"),), "the body cannot be decoded"),
         ((_response(b" " * (MAX_RESPONSE_BYTES + 1)),), "the response is too large"),
         ((_response(gzip.compress(b" " * (MAX_RESPONSE_BYTES + 1)), b"Content-Encoding: gzip"),), "the response is too large"),
     ],
@@ -101,10 +104,11 @@ async def test_a_request_whose_response_is_cut_or_garbled_was_sent(client: httpx
     [
         ((_response(b'{"orderId": "A', length=40),), 200, b'{"orderId": "A'),
         ((b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n9\r\nwor",), 201, b"hellowor"),
-        ((_response(b"not gzip", b"Content-Encoding: gzip"),), 200, b""),
+        ((_response(b"not gzip", b"Content-Encoding: gzip"),), 200, b"not gzip"),
+        ((_response(gzip.compress(b'{"orderId": "A"}')[:-9], b"Content-Encoding: gzip"),), 200, b'{"orderId": "A"}'),
         ((_response(b" " * (MAX_RESPONSE_BYTES + 1)),), 200, None),
     ],
-    ids=["cut", "cut between chunks", "garbled", "too large"],
+    ids=["cut", "cut between chunks", "garbled", "compressed and cut", "too large"],
 )
 async def test_the_part_of_a_response_that_arrived_is_kept(
     client: httpx.AsyncClient, chunks: tuple[bytes, ...], status: int, body: bytes | None

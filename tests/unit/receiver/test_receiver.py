@@ -297,8 +297,6 @@ async def test_every_request_that_is_not_ours_gets_the_same_404_and_leaves_no_ro
             ("POST", f"{world.public}/ccv/notification/{token}"),
             ("POST", f"{world.public}/ccv/notification"),
             ("POST", f"{world.public}/ccv/notifications/{token}"),
-            ("GET", sale.url("return", order_id="connect-gone")),
-            ("GET", sale.url("error", order_id="connect-gone")),
             ("GET", sale.url("callback", f"{P}=success", order_id="connect-gone")),
             ("GET", sale.url("callback", order_id="connect-gone")),
             ("GET", f"{world.public}/connect/return"),

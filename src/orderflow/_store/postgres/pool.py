@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import asyncpg
 
@@ -57,9 +57,28 @@ def is_taken_id(error: BaseException) -> bool:
 
 
 def database_name(url: str) -> str:
-    """Host and database of a URL: the part of it that may be shown."""
-    parts = urlsplit(url)
+    """Host and database of a URL: the part of it that may be shown.
+
+    Raises:
+        ConfigurationError: the URL is malformed. Part of a password may stand where host or database is expected; nothing is shown.
+    """
+    parts = _split_url(url)
+    if parts is None or parts.netloc.count("@") > 1 or "@" in parts.path + parts.query or "#" in url:
+        raise ConfigurationError(
+            "the URL is malformed; in user name and password, percent-encode all but letters and digits: / is %2F", "db"
+        )
     return f"{parts.hostname or 'postgresql'}/{parts.path.lstrip('/') or 'default'}"
+
+
+def _split_url(url: str) -> SplitResult | None:
+    """The parts of a URL. None: it is malformed. The exception is not kept as a cause: it quotes a part of the URL."""
+    try:
+        parts = urlsplit(url)
+        if "," not in parts.netloc:  # asyncpg takes several hosts, each with a port
+            _ = parts.port  # raises where it is no number, or too large
+    except ValueError:
+        return None
+    return parts
 
 
 def translate_error(name: str, error: BaseException) -> OperationalError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from orderflow._store.migrations import migrations
@@ -13,12 +15,15 @@ _BUSY_SECONDS = 30.0
 
 
 def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
-    """A connection in autocommit mode: transactions are begun explicitly.
+    """A connection in autocommit mode: transactions are begun explicitly. A file that is made here is readable to its owner only.
 
     Raises:
         SchemaError: the file cannot be opened.
     """
     mode = "rwc" if create else "rw"
+    if create:
+        with suppress(OSError):  # it is there already, or SQLite will say what is wrong
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))  # SQLite gives -wal and -shm the same mode
     try:
         return sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}",

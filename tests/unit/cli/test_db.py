@@ -45,7 +45,7 @@ def test_status_changes_nothing(orderflow: Orderflow, url: str, tmp_path: Path) 
 def test_a_database_of_version_0_1_is_upgraded(orderflow: Orderflow, url: str) -> None:
     asyncio.run(version_0_1.make(url))
     before = orderflow("db", "status", "--db", url)
-    assert (before.code, before.out) == (1, "out of date: has schema version 2, this orderflow knows 5; run: orderflow db upgrade\n")
+    assert (before.code, before.out) == (1, "out of date: has schema version 2, this orderflow knows 6; run: orderflow db upgrade\n")
     assert orderflow("db", "upgrade", "--db", url).out == "upgraded: from schema version 2 to 5\n"
     after = orderflow("db", "status", "--db", url)
     assert (after.code, after.out) == (0, "up to date: schema version 5\n")

@@ -24,7 +24,7 @@ providers = App(
     help="Show what is wrong with each provider, since when, and until when calls are held back.\n\n"
     "All processes share it. One answer of the provider ends a problem.\n\nExample: orderflow providers --db sqlite:///orders.db",
     help_format="plaintext",
-    help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL),
+    help_epilogue=list_exits(Exit.OPERATIONAL),
 )
 
 

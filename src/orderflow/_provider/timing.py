@@ -46,19 +46,21 @@ class Timing:
     visible_after: float = 900.0  # a 404 to a poll flags nothing so soon after a move: the provider may not show a new order at once
 
 
-def merge_durations(defaults: Mapping[str, float], *given: Mapping[str, float]) -> dict[str, float]:
-    """A provider's durations: its defaults, where they are not replaced. Of two that replace the same one, the later counts.
+def merge_durations(defaults: Mapping[str, float], shared: Mapping[str, float], own: Mapping[str, float]) -> dict[str, float]:
+    """A provider's durations: its defaults, replaced by those of its timing and then by its own.
+
+    ``shared``: of the timing, which may serve several providers; what another one needs is left out.
 
     Raises:
-        ConfigurationError: a name is not one of the defaults, or its duration is not a number.
+        ConfigurationError: a name in ``own`` is not one of the defaults, or a duration is not a number.
     """
-    merged = dict(defaults)
-    for name, seconds in (item for durations in given for item in durations.items()):
+    for name in own:
         if name not in defaults:
             raise ConfigurationError(f"{name!r} is unknown; known: {', '.join(sorted(defaults))}", "durations")
+    merged = {**defaults, **{name: seconds for name, seconds in shared.items() if name in defaults}, **own}
+    for name, seconds in merged.items():
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise ConfigurationError(f"{name!r} must be a number of seconds", "durations")
-        merged[name] = seconds
     return merged
 
 

@@ -76,6 +76,8 @@ CODES = {
     "db status": {0, 1, 2, 7},
     "db upgrade": {0, 2, 7},
     "db prune": {0, 1, 2, 3, 7},
+    "providers": {0, 2, 7},
+    "providers lift": {0, 2, 3, 7},
     "listeners list": {0, 2, 7},
     "listeners remove": {0, 1, 2, 3, 7},
 }
@@ -115,7 +117,8 @@ def test_every_command_is_in_this_table() -> None:
 
 def test_commands_are_listed_in_the_order_in_which_they_are_needed(orderflow) -> None:
     listed = re.findall(r"^│ ([a-z]+) ", orderflow("--help").out, re.M)
-    assert listed == ["demo", "check", "diagram", "lifecycles", "orders", "audit", "diff", "why", "simulate", "worker", "db", "listeners"]
+    lifecycles, running = ["demo", "check", "diagram", "lifecycles"], ["simulate", "worker", "db", "providers", "listeners"]
+    assert listed == [*lifecycles, "orders", "audit", "diff", "why", *running]
 
 
 def test_completion_can_be_installed(orderflow, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def kinds() -> Iterator[type[OrderflowError]]:
 GIVEN = {
     "str": "a 'word'",
     "float": 1.5,
+    "int": 3,
     "tuple[str, ...]": ("one", "two"),
     "tuple[Any, ...]": (),
     "tuple[DeclarationProblem, ...]": (DeclarationProblem("dead-end", "opened", "no edge leaves it", "add one", "parcel.py", 7),),

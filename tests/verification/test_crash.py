@@ -27,7 +27,7 @@ from orderflow._cli.demo.world import Scenario
 pytestmark = pytest.mark.anyio
 LANES = 8
 SAMPLE = ("card by URL, new user without password", "sms with callback success", "plain")
-TABLES = ("orders", "journal", "refusals", "effects", "deadlines", "polls", "inbox", "listeners", "providers")
+TABLES = ("orders", "journal", "refusals", "effects", "deadlines", "polls", "inbox", "listeners", "providers", "messages", "provider_ids")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -29,7 +29,7 @@ from orderflow.model import Event, Observation, Order, Origin, Snapshot
 from orderflow.simulators import SimClock
 
 pytestmark = pytest.mark.anyio
-TABLES = ("orders", "journal", "refusals", "effects", "deadlines", "polls", "inbox")
+TABLES = ("orders", "journal", "refusals", "effects", "deadlines", "polls", "inbox", "messages", "provider_ids")
 ORDER = "toy-k"
 
 

@@ -22,6 +22,7 @@ ERRORS: list[tuple[errors.OrderflowError | OSError, Exit]] = [
     (errors.DeclarationError("ccv", (errors.DeclarationProblem("rule", "where", "why", "what to do", "ccv.py", 1),)), Exit.FAILED),
     (errors.WaitTimeout("o", "paid", "registered", 1.0), Exit.FAILED),
     (errors.OutOfReach("o", "paid", "refused"), Exit.FAILED),
+    (errors.NotReplayable("o", 3), Exit.FAILED),
     (errors.OrderInDoubt("o", "paid", "unclear", ("found",)), Exit.FAILED),
     (errors.CallerError("x"), Exit.USAGE),
     (errors.ProviderError("x"), Exit.PROVIDER),
@@ -63,7 +64,7 @@ CODES = {
     "diagram": {0, 1, 2, 3, 6, 7},
     "lifecycles": {0, 1, 2, 3},
     "orders list": {0, 1, 2, 3, 7},
-    "orders show": {0, 2, 3, 7},
+    "orders show": {0, 1, 2, 3, 7},
     "orders draw": {0, 1, 2, 3, 7},
     "orders resolve": {0, 2, 3, 4, 7},
     "orders override": {0, 1, 2, 3, 4, 7},
@@ -199,7 +200,10 @@ def test_a_bad_database_is_named_as_it_was_given(orderflow, words: tuple[str, ..
     by_option = orderflow(*words, "--db", secret, ORDERFLOW_DB="sqlite:///orders.db")
     assert (by_option.code, by_option.err) == (7, f"orderflow: --db: {reason}")
     malformed = orderflow(*words, ORDERFLOW_DB="postgresql://anna:secret-canary@host:port/orders")
-    assert (malformed.code, malformed.err) == (7, "orderflow: ORDERFLOW_DB: the URL is malformed\n")
+    assert (malformed.code, malformed.err) == (
+        7,
+        "orderflow: ORDERFLOW_DB: the URL is malformed; in user name and password, percent-encode all but letters and digits: / is %2F\n",
+    )
 
 
 def test_a_reading_program_that_ends_early_is_not_an_error() -> None:

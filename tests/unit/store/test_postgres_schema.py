@@ -98,7 +98,8 @@ async def test_a_database_or_a_password_that_is_wrong_is_reported_at_once(postgr
 async def test_a_malformed_url_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="db: the URL is malformed") as refused:
         await make_store("postgresql://host:port/orders").open()
-    assert (refused.value.setting, refused.value.reason) == ("db", "the URL is malformed")
+    assert refused.value.setting == "db"
+    assert refused.value.reason.startswith("the URL is malformed; in user name and password, percent-encode")
 
 
 async def test_a_table_that_vanishes_is_an_operational_error(postgres_url: str, connection: asyncpg.Connection) -> None:

@@ -67,7 +67,7 @@ def test_a_sync_test_follows_a_payment(project: pytest.Pytester) -> None:
                 flow.send(order.id, "complete_by_url", return_url=orderflow_application.thanks)
                 end = orderflow_connect.visit(flow.customer_url(order.id), button)
                 if claimed:
-                    assert end == orderflow_application.thanks
+                    assert end == f"{orderflow_application.thanks}?fulfillmentStatus={claimed}"
                 else:
                     orderflow_connect.simulator.pay(orderflow_connect.simulator.orders[0].order_id)
                 assert_converges(flow, order, "fulfilled")

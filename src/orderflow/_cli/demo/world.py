@@ -156,9 +156,10 @@ async def check_executed_once(journal: RequestJournal, call: str) -> AsyncIterat
 async def open_world(db: str, dispatch: str = "local") -> AsyncIterator[World]:
     """The world, with its orders in the database ``db``, until the block ends."""
     application = Starlette(routes=[Route("/thanks", _thank), Route("/sorry", _thank)])
+    run = 1000 * (1 + secrets.randbelow(10**6))  # each run has ids of its own: an id belongs to one order of the database
     async with (
-        ConnectSimulator() as connect_sim,
-        CcvSimulator(api_key="demo", allow_http_notifications=True) as ccv_sim,
+        ConnectSimulator(first_order_id=run) as connect_sim,
+        CcvSimulator(api_key="demo", allow_http_notifications=True, seed=run) as ccv_sim,
         serve(connect_sim.asgi) as connect_url,
         serve(ccv_sim.asgi) as ccv_url,
         serve(application) as application_url,

@@ -38,6 +38,7 @@ TICK = 1000.0
 _BEFORE_TICK = TICK / 20  # deadlines come a little before their tick ends
 _NEVER = 1e9
 _MOMENT = 0.01
+_OF_UNSCRIPTED_POLLS = (Reason.UNUSABLE, Reason.NO_USABLE_ANSWER)  # a due deadline brings a poll, which is no input of its own
 
 ARGUMENTS: Mapping[str, Mapping[str, object]] = {
     "complete_by_url": {"return_url": f"{SHOP}/thanks"},
@@ -325,7 +326,8 @@ class EngineFromOutside:
     async def _visible(self) -> _Visible:
         refusals = await self._flow.refusals(self._id)
         order = await self._flow.order(self._id)
-        return _Visible(order.version, {(row.event, row.state, row.reason): row.count for row in refusals})
+        seen = [row for row in refusals if row.reason not in _OF_UNSCRIPTED_POLLS]
+        return _Visible(order.version, {(row.event, row.state, row.reason): row.count for row in seen})
 
     async def _change_since(self, before: _Visible) -> str:
         rows = [row for row in await self._flow.journal(self._id) if row.version > before.version]

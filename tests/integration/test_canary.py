@@ -291,7 +291,7 @@ async def test_an_exception_of_the_application_leaves_no_canary_in_the_log(tmp_p
         flow.on_entered("ccv", "configuring", fail)
         order = await flow.create("ccv", key="k", **ccv_request())
         await flow.send(order.id, "submit")
-        await flow.wait(order.id, "drafted", 10)
+        await flow.wait(order.id, "drafted", 10, since=1)
         await asyncio.wait_for(notified.wait(), 10)
     tracers.shutdown()
     meters.shutdown()

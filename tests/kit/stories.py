@@ -162,7 +162,7 @@ class Case(Generic[Sim]):
 
     async def wait_for(self, state: str) -> None:
         """Wait for a state in which the order stays until the story goes on."""
-        await self.flow.wait(self.id, state, _TIMEOUT)
+        await self.flow.wait(self.id, state, _TIMEOUT, since=(await self.flow.order(self.id)).version)
 
     async def provider_id(self) -> str:
         """The provider's id of the order."""

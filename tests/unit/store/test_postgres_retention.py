@@ -48,7 +48,7 @@ class Beside:
 
     async def ended_or_waits_for_a_lock(self, task: asyncio.Task[None]) -> None:
         connection = await asyncpg.connect(self.url)
-        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%of_polls%FOR KEY SHARE%'"
+        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOR KEY SHARE%of_polls%'"
         try:
             async with asyncio.timeout(10):
                 while not (task.done() or await connection.fetch(waits)):

@@ -105,11 +105,11 @@ async def test_a_malformed_url_is_a_configuration_error() -> None:
 async def test_a_table_that_vanishes_is_an_operational_error(postgres_url: str, connection: asyncpg.Connection) -> None:
     store = make_store(postgres_url)
     await store.open()
+    order = await store.create(new_order(), "content")
     await connection.execute("DROP TABLE of_journal")
     try:
         with pytest.raises(OperationalError, match='relation "of_journal" does not exist'):
             await store.journal("toy-a")
-        order = await store.create(new_order(), "content")
         with pytest.raises(OperationalError, match='relation "of_journal" does not exist'):
             await store.commit(order.id, None, move("sent"))
     finally:

@@ -170,7 +170,7 @@ async def test_a_login_server_that_hangs_or_is_unreachable_means_not_executed(se
     async with serve(setup.sim.asgi) as closed:
         connect = Connect(setup.base + "/capi", closed + "/user", CONNECT_ID, CONNECT_SECRET)
     assert await connect.perform(call_for(connect, "register_order", setup.order()), LINKS) == NotExecuted(
-        "no token: ConnectError", signal=Signal.UNREACHABLE
+        "no token: ConnectError", signal=Signal.LOGIN_SERVER
     )
     await connect.close()
     assert setup.sim.journal.count_received("/capi") == 0

@@ -192,23 +192,23 @@ def passes_near(polyline: Polyline, box: Box, margin: float) -> bool:
 # ── the cost of a picture ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def count_faults(placement: Placement, text_box: Callable[[Box], Box], *, grave_only: bool = False) -> int:
+def count_faults(placement: Placement, text_box: Callable[[Box], Box], *, serious_only: bool = False) -> int:
     """Return the number of faults of a picture.
 
     A fault is a label on a label, on a state, on a group's border or beyond the paper; or an arrow through a label, or along a state of
-    another arrow. ``text_box``: returns the part of a label's box that holds its text. ``grave_only``: without labels that lie on a group's
-    border or on their own arrow, which can still be read.
+    another arrow. ``text_box``: returns the part of a label's box that holds its text. ``serious_only``: without labels that lie on a
+    group's border or on their own arrow, which can still be read.
     """
     labels = {n: text_box(line.label.box) for n, line in enumerate(placement.lines) if line.label}
     faults = sum(overlaps(label, other) for label, other in combinations(labels.values(), 2))
     faults += sum(not contains(Box(0, 0, placement.width, placement.height), label) for label in labels.values())
     faults += sum(overlaps(label, state) for label in labels.values() for state in placement.states.values())
-    if not grave_only:
+    if not serious_only:
         faults += sum(crosses_border(label, group) for label in labels.values() for group in placement.groups.values())
     for n, line in enumerate(placement.lines):
         polyline = flatten(line, _FINE_STEPS)
         bounds = _compute_reach(polyline)
-        crossable = (label for m, label in labels.items() if not (grave_only and m == n))
+        crossable = (label for m, label in labels.items() if not (serious_only and m == n))
         faults += sum(passes_near(polyline, label, 0) for label in crossable if overlaps(bounds, label))
         faults += sum(passes_near(polyline, state, _GRAZING) for state in _list_other_states(placement, n) if overlaps(bounds, state))
     return faults

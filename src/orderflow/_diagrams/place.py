@@ -57,7 +57,7 @@ def clear_cache() -> None:
 def _choose_best(drawing: Drawing, lines: LabelLines, layout: Layout) -> Placement:
     """The placement with the lowest cost, without titles.
 
-    Tries batches until the best placement has no faults and fits on a page. Where the last batch leaves a grave fault, the other
+    Tries batches until the best placement has no faults and fits on a page. If the last batch leaves a serious fault, the other
     arrangements are improved too, one by one.
     """
 
@@ -69,7 +69,7 @@ def _choose_best(drawing: Drawing, lines: LabelLines, layout: Layout) -> Placeme
     if len(drawing.arrows) > _MANY_ARROWS:
         return lay_out(0, frozenset())
     candidates: list[Placement] = []
-    others: list[int] = []
+    others: dict[int, Placement] = {}
     for batch in range(_BATCHES):
         raw = {n: lay_out(n, frozenset()) for n in range(batch * _BATCH_SIZE, (batch + 1) * _BATCH_SIZE)}
         ranked = sorted(raw, key=lambda n: _compute_cost(raw[n]))
@@ -78,12 +78,12 @@ def _choose_best(drawing: Drawing, lines: LabelLines, layout: Layout) -> Placeme
         best = min(candidates, key=_compute_cost)
         if best.width < _PAGE_WIDTH and not count_faults(best, get_text_box):
             return best
-        others += ranked[_FINALISTS:]
+        others.update((n, raw[n]) for n in ranked[_FINALISTS:])
     best = min(candidates, key=_compute_cost)
-    for n in others:
-        if not count_faults(best, get_text_box, grave_only=True):
+    for n, placement in others.items():
+        if not count_faults(best, get_text_box, serious_only=True):
             break
-        best = min([best, *_improve(lay_out(n, frozenset()), partial(lay_out, n))], key=_compute_cost)
+        best = min([best, *_improve(placement, partial(lay_out, n))], key=_compute_cost)
     return best
 
 

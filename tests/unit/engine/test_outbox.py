@@ -463,7 +463,7 @@ async def hold_back(bench: Bench, effect: str, outcome: Outcome) -> Order:
 
 
 async def test_a_late_success_of_a_once_effect_does_not_end_the_later_call_and_is_flagged(bench: Bench) -> None:
-    """With the later call there may be two at the provider."""
+    """With the later call, there may be two orders at the provider."""
     order = await hold_back(bench, "place", Succeeded("order_placed", provider_id="T-late"))
     assert (order.state, order.provider_id, order.flagged) == ("sending", None, True)
     (row,) = [row for row in await bench.store.refusals(order.id) if row.event == "order_placed"]
@@ -472,18 +472,15 @@ async def test_a_late_success_of_a_once_effect_does_not_end_the_later_call_and_i
     assert await bench.state_of(order.id) == "placed"  # by the later call
 
 
-async def test_a_late_rejection_does_not_end_the_later_call(bench: Bench) -> None:
-    order = await hold_back(bench, "place", Rejected("400"))
-    assert (order.state, order.flagged) == ("sending", False)
-    assert (await bench.refusals_of(order.id))["placement_refused", "stale"] == 1
-    await bench.work()
-    assert await bench.state_of(order.id) == "placed"
-
-
-async def test_a_late_success_of_a_repeatable_effect_does_not_end_the_later_call(bench: Bench) -> None:
-    order = await hold_back(bench, "make_ready", Succeeded("prepared"))
-    assert (order.state, order.flagged) == ("preparing", False)
-    assert (await bench.refusals_of(order.id))["prepared", "stale"] == 1
+@pytest.mark.parametrize(
+    ("effect", "state", "outcome", "event"),
+    [("place", "sending", Rejected("400"), "placement_refused"), ("make_ready", "preparing", Succeeded("prepared"), "prepared")],
+    ids=["rejection of a once-effect", "success of a repeatable effect"],
+)
+async def test_a_late_reply_does_not_end_the_later_call(bench: Bench, effect: str, state: str, outcome: Outcome, event: str) -> None:
+    order = await hold_back(bench, effect, outcome)
+    assert (order.state, order.flagged) == (state, False)
+    assert (await bench.refusals_of(order.id))[event, "stale"] == 1
     await bench.work()
     assert await bench.state_of(order.id) == "placed"
 

@@ -220,12 +220,12 @@ async def _pay_after_the_end(case: Case) -> Order:
     await flow.override(order_id, Name("abandoned"), actor="kim", reason="the customer called: he does not want it", version=version)
     await case.world.visit(url, "pay")
 
-    for _ in range(400):
+    for _ in range(int(_PATIENCE / 0.05)):
         order = await flow.order(order_id)
         if order.flagged:
             break
         await asyncio.sleep(0.05)
-    if not any("'fulfilled'" in row.detail for row in await flow.refusals(order_id)):
+    if not order.flagged or not any("'fulfilled'" in row.detail for row in await flow.refusals(order_id)):
         raise Unmet("a payment after the end was not seen")
     return order
 

@@ -102,7 +102,7 @@ def test_notifications_of_one_order_stay_in_order_though_one_fails() -> None:
 
         async def fail_first(entered: StateEntered) -> None:
             nonlocal failures
-            if failures and entered.order.key == "0":
+            if failures and (entered.order.key, entered.state) == ("0", "preparing"):
                 failures -= 1
                 raise ConnectionError("the mail server is away")
             notified.append((entered.order.key, entered.version))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orderflow._app import Orderflow
     from orderflow._blocking import SyncOrderflow, sync
+    from orderflow._engine.lanes import WorkerLimits
     from orderflow._engine.listeners import Handler
     from orderflow._engine.views import OrderView
     from orderflow._engine.worker import Health
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "orderflow._app": ("Orderflow",),
     "orderflow._blocking": ("SyncOrderflow", "sync"),
+    "orderflow._engine.lanes": ("WorkerLimits",),
     "orderflow._engine.listeners": ("Handler",),
     "orderflow._engine.views": ("OrderView",),
     "orderflow._engine.worker": ("Health",),
@@ -210,6 +212,7 @@ __all__ = [
     "Timing",
     "UnknownName",
     "WaitTimeout",
+    "WorkerLimits",
     "assumed",
     "documented",
     "edge",

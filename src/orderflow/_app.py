@@ -18,7 +18,9 @@ from orderflow._dispatch.ports import Dispatcher
 from orderflow._engine.commands import raise_if_refused
 from orderflow._engine.engine import Engine
 from orderflow._engine.inbox import provider_of
+from orderflow._engine.lanes import WorkerLimits
 from orderflow._engine.listeners import Handler
+from orderflow._engine.notifications import ListenerErrorHandler
 from orderflow._engine.replay import replay_order
 from orderflow._engine.retention import Export
 from orderflow._engine.stuck import find_stuck
@@ -71,6 +73,8 @@ class Orderflow:
         grace: seconds that calls in progress may go on at the end; then they are cancelled and given back.
         dispatch: what brings effects to the worker: ``local``, ``pgqueuer`` (PostgreSQL, many machines), or a ``Dispatcher``.
         fetch_interval: seconds between two looks at the database at most.
+        limits: how much the worker carries out at once: calls and polls of each provider, notifications of each listener.
+        on_listener_error: called when a listener failed, with the ``StateEntered`` and the exception, from the worker's event loop.
         telemetry: traces and metrics, such as ``orderflow.telemetry.OpenTelemetry()`` (extra ``otel``).
         clock, rng, new_id: time, randomness and order ids, for tests that must repeat.
 
@@ -90,6 +94,8 @@ class Orderflow:
         grace: float = 20.0,
         dispatch: str | Dispatcher = "local",
         fetch_interval: float = 1.0,
+        limits: WorkerLimits | None = None,
+        on_listener_error: ListenerErrorHandler | None = None,
         telemetry: Telemetry | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
@@ -107,6 +113,8 @@ class Orderflow:
             rng=rng or random.Random(),  # noqa: S311  jitter, no secret
             telemetry=telemetry,
             fetch_interval=fetch_interval,
+            limits=limits,
+            on_listener_error=on_listener_error,
             new_id=new_id or (lambda: secrets.token_hex(10)),
         )
         self._receiver = Receiver(
@@ -153,6 +161,11 @@ class Orderflow:
         """This flow with ``worker=True`` (and this ``grace``), whatever it was made with: ``async with flow.with_worker(): ...``."""
         self._has_worker, self._grace = True, self._grace if grace is None else grace
         return self
+
+    @property
+    def grace(self) -> float:
+        """Seconds that calls in progress may go on at the end."""
+        return self._grace
 
     @property
     def health(self) -> Health | None:

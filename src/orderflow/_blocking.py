@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import threading
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import wait
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack
@@ -13,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack
 from orderflow._app import Orderflow
 from orderflow._clock import Clock
 from orderflow._dispatch.ports import Dispatcher
+from orderflow._engine.lanes import WorkerLimits
 from orderflow._engine.listeners import Handler
+from orderflow._engine.notifications import ListenerErrorHandler
 from orderflow._engine.retention import Export
 from orderflow._engine.views import OrderView
 from orderflow._engine.worker import Health
@@ -22,6 +26,7 @@ from orderflow._providers import signatures
 from orderflow._receiver.receiver import HttpReply
 from orderflow._store.ports import Store
 from orderflow._telemetry.ports import Telemetry
+from orderflow.errors import ConfigurationError, NotOpen
 from orderflow.model import (
     Decision,
     JournalRow,
@@ -38,6 +43,8 @@ if TYPE_CHECKING:
     from orderflow._providers.signatures import AnyProvider, AnyState
 
 T = TypeVar("T")
+_THREAD_CHECK_SECONDS = 1.0  # between two looks at whether the thread that runs a call is still there
+_ENDED = "closed: the flow's event loop has ended"
 
 
 class Options(TypedDict, total=False):
@@ -49,6 +56,8 @@ class Options(TypedDict, total=False):
     grace: float
     dispatch: str | Dispatcher
     fetch_interval: float
+    limits: WorkerLimits | None
+    on_listener_error: ListenerErrorHandler | None
     telemetry: Telemetry | None
     clock: Clock | None
     rng: random.Random | None
@@ -62,8 +71,12 @@ class SyncOrderflow:
         self._flow = Orderflow(db, providers, **options)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="orderflow", daemon=True)
+        self._pid = os.getpid()  # of the process that opened it
 
     def __enter__(self) -> Self:
+        if self._thread.ident is not None:
+            raise ConfigurationError("SyncOrderflow instances are single-use: make another one")
+        self._pid = os.getpid()
         self._thread.start()
         try:
             self._run(self._flow.__aenter__())
@@ -73,13 +86,38 @@ class SyncOrderflow:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._pid != os.getpid():  # a fork inside the block: the flow is the other process's to close
+            return
         try:
             self._run(self._flow.__aexit__(kind, error, trace))
         finally:
             self._stop()
 
     def _run(self, call: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+        """Run a call in the background thread and wait for its end.
+
+        Raises:
+            NotOpen: it would never end: the flow is not open, or the caller may not wait here.
+        """
+        if why := self._why_unusable():
+            call.close()
+            raise NotOpen(why)
+        future = asyncio.run_coroutine_threadsafe(call, self._loop)
+        while not wait({future}, _THREAD_CHECK_SECONDS).done:
+            if not self._thread.is_alive():
+                future.cancel()
+                raise NotOpen(_ENDED)
+        return future.result()
+
+    def _why_unusable(self) -> str:
+        """Why a call would wait for ever; "" if it would not."""
+        if self._pid != os.getpid():
+            return "opened in another process, which then forked: enter the flow in each process, after the fork"
+        if threading.current_thread() is self._thread:
+            return "called on the flow's own event loop: await the method of async_flow there, or do it in a plain function"
+        if self._thread.ident is None:
+            return "not open: use the flow inside its `with` block"
+        return "" if self._thread.is_alive() else _ENDED
 
     def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

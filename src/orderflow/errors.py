@@ -195,7 +195,7 @@ class ConfigurationError(OperationalError):
 
 
 class NotOpen(OperationalError):
-    """The store was not opened yet, or is closed."""
+    """The flow was not opened yet, is closed, or cannot be used from here. The message says which."""
 
-    def __init__(self) -> None:
-        super().__init__("not open: use the flow inside its `async with` (or `with`) block")
+    def __init__(self, why: str = "not open: use the flow inside its `async with` (or `with`) block") -> None:
+        super().__init__(why)

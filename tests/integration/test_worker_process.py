@@ -65,10 +65,17 @@ def block(entered):
     note(entered)
     time.sleep(600)
 
-def fail(entered):
-    raise RuntimeError(f"{os.environ['CCV_KEY']} {entered.order.snapshot.data}")
+async def block_loop(entered):
+    note(entered)
+    time.sleep(600)
 
-flow.on_entered("ccv", "Processing", {"timeout": hang, "block": block, "fail": fail, "note": note}[os.environ["LISTENER"]])
+def fail(entered):
+    secret = os.environ["CCV_KEY"], entered.order.snapshot.data  # a local variable
+    raise RuntimeError("the mail server is away")
+
+flow.on_entered("ccv", "Processing", {
+    "timeout": hang, "block": block, "block loop": block_loop, "fail": fail, "note": note,
+}[os.environ["LISTENER"]])
 sync_flow = orderflow.sync(os.environ["APP_DB"], [provider()], fetch_interval=0.1)
 sync_flow.on_entered("ccv", "Processing", note)
 def make_flow(): return flow
@@ -359,6 +366,15 @@ async def test_a_listener_that_does_not_return_is_notified_again_by_another_work
     assert await later.end(signal.SIGTERM) == 0
 
 
+async def test_a_listener_that_blocks_the_event_loop_does_not_keep_the_worker_from_ending(world: World) -> None:
+    worker = await world.worker(listener="block loop")
+    await world.submit_order()
+    await worker.has_notified(1)
+    start = time.monotonic()
+    assert await worker.end(signal.SIGTERM) == 1
+    assert time.monotonic() - start < 0.2 + 10 + TIMEOUT / 4  # grace, 10 s, and a slow machine
+
+
 async def test_a_second_signal_ends_it_at_once(world: World) -> None:
     world.ccv.faults.arm(Fault(SUBMIT, "timeout"))
     worker = await world.worker("--grace", "600")
@@ -473,9 +489,12 @@ async def test_every_line_is_json_and_shows_no_secret(world: World) -> None:
     await world.flow.wait(lost.id, "submission_in_doubt", TIMEOUT)
     order = await world.submit_order()
     await world.flow.wait(order.id, "Processing", TIMEOUT)
-    assert await worker.wait_for_line("listener.failed")
+    failed = await worker.wait_for_line("listener.failed")
+    assert "in fail" in failed["traceback"]
+    assert failed["traceback"].endswith("RuntimeError: the mail server is away\n")
     async with httpx.AsyncClient(trust_env=False, base_url=(await worker.wait_for_line("worker.started"))["health"]) as http:
         bodies = [(await http.get(path)).text for path in ("/live", "/ready", "/nowhere")]
+        assert (await http.get("/ready")).json()["failing_listeners"]["ccv Processing"] >= 1
     assert await worker.end(signal.SIGTERM) == 0
     assert [line for line in worker.lines if "plain" in line] == []
     shown = "".join([*worker.raw, *bodies])

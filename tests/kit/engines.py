@@ -8,6 +8,4 @@ from orderflow._store.records import WorkerScope
 
 def scope_of(engine: Engine) -> WorkerScope:
     """What the engine's worker could run now."""
-    now, admission = engine.clock.now(), engine.admission
-    leases = {name: provider.timing.lease for name, provider in engine.providers.items()}
-    return WorkerScope(leases, engine.listeners.pairs(), admission.find_paused(now), admission.quotas(now))
+    return engine.worker.scope()

@@ -1,6 +1,8 @@
 """``orderflow.sync``: the engine for code that does not await, with real calls to a simulator in the event loop of another thread."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
@@ -11,7 +13,7 @@ from tests.kit.world import CCV_FAST, CCV_KEY, PATIENCE, ccv_request
 
 import orderflow
 from orderflow._providers.ccv.simulator import CcvSimulator
-from orderflow.errors import InvalidInput, OperationalError, SchemaError, UnknownName
+from orderflow.errors import ConfigurationError, InvalidInput, NotOpen, OperationalError, SchemaError, UnknownName
 from orderflow.simulators import serve
 
 
@@ -53,6 +55,65 @@ def test_a_whole_life_without_await(ccv_url: str, tmp_path: Path) -> None:
         with pytest.raises(InvalidInput):
             flow.customer_url(order.id)
     assert notified == [order.id]
+
+
+def test_a_flow_that_is_not_open_or_closed_says_so(tmp_path: Path) -> None:
+    flow = orderflow.sync(f"sqlite:///{tmp_path / 'orders.db'}", [orderflow.Ccv("http://x")])
+    with pytest.raises(NotOpen, match="inside its `with` block"):
+        flow.orders()
+    with flow:
+        assert flow.orders() == []
+    with pytest.raises(NotOpen, match="event loop has ended"):
+        flow.orders()
+    with pytest.raises(ConfigurationError, match="single-use"), flow:
+        pass
+
+
+def test_a_call_on_the_flows_own_event_loop_is_refused_instead_of_waiting_for_itself(tmp_path: Path) -> None:
+    with orderflow.sync(f"sqlite:///{tmp_path / 'orders.db'}", [orderflow.Ccv("http://x")]) as flow:
+
+        async def listen() -> None:
+            flow.orders()
+
+        with pytest.raises(NotOpen, match="own event loop"):
+            asyncio.run_coroutine_threadsafe(listen(), flow._loop).result(10)
+
+
+FORK = """
+import os, sys
+import orderflow
+with orderflow.sync(sys.argv[1], [orderflow.Ccv("http://x")]) as flow:
+    if os.fork() == 0:
+        try:
+            flow.orders()
+        except orderflow.NotOpen as error:
+            print(error, flush=True)
+            os._exit(0)
+        os._exit(1)
+    _, status = os.wait()
+    print(flow.orders(), status)
+"""
+
+
+def test_after_a_fork_the_child_is_told_to_open_its_own_flow(tmp_path: Path) -> None:
+    """As under gunicorn --preload."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORK, f"sqlite:///{tmp_path / 'orders.db'}"], capture_output=True, text=True, timeout=60, check=True
+    )
+    told, parent = done.stdout.splitlines()
+    assert "enter the flow in each process" in told
+    assert parent == "[] 0"
+
+
+def test_a_call_ends_though_the_thread_that_runs_it_has_died(tmp_path: Path) -> None:
+    flow = orderflow.sync(f"sqlite:///{tmp_path / 'orders.db'}", [orderflow.Ccv("http://x")])
+    with flow:
+        flow._loop.call_soon_threadsafe(flow._loop.stop)
+        flow._thread.join()
+        with pytest.raises(NotOpen, match="has ended"):
+            flow.orders()
+        flow._thread = threading.Thread(target=flow._loop.run_forever)  # so that the block can close it
+        flow._thread.start()
 
 
 def test_orders_are_pruned_and_redacted_without_await(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import InvalidInput
 
 _log = structlog.get_logger()
-_THREAD_SECONDS = 2.0  # at the very end, for threads of listeners: what they hold was given back
+_THREAD_SECONDS = 2.0  # at the very end, for threads that are left: what they held was given back
+_BEYOND_GRACE = 9.0  # seconds
 
 Flow = Annotated[
     str | None,
@@ -113,7 +114,7 @@ def _make_telemetry() -> Telemetry | None:
 
 async def _serve(flow: Orderflow, address: tuple[str, int] | None, grace: float | None) -> tuple[Exit, threading.Timer]:
     asyncio.get_running_loop().set_exception_handler(logs.log_loop_error)
-    stop = _stop_event()
+    stop = _stop_event(flow.grace if grace is None else grace)
     async with AsyncExitStack() as stack:
         base_url = await stack.enter_async_context(serve_probes(flow, *address)) if address else None
         async with flow.with_worker(grace=grace):
@@ -126,19 +127,23 @@ async def _serve(flow: Orderflow, address: tuple[str, int] | None, grace: float 
     return code, _start_exit_timer(code)
 
 
-def _stop_event() -> asyncio.Event:
-    """An event that the first signal sets. A second signal ends the process by its default action."""
+def _stop_event(grace: float) -> asyncio.Event:
+    """An event that the first signal sets. A second signal ends the process by its default action.
+
+    From the first signal on the process has the grace and ``_BEYOND_GRACE`` to end. After that it is ended, whatever a listener does: one
+    that blocks the event loop would hold it for ever.
+    """
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
 
-    def on_signal() -> None:
-        stop.set()
+    def on_signal(_number: int, _frame: object) -> None:
         for number in signals:
-            loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
+        _start_exit_timer(Exit.FAILED, grace + _BEYOND_GRACE)
+        loop.call_soon_threadsafe(stop.set)
 
     for number in signals:
-        loop.add_signal_handler(number, on_signal)
+        signal.signal(number, on_signal)  # not the loop's handler: that one would wait for a loop that is blocked
     return stop
 
 
@@ -147,9 +152,9 @@ def _in_flight(flow: Orderflow) -> int:
     return health.in_flight if health is not None else 0
 
 
-def _start_exit_timer(code: Exit) -> threading.Timer:
-    """End the process soon, even if the thread of a listener never returns: the event loop would wait for that thread for ever."""
-    timer = threading.Timer(_THREAD_SECONDS, os._exit, (int(code),))
+def _start_exit_timer(code: Exit, seconds: float = _THREAD_SECONDS) -> threading.Timer:
+    """End the process after so many seconds, whatever still runs in it."""
+    timer = threading.Timer(seconds, os._exit, (int(code),))
     timer.daemon = True
     timer.start()
     return timer

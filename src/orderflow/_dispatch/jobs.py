@@ -16,6 +16,7 @@ from pgqueuer.ports.repository import EntrypointExecutionParameter
 from orderflow._store.records import LeasedEffect, WorkerScope
 from orderflow.model import EffectKey
 
+_NOT_NEXT_DELAY = 0.5  # seconds until the next look at an effect that is due and may not be leased yet
 _UNLIMITED = EntrypointExecutionParameter(0)
 
 
@@ -43,8 +44,7 @@ def queue_name(provider: str, entered_state: str) -> str:
 
 def queues_of(scope: WorkerScope) -> dict[QueueEntrypoint, EntrypointExecutionParameter]:
     """The queues that a worker with this scope picks from."""
-    names = [provider for provider in scope.leases if provider not in scope.paused]
-    names += [queue_name(provider, state) for provider, state in scope.notifiable if provider in scope.leases]
+    names = [queue_name(*lane) for lane in scope.effect_lanes(1)]
     return dict.fromkeys(map(QueueEntrypoint, names), _UNLIMITED)
 
 
@@ -94,13 +94,17 @@ class JobLedger:
         """The effects of the jobs that could not be leased."""
         return [key_of(job) for job in self.not_leased]
 
-    def drop_not_leased(self, waiting: Mapping[EffectKey, tuple[int, float]]) -> None:
-        """Finish the jobs whose effects could not be leased. ``waiting``: attempt and due time of the effects that are only not due yet;
-        these get a new job."""
+    def drop_not_leased(self, waiting: Mapping[EffectKey, tuple[int, float]], now: float) -> None:
+        """Finish the jobs whose effects could not be leased.
+
+        ``waiting``: attempt and due time of the effects that are not due yet, or that are due and have to wait for an earlier one of their
+        order. These get a new job.
+        """
         for job in self.not_leased:
             self.finished.append(job)
             if (found := waiting.get(key_of(job))) is not None:
-                self.new.append(NewJob(key_of(job), found[0], job.entrypoint, found[1]))
+                attempt, due_at = found
+                self.new.append(NewJob(key_of(job), attempt, job.entrypoint, due_at if due_at > now else now + _NOT_NEXT_DELAY))
         self.not_leased.clear()
 
     def discard_written(self, finished: int, new: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orderflow._store.ports import Store
-from orderflow._store.quota import lease_within_quota
 from orderflow._store.records import LeasedEffect, WorkerScope
 
 
@@ -23,7 +22,7 @@ class LocalDispatcher:
 
     async def take(self, now: float, scope: WorkerScope, limit: int) -> list[LeasedEffect]:
         """See ``Dispatcher.take``."""
-        return await lease_within_quota(scope, limit, lambda share, most: self._store.lease_effects(now, share, most))
+        return await self._store.lease_effects(now, scope, limit)
 
     async def finish(self, effect: LeasedEffect, due_again_at: float | None = None) -> None:
         """Nothing to do: the row is already written."""

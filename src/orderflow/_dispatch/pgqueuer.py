@@ -35,7 +35,7 @@ from orderflow._store.ports import Store
 from orderflow._store.postgres.commit import Write
 from orderflow._store.postgres.pool import Session
 from orderflow._store.postgres.store import PostgresStore
-from orderflow._store.quota import lease_within_quota
+from orderflow._store.quota import lease_within_quotas
 from orderflow._store.records import LeasedEffect, WorkerScope
 from orderflow._telemetry.exceptions import exception_fields
 from orderflow.errors import ConfigurationError, OperationalError
@@ -133,7 +133,7 @@ class PgqueuerDispatcher:
         if not 0 <= now - self._last_sweep < SWEEP_INTERVAL:
             await self._sweep(now, scope)
             self._last_sweep = now
-        return await lease_within_quota(scope, limit, lambda share, most: self._lease(now, share, most))
+        return await lease_within_quotas(scope, limit, lambda share, most: self._lease(now, share, most))
 
     async def _lease(self, now: float, scope: WorkerScope, limit: int) -> list[LeasedEffect]:
         queues = queues_of(scope)
@@ -153,7 +153,7 @@ class PgqueuerDispatcher:
 
     async def _write_finished(self, now: float) -> None:
         if self._jobs.not_leased:  # most are finished or another process has them; but a row may be due a moment later than its job
-            self._jobs.drop_not_leased(await self._store.find_waiting(self._jobs.not_leased_keys()))
+            self._jobs.drop_not_leased(await self._store.find_waiting(self._jobs.not_leased_keys()), now)
         finished, new = list(self._jobs.finished), list(self._jobs.new)
         if not finished and not new:
             return

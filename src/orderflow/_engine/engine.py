@@ -13,8 +13,10 @@ from orderflow._engine.calls import RunningCalls
 from orderflow._engine.commands import Commands
 from orderflow._engine.deadlines import Deadlines
 from orderflow._engine.inbox import Inbox
+from orderflow._engine.lanes import Lanes, WorkerLimits
+from orderflow._engine.listener_threads import ListenerThreads
 from orderflow._engine.listeners import ListenerDirectory, Listeners
-from orderflow._engine.notifications import Notifier
+from orderflow._engine.notifications import ListenerErrorHandler, Notifier
 from orderflow._engine.outbox import Outbox
 from orderflow._engine.polling import Poller, PollRequests
 from orderflow._engine.retention import Retention
@@ -33,6 +35,8 @@ class Engine:
         urls: our public URLs.
         new_id: makes the unique part of an order's id.
         fetch_interval: the longest time, in seconds, between two looks at the database.
+        limits: how much the worker carries out at once.
+        on_listener_error: called when a listener failed.
     """
 
     def __init__(
@@ -47,10 +51,14 @@ class Engine:
         new_id: Callable[[], str],
         telemetry: Telemetry | None = None,
         fetch_interval: float = 1.0,
+        limits: WorkerLimits | None = None,
+        on_listener_error: ListenerErrorHandler | None = None,
     ) -> None:
         telemetry = telemetry or NoTelemetry()
         self.store, self.providers, self.clock = store, providers, clock
-        self.wake, self.listeners, self.waiters = asyncio.Event(), Listeners(), Waiters()
+        self.wake, self.waiters = asyncio.Event(), Waiters()
+        threads = ListenerThreads(self.wake.set)
+        self.listeners = Listeners(threads)
         self._calls = RunningCalls()
         self.directory = ListenerDirectory(store=store, listeners=self.listeners, clock=clock)
         self.admission = Admission({name: provider.timing for name, provider in providers.items()}, self.wake.set)
@@ -69,11 +77,12 @@ class Engine:
             inbox=self.inbox, store=store, providers=providers, directory=self.directory, urls=urls, clock=clock, new_id=new_id
         )
         self.poll_requests = PollRequests(store=store, providers=providers, clock=clock, wake=self.wake)
+        self.notifier = Notifier(store=store, listeners=self.listeners, calls=self._calls, on_error=on_listener_error)
         self.outbox = self._build_outbox(urls, dispatcher, telemetry)
         self.poller = self._build_poller(rng, telemetry)
         self.deadlines = Deadlines(inbox=self.inbox, store=store, providers=providers, clock=clock, telemetry=telemetry)
         self.retention = Retention(store=store, providers=providers, clock=clock)
-        self.worker = self._build_worker(dispatcher, fetch_interval)
+        self.worker = self._build_worker(dispatcher, fetch_interval, Lanes(limits or WorkerLimits(), threads.given_up))
 
     def _build_outbox(self, urls: PublicUrls, dispatcher: Dispatcher, telemetry: Telemetry) -> Outbox:
         return Outbox(
@@ -82,7 +91,7 @@ class Engine:
             providers=self.providers,
             urls=urls,
             dispatcher=dispatcher,
-            notifier=Notifier(store=self.store, listeners=self.listeners, calls=self._calls),
+            notifier=self.notifier,
             admission=self.admission,
             calls=self._calls,
             clock=self.clock,
@@ -103,7 +112,7 @@ class Engine:
             telemetry=telemetry,
         )
 
-    def _build_worker(self, dispatcher: Dispatcher, fetch_interval: float) -> Worker:
+    def _build_worker(self, dispatcher: Dispatcher, fetch_interval: float, lanes: Lanes) -> Worker:
         return Worker(
             store=self.store,
             providers=self.providers,
@@ -118,5 +127,7 @@ class Engine:
             calls=self._calls,
             clock=self.clock,
             wake=self.wake,
+            notifier=self.notifier,
+            lanes=lanes,
             fetch_interval=fetch_interval,
         )

@@ -6,6 +6,7 @@ Draining waits for the tasks, then gives back what is still leased.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ _log = structlog.get_logger()
 class _Held:
     """A leased item. ``give_back`` ends the lease; it returns False if the lease has to run out."""
 
+    lane: tuple[str, ...]
     lease_end: float
     give_back: Callable[[], Awaitable[bool]]
 
@@ -40,40 +42,49 @@ async def run_guarded(run: Callable[[T], Awaitable[bool]], item: T) -> bool:
 
 
 class InFlight:
-    """The leased items of one worker. ``on_end`` is called when a task has ended."""
+    """The leased items of one worker, by lane. ``on_end`` is called with the lane when a task has ended."""
 
-    def __init__(self, clock: Clock, on_end: Callable[[], None]) -> None:
+    def __init__(self, clock: Clock, on_end: Callable[[tuple[str, ...]], None]) -> None:
         self._clock = clock
         self._on_end = on_end
         self._tasks: dict[asyncio.Task[bool], _Held] = {}
+        self._running: Counter[tuple[str, ...]] = Counter()
         self._failed: list[_Held] = []
 
     def __len__(self) -> int:
         """How many items are running or still leased; may be asked from any thread."""
         return len(self._tasks) + len(self._still_leased())
 
-    @property
-    def running(self) -> int:
-        """How many items are running."""
-        return len(self._tasks)
+    def by_lane(self) -> Counter[tuple[str, ...]]:
+        """How many items are running in each lane."""
+        return Counter(self._running)
 
     @property
     def tasks(self) -> set[asyncio.Task[Any]]:
         """The running tasks."""
         return set(self._tasks)
 
-    def start(self, item: T, lease_end: float, run: Callable[[T], Awaitable[bool]], give_back: Callable[[T], Awaitable[bool]]) -> None:
+    def start(
+        self,
+        item: T,
+        lane: tuple[str, ...],
+        lease_end: float,
+        run: Callable[[T], Awaitable[bool]],
+        give_back: Callable[[T], Awaitable[bool]],
+    ) -> None:
         """Run an item in a task of its own."""
         self._failed = self._still_leased()
         task = asyncio.create_task(run_guarded(run, item))
-        self._tasks[task] = _Held(lease_end, partial(give_back, item))
+        self._tasks[task] = _Held(lane, lease_end, partial(give_back, item))
+        self._running[lane] += 1
         task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[bool]) -> None:
         held = self._tasks.pop(task)
+        self._running[held.lane] -= 1
         if task.cancelled() or not task.result():
             self._failed.append(held)
-        self._on_end()
+        self._on_end(held.lane)
 
     def _still_leased(self) -> list[_Held]:
         now = self._clock.now()

@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from math import inf
 
 import structlog
 from attrs import define, field
 
 from orderflow._clock import Clock
+from orderflow._engine.listener_threads import ListenerThreads
 from orderflow._inputs import require_text
 from orderflow._store.ports import Store
+from orderflow._store.records import Lane
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.model import Listener, StateEntered
 
@@ -33,7 +36,8 @@ _log = structlog.get_logger()
 class Listeners:
     """The listeners of this process by (provider, state), and the pairs for which other processes have listeners."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: ListenerThreads) -> None:
+        self._threads = threads
         self._handlers: dict[tuple[str, str], list[Handler]] = {}
         self._elsewhere: frozenset[tuple[str, str]] = frozenset()
         self._states: dict[str, frozenset[str]] = {}  # by provider: here or elsewhere
@@ -68,16 +72,29 @@ class Listeners:
         """Run all listeners of this state; a plain function runs in a thread.
 
         Raises:
-            Exception: what the first failing listener raised, after all have run.
+            ListenerFailed: a listener raised something, whatever it was. It names the first failure, after all have run.
         """
-        errors: list[Exception] = []
-        for handler in self._handlers.get((entered.order.provider, entered.state), ()):
+        lane = entered.order.provider, entered.state
+        failures: list[BaseException] = []
+        for handler in self._handlers.get(lane, ()):
             try:
-                await _run(handler, entered)
-            except Exception as error:  # noqa: BLE001  a failing listener must not keep the others from running
-                errors.append(error)
-        if errors:
-            raise errors[0]
+                await self._run(lane, handler, entered)
+            except KeyboardInterrupt:  # a person's, not the listener's
+                raise
+            except BaseException as error:
+                if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+                    raise
+                failures.append(error)
+        if failures:
+            raise ListenerFailed(failures[0])
+
+    async def _run(self, lane: Lane, handler: Handler, entered: StateEntered) -> None:
+        if inspect.iscoroutinefunction(handler):
+            await handler(entered)
+        else:
+            result = await self._threads.run(lane, partial(handler, entered))
+            if inspect.isawaitable(result):
+                await result
 
     def _index(self) -> None:
         states: dict[str, set[str]] = {}
@@ -86,13 +103,18 @@ class Listeners:
         self._states = {provider: frozenset(names) for provider, names in states.items()}
 
 
-async def _run(handler: Handler, entered: StateEntered) -> None:
-    if inspect.iscoroutinefunction(handler):
-        await handler(entered)
-    else:
-        result = await asyncio.to_thread(handler, entered)
-        if result is not None:
-            await result
+class ListenerFailed(Exception):
+    """A listener failed. ``error`` is what it raised."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(repr(error))
+        self.error = error
+
+
+def _is_being_cancelled() -> bool:
+    """Whether it is this task that is being cancelled. Else a listener raised CancelledError, because something that it awaited was."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 @define(eq=False, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 import structlog
-from attrs import define, evolve
+from attrs import define
 
 from orderflow._clock import Clock
 from orderflow._engine.admission import Admission, throttle_seconds
@@ -22,7 +22,6 @@ from orderflow._lifecycle.decide import is_pollable
 from orderflow._provider.outcomes import ReadFailed, Signal, StatusRead
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
-from orderflow._store.quota import lease_within_quota
 from orderflow._store.records import LeasedPoll, PollAt, PollSooner, WorkerScope
 from orderflow._telemetry.exceptions import exception_fields
 from orderflow._telemetry.ports import Telemetry
@@ -81,8 +80,7 @@ class Poller:
 
     async def fetch(self, scope: WorkerScope, limit: int) -> list[LeasedPoll]:
         """Lease polls that are due within the scope, at most ``limit``."""
-        now, scope = self._clock.now(), evolve(scope, notifiable=frozenset())  # listeners have no polls
-        polls = await lease_within_quota(scope, limit, lambda part, count: self._store.lease_polls(now, part, count))
+        polls = await self._store.lease_polls(self._clock.now(), scope, limit)
         for poll in polls:
             self._admission.begin_call(poll.provider, self._clock.now())  # leasing may have taken a while
         return polls

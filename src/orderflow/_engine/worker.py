@@ -9,9 +9,9 @@ is away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from attrs import define, field, frozen
@@ -19,23 +19,25 @@ from attrs import define, field, frozen
 from orderflow._clock import Clock
 from orderflow._dispatch.ports import Dispatcher
 from orderflow._engine.admission import Admission
-from orderflow._engine.attempt import Attempt
 from orderflow._engine.calls import RunningCalls
 from orderflow._engine.deadlines import Deadlines
 from orderflow._engine.in_flight import InFlight, run_guarded
+from orderflow._engine.lanes import Lanes, effect_lane, has_full_lane, is_notification, poll_lane
 from orderflow._engine.listeners import ListenerDirectory, Listeners
+from orderflow._engine.notifications import Notifier
 from orderflow._engine.outbox import Outbox
 from orderflow._engine.polling import Poller
 from orderflow._engine.shared_standings import SharedStandings
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
-from orderflow._store.records import LeasedPoll, WorkerScope
+from orderflow._store.records import WorkerScope
 from orderflow._telemetry.exceptions import exception_fields
 
-T = TypeVar("T", Attempt, LeasedPoll)
 _log = structlog.get_logger()
 _MIN_WAIT = 0.005
+_MAX_DEADLINES = 32  # decided at once
 _MAX_SKIPPED_DEADLINES = 1000
+_MAX_LEASED = 500  # effects or polls leased at once
 _GIVE_BACK_SECONDS = 5.0  # beyond the grace: a database that is away must not hold the process longer
 _LAST_GIVE_BACK_SECONDS = 1.0  # at the very end, for items that still failed
 
@@ -51,6 +53,7 @@ class Health:
         in_flight: effects and polls that it holds leased, running or failed; after its end those that it could not give back.
         draining: it fetches nothing new.
         problems: providers with which something is wrong, as any process sees it, and what: a value of ``ProviderProblem``.
+        failing_listeners: listeners of this process that failed the last time, as "provider state", and how often in a row.
     """
 
     seconds_since_fetch: float
@@ -59,21 +62,26 @@ class Health:
     in_flight: int
     draining: bool
     problems: Mapping[str, str] = field(factory=dict)
+    failing_listeners: Mapping[str, int] = field(factory=dict)
 
 
 @frozen
 class _Fetched:
-    """What one fetch did. ``started``: items begun. ``saturated``: something that is due could not be started; to fetch again at once would
-    spin. ``failed_deadlines``: deadlines that could not be decided."""
+    """What one fetch did.
+
+    ``started``: items begun. ``failed``: to fetch again at once would spin. ``failed_deadlines``: deadlines that could not be decided.
+    ``full``: a lane had no room.
+    """
 
     started: int
-    saturated: bool
-    failed_deadlines: int
+    failed: bool = False
+    failed_deadlines: int = 0
+    full: bool = False
 
 
 @define(eq=False, kw_only=True)
 class Worker:
-    """Runs what is owed until it is stopped. ``width``: how many effects and polls may be in flight."""
+    """Runs what is owed until it is stopped."""
 
     _store: Store
     _providers: Mapping[str, Provider]
@@ -85,13 +93,14 @@ class Worker:
     _outbox: Outbox
     _poller: Poller
     _deadlines: Deadlines
+    _notifier: Notifier
     _calls: RunningCalls
     _clock: Clock
     _wake: asyncio.Event
+    _lanes: Lanes
     _fetch_interval: float = 1.0
-    _width: int = 32
     _in_flight: InFlight = field(init=False)
-    _last: _Fetched = field(init=False, default=_Fetched(0, saturated=False, failed_deadlines=0))
+    _last: _Fetched = field(init=False, default=_Fetched(0))
     _idle_fetches: int = field(init=False, default=0)  # in a row, that started nothing although something was due
     _stopping: bool = field(init=False, default=False)
     _loop: asyncio.Task[None] | None = field(init=False, default=None)
@@ -100,14 +109,15 @@ class Worker:
     _database_ok: bool | None = field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
-        self._in_flight = InFlight(self._clock, self._wake_if_saturated)
+        self._in_flight = InFlight(self._clock, self._wake_after)
 
     @property
     def health(self) -> Health:
         """Its health now; may be read from any thread."""
         age = self._loop.get_loop().time() - self._fetched_at if self._loop is not None else 0.0
         in_flight = len(self._in_flight) + self._loop_cancelled
-        return Health(age, self._database_ok, self._fetch_interval, in_flight, self._stopping, self._admission.problems)
+        problems, failing = self._admission.problems, self._notifier.failing
+        return Health(age, self._database_ok, self._fetch_interval, in_flight, self._stopping, problems, failing)
 
     # ── start and stop ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -128,7 +138,8 @@ class Worker:
         late = await self._wait_for_tasks(_GIVE_BACK_SECONDS)
         for task in late:
             task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        if late:
+            await asyncio.wait(late, timeout=_LAST_GIVE_BACK_SECONDS)  # a listener may catch the cancellation and go on
         self._loop_cancelled = self._loop in late
         with suppress(TimeoutError):
             async with asyncio.timeout(max(_LAST_GIVE_BACK_SECONDS, end - now())):
@@ -172,7 +183,7 @@ class Worker:
                 self._database_ok = True
             except Exception as error:  # noqa: BLE001  a database that is away for a moment must not end the worker
                 _log.error("worker.fetch_failed", **exception_fields(error))
-                self._last = _Fetched(0, saturated=True, failed_deadlines=self._last.failed_deadlines)
+                self._last = _Fetched(0, failed=True, failed_deadlines=self._last.failed_deadlines)
                 self._database_ok = False
             self._fetched_at = asyncio.get_running_loop().time()
             if self._last.started:
@@ -180,45 +191,38 @@ class Worker:
             elif not self._stopping:
                 await self._sleep()
 
-    def _scope(self) -> WorkerScope:
-        """What this worker can run now."""
+    def scope(self) -> WorkerScope:
+        """What this worker can take now."""
         now = self._clock.now()
         leases = {name: provider.timing.lease for name, provider in self._providers.items()}
-        return WorkerScope(leases, self._listeners.pairs(), self._admission.find_paused(now), self._admission.quotas(now))
+        paused, admitted = self._admission.find_paused(now), self._admission.quotas(now)
+        return self._lanes.scope(leases, self._listeners.pairs(), paused, admitted, self._in_flight.by_lane())
 
     async def _fetch(self) -> _Fetched:
         """Decide deadlines that are due, then start effects and polls as far as there is room."""
         # deadlines that failed the last time are fetched again, and must not hide those behind them
-        deadlines = await self._deadlines.fetch(self._scope(), self._width + self._last.failed_deadlines)
+        deadlines = await self._deadlines.fetch(self.scope(), _MAX_DEADLINES + self._last.failed_deadlines)
         decided = sum(await asyncio.gather(*(run_guarded(self._deadlines.run, deadline) for deadline in deadlines)))
         failed = min(len(deadlines) - decided, _MAX_SKIPPED_DEADLINES)
-        free = self._width - self._in_flight.running
-        saturated = free <= 0 or decided < len(deadlines)
-        self._last = _Fetched(decided, saturated, failed)
+        self._last = _Fetched(decided, decided < len(deadlines), failed)
         started = decided
-        if free > 0 and not self._stopping:
-            attempts = await self._outbox.fetch(self._scope(), free)
-            self._start(attempts, lambda attempt: attempt.effect.until, self._outbox.run, self._outbox.give_back)
+        if not self._stopping:
+            attempts = await self._outbox.fetch(self.scope(), _MAX_LEASED)
+            for attempt in attempts:
+                effect = attempt.effect
+                lane = effect_lane(effect.provider, effect.entered_state)
+                self._in_flight.start(attempt, lane, effect.until, self._outbox.run, self._outbox.give_back)
             started += len(attempts)
-            free -= len(attempts)
-        if free > 0 and not self._stopping:
-            polls = await self._poller.fetch(self._scope(), free)
-            self._start(polls, lambda poll: poll.until, self._poller.run, self._poller.give_back)
+        if not self._stopping:
+            polls = await self._poller.fetch(self.scope(), _MAX_LEASED)
+            for poll in polls:
+                self._in_flight.start(poll, poll_lane(poll.provider), poll.until, self._poller.run, self._poller.give_back)
             started += len(polls)
-        return _Fetched(started, saturated, failed)
+        return _Fetched(started, decided < len(deadlines), failed, has_full_lane(self.scope()))
 
-    def _start(
-        self,
-        items: Iterable[T],
-        lease_end: Callable[[T], float],
-        run: Callable[[T], Awaitable[bool]],
-        give_back: Callable[[T], Awaitable[bool]],
-    ) -> None:
-        for item in items:
-            self._in_flight.start(item, lease_end(item), run, give_back)
-
-    def _wake_if_saturated(self) -> None:
-        if self._last.saturated:
+    def _wake_after(self, lane: tuple[str, ...]) -> None:
+        """An item has ended. In a full lane there is room now, and after a notification its order's next one may be due."""
+        if self._last.full or is_notification(lane):
             self._wake.set()
 
     async def _sleep(self) -> None:
@@ -235,12 +239,12 @@ class Worker:
     async def _seconds_until_due(self) -> float:
         next_resume_at = self._admission.next_resume_at(self._clock.now())
         try:
-            due = await self._store.next_due(self._scope())
+            due = await self._store.next_due(self.scope())
         except Exception as error:  # noqa: BLE001  as in _run
             _log.error("worker.fetch_failed", **exception_fields(error))
             due = None
         soonest = min((at for at in (due, next_resume_at) if at is not None), default=None)
-        if soonest is None or self._last.saturated:
+        if soonest is None or self._last.failed:
             return self._fetch_interval
         left = soonest - self._clock.now()
         # what is due and was not leased is held by another worker, or has to wait: look ever less often

@@ -1,40 +1,49 @@
-"""Leasing due work of several providers, of each no more than its quota. The engine's admission says how large a quota is."""
+"""Leasing from a queue that knows no lanes, of each lane no more than its quota."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 from attrs import evolve
 
-from orderflow._store.records import WorkerScope
+from orderflow._store.records import Lane, WorkerScope
 from orderflow._telemetry.exceptions import exception_fields
 
-T = TypeVar("T")
+
+class InLane(Protocol):
+    """What belongs to a lane."""
+
+    @property
+    def lane(self) -> Lane: ...
+
+
+T = TypeVar("T", bound=InLane)
 _log = structlog.get_logger()
 
 
-async def lease_within_quota(scope: WorkerScope, limit: int, lease: Callable[[WorkerScope, int], Awaitable[list[T]]]) -> list[T]:
-    """Up to ``limit`` of what ``lease`` leases within the scope, and of no provider more than its quota.
+async def lease_within_quotas(scope: WorkerScope, limit: int, lease: Callable[[WorkerScope, int], Awaitable[list[T]]]) -> list[T]:
+    """Up to ``limit`` of what ``lease`` leases within the scope, and of no lane more than its quota.
 
-    A provider whose quota is less than ``limit`` is leased from separately. These come first: their work need not wait behind that of
-    other providers, and their quotas limit no other provider. All other providers, and all notifications, are leased together.
+    At most as many are leased at once as the smallest quota allows. A lane whose quota is used up is left out of the scope then. So there
+    are at most as many turns as lanes, and one turn where less is due than any quota.
     """
-    limited = {provider: quota for provider, quota in scope.quotas.items() if quota < limit}
-    shares = [(WorkerScope({provider: scope.leases[provider]}, frozenset()), quota) for provider, quota in limited.items()]
-    others = evolve(scope, paused=scope.paused | limited.keys(), quotas={})
-    if others.notifiable or others.callable_providers:
-        shares.append((others, limit))
     leased: list[T] = []
-    for share, quota in shares:
+    quotas = dict(scope.quotas)
+    while lanes := evolve(scope, quotas=quotas).effect_lanes(limit - len(leased)):
+        most = min(lanes.values())
         try:
-            leased += await lease(share, min(quota, limit - len(leased)))
+            batch = await lease(evolve(scope, quotas=dict(quotas)), most)
         except Exception as error:
             if not leased:
                 raise
             _log.warning("worker.fetch_incomplete", **exception_fields(error))  # what is leased already must be carried out
             break
-        if len(leased) >= limit:
+        leased += batch
+        if len(batch) < most:
             break
+        for item in batch:
+            if item.lane in quotas:
+                quotas[item.lane] -= 1
     return leased

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import inf
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from attrs import field, frozen
 
@@ -17,6 +17,11 @@ from orderflow.model import Decision, EffectKey, JournalRow, Message, Order, Pen
 MAX_MESSAGES = 100
 """The most messages that are kept of an order. With one more, the oldest goes of the source that has the most. So the last message of each
 source stays, and with it the answer that led to a doubt."""
+
+
+T = TypeVar("T")
+Lane = tuple[str, str]
+"""What is counted together: the calls of a provider, as (provider, ""), or the notifications of one of its states, as (provider, state)."""
 
 
 @frozen
@@ -36,6 +41,11 @@ class LeasedEffect:
     trace: str = ""  # as in ``OwedEffect``
     until: float = inf  # when the lease ends
     arguments: Mapping[str, object] | None = field(default=None, repr=False, hash=False)  # what the call is made with; None: none is stored
+
+    @property
+    def lane(self) -> Lane:
+        """The lane that the effect belongs to."""
+        return self.provider, self.entered_state
 
 
 @frozen
@@ -84,18 +94,28 @@ class WorkerScope:
     ``leases``: the providers that it has, and for how many seconds it leases work of each.
     ``notifiable``: the (provider, state) pairs for which it has a listener.
     ``paused``: providers that are not to be called now. Their deadlines come, and their notifications are sent, all the same.
-    ``quotas``: how many calls each provider may get now, where that is limited. ``store.quota`` keeps to it; a store does not count.
+    ``quotas``, ``poll_quotas``: how many effects of each lane, and how many polls of each provider, it takes now, where that is limited.
     """
 
     leases: Mapping[str, float]
     notifiable: frozenset[tuple[str, str]]
     paused: frozenset[str] = frozenset()
-    quotas: Mapping[str, int] = field(factory=dict)
+    quotas: Mapping[Lane, int] = field(factory=dict)
+    poll_quotas: Mapping[str, int] = field(factory=dict)
 
-    @property
-    def callable_providers(self) -> list[str]:
-        """The providers that may be called now."""
-        return [provider for provider in self.leases if provider not in self.paused]
+    def effect_lanes(self, limit: int) -> dict[Lane, int]:
+        """The lanes from which effects are leased now, and how many of each at most."""
+        calls = {(provider, "") for provider in self.leases if provider not in self.paused}
+        notifications = {pair for pair in self.notifiable if pair[0] in self.leases}
+        return _find_open({lane: self.quotas.get(lane, limit) for lane in sorted(calls | notifications)}, limit)
+
+    def polled_providers(self, limit: int) -> dict[str, int]:
+        """The providers whose polls are leased now, and how many of each at most."""
+        return _find_open({name: self.poll_quotas.get(name, limit) for name in self.leases if name not in self.paused}, limit)
+
+
+def _find_open(quotas: Mapping[T, int], limit: int) -> dict[T, int]:
+    return {lane: min(quota, limit) for lane, quota in quotas.items() if quota > 0 and limit > 0}
 
 
 @frozen

@@ -60,7 +60,7 @@ async def test_a_quota_limits_the_effects_of_its_provider_and_no_others(process:
         await process.owe("register", name=f"n{n}")
         await process.owe("register", name=f"n{n}", provider="other")
         await process.owe(NOTIFY_LISTENER, name=f"entered{n}", entered_state="sent")
-    limited = evolve(scope("toy", "other", notifiable=[("toy", "sent")]), quotas={"toy": 2})
+    limited = evolve(scope("toy", "other", notifiable=[("toy", "sent")]), quotas={("toy", ""): 2})
     for limit, expected in ((20, {"toy": 2, "other": 6, NOTIFY_LISTENER: 6}), (20, {"toy": 2}), (1, {"toy": 1})):
         effects = await process.take(scope=limited, limit=limit)
         taken = [effect.name if effect.name == NOTIFY_LISTENER else effect.provider for effect in effects]

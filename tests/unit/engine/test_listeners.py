@@ -20,7 +20,8 @@ from tests.kit.toy import Toy, open_bench
 
 from orderflow._app import Orderflow
 from orderflow._blocking import SyncOrderflow
-from orderflow._engine.listeners import LISTENER_REFRESH_SECONDS, Listeners
+from orderflow._engine.listener_threads import ListenerThreads
+from orderflow._engine.listeners import LISTENER_REFRESH_SECONDS, ListenerFailed, Listeners
 from orderflow._receiver.signed_urls import SignedUrls
 from orderflow._store.sqlite.store import SqliteStore
 from orderflow.errors import InvalidInput, OperationalError, UnknownName
@@ -33,6 +34,10 @@ ORDER = Order("toy-k", "toy", "k", Snapshot("placed", {}, {}, 3), 0.0, 0.0)
 ENTERED = StateEntered("toy-k:3:0", ORDER, "placed", 3, provisional=False, inferred=False)
 
 
+def make_listeners() -> Listeners:
+    return Listeners(ListenerThreads(lambda: None))
+
+
 def ignore(entered: StateEntered) -> None:
     """A listener that does nothing."""
 
@@ -41,7 +46,7 @@ def ignore(entered: StateEntered) -> None:
 
 
 async def test_a_listener_is_a_function_a_coroutine_function_or_a_callable_that_returns_an_awaitable() -> None:
-    listeners, called = Listeners(), []
+    listeners, called = make_listeners(), []
 
     async def coroutine_function(entered: StateEntered) -> None:
         await asyncio.sleep(0)
@@ -62,20 +67,53 @@ async def test_a_listener_is_a_function_a_coroutine_function_or_a_callable_that_
 
 
 async def test_a_listener_that_raises_does_not_keep_the_others_from_running() -> None:
-    listeners, notified = Listeners(), []
+    listeners, notified = make_listeners(), []
 
     def fail(entered: StateEntered) -> None:
         raise ZeroDivisionError
 
     listeners.add("toy", "placed", fail)
     listeners.add("toy", "placed", notified.append)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ListenerFailed) as failed:
         await listeners.notify(ENTERED)
+    assert isinstance(failed.value.error, ZeroDivisionError)
     assert notified == [ENTERED]
 
 
+@pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration, asyncio.CancelledError, SystemExit, GeneratorExit, ZeroDivisionError])
+@pytest.mark.parametrize("plain", [True, False], ids=["plain", "async"])
+async def test_whatever_a_listener_raises_is_its_own_failure(error: type[BaseException], *, plain: bool) -> None:
+    listeners = make_listeners()
+
+    def fail(entered: StateEntered) -> None:
+        raise error
+
+    async def fail_async(entered: StateEntered) -> None:
+        raise error
+
+    listeners.add("toy", "placed", fail if plain else fail_async)
+    with pytest.raises(ListenerFailed) as failed:
+        await asyncio.wait_for(listeners.notify(ENTERED), 5)
+    cause = failed.value.error
+    assert isinstance(cause, error) or isinstance(cause.__cause__, error)  # a coroutine turns StopIteration into RuntimeError
+
+
+async def test_a_thread_that_does_not_return_is_given_up_and_counted_until_it_does() -> None:
+    ended, release = threading.Event(), threading.Event()
+    threads = ListenerThreads(ended.set)
+    listeners = Listeners(threads)
+    listeners.add("toy", "placed", lambda entered: release.wait(30) and None)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(listeners.notify(ENTERED), 0.05)
+    assert threads.given_up(("toy", "placed")) == 1
+    release.set()
+    while not ended.is_set():
+        await asyncio.sleep(0.01)
+    assert threads.given_up(("toy", "placed")) == 0
+
+
 async def test_only_listeners_of_the_entered_state_run() -> None:
-    listeners, notified = Listeners(), []
+    listeners, notified = make_listeners(), []
     listeners.add("toy", "packed", notified.append)
     listeners.add("other", "placed", notified.append)
     await listeners.notify(ENTERED)
@@ -83,7 +121,7 @@ async def test_only_listeners_of_the_entered_state_run() -> None:
 
 
 def test_the_states_of_a_provider_are_those_with_a_listener_here_or_elsewhere() -> None:
-    listeners = Listeners()
+    listeners = make_listeners()
     listeners.add("toy", "packed", ignore)
     listeners.add("other", "placed", ignore)
     listeners.set_elsewhere(frozenset({("toy", "shipped")}))
@@ -261,4 +299,4 @@ def test_listeners_are_listed_and_removed_without_await(tmp_path: Path) -> None:
 
 def test_a_listener_must_be_a_function() -> None:
     with pytest.raises(InvalidInput, match=r"^handler: must be a function, got str"):
-        Listeners().add("toy", "placed", "grant_access")  # type: ignore[arg-type]
+        make_listeners().add("toy", "placed", "grant_access")  # type: ignore[arg-type]

@@ -213,7 +213,14 @@ def postgres_scans(node: dict[str, Any], limited: bool = False) -> Iterator[str]
     scans = kind == "Bitmap Index Scan" or (node.get("Relation Name") in GROWING and kind not in ("ModifyTable", "Bitmap Heap Scan"))
     if scans and "Index Cond" not in node and index not in BY_TIME:
         yield f"{kind} {node.get('Relation Name', '')} {index or ''}"
-    if limited and kind.endswith("Sort") and TIMES.search(" ".join(node["Sort Key"])):
+    if limited and kind.endswith("Sort") and TIMES.search(" ".join(node["Sort Key"])) and not merges_lanes(node):
         yield f"{kind} by {node['Sort Key']}"
     for child in node.get("Plans", ()):
         yield from postgres_scans(child, limited or kind == "Limit")
+
+
+def merges_lanes(node: dict[str, Any]) -> bool:
+    """Whether every table beneath a node is read beneath a limit of its own: the node sees few rows of each lane."""
+    if node["Node Type"] == "Limit":
+        return True
+    return node.get("Relation Name") not in GROWING and all(merges_lanes(child) for child in node.get("Plans", ()))

@@ -92,29 +92,17 @@ SELECT next_at FROM of_polls WHERE order_id = $1
 -- The deadlines of an order, the soonest first.
 SELECT name, due_at FROM of_deadlines WHERE order_id = $1 ORDER BY due_at, name
 
--- in_scope --
--- Part: the owed effects that a worker can carry out. $1 providers that may be called, $2 all its providers,
--- $3 and $4 the providers and states whose entering it can notify.
-owed AND (
-    (name <> 'notify_listener' AND provider = ANY($1::text[]))
-    OR (
-        name = 'notify_listener' AND provider = ANY($2::text[])
-        AND EXISTS (
-            SELECT FROM unnest($3::text[], $4::text[]) AS listener (provider, state)
-            WHERE listener.provider = of_effects.provider AND listener.state = of_effects.entered_state
-        )
-    )
-)
+-- is_next --
+-- Part: a call, or a notification whose order owes no earlier one to a listener that the worker has: $1 providers and $2 states of those.
+(entered_state = '' OR NOT EXISTS (
+    SELECT FROM of_effects earlier
+    WHERE earlier.order_id = of_effects.order_id AND earlier.version < of_effects.version AND earlier.owed
+        AND (earlier.provider, earlier.entered_state) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+))
 
 -- lease_due --
--- Part: lease the effects of the table ``due`` until $5 (now) + the lease of their provider ($6, in the order of $2). What an earlier
--- attempt sent stays marked.
-UPDATE of_effects x SET
-    attempt = x.attempt + 1,
-    in_flight = true,
-    run_at = $5 + (
-        SELECT lease.seconds FROM unnest($2::text[], $6::double precision[]) AS lease (provider, seconds) WHERE lease.provider = x.provider
-    )
+-- Part: lease the effects of the table ``due``. What an earlier attempt sent stays marked.
+UPDATE of_effects x SET attempt = x.attempt + 1, in_flight = true, run_at = due.lease_end
 FROM due
 WHERE x.order_id = due.order_id AND x.version = due.version AND x.n = due.n
 RETURNING
@@ -122,35 +110,52 @@ RETURNING
     x.arguments, due.run_at
 
 -- lease_effects --
--- Lease up to $7 due effects in scope, those due for longest; what another worker locks is skipped.
+-- Lease up to $8 effects that are due at $7, those due for longest. $3 to $6 are the lanes: provider, state, the most effects of the lane, and
+-- for how many seconds. What another worker locks is skipped.
 WITH due AS MATERIALIZED (
-    SELECT order_id, version, n, run_at FROM of_effects
-    WHERE run_at <= $5 AND {in_scope}
-    ORDER BY run_at LIMIT $7 FOR UPDATE SKIP LOCKED
+    SELECT effect.*, $7 + lane.lease AS lease_end
+    FROM unnest($3::text[], $4::text[], $5::integer[], $6::double precision[]) AS lane (provider, state, most, lease),
+    LATERAL (
+        SELECT order_id, version, n, run_at FROM of_effects
+        WHERE owed AND provider = lane.provider AND entered_state = lane.state AND run_at <= $7::double precision AND {is_next}
+        ORDER BY run_at LIMIT lane.most FOR UPDATE SKIP LOCKED
+    ) AS effect
+    ORDER BY effect.run_at LIMIT $8
 )
 {lease_due}
 
 -- lease_effects_among --
--- The same for the effects with these keys only: $8 order ids, $9 versions, $10 numbers.
+-- The same for the effects with these keys only: $9 order ids, $10 versions, $11 numbers.
 WITH due AS MATERIALIZED (
-    SELECT effect.order_id, effect.version, effect.n, effect.run_at
-    FROM (
-        SELECT * FROM unnest($8::text[], $9::integer[], $10::integer[]) AS wanted (order_id, version, n) ORDER BY 1, 2, 3
-    ) AS wanted,
+    SELECT effect.*, $7 + lane.lease AS lease_end
+    FROM unnest($3::text[], $4::text[], $5::integer[], $6::double precision[]) AS lane (provider, state, most, lease),
     LATERAL (
-        SELECT * FROM of_effects
-        WHERE order_id = wanted.order_id AND version = wanted.version AND n = wanted.n AND run_at <= $5 AND {in_scope}
-        FOR UPDATE SKIP LOCKED
+        SELECT effect.order_id, effect.version, effect.n, effect.run_at
+        FROM (
+            SELECT * FROM unnest($9::text[], $10::integer[], $11::integer[]) AS wanted (order_id, version, n) ORDER BY 1, 2, 3
+        ) AS wanted,
+        LATERAL (
+            SELECT order_id, version, n, run_at FROM of_effects
+            WHERE order_id = wanted.order_id AND version = wanted.version AND n = wanted.n
+                AND owed AND provider = lane.provider AND entered_state = lane.state AND run_at <= $7::double precision AND {is_next}
+            FOR UPDATE SKIP LOCKED
+        ) AS effect
+        LIMIT lane.most
     ) AS effect
-    LIMIT $7
+    LIMIT $8
 )
 {lease_due}
 
 -- overdue_effects --
--- Up to $6 effects in scope that are due since before $5, those due for longest first.
-SELECT order_id, version, n, attempt, provider, entered_state FROM of_effects
-WHERE run_at <= $5 AND {in_scope}
-ORDER BY run_at LIMIT $6
+-- Up to $8 effects of the lanes that are due since before $7, those due for longest first. The values are those of lease_effects.
+SELECT effect.order_id, effect.version, effect.n, effect.attempt, lane.provider, lane.state
+FROM unnest($3::text[], $4::text[], $5::integer[], $6::double precision[]) AS lane (provider, state, most, lease),
+LATERAL (
+    SELECT order_id, version, n, attempt, run_at FROM of_effects
+    WHERE owed AND provider = lane.provider AND entered_state = lane.state AND run_at <= $7::double precision AND {is_next}
+    ORDER BY run_at LIMIT lane.most
+) AS effect
+ORDER BY effect.run_at LIMIT $8
 
 -- waiting_effects --
 -- Those of the effects with these keys that are owed and not leased: $1 order ids, $2 versions, $3 numbers.
@@ -192,18 +197,19 @@ UPDATE of_effects SET in_flight = false, owed = false, why = $5
 WHERE order_id = $1 AND version = $2 AND n = $3 AND attempt = $4 AND owed
 
 -- lease_polls --
--- Lease up to $3 polls that are due at $1, of providers $2 with the leases $4; what another worker locks is skipped.
+-- Lease up to $2 polls that are due at $1. $3 to $5 are providers, the most polls of each, and for how many seconds. What another worker
+-- locks is skipped.
 WITH due AS MATERIALIZED (
-    SELECT order_id, next_at FROM of_polls
-    WHERE next_at <= $1 AND provider = ANY($2::text[])
-    ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED
+    SELECT poll.*, $1 + lane.lease AS lease_end
+    FROM unnest($3::text[], $4::integer[], $5::double precision[]) AS lane (provider, most, lease),
+    LATERAL (
+        SELECT order_id, next_at FROM of_polls
+        WHERE provider = lane.provider AND next_at <= $1::double precision
+        ORDER BY next_at LIMIT lane.most FOR UPDATE SKIP LOCKED
+    ) AS poll
+    ORDER BY poll.next_at LIMIT $2
 )
-UPDATE of_polls x SET
-    next_at = $1 + (
-        SELECT lease.seconds FROM unnest($2::text[], $4::double precision[]) AS lease (provider, seconds) WHERE lease.provider = x.provider
-    ),
-    last_at = $1,
-    requested = false
+UPDATE of_polls x SET next_at = due.lease_end, last_at = $1, requested = false
 FROM due
 WHERE x.order_id = due.order_id
 RETURNING x.order_id, x.provider, x.without_news, x.next_at, x.unusable, due.next_at
@@ -304,11 +310,25 @@ WHERE d.order_id = polled.order_id AND d.name = $2 AND d.version = $3 AND d.deci
 UPDATE of_deadlines SET due_at = $4, decide_at = NULL WHERE order_id = $1 AND name = $2 AND version = $3
 
 -- next_due --
--- When the next effect, poll or deadline in scope is due.
+-- When the next effect of lanes $3 and $4, poll of providers $5 or deadline of providers $6 is due.
 SELECT least(
-    (SELECT run_at FROM of_effects WHERE {in_scope} ORDER BY run_at LIMIT 1),
-    (SELECT next_at FROM of_polls WHERE next_at IS NOT NULL AND provider = ANY($1::text[]) ORDER BY next_at LIMIT 1),
-    (SELECT coalesce(decide_at, due_at) FROM of_deadlines WHERE provider = ANY($2::text[]) ORDER BY 1 LIMIT 1)
+    (
+        SELECT min(effect.run_at)
+        FROM unnest($3::text[], $4::text[]) AS lane (provider, state),
+        LATERAL (
+            SELECT run_at FROM of_effects
+            WHERE owed AND provider = lane.provider AND entered_state = lane.state AND {is_next}
+            ORDER BY run_at LIMIT 1
+        ) AS effect
+    ),
+    (
+        SELECT min(poll.next_at)
+        FROM unnest($5::text[]) AS lane (provider),
+        LATERAL (
+            SELECT next_at FROM of_polls WHERE provider = lane.provider AND next_at IS NOT NULL ORDER BY next_at LIMIT 1
+        ) AS poll
+    ),
+    (SELECT coalesce(decide_at, due_at) FROM of_deadlines WHERE provider = ANY($6::text[]) ORDER BY 1 LIMIT 1)
 )
 
 -- add_listeners --

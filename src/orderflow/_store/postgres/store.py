@@ -207,7 +207,7 @@ class PostgresStore:
         self, now: float, scope: WorkerScope, limit: int, among: Collection[EffectKey] | None = None
     ) -> list[LeasedEffect]:
         """See ``Store.lease_effects``."""
-        values = (*_scope_values(scope), now, list(scope.leases.values()), limit)
+        values = (*_lane_columns(scope, limit), now, limit)
         if among is None:
             leased = await self.pool.fetch(SQL["lease_effects"], *values)
         else:
@@ -219,7 +219,7 @@ class PostgresStore:
     async def find_overdue(self, before: float, scope: WorkerScope, limit: int) -> list[tuple[EffectKey, int, str, str]]:
         """Effects within the scope that are due since before that moment, those due for longest first: the key, how many attempts were
         made, the provider, and for a notification the state that was entered."""
-        effects = await self.pool.fetch(SQL["overdue_effects"], *_scope_values(scope), before, limit)
+        effects = await self.pool.fetch(SQL["overdue_effects"], *_lane_columns(scope, limit), before, limit)
         return [(EffectKey(*row[:3]), *row[3:]) for row in effects]
 
     async def find_waiting(self, keys: Collection[EffectKey]) -> dict[EffectKey, tuple[int, float]]:
@@ -253,9 +253,9 @@ class PostgresStore:
 
     async def lease_polls(self, now: float, scope: WorkerScope, limit: int) -> list[LeasedPoll]:
         """See ``Store.lease_polls``."""
-        callable_providers = scope.callable_providers
-        leases = [scope.leases[provider] for provider in callable_providers]
-        leased = await self.pool.fetch(SQL["lease_polls"], now, callable_providers, limit, leases)
+        polled = scope.polled_providers(limit)
+        leases = [scope.leases[provider] for provider in polled]
+        leased = await self.pool.fetch(SQL["lease_polls"], now, limit, list(polled), list(polled.values()), leases)
         leased.sort(key=lambda row: row[-1])
         return [LeasedPoll(*row[:-1]) for row in leased]
 
@@ -315,7 +315,9 @@ class PostgresStore:
 
     async def next_due(self, scope: WorkerScope) -> float | None:
         """See ``Store.next_due``."""
-        ((due_at,),) = await self.pool.fetch(SQL["next_due"], *_scope_values(scope))
+        lanes, polled = _pair_columns(scope.effect_lanes(1)), list(scope.polled_providers(1))
+        values = (*_pair_columns(scope.notifiable), *lanes, polled, list(scope.leases))
+        ((due_at,),) = await self.pool.fetch(SQL["next_due"], *values)
         return None if due_at is None else float(due_at)
 
     # ── listeners ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -344,9 +346,11 @@ async def _pending(session: Session, order_id: str) -> Pending:
     return Pending(tuple(map(rows.effect, effects)), poll[0][0] if poll else None, tuple(map(tuple, deadlines)))
 
 
-def _scope_values(scope: WorkerScope) -> tuple[list[str], list[str], list[str], list[str]]:
-    """The values of the part ``in_scope``."""
-    return scope.callable_providers, list(scope.leases), *_pair_columns(scope.notifiable)
+def _lane_columns(scope: WorkerScope, limit: int) -> tuple[list[Any], ...]:
+    """The first six values of what leases effects: the listeners of the worker, and its lanes."""
+    lanes = scope.effect_lanes(limit)
+    leases = [scope.leases[provider] for provider, _ in sorted(lanes)]
+    return (*_pair_columns(scope.notifiable), *_pair_columns(lanes), [lanes[lane] for lane in sorted(lanes)], leases)
 
 
 def _pair_columns(pairs: Collection[tuple[str, str]]) -> tuple[list[str], list[str]]:

@@ -198,29 +198,26 @@ DELETE FROM of_polls WHERE order_id = :order_id
 -- No poll is planned any more. The time of the last one is kept.
 UPDATE of_polls SET next_at = NULL, requested = 0, without_news = 0, unusable = 0 WHERE order_id = :order_id
 
--- in_scope --
--- Part: the owed effects that a worker can carry out. :callable and :providers are lists of providers: those that may be called now, and
--- all. :notifiable is a list of pairs: the providers and states whose entering it can notify.
-owed = 1 AND (
-    (name <> 'notify_listener' AND provider IN (SELECT value FROM json_each(:callable)))
-    OR (
-        name = 'notify_listener' AND provider IN (SELECT value FROM json_each(:providers))
-        AND (provider, entered_state) IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:notifiable))
-    )
-)
+-- is_next --
+-- Part: a call, or a notification whose order owes no earlier one to a listener that the worker has. :states are the states of its listeners.
+(entered_state = '' OR NOT EXISTS (
+    SELECT 1 FROM of_effects AS earlier
+    WHERE earlier.order_id = of_effects.order_id AND earlier.version < of_effects.version AND earlier.owed = 1
+        AND earlier.entered_state <> '' AND earlier.entered_state IN (SELECT value FROM json_each(:states))
+))
 
 -- due_effects --
--- Effects in scope that are due, those due for longest first.
-SELECT order_id, version, n, name, provider, attempt, sent, entered_state, uncounted_attempts, trace, arguments
+-- Effects of one lane that are due, those due for longest first.
+SELECT order_id, version, n, name, provider, attempt, sent, entered_state, uncounted_attempts, trace, arguments, run_at
 FROM of_effects
-WHERE run_at <= :now AND {in_scope}
+WHERE owed = 1 AND provider = :provider AND entered_state = :state AND run_at <= :now AND {is_next}
 ORDER BY run_at LIMIT :limit
 
 -- due_effects_among --
 -- The same, of the effects with these keys only. :keys is a list of triples.
-SELECT order_id, version, n, name, provider, attempt, sent, entered_state, uncounted_attempts, trace, arguments
+SELECT order_id, version, n, name, provider, attempt, sent, entered_state, uncounted_attempts, trace, arguments, run_at
 FROM of_effects
-WHERE run_at <= :now AND {in_scope} AND (order_id, version, n) IN (
+WHERE owed = 1 AND provider = :provider AND entered_state = :state AND run_at <= :now AND {is_next} AND (order_id, version, n) IN (
     SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:keys)
 )
 ORDER BY run_at LIMIT :limit
@@ -245,9 +242,9 @@ UPDATE of_effects SET in_flight = 0, owed = 0, why = ?
 WHERE order_id = ? AND version = ? AND n = ? AND attempt = ? AND owed = 1
 
 -- due_polls --
--- Polls that are due, of a list of providers. +provider: found by next_at, for there the provider's index would look at all its polls.
-SELECT order_id, provider, without_news, unusable FROM of_polls
-WHERE next_at <= :now AND +provider IN (SELECT value FROM json_each(:callable))
+-- Polls of one provider that are due.
+SELECT order_id, provider, without_news, unusable, next_at FROM of_polls
+WHERE provider = :provider AND next_at <= :now
 ORDER BY next_at, last_at LIMIT :limit
 
 -- lease_poll --
@@ -327,13 +324,17 @@ UPDATE of_deadlines SET decide_at = due_at WHERE order_id = :order_id AND due_at
 -- A deadline that cannot be decided now comes again.
 UPDATE of_deadlines SET due_at = ?, decide_at = NULL WHERE order_id = ? AND name = ? AND version = ?
 
--- next_due --
--- When the next effect, poll or deadline in scope is due.
-SELECT min(at) FROM (
-    SELECT min(run_at) AS at FROM of_effects WHERE {in_scope}
-    UNION ALL SELECT min(next_at) FROM of_polls WHERE +provider IN (SELECT value FROM json_each(:callable))
-    UNION ALL SELECT min(coalesce(decide_at, due_at)) FROM of_deadlines WHERE provider IN (SELECT value FROM json_each(:providers))
-)
+-- next_due_effect --
+-- When the next effect of one lane is due.
+SELECT run_at FROM of_effects WHERE owed = 1 AND provider = :provider AND entered_state = :state AND {is_next} ORDER BY run_at LIMIT 1
+
+-- next_due_poll --
+-- When the next poll of one provider is due.
+SELECT min(next_at) FROM of_polls WHERE provider = :provider
+
+-- next_due_deadline --
+-- When the next deadline of a list of providers is due.
+SELECT min(coalesce(decide_at, due_at)) FROM of_deadlines WHERE provider IN (SELECT value FROM json_each(:providers))
 
 -- add_listener --
 -- Some process handles the entering of this state.

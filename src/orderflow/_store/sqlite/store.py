@@ -26,7 +26,7 @@ from orderflow._store.records import (
     StoredStanding,
     WorkerScope,
 )
-from orderflow._store.sqlite import reading, retention
+from orderflow._store.sqlite import leasing, reading, retention
 from orderflow._store.sqlite.commit import add_message, apply, find_holder, plan_poll, plan_taken_id, take_provider_id
 from orderflow._store.sqlite.queries import SQL
 from orderflow._store.sqlite.schema import connect, prepare
@@ -220,24 +220,7 @@ class SqliteStore:
         self, now: float, scope: WorkerScope, limit: int, among: Collection[EffectKey] | None = None
     ) -> list[LeasedEffect]:
         """See ``Store.lease_effects``."""
-        statement, values = "due_effects", {"now": now, "limit": limit, **_scope_values(scope)}
-        if among is not None:
-            statement = "due_effects_among"
-            values["keys"] = rows.dump([(key.order_id, key.version, key.n) for key in among])
-
-        def work(connection: sqlite3.Connection) -> list[LeasedEffect]:
-            leased = []
-            for row in connection.execute(SQL[statement], values).fetchall():
-                *key, name, provider, attempt, sent, entered_state, uncounted, trace, arguments = row
-                until = now + scope.leases[provider]
-                connection.execute(SQL["lease_effect"], (until, *key))
-                given = rows.load_arguments(arguments)
-                leased.append(
-                    LeasedEffect(EffectKey(*key), name, provider, attempt + 1, bool(sent), entered_state, uncounted, trace, until, given)
-                )
-            return leased
-
-        return await self._writer.submit(work)
+        return await self._writer.submit(lambda connection: leasing.lease_effects(connection, now, scope, limit, among))
 
     async def mark_sending(self, effect: LeasedEffect, now: float) -> bool:
         """See ``Store.mark_sending``."""
@@ -267,17 +250,7 @@ class SqliteStore:
 
     async def lease_polls(self, now: float, scope: WorkerScope, limit: int) -> list[LeasedPoll]:
         """See ``Store.lease_polls``."""
-        values = {"now": now, "limit": limit, "callable": rows.dump(scope.callable_providers)}
-
-        def work(connection: sqlite3.Connection) -> list[LeasedPoll]:
-            leased = []
-            for order_id, provider, without_news, unusable in connection.execute(SQL["due_polls"], values).fetchall():
-                until = now + scope.leases[provider]
-                connection.execute(SQL["lease_poll"], (until, now, order_id))
-                leased.append(LeasedPoll(order_id, provider, without_news, until, unusable))
-            return leased
-
-        return await self._writer.submit(work)
+        return await self._writer.submit(lambda connection: leasing.lease_polls(connection, now, scope, limit))
 
     async def throttle(self, provider: str, until: float) -> None:
         """See ``Store.throttle``."""
@@ -342,8 +315,7 @@ class SqliteStore:
 
     async def next_due(self, scope: WorkerScope) -> float | None:
         """See ``Store.next_due``."""
-        ((due_at,),) = await self._fetch("next_due", _scope_values(scope))
-        return None if due_at is None else float(due_at)
+        return await self._read(lambda connection: leasing.find_next_due(connection, scope))
 
     # ── listeners ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -368,15 +340,6 @@ class SqliteStore:
             return connection.execute(SQL["end_notifications"], values).rowcount
 
         return await self._writer.submit(work)
-
-
-def _scope_values(scope: WorkerScope) -> dict[str, Any]:
-    """The values of the part ``in_scope``."""
-    return {
-        "callable": rows.dump(scope.callable_providers),
-        "providers": rows.dump(list(scope.leases)),
-        "notifiable": rows.dump(sorted(scope.notifiable)),
-    }
 
 
 def _is_superseded(connection: sqlite3.Connection, call: ReportedCall) -> bool:

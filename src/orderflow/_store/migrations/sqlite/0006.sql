@@ -35,3 +35,9 @@ ALTER TABLE of_providers ADD COLUMN held_until REAL NOT NULL DEFAULT 0;
 ALTER TABLE of_providers ADD COLUMN lifted_at REAL NOT NULL DEFAULT 0;
 ALTER TABLE of_providers ADD COLUMN lifted_by TEXT NOT NULL DEFAULT '';
 ALTER TABLE of_polls ADD COLUMN unusable INTEGER NOT NULL DEFAULT 0;  -- answers in a row that could not be used
+
+-- Each lane, the calls of a provider or the notifications of one of its states, is leased by itself. A backlog of one hides no other.
+DROP INDEX of_effects_due;
+CREATE INDEX of_effects_due ON of_effects (provider, entered_state, run_at) WHERE owed = 1;
+DROP INDEX of_polls_due;
+CREATE INDEX of_polls_due ON of_polls (provider, next_at);

@@ -52,9 +52,9 @@ class CcvLifecycle(Lifecycle, name="ccv"):
     submit_order    = once(kind="submission", successes=["order_submitted"])  # no idempotency key, no look-up: two submits are two orders
 
     # ── drafts, ordering ────────────────────────────────────────────────────────────────────────────────────────────────────
+    submit                    = edge(command, drafted.to(configuring), us, documented("D3-D6"), "order it", effects=[configure_order])
     discard                   = edge(command, drafted.to(discarded), us, assumed("our draft; CCV knows nothing of it"), "discard")
     draft_expired             = edge(clock, drafted.to(discarded), time, assumed("our deadline for a draft"), "never submitted")
-    submit                    = edge(command, drafted.to(configuring), us, documented("D3-D6"), "order it", effects=[configure_order])
     order_configured          = edge(reply, configuring.to(submitting),
                                      ccv, inferred("D4-D6: each call answers the enriched order"), "configured", effects=[submit_order])
     configuration_refused     = edge(reply, configuring.to(refused), ccv, documented("D4-D6: 400, 401, 403"), "configuration refused")

@@ -27,7 +27,7 @@ State = Literal[
     "abandoned",
     "discarded",
 ]
-Command = Literal["discard", "submit"]
+Command = Literal["submit", "discard"]
 BareCommand = Command
 """Commands without arguments."""
 OperatorEvent = Literal["submission_resolved", "submission_not_found", "submission_given_up"]

@@ -62,9 +62,9 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     search_order    = repeatable(successes=["registration_found"], safe=True)  # user mode only: Search order details by externalOrderId
 
     # ── drafts, registering ────────────────────────────────────────────────────────────────────────────────────────────────────
+    register                 = edge(command, drafted.to(registering), us, documented("A5, A6"), "register", effects=[register_order])
     discard                  = edge(command, drafted.to(discarded), us, assumed("our draft; Connect knows nothing of it"), "discard")
     draft_expired            = edge(clock, drafted.to(discarded), time, assumed("our deadline for a draft"), "never registered")
-    register                 = edge(command, drafted.to(registering), us, documented("A5, A6"), "register", effects=[register_order])
     order_registered         = edge(reply, registered.from_(registering, registration_in_doubt),
                                     connect, documented("A6 step 4"), "registered")
     registration_refused     = edge(reply, refused.from_(registering, registration_in_doubt), connect, documented("A5: 400"), "refused")

@@ -27,8 +27,8 @@ State = Literal[
     "abandoned",
     "discarded",
 ]
-Command = Literal["discard", "register", "complete_by_url", "complete_by_api", "assign_user"]
-BareCommand = Literal["discard", "register", "complete_by_api"]
+Command = Literal["register", "discard", "complete_by_url", "complete_by_api", "assign_user"]
+BareCommand = Literal["register", "discard", "complete_by_api"]
 """Commands without arguments."""
 OperatorEvent = Literal[
     "registration_resolved",

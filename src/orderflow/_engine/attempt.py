@@ -165,13 +165,17 @@ def plan_start(
         # that was never answered, this must stay known.
         is_known = not effect.previous_attempt_sent and not effect.previous_attempt_unended
         return Retry(lease, "not declared in this version", uncounted=True) if is_known else LeaveLeased()
-    if effect.previous_attempt_sent and (declared.once or (budget_spent and effect.previous_attempt_unended and not declared.safe)):
-        # A repeatable effect is marked before it is reported undelivered. Another worker may be about to report that: it is not sent now.
+    if effect.previous_attempt_sent and (declared.once or (budget_spent and _may_be_reported(effect, declared))):
         return ReportOutcome(PREVIOUS_UNKNOWN)
     if stopping or seconds <= 0:  # the next worker that takes it may call
         why = CANCELLED if stopping else TOO_LATE
         return Retry(0.0, why, uncounted=True, may_be_executed=is_earlier_in_doubt(effect, declared))
     return MakeCall(seconds)
+
+
+def _may_be_reported(effect: LeasedEffect, declared: Effect) -> bool:
+    """Whether another worker may be about to report a repeatable effect undelivered. It has marked it, and it must not be sent any more."""
+    return bool(declared.kind) and not declared.safe and effect.previous_attempt_unended
 
 
 def is_earlier_in_doubt(effect: LeasedEffect, declared: Effect) -> bool:

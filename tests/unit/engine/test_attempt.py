@@ -115,6 +115,7 @@ def test_an_attempt_that_never_ended_may_have_been_executed_unless_it_is_marked_
         (REPEATABLE, True, False, True, CALL),  # it was written that it is owed again
         (REPEATABLE, False, True, True, CALL),
         (SAFE, True, True, True, CALL),
+        (WITHOUT_REPLIES, True, True, True, CALL),
     ],
 )
 def test_a_repeatable_effect_is_not_sent_where_another_worker_may_be_about_to_report_it_undelivered(

@@ -95,15 +95,16 @@ class Evidence:
 @frozen
 class Effect:
     """A named intention towards the outside. ``kind`` names the replies that report a failure: ``<kind>_refused``,
-    ``<kind>_undelivered`` and, for a once-effect, ``<kind>_answer_lost``; empty: it reports only success. ``arguments`` names the data
-    of the order that each of its calls gets a copy of, as it is when the call is decided. ``successes``: the replies by which an adapter
-    may report that the provider acted."""
+    ``<kind>_undelivered`` and, unless it is ``safe``, ``<kind>_answer_lost``; empty: it reports only success. ``arguments`` names the
+    data of the order that each of its calls gets a copy of, as it is when the call is decided. ``successes``: the replies by which an
+    adapter may report that the provider acted. ``safe``: a call changes nothing at the provider."""
 
     name: str
     kind: str
     once: bool
     arguments: tuple[str, ...] = ()
     successes: tuple[str, ...] = ()
+    safe: bool = False
 
     @property
     def replies(self) -> tuple[str, ...]:
@@ -115,8 +116,13 @@ class Effect:
         """The replies by which the engine reports that a call failed; none where there is no kind."""
         if not self.kind:
             return ()
-        endings = ("refused", "undelivered", "answer_lost") if self.once else ("refused", "undelivered")
+        endings = ("refused", "undelivered") if self.safe else ("refused", "undelivered", "answer_lost")
         return tuple(f"{self.kind}_{ending}" for ending in endings)
+
+    @property
+    def unknown_end(self) -> str:
+        """The reply by which the engine reports that a call may have been executed, or not. Of a safe effect: that it was not."""
+        return f"{self.kind}_undelivered" if self.safe else f"{self.kind}_answer_lost"
 
 
 @frozen

@@ -30,8 +30,8 @@ class RecordedStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.store, name)
 
-    async def create(self, order: Order, fingerprint: str, former: str = "") -> Order:
-        created = await self.store.create(order, fingerprint, former)
+    async def create(self, order: Order, *arguments: Any) -> Order:
+        created = await self.store.create(order, *arguments)
         self.decided.setdefault((created.id, 0), created.snapshot)
         return created
 

@@ -70,11 +70,18 @@ class GatedStore(SqliteStore):
         return await super().commit(order_id, key, decider, deadline, call)
 
     async def retry_effect(
-        self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False, message: Message | None = None
+        self,
+        effect: LeasedEffect,
+        at: float,
+        why: str,
+        uncounted: bool = False,
+        message: Message | None = None,
+        *,
+        may_be_executed: bool = False,
     ) -> None:
         if self.writing is not None:
             await self.writing.pass_through()
-        await super().retry_effect(effect, at, why, uncounted, message)
+        await super().retry_effect(effect, at, why, uncounted, message, may_be_executed=may_be_executed)
 
 
 class RefusingStore(SqliteStore):
@@ -99,10 +106,17 @@ class RefusingStore(SqliteStore):
         await super().finish_effect(effect, why, message)
 
     async def retry_effect(
-        self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False, message: Message | None = None
+        self,
+        effect: LeasedEffect,
+        at: float,
+        why: str,
+        uncounted: bool = False,
+        message: Message | None = None,
+        *,
+        may_be_executed: bool = False,
     ) -> None:
         await self._check("retry_effect", effect.key.order_id)
-        await super().retry_effect(effect, at, why, uncounted, message)
+        await super().retry_effect(effect, at, why, uncounted, message, may_be_executed=may_be_executed)
 
     async def throttle(self, provider: str, until: float) -> None:
         self._refuse("throttle", "")

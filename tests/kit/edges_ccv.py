@@ -32,6 +32,19 @@ async def open_ccv(folder: Path, story: Story) -> AsyncIterator[Ccv]:
         yield case
 
 
+# ── drafts ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@story("discarded", "drafted -discard-> discarded")
+async def _(case: Ccv) -> None:
+    await case.send("discard")
+
+
+@story("never submitted", "drafted -draft_expired-> discarded", draft_timeout=0.1)
+async def _(case: Ccv) -> None:
+    del case
+
+
 # ── ordering ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

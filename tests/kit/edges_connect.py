@@ -77,6 +77,20 @@ async def _fulfil(case: Connect) -> None:
 _USER = {"credential": "kari@shop.example", "is_send_message": True, "override_client_id": "no.shop"}
 
 
+# ── drafts ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@story("discarded", "drafted -discard-> discarded")
+async def _(case: Connect) -> None:
+    await case.create("connect", **connect_request("invoice", external_id=NAME))
+    await case.send("discard")
+
+
+@story("never registered", "drafted -draft_expired-> discarded", draft_timeout=0.1)
+async def _(case: Connect) -> None:
+    await case.create("connect", **connect_request("invoice", external_id=NAME))
+
+
 # ── registering ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

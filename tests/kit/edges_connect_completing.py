@@ -38,6 +38,15 @@ async def _sms_in_doubt(case: Connect) -> None:
     await lose_answer(case, FULFILL, "complete_by_api", "fulfillment_in_doubt")
 
 
+async def _invoice_in_doubt(case: Connect) -> None:
+    """Connect acts on none of the calls, and answers none."""
+    case.sim.faults.arm(Fault(FULFILL, "reset", times=None))
+    await register(case)
+    await case.send("complete_by_api")
+    await case.wait_for("fulfillment_in_doubt")
+    case.sim.faults.clear()
+
+
 async def _answer_by_phone(case: Connect, status: CallbackStatus, *, calls_back: bool = True) -> None:
     """The customer pays by phone or does not; Connect calls the callback URL that we gave it."""
     (order,) = case.sim.orders
@@ -99,6 +108,21 @@ async def _(case: Connect) -> None:
     case.sim.faults.arm(Fault(FULFILL, "status", status=401, times=None))
     await register(case)
     await case.send("complete_by_api")
+
+
+@story("invoice, every answer lost; fulfilled all the same", "fulfillment_in_doubt -seen_fulfilled-> fulfilled", fulfilling_budget=0.0)
+async def _(case: Connect) -> None:
+    await _invoice_in_doubt(case)
+    await prove(case)
+
+
+@story(
+    "invoice, every answer lost, then the first one comes", "fulfillment_in_doubt -fulfillment_accepted-> confirming", fulfilling_budget=0.0
+)
+async def _(case: Connect) -> None:
+    await register(case)
+    async with case.answer_late(FULFILL, lost_in="fulfillment_in_doubt", repeated=True):
+        await case.send("complete_by_api")
 
 
 @story(
@@ -215,20 +239,13 @@ async def _(case: Connect) -> None:
         await case.send("complete_by_api")
 
 
-# only an operator brings an order without anything to pay into these two states: both belong to sms, which is to be paid
+# only an operator brings an order without anything to pay into this state: it belongs to sms, which is to be paid
 
 
 @story("nothing to pay, overridden to awaiting payment", "awaiting_payment -seen_fulfilled-> fulfilled")
 async def _(case: Connect) -> None:
     await register(case)
     await case.override("awaiting_payment")
-    await prove(case)
-
-
-@story("nothing to pay, overridden to in doubt", "fulfillment_in_doubt -seen_fulfilled-> fulfilled")
-async def _(case: Connect) -> None:
-    await register(case)
-    await case.override("fulfillment_in_doubt")
     await prove(case)
 
 

@@ -79,8 +79,12 @@ class _ExpectedOrder:
         pair = Pair(snapshot.state, tuple(snapshot.facts[name] for name in table.facts))
         if pair.state == self.pair.state:
             return evolve(self, pair=pair)
-        deadlines = table.states[pair.state].deadlines
-        return evolve(self, pair=pair, armed=tuple((event, ticks(table)[key]) for event, key in deadlines))
+        return evolve(self, pair=pair, armed=_arm(table, pair.state))
+
+
+def _arm(table: Table, state: str) -> tuple[tuple[str, int], ...]:
+    """The deadlines of an order that enters the state, each with the ticks until it comes."""
+    return tuple((event, ticks(table)[key]) for event, key in table.states[state].deadlines)
 
 
 def ticks(table: Table) -> dict[str, int]:
@@ -103,7 +107,7 @@ def expect_machine(table: Table, pair: Pair, without: Collection[str] = ()) -> M
     """The machine that an engine on this table must be, for an order created as ``pair``: the declaration, and the rules of the engine
     about ids, polls, claims that come twice, and deadlines."""
     inputs = tuple(name for name in outside_inputs(table) if name not in without)
-    orders, rows = [_ExpectedOrder(pair)], list[Row]()
+    orders, rows = [_ExpectedOrder(pair, armed=_arm(table, pair.state))], list[Row]()
     number = {orders[0]: 0}
     for order in orders:  # grows while it is walked
         row: dict[str, tuple[str, int]] = {}
@@ -232,6 +236,10 @@ class ScriptedDispatcher:
         self._jobs.append(job)
         self._wake()
 
+    def wake(self) -> None:
+        """Let the worker look what is due: creating an order wakes none."""
+        self._wake()
+
 
 @frozen
 class _Visible:
@@ -263,6 +271,7 @@ class EngineFromOutside:
         self._provider_id = str(self._count)
         self._dispatcher.owed.clear()
         self._id = self._run(self._flow.create(self.provider.name, key=str(self._count), **self._request)).id
+        self._dispatcher.wake()
 
     def send(self, input_name: str) -> str:
         return self._run(self._send(input_name))

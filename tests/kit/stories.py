@@ -22,7 +22,7 @@ from orderflow._providers.ccv.simulator import CcvSimulator
 from orderflow._providers.connect.simulator import ConnectSimulator
 from orderflow._testing.world import SimulatedWorld
 from orderflow.model import JournalRow, Order, StepKind
-from orderflow.simulators import matches
+from orderflow.simulators import Fault, matches
 
 Sim = TypeVar("Sim", ConnectSimulator, CcvSimulator)
 Play = Callable[["Case[Any]"], Awaitable[None]]
@@ -171,8 +171,9 @@ class Case(Generic[Sim]):
         return provider_id
 
     @asynccontextmanager
-    async def answer_late(self, match: str, lost_in: str) -> AsyncIterator[None]:
-        """A once-effect's call hangs in this block. A second worker takes it over and reports its answer lost, without calling.
+    async def answer_late(self, match: str, lost_in: str, *, repeated: bool = False) -> AsyncIterator[None]:
+        """A call hangs in this block. A second worker takes it over and reports its answer lost: without calling, or (``repeated``) when
+        its own calls were lost, too.
 
         Then the answer of the first worker's call comes. A worker ends a call before its own lease ends. So it takes two machines that
         disagree about the time: the clock of the second one is ahead.
@@ -181,10 +182,15 @@ class Case(Generic[Sim]):
         try:
             yield
             await asyncio.wait_for(self.gate.arrived.wait(), _TIMEOUT)
+            if repeated:
+                self.gate.match = ""
+                self.sim.faults.arm(Fault(match, "reset", times=None))
             async with self._open_second_worker():
                 await self.wait_for(lost_in)
             assert self.gate.held == 1, "a once-effect was called again"
         finally:
+            if repeated:
+                self.sim.faults.clear()
             self.gate.open()
 
     async def assert_takes(self, story: Story) -> None:

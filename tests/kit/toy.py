@@ -72,6 +72,7 @@ class ToyLifecycle(Lifecycle, name="toy"):
     prepared                = edge(reply, preparing.to(sending), effects=[place])
     preparation_refused     = edge(reply, preparing.to(refused))
     preparation_undelivered = edge(reply, preparing.to(refused))
+    preparation_answer_lost = edge(reply, preparing.to(in_doubt))
     order_placed            = edge(reply, placed.from_(sending, in_doubt))
     placement_refused       = edge(reply, refused.from_(sending, in_doubt))
     placement_undelivered   = edge(reply, sending.to(refused))

@@ -63,6 +63,7 @@ async def use_connect(payload: dict[str, Any]) -> None:
         await flow.create("connect", key="cart-18", order=payload, user_mode=True, digital=False)
         await flow.create("connect", key="cart-19", **payload)
         assert_type(await flow.send(order.id, "register", key="once"), Decision)
+        await flow.send(order.id, "discard")
         await flow.send(order.id, "complete_by_api")
         await flow.send(order.id, "complete_by_url", return_url="https://shop.example/thanks")
         await flow.send(order.id, "complete_by_url", return_url="https://shop.example/thanks", error_url="https://shop.example/sorry")

@@ -19,6 +19,7 @@ _NEVER_READ = "an sms order's `claimed` is read only for cancel and error: none 
 EQUIVALENT = {
     "guard forgotten, registration_answer_lost: registering -> registration_in_doubt [not user_mode]": _FIRST,
     "guard forgotten, fulfillment_accepted: fulfilling -> confirming [not by_sms]": _FIRST,
+    "guard forgotten, fulfillment_accepted: fulfillment_in_doubt -> confirming [not by_sms]": _FIRST,
     "guard forgotten, assignment_given_up: assignment_in_doubt -> fulfilled [needs_user]": (
         "an order gets there only while needs_user is set: a guard for the reader"
     ),
@@ -73,7 +74,7 @@ def test_where_two_edges_are_enabled_at_once_check_reports_ambiguity(table):
         if str(mutant) in EQUIVALENT and "ambiguous" in EQUIVALENT[str(mutant)]
     }
     assert all("ambiguous" in rules_of_mutant for rules_of_mutant in rules.values())
-    assert len(rules) == (2 if table.name == "connect" else 0)
+    assert len(rules) == (3 if table.name == "connect" else 0)
 
 
 @pytest.mark.parametrize("extra", [0, 1])

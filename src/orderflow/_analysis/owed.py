@@ -5,7 +5,7 @@ Which calls a reply may end, the effects declare. Effects of one kind are one ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from attrs import field, frozen
 
@@ -23,6 +23,10 @@ class Calls:
 
     under_way: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()
+
+    def keep(self, awaited: frozenset[str]) -> Calls:
+        """Those of them that are ``awaited``."""
+        return self if self.under_way | self.lost <= awaited else Calls(self.under_way & awaited, self.lost & awaited)
 
 
 def find_missing_replies(moves: Moves) -> Iterator[tuple[Edge, Effect, str, Pair]]:
@@ -42,18 +46,22 @@ def find_stranded(table: Table, moves: Moves, starts: tuple[Pair, ...]) -> Itera
     """
     guide = _Guide(table, {id(edge) for edge in table.edges if _is_brought(table, edge)})
     numbers = {pair: number for number, pair in enumerate(moves)}
-    onward = [tuple((edge, numbers[target]) for edge, target in out) for out in moves.values()]
+    onward = [tuple((edge, numbers[target], target.state) for edge, target in out) for out in moves.values()]
+    awaited = _find_awaited(table, moves)
     waiting = [(numbers[pair], Calls()) for pair in starts]
     seen = set(waiting)
     stranded: set[int] = set()
     for number, calls in waiting:  # grows while it is walked
         stuck = bool(onward[number])
-        for edge, target in onward[number]:
+        for edge, target, state in onward[number]:
             after, leads_on = guide.follow(edge, calls)
             stuck = stuck and not leads_on
-            if after is not None and (target, after) not in seen:
-                seen.add((target, after))
-                waiting.append((target, after))
+            if after is None:
+                continue
+            place = target, after.keep(awaited[state])
+            if place not in seen:
+                seen.add(place)
+                waiting.append(place)
         if stuck:
             stranded.add(number)
         if len(seen) > MAX_PAIRS:
@@ -101,6 +109,21 @@ def find_answered(table: Table, edge: Edge) -> frozenset[str]:
     if edge.origin is not Origin.REPLY:
         return frozenset()
     return frozenset(name_call(effect) for effect in table.effects.values() if edge.event in effect.replies)
+
+
+def _find_awaited(table: Table, moves: Moves) -> Mapping[str, frozenset[str]]:
+    """By state, the calls that an edge from there on may be the end of. The others make no difference any more."""
+    steps = {(pair.state, target.state, find_answered(table, edge)) for pair, out in moves.items() for edge, target in out}
+    awaited: dict[str, frozenset[str]] = dict.fromkeys(table.states, frozenset())
+    changed = True
+    while changed:
+        changed = False
+        for source, target, answered in steps:
+            found = awaited[source] | answered | awaited[target]
+            if found != awaited[source]:
+                awaited[source] = found
+                changed = True
+    return awaited
 
 
 def name_call(effect: Effect) -> str:

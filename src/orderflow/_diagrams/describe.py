@@ -33,7 +33,7 @@ def describe(table: Table) -> dict[str, Any]:
         "events": {name: str(origin) for name, origin in table.events.items()},
         "facts": {name: list(values) for name, values in table.facts.items()},
         "guards": _describe_guards(table),
-        "effects": {name: {"kind": effect.kind, "once": effect.once} for name, effect in table.effects.items()},
+        "effects": {name: {"kind": effect.kind, "once": effect.once, "safe": effect.safe} for name, effect in table.effects.items()},
         "edges": [_describe_edge(edge) for edge in table.edges],
         "readings": {
             status: {"consistent": [s for s in table.states if s in reading.consistent], "proves": reading.proves}

@@ -11,6 +11,7 @@ from itertools import product
 
 from orderflow._diagrams.describe import describe
 from orderflow._lifecycle.table import Edge, Table
+from orderflow.model import Effect
 
 _PLAIN = re.compile(r"[A-Za-z0-9 _.,:()+/'=-]+\Z")
 _MARKUP = re.compile(r"[\\`*_{}\[\]<>|~&$]")
@@ -105,11 +106,14 @@ def _build_facts(table: Table) -> list[str]:
 
 
 def _build_effects(table: Table) -> list[str]:
-    rows = [
-        (format_code(effect.name), "once" if effect.once else "repeatable", _format_optional(effect.kind))
-        for effect in table.effects.values()
-    ]
+    rows = [(format_code(effect.name), _describe_sending(effect), _format_optional(effect.kind)) for effect in table.effects.values()]
     return ["## Effects", _build_grid(("Effect", "May be sent", "Prefix of replies"), rows)] if rows else []
+
+
+def _describe_sending(effect: Effect) -> str:
+    if effect.once:
+        return "once"
+    return "repeatable, safe" if effect.safe else "repeatable"
 
 
 def _build_readings(table: Table) -> list[str]:

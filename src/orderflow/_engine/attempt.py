@@ -126,12 +126,13 @@ class ReportOutcome:
 @frozen
 class Retry:
     """Owed again after ``wait`` seconds. ``uncounted``: the attempt does not count against the budget. ``throttle``: no process calls the
-    provider before that."""
+    provider before that. ``may_be_executed``: by this attempt, or an earlier one."""
 
     wait: float
     why: str
     uncounted: bool = False
     throttle: bool = False
+    may_be_executed: bool = False
 
 
 PREVIOUS_UNKNOWN = InDoubt("an earlier attempt was sent and never answered")
@@ -147,7 +148,7 @@ _UNSENT = {STOPPED: STOPPED_BEFORE_SENDING, UNWRITTEN: STOPPED_BEFORE_SENDING, L
 
 
 def plan_start(
-    effect: LeasedEffect, declared: Effect | None, seconds: float, lease: float, *, stopping: bool
+    effect: LeasedEffect, declared: Effect | None, seconds: float, lease: float, *, stopping: bool, budget_spent: bool = False
 ) -> MakeCall | ReportOutcome | Retry | LeaveLeased:
     """How a leased effect starts.
 
@@ -157,16 +158,34 @@ def plan_start(
         seconds: how long a call that begins now may take; 0 or less if it is too late for one.
         lease: seconds of the provider's lease.
         stopping: whether the worker stops.
+        budget_spent: whether the time budget of the order's state is spent.
     """
     if declared is None:
-        # Nothing was called here, and a process with another version may still carry it out. If another process sent a call that was
-        # never answered, its mark must stay.
-        return LeaveLeased() if effect.previous_attempt_sent else Retry(lease, "not declared in this version", uncounted=True)
-    if declared.once and effect.previous_attempt_sent:
+        # Nothing was called here, and a process with another version may still carry it out. If another process may have sent a call
+        # that was never answered, this must stay known.
+        is_known = not effect.previous_attempt_sent and not effect.previous_attempt_unended
+        return Retry(lease, "not declared in this version", uncounted=True) if is_known else LeaveLeased()
+    if effect.previous_attempt_sent and (declared.once or (budget_spent and _may_be_reported(effect, declared))):
         return ReportOutcome(PREVIOUS_UNKNOWN)
     if stopping or seconds <= 0:  # the next worker that takes it may call
-        return Retry(0.0, CANCELLED if stopping else TOO_LATE, uncounted=True)
+        why = CANCELLED if stopping else TOO_LATE
+        return Retry(0.0, why, uncounted=True, may_be_executed=is_earlier_in_doubt(effect, declared))
     return MakeCall(seconds)
+
+
+def _may_be_reported(effect: LeasedEffect, declared: Effect) -> bool:
+    """Whether another worker may be about to report a repeatable effect undelivered. It has marked it, and it must not be sent any more."""
+    return bool(declared.kind) and not declared.safe and effect.previous_attempt_unended
+
+
+def is_earlier_in_doubt(effect: LeasedEffect, declared: Effect) -> bool:
+    """Whether an earlier attempt may have been executed, and its end is unknown.
+
+    A repeatable effect is not marked before its call. So an attempt of it that never ended counts.
+    """
+    if declared.safe:
+        return False
+    return effect.previous_attempt_sent or (effect.previous_attempt_unended and not declared.once)
 
 
 # ── what the moment of sending decides ───────────────────────────────────────────────────────────────────────────────────────
@@ -208,7 +227,9 @@ def conclude(effect: LeasedEffect, declared: Effect, outcome: Outcome, timing: T
     """What an outcome means for the effect.
 
     What was certainly not executed is sent again until ``budget_spent``, the state's time budget, and at least ``retry_attempts`` times:
-    an outage of minutes must not end an order. A repeatable effect that may have been executed is sent again ``retry_attempts`` times.
+    an outage of minutes must not end an order. So is a repeatable effect that may have been executed: the order is in doubt then, also
+    where only an earlier attempt may have been executed. One without replies, or a look-up without a result, is sent ``retry_attempts``
+    times.
     An invalid outcome is in doubt, and was answered all the same: its reply has the key of an answer, and an anomaly.
     """
     conclusion = _conclude_valid(effect, declared, outcome, timing, budget_spent=budget_spent)
@@ -220,34 +241,46 @@ def conclude(effect: LeasedEffect, declared: Effect, outcome: Outcome, timing: T
 def _conclude_valid(
     effect: LeasedEffect, declared: Effect, outcome: Outcome, timing: Timing, *, budget_spent: bool
 ) -> Reply | Retry | Finish:
+    in_doubt = is_earlier_in_doubt(effect, declared) or (isinstance(outcome, InDoubt) and not declared.safe)
     match outcome:
         case Succeeded():
             event = Event(outcome.event, Origin.REPLY, outcome.data, outcome.provider_id, outcome.note)
             return Reply(event, str(effect.attempt))
         case Rejected():
-            return _reply(declared, "refused", outcome.why, str(effect.attempt))
-        case InDoubt() if declared.once:
-            return _reply(declared, "answer_lost", outcome.why, NO_ANSWER)
-        case InDoubt() if outcome in _INTERRUPTED:
-            return Retry(0.0, outcome.why, uncounted=True)
-        case NotExecuted() if outcome in _OWED_AT_ONCE:
-            return Retry(0.0, outcome.why, uncounted=True)
+            return _reply(declared, f"{declared.kind}_refused", outcome.why, str(effect.attempt))
+        case InDoubt() if declared.once or outcome is PREVIOUS_UNKNOWN:
+            return _report_spent(declared, outcome.why, in_doubt=True)
+        case InDoubt() | NotExecuted() if outcome in (*_INTERRUPTED, *_OWED_AT_ONCE):
+            return Retry(0.0, outcome.why, uncounted=True, may_be_executed=in_doubt)
         case NotExecuted():
             if outcome.permanent or (budget_spent and effect.attempt >= timing.retry_attempts):
-                return _reply(declared, "undelivered", outcome.why, NO_ANSWER)
-            if outcome.signal is Signal.THROTTLED:
-                return Retry(throttle_seconds(timing, outcome.retry_after), outcome.why, uncounted=True, throttle=True)
-            return Retry(max(retry_backoff(timing, effect.attempt), outcome.retry_after or 0.0), outcome.why, uncounted=True)
+                return _report_spent(declared, outcome.why, in_doubt=in_doubt)
+            return _retry_unexecuted(effect, outcome, timing, may_be_executed=in_doubt)
     counted = effect.attempt - effect.uncounted_attempts
-    if counted >= timing.retry_attempts:
-        return _reply(declared, "undelivered", outcome.why, NO_ANSWER)
-    return Retry(retry_backoff(timing, counted), outcome.why)
+    has_time = isinstance(outcome, InDoubt) and bool(declared.kind) and not budget_spent
+    if counted >= timing.retry_attempts and not has_time:
+        return _report_spent(declared, outcome.why, in_doubt=in_doubt)
+    return Retry(retry_backoff(timing, counted), outcome.why, may_be_executed=in_doubt)
 
 
-def _reply(declared: Effect, ending: str, why: str, answer: str) -> Reply | Finish:
+def _retry_unexecuted(effect: LeasedEffect, outcome: NotExecuted, timing: Timing, *, may_be_executed: bool) -> Retry:
+    throttled = outcome.signal is Signal.THROTTLED
+    if throttled:
+        wait = throttle_seconds(timing, outcome.retry_after)
+    else:
+        wait = max(retry_backoff(timing, effect.attempt), outcome.retry_after or 0.0)
+    return Retry(wait, outcome.why, uncounted=True, throttle=throttled, may_be_executed=may_be_executed)
+
+
+def _report_spent(declared: Effect, why: str, *, in_doubt: bool) -> Reply | Finish:
+    """It is not sent again."""
+    return _reply(declared, declared.unknown_end if in_doubt else f"{declared.kind}_undelivered", why, NO_ANSWER)
+
+
+def _reply(declared: Effect, event: str, why: str, answer: str) -> Reply | Finish:
     if not declared.kind:
         return Finish(why)
-    return Reply(Event(f"{declared.kind}_{ending}", Origin.REPLY, note=why), answer)
+    return Reply(Event(event, Origin.REPLY, note=why), answer)
 
 
 def retry_backoff(timing: Timing, attempts: int) -> float:

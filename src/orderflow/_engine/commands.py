@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from orderflow._clock import Clock
+from orderflow._engine.commit import plan_entry_deadlines
 from orderflow._engine.fingerprint import fingerprint, fingerprint_of_version_0_1
 from orderflow._engine.inbox import Inbox, provider_of
 from orderflow._engine.listeners import LISTENER_REFRESH_SECONDS, ListenerDirectory
@@ -64,7 +65,8 @@ class Commands:
         now = self._clock.now()
         order = Order(f"{provider.name}-{self._unique_part()}", provider.name, key, snapshot, now, now)
         content = fingerprint(request if draft.understood is None else draft.understood)
-        return await self._store.create(order, content, fingerprint_of_version_0_1(request))
+        deadlines = plan_entry_deadlines(provider.table, provider.timing, order.state, now)
+        return await self._store.create(order, content, fingerprint_of_version_0_1(request), deadlines)
 
     def _unique_part(self) -> str:
         unique = self._new_id()

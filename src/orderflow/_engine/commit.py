@@ -72,6 +72,11 @@ def poll_backoff(timing: Timing, without_news: int, jitter: float) -> float:
     return min(timing.poll_cap, grown) * (1 + timing.poll_jitter * jitter)
 
 
+def plan_entry_deadlines(table: Table, timing: Timing, state: str, now: float) -> tuple[tuple[str, float], ...]:
+    """The deadlines of an order that enters the state now: the events, and when each is due."""
+    return tuple((event, now + timing.durations[key]) for event, key in table.states[state].deadlines)
+
+
 def plan_requested_poll(table: Table, timing: Timing, snapshot: Snapshot, now: float) -> PollPlan | None:
     """The poll that a claim or a notice asks for; None: none is needed.
 
@@ -203,7 +208,7 @@ def _plan_deadlines(context: CommitContext, order: Order, snapshot: Snapshot, ov
     before = context.table.states.get(state_before)  # None: this version lacks the state
     if not armed and before is not None and not before.deadlines:
         return None  # nothing to disarm, nothing to arm
-    return tuple((event, context.now + context.timing.durations[key]) for event, key in armed)
+    return plan_entry_deadlines(context.table, context.timing, snapshot.state, context.now)
 
 
 def _plan_poll_after_step(context: CommitContext, order: Order, snapshot: Snapshot) -> PollPlan | None:

@@ -90,13 +90,13 @@ def _plan_taken(context: CommitContext, order: Order, provider_id: str, holder: 
 def _plan_not_ours(context: CommitContext, order: Order, refused: Decision) -> Commit:
     """What is written where the provider names another order: the refusal, which flags the order and keeps both ids.
 
-    The success of a once-effect leaves the order in doubt: the call is over, and what it did for this order is not known.
+    A success leaves the order in doubt: the call is over, and what it did for this order is not known.
     """
     commit, called = plan_commit(context, order, refused), context.called
-    if called is None or not called.once or not called.kind:
+    if called is None or not called.kind:
         return commit
     assert commit.refusal is not None
-    lost = decide(context.table, order.snapshot, Event(f"{called.kind}_answer_lost", Origin.REPLY))
+    lost = decide(context.table, order.snapshot, Event(called.unknown_end, Origin.REPLY))
     if not isinstance(lost, Applied):
         return commit
     noted = evolve(context, note=commit.refusal.detail)

@@ -34,6 +34,7 @@ from orderflow._engine.attempt import (
     RetryAt,
     conclude,
     correct_outcome,
+    is_earlier_in_doubt,
     plan_start,
 )
 from orderflow._engine.calls import CANCELLED, CallCancelled, RunningCalls, SendingRefused, seconds_for_call
@@ -106,13 +107,14 @@ class Outbox:
         effect = attempt.effect
         provider = self._providers[effect.provider]
         declared = provider.table.effects.get(effect.name)
-        if declared is None and effect.name != NOTIFY_LISTENER and effect.previous_attempt_sent:
+        if declared is None and effect.name != NOTIFY_LISTENER and (effect.previous_attempt_sent or effect.previous_attempt_unended):
             return False
         outcome = attempt.outcome
         if outcome is None and attempt.may_have_arrived:
             outcome = UNWRITTEN
         if declared is None or outcome is None:
-            end: End = await self._write(provider, effect, Retry(0.0, CANCELLED, uncounted=True))
+            in_doubt = declared is not None and is_earlier_in_doubt(effect, declared)
+            end: End = await self._write(provider, effect, Retry(0.0, CANCELLED, uncounted=True, may_be_executed=in_doubt))
         else:
             end = await self._write_or_report_unknown(provider, declared, attempt, outcome)
         await self._dispatcher.finish(effect, end.at if isinstance(end, RetryAt) else None)
@@ -127,7 +129,8 @@ class Outbox:
             return await self._write(provider, effect, await self._notifier.notify(provider, order, effect, seconds))
         attempt.budget_ends_at = order.entered_at + delivery_budget(provider.table, provider.timing, order.state)
         declared = provider.table.effects.get(effect.name)
-        match plan_start(effect, declared, seconds, provider.timing.lease, stopping=self._calls.closed):
+        budget_spent = self._clock.now() >= attempt.budget_ends_at
+        match plan_start(effect, declared, seconds, provider.timing.lease, stopping=self._calls.closed, budget_spent=budget_spent):
             case LeaveLeased() as end:
                 _log.error("effect.undeclared", order_id=order.id, effect=effect.name)
                 return end
@@ -220,12 +223,11 @@ class Outbox:
             await self._clock.sleep(_WRITE_RETRY_SECONDS)
 
     async def _conclude(self, provider: Provider, declared: Effect, attempt: Attempt, outcome: Outcome) -> Reply | Retry | Finish:
-        """What the outcome means. A once-effect that failed unsent is marked before that is reported: another attempt may hold it by now,
-        and must not send what is reported as not executed."""
+        """What the outcome means. A call that was not executed is marked before that is reported for good: another attempt may hold it by
+        now, and must not send what is reported as not executed."""
         budget_spent = self._clock.now() >= attempt.budget_ends_at
         conclusion = conclude(attempt.effect, declared, outcome, provider.timing, budget_spent=budget_spent)
-        failed = isinstance(conclusion, Reply) and not isinstance(outcome, Succeeded)
-        if failed and declared.once and not attempt.may_have_arrived:
+        if isinstance(conclusion, Reply) and _needs_mark(attempt, declared, outcome, conclusion.event.name):
             attempt.sent = await self._store.mark_sending(attempt.effect, self._clock.now())
             if not attempt.sent:
                 return conclude(attempt.effect, declared, SUPERSEDED, provider.timing, budget_spent=False)
@@ -260,10 +262,17 @@ class Outbox:
             case Finish(why):
                 await self._store.finish_effect(effect, why, message)
                 return Done()
-            case Retry(wait, why, uncounted, throttle):
+            case Retry(wait, why, uncounted, throttle, may_be_executed):
                 at = self._clock.now() + wait
-                await self._store.retry_effect(effect, at, why, uncounted, message)
+                await self._store.retry_effect(effect, at, why, uncounted, message, may_be_executed=may_be_executed)
                 self._wake.set()  # the worker sleeps until the end of the lease, and the retry is due before
                 if throttle:
                     await self._store.throttle(provider.name, at)
                 return RetryAt(at)
+
+
+def _needs_mark(attempt: Attempt, declared: Effect, outcome: Outcome, event: str) -> bool:
+    """Whether the call is marked before this reply: no attempt of it is in doubt, and none may be sent any more."""
+    if declared.once:
+        return not isinstance(outcome, Succeeded) and not attempt.may_have_arrived
+    return not declared.safe and event == f"{declared.kind}_undelivered"

@@ -35,9 +35,10 @@ class EdgeSpec:
 class EffectSpec:
     """A declared effect; its name is the attribute's."""
 
-    def __init__(self, kind: str, *, once: bool, successes: Sequence[str] = (), arguments: Sequence[str] = ()) -> None:
+    def __init__(self, kind: str, *, once: bool, successes: Sequence[str] = (), arguments: Sequence[str] = (), safe: bool = False) -> None:
         self.kind = kind
         self.once = once
+        self.safe = safe
         self.successes = successes
         self.arguments = arguments
         self.name: str = ""
@@ -48,7 +49,7 @@ class EffectSpec:
     def freeze(self) -> Effect:
         """The record that the table holds."""
         arguments, successes = (tuple(names) if isinstance(names, list | tuple) else () for names in (self.arguments, self.successes))
-        return Effect(self.name, self.kind, self.once, arguments, successes)
+        return Effect(self.name, self.kind, self.once, arguments, successes, self.safe)
 
 
 @frozen

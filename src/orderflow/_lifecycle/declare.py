@@ -54,10 +54,14 @@ def once(kind: str, *, successes: Sequence[str] = (), arguments: Sequence[str] =
     return EffectSpec(kind, once=True, successes=successes, arguments=arguments)
 
 
-def repeatable(kind: str = "", *, successes: Sequence[str] = (), arguments: Sequence[str] = ()) -> EffectSpec:
-    """An effect that may be carried out again. With a kind its failures are ``<kind>_refused`` and ``<kind>_undelivered``; without one
-    it reports only success. ``successes`` and ``arguments``: as for ``once``."""
-    return EffectSpec(kind, once=False, successes=successes, arguments=arguments)
+def repeatable(kind: str = "", *, successes: Sequence[str] = (), arguments: Sequence[str] = (), safe: bool = False) -> EffectSpec:
+    """An effect that may be carried out again, with the same key. Its failures are those of ``once``; without a kind it reports only
+    success. It is ``<kind>_answer_lost`` where its attempts are spent, and one of them may have been executed.
+
+    ``safe``: a call changes nothing at the provider, so a lost answer leaves no doubt: it is ``<kind>_undelivered`` then, and there is no
+    ``<kind>_answer_lost``. ``successes`` and ``arguments``: as for ``once``.
+    """
+    return EffectSpec(kind, once=False, successes=successes, arguments=arguments, safe=safe)
 
 
 def reading(*, consistent: Iterable[State], proves: State | None = None) -> ReadingSpec:

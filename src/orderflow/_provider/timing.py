@@ -31,8 +31,8 @@ class Timing:
     poll_jitter: float = 0.2  # the share of the wait that is random
     poll_interval: float = 1.0  # at most one poll of an order in this time
     deadline_patience: float = 6 * 3600.0  # a due deadline waits so long for an answered poll; then it is decided without one
-    retry_attempts: int = 6  # how often a repeatable effect is sent that may have been executed, or found nothing
-    undelivered_after: float = 6 * 3600.0  # how long an effect is sent again that was not executed, where its state has no budget
+    retry_attempts: int = 6  # how often an effect is sent at least; a look-up without a result, or an effect without replies: at most
+    undelivered_after: float = 6 * 3600.0  # how long an effect is sent again without a usable answer, where its state has no budget
     retry_first: float = 1.0
     retry_cap: float = 300.0
     lease: float = 60.0  # a worker holds an effect or a poll for so long; then another worker takes it over
@@ -65,7 +65,7 @@ def merge_durations(defaults: Mapping[str, float], shared: Mapping[str, float], 
 
 
 def delivery_budget(table: Table, timing: Timing, state: str) -> float:
-    """For how many seconds from entering a state an effect is sent again that was certainly not executed: the state's time budget."""
+    """For how many seconds from entering a state an effect is sent again without a usable answer: the state's time budget."""
     info = table.states.get(state)
     return timing.durations[info.budget] if info is not None and info.budget else timing.undelivered_after
 

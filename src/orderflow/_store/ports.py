@@ -38,8 +38,8 @@ class Store(Protocol):
     async def close(self) -> None:
         """Finish what was submitted, and disconnect."""
 
-    async def create(self, order: Order, fingerprint: str, former: str = "") -> Order:
-        """Store a new order, and in its journal the row of its creation.
+    async def create(self, order: Order, fingerprint: str, former: str = "", deadlines: Sequence[tuple[str, float]] = ()) -> Order:
+        """Store a new order, in its journal the row of its creation, and its ``deadlines``: events, and when each is due.
 
         Returns it, or the order that the same provider and key made before.
 
@@ -164,10 +164,18 @@ class Store(Protocol):
         """
 
     async def retry_effect(
-        self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False, message: Message | None = None
+        self,
+        effect: LeasedEffect,
+        at: float,
+        why: str,
+        uncounted: bool = False,
+        message: Message | None = None,
+        *,
+        may_be_executed: bool = False,
     ) -> None:
         """The attempt was not executed, or may be repeated: the effect is due again at ``at``. ``why`` is kept and shown to operators.
 
+        ``may_be_executed``: it, or an attempt before it, was sent, and how that ended is unknown; later leases know it.
         ``uncounted``: the attempt does not count against the retry budget. Where the effect was leased again meanwhile, or is not owed any
         more, nothing changes but that ``message`` is kept.
         """

@@ -29,6 +29,7 @@ class LeasedEffect:
     """An effect that this process may carry out until the lease ends.
 
     ``previous_attempt_sent``: the request of an earlier attempt was about to be sent, and how it ended is unknown.
+    ``previous_attempt_unended``: the attempt before was leased, and its end was never written.
     """
 
     key: EffectKey
@@ -41,6 +42,7 @@ class LeasedEffect:
     trace: str = ""  # as in ``OwedEffect``
     until: float = inf  # when the lease ends
     arguments: Mapping[str, object] | None = field(default=None, repr=False, hash=False)  # what the call is made with; None: none is stored
+    previous_attempt_unended: bool = False
 
     @property
     def lane(self) -> Lane:

@@ -94,7 +94,7 @@ async def test_owed_effects_are_leased_as_they_were_owed(old: str, another: Anot
     until = NOW + SCOPE.leases["toy"]
     assert leased == {
         "toy-call": LeasedEffect(EffectKey("toy-call", 1, 0), "make_ready", "toy", 2, False, "", 1, "", until),
-        "toy-doubt": LeasedEffect(EffectKey("toy-doubt", 2, 0), "place", "toy", 2, True, "", 0, "", until),
+        "toy-doubt": LeasedEffect(EffectKey("toy-doubt", 2, 0), "place", "toy", 2, True, "", 0, "", until, None, True),
         "toy-notify": LeasedEffect(EffectKey("toy-notify", 3, 0), NOTIFY_LISTENER, "toy", 2, False, "placed", 0, "", until),
     }
 

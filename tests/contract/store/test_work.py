@@ -69,6 +69,26 @@ async def test_an_attempt_that_was_about_to_be_sent_stays_so_in_every_later_leas
         assert {effect.name: effect.previous_attempt_sent for effect in leased} == {"call": True, "search": False}
 
 
+async def test_a_retry_says_whether_an_attempt_may_have_been_executed(store: Store) -> None:
+    await _owe(store, "call")
+    for n, may_be_executed in enumerate((True, True, False)):
+        (effect,) = await _lease(store, NOW + n)
+        await store.retry_effect(effect, NOW + n + 1, "reset", may_be_executed=may_be_executed)
+        assert effect.previous_attempt_sent == bool(n)
+    (last,) = await _lease(store, NOW + 3)
+    assert not last.previous_attempt_sent
+
+
+async def test_a_lease_says_whether_the_attempt_before_ended(another: Another) -> None:
+    here, there = await another(), await another()
+    await _owe(here, "call")
+    (first,) = await _lease(here)
+    (second,) = await _lease(there, NOW + LEASE)
+    await there.retry_effect(second, NOW + LEASE + 1, "429")
+    (third,) = await _lease(here, NOW + LEASE + 1)
+    assert [effect.previous_attempt_unended for effect in (first, second, third)] == [False, True, False]
+
+
 async def test_an_attempt_that_was_not_executed_after_all_is_marked_no_more(store: Store) -> None:
     await _owe(store, "call")
     (effect,) = await _lease(store)
@@ -319,6 +339,19 @@ async def test_a_shared_notice_brings_forward_the_orders_polled_longest_ago(stor
 
 
 # ── deadlines ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_order_is_created_with_its_deadlines_once(store: Store) -> None:
+    await store.create(new_order(), "content", "", [("late", NOW + 1), ("later", NOW + 2)])
+    await store.create(new_order("b", key="key-a"), "content", "", [("late", NOW)])  # the same key: nothing is written
+    due = await store.due_deadlines(NOW + 2, SCOPE, 10)
+    assert [(each.order_id, each.name, each.version, each.needs_poll) for each in due] == [
+        ("toy-a", "late", 0, False),
+        ("toy-a", "later", 0, False),
+    ]
+    assert (await store.pending("toy-a")).deadlines == (("late", NOW + 1), ("later", NOW + 2))
+    await store.commit("toy-a", InboxKey("clock", "1"), move("gone", deadlines=()), due[0])
+    assert await store.due_deadlines(NOW + 2, SCOPE, 10) == []
 
 
 async def test_entering_a_state_replaces_all_deadlines(store: Store) -> None:

@@ -48,6 +48,7 @@ customer, carrier, employee, us, time = Cause
 class WarehouseLifecycle(Lifecycle, name="warehouse"):
     drafted = State(initial=True)
     placing = State()
+    unknown = State()
     picking = State(deadlines={"picking_late": "picking_time"})
     packed  = State()
     shipped = State(proven=True, final=True)
@@ -60,6 +61,8 @@ class WarehouseLifecycle(Lifecycle, name="warehouse"):
     placed                = edge(reply, placing.to(picking), cause=carrier, evidence=documented("W1: PUT may be repeated"), label="placed")
     placement_refused     = edge(reply, placing.to(refused), cause=carrier, evidence=documented("W1: 4xx"), label="refused")
     placement_undelivered = edge(reply, placing.to(drafted), cause=us, evidence=assumed("W1"), label="never sent")
+    placement_answer_lost = edge(reply, placing.to(unknown), cause=us, evidence=assumed("W1"), label="answer lost")
+    placement_resolved    = edge(operator, unknown.to(picking), cause=employee, evidence=assumed("W1"), label="found")
     picking_late          = edge(clock, picking.to(picking), cond=~late, sets={"late": True}, cause=time, evidence=assumed("W"), label="late")
     seen_packed           = edge(observation, picking.to(packed), cause=employee, evidence=documented("W2"), label="packed")
     seen_shipped          = edge(observation, packed.to(shipped), cause=carrier, evidence=documented("W2"), label="shipped")

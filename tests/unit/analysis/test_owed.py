@@ -104,21 +104,48 @@ def test_each_way_in_which_a_call_can_fail_needs_an_edge_where_the_call_is_owed(
     )
 
 
-def test_a_repeatable_effect_needs_no_edge_for_a_lost_answer_and_one_without_a_kind_none_at_all(declare):
-    table = declare(
-        """
-        a = State(initial=True)
-        b = State()
-        c = State(final=True)
-        ship = repeatable(kind="shipping", successes=["shipped"])
-        look = repeatable(successes=["shipped"])
-        order_it = e(command, a.to(b), effects=[ship, look])
-        shipped = e(reply, b.to(c))
-        shipping_refused = e(reply, b.to(c))
-        shipping_undelivered = e(reply, b.to(a))
-        """
-    ).table
-    assert check(table).problems == ()
+SHIPPING = """
+    a = State(initial=True)
+    b = State()
+    c = State(final=True)
+    ship = repeatable(kind="shipping", successes=["shipped"])
+    look = repeatable(successes=["shipped"])
+    order_it = e(command, a.to(b), effects=[ship, look])
+    shipped = e(reply, b.to(c))
+    shipping_refused = e(reply, b.to(c))
+    shipping_undelivered = e(reply, b.to(a))
+    """
+
+
+def test_a_safe_effect_needs_no_edge_for_a_lost_answer_and_one_without_a_kind_none_at_all(declare):
+    safe = SHIPPING.replace('["shipped"])', '["shipped"], safe=True)', 1)
+    assert check(declare(safe).table).problems == ()
+
+
+def test_a_repeatable_effect_needs_an_edge_for_a_lost_answer_where_it_is_owed(declare):
+    """Its attempts may be spent after one of them was sent."""
+    lost = "shipping_answer_lost = e(reply, {}.to(c))"
+    assert check(declare(SHIPPING + lost.format("b")).table).problems == ()
+    (problem,) = check(declare(SHIPPING + lost.format("a")).table).problems
+    assert (problem.rule, problem.where) == ("reply-missing", "order_it: a -> b")
+    assert problem.explanation.startswith("it owes a call that may end with shipping_answer_lost, which has no edge in b")
+
+
+def test_a_call_that_no_later_edge_answers_is_forgotten_so_that_long_chains_of_calls_can_be_walked(declare):
+    """Eleven kinds, each lost and behind the order: together they would be more places than are walked."""
+    lines = ["s0 = State(initial=True)", *(f"s{n} = State()" for n in range(1, 23)), "z = State(final=True)"]
+    for n in range(11):
+        here, calling, after = f"s{2 * n}", f"s{2 * n + 1}", f"s{2 * n + 2}"
+        lines += [
+            f"call{n} = once(kind='k{n}', successes=['done{n}'])",
+            f"go{n} = e(command, {here}.to({calling}), effects=[call{n}])",
+            f"done{n} = e(reply, {calling}.to({after}))",
+            f"k{n}_refused = e(reply, {calling}.to(z))",
+            f"k{n}_undelivered = e(reply, {calling}.to({here}))",
+            f"k{n}_answer_lost = e(reply, {calling}.to({after}))",
+        ]
+    lines.append("end = e(command, s22.to(z))")
+    assert check(declare("\n".join(lines)).table).problems == ()
 
 
 def test_a_success_needs_an_edge_where_the_call_is_owed(declare):

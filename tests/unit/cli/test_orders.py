@@ -55,6 +55,15 @@ def test_show_at_a_version_rebuilds_state_and_facts_and_shows_no_data(orderflow:
     assert not any(canary in ran.out for ran in (*at, as_json) for canary in CANARIES)
 
 
+def test_show_says_when_a_draft_expires(orderflow: Any, db: str) -> None:
+    async def create() -> str:
+        async with Flow(db, [Ccv.offline()]) as flow:
+            return (await flow.create("ccv", key="cart-1", **ccv_request())).id
+
+    ran = orderflow("orders", "show", asyncio.run(create()), "--db", db)
+    assert "deadline: draft_expired at " in ran.out
+
+
 def test_show_refuses_a_version_that_the_order_did_not_have(orderflow: Any, db: str, in_doubt: str) -> None:
     ran = orderflow("orders", "show", in_doubt, "--db", db, "--version", "3")
     assert (ran.code, ran.out) == (2, "")

@@ -38,13 +38,15 @@ from orderflow.model import Effect, EffectKey, Event, Origin
 LEASE = 60.0
 ONCE = Effect("place", "placement", once=True)
 REPEATABLE = Effect("make_ready", "preparation", once=False)
+SAFE = Effect("make_ready", "preparation", once=False, safe=True)
 WITHOUT_REPLIES = Effect("look_up", "", once=False)
 
 Pair = tuple[object, object]
 
 
-def leased(attempt: int = 1, *, uncounted: int = 0, previous_sent: bool = False) -> LeasedEffect:
-    return LeasedEffect(EffectKey("toy-k", 1, 0), "place", "toy", attempt, previous_sent, uncounted_attempts=uncounted)
+def leased(attempt: int = 1, *, uncounted: int = 0, previous_sent: bool = False, unended: bool = False) -> LeasedEffect:
+    key = EffectKey("toy-k", 1, 0)
+    return LeasedEffect(key, "place", "toy", attempt, previous_sent, uncounted_attempts=uncounted, previous_attempt_unended=unended)
 
 
 # ── how it starts ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -55,15 +57,17 @@ REPORT = ReportOutcome(PREVIOUS_UNKNOWN)
 ANOTHER_VERSION = Retry(LEASE, "not declared in this version", uncounted=True)
 CANCELLED = Retry(0.0, "the worker stopped before the answer came", uncounted=True)
 TOO_LATE = Retry(0.0, "the lease ran out before the call was begun", uncounted=True)
+CANCELLED_IN_DOUBT, TOO_LATE_IN_DOUBT = evolve(CANCELLED, may_be_executed=True), evolve(TOO_LATE, may_be_executed=True)
 
 FIRST_MOVES = [
     # declared, whether a previous attempt was sent: in time, too late, stopping in time, stopping too late
     (ONCE, False, CALL, TOO_LATE, CANCELLED, CANCELLED),
     (ONCE, True, REPORT, REPORT, REPORT, REPORT),
     (REPEATABLE, False, CALL, TOO_LATE, CANCELLED, CANCELLED),
-    (REPEATABLE, True, CALL, TOO_LATE, CANCELLED, CANCELLED),
+    (REPEATABLE, True, CALL, TOO_LATE_IN_DOUBT, CANCELLED_IN_DOUBT, CANCELLED_IN_DOUBT),
+    (SAFE, True, CALL, TOO_LATE, CANCELLED, CANCELLED),
     (WITHOUT_REPLIES, False, CALL, TOO_LATE, CANCELLED, CANCELLED),
-    (WITHOUT_REPLIES, True, CALL, TOO_LATE, CANCELLED, CANCELLED),
+    (WITHOUT_REPLIES, True, CALL, TOO_LATE_IN_DOUBT, CANCELLED_IN_DOUBT, CANCELLED_IN_DOUBT),
     (None, False, ANOTHER_VERSION, ANOTHER_VERSION, ANOTHER_VERSION, ANOTHER_VERSION),
     (None, True, LEFT, LEFT, LEFT, LEFT),
 ]
@@ -83,6 +87,42 @@ def test_how_a_leased_effect_starts(
 
 def test_a_call_may_take_the_seconds_that_are_left() -> None:
     assert plan_start(leased(), ONCE, 0.5, LEASE, stopping=False) == MakeCall(0.5)
+
+
+UNENDED = [
+    # an attempt that was leased and never ended: in time, too late
+    (ONCE, CALL, TOO_LATE),
+    (REPEATABLE, CALL, TOO_LATE_IN_DOUBT),
+    (SAFE, CALL, TOO_LATE),
+    (None, LEFT, LEFT),
+]
+
+
+@pytest.mark.parametrize(("declared", "in_time", "late"), UNENDED)
+def test_an_attempt_that_never_ended_may_have_been_executed_unless_it_is_marked_or_safe(
+    declared: Effect | None, in_time: object, late: object
+) -> None:
+    effect = leased(2, unended=True)
+    assert plan_start(effect, declared, 48.0, LEASE, stopping=False) == in_time
+    assert plan_start(effect, declared, 0.0, LEASE, stopping=False) == late
+
+
+@pytest.mark.parametrize(
+    ("declared", "previous_sent", "unended", "budget_spent", "expected"),
+    [
+        (REPEATABLE, True, True, True, REPORT),
+        (REPEATABLE, True, True, False, CALL),
+        (REPEATABLE, True, False, True, CALL),  # it was written that it is owed again
+        (REPEATABLE, False, True, True, CALL),
+        (SAFE, True, True, True, CALL),
+        (WITHOUT_REPLIES, True, True, True, CALL),
+    ],
+)
+def test_a_repeatable_effect_is_not_sent_where_another_worker_may_be_about_to_report_it_undelivered(
+    declared: Effect, previous_sent: bool, unended: bool, budget_spent: bool, expected: object
+) -> None:
+    effect = leased(2, previous_sent=previous_sent, unended=unended)
+    assert plan_start(effect, declared, 48.0, LEASE, stopping=False, budget_spent=budget_spent) == expected
 
 
 # ── what the moment of sending decides ───────────────────────────────────────────────────────────────────────────────────────
@@ -139,13 +179,16 @@ LOST_STOPPED = reply("placement_answer_lost", NO_ANSWER, STOPPED.why)
 LOST_UNWRITTEN = reply("placement_answer_lost", NO_ANSWER, UNWRITTEN.why)
 PLACE_UNDELIVERED = reply("placement_undelivered", NO_ANSWER)
 PREPARE_UNDELIVERED = reply("preparation_undelivered", NO_ANSWER)
+PREPARE_LOST = reply("preparation_answer_lost", NO_ANSWER)
 OVER = Finish("why")
 AGAIN = Retry(2.0, "why")
+AGAIN_IN_DOUBT = evolve(AGAIN, may_be_executed=True)
 STILL_OWED = Retry(8.0, "why", uncounted=True)
 LATER = Retry(50.0, "why", uncounted=True)
 STOPPED_AGAIN = Retry(0.0, STOPPED.why, uncounted=True)
 SUPERSEDED_AGAIN = Retry(0.0, SUPERSEDED.why, uncounted=True)
-UNWRITTEN_AGAIN = Retry(0.0, UNWRITTEN.why, uncounted=True)
+STOPPED_IN_DOUBT = evolve(STOPPED_AGAIN, may_be_executed=True)
+UNWRITTEN_AGAIN = Retry(0.0, UNWRITTEN.why, uncounted=True, may_be_executed=True)
 WAIT_30 = Retry(30.0, "why", uncounted=True, throttle=True)
 WAIT_50 = Retry(50.0, "why", uncounted=True, throttle=True)
 
@@ -161,19 +204,9 @@ STILL_OWED_OR_OVER = or_over(STILL_OWED)
 CONCLUSIONS: dict[str, tuple[Outcome, Pair, Pair, Pair]] = {
     "succeeded": (SUCCESS, (PLACED_4, PLACED_5), (PLACED_4, PLACED_5), (PLACED_4, PLACED_5)),
     "rejected": (Rejected("why"), (PLACE_REFUSED_4, PLACE_REFUSED_5), (PREPARE_REFUSED_4, PREPARE_REFUSED_5), (OVER, OVER)),
-    "in doubt": (InDoubt("why"), (LOST, LOST), (AGAIN, PREPARE_UNDELIVERED), (AGAIN, OVER)),
-    "in doubt because the worker stopped": (
-        STOPPED,
-        (LOST_STOPPED, LOST_STOPPED),
-        (STOPPED_AGAIN, STOPPED_AGAIN),
-        (STOPPED_AGAIN, STOPPED_AGAIN),
-    ),
-    "in doubt because nothing was written": (
-        UNWRITTEN,
-        (LOST_UNWRITTEN, LOST_UNWRITTEN),
-        (UNWRITTEN_AGAIN, UNWRITTEN_AGAIN),
-        (UNWRITTEN_AGAIN, UNWRITTEN_AGAIN),
-    ),
+    "in doubt": (InDoubt("why"), (LOST, LOST), (AGAIN_IN_DOUBT, PREPARE_LOST), (AGAIN_IN_DOUBT, OVER)),
+    "in doubt because the worker stopped": (STOPPED, (LOST_STOPPED, LOST_STOPPED), *[(STOPPED_IN_DOUBT, STOPPED_IN_DOUBT)] * 2),
+    "in doubt because nothing was written": (UNWRITTEN, (LOST_UNWRITTEN, LOST_UNWRITTEN), *[(UNWRITTEN_AGAIN, UNWRITTEN_AGAIN)] * 2),
     "not executed because the worker stopped": (STOPPED_BEFORE_SENDING, *[(STOPPED_AGAIN, STOPPED_AGAIN)] * 3),
     "not executed because another attempt holds it": (SUPERSEDED, *[(SUPERSEDED_AGAIN, SUPERSEDED_AGAIN)] * 3),
     "not executed": (NotExecuted("why"), *STILL_OWED_OR_OVER),
@@ -213,11 +246,66 @@ def test_what_an_outcome_means(outcome: Outcome, once: Pair, repeatable: Pair, w
 
 
 @pytest.mark.parametrize("attempt", range(1, 6))
-@pytest.mark.parametrize("outcome", [NoResult("why"), InDoubt("why")], ids=lambda outcome: type(outcome).__name__)
+@pytest.mark.parametrize(
+    ("outcome", "declared", "spent"),
+    [
+        (InDoubt("why"), REPEATABLE, PREPARE_LOST),
+        (InDoubt("why"), SAFE, PREPARE_UNDELIVERED),
+        (NoResult("why"), REPEATABLE, PREPARE_UNDELIVERED),
+    ],
+    ids=["in doubt", "safe", "no result"],
+)
 @pytest.mark.parametrize("budget_spent", [False, True])
-def test_what_may_have_been_executed_is_sent_three_times(outcome: Outcome, attempt: int, budget_spent: bool) -> None:
-    expected = Retry(2.0 ** (attempt - 1), "why") if attempt < 3 else PREPARE_UNDELIVERED
-    assert conclude(leased(attempt), REPEATABLE, outcome, BUDGET, budget_spent=budget_spent) == expected
+def test_what_may_have_been_executed_is_sent_until_the_time_is_over_and_a_look_up_three_times(
+    outcome: Outcome, declared: Effect, spent: Reply, attempt: int, budget_spent: bool
+) -> None:
+    again = Retry(2.0 ** (attempt - 1), "why", may_be_executed=spent is PREPARE_LOST)
+    is_over = attempt >= 3 and (budget_spent or isinstance(outcome, NoResult))
+    assert conclude(leased(attempt), declared, outcome, BUDGET, budget_spent=budget_spent) == (spent if is_over else again)
+
+
+@pytest.mark.parametrize("budget_spent", [False, True])
+def test_an_effect_without_replies_is_sent_three_times(budget_spent: bool) -> None:
+    assert conclude(leased(3), WITHOUT_REPLIES, InDoubt("why"), BUDGET, budget_spent=budget_spent) == OVER
+
+
+NOT_SENT = NotExecuted("why")
+
+
+@pytest.mark.parametrize(
+    ("earlier", "outcome", "declared", "expected"),
+    [
+        ("previous_sent", NOT_SENT, REPEATABLE, PREPARE_LOST),
+        ("unended", NOT_SENT, REPEATABLE, PREPARE_LOST),
+        ("previous_sent", NoResult("why"), REPEATABLE, PREPARE_LOST),
+        ("previous_sent", evolve(NOT_SENT, permanent=True), REPEATABLE, PREPARE_LOST),
+        ("previous_sent", NOT_SENT, SAFE, PREPARE_UNDELIVERED),
+        ("unended", NOT_SENT, SAFE, PREPARE_UNDELIVERED),
+        ("unended", NOT_SENT, ONCE, PLACE_UNDELIVERED),  # it is marked before its call, and was not
+        ("previous_sent", Rejected("why"), REPEATABLE, PREPARE_REFUSED_5),
+        ("previous_sent", NOT_SENT, WITHOUT_REPLIES, OVER),
+    ],
+)
+def test_a_call_that_may_have_been_executed_before_is_in_doubt_when_its_budget_ends(
+    earlier: str, outcome: Outcome, declared: Effect, expected: object
+) -> None:
+    effect = evolve(leased(5, previous_sent=earlier == "previous_sent"), previous_attempt_unended=earlier == "unended")
+    assert conclude(effect, declared, outcome, BUDGET, budget_spent=True) == expected
+
+
+@pytest.mark.parametrize(
+    "outcome", [NOT_SENT, evolve(NOT_SENT, signal=Signal.THROTTLED), STOPPED_BEFORE_SENDING, SUPERSEDED, NoResult("why")]
+)
+def test_a_retry_forgets_no_earlier_doubt(outcome: Outcome) -> None:
+    for effect, known in ((leased(), False), (leased(previous_sent=True), True), (leased(unended=True), True)):
+        retry = conclude(effect, REPEATABLE, outcome, BUDGET, budget_spent=False)
+        assert isinstance(retry, Retry)
+        assert retry.may_be_executed == known
+
+
+def test_an_effect_that_was_not_sent_because_an_earlier_attempt_is_unknown_is_in_doubt_at_once() -> None:
+    lost = reply("preparation_answer_lost", NO_ANSWER, PREVIOUS_UNKNOWN.why)
+    assert conclude(leased(1, previous_sent=True), REPEATABLE, PREVIOUS_UNKNOWN, BUDGET, budget_spent=True) == lost
 
 
 @pytest.mark.parametrize("attempt", range(1, 6))
@@ -273,6 +361,6 @@ def test_a_repeatable_call_is_sent_again_until_its_attempts_are_spent_and_then_r
     again = conclude(leased(1), REPEATABLE, INVALID, TIMING, budget_spent=False)
     assert isinstance(again, Retry)
     assert again.why == INVALID.why
-    ended = conclude(leased(TIMING.retry_attempts), REPEATABLE, INVALID, TIMING, budget_spent=False)
-    undelivered = Event("preparation_undelivered", Origin.REPLY, note=INVALID.why)
-    assert ended == Reply(undelivered, str(TIMING.retry_attempts), INVALID.why)
+    ended = conclude(leased(TIMING.retry_attempts), REPEATABLE, INVALID, TIMING, budget_spent=True)
+    lost = Event("preparation_answer_lost", Origin.REPLY, note=INVALID.why)
+    assert ended == Reply(lost, str(TIMING.retry_attempts), INVALID.why)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-from tests.kit.toy import START, TIMING, Bench
+from collections.abc import AsyncIterator
+from pathlib import Path
 
-from orderflow._provider.outcomes import ReadFailed, Signal, StatusRead
-from orderflow.model import Order, Origin, StepKind
+import pytest
+from tests.kit.toy import START, TIMING, Bench, Toy, edge, open_bench
+
+from orderflow._lifecycle.declare import Lifecycle, State, once, reading
+from orderflow._provider.outcomes import NotExecuted, ReadFailed, Signal, StatusRead
+from orderflow.model import Order, Origin, Snapshot, StepKind
 
 pytestmark = pytest.mark.anyio
 
@@ -223,3 +227,86 @@ async def test_a_deadline_that_waits_wakes_no_worker(bench: Bench) -> None:
     due = await bench.store.next_due(bench.scope())
     assert due is not None
     assert due > bench.clock.now()
+
+
+# ── drafts ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Draft(Lifecycle, name="toy"):
+    """An order that is thrown away where nothing is done with it."""
+
+    # fmt: off
+    drafted = State(initial=True, deadlines={"thrown": "keep"})
+    sending = State()
+    sent    = State()
+    gone    = State(final=True)
+    seen    = State(final=True, proven=True)
+    place   = once(kind="placement", successes=["order_placed"])
+    order_it              = edge(Origin.COMMAND, drafted.to(sending), effects=[place])
+    thrown                = edge(Origin.CLOCK, drafted.to(gone))
+    order_placed          = edge(Origin.REPLY, sending.to(sent))
+    placement_refused     = edge(Origin.REPLY, sending.to(gone))
+    placement_undelivered = edge(Origin.REPLY, sending.to(drafted))
+    placement_answer_lost = edge(Origin.REPLY, sending.to(gone))
+    seen_sent             = edge(Origin.OBSERVATION, sent.to(seen))
+    # fmt: on
+    readings = {"new": reading(consistent=[sent]), "seen": reading(consistent=[seen], proves=seen)}
+
+
+@pytest.fixture
+async def drafts(tmp_path: Path) -> AsyncIterator[Bench]:
+    """A bench whose orders expire after 500 s as drafts."""
+    toy = Toy(table=Draft.table)
+    async with open_bench(tmp_path, toy, durations={"keep": 500.0}) as bench:
+        yield bench
+
+
+async def create_draft(bench: Bench) -> Order:
+    """A draft, made as an application makes it."""
+    return await bench.engine.commands.create(bench.toy, "k", {})
+
+
+async def test_a_draft_expires_and_needs_no_poll(drafts: Bench) -> None:
+    order = await create_draft(drafts)
+    assert await armed_of(drafts, order.id) == [("thrown", 500)]
+    await drafts.work_after(499)
+    assert await drafts.state_of(order.id) == "drafted"
+    await drafts.work_after(1)
+    assert await drafts.state_of(order.id) == "gone"
+    assert drafts.toy.polls == []
+    (row,) = await drafts.store.journal(order.id)
+    assert (row.event, row.origin, row.note) == ("thrown", Origin.CLOCK, "")
+
+
+async def test_the_same_key_leaves_the_deadline_of_the_draft_as_it_was(drafts: Bench) -> None:
+    order = await create_draft(drafts)
+    drafts.clock.advance(100)
+    assert await create_draft(drafts) == order
+    assert await armed_of(drafts, order.id) == [("thrown", 400)]
+
+
+async def test_a_draft_that_is_sent_does_not_expire_and_one_that_comes_back_has_its_whole_time_again(drafts: Bench) -> None:
+    order = await create_draft(drafts)
+    drafts.clock.advance(400)
+    await drafts.accept(order.id, "order_it")
+    assert await armed_of(drafts, order.id) == []
+    drafts.toy.answer("place", *[NotExecuted("no token")] * 3)
+    for _ in range(3):
+        await drafts.work_after(60)
+    assert await drafts.state_of(order.id) == "drafted"
+    ((name, seconds),) = await armed_of(drafts, order.id)
+    assert (name, seconds > 400) == ("thrown", True)
+    await drafts.work_after(500)
+    assert (await drafts.state_of(order.id), drafts.toy.polls) == ("gone", [])
+
+
+async def test_a_draft_without_a_deadline_gets_one_when_it_comes_back(drafts: Bench) -> None:
+    """So it is with a draft that an older version created: an upgrade arms none, for it does not know the durations."""
+    now = drafts.clock.now()
+    order = await drafts.store.create(Order("toy-old", "toy", "old", Snapshot("drafted", {}, {}, 0), now, now), "content")
+    await drafts.work_after(1e6)
+    assert (await drafts.state_of(order.id), await armed_of(drafts, order.id)) == ("drafted", [])
+    drafts.toy.answer("place", NotExecuted("the user is gone", permanent=True))
+    await drafts.accept(order.id, "order_it")
+    await drafts.work()
+    assert await armed_of(drafts, order.id) == [("thrown", 500)]

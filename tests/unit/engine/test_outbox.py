@@ -122,13 +122,70 @@ async def test_a_repeatable_effect_in_doubt_is_called_again(bench: Bench) -> Non
     assert (bench.toy.count_calls("make_ready"), await bench.state_of(order.id)) == (3, "placed")
 
 
-async def test_a_repeatable_effect_that_stays_in_doubt_is_undelivered(bench: Bench) -> None:
+async def test_a_repeatable_effect_that_stays_in_doubt_is_reported_in_doubt(bench: Bench) -> None:
     bench.toy.answer("make_ready", *[InDoubt("reset")] * 9)
     order = await bench.create()
     await bench.work_after(1)
     await bench.work_after(2)
-    assert (bench.toy.count_calls("make_ready"), await bench.state_of(order.id)) == (3, "refused")
+    assert (bench.toy.count_calls("make_ready"), await bench.state_of(order.id)) == (3, "in_doubt")
+    assert (await bench.events_of(order.id))[-1] == "preparation_answer_lost"
+
+
+async def test_a_repeatable_effect_that_was_in_doubt_once_stays_so_through_attempts_that_were_not_executed(bench: Bench) -> None:
+    bench.toy.answer("make_ready", InDoubt("reset"), *[NotExecuted("refused connection")] * 2)
+    order = await bench.create()
+    await bench.work_after(1)
+    await bench.work_after(2)
+    assert (bench.toy.count_calls("make_ready"), await bench.state_of(order.id)) == (3, "in_doubt")
+
+
+async def test_a_repeatable_effect_that_was_never_executed_is_undelivered(bench: Bench) -> None:
+    bench.toy.answer("make_ready", *[NotExecuted("refused connection")] * 3)
+    order = await bench.create()
+    await bench.work_after(1)
+    await bench.work_after(2)
     assert (await bench.events_of(order.id))[-1] == "preparation_undelivered"
+
+
+async def test_an_attempt_of_a_repeatable_effect_whose_worker_died_may_have_been_executed(bench: Bench) -> None:
+    """Nothing is written before its call, and nothing after it. The lease runs out, and the call is repeated in vain."""
+    bench.toy.answer("make_ready", *[NotExecuted("refused connection")] * 2)
+    order = await bench.create(state="preparing")
+    await bench.lease()
+    await bench.work_after(bench.toy.timing.lease)
+    await bench.work_after(bench.toy.timing.retry_cap)
+    assert (bench.toy.count_calls("make_ready"), await bench.state_of(order.id)) == (2, "in_doubt")
+
+
+async def test_a_repeatable_call_that_another_worker_holds_by_now_is_not_reported_undelivered(bench: Bench) -> None:
+    async def be_overtaken(order: Order) -> Outcome:
+        bench.clock.advance(bench.toy.timing.lease)
+        await bench.lease_all()
+        return NotExecuted("never", permanent=True)
+
+    bench.toy.answer("make_ready", be_overtaken)
+    order = await bench.create(state="preparing")
+    assert await bench.engine.outbox.run(await bench.lease())
+    (row,) = (await bench.store.pending(order.id)).effects
+    assert (row.name, row.attempt, row.in_flight) == ("make_ready", 2, True)
+    assert await bench.events_of(order.id) == ["order_it"]
+
+
+async def test_a_repeatable_call_that_is_about_to_be_reported_undelivered_is_not_sent_any_more(bench: Bench) -> None:
+    """Its worker has marked it, and stalls."""
+    order = await bench.create(state="preparing")
+    attempt = await bench.lease()
+    assert await bench.store.mark_sending(attempt.effect, bench.clock.now())
+    await bench.work_after(bench.toy.timing.lease)
+    assert (bench.toy.count_calls("make_ready"), await bench.state_of(order.id)) == (0, "in_doubt")
+
+
+async def test_the_success_of_a_repeatable_effect_that_names_another_order_is_in_doubt(bench: Bench) -> None:
+    bench.toy.answer("make_ready", Succeeded("prepared", provider_id="T-other"))
+    order = await bench.create(state="drafted")
+    await bench.accept(order.id, "order_it", provider_id="T-1")
+    await bench.work()
+    assert (await bench.state_of(order.id), await bench.events_of(order.id)) == ("in_doubt", ["order_it", "preparation_answer_lost"])
 
 
 async def test_a_search_without_a_result_is_repeated_and_then_given_up(bench: Bench) -> None:

@@ -24,6 +24,7 @@ ask = repeatable('ask', successes=['asked'])
 asked = e(reply, a.to(b))
 ask_refused = e(reply, a.to(b))
 ask_undelivered = e(reply, a.to(b))
+ask_answer_lost = e(reply, a.to(b))
 """
 
 ELEVEN_FLAGS = "".join(f"f{n} = Flag()\n" for n in range(11))
@@ -154,6 +155,7 @@ SEEDS: dict[str, tuple[str, ...]] = {
         SOUND
         + CALL.replace("repeatable(", "repeatable('call', ")
         + "call_refused = e(reply, a.to(b))\ncall_undelivered = e(command, a.to(b))",
+        SOUND + ASK.replace("ask_answer_lost", "ask_lost").replace("['asked']", "['asked', 'ask_lost']"),
         SOUND + "call = repeatable()",
         SOUND + "call = repeatable(successes=[])\ncalled = e(reply, a.to(b))",
     ),
@@ -174,7 +176,7 @@ SEEDS: dict[str, tuple[str, ...]] = {
         SOUND + "called = e(reply, a.to(b))",
         SOUND + CALL + "caled = e(reply, a.to(b))",
         SOUND + CALL + "call_refused = e(reply, a.to(b))",
-        SOUND + ASK + "ask_answer_lost = e(reply, a.to(b))",
+        SOUND + ASK.replace("['asked']", "['asked'], safe=True"),
     ),
     "effect-kind": (
         SOUND + CALL.replace("repeatable(", "once(5, "),

@@ -217,6 +217,23 @@ def test_the_naming_of_replies_is_explained(tmp_path):
     assert problem.remedy == "did you mean 'charge_undelivrd'?"
 
 
+def test_a_repeatable_effect_without_a_lost_answer_is_told_of_safe_ones(tmp_path):
+    body = SOUND + textwrap.dedent(
+        """\
+        ask = repeatable(kind="ask", successes=["answered"])
+        answered = edge(reply, sent.to(closed), us, assumed("A1"), "yes")
+        ask_refused = edge(reply, sent.to(closed), us, assumed("A1"), "no")
+        ask_undelivered = edge(reply, sent.to(opened), us, assumed("A1"), "not sent")
+        """
+    )
+    (problem,) = refuse(tmp_path, body)
+    assert problem.explanation.endswith("missing: ask_answer_lost")
+    assert problem.remedy == (
+        "declare ask_answer_lost = edge(reply, state.to(other), ...) and so on; or, if a call changes nothing at the provider, "
+        "write repeatable(..., safe=True)"
+    )
+
+
 def test_a_reply_with_another_origin_is_named(tmp_path):
     body = SOUND + textwrap.dedent(
         """\

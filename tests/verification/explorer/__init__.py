@@ -13,6 +13,8 @@ A violation is one of these:
 - an order moves on a stale poll
 - a step is written over another
 - one key moves an order twice
+- a call is reported undelivered that the provider has carried out
+- a deadline moves an order that can be polled, and no poll was answered that began behind it
 - an order can no longer come to rest
 
 The last one is AG EF: from every world, with callers, forgers and the provider silent, the order can still reach the provider's state, or

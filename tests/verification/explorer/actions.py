@@ -17,6 +17,7 @@ class Sender(Enum):
     NOTIFIER = ("Anyone", "sends a notice")
     OPERATOR = ("Operator", "")
     CLOCK = ("Clock", "")
+    IMPATIENT_CLOCK = ("Clock", "waits no longer: ")
 
 
 @frozen

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from functools import cache
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,7 +17,7 @@ from attrs import frozen
 from structlog.testing import capture_logs
 from tests.kit.toy import NoUrls
 from tests.verification.explorer.environment import CallModel, Environment
-from tests.verification.explorer.worlds import CallEnd
+from tests.verification.explorer.worlds import CallEnd, Doubt
 
 from orderflow._dispatch.local import LocalDispatcher
 from orderflow._engine.attempt import Attempt
@@ -24,6 +25,7 @@ from orderflow._engine.engine import Engine
 from orderflow._lifecycle.facts import Value
 from orderflow._provider.call import Call
 from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Succeeded
+from orderflow._provider.protocol import Draft
 from orderflow._provider.timing import Timing
 from orderflow._store.ports import Store
 from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, Receipt, ReportedCall
@@ -40,7 +42,9 @@ _LAST_ATTEMPT = 2
 
 @frozen
 class Retry:
-    """The effect is owed again."""
+    """The effect is owed again. ``may_be_executed``: this attempt, or an earlier one."""
+
+    may_be_executed: bool = False
 
 
 @frozen
@@ -53,8 +57,13 @@ class Mark:
     """The request of a call is about to be sent."""
 
 
-Request = Decider | Retry | Finish | Mark
-"""What the outbox asks the store for about a call."""
+@frozen
+class PollFirst:
+    """A deadline waits for a poll that begins behind it."""
+
+
+Request = Decider | Retry | Finish | Mark | PollFirst
+"""What the engine asks the store for about a call or a deadline."""
 
 
 class RealEngine:
@@ -64,20 +73,24 @@ class RealEngine:
         events: by event (and whether it names the provider's order), the decider that the inbox commits.
         statuses: by status and whether the poll is fresh, the decider that the inbox commits.
         marks: the effects whose moment of sending the outbox marks in the store.
-        ends: by effect and end of its call, what the outbox asks for, with attempts left and without.
-        unsent: by effect, what it asks for first if nothing was sent, with attempts left and without.
+        deadlines: by clock event and whether a poll of the order is planned, what is asked for when the deadline has come.
+        deadlines_at_create: those that a new order has.
+        ends: by effect, end of its call and whether an earlier one is in doubt, what the outbox asks for, with attempts left and without.
+        unsent: by effect and whether an earlier call is in doubt, what it asks for first if nothing was sent, likewise.
         same_kind: by effect, the effects that have its replies: a late reply must not end a later one of these.
-        may_call: by effect and whether the end of the previous attempt is unknown, whether the outbox calls the provider.
+        may_call: by effect and doubt of its row, whether the outbox calls the provider.
     """
 
     def __init__(self, environment: Environment) -> None:
         self.events: dict[tuple[str, bool], Decider] = {}
         self.statuses: dict[tuple[str, bool], Decider] = {}
+        self.deadlines: dict[tuple[str, bool], Request] = {}
+        self.deadlines_at_create: tuple[str, ...] = ()
         self.marks: set[str] = set()
-        self.ends: dict[tuple[str, CallEnd], tuple[Request, ...]] = {}
-        self.unsent: dict[str, tuple[Request, ...]] = {}
+        self.ends: dict[tuple[str, CallEnd, bool], tuple[Request, ...]] = {}
+        self.unsent: dict[tuple[str, bool], tuple[Request, ...]] = {}
         self.same_kind: dict[str, tuple[str, ...]] = {}
-        self.may_call: dict[tuple[str, bool], bool] = {}
+        self.may_call: dict[tuple[str, Doubt], bool] = {}
         with capture_logs():
             asyncio.run(self._record(environment))
 
@@ -92,7 +105,9 @@ class RealEngine:
             rng=random.Random(0),
             new_id=str,
         )
-        inbox, outbox = engine.inbox, engine.outbox
+        inbox = engine.inbox
+        await engine.commands.create(cast(Any, provider), "key", {})
+        self.deadlines_at_create = store.deadlines_at_create
         for name, origin in table.events.items():
             if origin is not Origin.OBSERVATION:
                 for named in (False, True):
@@ -102,27 +117,50 @@ class RealEngine:
             for fresh in (True, False):
                 await inbox.accept_observation(ORDER_ID, Observation(status, VERSION if fresh else VERSION - 1), 0, 0.0)
                 self.statuses[status, fresh] = store.take_decider()
+        await self._record_deadlines(engine, store)
         for effect, call in environment.calls.items():
-            for end, outcome in _outcomes(call).items():
-                provider.outcome, provider.marks = outcome, True
-                requests = [await _run(engine, store, effect, attempt) for attempt in (1, _LAST_ATTEMPT)]
-                if any(Mark() in asked for asked in requests):
-                    assert all(asked[0] == Mark() for asked in requests)
-                    self.marks.add(effect)
-                self.ends[effect, end] = tuple(request for asked in requests for request in asked if request != Mark())
-            provider.outcome, provider.marks = NotExecuted("no token"), False
-            self.unsent[effect] = tuple([(await _run(engine, store, effect, attempt))[0] for attempt in (1, _LAST_ATTEMPT)])
-            self.same_kind[effect] = store.same_kind
-            for previous_unknown in (False, True):
-                provider.calls = 0
-                await outbox.run(_begin_attempt(engine, effect, 1, previous_unknown=previous_unknown))
-                self.may_call[effect, previous_unknown] = provider.calls == 1
-                store.take_requests()
+            for in_doubt in (False, True):
+                await self._record_call(engine, store, provider, effect, call, in_doubt=in_doubt)
+
+    async def _record_deadlines(self, engine: Engine, store: _RecordingStore) -> None:
+        table = store.table
+        for state, info in table.states.items():
+            for name, _ in info.deadlines:
+                for is_poll_planned in (False, True):
+                    due = DueDeadline(ORDER_ID, name, PROVIDER, VERSION, state, needs_poll=is_poll_planned)
+                    await engine.deadlines.run(due)
+                    (self.deadlines[name, is_poll_planned],) = store.take_requests()
+
+    async def _record_call(
+        self, engine: Engine, store: _RecordingStore, provider: _ScriptedProvider, effect: str, call: CallModel, *, in_doubt: bool
+    ) -> None:
+        """What becomes of a call. ``in_doubt``: an earlier attempt may have been executed."""
+        attempts = (1, _LAST_ATTEMPT)
+        for end, outcome in _outcomes(call).items():
+            provider.outcome, provider.marks = outcome, True
+            requests = [await _run(engine, store, effect, attempt, in_doubt=in_doubt) for attempt in attempts]
+            if all(asked[0] == Mark() for asked in requests):
+                self.marks.add(effect)
+            self.ends[effect, end, in_doubt] = tuple(request for asked in requests for request in asked if request != Mark())
+        provider.outcome, provider.marks, provider.calls = NotExecuted("no token"), False, 0
+        asked = [await _run(engine, store, effect, attempt, in_doubt=in_doubt) for attempt in attempts]
+        self.may_call[effect, Doubt.POSSIBLE if in_doubt else Doubt.NONE] = provider.calls == len(attempts)
+        self.unsent[effect, in_doubt] = tuple(requests[0] for requests in asked)
+        self.same_kind[effect] = store.same_kind
+        if in_doubt:
+            provider.calls = 0
+            asked = [await _run(engine, store, effect, _LAST_ATTEMPT, in_doubt=True, unended=True)]
+            self.may_call[effect, Doubt.MARKED] = provider.calls == 1
+            self.ends[effect, CallEnd.NOT_CALLED, False] = asked[0]
 
 
-async def _run(engine: Engine, store: _RecordingStore, effect: str, attempt: int) -> tuple[Request, ...]:
-    """What the outbox asks for when it runs this attempt."""
-    await engine.outbox.run(_begin_attempt(engine, effect, attempt))
+async def _run(
+    engine: Engine, store: _RecordingStore, effect: str, attempt: int, *, in_doubt: bool, unended: bool = False
+) -> tuple[Request, ...]:
+    """What the outbox asks for when it runs this attempt, as ``Outbox.fetch`` hands it to the worker."""
+    engine.admission.begin_call(PROVIDER, 0.0)
+    leased = LeasedEffect(EffectKey(ORDER_ID, VERSION, 0), effect, PROVIDER, attempt, in_doubt, previous_attempt_unended=unended)
+    await engine.outbox.run(Attempt(leased))
     return store.take_requests()
 
 
@@ -152,12 +190,6 @@ def _outcomes(call: CallModel) -> dict[CallEnd, Outcome]:
     }
 
 
-def _begin_attempt(engine: Engine, effect: str, number: int, *, previous_unknown: bool = False) -> Attempt:
-    """An attempt as ``Outbox.fetch`` hands it to the worker."""
-    engine.admission.begin_call(PROVIDER, 0.0)
-    return Attempt(LeasedEffect(EffectKey(ORDER_ID, VERSION, 0), effect, PROVIDER, number, previous_unknown))
-
-
 class _ScriptedProvider:
     """A provider whose every call ends as ``outcome``. ``marks``: it marks the moment of sending before."""
 
@@ -174,6 +206,10 @@ class _ScriptedProvider:
         self.marks = True
         self.calls = 0
 
+    def draft(self, request: object) -> Draft:
+        """Any request is a draft without data."""
+        return Draft(self.table.defaults(), {})
+
     async def perform(self, call: Call, urls: object) -> Outcome:
         """Count the call."""
         if self.marks:
@@ -186,10 +222,11 @@ class _RecordingStore:
     """A store with one order that never moves; it records what it is asked for."""
 
     def __init__(self, environment: Environment) -> None:
-        table = environment.table
-        self._order = order_at(Snapshot(table.initial, table.defaults(), {}, VERSION))
+        self.table = environment.table
+        self._order = order_at(Snapshot(self.table.initial, self.table.defaults(), {}, VERSION))
         self._requests: list[Request] = []
         self.same_kind: tuple[str, ...] = ()
+        self.deadlines_at_create: tuple[str, ...] = ()
 
     def take_requests(self) -> tuple[Request, ...]:
         """What was asked for since the last time."""
@@ -199,7 +236,7 @@ class _RecordingStore:
     def take_decider(self) -> Decider:
         """The decider of the one commit since the last time."""
         (decider,) = self.take_requests()
-        assert not isinstance(decider, Retry | Finish | Mark)
+        assert not isinstance(decider, Retry | Finish | Mark | PollFirst)
         return decider
 
     async def load(self, order_id: str) -> Order:
@@ -219,9 +256,22 @@ class _RecordingStore:
         self._requests.append(Mark())
         return True
 
-    async def retry_effect(self, *_: object) -> None:
+    async def listeners(self) -> frozenset[tuple[str, str]]:
+        """See ``Store.listeners``."""
+        return frozenset()
+
+    async def create(self, order: Order, fingerprint: str, former: str, deadlines: Sequence[tuple[str, float]]) -> Order:
+        """See ``Store.create``."""
+        self.deadlines_at_create = tuple(sorted(name for name, _ in deadlines))
+        return order
+
+    async def poll_before_deadline(self, *_: object) -> None:
+        """See ``Store.poll_before_deadline``."""
+        self._requests.append(PollFirst())
+
+    async def retry_effect(self, *_: object, may_be_executed: bool) -> None:
         """See ``Store.retry_effect``."""
-        self._requests.append(Retry())
+        self._requests.append(Retry(may_be_executed))
 
     async def finish_effect(self, *_: object) -> None:
         """See ``Store.finish_effect``."""

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from attrs import evolve
 from tests.verification.explorer.model_of_engine import STALE_STEP, ModelOfEngine, Written, mark_steps
-from tests.verification.explorer.worlds import Activity, Calling, Observing, OwedEffect, Ownership, Polling, Reporting, StoredOrder
+from tests.verification.explorer.worlds import (
+    Activity,
+    Calling,
+    Deadline,
+    DeadlinePhase,
+    Doubt,
+    Observing,
+    OwedEffect,
+    Ownership,
+    Polling,
+    Reporting,
+    StoredOrder,
+)
 
 from orderflow._lifecycle.decide import is_settled
-from orderflow._store.records import Commit, StopPolling
+from orderflow._store.records import Commit, PollAt, StopPolling
 
 
 class _KeepsStatus(ModelOfEngine):
@@ -35,12 +48,10 @@ class NoVersionCheck(_KeepsStatus):
 class EffectOutsideCommit(ModelOfEngine):
     """Effects are written after the commit: a crash between the two loses them."""
 
-    def write(self, order: StoredOrder, commit: Commit, *, key: str = "", deadline: str = "", ended: str = "") -> tuple[Written, ...]:
+    def write(self, order: StoredOrder, commit: Commit, **more: Any) -> tuple[Written, ...]:
         """With the effects, or without."""
-        whole = super().write(order, commit, key=key, deadline=deadline, ended=ended)
-        if not commit.effects:
-            return whole
-        return whole + super().write(order, evolve(commit, effects=()), key=key, deadline=deadline, ended=ended)
+        whole = super().write(order, commit, **more)
+        return whole + super().write(order, evolve(commit, effects=()), **more) if commit.effects else whole
 
 
 class NoDeduplication(ModelOfEngine):
@@ -117,13 +128,13 @@ class MarkForgotten(ModelOfEngine):
 
     def lease(self, order: StoredOrder, effect: OwedEffect) -> StoredOrder:
         """Without the mark."""
-        return evolve(order, owed=tuple(owed._replace(previous_attempt_sent=False) if owed == effect else owed for owed in order.owed))
+        return evolve(order, owed=tuple(owed._replace(doubt=Doubt.NONE) if owed == effect else owed for owed in order.owed))
 
 
 class FailureWithoutFence(ModelOfEngine):
     """A call that failed unsent is reported undelivered, though another worker may be sending it by now."""
 
-    def fences_failure(self, effect: str) -> bool:
+    def fences_failure(self, reporting: Reporting) -> bool:
         """Nothing is marked before."""
         return False
 
@@ -134,6 +145,31 @@ class FailureWithoutFence(ModelOfEngine):
     def report(self, order: StoredOrder, reporting: Reporting) -> tuple[Written, ...]:
         """As if it was sent."""
         return super().report(order, evolve(reporting, sent=True))
+
+
+class DoubtForgotten(ModelOfEngine):
+    """A repeatable effect whose worker died counts as not sent."""
+
+    def lease(self, order: StoredOrder, effect: OwedEffect) -> StoredOrder:
+        """As it was."""
+        return order
+
+
+class DeadlineWithoutPoll(ModelOfEngine):
+    """A deadline is decided when it comes, whatever a poll would bring."""
+
+    def reach_deadline(self, order: StoredOrder, deadline: Deadline) -> tuple[Written, ...]:
+        """At once."""
+        return self.decide_deadline(order, deadline.name)
+
+
+class DeadlineBehindOldPoll(ModelOfEngine):
+    """The answer of any poll releases a deadline, also of one that began before it was due."""
+
+    def release(self, order: StoredOrder, commit: Commit, behind: tuple[str, ...]) -> tuple[str, ...]:
+        """All that are due."""
+        is_answered = isinstance(commit.poll, PollAt) and commit.poll.answered is not None
+        return tuple(name for name, phase in order.deadlines if phase is DeadlinePhase.DUE) if is_answered else ()
 
 
 BUGS: Mapping[str, type[ModelOfEngine]] = {
@@ -148,5 +184,8 @@ BUGS: Mapping[str, type[ModelOfEngine]] = {
     "mark without fence": MarkWithoutFence,
     "mark forgotten": MarkForgotten,
     "failure without fence": FailureWithoutFence,
+    "doubt forgotten": DoubtForgotten,
+    "deadline without a poll": DeadlineWithoutPoll,
+    "deadline behind an old poll": DeadlineBehindOldPoll,
 }
 """Every seeded bug by its name."""

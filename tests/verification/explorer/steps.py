@@ -30,6 +30,9 @@ from tests.verification.explorer.worlds import (
     CallEnd,
     Calling,
     Change,
+    Deadline,
+    DeadlinePhase,
+    Doubt,
     Idle,
     Observing,
     Ownership,
@@ -56,11 +59,12 @@ class Step:
         order: the stored order after it.
         status: the provider's status after it.
         activity: what the acting worker does next; None: no worker acts.
-        executes: the once-effect that the provider carries out; empty: none.
+        executes: the effect that the provider carries out; empty: none, or one that changes nothing there.
         change: what it changes for the other workers.
         problem: what is wrong with it; empty: nothing.
         quiet: it needs only the engine and a provider that answers: no caller, no forger, no crash.
         denies: the effects that a person says were not carried out.
+        undelivered: the effect that the engine says was not carried out.
     """
 
     action: Action
@@ -72,6 +76,7 @@ class Step:
     problem: str = ""
     quiet: bool = False
     denies: tuple[str, ...] = ()
+    undelivered: str = ""
 
 
 @define
@@ -103,8 +108,10 @@ class Steps:
             others = workers[:n] + workers[n + 1 :]
             for step in self._steps_of_worker(order, status, activity):
                 problem, executed_after = step.problem, executed
+                if step.undelivered in executed:
+                    problem = f"{step.undelivered} was reported undelivered, and was carried out"
                 if step.executes:
-                    if step.executes in executed:
+                    if step.executes in executed and self.environment.table.effects[step.executes].once:
                         problem = f"{step.executes} was carried out twice"
                     executed_after = executed | {step.executes}
                 key = (others, step.change, step.activity)
@@ -136,8 +143,19 @@ class Steps:
             if status or name not in self.environment.naming_events:
                 for step in self._send(Sender.OPERATOR, name, engine.resolve(order, name), status):
                     yield evolve(step, denies=self.environment.denials.get(name, ()))
-        for name in order.deadlines:
-            yield from self._send(Sender.CLOCK, name, engine.reach_deadline(order, name), status)
+        for deadline in order.deadlines:
+            yield from self._reach(order, deadline, status)
+
+    def _reach(self, order: StoredOrder, deadline: Deadline, status: str) -> Iterator[Step]:
+        """A deadline comes, is decided behind a poll, or because its patience is over."""
+        name, phase = deadline
+        for written in self.engine.reach_deadline(order, deadline):
+            for step in self._send(Sender.CLOCK, name, (written,), status):
+                is_early = written.moved and order.poll_planned and phase is not DeadlinePhase.POLLED
+                yield evolve(step, problem=f"{name} was decided, and no poll behind it was answered") if is_early else step
+        if phase is DeadlinePhase.DUE:
+            for step in self._send(Sender.IMPATIENT_CLOCK, name, self.engine.decide_deadline(order, name), status):
+                yield evolve(step, quiet=False)
 
     def _send(self, sender: Sender, event: str, written: Iterable[Written], status: str) -> Iterator[Step]:
         for one in written:
@@ -146,7 +164,7 @@ class Steps:
     def _step(self, action: Action, written: Written, status: str, *, activity: Activity | None = None, quiet: bool) -> Step:
         problem = written.problem or (self._ahead_of_provider(written.order.state, status) if written.moved else "")
         change = Change(written.moved, written.requested, written.ended)
-        return Step(action, written.order, status, activity, change=change, problem=problem, quiet=quiet)
+        return Step(action, written.order, status, activity, change=change, problem=problem, quiet=quiet, undelivered=written.undelivered)
 
     # ── a worker ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -164,17 +182,19 @@ class Steps:
         match activity:
             case Calling(sent=False):
                 yield self._mark(order, status, activity)
-                unsent = Reporting(activity.effect, activity.ownership, CallEnd.NOT_SENT, activity.later_call, sent=False)
+                unsent = Reporting(
+                    activity.effect, activity.ownership, CallEnd.NOT_SENT, activity.later_call, sent=False, in_doubt=activity.in_doubt
+                )
                 yield Step(Call(activity, False, unsent), order, status, unsent, quiet=True)
             case Calling():
                 yield from self._call(order, status, activity)
             case Reporting():
-                if not activity.sent and self.engine.fences_failure(activity.effect):
+                if not activity.sent and self.engine.fences_failure(activity):
                     yield self._mark(order, status, activity)
                 for written in self.engine.report(order, activity):
                     yield self._step(ReportOutcome(activity, written.order.state), written, status, activity=IDLE, quiet=True)
-            case Polling(loaded, fresh):
-                observing = Observing(loaded, fresh, status)
+            case Polling(loaded, fresh, behind):
+                observing = Observing(loaded, fresh, status, behind)
                 yield Step(PollAnswered(activity, observing), order, status, observing, quiet=True)
             case Observing():
                 for written in self.engine.observe(order, activity):
@@ -184,15 +204,18 @@ class Steps:
         """An idle worker leases an effect or a poll."""
         for effect in order.owed:
             may_call = self.engine.may_call(effect)
-            activity: Activity = Calling(effect.name, Ownership.CURRENT, sent=not self.engine.marks(effect.name))
+            activity: Activity = Calling(
+                effect.name, Ownership.CURRENT, sent=not self.engine.marks(effect.name), in_doubt=effect.doubt is not Doubt.NONE
+            )
             if not may_call:
-                activity = Reporting(effect.name, Ownership.CURRENT, CallEnd.ANSWER_LOST)
+                activity = Reporting(effect.name, Ownership.CURRENT, CallEnd.NOT_CALLED)
             change = Change(taken=effect.name)
             yield Step(
                 Lease(effect.name, may_call, activity), self.engine.lease(order, effect), status, activity, change=change, quiet=True
             )
         if order.poll_planned and order.has_provider_id and status:
             leased, polling = self.engine.begin_poll(order)
+            polling = evolve(polling, behind=tuple(name for name, phase in order.deadlines if phase is DeadlinePhase.DUE))
             yield Step(BeginPoll(polling), leased, status, polling, quiet=True)
 
     def _mark(self, order: StoredOrder, status: str, activity: Calling | Reporting) -> Step:
@@ -214,9 +237,11 @@ class Steps:
         if not call.needs or status in call.needs:
             ends = [(True, CallEnd.ANSWERED), (True, CallEnd.ANSWER_LOST), *ends]
         for acts, end in ends:
-            reporting = Reporting(effect, calling.ownership, end, calling.later_call)
+            marked = end is not CallEnd.NOT_SENT or effect not in self.engine.may_leave_doubt
+            reporting = Reporting(effect, calling.ownership, end, calling.later_call, marked, calling.in_doubt)
             status_after = call.creates if acts and call.creates and not status else status
-            executes = effect if acts and self.environment.table.effects[effect].once else ""
+            declared = self.environment.table.effects[effect]
+            executes = effect if acts and declared.kind and not declared.safe else ""
             yield Step(Call(calling, acts, reporting), order, status_after, reporting, executes, quiet=True)
 
     # ── what a step changes for the other workers ────────────────────────────────────────────────────────────────────────

@@ -34,14 +34,35 @@ class Interned(type):
 # ── the store ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class OwedEffect(NamedTuple):
-    """An effect in the outbox. Rows of one repeatable effect count as one.
+class Doubt(IntEnum):
+    """What the row of an effect says about earlier attempts whose end is unknown."""
 
-    ``previous_attempt_sent``: the request of an attempt was about to be sent, and how it ended is unknown.
-    """
+    NONE = 0  # there was none
+    POSSIBLE = 1  # of a repeatable effect: it was leased, and its end was not written, or was in doubt
+    MARKED = 2  # its request was about to be sent, or it was about to be reported as not executed
+
+
+class OwedEffect(NamedTuple):
+    """An effect in the outbox. Rows of one repeatable effect count as one."""
 
     name: str
-    previous_attempt_sent: bool
+    doubt: Doubt = Doubt.NONE
+
+
+class DeadlinePhase(IntEnum):
+    """How an armed deadline stands to the polls of its order."""
+
+    ARMED = 0  # it has not come
+    DUE = 1  # it has come, and waits for a poll
+    POLLED = 2  # a poll was answered that began behind it
+    RELEASED = 3  # the engine says so, and it is not true
+
+
+class Deadline(NamedTuple):
+    """An armed deadline: the event that it brings."""
+
+    name: str
+    phase: DeadlinePhase = DeadlinePhase.ARMED
 
 
 @frozen(eq=False)
@@ -52,7 +73,7 @@ class StoredOrder(metaclass=Interned):
     facts: tuple[Value, ...]
     has_provider_id: bool = False
     poll_planned: bool = False
-    deadlines: tuple[str, ...] = ()
+    deadlines: tuple[Deadline, ...] = ()
     owed: tuple[OwedEffect, ...] = ()
     accepted: tuple[str, ...] = ()
 
@@ -76,6 +97,7 @@ class CallEnd(StrEnum):
     NOT_FOUND = "not found"
     ANSWER_LOST = "answer lost"
     NOT_SENT = "not sent"
+    NOT_CALLED = "not called, how an earlier call ended is unknown"
 
 
 ANY_STATUS = "any"
@@ -90,32 +112,35 @@ class Idle(metaclass=Interned):
 @frozen(eq=False)
 class Calling(metaclass=Interned):
     """The worker has leased an effect and is about to call. ``later_call``: the order was given one of its kind since. ``sent``: the
-    moment of sending is behind it; a repeatable effect has none."""
+    moment of sending is behind it; a repeatable effect has none. ``in_doubt``: when it was leased, an earlier attempt was in doubt."""
 
     effect: str
     ownership: Ownership
     later_call: bool = False
     sent: bool = True
+    in_doubt: bool = False
 
 
 @frozen(eq=False)
 class Reporting(metaclass=Interned):
-    """The worker has the end of a call in hand and is about to report it."""
+    """The worker has the end of a call in hand and is about to report it. ``sent``: false if it was not, and is not marked either."""
 
     effect: str
     ownership: Ownership
     end: CallEnd
     later_call: bool = False
     sent: bool = True
+    in_doubt: bool = False
 
 
 @frozen(eq=False)
 class Polling(metaclass=Interned):
     """The worker has loaded the order and reads its status. ``fresh``: the order has not moved since. ``loaded``: what the worker keeps
-    of the order besides its version; the real engine keeps nothing."""
+    of the order besides its version; the real engine keeps nothing. ``behind``: the deadlines that were due when the poll began."""
 
     loaded: StoredOrder | None
     fresh: bool = True
+    behind: tuple[str, ...] = ()
 
 
 @frozen(eq=False)
@@ -125,6 +150,7 @@ class Observing(metaclass=Interned):
     loaded: StoredOrder | None
     fresh: bool
     status: str
+    behind: tuple[str, ...] = ()
 
 
 Activity = Idle | Calling | Reporting | Polling | Observing
@@ -158,7 +184,8 @@ class World:
     Attributes:
         order: what the store holds.
         status: the provider's status of the order; empty: the provider has no such order.
-        executed: the once-effects that the provider has carried out.
+        executed: the effects that the provider has carried out: those that change something there. No lifecycle asks for such a call
+            again once it was carried out.
         workers: what each worker does.
         parent, action: the world from which it was first reached, and by what.
         quiet_from: the worlds from which it is reached by the engine and an answering provider alone.

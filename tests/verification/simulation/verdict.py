@@ -14,7 +14,7 @@ from orderflow.model import JournalRow, Order, StepKind
 
 _TABLES: dict[str, Table] = {"ccv": CcvLifecycle.table, "connect": ConnectLifecycle.table}
 _FULFILLED = {"fulfilled", "assigning", "assignment_in_doubt", "user_assigned"}
-_NEVER_SENT = {"refused", "abandoned"}
+_NEVER_SENT = {"refused", "abandoned", "discarded"}
 
 
 def problems_of(world: VirtualWorld, order: Order, journal: list[JournalRow]) -> list[str]:

@@ -70,7 +70,7 @@ def _check_successes(declaration: Declaration, name: str, effect: EffectSpec, or
 
 def _check_failures(declaration: Declaration, name: str, effect: EffectSpec, origins: Mapping[str, Origin]) -> None:
     endings = {"refused": "the provider said no", "undelivered": "it was certainly not carried out"}
-    if effect.once:
+    if not effect.safe:
         endings["answer_lost"] = "it is unknown whether it was carried out"
     missing = [f"{effect.kind}_{ending}" for ending in endings if origins.get(f"{effect.kind}_{ending}") is not Origin.REPLY]
     if not missing:
@@ -82,6 +82,8 @@ def _check_failures(declaration: Declaration, name: str, effect: EffectSpec, ori
     others = [event for event in origins if event not in missing]
     hints = [hint for hint in (did_you_mean(reply, others) for reply in missing) if hint]
     remedy = hints[0] if hints else f"declare {missing[0]} = edge(reply, state.to(other), ...) and so on"
+    if missing == [f"{effect.kind}_answer_lost"] and not effect.once and not hints:
+        remedy += "; or, if a call changes nothing at the provider, write repeatable(..., safe=True)"
     wrong = [reply for reply in missing if reply in origins]
     if wrong:
         remedy = f"{wrong[0]} has the origin {origins[wrong[0]]}: make it a reply"

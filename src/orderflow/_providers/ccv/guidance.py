@@ -16,7 +16,7 @@ from orderflow.model import Order
 GUIDANCE: Final[Mapping[str, Guidance]] = {
     "drafted": Guidance(
         "We have your order. It is not placed yet.",
-        "Nothing was ordered at CCV. The application may send submit.",
+        "Nothing was ordered at CCV. The application may send submit, or discard. Without either, the draft expires.",
     ),
     "configuring": Guidance(
         "We are placing your order.",
@@ -87,6 +87,10 @@ GUIDANCE: Final[Mapping[str, Guidance]] = {
         "The order was not placed.",
         "A person gave the order up; the journal shows who and why. If CCV has externalReference {external_reference} after all, it is not "
         "followed here.",
+    ),
+    "discarded": Guidance(
+        "The order was not placed.",
+        "The draft was discarded, or it expired. CCV has nothing of it. The way on is a new order.",
     ),
 }
 

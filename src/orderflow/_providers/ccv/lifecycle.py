@@ -23,7 +23,7 @@ customer, ccv, employee, us, time = Cause
 
 class CcvLifecycle(Lifecycle, name="ccv"):
     # ── states ────────────────────────────────────────────────────────────────────────────────────────────────────
-    drafted               = State(initial=True)
+    drafted               = State(initial=True, deadlines={"draft_expired": "draft_timeout"})
     configuring           = State(budget="configuring_budget")
     submitting            = State(budget="submitting_budget")
     submission_in_doubt   = State(budget="in_doubt_budget")
@@ -41,17 +41,20 @@ class CcvLifecycle(Lifecycle, name="ccv"):
     Failed                = State("Failed", provisional=True, deadlines={"recovery_window_closed": "recovery_window"})
     refused               = State(final=True)
     abandoned             = State(final=True)
+    discarded             = State(final=True)
 
     # ── facts, effects ────────────────────────────────────────────────────────────────────────────────────────────────────
     pays_now   = Flag()                     # immediate payment is due (dossier P)
     screened   = Flag()                     # a product needs merchant screening (S)
     activates  = Flag()                     # a product must be activated (F)
     window     = Fact("open", "closed")     # whether leaving Failed still counts as recovery
-    configure_order = repeatable(kind="configuration", successes=["order_configured"])  # PATCHes the whole order; CCV stores nothing
+    configure_order = repeatable(kind="configuration", successes=["order_configured"], safe=True)  # CCV stores nothing of a PATCH
     submit_order    = once(kind="submission", successes=["order_submitted"])  # no idempotency key, no look-up: two submits are two orders
 
-    # ── ordering ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── drafts, ordering ────────────────────────────────────────────────────────────────────────────────────────────────────
     submit                    = edge(command, drafted.to(configuring), us, documented("D3-D6"), "order it", effects=[configure_order])
+    discard                   = edge(command, drafted.to(discarded), us, assumed("our draft; CCV knows nothing of it"), "discard")
+    draft_expired             = edge(clock, drafted.to(discarded), time, assumed("our deadline for a draft"), "never submitted")
     order_configured          = edge(reply, configuring.to(submitting),
                                      ccv, inferred("D4-D6: each call answers the enriched order"), "configured", effects=[submit_order])
     configuration_refused     = edge(reply, configuring.to(refused), ccv, documented("D4-D6: 400, 401, 403"), "configuration refused")

@@ -25,8 +25,9 @@ State = Literal[
     "Failed",
     "refused",
     "abandoned",
+    "discarded",
 ]
-Command = Literal["submit"]
+Command = Literal["submit", "discard"]
 BareCommand = Command
 """Commands without arguments."""
 OperatorEvent = Literal["submission_resolved", "submission_not_found", "submission_given_up"]

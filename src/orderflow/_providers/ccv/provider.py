@@ -30,6 +30,7 @@ from orderflow.model import PROVIDER_ID, Order
 DAY: Final = 86400.0
 TIMING: Final = Timing(
     durations={
+        "draft_timeout": 30 * DAY,
         "recovery_window": 30 * DAY,
         "configuring_budget": 6 * 3600.0,
         "submitting_budget": 6 * 3600.0,

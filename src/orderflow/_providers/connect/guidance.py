@@ -17,7 +17,8 @@ from orderflow.model import Order
 GUIDANCE: Final[Mapping[str, Guidance]] = {
     "drafted": Guidance(
         "We have your order. It is not placed yet.",
-        "Nothing was sent to Connect, or what was sent was certainly not executed. The application may send register.",
+        "Nothing was sent to Connect, or what was sent was certainly not executed. The application may send register, or discard. Without "
+        "either, the draft expires.",
     ),
     "registering": Guidance(
         "We are placing your order.",
@@ -39,10 +40,10 @@ GUIDANCE: Final[Mapping[str, Guidance]] = {
         "The customer was sent to Connect's page, or the API is being called. Polls of orderId {provider_id} find a payment in any case.",
     ),
     "fulfillment_in_doubt": Guidance(
-        "We are checking whether a payment request was sent to your phone. If you got one, you can answer it.",
-        "The answer to the request for an sms payment was lost, and there is no look-up of sms payments. A callback or a poll of orderId "
-        "{provider_id} may still end this. Ask the customer whether an sms came. If none came, fulfillment_not_found leads back to "
-        "registered, and the application can send complete_by_api again. If one came, wait for the payment. Or give up with "
+        "We are checking whether your order is complete. If you got a payment request on your phone, you can answer it.",
+        "The answer to complete_by_api was lost, so Connect may be completing orderId {provider_id} or not. If it is, a callback or a poll "
+        "ends this. If not, fulfillment_not_found leads back to registered, and the application can complete the order again. There is no "
+        "look-up of sms payments: ask the customer whether an sms came, and if one came, wait for the payment. Or give up with "
         "fulfillment_given_up: the order is then unknown, and a late payment is still found.",
     ),
     "awaiting_payment": Guidance(
@@ -99,6 +100,10 @@ GUIDANCE: Final[Mapping[str, Guidance]] = {
         "The order was not placed.",
         "A person gave the order up; the journal shows who and why. If Connect has externalOrderId {external_order_id} after all, it is "
         "not followed here.",
+    ),
+    "discarded": Guidance(
+        "The order was not placed.",
+        "The draft was discarded, or it expired. Connect has nothing of it. The way on is a new order.",
     ),
 }
 

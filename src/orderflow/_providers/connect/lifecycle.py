@@ -8,8 +8,7 @@ A redirect or callback is a claim: it moves the order to ``confirming`` at most.
 operator. ``cancelled``, ``error`` and ``unknown`` are provisional: the old URL can still be paid, so a later proof overrules them until the
 recovery window closes.
 
-This file is formatted by hand, as a table. An edge reads: origin, from -> to, cause, evidence with its page, label; then guard, facts that
-are set, effects.
+Formatted by hand, as a table. An edge reads: origin, from -> to, cause, evidence with its page, label; then guard, facts set, effects.
 """
 # fmt: off
 
@@ -23,7 +22,7 @@ customer, connect, employee, us, time = Cause
 
 class ConnectLifecycle(Lifecycle, name="connect"):
     # ── states ────────────────────────────────────────────────────────────────────────────────────────────────────
-    drafted               = State(initial=True)
+    drafted               = State(initial=True, deadlines={"draft_expired": "draft_timeout"})
     registering           = State(budget="registering_budget")
     registration_in_doubt = State(budget="in_doubt_budget")
     registered            = State(deadlines={"never_completed": "completion_timeout"})
@@ -41,6 +40,7 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     outcome_unknown       = State("unknown", provisional=True, deadlines={"recovery_window_closed": "recovery_window"})
     refused               = State(final=True)
     abandoned             = State(final=True)
+    discarded             = State(final=True)
 
     # ── facts, guards, effects ──────────────────────────────────────────────────────────────────────────────────────────────
     by_sms      = Flag()                                             # method sms, not prepaid: the customer pays on the phone
@@ -59,10 +59,12 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     fulfill_by_sms  = once(kind="fulfillment", successes=["fulfillment_accepted"])  # a second call might ask the customer to pay twice
     fulfill_order   = repeatable(kind="fulfillment", successes=["fulfillment_accepted"])
     assign_to_user  = once(kind="assignment", successes=["assigned"], arguments=["assignment"])  # may send a message and create an account
-    search_order    = repeatable(successes=["registration_found"])  # user mode only: Search order details by externalOrderId
+    search_order    = repeatable(successes=["registration_found"], safe=True)  # user mode only: Search order details by externalOrderId
 
-    # ── registering ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── drafts, registering ────────────────────────────────────────────────────────────────────────────────────────────────────
     register                 = edge(command, drafted.to(registering), us, documented("A5, A6"), "register", effects=[register_order])
+    discard                  = edge(command, drafted.to(discarded), us, assumed("our draft; Connect knows nothing of it"), "discard")
+    draft_expired            = edge(clock, drafted.to(discarded), time, assumed("our deadline for a draft"), "never registered")
     order_registered         = edge(reply, registered.from_(registering, registration_in_doubt),
                                     connect, documented("A6 step 4"), "registered")
     registration_refused     = edge(reply, refused.from_(registering, registration_in_doubt), connect, documented("A5: 400"), "refused")
@@ -88,20 +90,19 @@ class ConnectLifecycle(Lifecycle, name="connect"):
              cond=api_allowed & ~by_sms, sets={"way": "api"}, effects=[fulfill_order]))
     never_completed = edge(clock, registered.to(cancelled), time, assumed("our deadline; Connect documents no expiry"), "never completed")
     fulfillment_accepted = (
-        edge(reply, fulfilling.to(awaiting_payment), connect, documented("A3: OK = message sent, not paid"), "sms sent", cond=by_sms)
-      | edge(reply, fulfilling.to(confirming), connect, documented("A3: OK"), "accepted", cond=~by_sms)
-      | edge(reply, fulfillment_in_doubt.to(awaiting_payment), connect, documented("A3: OK, late"), "late answer"))
+        edge(reply, awaiting_payment.from_(fulfilling, fulfillment_in_doubt), connect, documented("A3: OK = message sent, not paid"),
+             "sms sent", cond=by_sms)
+      | edge(reply, confirming.from_(fulfilling, fulfillment_in_doubt), connect, documented("A3: OK"), "accepted", cond=~by_sms))
     fulfillment_refused = (
         edge(reply, payment_error.from_(fulfilling, fulfillment_in_doubt), connect, documented("A3: 200 with ERROR, 400"), "refused")
       | edge(reply, confirming.to(payment_error), connect, inferred("A3: the callback came before the answer"), "refused", cond=~by_url))
-    fulfillment_undelivered = edge(reply, fulfilling.to(registered), us, inferred("A12: not executed, or never confirmed"), "not delivered",
+    fulfillment_undelivered = edge(reply, fulfilling.to(registered), us, inferred("A12: never executed"), "never sent",
                                    cond=~by_url, sets={"way": "none"})
     fulfillment_answer_lost = edge(reply, fulfilling.to(fulfillment_in_doubt), us, inferred("A3: no word on calling twice"), "answer lost",
-                                   cond=sms_in_flight)
+                                   cond=~by_url)
     fulfillment_not_found   = edge(operator, fulfillment_in_doubt.to(registered),
-                                   employee, assumed("a person knows that no sms was sent"), "send again", sets={"way": "none"})
-    fulfillment_given_up    = edge(operator, fulfillment_in_doubt.to(outcome_unknown),
-                                   employee, assumed("no look-up of an sms payment"), "given up")
+                                   employee, assumed("a person knows that nothing happened"), "send again", sets={"way": "none"})
+    fulfillment_given_up    = edge(operator, fulfillment_in_doubt.to(outcome_unknown), employee, assumed("a person decided"), "given up")
 
     # ── claims: forgeable, so they only lead to confirming ──────────────────────────────────────────────────────────────────
     returned_success = (
@@ -178,9 +179,8 @@ class ConnectLifecycle(Lifecycle, name="connect"):
     assignment_answer_lost = edge(reply, assigning.to(assignment_in_doubt), us, inferred("A9: no word on calling twice"), "answer lost")
     assignment_resolved    = edge(operator, assignment_in_doubt.to(user_assigned), employee, assumed("A9: a person saw"), "found assigned")
     assignment_not_found   = edge(operator, assignment_in_doubt.to(fulfilled), employee, assumed("A9: a person checked"), "send again")
-    assignment_given_up    = edge(operator, fulfilled.from_(fulfilled, assignment_in_doubt),
-                                  employee, assumed("A9: a person decided"), "assignment given up",
-                                  cond=needs_user, sets={"needs_user": False})
+    assignment_given_up    = edge(operator, fulfilled.from_(fulfilled, assignment_in_doubt), employee, assumed("A9: a person decided"),
+                                  "assignment given up", cond=needs_user, sets={"needs_user": False})
 
     readings = {
         "preliminary": reading(consistent=[registering, registration_in_doubt, registered, fulfilling, fulfillment_in_doubt,

@@ -25,9 +25,10 @@ State = Literal[
     "unknown",
     "refused",
     "abandoned",
+    "discarded",
 ]
-Command = Literal["register", "complete_by_url", "complete_by_api", "assign_user"]
-BareCommand = Literal["register", "complete_by_api"]
+Command = Literal["register", "discard", "complete_by_url", "complete_by_api", "assign_user"]
+BareCommand = Literal["register", "discard", "complete_by_api"]
 """Commands without arguments."""
 OperatorEvent = Literal[
     "registration_resolved",

@@ -36,6 +36,7 @@ from orderflow.model import PROVIDER_ID, Order
 DAY: Final = 86400.0
 TIMING: Final = Timing(
     durations={
+        "draft_timeout": 30 * DAY,
         "completion_timeout": 7 * DAY,
         "return_timeout": 2 * 3600.0,
         "cancel_grace": 120.0,

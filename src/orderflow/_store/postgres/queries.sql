@@ -36,7 +36,8 @@ SET LOCAL enable_seqscan = on
 
 -- create_order --
 -- Take the order's create key ($1), and only then store the order: $2 id, $3 fingerprint, $4 created at, $5.. its other columns,
--- $12 the provider's id (NULL: it is not known). Version 0 of its journal is its creation: from here it can be replayed.
+-- $12 the provider's id (NULL: it is not known), $13 the events of its deadlines and $14 when each is due.
+-- Version 0 of its journal is its creation: from here it can be replayed.
 WITH key_taken AS (
     INSERT INTO of_inbox (origin, key, order_id, fingerprint, at) VALUES ('create', $1, $2, $3, $4)
     ON CONFLICT DO NOTHING
@@ -53,6 +54,11 @@ journal_row AS (
 ),
 id_taken AS (
     INSERT INTO of_provider_ids (provider, provider_id, order_id) SELECT $5, $12::text, order_id FROM key_taken WHERE $12 IS NOT NULL
+),
+deadlines_armed AS (
+    INSERT INTO of_deadlines (order_id, provider, name, version, due_at)
+    SELECT order_id, $5, armed.name, $8, armed.due_at
+    FROM key_taken, unnest($13::text[], $14::double precision[]) AS armed (name, due_at)
 )
 SELECT order_id FROM key_taken
 
@@ -107,7 +113,7 @@ FROM due
 WHERE x.order_id = due.order_id AND x.version = due.version AND x.n = due.n
 RETURNING
     x.order_id, x.version, x.n, x.name, x.provider, x.attempt, x.sent, x.entered_state, x.uncounted_attempts, x.trace, x.run_at,
-    x.arguments, due.run_at
+    x.arguments, due.in_flight, due.run_at
 
 -- lease_effects --
 -- Lease up to $8 effects that are due at $7, those due for longest. $3 to $6 are the lanes: provider, state, the most effects of the lane, and
@@ -116,7 +122,7 @@ WITH due AS MATERIALIZED (
     SELECT effect.*, $7 + lane.lease AS lease_end
     FROM unnest($3::text[], $4::text[], $5::integer[], $6::double precision[]) AS lane (provider, state, most, lease),
     LATERAL (
-        SELECT order_id, version, n, run_at FROM of_effects
+        SELECT order_id, version, n, run_at, in_flight FROM of_effects
         WHERE owed AND provider = lane.provider AND entered_state = lane.state AND run_at <= $7::double precision AND {is_next}
         ORDER BY run_at LIMIT lane.most FOR UPDATE SKIP LOCKED
     ) AS effect
@@ -130,12 +136,12 @@ WITH due AS MATERIALIZED (
     SELECT effect.*, $7 + lane.lease AS lease_end
     FROM unnest($3::text[], $4::text[], $5::integer[], $6::double precision[]) AS lane (provider, state, most, lease),
     LATERAL (
-        SELECT effect.order_id, effect.version, effect.n, effect.run_at
+        SELECT effect.order_id, effect.version, effect.n, effect.run_at, effect.in_flight
         FROM (
             SELECT * FROM unnest($9::text[], $10::integer[], $11::integer[]) AS wanted (order_id, version, n) ORDER BY 1, 2, 3
         ) AS wanted,
         LATERAL (
-            SELECT order_id, version, n, run_at FROM of_effects
+            SELECT order_id, version, n, run_at, in_flight FROM of_effects
             WHERE order_id = wanted.order_id AND version = wanted.version AND n = wanted.n
                 AND owed AND provider = lane.provider AND entered_state = lane.state AND run_at <= $7::double precision AND {is_next}
             FOR UPDATE SKIP LOCKED
@@ -187,8 +193,9 @@ WHERE x.order_id = locked.order_id AND x.version = locked.version AND x.n = lock
 RETURNING x.order_id, x.version, x.n, x.attempt
 
 -- retry_effect --
--- An attempt ($4) was not executed: the effect is due again at $5, because of $6; $7 is 1 where the attempt does not count.
-UPDATE of_effects SET in_flight = false, sent = false, run_at = $5, why = $6, uncounted_attempts = uncounted_attempts + $7
+-- After an attempt ($4) the effect is due again at $5, because of $6; $7 is 1 where the attempt does not count. $8: whether it or an
+-- earlier one may have been executed.
+UPDATE of_effects SET in_flight = false, sent = $8, run_at = $5, why = $6, uncounted_attempts = uncounted_attempts + $7
 WHERE order_id = $1 AND version = $2 AND n = $3 AND attempt = $4 AND owed
 
 -- finish_effect --

@@ -92,12 +92,13 @@ class PostgresStore:
 
     # ── orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def create(self, order: Order, fingerprint: str, former: str = "") -> Order:
+    async def create(self, order: Order, fingerprint: str, former: str = "", deadlines: Sequence[tuple[str, float]] = ()) -> Order:
         """See ``Store.create``."""
         order_id, provider, key, state, version, facts, data, created_at, entered_at = rows.order_values(order)
         create_key = to_storable(f"{provider}:{key}")
         provider_id = to_storable(order.provider_id)
-        columns = (provider, to_storable(key), state, version, facts, data, entered_at, provider_id)
+        armed = [name for name, _ in deadlines], [due_at for _, due_at in deadlines]
+        columns = (provider, to_storable(key), state, version, facts, data, entered_at, provider_id, *armed)
 
         async def work(session: Session) -> Any:
             created: list[Any] = []
@@ -213,7 +214,7 @@ class PostgresStore:
         else:
             leased = await self.pool.fetch(SQL["lease_effects_among"], *values, *_key_columns(among))
         leased.sort(key=lambda row: row[-1])
-        columns = [(*row[3:-2], rows.load_arguments(row[-2])) for row in leased]
+        columns = [(*row[3:-3], rows.load_arguments(row[-3]), row[-2]) for row in leased]
         return [LeasedEffect(EffectKey(*row[:3]), *rest) for row, rest in zip(leased, columns, strict=True)]
 
     async def find_overdue(self, before: float, scope: WorkerScope, limit: int) -> list[tuple[EffectKey, int, str, str]]:
@@ -236,10 +237,17 @@ class PostgresStore:
         return {attempt: True for attempt in attempts if attempt[:4] in marked}
 
     async def retry_effect(
-        self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False, message: Message | None = None
+        self,
+        effect: LeasedEffect,
+        at: float,
+        why: str,
+        uncounted: bool = False,
+        message: Message | None = None,
+        *,
+        may_be_executed: bool = False,
     ) -> None:
         """See ``Store.retry_effect``."""
-        await self._end_attempt("retry_effect", effect, message, at, to_storable(why), int(uncounted))
+        await self._end_attempt("retry_effect", effect, message, at, to_storable(why), int(uncounted), may_be_executed)
 
     async def finish_effect(self, effect: LeasedEffect, why: str = "", message: Message | None = None) -> None:
         """See ``Store.finish_effect``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 
 from orderflow._store import rows
 from orderflow._store.records import MAX_MESSAGES, Commit, InboxKey, PollAt, PollPlan, PollSooner, Receipt
@@ -29,8 +30,7 @@ def apply(connection: sqlite3.Connection, order: Order, key: InboxKey | None, co
         connection.execute(SQL["add_refusal"], rows.refusal_values(commit.refusal))
     if commit.deadlines is not None:
         connection.execute(SQL["disarm_deadlines"], (order.id,))
-        armed = [(order.id, name, order.provider, receipt.version, due_at) for name, due_at in commit.deadlines]
-        connection.executemany(SQL["arm_deadline"], armed)
+        arm_deadlines(connection, order, receipt.version, commit.deadlines)
     elif deadline:
         connection.execute(SQL["disarm_deadline"], (order.id, deadline))
     if commit.finished_effect is not None:
@@ -83,6 +83,12 @@ def add_message(connection: sqlite3.Connection, message: Message | None) -> None
     }
     connection.execute(SQL["add_message"], values)
     connection.execute(SQL["drop_messages"], {"order_id": message.order_id, "kept": MAX_MESSAGES})
+
+
+def arm_deadlines(connection: sqlite3.Connection, order: Order, version: int, deadlines: Iterable[tuple[str, float]]) -> None:
+    """Arm deadlines (events, and when each is due) of an order that is at ``version``."""
+    armed = [(order.id, name, order.provider, version, due_at) for name, due_at in deadlines]
+    connection.executemany(SQL["arm_deadline"], armed)
 
 
 def _move_order(connection: sqlite3.Connection, order: Order, snapshot: Snapshot, commit: Commit) -> None:

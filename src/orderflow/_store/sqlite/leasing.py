@@ -26,7 +26,7 @@ def lease_effects(
         due += connection.execute(SQL[statement], {**values, **_lane_values(scope, lane), "limit": most}).fetchall()
     due.sort(key=lambda row: row[-1])
     leased = []
-    for *key, name, provider, attempt, sent, entered_state, uncounted, trace, arguments, _ in due[:limit]:
+    for *key, name, provider, attempt, sent, entered_state, uncounted, trace, arguments, in_flight, _ in due[:limit]:
         until = now + scope.leases[provider]
         connection.execute(SQL["lease_effect"], (until, *key))
         given = rows.load_arguments(arguments)

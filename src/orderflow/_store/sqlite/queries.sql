@@ -208,14 +208,14 @@ UPDATE of_polls SET next_at = NULL, requested = 0, without_news = 0, unusable = 
 
 -- due_effects --
 -- Effects of one lane that are due, those due for longest first.
-SELECT order_id, version, n, name, provider, attempt, sent, entered_state, uncounted_attempts, trace, arguments, run_at
+SELECT order_id, version, n, name, provider, attempt, sent, entered_state, uncounted_attempts, trace, arguments, in_flight, run_at
 FROM of_effects
 WHERE owed = 1 AND provider = :provider AND entered_state = :state AND run_at <= :now AND {is_next}
 ORDER BY run_at LIMIT :limit
 
 -- due_effects_among --
 -- The same, of the effects with these keys only. :keys is a list of triples.
-SELECT order_id, version, n, name, provider, attempt, sent, entered_state, uncounted_attempts, trace, arguments, run_at
+SELECT order_id, version, n, name, provider, attempt, sent, entered_state, uncounted_attempts, trace, arguments, in_flight, run_at
 FROM of_effects
 WHERE owed = 1 AND provider = :provider AND entered_state = :state AND run_at <= :now AND {is_next} AND (order_id, version, n) IN (
     SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:keys)
@@ -232,8 +232,8 @@ UPDATE of_effects SET sent = 1
 WHERE order_id = ? AND version = ? AND n = ? AND attempt = ? AND owed = 1 AND in_flight = 1 AND run_at > ?
 
 -- retry_effect --
--- An attempt was not executed: the effect is due again.
-UPDATE of_effects SET in_flight = 0, sent = 0, run_at = ?, why = ?, uncounted_attempts = uncounted_attempts + ?
+-- The effect is due again; whether this attempt or an earlier one may have been executed.
+UPDATE of_effects SET in_flight = 0, sent = ?, run_at = ?, why = ?, uncounted_attempts = uncounted_attempts + ?
 WHERE order_id = ? AND version = ? AND n = ? AND attempt = ? AND owed = 1
 
 -- finish_effect --

@@ -27,7 +27,7 @@ from orderflow._store.records import (
     WorkerScope,
 )
 from orderflow._store.sqlite import leasing, reading, retention
-from orderflow._store.sqlite.commit import add_message, apply, find_holder, plan_poll, plan_taken_id, take_provider_id
+from orderflow._store.sqlite.commit import add_message, apply, arm_deadlines, find_holder, plan_poll, plan_taken_id, take_provider_id
 from orderflow._store.sqlite.queries import SQL
 from orderflow._store.sqlite.schema import connect, prepare
 from orderflow._store.sqlite.writer import Writer
@@ -107,7 +107,7 @@ class SqliteStore:
 
     # ── orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def create(self, order: Order, fingerprint: str, former: str = "") -> Order:
+    async def create(self, order: Order, fingerprint: str, former: str = "", deadlines: Sequence[tuple[str, float]] = ()) -> Order:
         """See ``Store.create``."""
         create_key = f"{order.provider}:{order.key}"
 
@@ -117,6 +117,7 @@ class SqliteStore:
                 connection.execute(SQL["add_create_key"], (create_key, order.id, fingerprint, order.created_at))
                 connection.execute(SQL["add_order"], rows.order_values(order))
                 connection.execute(SQL["add_creation_row"], (order.id,))
+                arm_deadlines(connection, order, order.version, deadlines)
                 if order.provider_id is not None:
                     if holder := find_holder(connection, order.provider, order.provider_id):
                         raise InvalidInput(PROVIDER_ID, f"belongs to the order {holder}")
@@ -228,10 +229,17 @@ class SqliteStore:
         return bool(await self._execute("mark_sending", (key.order_id, key.version, key.n, effect.attempt, now)))
 
     async def retry_effect(
-        self, effect: LeasedEffect, at: float, why: str, uncounted: bool = False, message: Message | None = None
+        self,
+        effect: LeasedEffect,
+        at: float,
+        why: str,
+        uncounted: bool = False,
+        message: Message | None = None,
+        *,
+        may_be_executed: bool = False,
     ) -> None:
         """See ``Store.retry_effect``."""
-        await self._end_attempt("retry_effect", effect, message, at, why, int(uncounted))
+        await self._end_attempt("retry_effect", effect, message, int(may_be_executed), at, why, int(uncounted))
 
     async def finish_effect(self, effect: LeasedEffect, why: str = "", message: Message | None = None) -> None:
         """See ``Store.finish_effect``."""

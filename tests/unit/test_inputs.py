@@ -112,7 +112,9 @@ def test_data_of_a_provider_is_stored_as_json() -> None:
     assert [type(stored[name]) for name in ("sum", "rate", "text", "real")] == [int, float, str, float]
 
 
-@pytest.mark.parametrize("value", [object(), b"bytes", {"canary"}, float("nan"), Decimal("NaN"), Decimal("0.1234567890123456789"), "can\0ary", 2**1024])
+@pytest.mark.parametrize(
+    "value", [object(), b"bytes", {"canary"}, float("nan"), Decimal("NaN"), Decimal("0.1234567890123456789"), "can\0ary", 2**1024]
+)
 def test_data_of_a_provider_that_cannot_be_stored_is_named(value: object) -> None:
     with pytest.raises(InvalidInput) as caught:
         to_json_data({"order": {"lines": [value]}})

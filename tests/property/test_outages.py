@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 import structlog
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.kit.inline_store import InlineStore
 from tests.kit.virtual_time import VirtualClock, run_virtually
@@ -168,9 +168,11 @@ def check_life(order: Order, journal: list[JournalRow], storm: Storm) -> None:
 DRAWN = st.lists(st.sampled_from(MISHAPS), max_size=8)
 STORMS = st.fixed_dictionaries({"login": st.lists(st.sampled_from(LOGIN_MISHAPS), max_size=8), "POST": DRAWN, "PATCH": DRAWN, "GET": DRAWN})
 
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)  # a life takes half a second: shrinking a failure would take minutes
+
 
 @given(st.sampled_from(["invoice", "sms", "free"]), STORMS, STORMS, st.lists(st.booleans(), max_size=6))
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=25, phases=PHASES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_no_outage_ends_an_order_in_refused_and_each_doubt_has_a_request(
     method: str, connect_mishaps: Mishaps, ccv_mishaps: Mishaps, sends_again: list[bool]
 ) -> None:

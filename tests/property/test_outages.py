@@ -39,10 +39,10 @@ PAGE = b"<html><body>Access denied. Ray ID 7</body></html>"
 NOT_CONNECTED = {"refused": httpx.ConnectError, "no route": httpx.ConnectTimeout, "pool full": httpx.PoolTimeout}
 CUT_OFF = {"reset": httpx.ReadError, "disconnected": httpx.RemoteProtocolError, "silent": httpx.ReadTimeout, "unsent": httpx.WriteError}
 PAGES = tuple(f"page {status}" for status in (200, 400, 403, 404, 405, 407, 413, 451, 502, 503, 504))
-ERRORS = tuple(f"error {status}" for status in (401, 408, 425, 429, 500, 502, 503))
+ERRORS = tuple(f"error {status}" for status in (401, 404, 405, 408, 409, 413, 422, 425, 429, 451, 500, 502, 503))
 AFTER_ACTING = ("lost", "cut", "garbage", "empty", "another shape")
 MISHAPS = ("", "", "", *NOT_CONNECTED, *CUT_OFF, *PAGES, *ERRORS, *AFTER_ACTING)
-LOGIN_MISHAPS = (*MISHAPS, "error 400", "error 403", "error 404")
+LOGIN_MISHAPS = (*MISHAPS, "error 400", "error 403")
 """What the login server says is not the provider's no, in whatever form."""
 
 Mishaps = Mapping[str, list[str]]

@@ -106,6 +106,27 @@ def check_json(name: str, value: object) -> None:
     _check_json(name, value, 0)
 
 
+def to_json_data(data: Mapping[str, object]) -> dict[str, object]:
+    """A provider's data as it is stored: a Decimal becomes a number, a tuple a list.
+
+    Raises:
+        InvalidInput: names a value that cannot be stored.
+    """
+    return {name: _to_json_value(name, value) for name, value in data.items()}
+
+
+def _to_json_value(path: str, value: object) -> object:
+    if not isinstance(value, str) and isinstance(value, Mapping):
+        return {name: _to_json_value(f"{path}.{name}", part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_json_value(path, part) for part in value]
+    if problem := _leaf_problem(value):
+        raise InvalidInput(path[:_MAX_PATH_SHOWN], problem)
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
+
+
 def _check_json(path: str, value: object, depth: int) -> None:
     if depth > _MAX_DEPTH:
         raise InvalidInput(path[:_MAX_PATH_SHOWN], f"nested more than {_MAX_DEPTH} deep")

@@ -72,16 +72,18 @@ class KeyReused(CallerError):
 
 
 class CommandRefused(CallerError):
-    """The command is not legal now; carries the order's state, the reason, and what would be legal."""
+    """The command is not legal now; carries the order's state, the reason with its detail, and what would be legal."""
 
-    def __init__(self, order_id: str, command: str, state: str, reason: str, legal: tuple[str, ...] = ()) -> None:
+    def __init__(self, order_id: str, command: str, state: str, reason: str, legal: tuple[str, ...] = (), *, detail: str = "") -> None:
+        why = f"{reason}: {detail}" if detail else reason
         hint = f"; legal: {', '.join(legal)}" if legal else ""
-        super().__init__(f"order {order_id} is {state!r} and refuses {command}: {reason}{hint}")
+        super().__init__(f"order {order_id} is {state!r} and refuses {command}: {why}{hint}")
         self.order_id = order_id
         self.command = command
         self.state = state
         self.reason = reason
         self.legal = legal
+        self.detail = detail
 
 
 class NotReplayable(CallerError):

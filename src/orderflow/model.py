@@ -56,6 +56,7 @@ class Reason(StrEnum):
 
     NOT_LEGAL_HERE = "not legal here"
     GUARD_FAILED = "guard failed"
+    DOES_NOT_FIT = "does not fit the order"  # the provider's check of a command against the order as it stands
     WRONG_ORIGIN = "wrong origin"
     ANOMALY = "anomaly"  # what the provider reports contradicts the lifecycle
     UNKNOWN_STATUS = "unknown status"  # a status outside the provider's vocabulary

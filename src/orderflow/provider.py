@@ -39,7 +39,7 @@ from orderflow._provider.outcomes import (
     StatusRead,
     Succeeded,
 )
-from orderflow._provider.protocol import BaseProvider, Draft, Name, Provider, PublicUrls, TokenSource
+from orderflow._provider.protocol import BaseProvider, DoesNotFit, Draft, Name, Provider, PublicUrls, TokenSource
 from orderflow._provider.settings import check_base_url, check_secret
 from orderflow._provider.timing import Timing
 from orderflow._provider.wire import as_text, json_name, parse_input, parse_json, parse_record, strict, to_json
@@ -49,6 +49,7 @@ __all__ = [
     "Call",
     "Claim",
     "CredentialsIn",
+    "DoesNotFit",
     "Draft",
     "Endpoint",
     "Guidance",

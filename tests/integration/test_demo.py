@@ -101,7 +101,7 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_promised_scenario_ends_where_it_must(demos: Demos) -> None:
-    assert all(list(row) == ["scenario", "provider", "expected", "reached", "ok", "why", "journal"] for row in demos.document)
+    assert all(list(row) == ["scenario", "provider", "expected", "reached", "ok", "why", "shown", "journal"] for row in demos.document)
     reached = {
         provider: {row["scenario"]: row["reached"] for row in demos.document if row["provider"] == provider} for provider in PROMISED
     }
@@ -154,6 +154,29 @@ def test_the_journals_show_what_the_scenarios_are_named_for(demos: Demos) -> Non
     assert "called_back_success" not in events("sms without callback")
 
 
+SHOWN = {
+    "login server down, then back": [
+        "its call is owed: no token: 503",
+        "Nothing was sent, so nothing is in doubt.",
+        "the same order goes on",
+    ],
+    "in doubt, then found by a person": ["The order is in doubt.", "Search Connect for the externalOrderId", "enters its orderId"],
+    "in doubt, not found, sent again": ["The order is in doubt.", "registration_not_found", "the command can be sent again"],
+    "refused, and the answer is read": ["What it answered is kept with it: 400", "payer.postalCode is unknown"],
+    "paid after the end": ["the customer pays by the old URL", "'fulfilled' cannot follow 'abandoned'", "a person has to look"],
+}
+"""An outage survived, a doubt ended both ways, a message read, a late payment seen: what the text says of each, in this order."""
+
+
+@pytest.mark.parametrize("scenario", SHOWN)
+def test_what_happens_besides_the_steps_is_shown_in_plain_words(demos: Demos, scenario: str) -> None:
+    text = " ".join(demos.text.split())
+    part = text[text.index(f"connect: {scenario} -> ") :]
+    part = part[: part.index(" STEP TIME ")]
+    found = [part.index(words) for words in SHOWN[scenario]]
+    assert found == sorted(found)
+
+
 def test_orders_are_kept_and_a_second_demo_on_the_file_works(demos: Demos) -> None:
     assert sorted(order["state"] for order in demos.between) == sorted(row["reached"] for row in demos.document)
     final = {name for table in TABLES.values() for name, info in table.states.items() if info.final}
@@ -203,7 +226,7 @@ def test_a_term_is_explained_where_it_first_appears() -> None:
 
 def test_without_all_only_the_stories_are_shown_and_a_failure_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     def ending(scenario: Scenario, *, ok: bool) -> Ending:
-        return Ending(scenario, scenario.expected if ok else "", ok, "" if ok else "something broke", [], [])
+        return Ending(scenario, scenario.expected if ok else "", ok, "" if ok else "something broke", [], [], [])
 
     failed = next(scenario for scenario in SCENARIOS if scenario.name == "invoice")
     print_endings([ending(scenario, ok=scenario is not failed) for scenario in SCENARIOS], 1.0, everything=False, kept=False)

@@ -49,7 +49,9 @@ def made(kind: type[OrderflowError]) -> OrderflowError:
     if kind.__init__ is Exception.__init__:
         return kind("field: a reason", 7)
     parameters = inspect.signature(kind).parameters.values()
-    error = kind(*(GIVEN[parameter.annotation] for parameter in parameters))
+    named = {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+    given = {parameter.name: GIVEN[parameter.annotation] for parameter in parameters}
+    error = kind(*(given[name] for name in given if name not in named), **{name: given[name] for name in named})
     error.add_note("added by a caller")
     return error
 

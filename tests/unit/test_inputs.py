@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from orderflow._inputs import check_json, get_flag, get_id, get_object, get_text, reject_unknown, require_text
+from orderflow._inputs import check_json, get_flag, get_id, get_object, get_text, reject_unknown, require_text, to_json_data
 from orderflow.errors import InvalidInput
 
 
@@ -101,3 +102,21 @@ def test_deep_nesting_is_refused_with_a_short_path() -> None:
     with pytest.raises(InvalidInput, match="nested more than 50 deep") as raised:
         check_json("x", value)
     assert len(raised.value.field) <= 100
+
+
+def test_data_of_a_provider_is_stored_as_json() -> None:
+    given = {"sum": Decimal("295.00"), "rate": Decimal("0.1"), "lines": ({"price": Decimal(7)}, [True, None]), "text": "1.50", "real": 1.0}
+    stored = to_json_data(given)
+    assert json.loads(json.dumps(stored)) == stored
+    assert stored == {"sum": 295, "rate": 0.1, "lines": [{"price": 7}, [True, None]], "text": "1.50", "real": 1.0}
+    assert [type(stored[name]) for name in ("sum", "rate", "text", "real")] == [int, float, str, float]
+
+
+@pytest.mark.parametrize(
+    "value", [object(), b"bytes", {"canary"}, float("nan"), Decimal("NaN"), Decimal("0.1234567890123456789"), "can\0ary", 2**1024]
+)
+def test_data_of_a_provider_that_cannot_be_stored_is_named(value: object) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        to_json_data({"order": {"lines": [value]}})
+    assert caught.value.field == "order.lines"
+    assert "canary" not in str(caught.value)

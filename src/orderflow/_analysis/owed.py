@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from attrs import field, frozen
 
 from orderflow._analysis.reachability import MAX_PAIRS, Moves, Pair, TooManyPairs
-from orderflow._lifecycle.edges import STILL_UNPROVEN, Edge, is_proving
+from orderflow._lifecycle.edges import CHANGED_DATA, STILL_UNPROVEN, Edge, is_proving
 from orderflow._lifecycle.table import Table
 from orderflow.model import Effect, Origin
 
@@ -135,7 +135,7 @@ def _is_brought(table: Table, edge: Edge) -> bool:
     """Whether some status can bring an observation edge: alone, or as the first of a path."""
     if edge.origin is not Origin.OBSERVATION:
         return False
-    if edge.event == STILL_UNPROVEN:
+    if edge.event in (STILL_UNPROVEN, CHANGED_DATA):
         return any(edge.source in reading.consistent for reading in table.readings.values())
     proven = {reading.proves for reading in table.readings.values() if edge.source not in reading.consistent}
     reached, waiting = {edge.target}, [edge.target]

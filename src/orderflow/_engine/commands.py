@@ -6,14 +6,18 @@ Contains only: checks of what the application passes, before anything is stored.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
+
+from attrs import evolve
 
 from orderflow._clock import Clock
 from orderflow._engine.commit import plan_entry_deadlines
+from orderflow._engine.decider import Command
 from orderflow._engine.fingerprint import fingerprint, fingerprint_of_version_0_1
 from orderflow._engine.inbox import Inbox, provider_of
 from orderflow._engine.listeners import LISTENER_REFRESH_SECONDS, ListenerDirectory
-from orderflow._inputs import check_id, check_json, require_text
-from orderflow._provider.protocol import Provider, PublicUrls
+from orderflow._inputs import check_id, check_json, require_text, to_json_data
+from orderflow._provider.protocol import DoesNotFit, Provider, PublicUrls
 from orderflow._store.ports import Store
 from orderflow._store.records import InboxKey
 from orderflow.errors import CommandRefused, ConfigurationError, InvalidInput, KeyReused, UnknownName
@@ -61,7 +65,7 @@ class Commands:
         for name, value in request.items():
             check_json(name, value)
         draft = provider.draft(request)
-        snapshot = Snapshot(provider.table.initial, draft.facts, draft.data, 0)
+        snapshot = Snapshot(provider.table.initial, draft.facts, to_json_data(draft.data), 0)
         now = self._clock.now()
         order = Order(f"{provider.name}-{self._unique_part()}", provider.name, key, snapshot, now, now)
         content = fingerprint(request if draft.understood is None else draft.understood)
@@ -101,16 +105,14 @@ class Commands:
             check_json(argument, value)
         if name in provider.needs_public_url and self._urls.url(provider.name, name) is None:
             raise InvalidInput("public_url", f"is required for {name} (the browser is redirected back to it)")
-        data = dict(provider.command(name, arguments))
+        data = provider.command(name, arguments)
         content = fingerprint({"event": name, "data": data}) if key is not None else ""
-        provider_id = data.pop(PROVIDER_ID, None)
-        if provider_id is not None:
-            provider_id = check_id(PROVIDER_ID, str(provider_id))
-        event = Event(name, origin, data, provider_id, note)
+        event = _with_data(Event(name, origin, note=note), data)
+        command = Command(event, partial(_fit, provider, event, data))
         inbox_key = None if key is None else InboxKey(origin.value, f"{order_id} {key}", content, f"{order_id}:{name}:{key}")
         await self._directory.refresh(LISTENER_REFRESH_SECONDS)
         try:
-            return (await self._inbox.accept(order_id, event, inbox_key)).decision
+            return (await self._inbox.accept_command(order_id, command, inbox_key)).decision
         except KeyReused:
             raise KeyReused(key or "") from None  # the caller's spelling
 
@@ -139,6 +141,25 @@ class Commands:
         return (await self._inbox.override(order_id, target, actor=actor, reason=reason, version=version, provider_id=provider_id)).decision
 
 
+def _with_data(event: Event, data: Mapping[str, object]) -> Event:
+    """The event with a provider's data, and with the provider's id of the order if the data names one.
+
+    Raises:
+        InvalidInput: what the provider made of the arguments is not JSON, or its id is no id.
+    """
+    kept = to_json_data(data)
+    provider_id = kept.pop(PROVIDER_ID, None)
+    return evolve(event, data=kept, provider_id=None if provider_id is None else check_id(PROVIDER_ID, str(provider_id)))
+
+
+def _fit(provider: Provider, event: Event, data: Mapping[str, object], order: Order) -> Event | DoesNotFit:
+    """The event as the provider fits it to the order. Pure, if the provider keeps to its contract."""
+    fitted = provider.fit_command(event.name, data, order)
+    if isinstance(fitted, DoesNotFit):
+        return fitted
+    return event if fitted is data else _with_data(event, fitted)
+
+
 def _check_key(key: object) -> None:
     if not isinstance(key, str):
         raise InvalidInput("key", f"must be text, got {type(key).__name__}")
@@ -154,5 +175,5 @@ def raise_if_refused(order_id: str, command: str, decision: Decision) -> Decisio
         CommandRefused: it is.
     """
     if isinstance(decision, Refused):
-        raise CommandRefused(order_id, command, decision.state, decision.reason.value, decision.legal)
+        raise CommandRefused(order_id, command, decision.state, decision.reason.value, decision.legal, detail=decision.detail)
     return decision

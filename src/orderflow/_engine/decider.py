@@ -1,10 +1,11 @@
 """The decider: from an order as it stands and a request to a planned commit. Pure; a store calls it again after a lost race.
 
-A request is an ``Event``, an ``Observation``, an ``Override`` or an ``UnusableAnswer``.
+A request is an ``Event``, a ``Command``, an ``Observation``, an ``Override`` or an ``UnusableAnswer``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from attrs import evolve, frozen
@@ -13,6 +14,7 @@ from orderflow._engine.commit import CommitContext, plan_commit
 from orderflow._lifecycle.decide import decide, legal
 from orderflow._lifecycle.observe import observe
 from orderflow._lifecycle.table import Table
+from orderflow._provider.protocol import DoesNotFit
 from orderflow._store.records import Commit, Decider, IdChange
 from orderflow._telemetry.decisions import are_watched, report_decision
 from orderflow.model import (
@@ -31,6 +33,22 @@ from orderflow.model import (
     Step,
     StepKind,
 )
+
+
+@frozen
+class Command:
+    """A command or an operator's event, and how the provider fits it to the order as it stands.
+
+    ``fit`` is pure. It returns the event with the data to keep, or ``DoesNotFit``.
+    """
+
+    event: Event
+    fit: Callable[[Order], Event | DoesNotFit]
+
+    @property
+    def note(self) -> str:
+        """The note of the event."""
+        return self.event.note
 
 
 @frozen
@@ -66,7 +84,7 @@ class UnusableAnswer:
     by_provider: bool = True
 
 
-Request = Event | Observation | Override | UnusableAnswer
+Request = Event | Command | Observation | Override | UnusableAnswer
 
 
 def decide_and_plan(context: CommitContext, request: Request, order: Order) -> Commit:
@@ -121,9 +139,11 @@ def with_decision_watchers(decider: Decider, table: Table, request: Request) -> 
     if not are_watched() or isinstance(request, Override | UnusableAnswer):
         return decider
 
+    subject = request.event if isinstance(request, Command) else request
+
     def decide_and_report(order: Order) -> Commit:
         commit = decider(order)
-        report_decision(table, order.snapshot, request, commit.decision)
+        report_decision(table, order.snapshot, subject, commit.decision)
         return commit
 
     return decide_and_report
@@ -132,6 +152,8 @@ def with_decision_watchers(decider: Decider, table: Table, request: Request) -> 
 def _decide_request(table: Table, order: Order, request: Request) -> Decision:
     if isinstance(request, Event):
         return decide_event(table, order, request)
+    if isinstance(request, Command):
+        return _decide_command(table, order, request)
     if isinstance(request, Observation):
         return observe(table, order.snapshot, request)
     if isinstance(request, UnusableAnswer):
@@ -160,6 +182,17 @@ def decide_event(table: Table, order: Order, event: Event) -> Decision:
         detail = f"{event.name} names the provider's order {named}, and this order is {order.state}"
         return _refuse(table, order, Reason.ANOMALY, detail)
     return decision
+
+
+def _decide_command(table: Table, order: Order, command: Command) -> Decision:
+    """The lifecycle decides first, so that a provider sees only orders to which the command may be sent."""
+    decision = decide_event(table, order, command.event)
+    if not isinstance(decision, Applied):
+        return decision
+    fitted = command.fit(order)
+    if isinstance(fitted, DoesNotFit):
+        return _refuse(table, order, Reason.DOES_NOT_FIT, fitted.why)
+    return decision if fitted is command.event else decide_event(table, order, fitted)
 
 
 def _decide_override(table: Table, order: Order, override: Override) -> Decision:

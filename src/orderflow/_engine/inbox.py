@@ -16,7 +16,15 @@ from attrs import define, evolve
 
 from orderflow._clock import Clock
 from orderflow._engine.commit import STATUS_READ, CommitContext
-from orderflow._engine.decider import Override, Request, UnusableAnswer, decide_and_plan, decide_late_and_plan, with_decision_watchers
+from orderflow._engine.decider import (
+    Command,
+    Override,
+    Request,
+    UnusableAnswer,
+    decide_and_plan,
+    decide_late_and_plan,
+    with_decision_watchers,
+)
 from orderflow._engine.listeners import Listeners
 from orderflow._engine.waiters import Waiters
 from orderflow._provider.protocol import Provider
@@ -45,6 +53,8 @@ def provider_of(providers: Mapping[str, Provider], order_id: str) -> Provider:
 
 def _name_and_origin(request: Request) -> tuple[str, Origin]:
     """The event by which a request is named in the journal and in refusals, and its origin."""
+    if isinstance(request, Command):
+        request = request.event
     if isinstance(request, Event):
         return request.name, request.origin
     return ("override", Origin.OPERATOR) if isinstance(request, Override) else (STATUS_READ, Origin.OBSERVATION)
@@ -83,7 +93,7 @@ class Inbox:
         message: Message | None = None,
         anomaly: str = "",
     ) -> Receipt:
-        """Decide and commit a command, reply, claim, clock or operator event.
+        """Decide and commit a reply, claim or clock event, or a command that no provider fits to the order.
 
         ``effect`` is the one that the event ends, ``deadline`` the one that brought it; either ends with the decision, whatever it is.
         The reply of an effect that ended before does not move the order if a later effect of the same kind was requested.
@@ -93,12 +103,19 @@ class Inbox:
         Raises:
             UnknownName: no such order or event.
         """
-        provider = provider_of(self._providers, order_id)
-        if event.name not in provider.table.events:
-            raise UnknownName(f"event of {provider.table.name}", event.name, tuple(provider.table.events))
+        provider = self._provider_with_event(order_id, event.name)
         return await self._commit(
             order_id, provider, event, key=key, finished_effect=effect, deadline=deadline, message=message, anomaly=anomaly
         )
+
+    async def accept_command(self, order_id: str, command: Command, key: InboxKey | None = None) -> Receipt:
+        """Decide and commit a command or an operator's event.
+
+        Raises:
+            UnknownName: no such order or event; what ``command.fit`` raises is passed on.
+        """
+        provider = self._provider_with_event(order_id, command.event.name)
+        return await self._commit(order_id, provider, command, key=key)
 
     async def accept_observation(
         self, order_id: str, observation: Observation, without_news: int, started: float, message: Message | None = None
@@ -154,6 +171,12 @@ class Inbox:
             is_confirmed = any(row.origin is Origin.OBSERVATION and row.version <= version for row in steps)
             override = evolve(override, is_id_confirmed=is_confirmed)
         return await self._commit(order_id, provider, override)
+
+    def _provider_with_event(self, order_id: str, name: str) -> Provider:
+        provider = provider_of(self._providers, order_id)
+        if name not in provider.table.events:
+            raise UnknownName(f"event of {provider.table.name}", name, tuple(provider.table.events))
+        return provider
 
     async def _commit(
         self,

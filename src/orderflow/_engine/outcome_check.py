@@ -2,19 +2,32 @@
 
 A wrong outcome is a bug of the adapter, and the provider may have acted all the same. So it counts as in doubt, with what is wrong as the
 reason. The provider's answer is kept, and so is the id of the order that it names. Where the doubt is reported, the order is flagged.
+A wrong status read counts as an unusable answer: several in a row flag the order.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from math import inf
 from typing import Any
 
 from attrs import evolve, frozen
 
-from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ProviderAnswer, Rejected, Signal, Succeeded
-from orderflow.model import Effect
+from orderflow._provider.outcomes import (
+    InDoubt,
+    NoResult,
+    NotExecuted,
+    Outcome,
+    ProviderAnswer,
+    ReadFailed,
+    Rejected,
+    Signal,
+    StatusRead,
+    Succeeded,
+)
+from orderflow.model import PROVIDER_ID, Effect
 
 _MAX_SHOWN = 100  # characters of what an adapter names
 _MAX_ID = 500  # characters; ids are unique, and PostgreSQL's index takes no more than 2,704 bytes
@@ -27,20 +40,38 @@ class InvalidOutcome(InDoubt):
     named: str = ""
 
 
+@frozen
+class InvalidRead(ReadFailed):
+    """A poll whose result the adapter made wrong, or in which it raised; ``why`` shows nothing that the provider wrote."""
+
+
 def check_outcome(effect: Effect, returned: Any) -> Outcome:
-    """The outcome of a call of this effect; ``InvalidOutcome`` where what the adapter returned is wrong."""
+    """The outcome of a call of this effect; ``InvalidOutcome`` where what the adapter returned is wrong. Decimals become numbers."""
     if not isinstance(returned, Succeeded | NotExecuted | Rejected | InDoubt | NoResult):
         return InvalidOutcome(f"the adapter returned {type(returned).__name__}, which is not an outcome")
     answer: Any = returned.answer
-    problem = "" if answer is None or isinstance(answer, ProviderAnswer) else f"the adapter's answer is {type(answer).__name__}"
+    problem = _find_answer_problem(answer)
     if not problem:
         problem = _find_problem(effect, returned) if isinstance(returned, Succeeded) else _find_problem_of_failure(returned)
     if not problem:
-        return returned
+        return evolve(returned, data=_to_json(returned.data)) if isinstance(returned, Succeeded) and returned.data else returned
     named = returned.provider_id if isinstance(returned, Succeeded) else ""
     named = "" if not named or _find_text_problem("", named) else named[:_MAX_SHOWN]
     why = f"{problem}; {_describe_named(named)}" if named else problem
     return InvalidOutcome(why, named, answer=answer if isinstance(answer, ProviderAnswer) else None)
+
+
+def check_status(returned: Any) -> StatusRead | ReadFailed:
+    """The result of a poll; ``InvalidRead`` where what the adapter returned is wrong. Decimals become numbers."""
+    if not isinstance(returned, StatusRead | ReadFailed):
+        return InvalidRead(f"the adapter returned {type(returned).__name__}, which is no result of a poll")
+    answer: Any = returned.answer
+    problem = _find_answer_problem(answer)
+    if not problem:
+        problem = _find_problem_of_status(returned) if isinstance(returned, StatusRead) else _find_problem_of_failure(returned)
+    if problem:
+        return InvalidRead(problem, answer=answer if isinstance(answer, ProviderAnswer) else None)
+    return evolve(returned, data=_to_json(returned.data)) if isinstance(returned, StatusRead) and returned.data else returned
 
 
 def drop_texts(outcome: NotExecuted | Rejected | InDoubt | NoResult) -> Outcome:
@@ -54,9 +85,13 @@ def _describe_named(provider_id: str) -> str:
     return f"it names the provider's order {provider_id}"
 
 
-def _find_problem_of_failure(outcome: NotExecuted | Rejected | InDoubt | NoResult) -> str:
+def _find_answer_problem(answer: Any) -> str:
+    return "" if answer is None or isinstance(answer, ProviderAnswer) else f"the adapter's answer is {type(answer).__name__}"
+
+
+def _find_problem_of_failure(outcome: NotExecuted | Rejected | InDoubt | NoResult | ReadFailed) -> str:
     problem = _find_text_problem("why", outcome.why)
-    if problem or not isinstance(outcome, NotExecuted):
+    if problem or not isinstance(outcome, NotExecuted | ReadFailed):
         return problem
     wait: Any = outcome.retry_after
     if wait is not None and not (isinstance(wait, int | float) and 0 <= wait < inf):
@@ -74,22 +109,54 @@ def _find_problem(effect: Effect, outcome: Succeeded) -> str:
         return f"the adapter's event is {type(event).__name__}, not text"
     if event not in effect.successes:
         return f"the adapter reports {event[:_MAX_SHOWN]!r}, which is no success of {effect.name}: {', '.join(effect.successes)}"
-    if outcome.provider_id == "":
+    return _find_id_problem(outcome.provider_id) or _find_text_problem("note", outcome.note) or _find_data_problem(outcome.data)
+
+
+def _find_problem_of_status(read: StatusRead) -> str:
+    texts = (("status", read.status), ("mismatch", read.mismatch), ("note", read.note))
+    problem = next(filter(None, (_find_text_problem(field, value) for field, value in texts)), "")
+    return problem or _find_data_problem(read.data) or _find_id_problem(read.data.get(PROVIDER_ID))
+
+
+def _find_id_problem(provider_id: Any) -> str:
+    if provider_id is None:
+        return ""
+    if provider_id == "":
         return "the adapter's provider_id is empty"
-    problem = "" if outcome.provider_id is None else _find_text_problem("provider_id", outcome.provider_id)
-    problem = problem or _find_text_problem("note", outcome.note)
-    if not problem and outcome.provider_id and len(outcome.provider_id) > _MAX_ID:
-        problem = f"the adapter's provider_id has more than {_MAX_ID} characters"
-    if problem:
-        return problem
-    data: Any = outcome.data
+    problem = _find_text_problem("provider_id", provider_id)
+    if not problem and len(provider_id) > _MAX_ID:
+        return f"the adapter's provider_id has more than {_MAX_ID} characters"
+    return problem
+
+
+def _find_data_problem(data: Any) -> str:
     if not isinstance(data, Mapping):
         return f"the adapter's data is {type(data).__name__}, not a mapping"
     try:
-        json.dumps(dict(data), allow_nan=False)
+        _to_json(data)
     except (TypeError, ValueError, RecursionError) as error:
         return f"the adapter's data is not JSON: {type(error).__name__}"
     return ""
+
+
+def _to_json(data: Mapping[str, object]) -> Mapping[str, object]:
+    """The data as it can be stored: itself, if it holds no Decimal.
+
+    Raises:
+        TypeError, ValueError, RecursionError: it is not JSON.
+    """
+    try:
+        json.dumps(dict(data), allow_nan=False)
+    except TypeError:
+        stored: dict[str, object] = json.loads(json.dumps(dict(data), allow_nan=False, default=_to_number))
+        return stored
+    return data
+
+
+def _to_number(value: Any) -> float:
+    if not isinstance(value, Decimal):
+        raise TypeError
+    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def _find_text_problem(field: str, value: Any) -> str:

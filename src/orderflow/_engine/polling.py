@@ -17,6 +17,7 @@ from orderflow._engine.commit import may_be_polled_late, plan_no_poll, plan_requ
 from orderflow._engine.decider import UnusableAnswer
 from orderflow._engine.inbox import Inbox, provider_of
 from orderflow._engine.messages import POLL, make_message
+from orderflow._engine.outcome_check import InvalidRead, check_status
 from orderflow._engine.standing import is_unusable, status_of
 from orderflow._lifecycle.decide import is_pollable
 from orderflow._provider.outcomes import ReadFailed, Signal, StatusRead
@@ -30,7 +31,6 @@ from orderflow.model import Message, Observation, Order, ProviderProblem
 
 _log = structlog.get_logger()
 _UNKNOWN_STATE = "unknown state"
-_RAISED = "the adapter raised"
 _NOT_FOUND = 404
 _UNKNOWN_VERSION = -1  # of a poll that failed before the order was loaded: it may have moved the order
 
@@ -139,22 +139,28 @@ class Poller:
         is_explained = foreign and self._admission.problems.get(provider.name) == ProviderProblem.ANOTHER_SERVER
         who = "another server answered" if foreign else "answered"
         detail = f"{who} {status}" if status is not None else who
+        is_invalid = isinstance(outcome, InvalidRead)
         in_a_row = poll.unusable + 1
         flags = in_a_row >= provider.timing.unusable_polls and not may_be_unknown and not is_explained
-        by_provider = not foreign and not outcome.why.startswith(_RAISED)
-        return UnusableAnswer(order.version, detail, in_a_row, outcome.retry_after or 0.0, flags, by_provider)
+        by_provider = not foreign and not is_invalid
+        return UnusableAnswer(
+            order.version, outcome.why if is_invalid else detail, in_a_row, outcome.retry_after or 0.0, flags, by_provider
+        )
 
     async def _fetch_status(self, provider: Provider, order: Order, seconds: float) -> StatusRead | ReadFailed:
         try:
             async with self._calls.limit(seconds):
-                return await provider.fetch_status(order)
+                outcome = check_status(await provider.fetch_status(order))
         except CallCancelled:
             return ReadFailed(CANCELLED, signal=Signal.NOT_CALLED)
         except TimeoutError:
             return ReadFailed("no answer within the lease", signal=Signal.UNREACHABLE)
         except Exception as error:  # noqa: BLE001  a bug in an adapter must not stop the polls of other orders
             _log.error("poll.adapter_raised", order_id=order.id, **exception_fields(error))
-            return ReadFailed(f"{_RAISED} {type(error).__name__}")
+            return InvalidRead(f"the adapter raised {type(error).__name__}")
+        if isinstance(outcome, InvalidRead):
+            _log.error("poll.outcome_invalid", order_id=order.id, problem=outcome.why)
+        return outcome
 
     async def _postpone(
         self, provider: Provider, poll: LeasedPoll, version: int, failure: ReadFailed, message: Message | None = None

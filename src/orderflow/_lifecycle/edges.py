@@ -12,6 +12,9 @@ from orderflow.model import Cause, Effect, Evidence, Origin, Step
 STILL_UNPROVEN = "seen_unproven"
 """The event of origin observation that a status brings which is consistent with the state, where a lifecycle declares it."""
 
+CHANGED_DATA = "seen_changed"
+"""The event of origin observation that a consistent status brings where its data differs from the order's, if a lifecycle declares it."""
+
 
 @frozen
 class StateInfo:
@@ -54,4 +57,4 @@ class Edge:
 
 def is_proving(edge: Edge) -> bool:
     """Whether a status that proves a state can take the edge, alone or as a part of a path."""
-    return edge.origin is Origin.OBSERVATION and edge.event != STILL_UNPROVEN and edge.source != edge.target
+    return edge.origin is Origin.OBSERVATION and edge.event not in (STILL_UNPROVEN, CHANGED_DATA) and edge.source != edge.target

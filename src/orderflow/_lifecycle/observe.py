@@ -4,7 +4,8 @@ The rules are asked in this order:
 
 1. A poll that began before the order's last move is stale: ignored.
 2. An answer about another order, and a status that the lifecycle does not declare, are refused and flag the order.
-3. A status that is consistent with the state is no news, or brings the event that the lifecycle declares for it.
+3. A status that is consistent with the state is no news, or brings an event that the lifecycle declares for it: ``seen_unproven``, or
+   ``seen_changed`` if its data differs from the order's.
 4. A status that proves another state takes the direct edge; else the only path of observation edges, step by step; else one jump. What a
    path is, and what it costs to look for one, stands in paths.py.
 5. A proof that no path leads to, or a status that proves nothing here, is an anomaly: refused, and flags the order.
@@ -20,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from attrs import evolve
 
 from orderflow._lifecycle.decide import decide, find_enabled, legal
-from orderflow._lifecycle.edges import is_proving
+from orderflow._lifecycle.edges import CHANGED_DATA, is_proving
 from orderflow._lifecycle.paths import Ways, find_ways
 from orderflow._lifecycle.table import Table
 from orderflow.model import Applied, Decision, Event, Ignored, Observation, Origin, Reason, Refused, Snapshot, Step, StepKind
@@ -44,9 +45,17 @@ def observe(table: Table, snapshot: Snapshot, observation: Observation) -> Decis
 
 
 def _observe_consistent(table: Table, snapshot: Snapshot, observation: Observation) -> Decision:
-    if not table.still_unproven_event:
-        return Ignored(Reason.NO_NEWS, snapshot.state)
-    return decide(table, snapshot, Event(table.still_unproven_event, Origin.OBSERVATION, observation.data))
+    decision: Decision = Ignored(Reason.NO_NEWS, snapshot.state)
+    if table.still_unproven_event:
+        decision = decide(table, snapshot, Event(table.still_unproven_event, Origin.OBSERVATION, observation.data))
+    if isinstance(decision, Applied) or CHANGED_DATA not in table.events or not _has_changed(snapshot, observation):
+        return decision
+    return decide(table, snapshot, Event(CHANGED_DATA, Origin.OBSERVATION, observation.data))
+
+
+def _has_changed(snapshot: Snapshot, observation: Observation) -> bool:
+    data, missing = snapshot.data, object()
+    return any(data.get(name, missing) != value for name, value in observation.data.items())
 
 
 def _observe_proof(table: Table, snapshot: Snapshot, observation: Observation, proves: str | None) -> Decision:

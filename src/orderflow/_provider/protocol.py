@@ -36,6 +36,16 @@ class Draft:
     understood: Mapping[str, object] | None = field(default=None, repr=False)
 
 
+@frozen
+class DoesNotFit:
+    """A command that the lifecycle allows does not fit the order as it stands, such as a capture of more than is left.
+
+    ``why`` is kept with the refusal. It must not hold personal data.
+    """
+
+    why: str
+
+
 class TokenSource(Protocol):
     """The application's source of users' access tokens. orderflow asks at the moment of sending and stores none."""
 
@@ -118,6 +128,16 @@ class Provider(Protocol):
             InvalidInput: nothing was stored.
         """
 
+    def fit_command(self, command: str, data: Mapping[str, object], order: Order) -> Mapping[str, object] | DoesNotFit:
+        """Fit a command to the order as it stands, inside the decision. ``data`` is what ``command`` returned.
+
+        Called only if the lifecycle allows the command, and again after a lost race. Pure: it runs inside the database's write and in any
+        thread, so it must do no I/O and change nothing. Returns the data to keep. ``DoesNotFit`` refuses the command, and nothing changes.
+
+        Raises:
+            InvalidInput: nothing was stored.
+        """
+
     async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
         """Carry out a call: one request, repeated at most once with a fresh token. Raises nothing that the provider causes."""
 
@@ -149,6 +169,10 @@ class BaseProvider:
     def offline(cls) -> Self | None:
         """None. See ``Provider.offline``."""
         return None
+
+    def fit_command(self, command: str, data: Mapping[str, object], order: Order) -> Mapping[str, object] | DoesNotFit:
+        """The data as it is. See ``Provider.fit_command``."""
+        return data
 
 
 def name_of(provider: Provider | str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping
+from typing import Any
 from urllib.parse import parse_qsl
 
 import structlog
@@ -22,14 +23,16 @@ from orderflow._receiver.signed_urls import SignedUrls
 from orderflow._receiver.single_flight import SingleFlight
 from orderflow._store.ports import Store
 from orderflow._store.records import InboxKey
+from orderflow._telemetry.exceptions import exception_fields
 from orderflow.errors import OperationalError, UnknownName
-from orderflow.model import Event, Ignored, Origin, Reason
+from orderflow.model import Event, Ignored, Order, Origin, Reason
 
 _log = structlog.get_logger()
 _MAX_QUERY_BYTES = 8192
 _MAX_FIELDS = 100
 _MAX_WINDOW = 0.25  # seconds in which equal requests share one execution
 _MAX_AT_ONCE = 500  # orders whose polls are brought forward by one execution of a shared notice
+_MAX_SHOWN = 100  # characters of a name that a provider's code returns wrongly
 _MAX_SECONDS = 5.0  # for which a browser or the provider waits for our database
 _RETRY_SECONDS = "10"
 _HEADERS = {
@@ -86,7 +89,7 @@ class Receiver:
         order_id = self._urls.order_of(provider.name, endpoint.purpose, token)
         if order_id is None:
             return NOT_FOUND
-        claim = endpoint.parse_claim(_parse_query(query))
+        claim = _parse_claim(provider, endpoint, query)
         reply = self._single_flight.do((token, claim), window, lambda _callers: self._handle_claim(endpoint, order_id, token, claim))
         return await _wait_for_reply(provider, reply)
 
@@ -106,7 +109,7 @@ class Receiver:
             await self._accept(order_id, token, claim)
             if endpoint.find_page is None:
                 return DONE
-            page = endpoint.find_page(await self._store.load(order_id), claim)
+            page = _find_page(endpoint, await self._store.load(order_id), claim)
         except UnknownName:  # we signed its URL, and it was deleted since
             return NOT_FOUND if endpoint.find_page is None else THANKS  # as for an order that has no page: it shows nothing
         return THANKS if page is None else HttpReply(303, {**_HEADERS, "Location": page})
@@ -130,6 +133,37 @@ async def _wait_for_reply(provider: Provider, reply: Awaitable[HttpReply]) -> Ht
     except (OperationalError, TimeoutError) as error:
         _log.error("receiver.database_away", provider=provider.name, error=str(error) or f"no answer within {_MAX_SECONDS:g} s")
         return UNAVAILABLE
+
+
+def _parse_claim(provider: Provider, endpoint: Endpoint, query: bytes) -> Claim:
+    """What a request claims. If the provider's code raises or returns what is no claim, nothing is claimed: the poll still finds out."""
+    try:
+        claim: Any = endpoint.parse_claim(_parse_query(query))
+    except Exception as error:  # noqa: BLE001  a customer who comes back must not see a bug of a provider
+        _log.error("endpoint.raised", provider=provider.name, purpose=endpoint.purpose, **exception_fields(error))
+        return Claim(None)
+    problem = _find_claim_problem(provider, claim)
+    if problem:
+        _log.error("endpoint.claim_invalid", provider=provider.name, purpose=endpoint.purpose, problem=problem)
+        return Claim(None)
+    return claim  # type: ignore[no-any-return]
+
+
+def _find_claim_problem(provider: Provider, claim: Any) -> str:
+    if not isinstance(claim, Claim) or not isinstance(claim.event, str | None) or not isinstance(claim.value, str):
+        return "it is no Claim of an event's name and a text"
+    if claim.event is not None and provider.table.events.get(claim.event) is not Origin.CLAIM:
+        return f"{claim.event[:_MAX_SHOWN]!r} is no claim of {provider.table.name}"
+    return ""
+
+
+def _find_page(endpoint: Endpoint, order: Order, claim: Claim) -> str | None:
+    assert endpoint.find_page is not None
+    try:
+        return endpoint.find_page(order, claim)
+    except Exception as error:  # noqa: BLE001  as above; our own page is shown
+        _log.error("endpoint.raised", order_id=order.id, purpose=endpoint.purpose, **exception_fields(error))
+        return None
 
 
 def _parse_query(query: bytes) -> list[tuple[str, str]]:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from tests.kit.toy import ToyLifecycle
 
-from orderflow._engine.outcome_check import InvalidOutcome, check_outcome, drop_texts
-from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, ProviderAnswer, Rejected, Signal, Succeeded
+from orderflow._engine.outcome_check import InvalidOutcome, InvalidRead, check_outcome, check_status, drop_texts
+from orderflow._provider.outcomes import (
+    InDoubt,
+    NoResult,
+    NotExecuted,
+    ProviderAnswer,
+    ReadFailed,
+    Rejected,
+    Signal,
+    StatusRead,
+    Succeeded,
+)
+from orderflow.model import PROVIDER_ID
 
 PLACE = ToyLifecycle.table.effects["place"]
 ANSWER = ProviderAnswer(200, "application/json", b"{}")
@@ -97,3 +110,57 @@ def test_without_its_texts_an_invalid_outcome_still_names_the_id() -> None:
     dropped = drop_texts(checked)
     assert (dropped, dropped.answer) == (InvalidOutcome("it names the provider's order T-1", "T-1"), None)
     assert drop_texts(Rejected("Mr. Doe is unknown", answer=ANSWER)) == Rejected("")
+
+
+def test_the_decimals_of_an_outcome_and_of_a_poll_become_numbers() -> None:
+    given = {"sum": Decimal("59.70"), "whole": Decimal("295.00"), "lines": [{"price": Decimal("0.1")}], "text": "1.0"}
+    kept = {"sum": 59.7, "whole": 295, "lines": [{"price": 0.1}], "text": "1.0"}
+    assert check_outcome(PLACE, Succeeded("order_placed", given, "T-1", answer=ANSWER)) == Succeeded("order_placed", kept, "T-1")
+    assert check_status(StatusRead("packed", given, answer=ANSWER)) == StatusRead("packed", kept)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        StatusRead("packed", {"n": [1, None], PROVIDER_ID: "T-1"}, "amount", "a note", answer=ANSWER),
+        StatusRead(""),
+        ReadFailed("429", 30.0, Signal.THROTTLED, status=429),
+        ReadFailed("not JSON", answer=ANSWER),
+    ],
+)
+def test_a_right_result_of_a_poll_is_passed_on(read) -> None:
+    checked = check_status(read)
+    assert (checked, checked.answer) == (read, read.answer)
+
+
+@pytest.mark.parametrize(
+    ("read", "problem"),
+    [
+        (None, "the adapter returned NoneType, which is no result of a poll"),
+        ("packed", "the adapter returned str, which is no result of a poll"),
+        (NotExecuted("no connection"), "the adapter returned NotExecuted, which is no result of a poll"),
+        (StatusRead(5, answer=ANSWER), "the adapter's status is int, not text"),
+        (StatusRead(None, answer=ANSWER), "the adapter's status is NoneType, not text"),
+        (StatusRead("\ud800", answer=ANSWER), "the adapter's status is not valid Unicode"),
+        (StatusRead("packed", mismatch=None, answer=ANSWER), "the adapter's mismatch is NoneType, not text"),
+        (StatusRead("packed", note=7, answer=ANSWER), "the adapter's note is int, not text"),
+        (StatusRead("packed", None, answer=ANSWER), "the adapter's data is NoneType, not a mapping"),
+        (StatusRead("packed", {"x": object()}, answer=ANSWER), "the adapter's data is not JSON: TypeError"),
+        (StatusRead("packed", {"x": Decimal("NaN")}, answer=ANSWER), "the adapter's data is not JSON: ValueError"),
+        (StatusRead("packed", {"x": float("inf")}, answer=ANSWER), "the adapter's data is not JSON: ValueError"),
+        (StatusRead("packed", {PROVIDER_ID: {"id": 1}}, answer=ANSWER), "the adapter's provider_id is dict, not text"),
+        (StatusRead("packed", {PROVIDER_ID: ""}, answer=ANSWER), "the adapter's provider_id is empty"),
+        (StatusRead("packed", {PROVIDER_ID: "1" * 501}, answer=ANSWER), "the adapter's provider_id has more than 500 characters"),
+        (StatusRead("packed", answer=b"raw"), "the adapter's answer is bytes"),
+        (ReadFailed(None, answer=ANSWER), "the adapter's why is NoneType, not text"),
+        (ReadFailed("x", "soon", answer=ANSWER), "the adapter's retry_after is str, not a number of seconds"),
+        (ReadFailed("x", float("nan"), answer=ANSWER), "the adapter's retry_after is nan, not a number of seconds"),
+        (ReadFailed("x", signal="unreachable!", answer=ANSWER), "the adapter's signal is str, not a Signal"),
+        (ReadFailed("x", status="404", answer=ANSWER), "the adapter's status is str, not a number"),
+    ],
+)
+def test_a_wrong_result_of_a_poll_is_unusable_and_keeps_the_answer(read, problem: str) -> None:
+    checked = check_status(read)
+    assert isinstance(checked, InvalidRead)
+    assert checked.why == problem
+    assert checked.answer == (ANSWER if getattr(read, "answer", None) is ANSWER else None)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import structlog
 from attrs import evolve
+from structlog.testing import capture_logs
 from tests.kit.toy import Bench
 
 from orderflow._provider.outcomes import ProviderAnswer, ReadFailed, Signal, StatusRead
-from orderflow.model import Order, Origin, Reason
+from orderflow.model import PROVIDER_ID, Order, Origin, Reason
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +22,7 @@ LATER = 80.0  # the longest wait between two polls of the toy
 UNUSABLE, FLAGGED = ("status_read", Reason.UNUSABLE.value), ("status_read", Reason.NO_USABLE_ANSWER.value)
 
 
-async def poll_with(bench: Bench, *answers: ReadFailed | StatusRead) -> None:
+async def poll_with(bench: Bench, *answers: ReadFailed | StatusRead | Exception) -> None:
     for answer in answers:
         bench.toy.show(answer)
         await bench.work_after(LATER)
@@ -38,6 +40,25 @@ async def test_unusable_answers_are_one_counted_row_and_then_flag_the_order(benc
     await poll_with(bench, StatusRead("packed"))
     order = await bench.store.load(order.id)
     assert (order.state, order.flagged) == ("packed", False)
+
+
+async def test_what_an_adapter_returns_wrong_is_recorded_flags_the_order_and_is_no_word_about_its_id(bench: Bench) -> None:
+    order = await bench.create()
+    wrong = StatusRead("packed", {PROVIDER_ID: {"canary": 1}}, answer=ProviderAnswer(200, "application/json", b"{}"))
+    structlog.reset_defaults()
+    with capture_logs() as logs:
+        await poll_with(bench, wrong, KeyError("canary"), *[wrong] * 3)
+    after = await bench.store.load(order.id)
+    assert (after.state, after.provider_id, after.flagged) == ("placed", order.provider_id, True)
+    details = {row.detail for row in await bench.store.refusals(order.id)}
+    problem = "the adapter's provider_id is dict, not text"
+    assert details == {problem, f"{problem}; 5 polls in a row brought no status"}
+    assert [line["problem"] for line in logs if line["event"] == "poll.outcome_invalid"] == [problem] * 4
+    assert [(message.source, message.count) for message in await bench.store.messages(order.id) if message.source == "poll"] == [
+        ("poll", 4)
+    ]
+    await poll_with(bench, StatusRead("packed"))
+    assert await bench.state_of(order.id) == "packed"
 
 
 async def test_the_row_holds_no_text_of_the_provider(bench: Bench) -> None:

@@ -144,6 +144,53 @@ def test_the_event_of_a_consistent_reading_is_no_part_of_a_proof(declare):
     assert observe(table, start, Observation("done", 0)).reason is Reason.ANOMALY
 
 
+CAPTURED = """
+    authorized = State(initial=True)
+    captured = State(proven=True)
+    closed = State(final=True)
+    refunded = Fact("no", "yes")
+    seen_captured = e(observation, authorized.to(captured))
+    seen_changed = e(observation, captured.to(captured), cond=refunded.is_("no"))
+    close = e(command, captured.to(closed))
+    refund = e(command, captured.to(captured), sets={"refunded": "yes"})
+    readings = {"AUTHORIZED": reading(consistent=[authorized]), "CAPTURED": reading(consistent=[captured], proves=captured)}
+"""
+
+
+def test_other_data_with_the_same_status_is_a_step_where_the_lifecycle_declares_it(declare):
+    table = declare(CAPTURED).table
+    captured = Snapshot("captured", {"refunded": "no"}, {"sum": 100, "id": "7"}, 4)
+    decision = observe(table, captured, Observation("CAPTURED", 4, {"sum": 300}))
+    assert path(decision) == [("seen_changed", "captured", StepKind.STEP)]
+    assert decision.snapshot == Snapshot("captured", {"refunded": "no"}, {"sum": 300, "id": "7"}, 5)
+    for same in ({}, {"sum": 100}, {"sum": 100, "id": "7"}):
+        assert observe(table, captured, Observation("CAPTURED", 4, same)) == Ignored(Reason.NO_NEWS, "captured")
+    assert path(observe(table, captured, Observation("CAPTURED", 4, {"note": None}))) == [("seen_changed", "captured", StepKind.STEP)]
+    refunded = Snapshot("captured", {"refunded": "yes"}, {"sum": 100}, 4)
+    assert observe(table, refunded, Observation("CAPTURED", 4, {"sum": 300})) == Ignored(Reason.NO_NEWS, "captured")
+    authorized = Snapshot("authorized", {"refunded": "no"}, {}, 4)
+    assert observe(table, authorized, Observation("AUTHORIZED", 4, {"sum": 300})) == Ignored(Reason.NO_NEWS, "authorized")
+
+
+def test_the_event_of_other_data_is_no_part_of_a_proof_and_comes_after_the_one_of_a_missing_proof(declare):
+    table = declare(
+        """
+        waiting = State(initial=True)
+        doubted = State()
+        done = State(final=True)
+        asked = Flag()
+        seen_unproven = e(observation, waiting.to(doubted), cond=asked)
+        seen_changed = e(observation, waiting.to(done))
+        seen_done = e(observation, doubted.to(done))
+        readings = {"pending": reading(consistent=[waiting]), "done": reading(consistent=[done], proves=done)}
+        """
+    ).table
+    asked, calm = (Snapshot("waiting", {"asked": asked}, {}, 0) for asked in (True, False))
+    assert path(observe(table, asked, Observation("pending", 0, {"n": 1}))) == [("seen_unproven", "doubted", StepKind.STEP)]
+    assert path(observe(table, calm, Observation("pending", 0, {"n": 1}))) == [("seen_changed", "done", StepKind.STEP)]
+    assert observe(table, calm, Observation("done", 0, {"n": 1})).reason is Reason.ANOMALY
+
+
 def test_facts_are_set_by_every_inferred_step_and_in_a_jump_where_all_paths_agree(declare):
     table = declare(
         """

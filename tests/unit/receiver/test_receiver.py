@@ -15,10 +15,14 @@ import pytest
 from attrs import define, evolve
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from tests.kit.world import CCV_FAST, CONNECT_FAST, LINK_KEYS, SHOP, World, ccv_request, connect_request, eventually, running
+from structlog.testing import capture_logs
+from tests.kit.toy import FAST, Toy
+from tests.kit.world import CCV_FAST, CONNECT_FAST, EMAIL, LINK_KEYS, SHOP, World, ccv_request, connect_request, eventually, running
 
+from orderflow import Orderflow
 from orderflow._receiver.signed_urls import SignedUrls
 from orderflow.model import Order
+from orderflow.provider import Claim, Endpoint, Name
 from orderflow.simulators import serve
 
 pytestmark = pytest.mark.anyio
@@ -358,3 +362,50 @@ async def test_our_urls_contain_nothing_but_a_token(world: World) -> None:
     for name in ("returnUrl", "errorUrl"):
         assert urlsplit(query[name][0]).query == ""
         assert query[name][0].startswith(world.public)
+
+
+def _raise(*_: object) -> Any:
+    raise KeyError(EMAIL)
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "raises": (_raise, "endpoint.raised"),
+    "no claim": (lambda _: None, "endpoint.claim_invalid"),
+    "a misspelt event": (lambda _: Claim("caem", "x"), "endpoint.claim_invalid"),
+    "an event of another origin": (lambda _: Claim("seen_packed"), "endpoint.claim_invalid"),
+    "an event that is no text": (lambda _: Claim(7), "endpoint.claim_invalid"),  # type: ignore[arg-type]
+    "a value that is no text": (lambda _: Claim("came", ["x"]), "endpoint.claim_invalid"),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("how", WRONG)
+async def test_a_wrong_claim_of_a_providers_code_is_logged_and_the_customer_does_not_see_it(tmp_path: Path, how: str) -> None:
+    parse_claim, logged = WRONG[how]
+    toy = Toy(timing=FAST, endpoints=(Endpoint("came", ("GET",), parse_claim, lambda order, claim: f"{SHOP}/thanks"),))
+    async with Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [toy], public_url=SHOP, signing_keys=LINK_KEYS, worker=True) as flow:
+        order = await flow.create(toy, key="k")
+        await flow.send(order.id, Name("order_it"))
+        placed = await flow.wait(order.id, Name("placed"), 5)
+        await eventually(lambda: toy.polls)
+        polls = len(toy.polls)
+        path = urlsplit(SignedUrls(SHOP, LINK_KEYS).url("toy", "came", order.id) or "").path
+        with capture_logs() as logs:
+            reply = await flow.handle_request("GET", path, b"who=me")
+            await eventually(lambda: len(toy.polls) > polls)
+        assert (reply.status, reply.headers["Location"]) == (303, f"{SHOP}/thanks")
+        assert (await flow.order(order.id)).snapshot == placed.snapshot
+        assert await flow.refusals(order.id) == []
+    (line,) = [line for line in logs if line["log_level"] == "error"]
+    assert (line["event"], line["purpose"]) == (logged, "came")
+    assert EMAIL not in repr(line)
+
+
+async def test_a_page_that_a_providers_code_cannot_find_is_our_own(tmp_path: Path) -> None:
+    toy = Toy(endpoints=(Endpoint("came", ("GET",), lambda _: Claim(None), _raise),))
+    async with Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [toy], public_url=SHOP, signing_keys=LINK_KEYS) as flow:
+        order = await flow.create(toy, key="k")
+        path = urlsplit(SignedUrls(SHOP, LINK_KEYS).url("toy", "came", order.id) or "").path
+        with capture_logs() as logs:
+            reply = await flow.handle_request("GET", path)
+    assert (reply.status, reply.body) == (200, b"Thank you. You can close this page.")
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["endpoint.raised"]

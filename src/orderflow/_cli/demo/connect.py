@@ -166,20 +166,44 @@ async def _login_server_down(case: Case) -> Order:
     connect, flow = case.world.connect, case.world.flow
     connect.expire_tokens()
     connect.faults.arm(Fault(_LOGIN, "status", status=503, times=_OUTAGE))
-    order_id = await _create(case, "invoice")
+    order_id = await _create(case, "invoice", register=False)
+    why = await _wait_for_failed_call(case, order_id)
+    if why:
+        case.shown.append(
+            f"During the outage the order is registering, and its call is owed: {why}. Nothing was sent, so nothing is in doubt."
+        )
+    await flow.wait(order_id, "registered", _PATIENCE)
     if connect.faults.armed:
         raise Unmet("the order was registered before the login server was back")
+    case.shown.append(f"After {_OUTAGE} errors the login server is back. The worker makes the call, and the same order goes on.")
     if [row.event for row in await flow.journal(order_id)] != ["register", "order_registered"]:
         raise Unmet("the outage left a trace in the order's path")
     await _send(case, order_id, "complete_by_api")
     return await flow.wait(order_id, "fulfilled", _PATIENCE)
 
 
+async def _wait_for_failed_call(case: Case, order_id: str) -> str:
+    """Why the call that is owed could not be made, as soon as it has failed once; "" if the outage was over before that was seen."""
+    flow = case.world.flow
+    while (await flow.order(order_id)).state == "registering":
+        owed = (await flow.pending(order_id)).effects
+        if owed and owed[0].why:
+            return owed[0].why
+        await asyncio.sleep(0.02)
+    return ""
+
+
+async def _show_what_to_do(case: Case, order: Order) -> None:
+    case.shown.append(f"The order is in doubt. What orderflow tells a person: {(await case.world.flow.view(order.id)).operator_text}")
+
+
 async def _resolve_doubt_by_id(case: Case) -> Order:
     """A doubt ends one way: Connect has the order, and a person enters its id."""
     flow = case.world.flow
     order = await _answer_lost(case)
+    await _show_what_to_do(case, order)
     there = next(there for there in case.world.connect.orders if there.external_order_id == case.reference)
+    case.shown.append(f"Kim finds it there, and enters its orderId {there.order_id}. The order goes on; nothing was sent twice.")
     await flow.resolve(
         order.id, Name("registration_resolved"), actor="kim", reason="found by externalOrderId", order_id=str(there.order_id)
     )
@@ -193,7 +217,11 @@ async def _not_found_and_sent_again(case: Case) -> Order:
     case.world.connect.faults.arm(Fault(_REGISTER, "reset"))
     async with check_executed_once(case.world.connect.journal, _REGISTER):
         order_id = await _create(case, "invoice", register=False)
-        await flow.wait(order_id, "registration_in_doubt", _PATIENCE)
+        order = await flow.wait(order_id, "registration_in_doubt", _PATIENCE)
+        await _show_what_to_do(case, order)
+        if any(there.external_order_id == case.reference for there in case.world.connect.orders):
+            raise Unmet("Connect has the order")
+        case.shown.append("Kim does not find it there, and says so. The order is a draft again, and the command can be sent again.")
         await flow.resolve(order_id, Name("registration_not_found"), actor="kim", reason="no order has our externalOrderId")
         await _send(case, order_id, "register")
         await flow.wait(order_id, "registered", _PATIENCE)
@@ -207,8 +235,10 @@ async def _read_message_of_refusal(case: Case) -> Order:
     case.world.connect.faults.arm(Fault(_REGISTER, "status", status=400, body=json.dumps({"errorMessage": text}).encode()))
     order_id = await _create(case, "invoice", register=False)
     order = await case.world.flow.wait(order_id, "refused", _PATIENCE)
-    if not any(text in message.body for message in await case.world.flow.messages(order_id)):
+    answers = [message for message in await case.world.flow.messages(order_id) if text in message.body]
+    if not answers:
         raise Unmet("what Connect answered was not kept")
+    case.shown.append(f"Connect refused the order. What it answered is kept with it: {answers[0].status} {answers[0].body}")
     return order
 
 
@@ -225,8 +255,13 @@ async def _pay_after_the_end(case: Case) -> Order:
         if order.flagged:
             break
         await asyncio.sleep(0.05)
-    if not order.flagged or not any("'fulfilled'" in row.detail for row in await flow.refusals(order_id)):
+    seen = next((row.detail for row in await flow.refusals(order_id) if "'fulfilled'" in row.detail), "")
+    if not order.flagged or not seen:
         raise Unmet("a payment after the end was not seen")
+    case.shown.append(
+        "The order was given up. Then the customer pays by the old URL, and the browser comes back: a claim, which brings a poll."
+        f" What Connect answers contradicts the end: {seen}. The order stays as it is, and is flagged: a person has to look."
+    )
     return order
 
 

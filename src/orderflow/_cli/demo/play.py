@@ -45,7 +45,7 @@ async def play(world: World, scenario: Scenario) -> Ending:
         why = str(error)
         matching = [stored for stored in await flow.orders(provider=Name(scenario.provider), limit=1000) if stored.key == case.reference]
         if not matching:
-            return Ending(scenario, "", ok=False, why=why, journal=[], refusals=[])
+            return Ending(scenario, "", ok=False, why=why, journal=[], refusals=[], shown=case.shown)
         order = matching[0]
     ok = not why and order.state == scenario.expected
-    return Ending(scenario, order.state, ok, why, await flow.journal(order.id), await flow.refusals(order.id))
+    return Ending(scenario, order.state, ok, why, await flow.journal(order.id), await flow.refusals(order.id), case.shown)

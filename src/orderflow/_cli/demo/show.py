@@ -54,6 +54,8 @@ def _print_scenario(ending: Ending) -> None:
     scenario = ending.scenario
     show.line()
     show.paragraph(f"{scenario.provider}: {scenario.name} -> {ending.reached} ({'ok' if ending.ok else _describe_failure(ending)})")
+    for text in ending.shown:
+        show.paragraph(text, indent="  ")
     print_journal(ending.journal)
     if ending.refusals:
         show.table(REFUSAL_HEAD, [refusal_row(row) for row in ending.refusals])
@@ -91,6 +93,7 @@ def print_json(endings: Sequence[Ending]) -> None:
                 "reached": ending.reached,
                 "ok": ending.ok,
                 "why": ending.why,
+                "shown": ending.shown,
                 "journal": journal_json(ending.journal),
             }
             for ending in endings

@@ -88,11 +88,12 @@ class World:
 
 @frozen
 class Case:
-    """One run of a scenario, with an order of its own."""
+    """One run of a scenario, with an order of its own. ``shown``: what a person read about it meanwhile, in sentences for the demo."""
 
     world: World
     name: str
     number: str = field(factory=lambda: secrets.token_hex(4))
+    shown: list[str] = field(factory=list)
 
     @property
     def reference(self) -> str:
@@ -116,7 +117,8 @@ class Scenario:
 
 @frozen
 class Ending:
-    """How a scenario ended. ``reached``: the order's state; "" if there is no order. ``why``: what was not as it must be."""
+    """How a scenario ended. ``reached``: the order's state; "" if there is no order. ``why``: what was not as it must be. ``shown``: as
+    ``Case.shown``."""
 
     scenario: Scenario
     reached: str
@@ -124,6 +126,7 @@ class Ending:
     why: str
     journal: list[JournalRow]
     refusals: list[RefusalRow]
+    shown: list[str]
 
 
 class UserTokens:

@@ -16,6 +16,7 @@ from orderflow._provider.http import (
     HttpResponse,
     RequestResult,
     check_poll_response,
+    has_json_or_no_body,
     outcome_of_response,
     send_request,
     with_answer,
@@ -34,6 +35,8 @@ PRODUCTS: Mapping[str, tuple[type[Product], str]] = {
     "psp_standalone": (wire.AddPspStandalone, wire.ADD_PSP_STANDALONE),
 }
 """The kinds of products in a create request, with the record and the path of the call that adds one (D4, D5, D6)."""
+
+_REFUSALS = (400, 403)
 
 
 def basic_authorization(api_key: str) -> str:
@@ -73,7 +76,7 @@ class Adapter:
             assert isinstance(fields, Mapping)
             body = fields if configured is None else {**fields, "order": configured}
             result = await self._send("PATCH", path, body, call)
-            outcome = outcome_of_response(result, _accept_configured)
+            outcome = outcome_of_response(result, _accept_configured, _is_refusal)
             if not isinstance(outcome, Succeeded):
                 return outcome
             configured = outcome.data["order"]  # type: ignore[assignment]
@@ -98,7 +101,7 @@ class Adapter:
             extras = {} if submitted.checkout_url is None else {"checkout_url": submitted.checkout_url}
             return Succeeded("order_submitted", extras, submitted.order_id)
 
-        return outcome_of_response(result, accept)
+        return outcome_of_response(result, accept, _is_refusal)
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
         """GET order/{orderId}/status (D2). A 404 shortly after the submit means "not yet visible", so the next poll asks again."""
@@ -131,6 +134,11 @@ def external_reference(order: Order) -> str:
 
 def _accept_configured(response: HttpResponse) -> Outcome:
     return Succeeded("order_configured", {"order": wire.parse_order(response.body)})
+
+
+def _is_refusal(response: HttpResponse) -> bool:
+    """Whether an error is CCV's own. Its form is not documented, but its codes are: 400 and 403 (D1, D4 to D6), and 401 for the key."""
+    return response.status in _REFUSALS and has_json_or_no_body(response)
 
 
 def _notification_of(data: Mapping[str, object], notification_url: str | None) -> wire.StatusNotification | None:

@@ -30,7 +30,8 @@ def lease_effects(
         until = now + scope.leases[provider]
         connection.execute(SQL["lease_effect"], (until, *key))
         given = rows.load_arguments(arguments)
-        leased.append(LeasedEffect(EffectKey(*key), name, provider, attempt + 1, bool(sent), entered_state, uncounted, trace, until, given))
+        counts = attempt + 1, bool(sent), entered_state, uncounted, trace
+        leased.append(LeasedEffect(EffectKey(*key), name, provider, *counts, until, given, bool(in_flight)))
     return leased
 
 

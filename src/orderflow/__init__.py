@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         ProviderError,
         SchemaError,
         UnknownName,
+        UnreadableRow,
         WaitTimeout,
     )
     from orderflow.lifecycle import (
@@ -103,6 +104,7 @@ _MODULES = {
         "ProviderError",
         "SchemaError",
         "UnknownName",
+        "UnreadableRow",
         "WaitTimeout",
     ),
     "orderflow.lifecycle": (
@@ -209,6 +211,7 @@ __all__ = [
     "SyncOrderflow",
     "Timing",
     "UnknownName",
+    "UnreadableRow",
     "WaitTimeout",
     "assumed",
     "documented",

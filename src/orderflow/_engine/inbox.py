@@ -19,11 +19,12 @@ from orderflow._engine.commit import STATUS_READ, CommitContext
 from orderflow._engine.decider import Override, Request, UnusableAnswer, decide_and_plan, decide_late_and_plan, with_decision_watchers
 from orderflow._engine.listeners import Listeners
 from orderflow._engine.waiters import Waiters
+from orderflow._inputs import check_order_id
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
 from orderflow._store.records import DueDeadline, InboxKey, LeasedEffect, Receipt, ReportedCall
 from orderflow._telemetry.ports import Telemetry
-from orderflow.errors import InvalidInput, UnknownName
+from orderflow.errors import UnknownName
 from orderflow.model import Applied, Decision, Event, Message, Observation, Origin, Reason, Refused
 
 _log = structlog.get_logger()
@@ -35,9 +36,7 @@ def provider_of(providers: Mapping[str, Provider], order_id: str) -> Provider:
     Raises:
         UnknownName: no order with this id can exist here; InvalidInput: it is not text.
     """
-    if not isinstance(order_id, str):
-        raise InvalidInput("order_id", f"must be text, got {type(order_id).__name__}: pass order.id")
-    provider = providers.get(order_id.rpartition("-")[0])
+    provider = providers.get(check_order_id(order_id).rpartition("-")[0])
     if provider is None:
         raise UnknownName("order", order_id)
     return provider
@@ -82,6 +81,7 @@ class Inbox:
         deadline: DueDeadline | None = None,
         message: Message | None = None,
         anomaly: str = "",
+        may_poll: bool = True,
     ) -> Receipt:
         """Decide and commit a command, reply, claim, clock or operator event.
 
@@ -89,6 +89,7 @@ class Inbox:
         The reply of an effect that ended before does not move the order if a later effect of the same kind was requested.
         ``message`` is the answer that brought the event. It is kept with the decision, but for a duplicate, which writes nothing.
         ``anomaly``: what a person should look at; it flags the order, whatever the decision is.
+        ``may_poll``: whether a claim that is not applied brings the order's poll forward.
 
         Raises:
             UnknownName: no such order or event.
@@ -97,7 +98,15 @@ class Inbox:
         if event.name not in provider.table.events:
             raise UnknownName(f"event of {provider.table.name}", event.name, tuple(provider.table.events))
         return await self._commit(
-            order_id, provider, event, key=key, finished_effect=effect, deadline=deadline, message=message, anomaly=anomaly
+            order_id,
+            provider,
+            event,
+            key=key,
+            finished_effect=effect,
+            deadline=deadline,
+            message=message,
+            anomaly=anomaly,
+            may_poll=may_poll,
         )
 
     async def accept_observation(
@@ -168,6 +177,7 @@ class Inbox:
         deadline: DueDeadline | None = None,
         message: Message | None = None,
         anomaly: str = "",
+        may_poll: bool = True,
     ) -> Receipt:
         name, origin = _name_and_origin(request)
         attributes = {"order_id": order_id, "lifecycle": provider.table.name, "trigger": name, "origin": origin._value_}
@@ -187,6 +197,7 @@ class Inbox:
                 trace=span.traceparent,
                 message=message,
                 anomaly=anomaly,
+                may_poll=may_poll,
                 called=provider.table.effects[finished_effect.name] if finished_effect else None,
                 unusable=request.in_a_row if isinstance(request, UnusableAnswer) else 0,
                 retry_after=request.retry_after if isinstance(request, UnusableAnswer) else 0.0,

@@ -101,10 +101,21 @@ def protect(folder: Path) -> None:
     folder.chmod(0o555)
 
 
+def copy_file(source: Path, target: Path) -> None:
+    shutil.copy(source, target)
+
+
+def copy_by_vacuum(source: Path, target: Path) -> None:
+    """The copy has no write-ahead log."""
+    with closing(sqlite3.connect(source)) as connection:
+        connection.execute(f"VACUUM INTO '{target}'")
+
+
 @pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="needs setpriv")
-def test_somebody_looks_at_a_copy_on_a_read_only_medium(tmp_path: Path, readable: Path) -> None:
+@pytest.mark.parametrize("copy", [copy_file, copy_by_vacuum])
+def test_somebody_looks_at_a_copy_on_a_read_only_medium(tmp_path: Path, readable: Path, copy: Callable[[Path, Path], None]) -> None:
     _, (order_id,) = stored(tmp_path, ("ccv", "k", "", {}))
-    shutil.copy(tmp_path / "orders.db", readable / "orders.db")
+    copy(tmp_path / "orders.db", readable / "orders.db")
     protect(readable)
     db = f"sqlite:///{readable / 'orders.db'}"
     listed = run_without_rights("orders", "list", "--json", "--db", db)

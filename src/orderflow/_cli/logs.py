@@ -45,7 +45,7 @@ def configure_errors() -> None:
     structlog.configure(
         processors=[structlog.processors.add_log_level, _escape_texts, structlog.dev.ConsoleRenderer(colors=False)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_names: structlog.PrintLogger(sys.stderr),  # as it is when something is logged
     )
 
 

@@ -221,7 +221,7 @@ async def test_everything_is_reached_by_keyboard(tab: Any) -> None:
         assert reached == ["Skip to the content", "Pay", "Cancel", "Fail", "Lose the result", "Close the tab"]
         await tab.keyboard.press("Shift+Tab")
         await tab.keyboard.press("Enter")
-        await tab.wait_for_url(f"{connect.thanks}/thanks?fulfillmentStatus=*")
+        await tab.wait_for_url(f"{connect.thanks}/thanks")
         assert connect.returned == ["cart=17&fulfillmentStatus=unknown"]
 
 
@@ -238,7 +238,7 @@ async def test_each_button_returns_the_customer_to_the_application(chromium: Any
         page = await chromium.new_page(java_script_enabled=False)
         await page.goto(connect.url(await connect.order()))
         await page.get_by_role("button", name=button, exact=True).click()
-        await page.wait_for_url(f"{connect.thanks}/thanks?fulfillmentStatus=*")
+        await page.wait_for_url(f"{connect.thanks}/thanks")
         assert connect.returned == [f"cart=17&fulfillmentStatus={claim}"]
         assert connect.sim.order(14).paid == paid
 
@@ -266,5 +266,5 @@ async def test_pages_work_below_any_path(tab: Any) -> None:
     async with connect_world("/deep/connect") as connect:
         await tab.goto(connect.url(await connect.order()))
         await tab.get_by_role("button", name="Pay", exact=True).click()
-        await tab.wait_for_url(f"{connect.thanks}/thanks?fulfillmentStatus=*")
+        await tab.wait_for_url(f"{connect.thanks}/thanks")
         assert connect.sim.order(14).paid

@@ -21,10 +21,12 @@ def is_own_host(scope: Scope) -> bool:
 def is_from_another_site(scope: Scope) -> bool:
     """Whether a page of another origin sent this request. Another port of the same machine is another origin.
 
-    Browsers send ``Sec-Fetch-Site`` to localhost and over https only; ``Origin`` they send with every form.
+    Browsers send ``Sec-Fetch-Site`` to localhost and over https only. ``Origin`` they send with every form, but it is "null" where a page
+    sends no referrer, as ours do.
     """
-    if _header(scope, b"sec-fetch-site") in {"cross-site", "same-site"}:
-        return True
+    site = _header(scope, b"sec-fetch-site")
+    if site in {"cross-site", "same-site", "same-origin"}:
+        return site != "same-origin"
     origin = _header(scope, b"origin")
     return bool(origin) and origin.partition("://")[2] != _header(scope, b"host")
 

@@ -119,6 +119,7 @@ async def test_an_override_cancels_the_effects_that_the_lifecycle_still_owed(ben
 async def test_the_reply_to_a_call_in_flight_is_decided_in_the_state_to_which_an_override_led(bench: Bench) -> None:
     order = await bench.create(state="sending")
     attempt = await bench.lease()
+    attempt.sent = await bench.store.mark_sending(attempt.effect, bench.clock.now())
     await bench.override(order.id, "in_doubt")
     await bench.engine.outbox.run(attempt)
     assert await bench.state_of(order.id) == "placed"

@@ -54,7 +54,7 @@ def test_an_enabled_edge_is_applied_with_its_effects_and_facts_and_the_events_da
     decision = decide(TABLE, before, Event("post", Origin.COMMAND, {"weight": 3}))
     effects = (Effect("post_it", "posting", once=True, successes=("posted",)),)
     assert decision == Applied(
-        (Step("post", Origin.COMMAND, "packed", "sent", StepKind.STEP, effects),),
+        (Step("post", Origin.COMMAND, "packed", "sent", StepKind.STEP, effects, facts={"rung": False}),),
         Snapshot("sent", {"stamped": True, "rung": False}, {"to": "me", "weight": 3}, 5),
     )
     assert before == at("packed", stamped=True, rung=True)

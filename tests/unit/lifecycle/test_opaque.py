@@ -147,7 +147,8 @@ GUARDS = ("rich & ~rich", "rich", "~rich", "rich | ~rich")
 
 def with_guard(written: str, edge_: str, guard: str) -> str:
     guarded = f"{edge_.partition(',')[0]}, cond={guard}"
-    return LINE.replace(f"{edge_})", f"{guarded})") + f"\n    properties = {{'it': {written}}}"
+    assert LINE.count(edge_) == 1
+    return LINE.replace(edge_, guarded) + f"\n    properties = {{'it': {written}}}"
 
 
 @pytest.mark.parametrize("edge_", EDGES)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize("state", ["drafted", "placed"])
 async def test_a_worker_names_the_damaged_order_and_serves_the_others(url: str, state: str) -> None:
     """An effect of the damaged order is owed, or a poll and a deadline are due."""
-    toy = Toy(timing=evolve(FAST, durations={**FAST.durations, "patience": 0.5}, lease=0.5, poll_cap=60.0))
+    toy = Toy(timing=evolve(FAST, durations={**FAST.durations, "patience": 0.5}, lease=0.5, poll_cap=60.0, deadline_patience=0.1))
     toy.timeout = 0.1
     async with Orderflow(url, [toy]) as flow:
         orders = [await flow.create("toy", key=str(n)) for n in range(3)]

@@ -92,7 +92,7 @@ def _check_finite(provider: str, timing: Timing) -> None:
     numbers = attrs.asdict(timing, recurse=False)
     durations = {f"duration {key!r}": seconds for key, seconds in numbers.pop("durations").items()}
     for name, number in (numbers | durations).items():
-        if isinstance(number, bool) or not isinstance(number, int | float) or number < 0:
+        if isinstance(number, bool) or not isinstance(number, int | float) or (isfinite(number) and number < 0):
             raise ConfigurationError(f"{provider}: timing's {name} must be a number, 0 or more")
         if not isfinite(number) and not (name in _MAY_BE_INFINITE and number == inf):
             raise ConfigurationError(f"{provider}: timing's {name} ({number:g}) must be finite")

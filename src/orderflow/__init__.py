@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         ProviderError,
         SchemaError,
         UnknownName,
+        UnreadableRow,
         WaitTimeout,
     )
     from orderflow.lifecycle import (
@@ -105,6 +106,7 @@ _MODULES = {
         "ProviderError",
         "SchemaError",
         "UnknownName",
+        "UnreadableRow",
         "WaitTimeout",
     ),
     "orderflow.lifecycle": (
@@ -211,6 +213,7 @@ __all__ = [
     "SyncOrderflow",
     "Timing",
     "UnknownName",
+    "UnreadableRow",
     "WaitTimeout",
     "WorkerLimits",
     "assumed",

@@ -21,27 +21,24 @@ from orderflow._engine.inbox import provider_of
 from orderflow._engine.lanes import WorkerLimits
 from orderflow._engine.listeners import Handler
 from orderflow._engine.notifications import ListenerErrorHandler
-from orderflow._engine.replay import replay_order
 from orderflow._engine.retention import Export
-from orderflow._engine.stuck import find_stuck
-from orderflow._engine.views import OrderView, build_view
+from orderflow._engine.views import OrderView
 from orderflow._engine.waiters import Wanted
 from orderflow._engine.worker import Health
-from orderflow._inputs import check_id, require_text
-from orderflow._lifecycle.decide import legal
+from orderflow._inputs import check_name, require_text
 from orderflow._provider.discovery import resolve_providers
 from orderflow._provider.protocol import Provider, name_of
+from orderflow._provider.settings import check_seconds_of
 from orderflow._provider.timing import check_timing
 from orderflow._providers import signatures
 from orderflow._receiver.asgi import asgi_app
-from orderflow._receiver.receiver import HttpReply, Receiver
+from orderflow._receiver.receiver import HttpReply, Receiver, check_request
 from orderflow._receiver.signed_urls import SignedUrls
 from orderflow._store.ports import Store
 from orderflow._store.urls import make_store
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
 from orderflow.model import (
-    PROVIDER_ID,
     Decision,
     JournalRow,
     Listener,
@@ -76,7 +73,8 @@ class Orderflow:
         limits: how much the worker carries out at once: calls and polls of each provider, notifications of each listener.
         on_listener_error: called when a listener failed, with the ``StateEntered`` and the exception, from the worker's event loop.
         telemetry: traces and metrics, such as ``orderflow.telemetry.OpenTelemetry()`` (extra ``otel``).
-        clock, rng, new_id: time, randomness and order ids, for tests that must repeat.
+        clock, rng: time and randomness, for tests that must repeat.
+        new_id: makes the part of an order's id behind its provider's name: 1 to 40 letters, digits or any of ``. _ ~``, each time another.
 
     Raises (on ``async with``):
         ConfigurationError: a setting is missing or contradicts another.
@@ -101,6 +99,7 @@ class Orderflow:
         rng: random.Random | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
+        check_seconds_of(grace=grace, fetch_interval=fetch_interval)
         self._providers = resolve_providers(providers)
         self._store = make_store(db) if isinstance(db, str) else db
         self._urls = SignedUrls(public_url, signing_keys or {})
@@ -122,6 +121,7 @@ class Orderflow:
             store=self._store,
             providers=self._providers,
             poll_requests=engine.poll_requests,
+            clock=engine.clock,
             directory=engine.directory,
             urls=self._urls,
         )
@@ -159,7 +159,10 @@ class Orderflow:
 
     def with_worker(self, *, grace: float | None = None) -> Self:
         """This flow with ``worker=True`` (and this ``grace``), whatever it was made with: ``async with flow.with_worker(): ...``."""
-        self._has_worker, self._grace = True, self._grace if grace is None else grace
+        if grace is not None:
+            check_seconds_of(grace=grace)
+            self._grace = grace
+        self._has_worker = True
         return self
 
     @property
@@ -232,25 +235,26 @@ class Orderflow:
 
     async def order(self, order_id: str) -> Order:
         """The order as it stands. Raises UnknownName."""
-        return await self._store.load(order_id)
+        return await self._engine.lookups.order(order_id)
 
     async def find(self, provider: AnyProvider, provider_id: str) -> Order:
         """The order that has this id at the provider, as it stands. Raises UnknownName."""
-        return await self._store.find_by_provider_id(self._provider(provider).name, check_id(PROVIDER_ID, provider_id))
+        return await self._engine.lookups.find(self._provider(provider).name, provider_id)
 
     @signatures.orders
     async def orders(self, *, provider: Provider | str = "", state: str = "", limit: int = 100) -> list[Order]:
-        """Orders, the latest created first."""
-        return await self._store.orders(provider=name_of(provider), state=state, limit=limit)
+        """Up to ``limit`` (1 to 1,000,000) orders, the latest created first.
+        Raises UnknownName where neither an order nor a lifecycle of this flow has the provider or the state.
+        """
+        return await self._engine.lookups.orders(name_of(provider), state, limit)
 
     async def stuck(self, *, limit: int = 100) -> list[Order]:
         """Orders that have been in their state for longer than its time budget, the longest first."""
-        return await find_stuck(self._store, self._providers.values(), self._engine.clock.now(), limit)
+        return await self._engine.lookups.stuck(limit)
 
     async def journal(self, order_id: str) -> list[JournalRow]:
         """The order's steps, oldest first. Raises UnknownName."""
-        await self._store.load(order_id)
-        return await self._store.journal(order_id)
+        return await self._engine.lookups.journal(order_id)
 
     async def replay(self, order_id: str, version: int | None = None) -> Snapshot:
         """The order as it stood at a version, rebuilt from its journal; None: the last. Redacted data is gone from every version.
@@ -258,31 +262,27 @@ class Orderflow:
         Raises:
             UnknownName: no such order; InvalidInput: no such version; NotReplayable: an older orderflow did not record all its steps.
         """
-        return await replay_order(self._store, order_id, version)
+        return await self._engine.lookups.replay(order_id, version)
 
     async def view(self, order_id: str) -> OrderView:
         """The order, its journal and what is still to come, read at one moment: what a page or a support person needs.
         Raises UnknownName.
         """
-        records = await self._store.load_records(order_id)
-        return build_view(self._provider(records.order.provider), records)
+        return await self._engine.lookups.view(order_id)
 
     async def refusals(self, order_id: str) -> list[RefusalRow]:
         """What was refused or ignored, oldest first. Raises UnknownName."""
-        await self._store.load(order_id)
-        return await self._store.refusals(order_id)
+        return await self._engine.lookups.refusals(order_id)
 
     async def messages(self, order_id: str) -> list[Message]:
         """What the provider answered to calls and polls, the latest last; it may hold personal data. Bounded; a redaction removes it.
         Raises UnknownName.
         """
-        await self._store.load(order_id)
-        return await self._store.messages(order_id)
+        return await self._engine.lookups.messages(order_id)
 
     async def pending(self, order_id: str) -> Pending:
         """What is still to come for an order: owed effects, the next poll, armed deadlines. Raises UnknownName."""
-        await self._store.load(order_id)
-        return await self._store.pending(order_id)
+        return await self._engine.lookups.pending(order_id)
 
     @signatures.states
     def states(self, provider: Provider | str) -> tuple[str, ...]:
@@ -291,8 +291,7 @@ class Orderflow:
 
     async def legal(self, order_id: str) -> tuple[str, ...]:
         """The commands and operator events that would be applied now. Raises UnknownName."""
-        order = await self._store.load(order_id)
-        return legal(provider_of(self._providers, order_id).table, order.snapshot)
+        return await self._engine.lookups.legal(order_id)
 
     async def customer_url(self, order_id: str) -> str:
         """Where to send the customer's browser; the same each time.
@@ -301,7 +300,7 @@ class Orderflow:
             UnknownName: no such order.
             InvalidInput: this order is not being completed by a URL.
         """
-        order = await self._store.load(order_id)
+        order = await self.order(order_id)
         url = provider_of(self._providers, order_id).customer_url(order, self._urls)
         if url is None:
             raise InvalidInput("order", f"is {order.state} and not being completed by a URL")
@@ -376,7 +375,7 @@ class Orderflow:
             UnknownName: no such provider or state.
         """
         table = self._provider(provider).table
-        if state not in table.states:
+        if check_name("state", "state", state) not in table.states:
             raise UnknownName(f"state of {table.name}", state, tuple(table.states))
         add = partial(self._engine.listeners.add, name_of(provider), state)
         return add if handler is None else add(handler)
@@ -400,8 +399,10 @@ class Orderflow:
         return asgi_app(self._receiver)
 
     async def handle_request(self, method: str, path: str, query: bytes = b"") -> HttpReply:
-        """Handle one request to the receiver, for frameworks that are not ASGI; ``path`` is relative to the mount point."""
-        return await self._receiver.handle(method, path, query)
+        """Handle one request to the receiver, for frameworks that are not ASGI; ``path`` is relative to the mount point.
+        Raises InvalidInput where the query is no bytes.
+        """
+        return await self._receiver.handle(*check_request(method, path, query))
 
     def _provider(self, provider: Provider | str) -> Provider:
         name = name_of(provider)

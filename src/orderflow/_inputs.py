@@ -1,6 +1,6 @@
-"""Checks of what callers give: requests, arguments, texts, JSON values. Knows no provider.
+"""Checks of what callers give: ids, names, numbers, keys, texts, JSON values. Knows no provider.
 
-A check raises ``InvalidInput`` with the field and the reason. No message quotes a value.
+A check raises ``InvalidInput`` with the field and the reason, and quotes no value. What cannot exist is ``UnknownName``.
 """
 
 from __future__ import annotations
@@ -9,11 +9,25 @@ import math
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from orderflow.errors import InvalidInput
+from orderflow.errors import InvalidInput, UnknownName
+
+MAX_COUNT = 1_000_000
+"""The most orders that one call lists."""
+
+MAX_SECONDS = 1e9
+"""The longest time that a caller can give: 31 years."""
+
+MAX_VERSION = 2**31 - 1
+"""The highest version that a database can store."""
+
+MAX_NAME_LENGTH = 255
+"""The most characters of an order's id, a state or a provider's name."""
 
 _MAX_DEPTH = 50
 _MAX_PATH_SHOWN = 100
 _MAX_ID_LENGTH = 200
+_MAX_KEY_LENGTH = 200
+_MAX_TEXT_LENGTH = 4000
 _MAX_BITS = 1023  # a larger int is no float
 
 
@@ -58,6 +72,70 @@ def check_id(field: str, value: object) -> str:
     return text
 
 
+def check_order_id(value: object) -> str:
+    """The id of an order that is looked for, as it was given. It may be any text: applications take it from their URLs.
+
+    Raises:
+        InvalidInput: it is not text; UnknownName: no order can have it.
+    """
+    if not isinstance(value, str):
+        raise InvalidInput("order_id", f"must be text, got {_type_name(value)}: pass order.id")
+    return check_name("order_id", "order", value)
+
+
+def check_name(field: str, kind: str, value: object) -> str:
+    """The name of something that is looked for, such as a state, as it was given. ``kind``: of what, for the message.
+
+    Raises:
+        InvalidInput: it is not text; UnknownName: nothing can have it.
+    """
+    if not isinstance(value, str):
+        raise InvalidInput(field, f"must be text, got {_type_name(value)}")
+    if len(value) > MAX_NAME_LENGTH or not _is_storable(value):
+        raise UnknownName(kind, value)
+    return value
+
+
+def check_key(value: object) -> str:
+    """An idempotency key, as it was given.
+
+    Raises:
+        InvalidInput: not text, empty, too long, or holding characters that cannot be stored.
+    """
+    if not isinstance(value, str):
+        raise InvalidInput("key", f"must be text, got {_type_name(value)}")
+    if not 0 < len(value) <= _MAX_KEY_LENGTH:
+        raise InvalidInput("key", f"required, as text of 1 to {_MAX_KEY_LENGTH} characters")
+    check_json("key", value)
+    return value
+
+
+def check_whole(field: str, value: object, least: int, most: int) -> int:
+    """A whole number within bounds.
+
+    Raises:
+        InvalidInput: something else was given. True and False are no numbers.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidInput(field, f"must be a whole number, got {_type_name(value)}")
+    if not least <= value <= most:
+        raise InvalidInput(field, f"must be between {least} and {most}")
+    return value
+
+
+def check_seconds(field: str, value: object) -> float:
+    """A number of seconds, from 0 to ``MAX_SECONDS``.
+
+    Raises:
+        InvalidInput: something else was given. True, False and NaN are no numbers.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidInput(field, f"must be a number of seconds, got {_type_name(value)}")
+    if not 0 <= value <= MAX_SECONDS:
+        raise InvalidInput(field, f"must be a number of seconds between 0 and {MAX_SECONDS:.0f}")
+    return float(value)
+
+
 def get_flag(given: Mapping[str, object], name: str, default: bool = False) -> bool:
     """A bool, or the default where it is missing or null.
 
@@ -90,11 +168,13 @@ def require_text(field: str, value: object) -> str:
     """A text that can be stored, without white space at its ends.
 
     Raises:
-        InvalidInput: missing, blank, not text, or holding characters that cannot be stored.
+        InvalidInput: missing, blank, not text, too long, or holding characters that cannot be stored.
     """
-    text = _check_text(field, value)
+    text = _check_text(field, value).strip()
+    if len(text) > _MAX_TEXT_LENGTH:
+        raise InvalidInput(field, f"must have at most {_MAX_TEXT_LENGTH} characters")
     check_json(field, text)
-    return text.strip()
+    return text
 
 
 def check_json(name: str, value: object) -> None:

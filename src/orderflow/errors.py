@@ -15,6 +15,7 @@
     │   └── MalformedAnswer        an answer does not have the documented shape
     └── OperationalError           ours: database, configuration
         ├── SchemaError            the database is newer than this code, corrupt, or not ours
+        ├── UnreadableRow          one row of an order cannot be read; other orders are not concerned
         ├── ConfigurationError     a setting is missing or contradicts another
         └── NotOpen                the flow is used outside its `async with` block
 
@@ -29,6 +30,8 @@ import copyreg
 from typing import Any
 
 from attrs import frozen
+
+_MAX_NAME_SHOWN = 200
 
 
 class OrderflowError(Exception):
@@ -57,7 +60,8 @@ class UnknownName(CallerError):
 
     def __init__(self, kind: str, name: str, known: tuple[str, ...] = ()) -> None:
         hint = f" (known: {', '.join(known)})" if known else ""
-        super().__init__(f"unknown {kind}: {name!r}{hint}")
+        shown = repr(name if len(name) <= _MAX_NAME_SHOWN else f"{name[:_MAX_NAME_SHOWN]}...")  # a name may be any text of a stranger
+        super().__init__(f"unknown {kind}: {shown}{hint}")
         self.kind = kind
         self.name = name
         self.known = known
@@ -182,6 +186,16 @@ class OperationalError(OrderflowError):
 
 class SchemaError(OperationalError):
     """The database is newer than this code, corrupt, or holds something else. Nothing was touched."""
+
+
+class UnreadableRow(OperationalError):
+    """A row of one order cannot be read: damaged, edited by hand, or written by a newer orderflow. Other orders are not concerned."""
+
+    def __init__(self, order_id: str, table: str) -> None:
+        remedy = "mend it, or restore it from a backup; other orders are not concerned"
+        super().__init__(f"order {order_id!r}: its row in {table} cannot be read: {remedy}")
+        self.order_id = order_id
+        self.table = table
 
 
 class ConfigurationError(OperationalError):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import structlog
+from attrs import evolve
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from tests.kit.world import LINK_KEYS, ccv_sim, connect_at, connect_request, running
+from tests.kit.world import CONNECT_FAST, LINK_KEYS, SHOP, World, ccv_at, ccv_request, ccv_sim, connect_at, connect_request, running
 
 from orderflow import Orderflow
 from orderflow._receiver import receiver as receiver_module
@@ -177,3 +179,56 @@ async def test_my_page_presses_the_buttons_of_the_simulator(headers: dict[str, s
             own = {"Origin": origin, "Sec-Fetch-Site": "same-origin"}
             assert (await http.post("/_sim/reset", headers=own)).status_code == 200
         assert (await http.post("/_sim/reset")).status_code == 200
+
+
+# ── more polls than news ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+CONNECT_POLL = "GET /capi/v1/client/order/status/"
+
+
+@pytest.mark.parametrize(("notifications", "shared", "own"), [("order", 404, 204), ("shared", 204, 404), ("off", 404, 404)])
+async def test_i_call_the_notification_url_that_is_not_configured(tmp_path: Path, notifications: str, shared: int, own: int) -> None:
+    async with running(tmp_path, ccv={"notifications": notifications}, worker=False) as world:
+        order = await world.flow.create("ccv", key="k", **ccv_request())
+        assert (await world.http.post(f"{world.public}/ccv/notifications")).status_code == shared
+        url = SignedUrls(world.public, LINK_KEYS).url("ccv", "notification", order.id)
+        assert (await world.http.post(str(url))).status_code == own
+
+
+async def test_i_call_a_service_that_has_no_public_url(tmp_path: Path) -> None:
+    provider = ccv_at("http://127.0.0.1:1", notifications="shared")
+    async with Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [provider]) as flow:
+        assert (await flow.handle_request("POST", "/ccv/notifications")).status == 404
+
+
+async def test_i_open_my_return_urls_as_fast_as_they_answer(tmp_path: Path) -> None:
+    """As many polls as the quota allows, and the call of an honest customer begins at once."""
+    timing = evolve(CONNECT_FAST, poll_first=600.0, poll_cap=600.0, requested_polls_per_minute=inf)
+    async with running(tmp_path, connect={"timing": timing, "rate_share": 0.01}) as world:  # 20 calls a minute
+        urls = SignedUrls(world.public, LINK_KEYS)
+        mine = [await send_to_payment(world, f"mine-{n}") for n in range(3)]
+        before = world.connect.journal.count_executed(CONNECT_POLL)
+        busy = True
+
+        async def call(order_id: str) -> None:
+            while busy:
+                await world.http.get(f"{urls.url('connect', 'return', order_id)}?fulfillmentStatus=unknown")
+
+        calls = [asyncio.create_task(call(order_id)) for order_id in mine]
+        await asyncio.sleep(1.5)
+        polls = world.connect.journal.count_executed(CONNECT_POLL) - before
+        honest = await world.flow.create("connect", key="honest", **connect_request("creditcardPayex"))
+        await world.flow.send(honest.id, "register")
+        await world.flow.wait(honest.id, "registered", 3)
+        busy = False
+        await asyncio.gather(*calls)
+    assert 0 < polls <= 2 + len(mine)  # a tenth of the calls, and one for each first claim
+
+
+async def send_to_payment(world: World, key: str) -> str:
+    """A card order whose customer was sent to the payment page. Its id."""
+    order = await world.flow.create("connect", key=key, **connect_request("creditcardPayex"))
+    await world.flow.send(order.id, "register")
+    await world.flow.wait(order.id, "registered", 10)
+    await world.flow.send(order.id, "complete_by_url", return_url=f"{SHOP}/thanks")
+    return order.id

@@ -400,7 +400,7 @@ async def test_a_contradiction_in_the_configuration_raises(
 
 async def test_a_negative_duration_is_named(tmp_path: Path) -> None:
     wrong = connect_at(SHOP, durations={"cancel_grace": -1.0})
-    with pytest.raises(ConfigurationError, match=r"^connect: timing has no duration 'cancel_grace'"):
+    with pytest.raises(ConfigurationError, match=r"^connect: timing's duration 'cancel_grace' must be a number, 0 or more$"):
         async with Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [wrong]):
             raise AssertionError
     assert not (tmp_path / "orders.db").exists()

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from orderflow._inputs import check_json, get_flag, get_id, get_object, get_text, reject_unknown, require_text, to_json_data
-from orderflow.errors import InvalidInput
+from orderflow._inputs import (
+    check_json,
+    check_name,
+    check_order_id,
+    check_seconds,
+    check_whole,
+    get_flag,
+    get_id,
+    get_object,
+    get_text,
+    reject_unknown,
+    require_text,
+    to_json_data,
+)
+from orderflow.errors import InvalidInput, UnknownName
 
 
 @pytest.mark.parametrize(
@@ -37,6 +51,7 @@ from orderflow.errors import InvalidInput
         (lambda given, name: require_text(name, given[name]), {"x": 7}, "must be text, got int"),
         (lambda given, name: require_text(name, given[name]), {"x": ""}, "required, as non-empty text"),
         (lambda given, name: require_text(name, given[name]), {"x": "can\0ary"}, "holds characters that no text can carry"),
+        (lambda given, name: require_text(name, given[name]), {"x": "canary" * 1000}, "must have at most 4000 characters"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name_and_type(check: Callable[..., Any], given: dict[str, object], reason: str) -> None:
@@ -120,3 +135,47 @@ def test_data_of_a_provider_that_cannot_be_stored_is_named(value: object) -> Non
         to_json_data({"order": {"lines": [value]}})
     assert caught.value.field == "order.lines"
     assert "canary" not in str(caught.value)
+
+
+# ── what is looked for, and numbers ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_id_that_an_order_may_have_is_returned_as_it_was_given() -> None:
+    assert check_order_id("ccv- é\x1b") == "ccv- é\x1b"  # it is only looked up
+    assert check_name("state", "state", "x" * 255) == "x" * 255
+
+
+@pytest.mark.parametrize("bad", ["a\0", "\ud800", "x" * 256])
+def test_what_nothing_can_have_is_unknown_and_shown_in_short(bad: str) -> None:
+    with pytest.raises(UnknownName, match=r"^unknown order: ") as raised:
+        check_order_id(bad)
+    assert raised.value.name == bad
+    assert len(str(raised.value)) < 250
+
+
+@pytest.mark.parametrize("bad", [None, 17, b"x", ["x"]])
+def test_what_is_no_text_is_no_id(bad: object) -> None:
+    with pytest.raises(InvalidInput, match=r"^order_id: must be text, got \w+: pass order\.id$"):
+        check_order_id(bad)
+
+
+@pytest.mark.parametrize("good", [1, 7, 10])
+def test_a_whole_number_within_its_bounds_is_returned(good: int) -> None:
+    assert check_whole("x", good, 1, 10) == good
+
+
+@pytest.mark.parametrize(("bad", "reason"), [(0, "between 1 and 10"), (11, "between 1 and 10"), (True, "got bool"), (1.0, "got float")])
+def test_any_other_number_is_refused(bad: object, reason: str) -> None:
+    with pytest.raises(InvalidInput, match=f"^x: must be .*{reason}$"):
+        check_whole("x", bad, 1, 10)
+
+
+@pytest.mark.parametrize("good", [0, 0.5, 1e9])
+def test_seconds_are_returned_as_a_float(good: float) -> None:
+    assert check_seconds("x", good) == good
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.1e9, math.nan, math.inf, 10**400, True, "1", None])
+def test_other_seconds_are_refused(bad: object) -> None:
+    with pytest.raises(InvalidInput, match=r"^x: must be a number of seconds(, got \w+| between 0 and 1000000000)$"):
+        check_seconds("x", bad)

@@ -100,7 +100,7 @@ def make_requests(orders: list[Order]) -> list[Request]:
     replays: list[Request] = []
     for order in orders:
         if order.provider == "ccv":
-            replays += [("POST", path(URLS, order, "notification"), b""), ("POST", "/ccv/notifications", b"")]
+            replays.append(("POST", path(URLS, order, "notification"), b""))
         else:
             replays += [("GET", path(URLS, order, "return"), query) for query in QUERIES]
             replays += [("GET", path(URLS, order, "callback"), query) for query in QUERIES[:2]]

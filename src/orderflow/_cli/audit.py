@@ -216,6 +216,7 @@ def _explain_case(case: CheckedCase, checker: CaseChecker) -> None:
     for place in places[:_EXPLAINED]:
         row = case.wrong_rows.get(place)
         where = f"line {row.line}, {row.at.isoformat()}: " if row else ""
-        show.line(_WRAPPER.fill(f"{where}{steps[place].classification.value}: {explain_status(steps[place], checker)}"))
+        for text in _WRAPPER.wrap(f"{where}{steps[place].classification.value}: {explain_status(steps[place], checker)}"):
+            show.line(text)
     if len(places) > _EXPLAINED:
         show.line(f"    ... and {len(places) - _EXPLAINED} more")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from orderflow._cli.exit_codes import Exit
+from orderflow._cli.show import printable
 from orderflow.errors import InvalidInput
 
 
@@ -18,7 +19,7 @@ def confirm(question: str, *, yes: bool) -> bool:
         return True
     if not sys.stdin.isatty():
         raise InvalidInput("--yes", "required, because standard input is not a terminal and this cannot be undone")
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 

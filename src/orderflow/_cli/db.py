@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +14,7 @@ from orderflow._cli import show
 from orderflow._cli.confirm import confirm, report_unconfirmed
 from orderflow._cli.environment import name_settings, option_sources
 from orderflow._cli.exit_codes import Exit, list_exits
-from orderflow._cli.options import Json, Yes
+from orderflow._cli.options import Duration, Json, Yes
 from orderflow.errors import InvalidInput
 from orderflow.provider import Name
 
@@ -76,7 +75,7 @@ def upgrade(*, db: Db, json: Json = False) -> Exit:
 def prune(
     *,
     db: Db,
-    older_than: timedelta,
+    older_than: Duration,
     provider: str = "",
     export: Path | None = None,
     dry_run: bool = False,

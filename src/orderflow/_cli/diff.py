@@ -61,7 +61,7 @@ def _load(argument: str, path: Path) -> dict[str, PrintedLifecycle]:
         document = json.loads(path.read_text(encoding="utf-8"))
         described = document if isinstance(document, list) else [document]
         return {each["lifecycle"]: PrintedLifecycle.parse(each) for each in described}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InvalidInput(argument, f"{path} is not what `orderflow lifecycles --json` prints") from None
 
 

@@ -78,7 +78,7 @@ def probes(flow: Orderflow, limits: Limits) -> Starlette:
 
 def _respond(health: Health | None, why: str) -> JSONResponse:
     fields = {} if health is None else {**asdict(health), "seconds_since_fetch": round(health.seconds_since_fetch, 3)}
-    return JSONResponse({"why": why, **fields}, 503 if why else 200)
+    return JSONResponse({"why": why, **fields}, 503 if why else 200, {"cache-control": "no-store", "x-content-type-options": "nosniff"})
 
 
 @asynccontextmanager

@@ -159,12 +159,15 @@ def lifecycles(name: Name = None, /, *, json: Json = False) -> Exit:
 def _print_lifecycle(lifecycle: dict[str, Any]) -> None:
     name = lifecycle["lifecycle"]
     show.table(("state", "kind", "stuck after", "deadlines"), _states(lifecycle), title=f"{name}: states")
-    show.line(f"\n{name}: facts")
+    show.line()
+    show.line(f"{name}: facts")
     for fact, values in lifecycle["facts"].items():
         show.paragraph(f"{fact}: {', '.join(map(show.fact_value, values))}", "  ", "  ")
-    show.line(f"\n{name}: edges")
+    show.line()
+    show.line(f"{name}: edges")
     _print_edges(lifecycle)
-    show.line(f"\n{name}: readings, by the provider's status")
+    show.line()
+    show.line(f"{name}: readings, by the provider's status")
     for status, reading in lifecycle["readings"].items():
         proves = f"proves {reading['proves']}; " if reading["proves"] else ""
         show.paragraph(f"{status}: {proves}consistent with {', '.join(reading['consistent']) or 'no state'}", "  ", "  ")

@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import Any
+from io import StringIO
+from typing import Any, TextIO
 
 import structlog
-from structlog.typing import EventDict, Processor
+from structlog.typing import EventDict, ExcInfo, Processor
 
+from orderflow._cli.show import printable
 from orderflow._telemetry.exceptions import exception_fields
 
+_OF_SEVERAL_LINES = ("exception", "stack")
 _log = structlog.get_logger()
 
 
@@ -25,8 +28,7 @@ def configure(level: str) -> None:
     common: list[Processor] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, timestamp]
     render: list[Processor]
     if sys.stderr.isatty():
-        # the default formatter, of rich, would show the values of local variables
-        render = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        render = [_escape_texts, structlog.dev.ConsoleRenderer(exception_formatter=_write_traceback)]
     else:
         render = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
@@ -36,6 +38,15 @@ def configure(level: str) -> None:
         cache_logger_on_first_use=True,
     )
     _configure_others(common, render)
+
+
+def configure_errors() -> None:
+    """Log only errors, on standard error: for a command that prints an answer."""
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, _escape_texts, structlog.dev.ConsoleRenderer(colors=False)],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=lambda *_names: structlog.PrintLogger(sys.stderr),  # as it is when something is logged
+    )
 
 
 def _configure_others(common: list[Processor], render: list[Processor]) -> None:
@@ -49,6 +60,22 @@ def _configure_others(common: list[Processor], render: list[Processor]) -> None:
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.captureWarnings(capture=True)
+
+
+def _escape_texts(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Escape what could control the terminal: any value may hold texts of others. Values that are no text are shown by ``repr``."""
+    return {name: _escape(name, value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _escape(name: str, text: str) -> str:
+    return "\n".join(map(printable, text.split("\n"))) if name in _OF_SEVERAL_LINES else printable(text)
+
+
+def _write_traceback(out: TextIO, exc_info: ExcInfo) -> None:
+    """Write a traceback. The default formatter, of rich, would show the values of local variables."""
+    traceback = StringIO()
+    structlog.dev.plain_traceback(traceback, exc_info)
+    out.write(_escape("exception", traceback.getvalue()))
 
 
 def log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

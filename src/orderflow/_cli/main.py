@@ -40,6 +40,7 @@ class Command:
     exits: str = ""
 
 
+_MAX_USAGE = 500  # characters of a message that may quote an argument
 _CLOSE = 0.75  # likeness from which a known name is suggested; 1 is equal
 COMMANDS = (
     Command(
@@ -130,7 +131,7 @@ def main(arguments: Sequence[str]) -> int:
         result = app(list(arguments))
         sys.stdout.flush()
     except CycloptsError as error:
-        return _fail(" ".join(str(error).split()), Exit.USAGE)
+        return _fail(" ".join(str(error).split())[:_MAX_USAGE], Exit.USAGE)
     except BrokenPipeError:  # the program that reads our output has ended, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
@@ -151,8 +152,10 @@ def _describe(error: Exception) -> str:
 
 
 def _fail(line: str, code: Exit) -> Exit:
+    from orderflow._cli.show import printable  # noqa: PLC0415  the help must not wait for it
+
     shown = re.sub(r":\S*@", ":...@", line)  # a database URL in the wrong place
-    print(f"orderflow: {shown}", file=sys.stderr)
+    print("orderflow:", "\n".join(map(printable, shown.split("\n"))), file=sys.stderr)
     return code
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from orderflow._cli.environment import name_settings, option_sources
+from orderflow._cli.logs import configure_errors
 from orderflow._store.ports import Store
 from orderflow._store.urls import make_store
 
@@ -24,6 +24,8 @@ def ask_store(db: str, ask: Callable[[Store], Awaitable[T]]) -> T:
     Raises:
         ConfigurationError, SchemaError, OperationalError: there is no such database, or it is not orderflow's.
     """
+
+    configure_errors()
 
     async def run() -> T:
         store = make_store(db, create=False)
@@ -43,12 +45,10 @@ def ask_flow(db: str, ask: Callable[[Orderflow], Awaitable[T]]) -> T:
     Raises:
         As ``ask_store``, and what ``ask`` raises.
     """
-    import structlog  # noqa: PLC0415 - the engine is imported when a command needs it
-
-    from orderflow._app import Orderflow  # noqa: PLC0415
+    from orderflow._app import Orderflow  # noqa: PLC0415 - the engine is imported when a command needs it
     from orderflow._provider.discovery import make_offline_providers  # noqa: PLC0415
 
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    configure_errors()
 
     async def run() -> T:
         offline = make_offline_providers()

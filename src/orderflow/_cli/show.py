@@ -15,13 +15,13 @@ def document(value: object) -> None:
 
 
 def line(text: str = "") -> None:
-    """Print a line of text as it is."""
+    """Print a text on one line."""
     print(printable(text))
 
 
 def paragraph(text: str, indent: str = "", hanging: str = "") -> None:
     """Print a text in lines that fit the terminal, each after ``indent``, all but the first also after ``hanging``."""
-    print("\n".join(wrap(printable(text), width(), indent, hanging)))
+    print("\n".join(wrap(printable(" ".join(text.split())), width(), indent, hanging)))
 
 
 def block(text: str, indent: str = "") -> None:
@@ -46,12 +46,16 @@ def width() -> int:
 
 
 def printable(text: str) -> str:
-    """``text`` with ``?`` for each character that could control a terminal; line ends stay."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+    """``text`` with an escape, such as ``\\x1b``, for each character that could control a terminal or end the line."""
+    return text if text.isprintable() else "".join(map(_escape, text))
+
+
+def _escape(letter: str) -> str:
+    return letter if letter.isprintable() else letter.encode("unicode_escape").decode()
 
 
 def _printable_row(row: Row) -> Row:
-    return Row(tuple(printable(cell).replace("\n", " ") for cell in row.cells), tuple(map(printable, row.notes)))
+    return Row(tuple(map(printable, row.cells)), tuple(printable(" ".join(note.split())) for note in row.notes))
 
 
 def fact_value(value: bool | str) -> str:

@@ -9,6 +9,7 @@ from orderflow._cli import lifecycle_lookup, show
 from orderflow._cli.exit_codes import Exit
 from orderflow._cli.open_database import ask_store
 from orderflow._cli.options import Db, Json
+from orderflow._inputs import check_order_id
 
 _SOURCES_SHOWN = 3
 
@@ -28,9 +29,9 @@ def why(order: str, event: str | None = None, /, *, db: Db, json: Json = False) 
     event:
         Only this event, in full.
     """
-    stored = ask_store(db, lambda store: store.load(order))
+    stored = ask_store(db, lambda store: store.load(check_order_id(order)))
     table = lifecycle_lookup.find(stored.provider)
-    answers = [explain_event(table, stored.snapshot, name) for name in ([event] if event else table.events)]
+    answers = [explain_event(table, stored.snapshot, name) for name in (table.events if event is None else [event])]
     to_end = shortest_path_to_settled(table, stored.snapshot)
     if json:
         where: dict[str, Any] = {"order": stored.id, "lifecycle": table.name, "state": stored.state, "version": stored.version}
@@ -40,7 +41,7 @@ def why(order: str, event: str | None = None, /, *, db: Db, json: Json = False) 
     way = _describe_path(to_end) or "it is settled, only an operator can move it"
     show.paragraph(f"shortest way to a settled state: {way}", hanging="  ")
     show.line()
-    if event:
+    if event is not None:
         _print_event(answers[0])
         return Exit.OK
     answers.sort(key=lambda answer: not answer.target)

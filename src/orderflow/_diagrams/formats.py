@@ -125,7 +125,7 @@ def _build_png(sheet: Sheet) -> bytes:
 
 def _build_mermaid(sheet: Sheet) -> str:
     if sheet.path:
-        head = f"<!-- {sheet.stamp} -->\n\n# {escape_text(f'Order {sheet.path.order}: {sheet.path.state}')}"
+        head = f"<!-- {sheet.stamp} -->\n\n# {escape_text(sheet.path.heading)}"
         return f"{head}\n\n```mermaid\n{build_mermaid(sheet.drawing, sheet.path)}```\n"
     drawing, name = sheet.drawing, sheet.table.name
     parts = [

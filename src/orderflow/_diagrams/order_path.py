@@ -39,6 +39,12 @@ class OrderPath:
     arrows: Mapping[int, bool]
     labels: Mapping[int, frozenset[str]]
 
+    @property
+    def heading(self) -> str:
+        """The order and its state, as a title: without characters that no title can hold, such as those of an id that came from outside."""
+        heading = f"Order {self.order}: {self.state}"
+        return "".join(letter if letter.isprintable() else "?" for letter in heading)
+
     def took_label(self, arrow: int, labels: Iterable[str]) -> bool:
         """Whether the order took one of these labels of an arrow."""
         return not self.labels.get(arrow, frozenset()).isdisjoint(labels)

@@ -41,7 +41,7 @@ def build_svg(drawing: Drawing, placement: Placement, palette: Palette | None = 
     """
     svg = SvgBuilder(palette)
     top = MARGIN + (_HEADING_HEIGHT if path else 0.0)
-    heading = _write_heading(path) if path else ""
+    heading = path.heading if path else ""
     width = max(placement.width, _LEGEND_WIDTH, font_metrics.measure_width(heading, _HEADING_SIZE, font_metrics.SEMIBOLD))
     svg.open_group(transform=f"translate({format_value(MARGIN + (width - placement.width) / 2)} {format_value(top)})")
     _add_groups(svg, drawing, placement)
@@ -66,7 +66,7 @@ def _build_document(svg: SvgBuilder, drawing: Drawing, width: float, height: flo
     background = svg.build_element("rect", "ground", x=0.5, y=0.5, width=width - 1, height=height - 1, rx=10)
     size = f'viewBox="0 0 {format_value(width)} {format_value(height)}" width="{format_value(width)}" height="{format_value(height)}"'
     identifier = make_drawing_id(drawing)
-    title = _write_heading(path) if path else f"The lifecycle of {drawing.lifecycle} orders"
+    title = path.heading if path else f"The lifecycle of {drawing.lifecycle} orders"
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="{identifier}-t {identifier}-d" {size} font-family="{_FONTS}">'
     )
@@ -77,10 +77,6 @@ def _build_document(svg: SvgBuilder, drawing: Drawing, width: float, height: flo
 def make_drawing_id(drawing: Drawing) -> str:
     """Return the beginning of the identifiers of a drawing's elements."""
     return "".join(c if c.isascii() and c.isalnum() else "-" for c in drawing.lifecycle)
-
-
-def _write_heading(path: OrderPath) -> str:
-    return f"Order {path.order}: {path.state}"
 
 
 def _write_description(drawing: Drawing) -> str:

@@ -84,6 +84,11 @@ class Attempt:
     message: Message | None = None
 
     @property
+    def order_id(self) -> str:
+        """The order that it is about."""
+        return self.effect.key.order_id
+
+    @property
     def may_have_arrived(self) -> bool:
         """Whether the request of this attempt, or of an earlier one, may have arrived."""
         return self.sent or self.effect.previous_attempt_sent

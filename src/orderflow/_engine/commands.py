@@ -5,6 +5,7 @@ Contains only: checks of what the application passes, before anything is stored.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -16,21 +17,22 @@ from orderflow._engine.decider import Command
 from orderflow._engine.fingerprint import fingerprint, fingerprint_of_version_0_1
 from orderflow._engine.inbox import Inbox, provider_of
 from orderflow._engine.listeners import LISTENER_REFRESH_SECONDS, ListenerDirectory
-from orderflow._inputs import check_id, check_json, require_text, to_json_data
+from orderflow._inputs import MAX_VERSION, check_id, check_json, check_key, check_name, check_whole, require_text, to_json_data
 from orderflow._provider.protocol import DoesNotFit, Provider, PublicUrls
 from orderflow._store.ports import Store
 from orderflow._store.records import InboxKey
 from orderflow.errors import CommandRefused, ConfigurationError, InvalidInput, KeyReused, UnknownName
 from orderflow.model import PROVIDER_ID, Decision, Event, Order, Origin, Refused, Snapshot
 
-_MAX_KEY_LENGTH = 200
+_MAX_UNIQUE_LENGTH = 40
+_UNIQUE = re.compile(rf"[A-Za-z0-9._~]{{1,{_MAX_UNIQUE_LENGTH}}}")  # no hyphen: the provider's name ends at an order id's last one
 
 
 class Commands:
     """Checks requests and commands, and hands them on.
 
     Args:
-        new_id: makes the unique part of an order's id; it must not contain a hyphen.
+        new_id: makes the unique part of an order's id. It goes into URLs, and to providers.
     """
 
     def __init__(
@@ -58,25 +60,29 @@ class Commands:
         Raises:
             InvalidInput, UnknownName: the key or the request is malformed.
             KeyReused: the key was used for another request.
-            ConfigurationError: ``new_id`` returned an id with a hyphen.
+            ConfigurationError: ``new_id`` returned an id that no order can have, or that another order has.
         """
         await self._directory.refresh(LISTENER_REFRESH_SECONDS)
-        _check_key(key)
+        check_key(key)
         for name, value in request.items():
             check_json(name, value)
         draft = provider.draft(request)
         snapshot = Snapshot(provider.table.initial, draft.facts, to_json_data(draft.data), 0)
         now = self._clock.now()
-        order = Order(f"{provider.name}-{self._unique_part()}", provider.name, key, snapshot, now, now)
+        order = Order(self._make_id(provider), provider.name, key, snapshot, now, now)
         content = fingerprint(request if draft.understood is None else draft.understood)
         deadlines = plan_entry_deadlines(provider.table, provider.timing, order.state, now)
         return await self._store.create(order, content, fingerprint_of_version_0_1(request), deadlines)
 
-    def _unique_part(self) -> str:
+    def _make_id(self, provider: Provider) -> str:
         unique = self._new_id()
-        if "-" in unique:  # the provider's name ends at an order id's last hyphen
-            raise ConfigurationError("an id must not contain a hyphen", "new_id")
-        return unique
+        if not isinstance(unique, str) or not _UNIQUE.fullmatch(unique):
+            raise ConfigurationError(f"an id must have 1 to {_MAX_UNIQUE_LENGTH} letters of a-z and A-Z, digits or any of . _ ~", "new_id")
+        order_id = f"{provider.name}-{unique}"
+        if len(order_id) > provider.order_id_max:
+            most = provider.order_id_max - len(provider.name) - 1
+            raise ConfigurationError(f"an id for {provider.name} must have at most {most} characters", "new_id")
+        return order_id
 
     async def send(
         self,
@@ -96,11 +102,11 @@ class Commands:
             KeyReused: the key was used for another command, or with other arguments.
         """
         provider = provider_of(self._providers, order_id)
-        if name not in provider.table.events:
+        if check_name("event", f"{origin.value} event", name) not in provider.table.events:
             known = tuple(event for event, declared in provider.table.events.items() if declared is origin)
             raise UnknownName(f"{origin.value} event of {provider.table.name}", name, known)
         if key is not None:
-            _check_key(key)
+            check_key(key)
         for argument, value in arguments.items():
             check_json(argument, value)
         if name in provider.needs_public_url and self._urls.url(provider.name, name) is None:
@@ -132,11 +138,13 @@ class Commands:
 
         Raises:
             UnknownName: no such order or state.
-            InvalidInput: ``actor`` or ``reason`` is empty, or ``provider_id`` is no id.
+            InvalidInput: ``actor`` or ``reason`` is empty, ``version`` is no number, or ``provider_id`` is no id.
         """
+        check_name("target", "state", target)
         if provider_id:
             provider_id = check_id(PROVIDER_ID, provider_id)
         actor, reason = require_text("actor", actor), require_text("reason", reason)
+        version = check_whole("version", version, 0, MAX_VERSION)
         await self._directory.refresh()
         return (await self._inbox.override(order_id, target, actor=actor, reason=reason, version=version, provider_id=provider_id)).decision
 
@@ -158,14 +166,6 @@ def _fit(provider: Provider, event: Event, data: Mapping[str, object], order: Or
     if isinstance(fitted, DoesNotFit):
         return fitted
     return event if fitted is data else _with_data(event, fitted)
-
-
-def _check_key(key: object) -> None:
-    if not isinstance(key, str):
-        raise InvalidInput("key", f"must be text, got {type(key).__name__}")
-    if not 0 < len(key) <= _MAX_KEY_LENGTH:
-        raise InvalidInput("key", f"required, as text of 1 to {_MAX_KEY_LENGTH} characters")
-    check_json("key", key)
 
 
 def raise_if_refused(order_id: str, command: str, decision: Decision) -> Decision:

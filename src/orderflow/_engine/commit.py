@@ -44,7 +44,7 @@ class CommitContext:
     without news before this observation, ``poll_started``: when the poll began that brought it. ``trace``: W3C traceparent of the span
     of this decision. ``message``: the answer that brought the event. ``anomaly``: what flags the order, whatever is decided.
     ``called``: the effect whose call the event reports. ``unusable``: polls in a row that were answered and could not be used.
-    ``retry_after``: the least seconds until the next poll.
+    ``retry_after``: the least seconds until the next poll. ``may_poll``: whether a claim that is not applied brings the poll forward.
     """
 
     table: Table
@@ -61,6 +61,7 @@ class CommitContext:
     trace: str = ""
     message: Message | None = None
     anomaly: str = ""
+    may_poll: bool = True
     called: Effect | None = None
     unusable: int = 0
     retry_after: float = 0.0
@@ -258,7 +259,7 @@ def _refusal_row(context: CommitContext, snapshot: Snapshot, order_id: str, reas
 
 def _plan_poll_without_step(context: CommitContext, order: Order, reason: Reason) -> PollPlan | None:
     if context.origin is Origin.CLAIM:
-        return plan_requested_poll(context.table, context.timing, order.snapshot, context.now)
+        return plan_requested_poll(context.table, context.timing, order.snapshot, context.now) if context.may_poll else None
     if context.origin is not Origin.OBSERVATION:
         return None
     if not is_pollable(context.table, order.snapshot):

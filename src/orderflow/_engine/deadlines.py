@@ -17,6 +17,7 @@ from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
 from orderflow._store.records import DueDeadline, InboxKey, WorkerScope
 from orderflow._telemetry.ports import Telemetry
+from orderflow.errors import UnreadableRow
 from orderflow.model import Event, Origin
 
 _UNPOLLED = "no poll was answered since it was due"
@@ -41,6 +42,7 @@ class Deadlines:
         """Decide one deadline, or let it wait for a poll. It ends with the decision, whatever that is. Returns True.
 
         Where this version of the lifecycle lacks the order's state or the event, another may know them: the deadline comes again later.
+        So does that of an order which cannot be read.
         """
         provider, now = self._providers[deadline.provider], self._clock.now()
         table, timing = provider.table, provider.timing
@@ -50,7 +52,11 @@ class Deadlines:
             _log.info("deadline.waits_for_poll", order_id=deadline.order_id, trigger=deadline.name)
             await self._store.poll_before_deadline(deadline, now, now + timing.deadline_patience, timing.poll_interval)
         else:
-            await self._decide(deadline)
+            try:
+                await self._decide(deadline)
+            except UnreadableRow as error:  # deadlines are not leased: this one would come back at once
+                _log.error("order.unreadable", order_id=error.order_id, table=error.table)
+                await self._store.postpone_deadline(deadline, now + timing.poll_cap)
         return True
 
     async def _decide(self, deadline: DueDeadline) -> None:

@@ -16,6 +16,7 @@ from orderflow._engine.inbox import Inbox
 from orderflow._engine.lanes import Lanes, WorkerLimits
 from orderflow._engine.listener_threads import ListenerThreads
 from orderflow._engine.listeners import ListenerDirectory, Listeners
+from orderflow._engine.lookups import Lookups
 from orderflow._engine.notifications import ListenerErrorHandler, Notifier
 from orderflow._engine.outbox import Outbox
 from orderflow._engine.polling import Poller, PollRequests
@@ -81,6 +82,7 @@ class Engine:
         self.outbox = self._build_outbox(urls, dispatcher, telemetry)
         self.poller = self._build_poller(rng, telemetry)
         self.deadlines = Deadlines(inbox=self.inbox, store=store, providers=providers, clock=clock, telemetry=telemetry)
+        self.lookups = Lookups(store=store, providers=providers, clock=clock)
         self.retention = Retention(store=store, providers=providers, clock=clock)
         self.worker = self._build_worker(dispatcher, fetch_interval, Lanes(limits or WorkerLimits(), threads.given_up))
 

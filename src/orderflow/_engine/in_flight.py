@@ -9,16 +9,25 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from attrs import frozen
 
 from orderflow._clock import Clock
 from orderflow._telemetry.exceptions import exception_fields
-from orderflow.errors import OperationalError
+from orderflow.errors import OperationalError, UnreadableRow
 
-T = TypeVar("T")
+
+class Item(Protocol):
+    """What a worker holds: something of an order."""
+
+    @property
+    def order_id(self) -> str:
+        """The order that it is about."""
+
+
+T = TypeVar("T", bound=Item)
 _RETRY_SECONDS = 0.2  # between two tries to give an item back
 _log = structlog.get_logger()
 
@@ -28,6 +37,7 @@ class _Held:
     """A leased item. ``give_back`` ends the lease; it returns False if the lease has to run out."""
 
     lane: tuple[str, ...]
+    order_id: str
     lease_end: float
     give_back: Callable[[], Awaitable[bool]]
 
@@ -37,7 +47,7 @@ async def run_guarded(run: Callable[[T], Awaitable[bool]], item: T) -> bool:
     try:
         return await run(item)
     except Exception as error:  # noqa: BLE001  its lease ends and it is leased again
-        _log.error("worker.item_failed", **exception_fields(error))
+        _log.error("worker.item_failed", order_id=item.order_id, **exception_fields(error))
         return False
 
 
@@ -75,7 +85,7 @@ class InFlight:
         """Run an item in a task of its own."""
         self._failed = self._still_leased()
         task = asyncio.create_task(run_guarded(run, item))
-        self._tasks[task] = _Held(lane, lease_end, partial(give_back, item))
+        self._tasks[task] = _Held(lane, item.order_id, lease_end, partial(give_back, item))
         self._running[lane] += 1
         task.add_done_callback(self._end)
 
@@ -103,10 +113,11 @@ class InFlight:
         while given_back is None:
             try:
                 given_back = await held.give_back()
-            except OperationalError:  # the database may come back
-                await asyncio.sleep(_RETRY_SECONDS)
             except Exception as error:  # noqa: BLE001  one item must not keep the others leased
-                _log.error("worker.item_failed", **exception_fields(error))
-                given_back = False
+                if isinstance(error, OperationalError) and not isinstance(error, UnreadableRow):
+                    await asyncio.sleep(_RETRY_SECONDS)  # the database may come back
+                else:
+                    _log.error("worker.item_failed", order_id=held.order_id, **exception_fields(error))
+                    given_back = False
         if given_back:
             self._failed.remove(held)

@@ -27,11 +27,12 @@ from orderflow._engine.decider import (
 )
 from orderflow._engine.listeners import Listeners
 from orderflow._engine.waiters import Waiters
+from orderflow._inputs import check_order_id
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
 from orderflow._store.records import DueDeadline, InboxKey, LeasedEffect, Receipt, ReportedCall
 from orderflow._telemetry.ports import Telemetry
-from orderflow.errors import InvalidInput, UnknownName
+from orderflow.errors import UnknownName
 from orderflow.model import Applied, Decision, Event, Message, Observation, Origin, Reason, Refused
 
 _log = structlog.get_logger()
@@ -43,9 +44,7 @@ def provider_of(providers: Mapping[str, Provider], order_id: str) -> Provider:
     Raises:
         UnknownName: no order with this id can exist here; InvalidInput: it is not text.
     """
-    if not isinstance(order_id, str):
-        raise InvalidInput("order_id", f"must be text, got {type(order_id).__name__}: pass order.id")
-    provider = providers.get(order_id.rpartition("-")[0])
+    provider = providers.get(check_order_id(order_id).rpartition("-")[0])
     if provider is None:
         raise UnknownName("order", order_id)
     return provider
@@ -92,6 +91,7 @@ class Inbox:
         deadline: DueDeadline | None = None,
         message: Message | None = None,
         anomaly: str = "",
+        may_poll: bool = True,
     ) -> Receipt:
         """Decide and commit a reply, claim or clock event, or a command that no provider fits to the order.
 
@@ -99,13 +99,22 @@ class Inbox:
         The reply of an effect that ended before does not move the order if a later effect of the same kind was requested.
         ``message`` is the answer that brought the event. It is kept with the decision, but for a duplicate, which writes nothing.
         ``anomaly``: what a person should look at; it flags the order, whatever the decision is.
+        ``may_poll``: whether a claim that is not applied brings the order's poll forward.
 
         Raises:
             UnknownName: no such order or event.
         """
         provider = self._provider_with_event(order_id, event.name)
         return await self._commit(
-            order_id, provider, event, key=key, finished_effect=effect, deadline=deadline, message=message, anomaly=anomaly
+            order_id,
+            provider,
+            event,
+            key=key,
+            finished_effect=effect,
+            deadline=deadline,
+            message=message,
+            anomaly=anomaly,
+            may_poll=may_poll,
         )
 
     async def accept_command(self, order_id: str, command: Command, key: InboxKey | None = None) -> Receipt:
@@ -191,6 +200,7 @@ class Inbox:
         deadline: DueDeadline | None = None,
         message: Message | None = None,
         anomaly: str = "",
+        may_poll: bool = True,
     ) -> Receipt:
         name, origin = _name_and_origin(request)
         attributes = {"order_id": order_id, "lifecycle": provider.table.name, "trigger": name, "origin": origin._value_}
@@ -210,6 +220,7 @@ class Inbox:
                 trace=span.traceparent,
                 message=message,
                 anomaly=anomaly,
+                may_poll=may_poll,
                 called=provider.table.effects[finished_effect.name] if finished_effect else None,
                 unusable=request.in_a_row if isinstance(request, UnusableAnswer) else 0,
                 retry_after=request.retry_after if isinstance(request, UnusableAnswer) else 0.0,

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from orderflow._clock import Clock
 from orderflow._engine.commit import without_personal_data
 from orderflow._engine.export import JsonLines
 from orderflow._engine.inbox import provider_of
+from orderflow._inputs import check_seconds, check_whole
 from orderflow._lifecycle.decide import is_settled, legal
 from orderflow._lifecycle.table import Table
 from orderflow._provider.protocol import Provider
@@ -63,10 +63,10 @@ class Retention:
         """See ``Orderflow.prune``."""
         if provider and provider not in self._providers:
             raise UnknownName("provider", provider, tuple(self._providers))
-        if not (math.isfinite(older_than) and older_than >= 0):
-            raise InvalidInput("older_than", "must be a number of seconds, 0 or more")
-        if not 1 <= batch <= _MAX_PER_BATCH:
-            raise InvalidInput("batch", f"must be between 1 and {_MAX_PER_BATCH}")
+        check_seconds("older_than", older_than)
+        check_whole("batch", batch, 1, _MAX_PER_BATCH)
+        if export is not None and not isinstance(export, Path) and not callable(export):
+            raise InvalidInput("export", f"must be a path or a function, got {type(export).__name__}")
         keep = JsonLines(export) if isinstance(export, Path) else export
         return self._prune(self._clock.now() - older_than, provider, batch, keep, dry_run)
 

@@ -11,18 +11,30 @@ from attrs import field, frozen
 from orderflow._analysis.reachability import within_reach
 from orderflow._clock import Clock
 from orderflow._engine.views import OrderView, build_view, describe_overdue
+from orderflow._inputs import MAX_VERSION, check_name, check_seconds, check_whole
 from orderflow._lifecycle.decide import is_in_doubt
 from orderflow._lifecycle.table import Table
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
-from orderflow.errors import OrderInDoubt, OutOfReach, UnknownName, WaitTimeout
+from orderflow.errors import InvalidInput, OrderInDoubt, OutOfReach, UnknownName, WaitTimeout
 from orderflow.model import Order
 
 _RECHECK_SECONDS = 0.5  # between two looks at the store: another process may move the order
 
 
 def _as_set(states: str | Collection[str]) -> frozenset[str]:
-    return frozenset([states] if isinstance(states, str) else states)
+    names = (states,) if isinstance(states, str) else tuple(states) if isinstance(states, Collection) else ()
+    if not names:
+        raise InvalidInput("until", "must be a state, or several")
+    return frozenset(check_name("until", "state", name) for name in names)
+
+
+def _as_timeout(seconds: float) -> float:
+    return check_seconds("timeout", seconds)
+
+
+def _as_version(since: int) -> int:
+    return check_whole("since", since, 0, MAX_VERSION)
 
 
 @frozen
@@ -36,8 +48,8 @@ class Wanted:
     """
 
     states: frozenset[str] = field(converter=_as_set)
-    timeout: float
-    since: int = 0
+    timeout: float = field(converter=_as_timeout)
+    since: int = field(default=0, converter=_as_version)
     clock: Clock | None = None
 
 

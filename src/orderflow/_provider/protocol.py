@@ -8,12 +8,14 @@ from typing import NewType, Protocol, Self
 
 from attrs import field, frozen
 
+from orderflow._inputs import MAX_NAME_LENGTH, check_name
 from orderflow._lifecycle.guidance import Guidance, GuidanceValues
 from orderflow._lifecycle.table import Table
 from orderflow._provider.call import Call
 from orderflow._provider.endpoints import Endpoint
 from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.timing import Timing
+from orderflow.errors import InvalidInput
 from orderflow.model import Order
 
 Name = NewType("Name", str)
@@ -91,6 +93,10 @@ class Provider(Protocol):
         """After how many seconds without an answer it gives a call up; None: not known. Start-up refuses one as long as a whole call."""
 
     @property
+    def order_id_max(self) -> int:
+        """The most characters that an order's id may have, because the provider is given it."""
+
+    @property
     def marks_sending(self) -> bool:
         """Whether ``perform`` marks the moment of sending of each call (``Call.mark_sending``). Where it does not, the moment at which it
         begins counts."""
@@ -156,6 +162,7 @@ class BaseProvider:
 
     needs_public_url: tuple[str, ...] = ()
     timeout: float | None = None
+    order_id_max: int = MAX_NAME_LENGTH
     marks_sending: bool = False
     guidance: Mapping[str, Guidance] = MappingProxyType({})
     guidance_values: GuidanceValues = MappingProxyType({})
@@ -176,5 +183,12 @@ class BaseProvider:
 
 
 def name_of(provider: Provider | str) -> str:
-    """The name of a provider that is given as the object or by its name."""
-    return provider if isinstance(provider, str) else provider.name
+    """The name of a provider that is given as the object or by its name.
+
+    Raises:
+        InvalidInput: it is neither; UnknownName: no provider can have it.
+    """
+    name = provider if isinstance(provider, str) else getattr(provider, "name", None)
+    if not isinstance(name, str):
+        raise InvalidInput("provider", f"must be a provider or its name, got {type(provider).__name__}")
+    return check_name("provider", "provider", name)

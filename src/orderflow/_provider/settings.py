@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from orderflow.errors import ConfigurationError
+from orderflow._inputs import check_seconds
+from orderflow.errors import ConfigurationError, InvalidInput
 
 
 def check_base_url(name: str, url: object) -> str:
@@ -39,3 +40,16 @@ def check_secret(name: str, value: object) -> str:
     if value != value.strip() or not value.isprintable():
         raise ConfigurationError("must have no white space at its ends and no unprintable character, such as a line end", name)
     return value
+
+
+def check_seconds_of(**settings: object) -> None:
+    """Check that each of these settings is a number of seconds.
+
+    Raises:
+        ConfigurationError: names the first that is not.
+    """
+    for name, value in settings.items():
+        try:
+            check_seconds(name, value)
+        except InvalidInput as error:
+            raise ConfigurationError(error.reason, name) from None

@@ -17,7 +17,7 @@ CALL_SHARE = 0.8
 TOKEN_SHARE = 0.3
 """The share of its lease that fetching an access token may take, so that most of a call's time is left for the request itself."""
 
-_MAY_BE_INFINITE = ("calls_per_second", "calls_per_minute")
+_MAY_BE_INFINITE = ("calls_per_second", "calls_per_minute", "requested_polls_per_minute")
 
 
 @frozen
@@ -37,6 +37,7 @@ class Timing:
     retry_cap: float = 300.0
     lease: float = 60.0  # a worker holds an effect or a poll for so long; then another worker takes it over
     notice_fanout: int = 20  # how many orders one notification without an order brings forward
+    requested_polls_per_minute: float = 120.0  # how many polls requests from outside bring forward in one process, and of its calls a tenth
     calls_per_second: float = inf  # what one process may begin; an effect and a poll count as one call each; never less than one
     calls_per_minute: float = inf
     throttle: float = 30.0  # no process calls for so long after a 429 without a time
@@ -87,9 +88,11 @@ def check_timing(provider: str, table: Table, timing: Timing, timeout: float | N
 
 
 def _check_finite(provider: str, timing: Timing) -> None:
-    """Infinite times can be neither stored nor waited for."""
+    """Infinite times can be neither stored nor waited for. No number is negative."""
     numbers = attrs.asdict(timing, recurse=False)
     durations = {f"duration {key!r}": seconds for key, seconds in numbers.pop("durations").items()}
     for name, number in (numbers | durations).items():
+        if isinstance(number, bool) or not isinstance(number, int | float) or (isfinite(number) and number < 0):
+            raise ConfigurationError(f"{provider}: timing's {name} must be a number, 0 or more")
         if not isfinite(number) and not (name in _MAY_BE_INFINITE and number == inf):
             raise ConfigurationError(f"{provider}: timing's {name} ({number:g}) must be finite")

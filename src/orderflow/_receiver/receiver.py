@@ -14,17 +14,19 @@ from urllib.parse import parse_qsl
 import structlog
 from attrs import define, field, frozen
 
+from orderflow._clock import Clock
 from orderflow._engine.inbox import Inbox
 from orderflow._engine.listeners import LISTENER_REFRESH_SECONDS, ListenerDirectory
 from orderflow._engine.polling import PollRequests
 from orderflow._provider.endpoints import Claim, Endpoint
 from orderflow._provider.protocol import Provider
+from orderflow._receiver.poll_budget import PollBudget
 from orderflow._receiver.signed_urls import SignedUrls
 from orderflow._receiver.single_flight import SingleFlight
 from orderflow._store.ports import Store
 from orderflow._store.records import InboxKey
 from orderflow._telemetry.exceptions import exception_fields
-from orderflow.errors import OperationalError, UnknownName
+from orderflow.errors import InvalidInput, OperationalError, UnknownName
 from orderflow.model import Event, Ignored, Order, Origin, Reason
 
 _log = structlog.get_logger()
@@ -60,6 +62,17 @@ THANKS = HttpReply(200, _TEXT, b"Thank you. You can close this page.")
 UNAVAILABLE = HttpReply(503, {**_TEXT, "Retry-After": _RETRY_SECONDS, "Refresh": _RETRY_SECONDS}, _BUSY)  # browsers obey Refresh
 
 
+def check_request(method: object, path: object, query: object) -> tuple[str, str, bytes]:
+    """A request that a framework hands over.
+
+    Raises:
+        InvalidInput: method or path is no text, or the query is no bytes.
+    """
+    if not (isinstance(method, str) and isinstance(path, str) and isinstance(query, bytes)):
+        raise InvalidInput("request", "must be a method and a path as text, and a query as bytes")
+    return method, path, query
+
+
 @define(eq=False, kw_only=True)
 class Receiver:
     """Handles requests to the endpoints of all providers."""
@@ -70,7 +83,12 @@ class Receiver:
     _poll_requests: PollRequests
     _directory: ListenerDirectory
     _urls: SignedUrls
+    _clock: Clock
     _single_flight: SingleFlight[HttpReply] = field(init=False, factory=SingleFlight)
+    _budget: PollBudget = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._budget = PollBudget({name: provider.timing for name, provider in self._providers.items()})
 
     async def handle(self, method: str, path: str, query: bytes) -> HttpReply:
         """Handle one request. ``path`` ends in provider, purpose and token; where the receiver is mounted may stand before them."""
@@ -83,6 +101,8 @@ class Receiver:
         provider, token = self._providers[parts[-2 if endpoint.shared else -3]], parts[-1]
         window = min(provider.timing.poll_interval, _MAX_WINDOW)
         if endpoint.shared:
+            if self._urls.url(provider.name, endpoint.purpose) is None:  # without a public URL there is none that could be called
+                return NOT_FOUND
             key = (provider.name, endpoint.purpose)
             reply = self._single_flight.do(key, window, lambda callers: self._handle_shared(provider, callers))
             return await _wait_for_reply(provider, reply)
@@ -101,12 +121,13 @@ class Receiver:
 
     async def _handle_shared(self, provider: Provider, callers: int) -> HttpReply:
         limit = min(provider.timing.notice_fanout * callers, _MAX_AT_ONCE)
-        await self._poll_requests.request_oldest(provider, limit)
+        if granted := self._budget.take_several(provider.name, limit, self._clock.now()):
+            await self._poll_requests.request_oldest(provider, granted)
         return DONE
 
     async def _handle_claim(self, endpoint: Endpoint, order_id: str, token: str, claim: Claim) -> HttpReply:
         try:
-            await self._accept(order_id, token, claim)
+            await self._accept(await self._store.load(order_id), token, claim)
             if endpoint.find_page is None:
                 return DONE
             page = _find_page(endpoint, await self._store.load(order_id), claim)
@@ -114,15 +135,18 @@ class Receiver:
             return NOT_FOUND if endpoint.find_page is None else THANKS  # as for an order that has no page: it shows nothing
         return THANKS if page is None else HttpReply(303, {**_HEADERS, "Location": page})
 
-    async def _accept(self, order_id: str, token: str, claim: Claim) -> None:
+    async def _accept(self, order: Order, token: str, claim: Claim) -> None:
+        """Hand the claim to the inbox. Where it is no news, it brings the order's poll forward, within the budget."""
+        may_poll = self._budget.take(order.provider, order.id, order.version, self._clock.now())
         if claim.event is None:
-            await self._poll_requests.request(order_id)
+            if may_poll:
+                await self._poll_requests.request(order.id)
             return
         await self._directory.refresh(LISTENER_REFRESH_SECONDS)
         key = InboxKey(Origin.CLAIM.value, f"{token}:{claim.value}")
-        receipt = await self._inbox.accept(order_id, Event(claim.event, Origin.CLAIM), key)
-        if isinstance(receipt.decision, Ignored) and receipt.decision.reason is Reason.DUPLICATE:
-            await self._poll_requests.request(order_id)
+        receipt = await self._inbox.accept(order.id, Event(claim.event, Origin.CLAIM), key, may_poll=may_poll)
+        if may_poll and isinstance(receipt.decision, Ignored) and receipt.decision.reason is Reason.DUPLICATE:
+            await self._poll_requests.request(order.id)
 
 
 async def _wait_for_reply(provider: Provider, reply: Awaitable[HttpReply]) -> HttpReply:

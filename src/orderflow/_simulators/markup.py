@@ -70,6 +70,11 @@ def page_headers(form_targets: str = "'self'") -> dict[str, str]:
     }
 
 
+def control_headers() -> dict[str, str]:
+    """The headers of what a simulator answers about itself, where it sets none of its own."""
+    return {**page_headers(), "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}
+
+
 def read_style() -> bytes:
     """The style sheet."""
     return files(__package__).joinpath(STYLE).read_bytes()

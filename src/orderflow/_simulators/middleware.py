@@ -15,6 +15,7 @@ from orderflow._simulators.events import EventLog
 from orderflow._simulators.faults import Fault, Faults
 from orderflow._simulators.hosts import is_own_host
 from orderflow._simulators.journal import JOURNAL, ROW, RecordedRequest, RequestJournal
+from orderflow._simulators.markup import control_headers
 from orderflow._simulators.playback import JSON, Asgi, BufferedResponse, Connection, Message, Receive, Scope, Send, play
 from orderflow._simulators.scenario import HEADER, HTTP_SCENARIOS, TAGS, HeaderScenarios, UnknownScenario
 
@@ -46,10 +47,10 @@ class SimulatorMiddleware:
             path = path[len(root) :]
         scope[ROOT] = root
         if not is_own_host(scope):
-            await Connection(scope, receive, send).send(_reject_host())
+            await Connection(scope, receive, _add_headers(send)).send(_reject_host())
             return
         if path == CONTROL or path.startswith(f"{CONTROL}/"):
-            await self.control(scope, receive, send)
+            await self.control(scope, receive, _add_headers(send))
             return
         request = await self._record(scope, path, receive)
         connection = Connection(scope, receive, send)
@@ -105,6 +106,20 @@ class SimulatorMiddleware:
         if request.path == "/" and request.method in {"GET", "HEAD"} and without_route:
             return BufferedResponse(303, [(b"location", quote(f"{scope[ROOT]}{CONTROL}/").encode())])
         return response
+
+
+def _add_headers(send: Send) -> Send:
+    """A ``send`` that adds the headers which keep a browser from doing more with an answer than showing it."""
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            own = list(message.get("headers", ()))
+            names = {name.lower() for name, _ in own}
+            added = [(name.encode(), value.encode()) for name, value in control_headers().items() if name.encode() not in names]
+            message = {**message, "headers": [*own, *added]}
+        await send(message)
+
+    return send_with_headers
 
 
 def _reject_host() -> BufferedResponse:

@@ -1,7 +1,8 @@
 """The interface between engine and store. All times are epoch seconds, all durations seconds.
 
 Every method that reaches the database raises ``OperationalError`` where the database cannot be reached or refuses, and ``NotOpen`` (one
-of these) before ``open`` and after ``close``. One suite of contract tests holds for every implementation.
+of these) before ``open`` and after ``close``. A method about one order raises ``UnreadableRow`` (another one) where a row of it is
+damaged. Lists and leases leave such a row out and log its order. One suite of contract tests holds for every implementation.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ from orderflow._store.records import (
     StoredStanding,
     WorkerScope,
 )
+from orderflow.errors import ConfigurationError
 from orderflow.model import EffectKey, JournalRow, Message, Order, Pending, ProviderProblem, RefusalRow
+
+
+def make_used_id_error() -> ConfigurationError:
+    """What ``Store.create`` raises where another order has the new order's id."""
+    return ConfigurationError("returned an id that another order has", "new_id")
 
 
 class Store(Protocol):
@@ -48,6 +55,7 @@ class Store(Protocol):
         Raises:
             KeyReused: the key made an order with another fingerprint. A redacted order has none, and matches any.
             InvalidInput: the order is created with a provider's id that another order has.
+            ConfigurationError: another order has its id.
         """
 
     async def commit(

@@ -1,15 +1,26 @@
-"""Rows to records and back: the columns of orders, journal, refusals and effects in the order in which the statements have them."""
+"""Rows to records and back: the columns of orders, journal, refusals and effects in the order in which the statements have them.
+
+A row that cannot be read raises ``UnreadableRow``, with the order that it belongs to. From a list it is left out, and logged.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
+
+import structlog
 
 from orderflow._store.records import StoredStanding
+from orderflow.errors import UnreadableRow
 from orderflow.model import EffectKey, JournalRow, Message, Order, Origin, PendingEffect, ProviderProblem, Reason, RefusalRow, Snapshot
 
+R = TypeVar("R")
+T = TypeVar("T")
+_log = structlog.get_logger()
+_DAMAGE = (ValueError, TypeError, RecursionError)  # what JSON, an enum or ``dict`` raises
+_ORDER_TYPES = (dict, dict, str, int, float, float)  # of facts, data, state, version, created_at, entered_at
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 _DECODE = json.JSONDecoder().raw_decode  # faster than decode(), which also skips white space; there is none in what dump() wrote
 
@@ -23,9 +34,27 @@ def dump(value: Mapping[str, Any] | Sequence[Any]) -> str:
     return _ENCODE(value)
 
 
-def load_arguments(stored: str) -> dict[str, object] | None:
-    """The arguments of an effect; None where nothing is stored."""
-    return dict(_DECODE(stored)[0]) if stored else None
+def load_arguments(order_id: str, stored: str) -> dict[str, object] | None:
+    """The arguments of an effect; None where nothing is stored.
+
+    Raises:
+        UnreadableRow: they are damaged.
+    """
+    try:
+        return dict(_DECODE(stored)[0]) if stored else None
+    except _DAMAGE:
+        raise UnreadableRow(order_id, "of_effects") from None
+
+
+def keep_readable(read: Callable[[R], T], rows: Iterable[R]) -> list[T]:
+    """What ``read`` makes of each row. A row that cannot be read is logged and left out: it must not hide the others."""
+    readable = []
+    for row in rows:
+        try:
+            readable.append(read(row))
+        except UnreadableRow as error:
+            _log.error("order.unreadable", order_id=error.order_id, table=error.table)
+    return readable
 
 
 def dump_changes(before: Snapshot, after: Snapshot) -> tuple[str | None, str | None]:
@@ -35,10 +64,19 @@ def dump_changes(before: Snapshot, after: Snapshot) -> tuple[str | None, str | N
 
 
 def order(row: Sequence[Any], flagged: bool = False) -> Order:
-    """From the columns id, provider, key, state, version, facts, data, created_at, entered_at."""
+    """From the columns id, provider, key, state, version, facts, data, created_at, entered_at.
+
+    Raises:
+        UnreadableRow: a value is damaged.
+    """
     order_id, provider, key, state, version, facts, data, created_at, entered_at = row
-    snapshot = Snapshot(state, _DECODE(facts)[0], _DECODE(data)[0], version)
-    return Order(order_id, provider, key, snapshot, created_at, entered_at, flagged)
+    try:
+        known_facts, known_data = _DECODE(facts)[0], _DECODE(data)[0]
+    except _DAMAGE:
+        raise UnreadableRow(order_id, "of_orders") from None
+    if (type(known_facts), type(known_data), type(state), type(version), type(created_at), type(entered_at)) != _ORDER_TYPES:
+        raise UnreadableRow(order_id, "of_orders")
+    return Order(order_id, provider, key, Snapshot(state, known_facts, known_data, version), created_at, entered_at, flagged)
 
 
 def read_flagged_order(row: Sequence[Any]) -> Order:
@@ -64,9 +102,16 @@ def order_values(order: Order) -> tuple[Any, ...]:
 
 
 def journal(row: Sequence[Any]) -> JournalRow:
-    """From the columns order_id, version, event, origin, source, target, kind, at, note, facts, data."""
+    """From the columns order_id, version, event, origin, source, target, kind, at, note, facts, data.
+
+    Raises:
+        UnreadableRow: a value is damaged, or a newer orderflow wrote it.
+    """
     order_id, version, event, origin, source, target, kind, at, note, facts, data = row
-    return JournalRow(order_id, version, event, Origin(origin), source, target, kind, at, note, load_step(facts), load_step(data))
+    try:
+        return JournalRow(order_id, version, event, Origin(origin), source, target, kind, at, note, load_step(facts), load_step(data))
+    except _DAMAGE:
+        raise UnreadableRow(order_id, "of_journal") from None
 
 
 def journal_values(row: JournalRow) -> tuple[Any, ...]:
@@ -107,9 +152,16 @@ def effect(row: Sequence[Any]) -> PendingEffect:
 
 
 def refusal(row: Sequence[Any]) -> RefusalRow:
-    """From the columns order_id, event, origin, state, reason, detail, version, count, first_at, last_at."""
+    """From the columns order_id, event, origin, state, reason, detail, version, count, first_at, last_at.
+
+    Raises:
+        UnreadableRow: a value is damaged, or a newer orderflow wrote it.
+    """
     order_id, event, origin, state, reason, detail, version, count, first_at, last_at = row
-    return RefusalRow(order_id, event, Origin(origin), state, Reason(reason), detail, version, count, first_at, last_at)
+    try:
+        return RefusalRow(order_id, event, Origin(origin), state, Reason(reason), detail, version, count, first_at, last_at)
+    except _DAMAGE:
+        raise UnreadableRow(order_id, "of_refusals") from None
 
 
 def refusal_values(row: RefusalRow) -> tuple[Any, ...]:

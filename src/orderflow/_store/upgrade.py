@@ -9,7 +9,7 @@ from pathlib import Path
 from attrs import frozen
 
 from orderflow._store.migrations import migrations
-from orderflow._store.sqlite.schema import connect, read_version
+from orderflow._store.sqlite.schema import connect_to_look, read_version
 from orderflow._store.urls import make_store, parse_database_url
 
 
@@ -51,7 +51,7 @@ def _read_sqlite(path: Path) -> Schema:
     known = migrations("sqlite")[-1][0]
     if not path.exists():
         return Schema(known, 0)
-    with closing(connect(path, create=False)) as connection:
+    with closing(connect_to_look(path)) as connection:
         return Schema(known, read_version(connection, path.name))
 
 

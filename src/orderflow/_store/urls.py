@@ -17,7 +17,7 @@ def parse_database_url(url: str) -> tuple[str, str]:
     Raises:
         ConfigurationError: no database that orderflow knows, or its driver is not installed.
     """
-    scheme, _, rest = url.partition("://")
+    scheme, _, rest = url.partition("://") if "\0" not in url else ("", "", "")
     if scheme == "sqlite" and len(rest) > 1 and rest.startswith("/"):
         return "sqlite", rest[1:]
     if scheme in ("postgresql", "postgres") and rest:

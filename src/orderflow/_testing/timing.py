@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from attrs import evolve
@@ -23,6 +24,7 @@ def fast_timing(timing: Timing, **changes: Any) -> Timing:
         poll_first=0.03,
         poll_cap=0.2,
         poll_interval=0.01,
+        requested_polls_per_minute=inf,
         retry_attempts=4,
         retry_first=0.01,
         retry_cap=0.05,

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-
-import asyncpg
 import pytest
 from attrs import evolve
 from tests.kit import version_0_1
 from tests.kit.commits import NOW, Another, move, new_order
+from tests.kit.damage import run_sql
 from tests.kit.retention import open_flow, prune_all, put_order
 from tests.kit.toy import Toy
 
@@ -22,19 +19,6 @@ from orderflow.model import PROVIDER_ID, REDACTED, JournalRow, OrderHistory, Ori
 pytestmark = pytest.mark.anyio
 SECRET = "kari.canary@example.org"
 ODD = {"text": 'a "b" \\ \0 \ud800 Bjørk', "nested": {"list": [1, True, None, 1.5]}, "": ""}
-
-
-async def sql(url: str, statement: str) -> None:
-    """Run one statement beside the store."""
-    if url.startswith("sqlite"):
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, connection:
-            connection.execute(statement)
-        return
-    postgres = await asyncpg.connect(url)
-    try:
-        await postgres.execute(statement)
-    finally:
-        await postgres.close()
 
 
 # ── what is stored ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -157,7 +141,7 @@ async def test_a_step_that_an_older_process_wrote_meanwhile_is_not_passed_over(u
     async with open_flow(url) as (flow, _):
         order = await put_order(flow, "shipped")
         await flow.override(order.id, "refused", actor="kim", reason="late", version=1)
-        await sql(url, f"UPDATE of_journal SET facts = NULL, data = NULL WHERE order_id = '{order.id}' AND version = 2")
+        await run_sql(url, f"UPDATE of_journal SET facts = NULL, data = NULL WHERE order_id = '{order.id}' AND version = 2")
         assert (await flow.replay(order.id, 1)).state == "shipped"
         with pytest.raises(NotReplayable, match="version 2"):
             await flow.replay(order.id)

@@ -12,7 +12,7 @@ from tests.kit.toy import START, Bench, toy_id
 from orderflow._engine.calls import CANCELLED
 from orderflow._provider.outcomes import ReadFailed, Signal, StatusRead
 from orderflow._store.records import InboxKey
-from orderflow.model import PROVIDER_ID, Applied, Ignored, Observation, Order, Origin, Reason, StepKind
+from orderflow.model import PROVIDER_ID, Applied, Event, Ignored, Observation, Order, Origin, Reason, StepKind
 
 pytestmark = pytest.mark.anyio
 CLAIM, OPERATOR = Origin.CLAIM, Origin.OPERATOR
@@ -101,6 +101,20 @@ async def test_a_settled_order_is_polled_no_more(bench: Bench) -> None:
     await bench.work_after(1e6)
     assert len(bench.toy.polls) == 1
     assert await bench.store.next_due(bench.scope()) is None
+
+
+async def test_a_claim_beyond_the_budget_is_decided_and_brings_no_poll_forward(bench: Bench) -> None:
+    order = await bench.create()
+    await bench.accept(order.id, "came", Origin.CLAIM)
+    await bench.work()
+    planned = (await bench.store.pending(order.id)).next_poll_at
+    again = Event("came", Origin.CLAIM)
+    receipt = await bench.engine.inbox.accept(order.id, again, may_poll=False)
+    assert isinstance(receipt.decision, Ignored)
+    assert (await bench.store.pending(order.id)).next_poll_at == planned
+    await bench.engine.inbox.accept(order.id, again)
+    assert planned is not None
+    assert ((await bench.store.pending(order.id)).next_poll_at or 0.0) < planned
 
 
 # ── what a status means ──────────────────────────────────────────────────────────────────────────────────────────────────

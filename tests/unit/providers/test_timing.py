@@ -102,7 +102,7 @@ NOT_FINITE = [
     for field in fields(Timing)
     if field.name != "durations"
     for value in (inf, -inf, nan)
-    if value != inf or not field.name.startswith("calls_per_")
+    if value != inf or not field.name.endswith(("_per_second", "_per_minute"))
 ]
 
 
@@ -110,6 +110,12 @@ NOT_FINITE = [
 def test_a_timing_with_a_number_that_is_not_finite_is_refused(name: str, value: float) -> None:
     with pytest.raises(ConfigurationError, match=rf"^toy: timing's {name} \({value:g}\) must be finite$"):
         check(Toy(timing=evolve(TIMING, **{name: value})))
+
+
+@pytest.mark.parametrize("value", [-0.001, -1, True, "1", None])
+def test_a_timing_with_something_else_than_a_number_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^toy: timing's poll_first must be a number, 0 or more$"):
+        check(Toy(timing=evolve(TIMING, poll_first=value)))
 
 
 @pytest.mark.parametrize("name", TIMING.durations)

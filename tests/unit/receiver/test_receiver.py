@@ -84,6 +84,13 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield opened
 
 
+@pytest.fixture
+async def shared_world(tmp_path: Path) -> AsyncIterator[World]:
+    """A world in which CCV sends its notifications to one URL."""
+    async with running(tmp_path, **{**NO_POLLS, "ccv": {**NO_POLLS["ccv"], "notifications": "shared"}}) as opened:
+        yield opened
+
+
 async def sell_by_url(world: World) -> Sale:
     """A card order whose customer was sent to the fulfillment URL."""
     order = await world.flow.create("connect", key="card", **connect_request("creditcardPayex"))
@@ -205,24 +212,24 @@ async def test_a_notification_brings_the_poll_forward(world: World) -> None:
     await world.flow.wait(sale.order.id, "Incomplete", 5)
 
 
-async def test_a_shared_notification_brings_a_few_polls_forward_those_of_the_longest_unpolled_orders(world: World) -> None:
-    sales = [await submit_order(world, f"ccv-{n}") for n in range(5)]
+async def test_a_shared_notification_brings_a_few_polls_forward_those_of_the_longest_unpolled_orders(shared_world: World) -> None:
+    sales = [await submit_order(shared_world, f"ccv-{n}") for n in range(5)]
     for sale in sales:
-        world.ccv.move(str(sale.order.provider_id), "Incomplete")
+        shared_world.ccv.move(str(sale.order.provider_id), "Incomplete")
     for polls in (2, 4, 6):
-        assert (await world.http.post(f"{world.public}/ccv/notifications")).status_code == 204
+        assert (await shared_world.http.post(f"{shared_world.public}/ccv/notifications")).status_code == 204
         await eventually(lambda polls=polls: sales[0].polls == polls)
     for sale in sales:
-        await world.flow.wait(sale.order.id, "Incomplete", 5)
+        await shared_world.flow.wait(sale.order.id, "Incomplete", 5)
 
 
-async def test_shared_notifications_that_come_together_bring_so_many_times_those_few_forward(world: World) -> None:
-    sales = [await submit_order(world, f"ccv-{n}") for n in range(5)]
+async def test_shared_notifications_that_come_together_bring_so_many_times_those_few_forward(shared_world: World) -> None:
+    sales = [await submit_order(shared_world, f"ccv-{n}") for n in range(5)]
     for sale in sales:
-        world.ccv.move(str(sale.order.provider_id), "Incomplete")
-    await asyncio.gather(*(world.http.post(f"{world.public}/ccv/notifications") for _ in range(3)))
+        shared_world.ccv.move(str(sale.order.provider_id), "Incomplete")
+    await asyncio.gather(*(shared_world.http.post(f"{shared_world.public}/ccv/notifications") for _ in range(3)))
     for sale in sales:
-        await world.flow.wait(sale.order.id, "Incomplete", 5)
+        await shared_world.flow.wait(sale.order.id, "Incomplete", 5)
 
 
 async def test_a_notification_before_the_providers_id_is_remembered_until_the_id_comes(world: World) -> None:
@@ -323,12 +330,18 @@ async def test_every_request_that_is_not_ours_gets_the_same_404_and_leaves_no_ro
     ("method", "path"),
     [
         *((method, f"connect/{purpose}/x") for method in ("POST", "HEAD", "PUT", "OPTIONS") for purpose in ("return", "error", "callback")),
-        *((method, path) for method in ("GET", "HEAD", "PUT") for path in ("ccv/notification/x", "ccv/notifications")),
+        *((method, "ccv/notification/x") for method in ("GET", "HEAD", "PUT")),
     ],
 )
 async def test_another_method_gets_405_with_the_right_one(world: World, method: str, path: str) -> None:
     answer = await world.http.request(method, f"{world.public}/{path}")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET" if path.startswith("connect") else "POST")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT"])
+async def test_another_method_at_the_shared_url_gets_405(shared_world: World, method: str) -> None:
+    answer = await shared_world.http.request(method, f"{shared_world.public}/ccv/notifications")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
 async def test_old_urls_are_valid_until_their_key_is_retired(tmp_path: Path) -> None:

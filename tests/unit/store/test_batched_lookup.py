@@ -63,6 +63,25 @@ async def test_a_failure_reaches_those_that_asked_and_none_that_ask_later() -> N
     assert await lookup.get("a") == 1
 
 
+async def test_a_failure_reaches_those_that_asked_while_it_was_waited_for() -> None:
+    """A database that is away is waited for once, not once more by each that came later."""
+    table = Table()
+    lookup = BatchedLookup(table.fetch)
+    table.may_answer.clear()
+    first = asyncio.create_task(lookup.get("a"))
+    while not table.queries:
+        await asyncio.sleep(0)
+    later = [asyncio.create_task(lookup.get(key)) for key in "ab"]
+    await asyncio.sleep(0)
+    table.broken = True
+    table.may_answer.set()
+    results = await asyncio.gather(first, *later, return_exceptions=True)
+    assert [type(result) for result in results] == [OSError] * 3
+    assert table.queries == [["a"]]
+    table.broken = False
+    assert await lookup.get("a") == 1
+
+
 async def test_a_caller_that_gives_up_takes_nothing_from_the_others() -> None:
     table = Table()
     lookup = BatchedLookup(table.fetch)

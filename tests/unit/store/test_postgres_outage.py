@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -82,6 +83,28 @@ async def test_a_server_that_stays_away_is_reported_within_the_patience(own: Any
             await PostgresStore(own.get_uri(), patience=0.1).open()
         await asyncio.to_thread(own.ensure_postgres_running)
         assert (await store.commit(order.id, None, move("sent"))).version == 1
+
+
+async def test_callers_of_one_order_wait_for_a_server_as_long_as_one_caller(own: Any) -> None:
+    patience = 1.5
+    async with opened(own.get_uri(), patience=patience) as store:
+        order = await store.create(new_order(), "content")
+        await asyncio.to_thread(pg_ctl, own, "-m", "immediate", "stop")
+        begun, waits = time.monotonic(), []
+
+        async def use(ask: Coroutine[Any, Any, Any]) -> None:
+            with pytest.raises(OperationalError, match="not reachable"):
+                await ask
+            waits.append(time.monotonic() - begun)
+
+        await asyncio.gather(
+            *(use(store.commit(order.id, InboxKey("command", str(n)), move("sent"))) for n in range(5)),
+            use(store.load(order.id)),
+        )
+        assert max(waits) < 2 * patience, waits
+        await asyncio.to_thread(own.ensure_postgres_running)
+        sent = await asyncio.gather(*(store.commit(order.id, InboxKey("command", str(n)), move("sent")) for n in range(3)))
+        assert [receipt.version for receipt in sent] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("key", [InboxKey("command", "k"), None], ids=["key", "no key"])

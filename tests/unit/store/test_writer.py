@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def database(tmp_path: Path) -> TracedDatabase:
 
 @pytest.fixture
 async def writer(database: TracedDatabase) -> AsyncIterator[Writer]:
-    writer = Writer(database.connect)
+    writer = Writer(database.connect, patience=0.1)
     writer.start()
     yield writer
     await writer.close()
@@ -131,6 +132,52 @@ async def test_a_database_that_is_locked_refuses_all_at_once(writer: Writer, dat
     assert len(results) == 50
     assert database.ran("BEGIN IMMEDIATE") <= 5  # not one wait for the lock after the other
     assert await writer.submit(put(1)) == 1
+
+
+async def test_callers_of_one_order_wait_for_a_lock_as_long_as_one_caller(database: TracedDatabase) -> None:
+    patience = 1.0
+    writer = Writer(
+        lambda: sqlite3.connect(database.path, isolation_level=None, check_same_thread=False, timeout=patience), patience=patience
+    )
+    database.connect().close()
+    writer.start()
+    waits: list[float] = []
+
+    async def submit(n: int) -> None:
+        await asyncio.sleep(n * 0.1)
+        begun = time.monotonic()
+        with pytest.raises(OperationalError, match="the database cannot be written: database is locked"):
+            await writer.submit(put(n), "one order")
+        waits.append(time.monotonic() - begun)
+
+    other = sqlite3.connect(database.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    await asyncio.gather(*(submit(n) for n in range(5)))
+    assert all(patience * 0.8 < wait < patience * 1.8 for wait in waits), waits
+    late = asyncio.create_task(writer.submit(put(7), "one order"))  # it has a patience of its own
+    await asyncio.sleep(patience / 2)
+    other.execute("ROLLBACK")
+    other.close()
+    assert await late == 1
+    await writer.close()
+    assert database.numbers() == [7]
+
+
+async def test_a_check_before_the_commit_undoes_it(database: TracedDatabase) -> None:
+    checks = iter([None, OperationalError("the file is gone"), None])
+
+    def check() -> None:
+        if error := next(checks):
+            raise error
+
+    writer = Writer(database.connect, check)
+    writer.start()
+    assert await writer.submit(put(1)) == 1
+    with pytest.raises(OperationalError, match="the file is gone"):
+        await writer.submit(put(2))
+    assert await writer.submit(put(3)) == 1
+    await writer.close()
+    assert database.numbers() == [1, 3]
 
 
 async def test_a_sqlite_error_becomes_an_operational_error(writer: Writer) -> None:

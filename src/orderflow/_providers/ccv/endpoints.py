@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from orderflow._provider.endpoints import Claim, Endpoint
 
@@ -15,8 +15,9 @@ def understand_notification(_parameters: Sequence[tuple[str, str]]) -> Claim:
     return Claim(None)
 
 
-ENDPOINTS = (
-    Endpoint(PER_ORDER, ("POST",), understand_notification),
-    Endpoint(SHARED, ("POST",), understand_notification, shared=True),
-)
-"""A URL for each order, or one URL for all of them where CCV allows traffic to a single URL."""
+ENDPOINTS: Mapping[str, tuple[Endpoint, ...]] = {
+    "order": (Endpoint(PER_ORDER, ("POST",), understand_notification),),
+    "shared": (Endpoint(SHARED, ("POST",), understand_notification, shared=True),),
+    "off": (),
+}
+"""By the setting ``notifications``: a URL for each order, one URL for all of them where CCV allows traffic to a single URL, or none."""

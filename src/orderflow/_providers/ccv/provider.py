@@ -62,7 +62,7 @@ class Ccv(BaseProvider):
         api_key: sent as the user name of HTTP Basic.
         authorization: a whole Authorization header instead of the key.
         id_names: the fields of the submit's answer in which the id of the order is looked for, in this order. The pages show no answer.
-        notifications: the notification URL: one for each ``order``, one ``shared`` by all, or ``off``.
+        notifications: the notification URL: one for each ``order``, one ``shared`` by all, or ``off``. There is no other endpoint.
         timing, durations: the timing, and single durations that replace the timing's.
         client: the HTTP client to use, with timeouts of its own.
         timeout: seconds to wait for a connection or for the next bytes; less than 0.8 of the lease. Not used where a client is given.
@@ -75,7 +75,7 @@ class Ccv(BaseProvider):
     name: names.ProviderName = "ccv"
     marks_sending: bool = True
     table: Table = CcvLifecycle.table
-    endpoints: tuple[Endpoint, ...] = ENDPOINTS
+    endpoints: tuple[Endpoint, ...] = ()
     guidance: Mapping[str, Guidance] = GUIDANCE
     guidance_values: GuidanceValues = VALUES
 
@@ -94,9 +94,10 @@ class Ccv(BaseProvider):
         allow_http: bool = False,
     ) -> None:
         self.timing: Timing = evolve(timing, durations=merge_durations(TIMING.durations, timing.durations, durations or {}))
-        if notifications not in ("order", "shared", "off"):
+        if notifications not in ENDPOINTS:
             raise ConfigurationError("must be order, shared or off", "notifications")
         self._notifications = notifications
+        self.endpoints = ENDPOINTS[notifications]
         self._allow_http = allow_http
         header = check_secret("authorization", authorization) or basic_authorization(check_secret("api_key", api_key))
         if not header.isascii():

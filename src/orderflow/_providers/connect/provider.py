@@ -90,6 +90,7 @@ class Connect(BaseProvider):
     name: names.ProviderName = "connect"
     table: Table = ConnectLifecycle.table
     endpoints: tuple[Endpoint, ...] = ENDPOINTS
+    order_id_max: int = wire.EXTERNAL_ORDER_ID_MAX
     guidance: Mapping[str, Guidance] = GUIDANCE
     guidance_values: GuidanceValues = VALUES
     needs_public_url: tuple[str, ...] = ("complete_by_url",)  # the browser comes back to us (A1 step 6)

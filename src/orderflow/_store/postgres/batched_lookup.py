@@ -33,7 +33,9 @@ class BatchedLookup(Generic[K, T]):
             try:
                 values = await self._fetch(list(asked))
             except Exception as error:  # noqa: BLE001  raised where the key was asked for
-                for answer in asked.values():
+                # the database was waited for: what was asked meanwhile must not wait for it as long once more
+                meanwhile, self._asked = self._asked, {}
+                for answer in (*asked.values(), *meanwhile.values()):
                     answer.set_exception(error)
                     answer.exception()  # its callers may all have given up: no "never retrieved" in the log
             else:

@@ -43,8 +43,11 @@ _BATCHES_PER_CONNECTION = 32
 
 @define(eq=False)
 class CommitRequest:
-    """An event that waits for its decision and commit. ``uncertain_writes``: those whose connection broke, so that nothing says whether
-    they were committed."""
+    """An event that waits for its decision and commit.
+
+    ``give_up_at``: until when it waits for a database that is away, on the loop's clock. ``uncertain_writes``: those whose connection
+    broke, so that nothing says whether they were committed.
+    """
 
     order_id: str
     key: InboxKey | None
@@ -52,6 +55,7 @@ class CommitRequest:
     deadline: DueDeadline | None
     call: ReportedCall | None
     answer: asyncio.Future[Receipt]
+    give_up_at: float
     settled: bool = False
     uncertain_writes: list[Write] = field(factory=list)
 
@@ -90,6 +94,7 @@ class GroupCommit:
         self._pumps: set[asyncio.Task[None]] = set()
         self._is_starting = False  # a pump will be started in a moment
         self._closed = True
+        self._away: OperationalError | None = None  # why the database was not reachable the last time
 
     def open(self) -> None:
         """Accept requests from now on."""
@@ -106,7 +111,7 @@ class GroupCommit:
         if self._closed:
             raise NotOpen
         loop = asyncio.get_running_loop()
-        request = CommitRequest(order_id, key, decider, deadline, call, loop.create_future())
+        request = CommitRequest(order_id, key, decider, deadline, call, loop.create_future(), loop.time() + self._pool.patience)
         self._queues.submit(request)
         if not self._is_starting and len(self._pumps) < self._width:
             self._is_starting = True
@@ -156,19 +161,30 @@ class GroupCommit:
             await connection.release()
 
     async def _commit_batch(self, batch: Sequence[CommitRequest], connection: BorrowedConnection) -> None:
-        """Settle the requests of a batch, but for those that lost a race."""
+        """Settle the requests of a batch, but for those that lost a race. Each waits for its patience in all, however many waited
+        before it."""
         backoff: Backoff | None = None
         looks_up_ids = False
-        while True:
+        if self._away is not None:
+            _give_up(batch, self._away)
+        while batch := [request for request in batch if not request.settled]:
             try:
-                return await connection.run_once(partial(_commit, batch=batch, hook=self.hook, looks_up_ids=looks_up_ids))
+                await connection.run_once(partial(_commit, batch=batch, hook=self.hook, looks_up_ids=looks_up_ids))
             except (ConnectionLost, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 looks_up_ids = looks_up_ids or is_taken_id(error)
                 if not (isinstance(error, ConnectionLost) or is_collision(error) or is_taken_id(error)):
-                    return await self._commit_alone(batch, connection, error)
+                    await self._commit_alone(batch, connection, error)
+                    return
                 backoff = backoff or Backoff(self._pool.patience)
-                if not await backoff.wait():
-                    return _give_up(batch, error)
+                is_over = not await backoff.wait()
+                if isinstance(error, ConnectionLost):
+                    self._away = OperationalError(str(error))
+                    _give_up(batch, self._away)
+                elif is_over:
+                    _give_up(batch, error, all_of_them=True)
+            else:
+                self._away = None
+                return
 
     async def _commit_alone(self, batch: Sequence[CommitRequest], connection: BorrowedConnection, error: Exception) -> None:
         """The database refused a batch: the request that is at fault gets the error, the others are committed."""
@@ -186,9 +202,11 @@ def _settle_all(batch: Sequence[CommitRequest], error: Exception) -> None:
             request.settle(error)
 
 
-def _give_up(batch: Sequence[CommitRequest], error: Exception) -> None:
+def _give_up(batch: Sequence[CommitRequest], error: Exception, *, all_of_them: bool = False) -> None:
+    """Settle the requests whose patience is over, or all."""
+    now = asyncio.get_running_loop().time()
     for request in batch:
-        if not request.settled:
+        if not request.settled and (all_of_them or request.give_up_at <= now):
             unknown = "; whether it was committed is unknown: send it again, with the same key" if request.uncertain_writes else ""
             request.settle(OperationalError(f"{error}{unknown}"))
 

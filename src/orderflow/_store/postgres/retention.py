@@ -20,7 +20,7 @@ async def list_inactive(session: Session, before: float, after: str, limit: int,
     end = await session.fetch(SQL["end_of_page"], after, limit - 1)
     last = str(end[0][0]) if end else ""
     inactive = await session.fetch(SQL["list_inactive"], before, after, last, provider)
-    return [rows.read_flagged_order(row) for row in inactive], last
+    return rows.keep_readable(rows.read_flagged_order, inactive), last
 
 
 async def delete(session: Session, orders: Sequence[Order], before: float) -> list[str]:

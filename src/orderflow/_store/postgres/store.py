@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from orderflow._store import rows
+from orderflow._store.ports import make_used_id_error
 from orderflow._store.postgres import retention
 from orderflow._store.postgres.batched_lookup import BatchedLookup
 from orderflow._store.postgres.commit import to_storable
@@ -102,21 +103,24 @@ class PostgresStore:
 
         async def work(session: Session) -> Any:
             created: list[Any] = []
+            stored: list[Any] = []
             while not created:  # between the two statements, retention may delete the order that held the key
                 try:
-                    await session.fetch(SQL["create_order"], create_key, order_id, fingerprint, created_at, *columns)
+                    stored = await session.fetch(SQL["create_order"], create_key, order_id, fingerprint, created_at, *columns)
                 except asyncpg.UniqueViolationError as error:
+                    if error.constraint_name == "of_orders_pkey":
+                        raise make_used_id_error() from None
                     if not is_taken_id(error):
                         raise
                     for _, _, holder in await session.fetch(COMMIT_SQL["provider_id_holders"], [provider], [provider_id]):
                         raise InvalidInput(PROVIDER_ID, f"belongs to the order {holder}") from None
                 created = await session.fetch(SQL["created_order"], create_key)
-            return created[0]
+            return *created[0], bool(stored)
 
-        created_id, created_with = await self.pool.run(work)
+        created_id, created_with, is_new = await self.pool.run(work)
         if created_with not in ("", fingerprint, former):
             raise KeyReused(order.key)
-        return order if created_id == order.id else await self.load(created_id)
+        return order if is_new else await self.load(created_id)
 
     async def commit(
         self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None, call: ReportedCall | None = None
@@ -162,7 +166,7 @@ class PostgresStore:
                 await session.connection.execute(SQL["allow_table_scan"])
                 return await session.fetch(SQL["list_orders"], provider, state, entered_before, limit)
 
-        return [rows.read_flagged_order(row) for row in await self.pool.run(work)]
+        return rows.keep_readable(rows.read_flagged_order, await self.pool.run(work))
 
     async def journal(self, order_id: str, *, creation: bool = False) -> list[JournalRow]:
         """See ``Store.journal``."""
@@ -214,8 +218,7 @@ class PostgresStore:
         else:
             leased = await self.pool.fetch(SQL["lease_effects_among"], *values, *_key_columns(among))
         leased.sort(key=lambda row: row[-1])
-        columns = [(*row[3:-3], rows.load_arguments(row[-3]), row[-2]) for row in leased]
-        return [LeasedEffect(EffectKey(*row[:3]), *rest) for row, rest in zip(leased, columns, strict=True)]
+        return rows.keep_readable(_read_effect, leased)  # one that is damaged stays leased, so that it comes back seldom
 
     async def find_overdue(self, before: float, scope: WorkerScope, limit: int) -> list[tuple[EffectKey, int, str, str]]:
         """Effects within the scope that are due since before that moment, those due for longest first: the key, how many attempts were
@@ -345,6 +348,11 @@ class PostgresStore:
     async def remove_listener(self, provider: str, state: str, why: str, limit: int) -> int:
         """See ``Store.remove_listener``."""
         return len(await self.pool.fetch(SQL["remove_listener"], provider, state, to_storable(why), limit))
+
+
+def _read_effect(row: Sequence[Any]) -> LeasedEffect:
+    values: Sequence[Any] = (*row[3:-3], rows.load_arguments(row[0], row[-3]), row[-2])
+    return LeasedEffect(EffectKey(*row[:3]), *values)
 
 
 async def _pending(session: Session, order_id: str) -> Pending:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from orderflow._store import rows
@@ -25,14 +25,16 @@ def lease_effects(
     for lane, most in scope.effect_lanes(limit).items():
         due += connection.execute(SQL[statement], {**values, **_lane_values(scope, lane), "limit": most}).fetchall()
     due.sort(key=lambda row: row[-1])
-    leased = []
-    for *key, name, provider, attempt, sent, entered_state, uncounted, trace, arguments, in_flight, _ in due[:limit]:
+
+    def lease(row: Sequence[Any]) -> LeasedEffect:
+        *key, name, provider, attempt, sent, entered_state, uncounted, trace, arguments, in_flight, _ = row
         until = now + scope.leases[provider]
         connection.execute(SQL["lease_effect"], (until, *key))
-        given = rows.load_arguments(arguments)
         counts = attempt + 1, bool(sent), entered_state, uncounted, trace
-        leased.append(LeasedEffect(EffectKey(*key), name, provider, *counts, until, given, bool(in_flight)))
-    return leased
+        given = rows.load_arguments(key[0], arguments)
+        return LeasedEffect(EffectKey(*key), name, provider, *counts, until, given, bool(in_flight))
+
+    return rows.keep_readable(lease, due[:limit])  # one that is damaged stays leased, so that it comes back seldom
 
 
 def lease_polls(connection: sqlite3.Connection, now: float, scope: WorkerScope, limit: int) -> list[LeasedPoll]:

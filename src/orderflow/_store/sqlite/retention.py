@@ -18,7 +18,7 @@ def list_inactive(connection: sqlite3.Connection, before: float, after: str, lim
     end = connection.execute(SQL["end_of_page"], (after, limit - 1)).fetchone()
     last = str(end[0]) if end else ""
     values = {"after": after, "last": last, "provider": provider, "before": before}
-    return [rows.read_flagged_order(row) for row in connection.execute(SQL["list_inactive"], values)], last
+    return rows.keep_readable(rows.read_flagged_order, connection.execute(SQL["list_inactive"], values)), last
 
 
 def delete(connection: sqlite3.Connection, orders: Iterable[Order], before: float) -> list[str]:

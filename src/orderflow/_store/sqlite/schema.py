@@ -11,16 +11,19 @@ from orderflow._store.migrations import migrations
 from orderflow._store.sqlite.queries import SQL
 from orderflow.errors import SchemaError
 
-_BUSY_SECONDS = 30.0
+_PRIMARY_CODE = 0xFF  # the part of SQLite's extended error code that names the kind
 
 
-def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
+def connect(path: Path, *, create: bool = True, frozen: bool = False, patience: float = 30.0) -> sqlite3.Connection:
     """A connection in autocommit mode: transactions are begun explicitly. A file that is made here is readable to its owner only.
+
+    ``patience``: for how many seconds a lock that another program holds is waited for.
+    ``frozen``: no program writes the file. It is read as it stands, without the files that SQLite otherwise makes beside it.
 
     Raises:
         SchemaError: the file cannot be opened.
     """
-    mode = "rwc" if create else "rw"
+    mode = "rwc" if create else "ro&immutable=1" if frozen else "rw"
     if create:
         with suppress(OSError):  # it is there already, or SQLite will say what is wrong
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))  # SQLite gives -wal and -shm the same mode
@@ -29,7 +32,7 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
             f"{path.absolute().as_uri()}?mode={mode}",
             uri=True,
             isolation_level=None,
-            timeout=_BUSY_SECONDS,
+            timeout=patience,
             check_same_thread=False,
             cached_statements=256,
         )
@@ -41,8 +44,46 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
         raise SchemaError(f"{path.name}: {error}") from None
 
 
+def connect_to_look(path: Path) -> sqlite3.Connection:
+    """A connection to a file that is there. Nothing is changed by it, and the right to write is not needed.
+
+    Raises:
+        SchemaError: the file cannot be read.
+    """
+    connection = connect(path, create=False)
+    try:
+        connection.execute(SQL["our_tables"]).fetchall()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if error.sqlite_errorcode & _PRIMARY_CODE not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            raise SchemaError(f"{path.name}: {error}") from None
+    except sqlite3.DatabaseError:  # it is no database: reading its version will say so
+        return connection
+    else:
+        return connection
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        raise SchemaError(f"{path.name}: cannot be read here without {log.name}; copy both to a folder that can be written")
+    return connect(path, create=False, frozen=True)
+
+
+def connect_to_write(path: Path, *, patience: float, may_fail: bool) -> sqlite3.Connection:
+    """A connection for durable commits to a file that is there. ``may_fail``: it may be a copy that can
+    only be read; a write will say so."""
+    connection = connect(path, create=False, patience=patience)
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+    except sqlite3.OperationalError:
+        if not may_fail:
+            connection.close()
+            raise
+    return connection
+
+
 def prepare(connection: sqlite3.Connection, name: str, *, create: bool = True) -> None:
     """Bring the schema up to date, and make commits durable. Without ``create`` the tables must be there already.
+
+    Nothing is written where the schema is up to date and the file is in WAL mode: another program may hold the lock for writing.
 
     Raises:
         SchemaError: the schema is newer than this code or damaged, or the file is no database. Nothing was changed.
@@ -53,10 +94,13 @@ def prepare(connection: sqlite3.Connection, name: str, *, create: bool = True) -
         raise SchemaError(f"{name}: schema version {version} is newer than this orderflow knows ({known[-1][0]}); upgrade orderflow")
     if not version and not create:
         raise SchemaError(f"{name}: holds no orders of orderflow")
+    if not create and version == known[-1][0]:
+        return
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        _migrate(connection, known)
+        if version != known[-1][0]:
+            _migrate(connection, known)
     except sqlite3.DatabaseError as error:
         raise SchemaError(f"{name}: {error}") from None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from orderflow._store import rows
+from orderflow._store.ports import make_used_id_error
 from orderflow._store.records import (
     Decider,
     DueDeadline,
@@ -28,8 +29,9 @@ from orderflow._store.records import (
 )
 from orderflow._store.sqlite import leasing, reading, retention
 from orderflow._store.sqlite.commit import add_message, apply, arm_deadlines, find_holder, plan_poll, plan_taken_id, take_provider_id
+from orderflow._store.sqlite.open_file import OpenFile
 from orderflow._store.sqlite.queries import SQL
-from orderflow._store.sqlite.schema import connect, prepare
+from orderflow._store.sqlite.schema import connect, connect_to_look, connect_to_write, prepare
 from orderflow._store.sqlite.writer import Writer
 from orderflow.errors import InvalidInput, KeyReused, NotOpen, OperationalError, UnknownName
 from orderflow.model import PROVIDER_ID, EffectKey, Ignored, JournalRow, Message, Order, Pending, ProviderProblem, Reason, RefusalRow
@@ -43,25 +45,32 @@ class SqliteStore:
     Args:
         path: the file.
         create: make the file and its tables where there are none; else they must be there.
+        patience: for how many seconds a write waits where another program holds the lock, before an OperationalError.
         boundary: called in the writer's thread before each statement, with its text; for tests.
     """
 
-    def __init__(self, path: Path, *, create: bool = True, boundary: Callable[[str], None] | None = None) -> None:
+    def __init__(self, path: Path, *, create: bool = True, patience: float = 30.0, boundary: Callable[[str], None] | None = None) -> None:
         self._path = path
         self._create = create
         self._boundary = boundary
-        self._writer = Writer(self._connect_writer)
+        self._writer = Writer(self._connect_writer, self._check_file, patience)
+        self._patience = patience
         self._readers = ThreadPoolExecutor(1, "orderflow-reader")
         self._reader: sqlite3.Connection | None = None
+        self._file: OpenFile | None = None
 
     def _connect_writer(self) -> sqlite3.Connection:
-        connection = connect(self._path, create=False)
-        connection.execute("PRAGMA synchronous = FULL")
+        connection = connect_to_write(self._path, patience=self._patience, may_fail=not self._create)
+        self._file = OpenFile(self._path)
         connection.set_trace_callback(self._boundary)
         return connection
 
+    def _check_file(self) -> None:
+        if self._file is not None:
+            self._file.check()
+
     def _connect_reader(self) -> sqlite3.Connection:
-        connection = connect(self._path, create=self._create)
+        connection = connect(self._path) if self._create else connect_to_look(self._path)
         try:
             prepare(connection, self._path.name, create=self._create)
         except BaseException:
@@ -76,6 +85,7 @@ class SqliteStore:
             self._reader = await loop.run_in_executor(self._readers, self._connect_reader)
             await loop.run_in_executor(self._readers, self._writer.start)
         except BaseException:
+            self._reader = None
             self._readers.shutdown(wait=False)
             raise
 
@@ -83,17 +93,18 @@ class SqliteStore:
         """See ``Store.close``."""
         if self._reader is not None:
             await self._writer.close()
-            await self._read(lambda connection: connection.close())
+            await asyncio.get_running_loop().run_in_executor(self._readers, self._reader.close)
             self._reader = None
         self._readers.shutdown()
 
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Run a query in the reader's thread."""
-        connection = self._reader
-        if connection is None:
+        connection, file = self._reader, self._file
+        if connection is None or file is None:
             raise NotOpen
+
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._readers, query, connection)
+            return await asyncio.get_running_loop().run_in_executor(self._readers, file.run, query, connection)
         except sqlite3.Error as error:
             raise OperationalError(f"{self._path.name}: {error}") from error
 
@@ -114,6 +125,8 @@ class SqliteStore:
         def work(connection: sqlite3.Connection) -> Order:
             created = connection.execute(SQL["created_order"], (create_key,)).fetchone()
             if created is None:
+                if connection.execute(SQL["order_exists"], (order.id,)).fetchone():
+                    raise make_used_id_error()
                 connection.execute(SQL["add_create_key"], (create_key, order.id, fingerprint, order.created_at))
                 connection.execute(SQL["add_order"], rows.order_values(order))
                 connection.execute(SQL["add_creation_row"], (order.id,))
@@ -175,7 +188,7 @@ class SqliteStore:
     async def orders(self, *, provider: str = "", state: str = "", entered_before: float | None = None, limit: int = 100) -> list[Order]:
         """See ``Store.orders``."""
         values = {"provider": provider, "state": state, "before": entered_before, "limit": limit}
-        return [rows.read_flagged_order(row) for row in await self._fetch("list_orders", values)]
+        return rows.keep_readable(rows.read_flagged_order, await self._fetch("list_orders", values))
 
     async def journal(self, order_id: str, *, creation: bool = False) -> list[JournalRow]:
         """See ``Store.journal``."""

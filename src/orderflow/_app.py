@@ -125,7 +125,7 @@ class Orderflow:
             directory=engine.directory,
             urls=self._urls,
         )
-        self._has_worker, self._grace, self._entered = worker, grace, False
+        self._has_worker, self.grace, self._entered = worker, grace, False
 
     async def __aenter__(self) -> Self:
         if self._entered:
@@ -148,7 +148,7 @@ class Orderflow:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
             if self._has_worker:
-                await self._engine.worker.stop(self._grace)
+                await self._engine.worker.stop(self.grace)
         finally:  # also if the caller is cancelled while it waits
             await self._close()
 
@@ -161,14 +161,9 @@ class Orderflow:
         """This flow with ``worker=True`` (and this ``grace``), whatever it was made with: ``async with flow.with_worker(): ...``."""
         if grace is not None:
             check_seconds_of(grace=grace)
-            self._grace = grace
+            self.grace = grace
         self._has_worker = True
         return self
-
-    @property
-    def grace(self) -> float:
-        """Seconds that calls in progress may go on at the end."""
-        return self._grace
 
     @property
     def health(self) -> Health | None:
@@ -265,9 +260,7 @@ class Orderflow:
         return await self._engine.lookups.replay(order_id, version)
 
     async def view(self, order_id: str) -> OrderView:
-        """The order, its journal and what is still to come, read at one moment: what a page or a support person needs.
-        Raises UnknownName.
-        """
+        """The order, its journal and what is still to come, read at one moment. Raises UnknownName."""
         return await self._engine.lookups.view(order_id)
 
     async def refusals(self, order_id: str) -> list[RefusalRow]:
@@ -275,9 +268,7 @@ class Orderflow:
         return await self._engine.lookups.refusals(order_id)
 
     async def messages(self, order_id: str) -> list[Message]:
-        """What the provider answered to calls and polls, the latest last; it may hold personal data. Bounded; a redaction removes it.
-        Raises UnknownName.
-        """
+        """What the provider answered to calls and polls, the latest last. It may hold personal data. Raises UnknownName."""
         return await self._engine.lookups.messages(order_id)
 
     async def pending(self, order_id: str) -> Pending:
@@ -399,9 +390,7 @@ class Orderflow:
         return asgi_app(self._receiver)
 
     async def handle_request(self, method: str, path: str, query: bytes = b"") -> HttpReply:
-        """Handle one request to the receiver, for frameworks that are not ASGI; ``path`` is relative to the mount point.
-        Raises InvalidInput where the query is no bytes.
-        """
+        """Handle one request, for frameworks that are not ASGI; ``path`` is relative to the mount point. Raises InvalidInput."""
         return await self._receiver.handle(*check_request(method, path, query))
 
     def _provider(self, provider: Provider | str) -> Provider:

@@ -95,10 +95,9 @@ class Evidence:
 
 @frozen
 class Effect:
-    """A named intention towards the outside. ``kind`` names the replies that report a failure: ``<kind>_refused``,
-    ``<kind>_undelivered`` and, unless it is ``safe``, ``<kind>_answer_lost``; empty: it reports only success. ``arguments`` names the
-    data of the order that each of its calls gets a copy of, as it is when the call is decided. ``successes``: the replies by which an
-    adapter may report that the provider acted. ``safe``: a call changes nothing at the provider."""
+    """A named intention towards the outside. ``kind`` names the replies that report a failure (see ``failures``); empty: it reports only
+    success. ``arguments`` names the data of the order that each of its calls gets a copy of, as it is when the call is decided.
+    ``successes``: the replies by which an adapter may report that the provider acted. ``safe``: a call changes nothing at the provider."""
 
     name: str
     kind: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import structlog
 from attrs import evolve
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from tests.kit.world import CONNECT_FAST, LINK_KEYS, SHOP, World, ccv_at, ccv_request, ccv_sim, connect_at, connect_request, running
+from tests.kit.world import CCV_FAST, LINK_KEYS, World, ccv_at, ccv_request, ccv_sim, connect_at, connect_request, running
 
 from orderflow import Orderflow
 from orderflow._receiver import receiver as receiver_module
@@ -183,7 +182,7 @@ async def test_my_page_presses_the_buttons_of_the_simulator(headers: dict[str, s
 
 # ── more polls than news ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-CONNECT_POLL = "GET /capi/v1/client/order/status/"
+CCV_POLL = "GET /api/ordercompletion/reseller/order/"
 
 
 @pytest.mark.parametrize(("notifications", "shared", "own"), [("order", 404, 204), ("shared", 204, 404), ("off", 404, 404)])
@@ -201,34 +200,31 @@ async def test_i_call_a_service_that_has_no_public_url(tmp_path: Path) -> None:
         assert (await flow.handle_request("POST", "/ccv/notifications")).status == 404
 
 
-async def test_i_open_my_return_urls_as_fast_as_they_answer(tmp_path: Path) -> None:
-    """As many polls as the quota allows, and the call of an honest customer begins at once."""
-    timing = evolve(CONNECT_FAST, poll_first=600.0, poll_cap=600.0, requested_polls_per_minute=inf)
-    async with running(tmp_path, connect={"timing": timing, "rate_share": 0.01}) as world:  # 20 calls a minute
-        urls = SignedUrls(world.public, LINK_KEYS)
-        mine = [await send_to_payment(world, f"mine-{n}") for n in range(3)]
-        before = world.connect.journal.count_executed(CONNECT_POLL)
+async def test_i_call_my_notification_urls_as_fast_as_they_answer(tmp_path: Path) -> None:
+    """They bring as many polls as the quota allows, and the calls of an honest customer begin at once."""
+    timing = evolve(CCV_FAST, poll_first=600.0, poll_cap=600.0, calls_per_minute=30.0)
+    async with running(tmp_path, ccv={"timing": timing}) as world:
+        world.ccv.script(None)
+        world.ccv.deliveries.arm("drop", times=None)
+        urls = [str(SignedUrls(world.public, LINK_KEYS).url("ccv", "notification", await submit(world, f"mine-{n}"))) for n in range(3)]
         busy = True
 
-        async def call(order_id: str) -> None:
+        async def call(url: str) -> None:
             while busy:
-                await world.http.get(f"{urls.url('connect', 'return', order_id)}?fulfillmentStatus=unknown")
+                await world.http.post(url)
 
-        calls = [asyncio.create_task(call(order_id)) for order_id in mine]
-        await asyncio.sleep(1.5)
-        polls = world.connect.journal.count_executed(CONNECT_POLL) - before
-        honest = await world.flow.create("connect", key="honest", **connect_request("creditcardPayex"))
-        await world.flow.send(honest.id, "register")
-        await world.flow.wait(honest.id, "registered", 3)
+        calls = [asyncio.create_task(call(url)) for url in urls]
+        await asyncio.sleep(2.0)
+        polls = world.ccv.journal.count_executed(CCV_POLL)
+        await submit(world, "honest")
         busy = False
         await asyncio.gather(*calls)
-    assert 0 < polls <= 2 + len(mine)  # a tenth of the calls, and one for each first claim
+    assert 0 < polls <= 3  # a tenth of the calls
 
 
-async def send_to_payment(world: World, key: str) -> str:
-    """A card order whose customer was sent to the payment page. Its id."""
-    order = await world.flow.create("connect", key=key, **connect_request("creditcardPayex"))
-    await world.flow.send(order.id, "register")
-    await world.flow.wait(order.id, "registered", 10)
-    await world.flow.send(order.id, "complete_by_url", return_url=f"{SHOP}/thanks")
+async def submit(world: World, key: str) -> str:
+    """An order that CCV has. Its id."""
+    order = await world.flow.create("ccv", key=key, **ccv_request())
+    await world.flow.send(order.id, "submit")
+    await world.flow.wait(order.id, "Processing", 10)
     return order.id

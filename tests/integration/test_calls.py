@@ -49,6 +49,7 @@ class Payment(Lifecycle, name="payment"):
     letter_sent         = edge(reply, authorized.to(authorized), Cause.US, TEST, "sent")
     letter_refused      = edge(reply, authorized.to(authorized), Cause.US, TEST, "refused")
     letter_undelivered  = edge(reply, authorized.to(authorized), Cause.US, TEST, "not sent")
+    letter_answer_lost  = edge(reply, authorized.to(unclear), Cause.US, TEST, "answer lost")
     checked             = edge(operator, unclear.to(authorized), Cause.EMPLOYEE, TEST, "checked")
     close               = edge(command, authorized.to(closed), Cause.US, TEST, "close")
     # fmt: on

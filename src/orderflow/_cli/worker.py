@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from typing import Annotated, Literal
@@ -114,7 +114,7 @@ def _make_telemetry() -> Telemetry | None:
 
 async def _serve(flow: Orderflow, address: tuple[str, int] | None, grace: float | None) -> tuple[Exit, threading.Timer]:
     asyncio.get_running_loop().set_exception_handler(logs.log_loop_error)
-    stop = _stop_event(flow.grace if grace is None else grace)
+    stop = _stop_event(flow, flow.grace if grace is None else grace)
     async with AsyncExitStack() as stack:
         base_url = await stack.enter_async_context(serve_probes(flow, *address)) if address else None
         async with flow.with_worker(grace=grace):
@@ -124,10 +124,10 @@ async def _serve(flow: Orderflow, address: tuple[str, int] | None, grace: float 
         left = _in_flight(flow)
     _log.info("worker.ended", left=left)
     code = Exit.FAILED if left else Exit.OK
-    return code, _start_exit_timer(code)
+    return code, _start_exit_timer(_THREAD_SECONDS, lambda: os._exit(code))
 
 
-def _stop_event(grace: float) -> asyncio.Event:
+def _stop_event(flow: Orderflow, grace: float) -> asyncio.Event:
     """An event that the first signal sets. A second signal ends the process by its default action.
 
     From the first signal on the process has the grace and ``_BEYOND_GRACE`` to end. After that it is ended, whatever a listener does: one
@@ -136,10 +136,14 @@ def _stop_event(grace: float) -> asyncio.Event:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
 
+    def end() -> None:
+        _log.error("worker.ended", left=_in_flight(flow), forced=True)
+        os._exit(Exit.FAILED)
+
     def on_signal(_number: int, _frame: object) -> None:
         for number in signals:
             signal.signal(number, signal.SIG_DFL)
-        _start_exit_timer(Exit.FAILED, grace + _BEYOND_GRACE)
+        _start_exit_timer(grace + _BEYOND_GRACE, end)
         loop.call_soon_threadsafe(stop.set)
 
     for number in signals:
@@ -152,9 +156,9 @@ def _in_flight(flow: Orderflow) -> int:
     return health.in_flight if health is not None else 0
 
 
-def _start_exit_timer(code: Exit, seconds: float = _THREAD_SECONDS) -> threading.Timer:
+def _start_exit_timer(seconds: float, end: Callable[[], None]) -> threading.Timer:
     """End the process after so many seconds, whatever still runs in it."""
-    timer = threading.Timer(seconds, os._exit, (int(code),))
+    timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
     return timer

@@ -20,10 +20,13 @@ install: .venv/.installed  ## a .venv with everything for development
 demo: install    ## three orders against simulated providers, explained step by step
 	$(BIN)/orderflow demo
 
-test: install    ## the suite
+/usr/sbin/pgbouncer:  # what a managed PostgreSQL is usually reached through
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends pgbouncer
+
+test: install /usr/sbin/pgbouncer  ## the suite
 	$(BIN)/python -m pytest -n auto -m "not slow and not browser"
 
-test-slow: install  ## what takes minutes: a thousand simulated runs, every crash point, bigger explorations
+test-slow: install /usr/sbin/pgbouncer  ## what takes minutes: a thousand simulated runs, every crash point, bigger explorations
 	$(BIN)/python -m pytest -n auto -m slow
 
 test-browser: install  ## the simulators' pages in a real Chromium (from apt; Playwright from PyPI, axe-core from npm)

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from pathlib import Path
 
 import pytest
+from tests.kit.pgbouncer import pgbouncer
 from tests.kit.postgres import drop_schema, make_schema
 
 from orderflow._store.ports import Store
@@ -27,6 +28,7 @@ async def _postgres(_folder: Path) -> AsyncIterator[str]:
 
 DATABASES: dict[str, Callable[[Path], AbstractAsyncContextManager[str]]] = {"sqlite": _sqlite, "postgres": _postgres}
 """Name -> makes an empty database for one test; its URL."""
+_ALL = {**DATABASES, "pgbouncer": pgbouncer}
 
 Another = Callable[[], Awaitable[Store]]
 
@@ -38,10 +40,10 @@ async def postgres_url(tmp_path: Path) -> AsyncIterator[str]:
         yield url
 
 
-@pytest.fixture(params=DATABASES)
+@pytest.fixture(params=[*DATABASES, pytest.param("pgbouncer", marks=pytest.mark.slow)])
 async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     """The URL of an empty database, for each database."""
-    async with DATABASES[request.param](tmp_path) as url:
+    async with _ALL[request.param](tmp_path) as url:
         yield url
 
 

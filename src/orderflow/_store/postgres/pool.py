@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import asyncpg
+import structlog
 
+from orderflow._store.postgres.pooler import PooledConnection, is_sign
 from orderflow.errors import ConfigurationError, NotOpen, OperationalError
 
 T = TypeVar("T")
@@ -24,6 +27,8 @@ _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.exceptions.OperatorInterventionError,  # shut down, crashed, starting up, cancelled
     asyncpg.TooManyConnectionsError,
+    asyncpg.InternalClientError,  # the driver, where a connection ends at an odd moment
+    asyncpg.ReadOnlySQLTransactionError,  # after a fail-over the connection leads to a standby; new ones lead to the new primary
 )
 _COLLIDED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _SETTINGS = {
@@ -37,9 +42,11 @@ _SETTINGS = {
     "random_page_cost": "1.1",
     "jit": "off",
 }
+_PROBE = "SELECT current_setting('plan_cache_mode')"
 _STATEMENT_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0
 _MIN_WAIT, _MAX_WAIT_SECONDS = 0.05, 1.0  # seconds between two attempts
+_log = structlog.get_logger()
 
 
 class ConnectionLost(Exception):
@@ -136,6 +143,11 @@ class Session:
         except asyncpg.InterfaceError:
             return True  # the pool has taken it back
 
+    def terminate(self) -> None:
+        """Close the connection at once: what is left of it is not to be used again."""
+        with suppress(asyncpg.InterfaceError):  # the pool has taken it back
+            self.connection.terminate()
+
 
 class PostgresPool:
     """A pool of connections.
@@ -154,6 +166,7 @@ class PostgresPool:
         self._connections = connections
         self._boundary = boundary
         self._pool: Any = None
+        self.is_pooled = False  # whether a pooler stands before the database
 
     async def open(self) -> None:
         """Connect.
@@ -162,21 +175,50 @@ class PostgresPool:
             OperationalError: not reachable within the patience, or refused; ConfigurationError: the URL is malformed.
         """
         try:
-            self._pool = await asyncpg.create_pool(
-                self._url,
-                min_size=0,  # a minimum would be restored in the background, with log lines, while the server is away
-                max_size=self._connections,
-                command_timeout=_STATEMENT_SECONDS,
-                timeout=max(1.0, self.patience),  # of one attempt to connect
-                reset=_skip_reset,
-                server_settings=_SETTINGS,
-            )
-            await self.fetch("SELECT 1")
+            if not await self._open(pooled=False):
+                await self.close()
+                self._check_no_settings_in_url()
+                await self._open(pooled=True)
+                _log.info("store.pooler", database=self.name)
         except ValueError as error:
             raise translate_error(self.name, error) from None
         except BaseException:
             await self.close()
             raise
+
+    async def _open(self, *, pooled: bool) -> bool:
+        """Connect. Returns False if a pooler stands before the database and ``pooled`` does not say so.
+
+        A pooler refuses or ignores our settings. Without them plans are made for each execution, so that they do not matter.
+        """
+        self.is_pooled = pooled
+        kind: dict[str, Any] = {"server_settings": _SETTINGS}
+        if pooled:
+            kind = {"connection_class": PooledConnection, "statement_cache_size": 0}
+        self._pool = await asyncpg.create_pool(
+            self._url,
+            min_size=0,  # a minimum would be restored in the background, with log lines, while the server is away
+            max_size=self._connections,
+            command_timeout=_STATEMENT_SECONDS,
+            timeout=max(1.0, self.patience),  # of one attempt to connect
+            reset=_skip_reset,
+            **kind,
+        )
+        try:
+            ((mode,),) = await self.fetch(_PROBE)
+        except OperationalError as error:
+            if pooled or not is_sign(error):
+                raise
+            return False
+        return pooled or mode == _SETTINGS["plan_cache_mode"]
+
+    def _check_no_settings_in_url(self) -> None:
+        if "search_path" in urlsplit(self._url).query:
+            raise ConfigurationError(
+                "search_path in the URL does not pass through a pooler: set it at the database or the role, as in"
+                " ALTER ROLE name SET search_path = ...",
+                "db",
+            )
 
     async def close(self) -> None:
         """Close all connections, broken ones included."""
@@ -203,6 +245,11 @@ class PostgresPool:
         if self._pool is not None:
             await self._pool.release(session.connection)
 
+    async def expire(self) -> None:
+        """Replace all connections by new ones, each when it is given back."""
+        if self._pool is not None:
+            await self._pool.expire_connections()
+
     def borrow(self) -> BorrowedConnection:
         """A connection that is acquired when it is first needed."""
         return BorrowedConnection(self)
@@ -211,8 +258,10 @@ class PostgresPool:
         """A connection outside the pool, to LISTEN on. The caller closes it.
 
         Raises:
-            OperationalError: not reachable.
+            OperationalError: not reachable, or behind a pooler, which passes no notices on.
         """
+        if self.is_pooled:
+            raise OperationalError(f"{self.name}: a pooler passes no notices on")
         try:
             return await asyncpg.connect(self._url, timeout=max(1.0, self.patience), server_settings=_SETTINGS)
         except (*_LOST, asyncpg.PostgresError) as error:
@@ -265,11 +314,16 @@ class BorrowedConnection:
         try:
             session = self._session = self._session or await self._pool.acquire()
         except _LOST as error:
+            if is_sign(error):  # to try again would not help
+                raise translate_error(self._pool.name, error) from error
             raise self._translate_loss(error) from error
         try:
             return await work(session)
         except Exception as error:
             if session.is_lost(error):
+                session.terminate()
+                if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                    await self._pool.expire()
                 await self.release()
                 raise self._translate_loss(error) from error
             raise

@@ -1,0 +1,106 @@
+"""PgBouncer before the tests' PostgreSQL: a process of its own for each test. No test lives here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from tests.kit.postgres import database_url
+
+PROGRAM = "/usr/sbin/pgbouncer"
+STARTUP_PARAMETERS = (
+    "extra_float_digits,plan_cache_mode,enable_seqscan,enable_hashjoin,enable_mergejoin,random_page_cost,jit,default_transaction_isolation"
+)
+_SECONDS = 20.0
+
+
+@asynccontextmanager
+async def pgbouncer(folder: Path, *, mode: str = "transaction", ignored: str = "") -> AsyncIterator[str]:
+    """A fresh database behind PgBouncer; yields its URL. ``ignored``: startup parameters that PgBouncer accepts and ignores."""
+    if not os.access(PROGRAM, os.X_OK):
+        raise RuntimeError("PgBouncer is not installed: `make test` installs it")
+    name = f"of_test_{secrets.token_hex(8)}"
+    await _run(f"CREATE DATABASE {name}")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        PROGRAM,
+        *(("-u", _user()) if os.geteuid() == 0 else ()),
+        str(_write_configuration(folder, port, mode, ignored)),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await _wait_for(port)
+        yield f"postgresql://postgres@127.0.0.1:{port}/{name}?sslmode=disable"
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+        await _run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _server() -> tuple[str, SplitResult]:
+    """Host or folder of the server's socket, and its URL."""
+    parts = urlsplit(database_url())
+    return parts.hostname or parse_qs(parts.query)["host"][0], parts
+
+
+def _user() -> str:
+    """Who PgBouncer runs as, since it refuses to be root: the user who may open the server's socket."""
+    host, _ = _server()
+    return Path(host).owner() if host.startswith("/") else "nobody"
+
+
+def _write_configuration(folder: Path, port: int, mode: str, ignored: str) -> Path:
+    home = folder / f"pgbouncer-{port}"
+    home.mkdir()
+    for parent in (home, *home.parents):  # another user reads it
+        if parent.owner() == home.owner() and len(parent.parts) > 2:
+            parent.chmod(0o755)
+    host, parts = _server()
+    (home / "users.txt").write_text('"postgres" ""\n')
+    password = f" password={parts.password}" if parts.password else ""
+    lines = [
+        "[databases]",
+        f"* = host={host} port={parts.port or 5432} user={parts.username or 'postgres'}{password}",
+        "[pgbouncer]",
+        "listen_addr = 127.0.0.1",
+        f"listen_port = {port}",
+        "unix_socket_dir =",
+        "auth_type = any" if not parts.password else "auth_type = trust",
+        f"auth_file = {home / 'users.txt'}",
+        f"pool_mode = {mode}",
+        f"default_pool_size = {3 if mode == 'transaction' else 30}",  # in session mode each connection of ours keeps one
+        *([f"ignore_startup_parameters = {ignored}"] if ignored else []),
+    ]
+    configuration = home / "pgbouncer.ini"
+    configuration.write_text("\n".join(lines) + "\n")
+    return configuration
+
+
+async def _wait_for(port: int) -> None:
+    async with asyncio.timeout(_SECONDS):
+        while True:
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return
+            await asyncio.sleep(0.02)
+
+
+async def _run(statement: str) -> None:
+    import asyncpg
+
+    connection = await asyncpg.connect(database_url())
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

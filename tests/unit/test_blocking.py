@@ -120,7 +120,7 @@ def test_orders_are_pruned_and_redacted_without_await(tmp_path: Path) -> None:
     with orderflow.sync(f"sqlite:///{tmp_path / 'orders.db'}", [orderflow.Ccv("http://x")]) as flow:
         order_ids = [flow.create("ccv", key=str(n), **ccv_request()).id for n in range(5)]
         for order_id in order_ids:
-            assert [name for name, _ in flow.pending(order_id).deadlines] == []
+            assert [name for name, _ in flow.pending(order_id).deadlines] == ["draft_expired"]
             assert isinstance(flow.redact(order_id, actor="kim", reason="asked"), orderflow.Refused)
             flow.override(order_id, "Closed", actor="kim", reason="a test", version=0)
         assert isinstance(flow.redact(order_ids[0], actor="kim", reason="asked"), orderflow.Applied)

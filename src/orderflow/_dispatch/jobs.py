@@ -63,7 +63,7 @@ class JobLedger:
     """
 
     picked: list[Job] = field(factory=list)
-    not_leased: list[Job] = field(factory=list)
+    not_leased: list[tuple[Job, float]] = field(factory=list)  # and when it was tried
     finished: list[Job] = field(factory=list)
     new: list[NewJob] = field(factory=list)
     _leased: WeakKeyDictionary[LeasedEffect, list[Job]] = field(factory=WeakKeyDictionary)
@@ -75,12 +75,12 @@ class JobLedger:
             jobs.setdefault(key_of(job), []).append(job)
         return jobs
 
-    def lease(self, effects: Iterable[LeasedEffect]) -> None:
-        """These effects were leased, and no others: no job is picked any more."""
+    def lease(self, effects: Iterable[LeasedEffect], now: float) -> None:
+        """These effects were leased now, and no others: no job is picked any more."""
         jobs = self.keys()
         for effect in effects:
             self._leased[effect] = jobs.pop(effect.key)
-        self.not_leased += [job for rest in jobs.values() for job in rest]
+        self.not_leased += [(job, now) for rest in jobs.values() for job in rest]
         self.picked.clear()
 
     def finish(self, effect: LeasedEffect, due_again_at: float | None) -> None:
@@ -92,19 +92,19 @@ class JobLedger:
 
     def not_leased_keys(self) -> list[EffectKey]:
         """The effects of the jobs that could not be leased."""
-        return [key_of(job) for job in self.not_leased]
+        return [key_of(job) for job, _ in self.not_leased]
 
-    def drop_not_leased(self, waiting: Mapping[EffectKey, tuple[int, float]], now: float) -> None:
+    def drop_not_leased(self, waiting: Mapping[EffectKey, tuple[int, float]]) -> None:
         """Finish the jobs whose effects could not be leased.
 
         ``waiting``: attempt and due time of the effects that are not due yet, or that are due and have to wait for an earlier one of their
         order. These get a new job.
         """
-        for job in self.not_leased:
+        for job, tried_at in self.not_leased:
             self.finished.append(job)
             if (found := waiting.get(key_of(job))) is not None:
                 attempt, due_at = found
-                self.new.append(NewJob(key_of(job), attempt, job.entrypoint, due_at if due_at > now else now + _NOT_NEXT_DELAY))
+                self.new.append(NewJob(key_of(job), attempt, job.entrypoint, due_at if due_at > tried_at else tried_at + _NOT_NEXT_DELAY))
         self.not_leased.clear()
 
     def discard_written(self, finished: int, new: int) -> None:
@@ -114,4 +114,4 @@ class JobLedger:
 
     def unwritten(self) -> list[Job]:
         """The jobs that closing must delete: all but those whose effects are leased."""
-        return [*self.picked, *self.not_leased, *self.finished]
+        return [*self.picked, *(job for job, _ in self.not_leased), *self.finished]

@@ -144,7 +144,7 @@ class PgqueuerDispatcher:
         if not self._jobs.picked or limit < 1:
             return []
         leased = await self._store.lease_effects(now, scope, limit, among=self._jobs.keys())
-        self._jobs.lease(leased)
+        self._jobs.lease(leased, now)
         return leased
 
     async def finish(self, effect: LeasedEffect, due_again_at: float | None = None) -> None:
@@ -153,7 +153,7 @@ class PgqueuerDispatcher:
 
     async def _write_finished(self, now: float) -> None:
         if self._jobs.not_leased:  # most are finished or another process has them; but a row may be due a moment later than its job
-            self._jobs.drop_not_leased(await self._store.find_waiting(self._jobs.not_leased_keys()), now)
+            self._jobs.drop_not_leased(await self._store.find_waiting(self._jobs.not_leased_keys()))
         finished, new = list(self._jobs.finished), list(self._jobs.new)
         if not finished and not new:
             return

@@ -84,7 +84,7 @@ class Engine:
         self.deadlines = Deadlines(inbox=self.inbox, store=store, providers=providers, clock=clock, telemetry=telemetry)
         self.lookups = Lookups(store=store, providers=providers, clock=clock)
         self.retention = Retention(store=store, providers=providers, clock=clock)
-        self.worker = self._build_worker(dispatcher, fetch_interval, Lanes(limits or WorkerLimits(), threads.given_up))
+        self.worker = self._build_worker(dispatcher, fetch_interval, Lanes(limits or WorkerLimits(), threads.count_given_up))
 
     def _build_outbox(self, urls: PublicUrls, dispatcher: Dispatcher, telemetry: Telemetry) -> Outbox:
         return Outbox(

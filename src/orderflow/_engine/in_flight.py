@@ -65,6 +65,11 @@ class InFlight:
         """How many items are running or still leased; may be asked from any thread."""
         return len(self._tasks) + len(self._still_leased())
 
+    @property
+    def running(self) -> int:
+        """How many items are running."""
+        return len(self._tasks)
+
     def by_lane(self) -> Counter[tuple[str, ...]]:
         """How many items are running in each lane."""
         return Counter(self._running)

@@ -26,7 +26,7 @@ class ListenerThreads:
         self._on_end = on_end
         self._given_up: Counter[Lane] = Counter()
 
-    def given_up(self, lane: Lane) -> int:
+    def count_given_up(self, lane: Lane) -> int:
         """How many threads of a lane still run although their time is over: they cannot be cancelled."""
         return self._given_up[lane]
 

@@ -111,7 +111,7 @@ class WorkerScope:
         notifications = {pair for pair in self.notifiable if pair[0] in self.leases}
         return _find_open({lane: self.quotas.get(lane, limit) for lane in sorted(calls | notifications)}, limit)
 
-    def polled_providers(self, limit: int) -> dict[str, int]:
+    def providers_to_poll(self, limit: int) -> dict[str, int]:
         """The providers whose polls are leased now, and how many of each at most."""
         return _find_open({name: self.poll_quotas.get(name, limit) for name in self.leases if name not in self.paused}, limit)
 

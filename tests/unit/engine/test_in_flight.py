@@ -16,6 +16,7 @@ from orderflow.simulators import SimClock
 
 pytestmark = pytest.mark.anyio
 LEASE_END = 60.0
+LANE = ("effects", "toy", "")
 
 
 @frozen
@@ -37,7 +38,8 @@ class Items:
     def __attrs_post_init__(self) -> None:
         self.in_flight = InFlight(self.clock, self._count_end)
 
-    def _count_end(self) -> None:
+    def _count_end(self, lane: tuple[str, ...]) -> None:
+        assert lane == LANE
         self.ends += 1
 
     async def run(self, item: Item, run: Callable[[Item], Awaitable[bool]], lease_end: float = LEASE_END) -> None:
@@ -46,7 +48,7 @@ class Items:
         await asyncio.wait(self.in_flight.tasks)
 
     def start(self, item: Item, run: Callable[[Item], Awaitable[bool]], lease_end: float = LEASE_END) -> None:
-        self.in_flight.start(item, lease_end, run, self.give_back)
+        self.in_flight.start(item, LANE, lease_end, run, self.give_back)
 
     async def give_back(self, item: Item) -> bool:
         self.given_back.append(item.order_id)
@@ -113,7 +115,7 @@ async def test_giving_back_is_tried_again_while_the_database_is_away() -> None:
             raise OperationalError("away")
         return True
 
-    items.in_flight.start(Item("a"), LEASE_END, fail, give_back)
+    items.in_flight.start(Item("a"), LANE, LEASE_END, fail, give_back)
     await asyncio.wait(items.in_flight.tasks)
     await items.in_flight.give_back_failed()
     assert (tries, len(items.in_flight)) == (["a"] * 3, 0)
@@ -129,7 +131,7 @@ async def test_an_order_that_cannot_be_read_is_named_and_not_tried_again() -> No
 
     structlog.reset_defaults()
     with capture_logs() as logs:
-        items.in_flight.start(Item("a"), LEASE_END, raise_unreadable, raise_unreadable)
+        items.in_flight.start(Item("a"), LANE, LEASE_END, raise_unreadable, raise_unreadable)
         await asyncio.wait(items.in_flight.tasks)
         await items.in_flight.give_back_failed()
     assert (tries, len(items.in_flight)) == (["a"] * 2, 1)
@@ -138,8 +140,8 @@ async def test_an_order_that_cannot_be_read_is_named_and_not_tried_again() -> No
 
 async def test_an_item_that_cannot_be_given_back_keeps_no_other_leased() -> None:
     items = Items()
-    items.in_flight.start(Item("a"), LEASE_END, fail, fail)
-    items.in_flight.start(Item("b"), LEASE_END, fail, leave_to_lease)
+    items.in_flight.start(Item("a"), LANE, LEASE_END, fail, fail)
+    items.in_flight.start(Item("b"), LANE, LEASE_END, fail, leave_to_lease)
     await items.run(Item("c"), fail)
     await items.in_flight.give_back_failed()
     assert (items.given_back, len(items.in_flight)) == (["c"], 2)

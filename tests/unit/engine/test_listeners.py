@@ -105,11 +105,11 @@ async def test_a_thread_that_does_not_return_is_given_up_and_counted_until_it_do
     listeners.add("toy", "placed", lambda entered: release.wait(30) and None)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(listeners.notify(ENTERED), 0.05)
-    assert threads.given_up(("toy", "placed")) == 1
+    assert threads.count_given_up(("toy", "placed")) == 1
     release.set()
     while not ended.is_set():
         await asyncio.sleep(0.01)
-    assert threads.given_up(("toy", "placed")) == 0
+    assert threads.count_given_up(("toy", "placed")) == 0
 
 
 async def test_only_listeners_of_the_entered_state_run() -> None:

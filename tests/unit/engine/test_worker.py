@@ -15,6 +15,7 @@ from tests.kit.toy import FAST, Toy, build_toy_engine
 from orderflow._app import Orderflow
 from orderflow._clock import SystemClock
 from orderflow._engine import outbox as outbox_module
+from orderflow._engine.lanes import Lanes, WorkerLimits
 from orderflow._engine.worker import Worker
 from orderflow._provider.outcomes import NotExecuted, Outcome, Succeeded
 from orderflow._store.records import DueDeadline, WorkerScope
@@ -57,7 +58,8 @@ async def run_worker(folder: Path, toy: Toy, width: int = 32) -> AsyncIterator[W
     """A worker alone: no application around it, and another width than the default."""
     store = SqliteStore(folder / "orders.db")
     engine = build_toy_engine(store, toy, SystemClock())
-    worker = evolve(engine.worker, fetch_interval=0.05, width=width)
+    lanes = Lanes(WorkerLimits(calls=width, polls=width), lambda lane: 0)
+    worker = evolve(engine.worker, fetch_interval=0.05, lanes=lanes)
     await store.open()
     await worker.start()
     try:

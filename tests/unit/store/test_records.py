@@ -46,5 +46,5 @@ def test_a_paused_provider_may_not_be_called() -> None:
         {"a": 1.0, "b": 1.0, "c": 1.0}, frozenset({("b", "sent"), ("d", "sent")}), frozenset({"b"}), {("c", ""): 2}, {"a": 0}
     )
     assert worker.effect_lanes(5) == {("a", ""): 5, ("b", "sent"): 5, ("c", ""): 2}
-    assert worker.polled_providers(5) == {"c": 5}
-    assert worker.effect_lanes(0) == worker.polled_providers(0) == {}
+    assert worker.providers_to_poll(5) == {"c": 5}
+    assert worker.effect_lanes(0) == worker.providers_to_poll(0) == {}

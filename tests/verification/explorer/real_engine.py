@@ -103,7 +103,7 @@ class RealEngine:
             dispatcher=LocalDispatcher(cast(Store, store)),
             clock=SimClock(0.0, manual=True),
             rng=random.Random(0),
-            new_id=str,
+            new_id=lambda: "0",
         )
         inbox = engine.inbox
         await engine.commands.create(cast(Any, provider), "key", {})

@@ -57,8 +57,8 @@ id_taken AS (
 ),
 deadlines_armed AS (
     INSERT INTO of_deadlines (order_id, provider, name, version, due_at)
-    SELECT order_id, $5, armed.name, $8, armed.due_at
-    FROM key_taken, unnest($13::text[], $14::double precision[]) AS armed (name, due_at)
+    SELECT order_row.id, $5, armed.name, $8, armed.due_at
+    FROM order_row, unnest($13::text[], $14::double precision[]) AS armed (name, due_at)
 )
 SELECT order_id FROM key_taken
 

@@ -264,7 +264,7 @@ class PostgresStore:
 
     async def lease_polls(self, now: float, scope: WorkerScope, limit: int) -> list[LeasedPoll]:
         """See ``Store.lease_polls``."""
-        polled = scope.polled_providers(limit)
+        polled = scope.providers_to_poll(limit)
         leases = [scope.leases[provider] for provider in polled]
         leased = await self.pool.fetch(SQL["lease_polls"], now, limit, list(polled), list(polled.values()), leases)
         leased.sort(key=lambda row: row[-1])
@@ -326,7 +326,7 @@ class PostgresStore:
 
     async def next_due(self, scope: WorkerScope) -> float | None:
         """See ``Store.next_due``."""
-        lanes, polled = _pair_columns(scope.effect_lanes(1)), list(scope.polled_providers(1))
+        lanes, polled = _pair_columns(scope.effect_lanes(1)), list(scope.providers_to_poll(1))
         values = (*_pair_columns(scope.notifiable), *lanes, polled, list(scope.leases))
         ((due_at,),) = await self.pool.fetch(SQL["next_due"], *values)
         return None if due_at is None else float(due_at)

@@ -40,7 +40,7 @@ def lease_effects(
 def lease_polls(connection: sqlite3.Connection, now: float, scope: WorkerScope, limit: int) -> list[LeasedPoll]:
     """See ``Store.lease_polls``."""
     due: list[Any] = []
-    for provider, most in scope.polled_providers(limit).items():
+    for provider, most in scope.providers_to_poll(limit).items():
         due += connection.execute(SQL["due_polls"], {"now": now, "provider": provider, "limit": most}).fetchall()
     due.sort(key=lambda row: row[-1])
     leased = []
@@ -55,7 +55,7 @@ def find_next_due(connection: sqlite3.Connection, scope: WorkerScope) -> float |
     """See ``Store.next_due``."""
     found = [connection.execute(SQL["next_due_deadline"], {"providers": rows.dump(list(scope.leases))}).fetchone()]
     found += [connection.execute(SQL["next_due_effect"], _lane_values(scope, lane)).fetchone() for lane in scope.effect_lanes(1)]
-    found += [connection.execute(SQL["next_due_poll"], {"provider": provider}).fetchone() for provider in scope.polled_providers(1)]
+    found += [connection.execute(SQL["next_due_poll"], {"provider": provider}).fetchone() for provider in scope.providers_to_poll(1)]
     return min((row[0] for row in found if row is not None and row[0] is not None), default=None)
 
 

@@ -194,6 +194,7 @@ class _ScriptedProvider:
     """A provider whose every call ends as ``outcome``. ``marks``: it marks the moment of sending before."""
 
     marks_sending = True
+    order_id_max = 255
 
     def __init__(self, environment: Environment) -> None:
         table = environment.table

@@ -1,7 +1,8 @@
 """No secret and no personal datum leaves orderflow: canaries are put in everywhere, and none is found in what can be read.
 
 Every scenario of the demo is played with canaries as secrets and as the customer's data. It is played once without faults, and once with
-exceptions that contain all canaries, raised by store, provider and listener. Then logs, output, drawings, journals and reprs are searched.
+exceptions that contain all canaries, raised by store, provider and listener. An exception of a listener contains them in local variables
+only: its message is the application's own, and is logged. Then logs, output, drawings, journals and reprs are searched.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 from tests.kit import crash_shop
 from tests.kit.crash_lanes import End, Lane, lane, problems
-from tests.kit.world import CCV_FAST, EMAIL, NAME, PHONE, ccv_request
+from tests.kit.world import EMAIL, NAME, PHONE, ccv_request
 
 from orderflow._app import Orderflow
 from orderflow._cli.demo.play import SCENARIOS
@@ -35,11 +36,13 @@ from orderflow._cli.main import main
 from orderflow._provider.http import HttpResponse
 from orderflow._provider.outcomes import StatusRead, Succeeded
 from orderflow._provider.protocol import Draft
+from orderflow._providers.ccv import TIMING as CCV_TIMING
 from orderflow._providers.ccv import Ccv
 from orderflow._providers.connect import Connect
 from orderflow._store.postgres.store import PostgresStore
 from orderflow._store.urls import make_store
 from orderflow._telemetry.opentelemetry import OpenTelemetry
+from orderflow._testing.timing import fast_timing
 from orderflow.errors import OperationalError
 from orderflow.model import Event, JournalRow, Observation, Origin, StateEntered
 from orderflow.simulators import SimClock
@@ -131,14 +134,15 @@ def test_no_canary_is_logged(played: Played) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("only", [("poll", "notify_listener"), ()], ids=["polls and notifications", "everything"])
 async def test_no_canary_is_logged_when_everything_fails_once(tmp_path: Path, only: tuple[str, ...]) -> None:
-    """Every crash point raises an exception with all canaries when it is first passed. No log is configured in the shop's process: with
+    """Every crash point raises an exception of foreign code when it is first passed. No log is configured in the shop's process: with
     rich installed, frames would be printed with their locals. Orders whose calls fail end early, so a part of the test spares the calls."""
     scenarios = [scenario for scenario in SCENARIOS if scenario.name in WITH_EXCEPTIONS]
     played = await play(tmp_path, scenarios, canaries=CANARIES, only=only)
     events = ("poll.adapter_raised",) if only else ("effect.adapter_raised", "worker.fetch_failed")
     for event in (*events, "listener.failed", "worker.item_failed"):
         assert event in played.log, event
-    assert played.log.count("Canary") > 50
+    assert played.log.count("error=Canary") > 50
+    assert "Canary: a bug of the listener" in played.log
     assert find_canaries(played.log) == []
     for end in played.ends:
         assert find_canaries(_dump(end.journal) + repr(end)) == [], end.scenario.name
@@ -283,10 +287,12 @@ async def test_an_exception_of_the_application_leaves_no_canary_in_the_log(tmp_p
     notified = asyncio.Event()
 
     async def fail(entered: StateEntered) -> None:
+        data = str(entered.order.snapshot.data)
         notified.set()
-        raise RuntimeError(str(entered.order.snapshot.data))
+        raise RuntimeError(f"cannot read {len(data)} letters")
 
-    provider = Ccv("http://ccv.invalid", crash_shop.CCV_KEY, timing=CCV_FAST, client=Broken())
+    timing = fast_timing(CCV_TIMING, durations={"configuring_budget": 0.0})  # the least number of attempts, before the circuit opens
+    provider = Ccv("http://ccv.invalid", crash_shop.CCV_KEY, timing=timing, client=Broken())
     async with Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [provider], worker=True, fetch_interval=0.02, telemetry=telemetry) as flow:
         flow.on_entered("ccv", "configuring", fail)
         order = await flow.create("ccv", key="k", **ccv_request())
@@ -298,6 +304,7 @@ async def test_an_exception_of_the_application_leaves_no_canary_in_the_log(tmp_p
     shown = "".join(capsys.readouterr())
     assert "effect.adapter_raised" in shown
     assert "listener.failed" in shown
+    assert "RuntimeError: cannot read " in shown
     assert '"name": "orderflow effect"' in shown
     assert "orderflow.effect.duration" in shown
     assert find_canaries(shown) == []

@@ -67,7 +67,7 @@ async def follow(world: World, view: OrderView) -> None:
         after = await world.flow.view(view.order.id)
         command = re.search(r"can send (\w+) again", text)
         assert command
-        assert (after.order.state, after.commands) == (missing[2], (command[1],))
+        assert (after.order.state, after.commands) == (missing[2], (command[1], "discard"))
         await world.flow.send(view.order.id, Name(command[1]))
 
 

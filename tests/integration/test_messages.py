@@ -210,7 +210,7 @@ async def test_orders_show_tells_that_there_are_answers_and_shows_them_on_reques
     assert "A1" not in plain
     shown = await show("--messages")
     assert "submit_order answered 201" in shown
-    assert '    {"orderReference":"A1","note":"?[31mred\\u001b"}\n        tab\ufffd xxxx' in shown
+    assert '    {"orderReference":"A1","note":"\\x1b[31mred\\u001b"}\n        tab\ufffd xxxx' in shown
     assert "\x1b" not in shown
     assert max(map(len, shown.splitlines())) <= 80
     as_json = json.loads(await show("--json"))

@@ -76,7 +76,7 @@ class Raised(Exception):
 
 
 class Canary(RuntimeError):
-    """An exception of foreign code; its message contains every secret there is."""
+    """An exception of foreign code; its message, or a local variable where it was raised, contains every secret there is."""
 
 
 class RaisingCrashPoints(CrashPoints):
@@ -93,7 +93,9 @@ class RaisingCrashPoints(CrashPoints):
         # effects that are leased together are lost together, and a call among them would leave the order in doubt
         chosen = action in self._only and where != "leased" if self._only else action != "add_listeners"
         if chosen and self.passed[-1] not in known:
-            raise Canary(" ".join(self._canaries))
+            everything = " ".join(self._canaries)
+            # a listener's exception is the application's own: its message is logged, its local variables are not
+            raise Canary("a bug of the listener" if where.endswith("the listener") else everything)
 
 
 class FileTokens:

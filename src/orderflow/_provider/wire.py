@@ -214,13 +214,13 @@ def _take_field(unknown: dict[str, Any], known: dict[str, Any], names: tuple[str
     A null counts as absent; it is an error only where a value is required.
     """
     present = [name for name in names if name in unknown]
-    filled = next((name for name in present if unknown[name] is not None), None)
+    for name in present:
+        if unknown[name] is None:  # kept as unknown, it would hide the value of an alias when it is written
+            del unknown[name]
+    filled = next((name for name in present if name in unknown), None)
     if filled is not None:
         known[names[0]] = unknown.pop(filled)
-        return
-    for name in present:
-        del unknown[name]
-    if present and required:
+    elif present and required:
         known[names[0]] = None
 
 

@@ -28,6 +28,7 @@ ERRORS: list[tuple[errors.OrderflowError | OSError, Exit]] = [
     (errors.ProviderError("x"), Exit.PROVIDER),
     (errors.MalformedAnswer("x"), Exit.PROVIDER),
     (errors.SchemaError("x"), Exit.OPERATIONAL),
+    (errors.UnreadableRow("o", "of_orders"), Exit.OPERATIONAL),
     (errors.ConfigurationError("x"), Exit.OPERATIONAL),
     (errors.OperationalError("x"), Exit.OPERATIONAL),
     (errors.NotOpen(), Exit.OPERATIONAL),

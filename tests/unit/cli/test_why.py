@@ -23,7 +23,7 @@ def test_every_event_has_an_answer(orderflow, invoice) -> None:
     ran = orderflow("why", order, "--db", db, "--json")
     assert ran.code == 0
     answers = events(ran)
-    assert len(answers) == 39
+    assert len(answers) == 41
     assert (ran.json["order"], ran.json["lifecycle"], ran.json["state"]) == (order, "connect", "registered")
     legal = {name: answer["target"] for name, answer in answers.items() if answer["legal"]}
     assert legal["complete_by_api"] == "fulfilling"
@@ -58,10 +58,15 @@ def test_a_fact_given_at_create_can_never_change(orderflow, invoice) -> None:
 
 
 def test_the_shortest_way_to_a_settled_state(orderflow, tmp_path) -> None:
-    db, (drafted, done) = stored(tmp_path, ("ccv", "a", "", {}), ("ccv", "b", "Completed", {}))
-    way = orderflow("why", drafted, "--db", db, "--json").json["to_settled"]
-    assert [step["event"] for step in way] == ["submit", "configuration_refused"]
-    assert [step["origin"] for step in way] == ["command", "reply"]
+    places = [("ccv", "a", "", {}), ("ccv", "b", "Completed", {}), ("connect", "c", "fulfillment_in_doubt", {"method": "sms"})]
+    db, (drafted, done, in_doubt) = stored(tmp_path, *places)
+    expected = {
+        drafted: [("discard", "command")],
+        in_doubt: [("fulfillment_refused", "reply"), ("recovery_window_closed", "clock")],
+    }
+    for order, steps in expected.items():
+        way = orderflow("why", order, "--db", db, "--json").json["to_settled"]
+        assert [(step["event"], step["origin"]) for step in way] == steps
     settled = orderflow("why", done, "--db", db)
     assert "it is settled" in settled.out
     assert orderflow("why", done, "--db", db, "--json").json["to_settled"] == []
@@ -105,9 +110,9 @@ def test_the_table_fits_80_columns_and_one_event_is_explained_in_full(orderflow,
         remedy = f"What is missing for one of them, and the way there: orderflow why {order} EVENT"
         assert " ".join(ran.out.split()).endswith(remedy)
     full = orderflow("why", orders[1], "called_back_success", "--db", db).out
-    assert full.endswith(
-        "\ncalled_back_success (claim): no\nbecause: only from awaiting_payment, fulfillment_in_doubt, fulfilling, confirming\nway: none\n"
-    )
+    assert "\nbecause: only from awaiting_payment, fulfillment_in_doubt, fulfilling, confirming\nway: complete_by_api (command) > " in full
+    no_way = orderflow("why", orders[1], "registration_undelivered", "--db", db).out
+    assert no_way.endswith("\nregistration_undelivered (reply): no\nbecause: only from registering\nway: none\n")
     legal = orderflow("why", orders[1], "never_completed", "--db", db).out
     assert "\nnever_completed (clock): legal: -> cancelled\nway: never_completed (clock) > " in legal
 

@@ -227,6 +227,12 @@ def test_any_json_is_either_a_record_or_malformed(value: object) -> None:
         assert parse_record(Basket, json.loads(json.dumps(to_json(basket)))) == basket
 
 
+def test_a_null_does_not_hide_the_value_under_another_name() -> None:
+    for value in ({"weight": None, "wieght": 0}, {"weight": 0, "wieght": None}):
+        parcel = parse_record(Parcel, {"number": 7, **value})
+        assert (parcel.weight, parcel.extra, to_json(parcel)["weight"]) == (0, {}, 0)
+
+
 @given(st.dictionaries(st.sampled_from(["reference", "sentAt", "weight", "wieght", "baskets", "new"]), JSON))
 def test_no_field_that_decides_nothing_makes_an_answer_malformed(odd: dict[str, object]) -> None:
     parcel = parse_record(Parcel, {"number": 7, "status": "sent", **odd})

@@ -203,8 +203,20 @@ def _to_json_value(path: str, value: object) -> object:
     if problem := _leaf_problem(value):
         raise InvalidInput(path[:_MAX_PATH_SHOWN], problem)
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        return decimal_to_number(value)
     return value
+
+
+def decimal_to_number(value: Decimal) -> float:
+    """A Decimal as a JSON number.
+
+    Raises:
+        ValueError: it is not finite, or too large for one.
+    """
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("no finite number")
+    return int(value) if value == value.to_integral_value() else number
 
 
 def _check_json(path: str, value: object, depth: int) -> None:

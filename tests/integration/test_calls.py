@@ -7,22 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tests.kit.calls import NeverPolled
 
 from orderflow import Orderflow
 from orderflow.lifecycle import Cause, Lifecycle, Origin, State, Table, assumed, edge, once, repeatable
-from orderflow.model import Order, Reason
+from orderflow.model import Reason
 from orderflow.provider import (
-    BaseProvider,
     Call,
     Draft,
-    Endpoint,
     InDoubt,
     Name,
     Outcome,
     ProviderAnswer,
     PublicUrls,
-    ReadFailed,
-    StatusRead,
     Succeeded,
     Timing,
 )
@@ -55,13 +52,12 @@ class Payment(Lifecycle, name="payment"):
     # fmt: on
 
 
-class Payments(BaseProvider):
+class Payments(NeverPolled):
     """Records its calls. Captures succeed with ``success``; each second letter is in doubt first."""
 
     name: Name = Name("payment")
     table: Table = Payment.table
     timing: Timing = Timing({}, retry_first=0.01)
-    endpoints: tuple[Endpoint, ...] = ()
 
     def __init__(self, success: str = "captured") -> None:
         self.success = success
@@ -82,15 +78,6 @@ class Payments(BaseProvider):
             return Succeeded(self.success, provider_id="77" if self.success != "captured" else None, answer=ANSWER)
         self.letters.append(call)
         return InDoubt("reset") if len(self.letters) % 2 else Succeeded("letter_sent")
-
-    def customer_url(self, order: Order, urls: PublicUrls) -> str | None:
-        return None
-
-    async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
-        return ReadFailed("it has none")
-
-    async def close(self) -> None:
-        pass
 
 
 async def _until(condition, seconds: float = 20.0) -> None:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from tests.kit.calls import NeverPolled
 from tests.kit.store_fixtures import url
 
 from orderflow import Orderflow
@@ -18,17 +19,13 @@ from orderflow.errors import CommandRefused, InvalidInput
 from orderflow.lifecycle import Cause, Lifecycle, Origin, State, Table, assumed, edge, once
 from orderflow.model import Applied, Decision, Ignored, Order, Reason, Refused
 from orderflow.provider import (
-    BaseProvider,
     Call,
     DoesNotFit,
     Draft,
-    Endpoint,
     InDoubt,
     Name,
     Outcome,
     PublicUrls,
-    ReadFailed,
-    StatusRead,
     Timing,
     get_text,
 )
@@ -55,13 +52,12 @@ class Sums(Lifecycle, name="sums"):
     # fmt: on
 
 
-class Captures(BaseProvider):
+class Captures(NeverPolled):
     """Captures no more than was authorized. The provider's id of an order is our own id of it, given by the first capture."""
 
     name: Name = Name("sums")
     table: Table = Sums.table
     timing: Timing = Timing({}, retry_first=0.01)
-    endpoints: tuple[Endpoint, ...] = ()
 
     def __init__(self) -> None:
         self.fitted: list[tuple[str, str, int]] = []  # command, key of the order, version
@@ -89,15 +85,6 @@ class Captures(BaseProvider):
     async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
         self.calls.append(call)
         return InDoubt("reset")
-
-    def customer_url(self, order: Order, urls: PublicUrls) -> str | None:
-        return None
-
-    async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
-        return ReadFailed("it has none")
-
-    async def close(self) -> None:
-        pass
 
 
 async def capture(flow: Orderflow, order: Order, amount: str, **more: Any) -> Decision:

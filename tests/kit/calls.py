@@ -1,4 +1,5 @@
-"""The call that the engine would make for an effect of an order, and whether an adapter marks when it is sent. No test lives here."""
+"""Calls to providers: the one that the engine would make for an effect, whether an adapter marks when it is sent, and a provider that is
+never polled. No test lives here."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from attrs import evolve
 
 from orderflow.model import Order
-from orderflow.provider import Call, Outcome, Provider, PublicUrls
+from orderflow.provider import BaseProvider, Call, Endpoint, Outcome, Provider, PublicUrls, ReadFailed, StatusRead
 
 
 def call_for(provider: Provider, effect: str, order: Order) -> Call:
@@ -52,3 +53,18 @@ async def check_moment_of_sending(provider: Provider, call: Call, urls: PublicUr
 
 async def _perform(provider: Provider, call: Call, urls: PublicUrls, mark: Callable[[], Awaitable[None]]) -> Outcome:
     return await provider.perform(evolve(call, mark=mark), urls)
+
+
+class NeverPolled(BaseProvider):
+    """The members of a provider whose orders have no page and no status, and which keeps no connection."""
+
+    endpoints: tuple[Endpoint, ...] = ()
+
+    def customer_url(self, order: Order, urls: PublicUrls) -> str | None:
+        return None
+
+    async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
+        return ReadFailed("it has none")
+
+    async def close(self) -> None:
+        pass

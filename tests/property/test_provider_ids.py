@@ -17,7 +17,7 @@ IDS = st.sampled_from(["1", "2", "3"])
 STEPS = st.one_of(
     st.tuples(st.just("placed"), IDS),
     st.tuples(st.just("found"), IDS),
-    st.tuples(st.just("resolved"), IDS),
+    st.tuples(st.just("found by a person"), IDS),
     st.tuples(st.just("observed"), IDS),
     st.tuples(st.just("corrected"), st.one_of(IDS, st.just(""))),
     st.tuples(st.just("reopened"), st.none()),
@@ -50,7 +50,7 @@ async def _take_step(bench: Bench, order_id: str, step: str, provider_id: str | 
         case "placed" | "found":
             event = "order_placed" if step == "placed" else "placement_found"
             await bench.accept(order_id, event, Origin.REPLY, provider_id=provider_id)
-        case "resolved":
+        case "found by a person":
             await bench.accept(order_id, "placement_resolved", Origin.OPERATOR, provider_id=provider_id)
         case "observed":
             observation = Observation("packed", order.version, {PROVIDER_ID: provider_id})

@@ -31,11 +31,11 @@ from pgqueuer.models import Job
 
 from orderflow._dispatch.jobs import JobLedger, NewJob, queue_name, queues_of
 from orderflow._dispatch.pgqueuer_tables import drop_dead, prepare, queries
+from orderflow._dispatch.quota import lease_within_quotas
 from orderflow._store.ports import Store
 from orderflow._store.postgres.commit import Write
 from orderflow._store.postgres.pool import Session
 from orderflow._store.postgres.store import PostgresStore
-from orderflow._store.quota import lease_within_quotas
 from orderflow._store.records import LeasedEffect, WorkerScope
 from orderflow._telemetry.exceptions import exception_fields
 from orderflow.errors import ConfigurationError, OperationalError

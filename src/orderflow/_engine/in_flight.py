@@ -15,6 +15,7 @@ import structlog
 from attrs import frozen
 
 from orderflow._clock import Clock
+from orderflow._engine.lanes import RunningLane
 from orderflow._telemetry.exceptions import exception_fields
 from orderflow.errors import OperationalError, UnreadableRow
 
@@ -36,7 +37,7 @@ _log = structlog.get_logger()
 class _Held:
     """A leased item. ``give_back`` ends the lease; it returns False if the lease has to run out."""
 
-    lane: tuple[str, ...]
+    lane: RunningLane
     order_id: str
     lease_end: float
     give_back: Callable[[], Awaitable[bool]]
@@ -54,11 +55,11 @@ async def run_guarded(run: Callable[[T], Awaitable[bool]], item: T) -> bool:
 class InFlight:
     """The leased items of one worker, by lane. ``on_end`` is called with the lane when a task has ended."""
 
-    def __init__(self, clock: Clock, on_end: Callable[[tuple[str, ...]], None]) -> None:
+    def __init__(self, clock: Clock, on_end: Callable[[RunningLane], None]) -> None:
         self._clock = clock
         self._on_end = on_end
         self._tasks: dict[asyncio.Task[bool], _Held] = {}
-        self._running: Counter[tuple[str, ...]] = Counter()
+        self._running: Counter[RunningLane] = Counter()
         self._failed: list[_Held] = []
 
     def __len__(self) -> int:
@@ -70,7 +71,7 @@ class InFlight:
         """How many items are running."""
         return len(self._tasks)
 
-    def by_lane(self) -> Counter[tuple[str, ...]]:
+    def by_lane(self) -> Counter[RunningLane]:
         """How many items are running in each lane."""
         return Counter(self._running)
 
@@ -82,7 +83,7 @@ class InFlight:
     def start(
         self,
         item: T,
-        lane: tuple[str, ...],
+        lane: RunningLane,
         lease_end: float,
         run: Callable[[T], Awaitable[bool]],
         give_back: Callable[[T], Awaitable[bool]],

@@ -7,11 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from math import inf
+from typing import Literal, NamedTuple
 
 from attrs import define, frozen
 
+from orderflow._inputs import MAX_COUNT, check_whole
 from orderflow._store.records import Lane, WorkerScope
-from orderflow.errors import InvalidInput
+
+
+class RunningLane(NamedTuple):
+    """The lane of something that runs. ``state``: of a notification, the state that was entered."""
+
+    kind: Literal["calls", "polls", "notifications"]
+    provider: str
+    state: str = ""
 
 
 @frozen
@@ -24,7 +33,7 @@ class WorkerLimits:
         notifications: notifications of each listener. A plain function takes a thread for each.
 
     Raises:
-        InvalidInput: one of them is not a number of 1 or more.
+        InvalidInput: one of them is no whole number from 1 on.
     """
 
     calls: int = 32
@@ -33,9 +42,7 @@ class WorkerLimits:
 
     def __attrs_post_init__(self) -> None:
         for name in ("calls", "polls", "notifications"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InvalidInput(f"WorkerLimits({name}=)", f"must be a whole number of 1 or more, got {value!r}")
+            check_whole(f"WorkerLimits({name}=)", getattr(self, name), 1, MAX_COUNT)
 
 
 @define(eq=False)
@@ -51,7 +58,7 @@ class Lanes:
         notifiable: frozenset[tuple[str, str]],
         paused: frozenset[str],
         admitted: Mapping[str, int],
-        running: Mapping[tuple[str, ...], int],
+        running: Mapping[RunningLane, int],
     ) -> WorkerScope:
         """What the worker can take now.
 
@@ -68,19 +75,14 @@ class Lanes:
         return WorkerScope(leases, notifiable, paused, quotas, poll_quotas)
 
 
-def effect_lane(provider: str, entered_state: str) -> tuple[str, ...]:
+def effect_lane(provider: str, entered_state: str) -> RunningLane:
     """The lane of an effect; ``entered_state`` is empty for a call."""
-    return "effects", provider, entered_state
+    return RunningLane("notifications" if entered_state else "calls", provider, entered_state)
 
 
-def poll_lane(provider: str) -> tuple[str, ...]:
+def poll_lane(provider: str) -> RunningLane:
     """The lane of a poll."""
-    return "polls", provider
-
-
-def is_notification(lane: tuple[str, ...]) -> bool:
-    """Whether a lane is that of a listener."""
-    return bool(lane[2:] and lane[2])
+    return RunningLane("polls", provider)
 
 
 def has_full_lane(scope: WorkerScope) -> bool:

@@ -49,7 +49,7 @@ class ListenerThreads:
         def work() -> None:
             try:
                 returned = _Returned(context.run(function), None)
-            except BaseException as error:  # noqa: BLE001  SystemExit and StopIteration too: they end the call, not the thread's process
+            except BaseException as error:  # noqa: BLE001  SystemExit and StopIteration too: they end the call and nothing else
                 returned = _Returned(None, error)
             with suppress(RuntimeError):  # the event loop is closed: the worker has ended
                 loop.call_soon_threadsafe(finish, returned)
@@ -58,7 +58,8 @@ class ListenerThreads:
         try:
             result, error = await ended
         except asyncio.CancelledError:
-            self._given_up[lane] += 1
+            if ended.cancelled():  # else the thread has ended in the same moment
+                self._given_up[lane] += 1
             raise
         if error is not None:
             raise error

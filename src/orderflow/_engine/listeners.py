@@ -107,7 +107,7 @@ class ListenerFailed(Exception):
     """A listener failed. ``error`` is what it raised."""
 
     def __init__(self, error: BaseException) -> None:
-        super().__init__(repr(error))
+        super().__init__(type(error).__name__)
         self.error = error
 
 

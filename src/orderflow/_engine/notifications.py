@@ -69,6 +69,8 @@ class Notifier:
         if self._on_error is not None:
             try:
                 self._on_error(entered, error)
-            except Exception as handler_error:  # noqa: BLE001  what reports failures must not cause one
+            except KeyboardInterrupt:  # a person's
+                raise
+            except BaseException as handler_error:  # noqa: BLE001  SystemExit too: what reports failures must not cause one
                 _log.error("listener.error_handler_failed", **whole_exception(handler_error))
         return Retry(retry_backoff(provider.timing, effect.attempt), f"the listener raised {type(error).__name__}")

@@ -15,6 +15,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from orderflow._inputs import decimal_to_number
 from orderflow._provider.outcomes import (
     InDoubt,
     NoResult,
@@ -156,7 +157,7 @@ def _to_json(data: Mapping[str, object]) -> Mapping[str, object]:
 def _to_number(value: Any) -> float:
     if not isinstance(value, Decimal):
         raise TypeError
-    return int(value) if value == value.to_integral_value() else float(value)
+    return decimal_to_number(value)
 
 
 def _find_text_problem(field: str, value: Any) -> str:

@@ -22,7 +22,7 @@ from orderflow._engine.admission import Admission
 from orderflow._engine.calls import RunningCalls
 from orderflow._engine.deadlines import Deadlines
 from orderflow._engine.in_flight import InFlight, run_guarded
-from orderflow._engine.lanes import Lanes, effect_lane, has_full_lane, is_notification, poll_lane
+from orderflow._engine.lanes import Lanes, RunningLane, effect_lane, has_full_lane, poll_lane
 from orderflow._engine.listeners import ListenerDirectory, Listeners
 from orderflow._engine.notifications import Notifier
 from orderflow._engine.outbox import Outbox
@@ -210,8 +210,7 @@ class Worker:
             attempts = await self._outbox.fetch(self.scope(), _MAX_LEASED)
             for attempt in attempts:
                 effect = attempt.effect
-                lane = effect_lane(effect.provider, effect.entered_state)
-                self._in_flight.start(attempt, lane, effect.until, self._outbox.run, self._outbox.give_back)
+                self._in_flight.start(attempt, effect_lane(*effect.lane), effect.until, self._outbox.run, self._outbox.give_back)
             started += len(attempts)
         if not self._stopping:
             polls = await self._poller.fetch(self.scope(), _MAX_LEASED)
@@ -220,9 +219,9 @@ class Worker:
             started += len(polls)
         return _Fetched(started, decided < len(deadlines), failed, has_full_lane(self.scope()))
 
-    def _wake_after(self, lane: tuple[str, ...]) -> None:
+    def _wake_after(self, lane: RunningLane) -> None:
         """An item has ended. In a full lane there is room now, and after a notification its order's next one may be due."""
-        if self._last.full or is_notification(lane):
+        if self._last.full or lane.kind == "notifications":
             self._wake.set()
 
     async def _sleep(self) -> None:

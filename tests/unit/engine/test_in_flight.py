@@ -11,12 +11,13 @@ from attrs import define, field, frozen
 from structlog.testing import capture_logs
 
 from orderflow._engine.in_flight import InFlight
+from orderflow._engine.lanes import RunningLane, effect_lane
 from orderflow.errors import OperationalError, UnreadableRow
 from orderflow.simulators import SimClock
 
 pytestmark = pytest.mark.anyio
 LEASE_END = 60.0
-LANE = ("effects", "toy", "")
+LANE = effect_lane("toy", "")
 
 
 @frozen
@@ -38,7 +39,7 @@ class Items:
     def __attrs_post_init__(self) -> None:
         self.in_flight = InFlight(self.clock, self._count_end)
 
-    def _count_end(self, lane: tuple[str, ...]) -> None:
+    def _count_end(self, lane: RunningLane) -> None:
         assert lane == LANE
         self.ends += 1
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Collection
 from contextlib import closing
 from functools import partial
@@ -96,6 +97,18 @@ async def test_whatever_a_listener_raises_is_its_own_failure(error: type[BaseExc
         await asyncio.wait_for(listeners.notify(ENTERED), 5)
     cause = failed.value.error
     assert isinstance(cause, error) or isinstance(cause.__cause__, error)  # a coroutine turns StopIteration into RuntimeError
+
+
+async def test_a_thread_that_ends_as_its_time_ends_is_not_counted() -> None:
+    threads, called = ListenerThreads(lambda: None), threading.Event()
+    running = asyncio.create_task(threads.run(("toy", "placed"), called.set))
+    await asyncio.sleep(0)
+    assert called.wait(10)
+    time.sleep(0.2)  # noqa: ASYNC251  blocks the loop, so that the thread's end waits in it
+    asyncio.get_running_loop().call_soon(running.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert threads.count_given_up(("toy", "placed")) == 0
 
 
 async def test_a_thread_that_does_not_return_is_given_up_and_counted_until_it_does() -> None:

@@ -119,6 +119,13 @@ def test_the_decimals_of_an_outcome_and_of_a_poll_become_numbers() -> None:
     assert check_status(StatusRead("packed", given, answer=ANSWER)) == StatusRead("packed", kept)
 
 
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "sNaN", "1E+999999999"])
+def test_a_decimal_that_is_no_number_makes_an_outcome_invalid(number: str) -> None:
+    checked = check_outcome(PLACE, Succeeded("order_placed", {"sum": Decimal(number)}, "T-1", answer=ANSWER))
+    assert isinstance(checked, InvalidOutcome)
+    assert (checked.named, checked.answer) == ("T-1", ANSWER)
+
+
 @pytest.mark.parametrize(
     "read",
     [
@@ -148,6 +155,10 @@ def test_a_right_result_of_a_poll_is_passed_on(read) -> None:
         (StatusRead("packed", {"x": object()}, answer=ANSWER), "the adapter's data is not JSON: TypeError"),
         (StatusRead("packed", {"x": Decimal("NaN")}, answer=ANSWER), "the adapter's data is not JSON: ValueError"),
         (StatusRead("packed", {"x": float("inf")}, answer=ANSWER), "the adapter's data is not JSON: ValueError"),
+        *(
+            (StatusRead("packed", {"x": Decimal(number)}, answer=ANSWER), "the adapter's data is not JSON: ValueError")
+            for number in ("Infinity", "sNaN", "1E+999999999")
+        ),
         (StatusRead("packed", {PROVIDER_ID: {"id": 1}}, answer=ANSWER), "the adapter's provider_id is dict, not text"),
         (StatusRead("packed", {PROVIDER_ID: ""}, answer=ANSWER), "the adapter's provider_id is empty"),
         (StatusRead("packed", {PROVIDER_ID: "1" * 501}, answer=ANSWER), "the adapter's provider_id has more than 500 characters"),

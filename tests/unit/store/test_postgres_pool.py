@@ -31,6 +31,8 @@ class Connection:
         (asyncpg.AdminShutdownError("terminating"), "open", True),
         (ConnectionResetError(), "open", True),
         (TimeoutError(), "open", True),
+        (asyncpg.InternalClientError("got result for unknown protocol state"), "open", True),
+        (asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction"), "open", True),
         (asyncpg.UniqueViolationError("key"), "closed", False),
         (ZeroDivisionError(), "closed", False),
     ],

@@ -42,3 +42,14 @@ async def test_a_search_path_that_does_not_pass_is_refused_with_the_remedy(tmp_p
         with pytest.raises(ConfigurationError, match="ALTER ROLE name SET search_path"):
             async with Orderflow(f"{url}&search_path=orders", [Toy()]):
                 pass
+
+
+async def test_no_statement_meets_the_answer_of_another(tmp_path: Path) -> None:
+    """Three connections serve many clients, each of which prepares other statements."""
+    async with pgbouncer(tmp_path) as url, Orderflow(url, [Toy()]) as one, Orderflow(url, [Toy()]) as two:
+        orders = [await one.create("toy", key=str(n)) for n in range(10)]
+        for _ in range(20):
+            asked = [ask(order.id) for order in orders for flow in (one, two) for ask in (flow.journal, flow.pending, flow.messages)]
+            loaded = [flow.order(order.id) for order in orders for flow in (one, two)]
+            answers = await asyncio.gather(*loaded, *asked)
+            assert answers[: len(loaded)] == [order for order in orders for _ in range(2)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,27 @@ def test_notifications_of_one_order_stay_in_order_though_one_fails() -> None:
     run_with_worker(QUIET, story)
 
 
+def test_the_next_notification_of_an_order_comes_as_soon_as_the_earlier_one_has_ended() -> None:
+    """Nothing else is due, and nothing else wakes the worker."""
+
+    async def story(flow: Orderflow, toy: TimedToy, store: CountingStore) -> None:
+        notified: list[tuple[str, float]] = []
+
+        async def listen(entered: StateEntered) -> None:
+            await toy.clock.sleep(30.0)
+            notified.append((entered.state, toy.clock.now()))
+
+        for state in ("preparing", "placed"):
+            flow.on_entered("toy", state, listen)
+        start = toy.clock.now()
+        await order_many(flow, 1)
+        await toy.clock.sleep(100.0)
+        assert [state for state, _ in notified] == ["preparing", "placed"]
+        assert notified[-1][1] - start < 61.0
+
+    run_with_worker(QUIET, story)
+
+
 def test_a_failing_listener_is_reported_and_counted_until_it_succeeds() -> None:
     async def main() -> None:
         store, toy = CountingStore(), TimedToy(timing=QUIET)
@@ -173,3 +195,52 @@ async def test_a_worker_ends_though_plain_listeners_never_return(tmp_path: Path)
             assert flow.health.in_flight == 0
     finally:
         release.set()
+
+
+@pytest.mark.anyio
+async def test_threads_that_were_given_up_keep_their_places(tmp_path: Path) -> None:
+    """Their listeners still hold what they hold, so that no more may be started than the limit says."""
+    release, started, toy = threading.Event(), [], Toy(timing=evolve(QUIET, lease=0.25, retry_first=0.01))
+    flow = Orderflow(
+        f"sqlite:///{tmp_path / 'orders.db'}", [toy], worker=True, grace=0.1, fetch_interval=0.05, limits=WorkerLimits(notifications=2)
+    )
+
+    def block(entered: StateEntered) -> None:
+        started.append(entered.key)
+        release.wait(60)
+
+    flow.on_entered("toy", "preparing", block)
+    try:
+        async with flow:
+            for n in range(5):
+                await flow.send((await flow.create(toy, key=str(n))).id, "order_it")
+            await asyncio.sleep(1.5)  # several leases
+            assert len(started) == 2
+            release.set()
+            async with asyncio.timeout(20):
+                while len(set(started)) < 5:
+                    await asyncio.sleep(0.02)
+    finally:
+        release.set()
+
+
+@pytest.mark.anyio
+async def test_a_worker_ends_though_a_listener_catches_its_cancellation(tmp_path: Path) -> None:
+    stopped, toy = asyncio.Event(), Toy(timing=evolve(QUIET, lease=60.0))
+    flow = Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [toy], worker=True, grace=0.1)
+
+    async def go_on(entered: StateEntered) -> None:
+        while not stopped.is_set():
+            with suppress(asyncio.CancelledError):
+                await stopped.wait()
+
+    flow.on_entered("toy", "preparing", go_on)
+    try:
+        async with asyncio.timeout(30):
+            async with flow:
+                await flow.send((await flow.create(toy, key="1")).id, "order_it")
+                await asyncio.sleep(0.3)
+    finally:
+        stopped.set()
+    assert flow.health is not None
+    assert flow.health.in_flight == 1  # it is left to its lease

@@ -14,7 +14,6 @@ from urllib.parse import SplitResult, urlsplit
 import asyncpg
 import structlog
 
-from orderflow._store.postgres.pooler import PooledConnection, is_sign
 from orderflow.errors import ConfigurationError, NotOpen, OperationalError
 
 T = TypeVar("T")
@@ -43,6 +42,7 @@ _SETTINGS = {
     "jit": "off",
 }
 _PROBE = "SELECT current_setting('plan_cache_mode')"
+_SIGNS_OF_A_POOLER = ("unsupported startup parameter", "prepared statement")  # in its errors
 _STATEMENT_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0
 _MIN_WAIT, _MAX_WAIT_SECONDS = 0.05, 1.0  # seconds between two attempts
@@ -61,6 +61,11 @@ def is_collision(error: BaseException) -> bool:
 def is_taken_id(error: BaseException) -> bool:
     """Whether the statement failed because it gave an order a provider's id that another order has."""
     return isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name == "of_provider_ids_pkey"
+
+
+def is_sign_of_pooler(error: BaseException) -> bool:
+    """Whether an error shows that a pooler such as PgBouncer stands before the database."""
+    return any(sign in str(error) for sign in _SIGNS_OF_A_POOLER)
 
 
 def database_name(url: str) -> str:
@@ -189,12 +194,13 @@ class PostgresPool:
     async def _open(self, *, pooled: bool) -> bool:
         """Connect. Returns False if a pooler stands before the database and ``pooled`` does not say so.
 
-        A pooler refuses or ignores our settings. Without them plans are made for each execution, so that they do not matter.
+        A pooler refuses or ignores our settings. They are for plans that are kept. Behind a pooler none is kept: each statement is prepared
+        anew, without a name. asyncpg leaves no gap between that and its execution, so the pooler gives both the same server.
         """
         self.is_pooled = pooled
         kind: dict[str, Any] = {"server_settings": _SETTINGS}
         if pooled:
-            kind = {"connection_class": PooledConnection, "statement_cache_size": 0}
+            kind = {"statement_cache_size": 0}
         self._pool = await asyncpg.create_pool(
             self._url,
             min_size=0,  # a minimum would be restored in the background, with log lines, while the server is away
@@ -207,7 +213,7 @@ class PostgresPool:
         try:
             ((mode,),) = await self.fetch(_PROBE)
         except OperationalError as error:
-            if pooled or not is_sign(error):
+            if pooled or not is_sign_of_pooler(error):
                 raise
             return False
         return pooled or mode == _SETTINGS["plan_cache_mode"]
@@ -244,11 +250,6 @@ class PostgresPool:
         """Give a connection back, broken or not."""
         if self._pool is not None:
             await self._pool.release(session.connection)
-
-    async def expire(self) -> None:
-        """Replace all connections by new ones, each when it is given back."""
-        if self._pool is not None:
-            await self._pool.expire_connections()
 
     def borrow(self) -> BorrowedConnection:
         """A connection that is acquired when it is first needed."""
@@ -314,7 +315,7 @@ class BorrowedConnection:
         try:
             session = self._session = self._session or await self._pool.acquire()
         except _LOST as error:
-            if is_sign(error):  # to try again would not help
+            if is_sign_of_pooler(error):  # to try again would not help
                 raise translate_error(self._pool.name, error) from error
             raise self._translate_loss(error) from error
         try:
@@ -322,8 +323,6 @@ class BorrowedConnection:
         except Exception as error:
             if session.is_lost(error):
                 session.terminate()
-                if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-                    await self._pool.expire()
                 await self.release()
                 raise self._translate_loss(error) from error
             raise

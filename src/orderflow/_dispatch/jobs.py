@@ -16,7 +16,7 @@ from pgqueuer.ports.repository import EntrypointExecutionParameter
 from orderflow._store.records import LeasedEffect, WorkerScope
 from orderflow.model import EffectKey
 
-_NOT_NEXT_DELAY = 0.5  # seconds until the next look at an effect that is due and may not be leased yet
+_NEXT_LOOK_SECONDS = 0.5  # seconds until the next look at an effect that is due and may not be leased yet
 _UNLIMITED = EntrypointExecutionParameter(0)
 
 
@@ -104,7 +104,9 @@ class JobLedger:
             self.finished.append(job)
             if (found := waiting.get(key_of(job))) is not None:
                 attempt, due_at = found
-                self.new.append(NewJob(key_of(job), attempt, job.entrypoint, due_at if due_at > tried_at else tried_at + _NOT_NEXT_DELAY))
+                self.new.append(
+                    NewJob(key_of(job), attempt, job.entrypoint, due_at if due_at > tried_at else tried_at + _NEXT_LOOK_SECONDS)
+                )
         self.not_leased.clear()
 
     def discard_written(self, finished: int, new: int) -> None:

@@ -72,7 +72,7 @@ class Listeners:
         """Run all listeners of this state; a plain function runs in a thread.
 
         Raises:
-            ListenerFailed: a listener raised something, whatever it was. It names the first failure, after all have run.
+            ListenerFailed: a listener raised something, of any type. It holds the first failure. All listeners have run before.
         """
         lane = entered.order.provider, entered.state
         failures: list[BaseException] = []

@@ -134,7 +134,8 @@ def _find_data_problem(data: Any) -> str:
     if not isinstance(data, Mapping):
         return f"the adapter's data is {type(data).__name__}, not a mapping"
     try:
-        _to_json(data)
+        if data:
+            _to_json(data)
     except (TypeError, ValueError, RecursionError) as error:
         return f"the adapter's data is not JSON: {type(error).__name__}"
     return ""

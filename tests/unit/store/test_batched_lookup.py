@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from orderflow._store.postgres.batched_lookup import BatchedLookup
+from orderflow._store.batched_lookup import BatchedLookup
 
 pytestmark = pytest.mark.anyio
 

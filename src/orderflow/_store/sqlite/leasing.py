@@ -37,6 +37,12 @@ def lease_effects(
     return rows.keep_readable(lease, due[:limit])  # one that is damaged stays leased, so that it comes back seldom
 
 
+def is_poll_due(connection: sqlite3.Connection, now: float, scope: WorkerScope) -> bool:
+    """Whether ``lease_polls`` would find one."""
+    due = (connection.execute(SQL["next_due_poll"], {"provider": provider}).fetchone()[0] for provider in scope.providers_to_poll(1))
+    return any(at is not None and at <= now for at in due)
+
+
 def lease_polls(connection: sqlite3.Connection, now: float, scope: WorkerScope, limit: int) -> list[LeasedPoll]:
     """See ``Store.lease_polls``."""
     due: list[Any] = []

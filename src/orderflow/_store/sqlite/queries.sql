@@ -16,6 +16,11 @@ FROM of_orders o
 {orders}
 WHERE id = ?
 
+-- load_orders --
+-- The orders with these ids (a list), all in one look-up.
+{orders}
+WHERE id IN (SELECT value FROM json_each(?))
+
 -- order_of_provider_id --
 -- The order of a provider to which the provider's id belongs.
 {orders}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from orderflow._store import rows
+from orderflow._store.batched_lookup import BatchedLookup
 from orderflow._store.ports import make_used_id_error
 from orderflow._store.records import (
     Decider,
@@ -58,6 +59,7 @@ class SqliteStore:
         self._readers = ThreadPoolExecutor(1, "orderflow-reader")
         self._reader: sqlite3.Connection | None = None
         self._file: OpenFile | None = None
+        self._loads = BatchedLookup(self._load)
 
     def _connect_writer(self) -> sqlite3.Connection:
         connection = connect_to_write(self._path, patience=self._patience, may_fail=not self._create)
@@ -164,7 +166,7 @@ class SqliteStore:
             if deadline is not None and not row[10]:
                 detail = f"{deadline.name} was disarmed meanwhile"
                 return Receipt(Ignored(Reason.STALE, order.state, detail), order.state, order.version)
-            decide = call.decide_late if call is not None and _is_superseded(connection, call) else decider
+            decide = call.decide_late if call is not None and _is_superseded(connection, call, order) else decider
             commit = plan_taken_id(connection, order, decide(order))
             return apply(connection, order, key, commit, deadline.name if deadline else "")
 
@@ -172,7 +174,13 @@ class SqliteStore:
 
     async def load(self, order_id: str) -> Order:
         """See ``Store.load``."""
-        return await self._read(lambda connection: reading.load_order(connection, order_id))
+        row = await self._loads.get(order_id)
+        if row is None:
+            raise UnknownName("order", order_id)
+        return rows.read_flagged_order(row)
+
+    async def _load(self, order_ids: Sequence[str]) -> dict[str, Any]:
+        return {row[0]: row for row in await self._fetch("load_orders", (rows.dump(order_ids),))}
 
     async def find_by_provider_id(self, provider: str, provider_id: str) -> Order:
         """See ``Store.find_by_provider_id``."""
@@ -234,6 +242,8 @@ class SqliteStore:
         self, now: float, scope: WorkerScope, limit: int, among: Collection[EffectKey] | None = None
     ) -> list[LeasedEffect]:
         """See ``Store.lease_effects``."""
+        if not scope.effect_lanes(limit):
+            return []
         return await self._writer.submit(lambda connection: leasing.lease_effects(connection, now, scope, limit, among))
 
     async def mark_sending(self, effect: LeasedEffect, now: float) -> bool:
@@ -271,6 +281,8 @@ class SqliteStore:
 
     async def lease_polls(self, now: float, scope: WorkerScope, limit: int) -> list[LeasedPoll]:
         """See ``Store.lease_polls``."""
+        if not await self._read(lambda connection: leasing.is_poll_due(connection, now, scope)):
+            return []  # without waiting for the writer
         return await self._writer.submit(lambda connection: leasing.lease_polls(connection, now, scope, limit))
 
     async def throttle(self, provider: str, until: float) -> None:
@@ -363,8 +375,10 @@ class SqliteStore:
         return await self._writer.submit(work)
 
 
-def _is_superseded(connection: sqlite3.Connection, call: ReportedCall) -> bool:
+def _is_superseded(connection: sqlite3.Connection, call: ReportedCall, order: Order) -> bool:
     """Whether the call has ended before, and the order was given a later one of its kind."""
     effect = call.effect
+    if effect.version == order.version:
+        return False  # the order has not moved since, so it was given no later one
     values = {"order_id": effect.order_id, "version": effect.version, "n": effect.n, "names": rows.dump(call.names)}
     return bool(connection.execute(SQL["is_superseded"], values).fetchone()[0])

@@ -30,7 +30,7 @@ from orderflow._provider.discovery import resolve_providers
 from orderflow._provider.protocol import Provider, name_of
 from orderflow._provider.settings import check_seconds_of
 from orderflow._provider.timing import check_timing
-from orderflow._providers import signatures
+from orderflow._providers import typed_calls
 from orderflow._receiver.asgi import asgi_app
 from orderflow._receiver.receiver import HttpReply, Receiver, check_request
 from orderflow._receiver.signed_urls import SignedUrls
@@ -53,7 +53,7 @@ from orderflow.model import (
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from orderflow._providers.signatures import AnyProvider, AnyState
+    from orderflow._providers.typed_calls import AnyProvider, AnyState
 
 _log = structlog.get_logger()
 
@@ -179,7 +179,7 @@ class Orderflow:
 
     # ── creating and sending ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    @signatures.create
+    @typed_calls.create
     async def create(self, provider: Provider | str, /, *, key: str, **request: object) -> Order:
         """Create an order, in its initial state. Idempotent by ``key`` (1 to 200 characters), which is unique per provider.
 
@@ -189,7 +189,7 @@ class Orderflow:
         """
         return await self._engine.commands.create(self._provider(provider), key, request)
 
-    @signatures.send
+    @typed_calls.send
     async def send(self, order_id: str, command: str, /, *, key: str | None = None, check: bool = False, **arguments: object) -> Decision:
         """Send a command to an order. Returns the decision, which may be ``Refused``. Idempotent by ``key`` if one is given.
         With ``check``, a ``Refused`` decision is raised. A key that was used before for the same gives ``Ignored``. What the provider
@@ -205,7 +205,7 @@ class Orderflow:
         decision = await self._engine.commands.send(order_id, command, arguments, key=key)
         return raise_if_refused(order_id, command, decision) if check else decision
 
-    @signatures.resolve
+    @typed_calls.resolve
     async def resolve(self, order_id: str, event: str, /, *, actor: str, reason: str, **arguments: object) -> Decision:
         """Send an operator's declared event (``registration_resolved``, ``submission_given_up``, ...), recorded with who and why.
 
@@ -236,7 +236,7 @@ class Orderflow:
         """The order that has this id at the provider, as it stands. Raises UnknownName."""
         return await self._engine.lookups.find(self._provider(provider).name, provider_id)
 
-    @signatures.orders
+    @typed_calls.orders
     async def orders(self, *, provider: Provider | str = "", state: str = "", limit: int = 100) -> list[Order]:
         """Up to ``limit`` (1 to 1,000,000) orders, the latest created first.
         Raises UnknownName where neither an order nor a lifecycle of this flow has the provider or the state.
@@ -275,7 +275,7 @@ class Orderflow:
         """What is still to come for an order: owed effects, the next poll, armed deadlines. Raises UnknownName."""
         return await self._engine.lookups.pending(order_id)
 
-    @signatures.states
+    @typed_calls.states
     def states(self, provider: Provider | str) -> tuple[str, ...]:
         """The states of a provider's lifecycle. Raises UnknownName."""
         return tuple(self._provider(provider).table.states)
@@ -356,7 +356,7 @@ class Orderflow:
         """
         await self._engine.standings.lift(name_of(provider), actor=actor, reason=reason)
 
-    @signatures.on_entered
+    @typed_calls.on_entered
     def on_entered(self, provider: Provider | str, state: str, handler: Handler | None = None) -> Any:
         """Run ``handler`` for every order that enters the state from now on: at least once, with a stable key.
         Without ``handler`` it is a decorator. Register it in every process with a worker. It should return within 0.8 of the provider's
@@ -375,7 +375,7 @@ class Orderflow:
         """Every listener that any process has or had, with the number of its pending notifications."""
         return await self._engine.directory.list()
 
-    @signatures.remove_listener
+    @typed_calls.remove_listener
     async def remove_listener(self, provider: Provider | str, state: str, *, actor: str, reason: str) -> int:
         """Remove a listener that the code no longer has, and end its pending notifications. Returns how many ended.
         A process that still has the listener adds it again when it starts.

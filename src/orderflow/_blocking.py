@@ -22,7 +22,7 @@ from orderflow._engine.retention import Export
 from orderflow._engine.views import OrderView
 from orderflow._engine.worker import Health
 from orderflow._provider.protocol import Name, Provider, name_of
-from orderflow._providers import signatures
+from orderflow._providers import typed_calls
 from orderflow._receiver.receiver import HttpReply
 from orderflow._store.ports import Store
 from orderflow._telemetry.ports import Telemetry
@@ -40,7 +40,7 @@ from orderflow.model import (
 )
 
 if TYPE_CHECKING:
-    from orderflow._providers.signatures import AnyProvider, AnyState
+    from orderflow._providers.typed_calls import AnyProvider, AnyState
 
 T = TypeVar("T")
 _THREAD_CHECK_SECONDS = 1.0  # between two looks at whether the thread that runs a call is still there
@@ -136,17 +136,17 @@ class SyncOrderflow:
         """See ``Orderflow.health``."""
         return self._flow.health
 
-    @signatures.create
+    @typed_calls.create
     def create(self, provider: Provider | str, /, *, key: str, **request: object) -> Order:
         """See ``Orderflow.create``."""
         return self._run(self._flow.create(_name(provider), key=key, **request))
 
-    @signatures.send
+    @typed_calls.send
     def send(self, order_id: str, command: str, /, *, key: str | None = None, check: bool = False, **arguments: object) -> Decision:
         """See ``Orderflow.send``."""
         return self._run(self._flow.send(order_id, Name(command), key=key, check=check, **arguments))
 
-    @signatures.resolve
+    @typed_calls.resolve
     def resolve(self, order_id: str, event: str, /, *, actor: str, reason: str, **arguments: object) -> Decision:
         """See ``Orderflow.resolve``."""
         return self._run(self._flow.resolve(order_id, Name(event), actor=actor, reason=reason, **arguments))
@@ -165,7 +165,7 @@ class SyncOrderflow:
         """See ``Orderflow.find``."""
         return self._run(self._flow.find(provider, provider_id))
 
-    @signatures.orders
+    @typed_calls.orders
     def orders(self, *, provider: Provider | str = "", state: str = "", limit: int = 100) -> list[Order]:
         """See ``Orderflow.orders``."""
         return self._run(self._flow.orders(provider=_name(provider), state=state, limit=limit))
@@ -227,7 +227,7 @@ class SyncOrderflow:
         """See ``Orderflow.legal``."""
         return self._run(self._flow.legal(order_id))
 
-    @signatures.states
+    @typed_calls.states
     def states(self, provider: Provider | str) -> tuple[str, ...]:
         """See ``Orderflow.states``."""
         return self._flow.states(_name(provider))
@@ -256,12 +256,12 @@ class SyncOrderflow:
         """See ``Orderflow.listeners``."""
         return self._run(self._flow.listeners())
 
-    @signatures.remove_listener
+    @typed_calls.remove_listener
     def remove_listener(self, provider: Provider | str, state: str, *, actor: str, reason: str) -> int:
         """See ``Orderflow.remove_listener``."""
         return self._run(self._flow.remove_listener(_name(provider), state, actor=actor, reason=reason))
 
-    @signatures.on_entered
+    @typed_calls.on_entered
     def on_entered(self, provider: Provider | str, state: str, handler: Handler | None = None) -> Any:
         """See ``Orderflow.on_entered``; a plain function runs in a thread."""
         if handler is None:

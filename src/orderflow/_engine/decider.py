@@ -15,8 +15,7 @@ from orderflow._lifecycle.decide import decide, legal
 from orderflow._lifecycle.observe import observe
 from orderflow._lifecycle.table import Table
 from orderflow._provider.protocol import DoesNotFit
-from orderflow._store.records import Commit, Decider, IdChange
-from orderflow._telemetry.decisions import are_watched, report_decision
+from orderflow._store.records import Commit, IdChange
 from orderflow.model import (
     PROVIDER_ID,
     Applied,
@@ -132,21 +131,6 @@ def decide_late_and_plan(context: CommitContext, effect: Effect, event: Event, o
         return plan_commit(context, order, Ignored(Reason.STALE, order.state, detail))
     named = "" if event.provider_id is None else f"; it names the provider's order {event.provider_id}"
     return plan_commit(context, order, _refuse(context.table, order, Reason.ANOMALY, f"{event.name}: {detail}{named}"))
-
-
-def with_decision_watchers(decider: Decider, table: Table, request: Request) -> Decider:
-    """The decider itself; where tests watch decisions, one that also reports each decision."""
-    if not are_watched() or isinstance(request, Override | UnusableAnswer):
-        return decider
-
-    subject = request.event if isinstance(request, Command) else request
-
-    def decide_and_report(order: Order) -> Commit:
-        commit = decider(order)
-        report_decision(table, order.snapshot, subject, commit.decision)
-        return commit
-
-    return decide_and_report
 
 
 def _decide_request(table: Table, order: Order, request: Request) -> Decision:

@@ -23,17 +23,18 @@ from orderflow._engine.decider import (
     UnusableAnswer,
     decide_and_plan,
     decide_late_and_plan,
-    with_decision_watchers,
 )
 from orderflow._engine.listeners import Listeners
 from orderflow._engine.waiters import Waiters
 from orderflow._inputs import check_order_id
+from orderflow._lifecycle.table import Table
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
-from orderflow._store.records import DueDeadline, InboxKey, LeasedEffect, Receipt, ReportedCall
+from orderflow._store.records import Commit, Decider, DueDeadline, InboxKey, LeasedEffect, Receipt, ReportedCall
+from orderflow._telemetry.decisions import are_watched, report_decision
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import UnknownName
-from orderflow.model import Applied, Decision, Event, Message, Observation, Origin, Reason, Refused
+from orderflow.model import Applied, Decision, Event, Message, Observation, Order, Origin, Reason, Refused
 
 _log = structlog.get_logger()
 
@@ -48,6 +49,21 @@ def provider_of(providers: Mapping[str, Provider], order_id: str) -> Provider:
     if provider is None:
         raise UnknownName("order", order_id)
     return provider
+
+
+def _with_decision_watchers(decider: Decider, table: Table, request: Request) -> Decider:
+    """The decider itself; where tests watch decisions, one that also reports each decision."""
+    if not are_watched() or isinstance(request, Override | UnusableAnswer):
+        return decider
+
+    subject = request.event if isinstance(request, Command) else request
+
+    def decide_and_report(order: Order) -> Commit:
+        commit = decider(order)
+        report_decision(table, order.snapshot, subject, commit.decision)
+        return commit
+
+    return decide_and_report
 
 
 def _name_and_origin(request: Request) -> tuple[str, Origin]:
@@ -225,7 +241,7 @@ class Inbox:
                 unusable=request.in_a_row if isinstance(request, UnusableAnswer) else 0,
                 retry_after=request.retry_after if isinstance(request, UnusableAnswer) else 0.0,
             )
-            decider = with_decision_watchers(partial(decide_and_plan, context, request), context.table, request)
+            decider = _with_decision_watchers(partial(decide_and_plan, context, request), context.table, request)
             call = _make_reported_call(context, request, finished_effect) if finished_effect and isinstance(request, Event) else None
             receipt = await self._store.commit(order_id, key, decider, deadline, call)
             span.set(decision=type(receipt.decision).__name__, state=receipt.state)

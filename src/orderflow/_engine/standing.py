@@ -15,7 +15,8 @@ Each end of a call is spoken by somebody, and proves something about the provide
 
 A problem begins after so many signs in a row as the timing says, and ends with one answer that proves otherwise. The budget that a call
 spends does not depend on who spoke. A call that was certainly not executed spends only the time budget of its order's state. One that
-may have been executed, or that found nothing, spends an attempt as well (attempt.py). While calls are held back, neither is spent.
+may have been executed, or that found nothing, spends an attempt as well (attempt.py). While calls are held back, no attempt is
+spent, and the time budget runs on.
 """
 
 from __future__ import annotations

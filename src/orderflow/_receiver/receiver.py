@@ -20,7 +20,7 @@ from orderflow._engine.listeners import LISTENER_REFRESH_SECONDS, ListenerDirect
 from orderflow._engine.polling import PollRequests
 from orderflow._provider.endpoints import Claim, Endpoint
 from orderflow._provider.protocol import Provider
-from orderflow._receiver.poll_budget import PollBudget
+from orderflow._receiver.poll_quota import PollQuota
 from orderflow._receiver.signed_urls import SignedUrls
 from orderflow._receiver.single_flight import SingleFlight
 from orderflow._store.ports import Store
@@ -85,10 +85,10 @@ class Receiver:
     _urls: SignedUrls
     _clock: Clock
     _single_flight: SingleFlight[HttpReply] = field(init=False, factory=SingleFlight)
-    _budget: PollBudget = field(init=False)
+    _quota: PollQuota = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._budget = PollBudget({name: provider.timing for name, provider in self._providers.items()})
+        self._quota = PollQuota({name: provider.timing for name, provider in self._providers.items()})
 
     async def handle(self, method: str, path: str, query: bytes) -> HttpReply:
         """Handle one request. ``path`` ends in provider, purpose and token; where the receiver is mounted may stand before them."""
@@ -121,7 +121,7 @@ class Receiver:
 
     async def _handle_shared(self, provider: Provider, callers: int) -> HttpReply:
         limit = min(provider.timing.notice_fanout * callers, _MAX_AT_ONCE)
-        if granted := self._budget.take_several(provider.name, limit, self._clock.now()):
+        if granted := self._quota.take_several(provider.name, limit, self._clock.now()):
             await self._poll_requests.request_oldest(provider, granted)
         return DONE
 
@@ -136,8 +136,8 @@ class Receiver:
         return THANKS if page is None else HttpReply(303, {**_HEADERS, "Location": page})
 
     async def _accept(self, order: Order, token: str, claim: Claim) -> None:
-        """Hand the claim to the inbox. Where it is no news, it brings the order's poll forward, within the budget."""
-        may_poll = self._budget.take(order.provider, order.id, order.version, self._clock.now())
+        """Hand the claim to the inbox. Where it is no news, it brings the order's poll forward, within the quota."""
+        may_poll = self._quota.take(order.provider, order.id, order.version, self._clock.now())
         if claim.event is None:
             if may_poll:
                 await self._poll_requests.request(order.id)

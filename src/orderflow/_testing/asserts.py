@@ -17,7 +17,7 @@ from orderflow.model import JournalRow, Order, RefusalRow
 from orderflow.simulators import SimClock
 
 if TYPE_CHECKING:
-    from orderflow._providers.signatures import AnyState
+    from orderflow._providers.typed_calls import AnyState
 
 _WAIT_BETWEEN_ADVANCES = 0.1  # seconds of real time
 _FIRST_ADVANCE = 1.0  # seconds of a clock that stands still

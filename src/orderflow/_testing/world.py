@@ -34,7 +34,7 @@ from orderflow._testing.timing import fast_timing
 from orderflow.simulators import Fault, SimClock, Simulator, serve
 
 if TYPE_CHECKING:
-    from orderflow._providers.signatures import AnyProvider
+    from orderflow._providers.typed_calls import AnyProvider
 
 S = TypeVar("S", bound=Simulator)
 Wrap = Callable[[ASGIApp], ASGIApp]

@@ -12,7 +12,7 @@ from orderflow import SyncOrderflow
 from orderflow._app import Orderflow
 from orderflow._blocking import Options
 from orderflow._engine.listeners import Handler
-from orderflow._providers import signatures
+from orderflow._providers import typed_calls
 from orderflow._providers.ccv import Ccv
 from orderflow._providers.ccv import names as ccv
 from orderflow._providers.connect import Connect
@@ -79,7 +79,7 @@ def _overloads(protocol: Any) -> Sequence[Callable[..., Any]]:
 def _literals(protocol: Any, parameter: str) -> list[str]:
     """The literal values of a parameter in all overloads of a signature, as often as they are there."""
     imported = {"connect": connect, "ccv": ccv, "Connect": Connect, "Ccv": Ccv, "Name": Name, "Handler": Handler}
-    hints = [get_type_hints(overload, vars(signatures) | imported)[parameter] for overload in _overloads(protocol)]
+    hints = [get_type_hints(overload, vars(typed_calls) | imported)[parameter] for overload in _overloads(protocol)]
     return [value for hint in hints for value in _literals_of(hint)]
 
 
@@ -92,14 +92,14 @@ def _literals_of(hint: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("protocol", "parameter", "expected"),
     [
-        (signatures.Send, "command", [*get_args(connect.Command), *get_args(ccv.Command)]),
-        (signatures.Resolve, "event", [*get_args(connect.OperatorEvent), *get_args(ccv.OperatorEvent)]),
-        (signatures.Create, "provider", ["connect", "ccv"]),
-        (signatures.States, "provider", ["connect", "ccv"]),
+        (typed_calls.Send, "command", [*get_args(connect.Command), *get_args(ccv.Command)]),
+        (typed_calls.Resolve, "event", [*get_args(connect.OperatorEvent), *get_args(ccv.OperatorEvent)]),
+        (typed_calls.Create, "provider", ["connect", "ccv"]),
+        (typed_calls.States, "provider", ["connect", "ccv"]),
         # twice each: with a handler, and as a decorator
-        (signatures.OnEntered, "provider", 2 * ["connect", "ccv"]),
-        (signatures.OnEntered, "state", 2 * [*get_args(connect.State), *get_args(ccv.State)]),
-        (signatures.RemoveListener, "state", [*get_args(connect.State), *get_args(ccv.State)]),
+        (typed_calls.OnEntered, "provider", 2 * ["connect", "ccv"]),
+        (typed_calls.OnEntered, "state", 2 * [*get_args(connect.State), *get_args(ccv.State)]),
+        (typed_calls.RemoveListener, "state", [*get_args(connect.State), *get_args(ccv.State)]),
     ],
 )
 def test_each_name_has_its_overload(protocol: Any, parameter: str, expected: list[str]) -> None:
@@ -110,7 +110,7 @@ def test_each_name_has_its_overload(protocol: Any, parameter: str, expected: lis
 @pytest.mark.parametrize("flow", [Orderflow, SyncOrderflow])
 def test_a_method_takes_the_parameters_of_its_signature(flow: type, method: str) -> None:
     """The type checker sees the signature alone, so nothing else compares it with the method."""
-    protocol = getattr(signatures, "".join(word.capitalize() for word in method.split("_")))
+    protocol = getattr(typed_calls, "".join(word.capitalize() for word in method.split("_")))
     *_, for_other_providers = _overloads(protocol)
     assert _parameters(for_other_providers) == _parameters(getattr(flow, method))
 

@@ -11,9 +11,9 @@ from typing import Any
 import asyncpg
 
 from orderflow._store import rows
+from orderflow._store.batched_lookup import BatchedLookup
 from orderflow._store.ports import make_used_id_error
 from orderflow._store.postgres import retention
-from orderflow._store.batched_lookup import BatchedLookup
 from orderflow._store.postgres.commit import to_storable
 from orderflow._store.postgres.group_commit import CommitHook, GroupCommit
 from orderflow._store.postgres.messages import write_with_message

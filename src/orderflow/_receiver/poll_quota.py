@@ -1,7 +1,7 @@
 """How often requests from outside may bring polls forward. Pure: the time is a parameter.
 
 Anyone who holds a URL of ours can call it as often as they like. Each call asks for a poll. Polls suffice alone, so what is over the
-budget is dropped. What bounds it:
+quota is dropped. What bounds it:
 
 - each order: a few requests without news are free, and then the distance between two that count doubles;
 - each provider: a quota of its own, far below what may be called. So effects and polls that are due keep the rest.
@@ -34,8 +34,8 @@ class _Requests:
     last_at: float
 
 
-class PollBudget:
-    """The budget of one process, for all its providers."""
+class PollQuota:
+    """The quota of one process, for all its providers."""
 
     def __init__(self, timings: Mapping[str, Timing]) -> None:
         self._timings = timings

@@ -10,8 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import structlog
-
 from orderflow._clock import Clock, SystemClock
 from orderflow._dispatch import make_dispatcher
 from orderflow._dispatch.ports import Dispatcher
@@ -36,6 +34,7 @@ from orderflow._receiver.receiver import HttpReply, Receiver, check_request
 from orderflow._receiver.signed_urls import SignedUrls
 from orderflow._store.ports import Store
 from orderflow._store.urls import make_store
+from orderflow._telemetry.log import get_logger
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
 from orderflow.model import (
@@ -55,7 +54,7 @@ if TYPE_CHECKING:
 
     from orderflow._providers.typed_calls import AnyProvider, AnyState
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class Orderflow:

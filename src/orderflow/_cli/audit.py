@@ -75,7 +75,7 @@ def audit(
     order can show it after the statuses before it.
 
     Exit code 1: a status is illegal, resurrected or unknown.
-    Exit code 2: the log is malformed.
+    Exit code 2: the log is malformed, or holds no observation.
 
     Example: orderflow audit ccv log.csv --case order --time at
 
@@ -100,6 +100,8 @@ def audit(
         rows = log.read_rows(Columns(case or default.case, status or default.status, time or default.time))
         rows = _show_progress(rows, lambda: log.progress)
         cases.add(sorted(rows, key=itemgetter(3)) if sort else rows)
+        if not cases.in_memory:
+            raise InvalidInput(log.name, "holds no observation, so nothing was checked")
         summary = _print_document(cases) if as_json else _print_report(cases, worst)
     return Exit.OK if summary.all_legal else Exit.FAILED
 

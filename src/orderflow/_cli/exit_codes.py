@@ -8,6 +8,7 @@
 5  provider: the provider, or the way to it, is at fault
 6  stale: diagrams that are not what the lifecycles would draw
 7  ours: database, schema, disk or configuration
+141  the program that reads our output ended before us, as `head` does (128 and the number of SIGPIPE, as a shell counts)
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Exit(IntEnum):
     PROVIDER = 5
     STALE = 6
     OPERATIONAL = 7
+    UNREAD = 141
 
 
 BROKEN_DECLARATION = "a declaration breaks a rule"
@@ -52,6 +54,7 @@ _MEANINGS = {
     Exit.PROVIDER: "provider error",
     Exit.STALE: "stale diagrams",
     Exit.OPERATIONAL: "database, schema or configuration error",
+    Exit.UNREAD: "the reader of the output ended early",
 }
 
 _BY_ERROR: tuple[tuple[type[Exception], Exit], ...] = (  # the first that fits

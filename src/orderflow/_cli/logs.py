@@ -17,9 +17,10 @@ from structlog.typing import EventDict, ExcInfo, Processor
 
 from orderflow._cli.show import printable
 from orderflow._telemetry.exceptions import exception_fields
+from orderflow._telemetry.log import get_logger
 
 _OF_SEVERAL_LINES = ("exception", "stack")
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 def configure(level: str) -> None:

@@ -134,7 +134,7 @@ def main(arguments: Sequence[str]) -> int:
         return _fail(" ".join(str(error).split())[:_MAX_USAGE], Exit.USAGE)
     except BrokenPipeError:  # the program that reads our output has ended, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.OK
+        return Exit.UNREAD
     except (OrderflowError, OSError) as error:
         return _fail(_describe(error), exit_for(error))
     return result if isinstance(result, int) else Exit.OK

@@ -16,7 +16,6 @@ import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, get_type_hints
 
-import structlog
 from attrs import field, frozen
 
 from orderflow._cli.environment import PREFIX, name_settings, option_sources, read_variables, source_of, variable_of
@@ -24,9 +23,10 @@ from orderflow._cli.text_values import parse_keys, parse_list, parse_text, takes
 from orderflow._dispatch import NAMES
 from orderflow._provider.discovery import find_provider_factories
 from orderflow._provider.protocol import Provider
+from orderflow._telemetry.log import get_logger
 from orderflow.errors import ConfigurationError
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 _GENERAL = frozenset(
     variable_of(name) for name in ("db", "dispatch", "public_url", "signing_keys", "providers", "health", "grace", "log_level")
 )

@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from typing import Annotated, Literal
 
-import structlog
 from cyclopts import Parameter
 
 from orderflow._app import Orderflow
@@ -22,10 +21,11 @@ from orderflow._cli.environment import name_settings
 from orderflow._cli.exit_codes import Exit
 from orderflow._cli.health import parse_address, serve_probes
 from orderflow._cli.settings import load_settings
+from orderflow._telemetry.log import get_logger
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import InvalidInput
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 _THREAD_SECONDS = 2.0  # at the very end, for threads that are left: what they held was given back
 _BEYOND_GRACE = 9.0  # seconds
 

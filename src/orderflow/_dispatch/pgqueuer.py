@@ -25,7 +25,6 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
-import structlog
 from pgqueuer.domain.types import QueueManagerId
 from pgqueuer.models import Job
 
@@ -38,6 +37,7 @@ from orderflow._store.postgres.pool import Session
 from orderflow._store.postgres.store import PostgresStore
 from orderflow._store.records import LeasedEffect, WorkerScope
 from orderflow._telemetry.exceptions import exception_fields
+from orderflow._telemetry.log import get_logger
 from orderflow.errors import ConfigurationError, OperationalError
 from orderflow.model import EffectKey
 
@@ -51,7 +51,7 @@ _CLEAR_AFTER = 500  # jobs enqueued by this process after which it clears twice 
 _WAKE_DEBOUNCE = 0.02  # seconds in which notices of other processes count as one
 _UNREACHABLE = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError)
 _CHANNEL = "'orderflow_' || md5(current_schema())"  # channels belong to the whole database
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class PgqueuerDispatcher:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-import structlog
 from attrs import evolve
 
 from orderflow._store.records import Lane, WorkerScope
 from orderflow._telemetry.exceptions import exception_fields
+from orderflow._telemetry.log import get_logger
 
 
 class InLane(Protocol):
@@ -20,7 +20,7 @@ class InLane(Protocol):
 
 
 T = TypeVar("T", bound=InLane)
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 async def lease_within_quotas(scope: WorkerScope, limit: int, lease: Callable[[WorkerScope, int], Awaitable[list[T]]]) -> list[T]:

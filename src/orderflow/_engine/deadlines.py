@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import structlog
 from attrs import define
 
 from orderflow._clock import Clock
@@ -16,12 +15,13 @@ from orderflow._engine.inbox import Inbox
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
 from orderflow._store.records import DueDeadline, InboxKey, WorkerScope
+from orderflow._telemetry.log import get_logger
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import UnreadableRow
 from orderflow.model import Event, Origin
 
 _UNPOLLED = "no poll was answered since it was due"
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 @define(eq=False, kw_only=True)

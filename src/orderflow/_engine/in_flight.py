@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-import structlog
 from attrs import frozen
 
 from orderflow._clock import Clock
 from orderflow._engine.lanes import RunningLane
 from orderflow._telemetry.exceptions import exception_fields
+from orderflow._telemetry.log import get_logger
 from orderflow.errors import OperationalError, UnreadableRow
 
 
@@ -30,7 +30,7 @@ class Item(Protocol):
 
 T = TypeVar("T", bound=Item)
 _RETRY_SECONDS = 0.2  # between two tries to give an item back
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 @frozen(eq=False)

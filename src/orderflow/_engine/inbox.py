@@ -11,7 +11,6 @@ import random
 from collections.abc import Mapping
 from functools import partial
 
-import structlog
 from attrs import define, evolve
 
 from orderflow._clock import Clock
@@ -32,11 +31,12 @@ from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
 from orderflow._store.records import Commit, Decider, DueDeadline, InboxKey, LeasedEffect, Receipt, ReportedCall
 from orderflow._telemetry.decisions import are_watched, report_decision
+from orderflow._telemetry.log import get_logger
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import UnknownName
 from orderflow.model import Applied, Decision, Event, Message, Observation, Order, Origin, Reason, Refused
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 def provider_of(providers: Mapping[str, Provider], order_id: str) -> Provider:

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from math import inf
 
-import structlog
 from attrs import define, field
 
 from orderflow._clock import Clock
@@ -20,6 +19,7 @@ from orderflow._engine.listener_threads import ListenerThreads
 from orderflow._inputs import require_text
 from orderflow._store.ports import Store
 from orderflow._store.records import Lane
+from orderflow._telemetry.log import get_logger
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.model import Listener, StateEntered
 
@@ -30,7 +30,7 @@ LISTENER_REFRESH_SECONDS = 10.0
 """How long a process without a worker may not know of a listener that another process added."""
 
 _REMOVED_PER_TRANSACTION = 1000
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class Listeners:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-import structlog
 from attrs import define, field
 
 from orderflow._engine.attempt import Finish, Retry, retry_backoff
@@ -15,12 +14,13 @@ from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
 from orderflow._store.records import Lane, LeasedEffect
 from orderflow._telemetry.exceptions import whole_exception
+from orderflow._telemetry.log import get_logger
 from orderflow.model import Order, StateEntered, StepKind
 
 ListenerErrorHandler = Callable[[StateEntered, BaseException], None]
 """Called when a listener failed: with what it was notified of, and what it raised."""
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 @define(eq=False, kw_only=True)

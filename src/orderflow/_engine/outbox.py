@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Mapping
 from functools import partial
 
-import structlog
 from attrs import define
 
 from orderflow._clock import Clock
@@ -49,11 +48,12 @@ from orderflow._provider.timing import delivery_budget
 from orderflow._store.ports import Store
 from orderflow._store.records import InboxKey, LeasedEffect, WorkerScope
 from orderflow._telemetry.exceptions import exception_fields
+from orderflow._telemetry.log import get_logger
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import OperationalError
 from orderflow.model import NOTIFY_LISTENER, REDACTED, Effect, Ignored, Message, Order, Origin, Reason
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 _WRITE_RETRY_SECONDS = 1.0  # between two tries to write an answer
 
 

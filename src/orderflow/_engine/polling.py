@@ -7,7 +7,6 @@ import random
 from collections.abc import Mapping
 from contextlib import suppress
 
-import structlog
 from attrs import define
 
 from orderflow._clock import Clock
@@ -25,11 +24,12 @@ from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
 from orderflow._store.records import LeasedPoll, PollAt, PollSooner, WorkerScope
 from orderflow._telemetry.exceptions import exception_fields
+from orderflow._telemetry.log import get_logger
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import UnknownName
 from orderflow.model import Message, Observation, Order, ProviderProblem
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 _UNKNOWN_STATE = "unknown state"
 _NOT_FOUND = 404
 _UNKNOWN_VERSION = -1  # of a poll that failed before the order was loaded: it may have moved the order

@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from functools import partial
 from pathlib import Path
 
-import structlog
 from attrs import define, evolve
 
 from orderflow._clock import Clock
@@ -23,6 +22,7 @@ from orderflow._lifecycle.table import Table
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
 from orderflow._store.records import Commit
+from orderflow._telemetry.log import get_logger
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.model import (
     REDACTED,
@@ -43,7 +43,7 @@ from orderflow.model import (
 Export = Callable[[Sequence[OrderHistory]], Awaitable[None] | None]
 """Keeps orders elsewhere; they are deleted when it has returned. A plain function runs in a thread."""
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 _MAX_PER_BATCH = 5000
 
 

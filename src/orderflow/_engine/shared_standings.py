@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from math import inf
 
-import structlog
 from attrs import define
 
 from orderflow._clock import Clock
@@ -17,10 +16,11 @@ from orderflow._engine.admission import Admission
 from orderflow._engine.standing import EndProblem, ReportProblem, describe_standing
 from orderflow._inputs import require_text
 from orderflow._store.ports import Store
+from orderflow._telemetry.log import get_logger
 from orderflow.errors import UnknownName
 from orderflow.model import ProviderStanding
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 @define(eq=False, kw_only=True)

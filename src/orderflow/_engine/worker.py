@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-import structlog
 from attrs import define, field, frozen
 
 from orderflow._clock import Clock
@@ -32,8 +31,9 @@ from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
 from orderflow._store.records import WorkerScope
 from orderflow._telemetry.exceptions import exception_fields
+from orderflow._telemetry.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 _MIN_WAIT = 0.005
 _MAX_DEADLINES = 32  # decided at once
 _MAX_SKIPPED_DEADLINES = 1000

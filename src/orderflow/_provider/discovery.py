@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from typing import Any
 
-import structlog
-
 from orderflow._provider.protocol import BaseProvider, Provider
+from orderflow._telemetry.log import get_logger
 from orderflow.errors import ConfigurationError, UnknownName
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 _GROUP = "orderflow.providers"
 
 

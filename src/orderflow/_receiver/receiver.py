@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-import structlog
 from attrs import define, field, frozen
 
 from orderflow._clock import Clock
@@ -26,10 +25,11 @@ from orderflow._receiver.single_flight import SingleFlight
 from orderflow._store.ports import Store
 from orderflow._store.records import InboxKey
 from orderflow._telemetry.exceptions import exception_fields
+from orderflow._telemetry.log import get_logger
 from orderflow.errors import InvalidInput, OperationalError, UnknownName
 from orderflow.model import Event, Ignored, Order, Origin, Reason
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 _MAX_QUERY_BYTES = 8192
 _MAX_FIELDS = 100
 _MAX_WINDOW = 0.25  # seconds in which equal requests share one execution

@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, TypeVar
 
-import structlog
-
 from orderflow._store.records import StoredStanding
+from orderflow._telemetry.log import get_logger
 from orderflow.errors import UnreadableRow
 from orderflow.model import EffectKey, JournalRow, Message, Order, Origin, PendingEffect, ProviderProblem, Reason, RefusalRow, Snapshot
 
 R = TypeVar("R")
 T = TypeVar("T")
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 _DAMAGE = (ValueError, TypeError, RecursionError)  # what JSON, an enum or ``dict`` raises
 _ORDER_TYPES = (dict, dict, str, int, float, float)  # of facts, data, state, version, created_at, entered_at
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode

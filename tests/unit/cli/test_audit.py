@@ -107,10 +107,12 @@ def test_json_holds_every_case_and_the_summary(orderflow, log):
     }
 
 
-def test_an_empty_log(orderflow, log):
+@pytest.mark.parametrize("options", [(), ("--json",), ("--sort",)])
+def test_a_log_without_an_observation_is_no_success(orderflow, log, options):
     log.write_text(HEADER)
-    assert orderflow("audit", "ccv", "log.csv", "--json").json["cases"] == []
-    assert orderflow("audit", "ccv", "log.csv").code == 0
+    ran = orderflow("audit", "ccv", "log.csv", *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert "log.csv: holds no observation" in ran.err
 
 
 def test_connect_is_checked_by_its_readings(orderflow, log):

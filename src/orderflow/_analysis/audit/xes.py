@@ -62,6 +62,7 @@ class _Handler:
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         """Handle the start of an element."""
         self.depth += 1
+        tag = tag.rpartition(":")[2]  # without the prefix of its namespace
         if tag == "event" and self.inside == "trace":
             self.inside, self.level = "event", self.depth + 1
             self.status = self.time = ""
@@ -71,11 +72,16 @@ class _Handler:
             self.line = self.parser.CurrentLineNumber
         elif self.depth == self.level and self.inside:
             self._handle_attribute(attributes.get("key"), attributes.get("value", ""))
+        elif tag == "event" and self.depth == _TRACE_DEPTH:
+            refuse_row(
+                self.name, self.parser.CurrentLineNumber, "an event outside a trace has no case; put the events of each case into a <trace>"
+            )
         elif self.depth == 1 and tag != "log":
             refuse_row(self.name, self.parser.CurrentLineNumber, f"is not XES: it starts with <{tag[:40]}>")
 
     def end(self, tag: str) -> None:
         """Handle the end of an element."""
+        tag = tag.rpartition(":")[2]
         self.depth -= 1
         if self.depth != self.level - 2:
             return

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import asyncpg
-import structlog
 
+from orderflow._telemetry.log import get_logger
 from orderflow.errors import ConfigurationError, NotOpen, OperationalError
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ _SIGNS_OF_A_POOLER = ("unsupported startup parameter", "prepared statement")  # 
 _STATEMENT_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0
 _MIN_WAIT, _MAX_WAIT_SECONDS = 0.05, 1.0  # seconds between two attempts
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class ConnectionLost(Exception):

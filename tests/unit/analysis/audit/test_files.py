@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -101,6 +102,7 @@ MALFORMED = {
     "other.xes": (b"<html/>", "line 1: is not XES: it starts with <html>"),
     "cut.xes": (TRACE + b"\n" + EVENT, "line 2: is not XML: no element found"),
     "unclosed.xes": (b"<log>\n<trace></log>", "line 2: is not XML: mismatched tag"),
+    "no-trace.xes": (b"<log>\n" + EVENT + b"</log>", "line 2: an event outside a trace has no case"),
     "no-case.xes": (b"<log><trace>\n" + EVENT + b"</trace></log>", "line 2: a trace without concept:name"),
     "no-status.xes": (TRACE + b"\n<event/></trace></log>", "line 2: an event without concept:name"),
     "no-time.xes": (TRACE + EVENT.replace(b"time:timestamp", b"time") + b"</trace></log>", "line 1: an event without time:timestamp"),
@@ -110,6 +112,13 @@ MALFORMED = {
     "bad.csv.gz": (gzip.compress(HEADER + GOOD * 1000)[:20] + b"x" * 40, "is not a whole gzip file"),
     "log.txt": (b"", "--format: is needed (csv, jsonl or xes): the suffix of"),
 }
+
+
+def test_the_prefix_of_a_namespace_changes_nothing(tmp_path: Path) -> None:
+    plain = TRACE + EVENT + b"</trace></log>"
+    (tmp_path / "plain.xes").write_bytes(plain)
+    (tmp_path / "prefixed.xes").write_bytes(re.sub(rb"<(/?)(?=[a-z])", rb"<\1xes:", plain))
+    assert read_rows(tmp_path / "prefixed.xes") == read_rows(tmp_path / "plain.xes") != []
 
 
 @pytest.mark.parametrize("name", MALFORMED)

@@ -17,6 +17,7 @@ from orderflow._analysis.audit.automaton import WRONG, Classification, History
 from orderflow._analysis.audit.checker import LEGAL, CaseChecker, CheckedStatus
 from orderflow._analysis.audit.ended import EndedCases, StoredCase
 from orderflow._analysis.audit.rows import LogRow, WrongRow
+from orderflow._analysis.audit.ties import Tie, arrange
 from orderflow.errors import InvalidInput
 
 
@@ -53,6 +54,7 @@ class CaseTracker:
         self._histories: dict[str, History] = {}
         self._latest: dict[str, datetime] = {}
         self._wrong_rows: dict[str, dict[int, WrongRow]] = {}
+        self._ties: dict[str, Tie] = {}  # the last one of each case
         self._keep = self._limit = keep
         self._ended: EndedCases | None = None
 
@@ -69,7 +71,7 @@ class CaseTracker:
         return len(self._histories)
 
     def add(self, rows: Iterable[LogRow]) -> None:
-        """Check rows. The rows of each case must be in the order of time.
+        """Check rows. The rows of each case must be in the order of time. Rows of the same time may stand in any order.
 
         Raises:
             InvalidInput: a case goes back in time; names the line. The rows before it are added.
@@ -80,11 +82,29 @@ class CaseTracker:
             history = histories.get(name)
             if history is None:
                 history = self._open_case(name, at)
-            if at < latest[name]:
+            before = latest[name]
+            if at > before:
+                latest[name] = at
+            elif at < before:
                 raise InvalidInput(f"{self._source}, line {line}", f"case {name!r} goes back in time: sort the log (--sort)")
-            latest[name] = at
+            elif history:
+                self._ties[name] = Tie.extend(self._ties.get(name), len(history))
             if history.add(status).wrong:
                 self._wrong_rows.setdefault(name, {})[len(history) - 1] = WrongRow(line, at, status)
+            if name in self._wrong_rows and name in self._ties:
+                self._arrange_tie(name, history)
+
+    def _arrange_tie(self, name: str, history: History) -> None:
+        """Where something is wrong since the last tie of a case, try its other orders."""
+        tie, wrong = self._ties[name], self._wrong_rows[name]
+        if not any(place >= tie.start and row.status in self.checker.codes for place, row in wrong.items()):
+            return
+        numbers = arrange(self.checker.automaton, history, tie)
+        if numbers is not None:
+            history[tie.start :] = History("I", numbers)
+            history.node = self.checker.automaton.transitions[numbers[-1]].target
+            kept = {place: row for place, row in wrong.items() if place < tie.start or row.status not in self.checker.codes}
+            self._wrong_rows[name] = kept
 
     def iter_cases(self) -> Iterator[CheckedCase]:
         """Yield every case: those on disk by name, then those in memory by first appearance."""
@@ -117,4 +137,5 @@ class CaseTracker:
         self._limit = max(self._keep, 2 * len(self._histories))
 
     def _close_case(self, name: str) -> StoredCase:
+        self._ties.pop(name, None)
         return StoredCase(bytes(self._histories.pop(name)), self._latest.pop(name), self._wrong_rows.pop(name, {}))

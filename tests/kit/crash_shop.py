@@ -6,6 +6,7 @@ Forked by crash_lanes.py. On a course (crash_course.py) its worker is driven by 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import pickle
 import random
@@ -113,6 +114,7 @@ def run(settings: Settings, crash_at: str | None) -> None:
     log = os.open(settings.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    logging.basicConfig(level="INFO", force=True)  # as an application does that configures no structlog
     asyncio.run(_main(settings, crash_at))
 
 

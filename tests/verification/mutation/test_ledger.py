@@ -39,7 +39,7 @@ def apply_fault(where: Path, fault: dict[str, Any]) -> None:
     path = where / "src/orderflow" / fault["file"]
     text = path.read_text()
     imports = "from __future__ import annotations\n"
-    assert text.count(imports) == 1
+    assert text.count(imports) == (path.suffix == ".py")  # a file of SQL imports nothing
     path.write_text(text.replace(fault["old"], fault["new"]).replace(imports, imports + fault.get("define", "")))
 
 

@@ -30,12 +30,19 @@ class Tie:
             return cls(last.start, last.size + 1)
         return cls(place - 1, 2)
 
+    def is_small(self, observations: int) -> bool:
+        """Whether its orders may be tried, in a case of so many observations: it is small, and they are few behind it."""
+        return self.size <= _MAX_SIZE and observations - self.start - self.size <= _MAX_BEHIND
+
 
 def arrange(automaton: Automaton, history: History, tie: Tie) -> list[int] | None:
-    """The numbers of the transitions from the tie on, in an order of the tie in which nothing is wrong; None: there is none."""
+    """The numbers of the transitions from the tie on, in an order of the tie in which nothing is wrong; None: there is none.
+
+    The tie is small.
+    """
     codes = [automaton.transitions[number].status for number in history[tie.start :]]
     tied, behind = codes[: tie.size], codes[tie.size :]
-    if tie.size > _MAX_SIZE or len(behind) > _MAX_BEHIND or NO_STATUS in tied:
+    if NO_STATUS in tied:
         return None
     start = automaton.transitions[history[tie.start - 1]].target if tie.start else automaton.start
     return _Search(automaton, behind).find(start, Counter(tied))

@@ -97,7 +97,9 @@ class CaseTracker:
     def _arrange_tie(self, name: str, history: History) -> None:
         """Where something is wrong since the last tie of a case, try its other orders."""
         tie, wrong = self._ties[name], self._wrong_rows[name]
-        if not any(place >= tie.start and row.status in self.checker.codes for place, row in wrong.items()):
+        if not tie.is_small(len(history)) or not any(
+            place >= tie.start and row.status in self.checker.codes for place, row in wrong.items()
+        ):
             return
         numbers = arrange(self.checker.automaton, history, tie)
         if numbers is not None:

@@ -103,7 +103,7 @@ async def test_a_settled_order_is_polled_no_more(bench: Bench) -> None:
     assert await bench.store.next_due(bench.scope()) is None
 
 
-async def test_a_claim_beyond_the_budget_is_decided_and_brings_no_poll_forward(bench: Bench) -> None:
+async def test_a_claim_beyond_the_quota_is_decided_and_brings_no_poll_forward(bench: Bench) -> None:
     order = await bench.create()
     await bench.accept(order.id, "came", Origin.CLAIM)
     await bench.work()

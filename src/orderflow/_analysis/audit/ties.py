@@ -18,7 +18,7 @@ _MAX_BEHIND = 100  # observations between a tie and a wrong one that is due to i
 
 @frozen
 class Tie:
-    """Where a tie begins in its case, and of how many observations it is."""
+    """Where a tie begins in its case, and how many observations it has."""
 
     start: int
     size: int
@@ -31,21 +31,18 @@ class Tie:
         return cls(place - 1, 2)
 
     def is_small(self, observations: int) -> bool:
-        """Whether its orders may be tried, in a case of so many observations: it is small, and they are few behind it."""
+        """Whether all its orders may be tried: it has few observations, and few stand behind it. ``observations``: of the case."""
         return self.size <= _MAX_SIZE and observations - self.start - self.size <= _MAX_BEHIND
 
 
 def arrange(automaton: Automaton, history: History, tie: Tie) -> list[int] | None:
     """The numbers of the transitions from the tie on, in an order of the tie in which nothing is wrong; None: there is none.
 
-    The tie is small.
+    Takes long for a tie that is not small. A word behind the tie that is no status stays where it is; a tie with one has no such order.
     """
     codes = [automaton.transitions[number].status for number in history[tie.start :]]
-    tied, behind = codes[: tie.size], codes[tie.size :]
-    if NO_STATUS in tied:
-        return None
     start = automaton.transitions[history[tie.start - 1]].target if tie.start else automaton.start
-    return _Search(automaton, behind).find(start, Counter(tied))
+    return _Search(automaton, codes[tie.size :]).find(start, Counter(codes[: tie.size]))
 
 
 class _Search:

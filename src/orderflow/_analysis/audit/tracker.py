@@ -106,7 +106,10 @@ class CaseTracker:
             history[tie.start :] = History("I", numbers)
             history.node = self.checker.automaton.transitions[numbers[-1]].target
             kept = {place: row for place, row in wrong.items() if place < tie.start or row.status not in self.checker.codes}
-            self._wrong_rows[name] = kept
+            if kept:
+                self._wrong_rows[name] = kept
+            else:
+                del self._wrong_rows[name]
 
     def iter_cases(self) -> Iterator[CheckedCase]:
         """Yield every case: those on disk by name, then those in memory by first appearance."""

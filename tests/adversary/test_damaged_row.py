@@ -31,7 +31,7 @@ async def test_a_worker_names_the_damaged_order_and_serves_the_others(url: str, 
     async with Orderflow(url, [toy], worker=True, fetch_interval=0.05) as flow:
         if state == "placed":
             await flow.send(damaged.id, "order_it")
-            await flow.wait(damaged.id, "placed", 10)
+            await flow.wait(damaged.id, "placed", 60)
     async with Orderflow(url, [toy]) as flow:
         for order in orders:
             await flow.send(order.id, "order_it")
@@ -39,7 +39,7 @@ async def test_a_worker_names_the_damaged_order_and_serves_the_others(url: str, 
     with capture_logs() as logs:
         async with Orderflow(url, [toy], worker=True, fetch_interval=0.05, grace=1.0) as flow:
             for order in (orders[0], orders[2]):
-                assert (await flow.wait(order.id, "placed", 10)).state == "placed"
+                assert (await flow.wait(order.id, "placed", 60)).state == "placed"
             await asyncio.sleep(1.5)
             assert {order.id for order in await flow.orders()} == {orders[0].id, orders[2].id}
             with pytest.raises(UnreadableRow, match=damaged.id):

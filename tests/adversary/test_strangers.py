@@ -226,5 +226,5 @@ async def submit(world: World, key: str) -> str:
     """An order that CCV has. Its id."""
     order = await world.flow.create("ccv", key=key, **ccv_request())
     await world.flow.send(order.id, "submit")
-    await world.flow.wait(order.id, "Processing", 10)
+    await world.flow.wait(order.id, "Processing", 60)
     return order.id

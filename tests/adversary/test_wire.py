@@ -127,12 +127,12 @@ async def test_i_send_my_answer_one_byte_at_a_time_for_ever(tmp_path: Path, drip
             order = await flow.create(connect, key="k", **connect_request())
             await flow.send(order.id, "register")
             if dripping == "status":
-                await flow.wait(order.id, "registered", 5)
+                await flow.wait(order.id, "registered", 60)
                 await flow.refresh(order.id)
             async with asyncio.timeout(8):
                 await hung_up.wait()
             if dripping == "order":
-                await flow.wait(order.id, "registration_in_doubt", 5)
+                await flow.wait(order.id, "registration_in_doubt", 60)
 
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG], ids=["INFO", "DEBUG"])
@@ -143,7 +143,7 @@ async def test_i_read_the_log_of_the_application(tmp_path: Path, caplog: pytest.
     async with running(tmp_path, connect={"credentials_in": credentials_in}) as world:
         order = await world.flow.create("connect", key="k", **connect_request())
         await world.flow.send(order.id, "register")
-        await world.flow.wait(order.id, "registered", 5)
+        await world.flow.wait(order.id, "registered", 60)
         provider_id = str((await world.flow.order(order.id)).provider_id)
         token_calls = [row for row in world.connect.journal.rows if CONNECT_SECRET in row.query or "token" in row.path]
         async with httpx.AsyncClient(trust_env=False) as own:

@@ -24,7 +24,7 @@ COMMANDS = {
     "flask_shop": [sys.executable, "app.py"],
     "django_shop": [sys.executable, "app.py"],
 }
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @define

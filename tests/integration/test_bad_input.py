@@ -112,7 +112,7 @@ async def create_order(world: World, method: str = "invoice", **request: Any) ->
 async def register_order(world: World, method: str = "invoice", **request: Any) -> Order:
     order = await create_order(world, method, **request)
     await world.flow.send(order.id, "register")
-    return await world.flow.wait(order.id, "registered", 5)
+    return await world.flow.wait(order.id, "registered", 60)
 
 
 ON_AN_ORDER: dict[str, tuple[Callable[[Orderflow, str], Coroutine[Any, Any, Any]], type[CallerError], str]] = {
@@ -309,7 +309,7 @@ async def test_a_command_with_a_key_is_carried_out_once(world: World) -> None:
     decisions = await asyncio.gather(*(world.flow.send(order.id, "register", key="r") for _ in range(10)))
     assert sum(isinstance(decision, Applied) for decision in decisions) == 1
     assert {decision.reason for decision in decisions if isinstance(decision, Ignored)} == {Reason.DUPLICATE}
-    await world.flow.wait(order.id, "registered", 5)
+    await world.flow.wait(order.id, "registered", 60)
     assert world.connect.journal.count_executed("POST /capi/v1/client/order") == 1
 
 

@@ -32,7 +32,7 @@ async def create(world: World, method: str = "invoice", **request: Any) -> Order
 async def register(world: World, method: str = "invoice", **request: Any) -> Order:
     order = await create(world, method, **request)
     await world.flow.send(order.id, "register")
-    return await world.flow.wait(order.id, "registered", 5)
+    return await world.flow.wait(order.id, "registered", 60)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ async def test_a_poll_that_reads_another_order_flags_ours(world: World, changes:
     world.connect.faults.arm(Fault(STATUS, "garbage", body=json.dumps({"orders": [row]}).encode(), times=None))
     order = await register(world, external_id="mine")
     await world.flow.send(order.id, "complete_by_api")
-    await world.flow.wait(order.id, "confirming", 5)
+    await world.flow.wait(order.id, "confirming", 60)
     await eventually(lambda: world.connect.journal.count_executed(STATUS) >= 5)
     assert not {"paid", "fulfilled"} & set(await world.path(order.id))
     assert (await world.flow.order(order.id)).flagged
@@ -61,7 +61,7 @@ async def test_without_configured_statuses_nothing_is_ever_proven(tmp_path: Path
     async with running(tmp_path, connect={"fulfilled_literals": ()}) as world:
         order = await register(world)
         await world.flow.send(order.id, "complete_by_api")
-        await world.flow.wait(order.id, "confirming", 5)
+        await world.flow.wait(order.id, "confirming", 60)
         assert world.connect.orders[0].status == "fulfilled"
         await eventually(lambda: world.connect.journal.count_executed(STATUS) >= 3)
         now = await world.flow.order(order.id)
@@ -74,7 +74,7 @@ async def test_an_answer_about_another_order_leaves_ours_in_doubt_and_keeps_both
     world.connect.faults.arm(Fault("POST /capi/v1/client/order/fulfillment", "garbage", body=answer))
     world.connect.script("*", pay_outcome="never")
     await world.flow.send(order.id, "complete_by_api")
-    now = await world.flow.wait(order.id, "fulfillment_in_doubt", 5)
+    now = await world.flow.wait(order.id, "fulfillment_in_doubt", 60)
     assert (now.flagged, now.provider_id) == (True, "14")
     (row,) = [refusal for refusal in await world.flow.refusals(order.id) if refusal.reason is Reason.NOT_OURS]
     for text in (row.detail, (await world.flow.journal(order.id))[-1].note):
@@ -87,7 +87,7 @@ async def test_the_text_of_an_error_is_kept_nowhere_it_could_be_shown(world: Wor
     world.connect.faults.arm(Fault("POST /capi/v1/client/order", "status", status=400, body=error))
     order = await create(world)
     await world.flow.send(order.id, "register")
-    now = await world.flow.wait(order.id, "refused", 5)
+    now = await world.flow.wait(order.id, "refused", 60)
     journal = await world.flow.journal(order.id)
     assert "400 from the provider (OrderException)" in journal[-1].note
     assert_no_canary(now, journal, await world.flow.refusals(order.id), world.flow)

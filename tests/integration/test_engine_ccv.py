@@ -23,7 +23,7 @@ SLOW_POLLS = {"timing": evolve(CCV_FAST, poll_first=30.0, poll_cap=30.0)}
 async def submit_order(world: World, key: str = "k", until: str = "Processing", **more: Any) -> Order:
     order = await world.flow.create("ccv", key=key, **ccv_request(external_reference=key, **more))
     await world.flow.send(order.id, "submit")
-    return await world.flow.wait(order.id, until, timeout=15)
+    return await world.flow.wait(order.id, until, timeout=60)
 
 
 @pytest.mark.parametrize("kind", ["reset-after-commit", "cut-body", "status-after-commit", "garbage", "html", "xml", "empty"])
@@ -51,7 +51,7 @@ async def test_a_lost_submit_is_resolved_with_the_number_that_ccv_names(tmp_path
         (known,) = world.ccv.orders
         assert known.external_reference == "k"  # by which a person finds the order
         await world.flow.resolve(order.id, "submission_resolved", actor="kim", reason="CCV found it", order_id=known.id)
-        await world.flow.wait(order.id, "Completed", timeout=15)
+        await world.flow.wait(order.id, "Completed", timeout=60)
 
 
 async def test_a_429_is_waited_out_and_then_sent_once(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ async def test_an_observation_that_an_operator_overtakes_is_dropped_and_recorded
             await asyncio.sleep(0.01)
         world.ccv.move(known.id, "Incomplete")
         await world.flow.override(order.id, "Screening", actor="kim", reason="test", version=order.version)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while {row.reason for row in await world.flow.refusals(order.id)} != {Reason.STALE, Reason.ANOMALY}:
                 await asyncio.sleep(0.01)
         order = await world.flow.order(order.id)
@@ -128,8 +128,8 @@ async def test_an_unknown_status_flags_the_order_until_it_moves(tmp_path: Path) 
         order = await submit_order(world)
         (known,) = world.ccv.orders
         world.ccv.move(known.id, "OnHoliday")
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while not (await world.flow.order(order.id)).flagged:
                 await asyncio.sleep(0.01)
         world.ccv.move(known.id, "Incomplete")
-        assert not (await world.flow.wait(order.id, "Incomplete", timeout=15)).flagged
+        assert not (await world.flow.wait(order.id, "Incomplete", timeout=60)).flagged

@@ -109,7 +109,7 @@ async def test_each_call_has_what_its_own_command_was_fitted_to(url: str) -> Non
         order = await flow.create(Name("sums"), key="cart", authorized=Decimal("99.90"))
         for amount in ("10.25", "20"):
             await capture(flow, order, amount)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(provider.calls) < 2:
                 await asyncio.sleep(0.01)
         kept = [(row.version, row.data["left"]) for row in await flow.journal(order.id) if row.event == "capture" and row.data]

@@ -87,11 +87,11 @@ async def test_an_order_reaches_its_end_and_listeners_are_notified(service: Serv
     order = await service.flow.create("warehouse", key="crate-1", items=["lamp"])
     assert order.id.startswith("warehouse-")
     assert isinstance(await service.flow.send(order.id, "place"), Applied)
-    order = await service.flow.wait(order.id, "picking", 5)
+    order = await service.flow.wait(order.id, "picking", 60)
     await service.sim.move(str(order.provider_id), "packed")
-    assert await service.flow.wait(order.id, "packed", 5)
+    assert await service.flow.wait(order.id, "packed", 60)
     await service.sim.move(str(order.provider_id), "shipped")
-    assert await service.flow.wait(order.id, "shipped", 5)
+    assert await service.flow.wait(order.id, "shipped", 60)
     notified = [await asyncio.wait_for(service.notified.get(), 5) for _ in range(2)]
     assert sorted(entered.state for entered in notified) == ["packed", "shipped"]
     events = [row.event for row in await service.flow.journal(order.id) if row.event != "picking_late"]
@@ -102,17 +102,17 @@ async def test_a_skipped_status_is_inferred_and_a_lost_answer_is_requested_again
     service.sim.faults.arm(Fault(PUT, "reset-after-commit"))
     order = await service.flow.create("warehouse", key="crate-2", items=["lamp"])
     await service.flow.send(order.id, "place")
-    order = await service.flow.wait(order.id, "picking", 5)
+    order = await service.flow.wait(order.id, "picking", 60)
     assert (service.sim.journal.count_executed(PUT), len(service.sim.orders)) == (2, 1)
     await service.sim.move(str(order.provider_id), "shipped")
-    await service.flow.wait(order.id, "shipped", 5)
+    await service.flow.wait(order.id, "shipped", 60)
     assert [row.kind for row in await service.flow.journal(order.id)][-2:] == ["inferred", "step"]
 
 
 async def test_its_deadline_comes(service: Service) -> None:
     order = await service.flow.create("warehouse", key="crate-3", items=["lamp"])
     await service.flow.send(order.id, "place")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not (await service.flow.order(order.id)).snapshot.facts["late"]:
             await asyncio.sleep(0.005)
     assert (await service.flow.journal(order.id))[-1].event == "picking_late"
@@ -124,7 +124,7 @@ async def test_its_refusals_and_its_bad_input_are_handled_like_ours(service: Ser
     order = await service.flow.create("warehouse", key="crate-4", items=["lamp"])
     service.sim.faults.arm(Fault(PUT, "status", status=422))
     await service.flow.send(order.id, "place")
-    assert await service.flow.wait(order.id, "refused", 5)
+    assert await service.flow.wait(order.id, "refused", 60)
     assert (await asyncio.wait_for(service.notified.get(), 5)).state == "refused"
 
 

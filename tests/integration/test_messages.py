@@ -29,7 +29,7 @@ SECRETS = (CCV_KEY, CONNECT_SECRET, "simulated-client-token", "simulated-user-to
 async def submit(world: World, until: str, key: str = "k") -> str:
     order = await world.flow.create("ccv", key=key, **ccv_request(external_reference=key))
     await world.flow.send(order.id, "submit")
-    await world.flow.wait(order.id, until, timeout=15)
+    await world.flow.wait(order.id, until, timeout=60)
     return order.id
 
 
@@ -37,7 +37,7 @@ async def register(world: World, until: str, key: str = "k", *, user_mode: bool 
     world.users.now = world.connect.issue_user_token()
     order = await world.flow.create("connect", key=key, **connect_request(user_mode=user_mode))
     await world.flow.send(order.id, "register")
-    await world.flow.wait(order.id, until, timeout=15)
+    await world.flow.wait(order.id, until, timeout=60)
     return order.id
 
 
@@ -97,7 +97,7 @@ async def test_both_hits_of_a_search_are_there_for_the_person_who_chooses(tmp_pa
         world.connect.faults.arm(Fault("POST /capi/v1/order", "reset-after-commit"))
         world.connect.faults.arm(Fault(SEARCH, "garbage", body=hits.encode(), times=None))
         order_id = await register(world, "registration_in_doubt", user_mode=True)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await world.flow.pending(order_id)).effects:
                 await asyncio.sleep(0.01)
         assert await bodies(world, order_id, "search_order") == [hits]
@@ -135,7 +135,7 @@ async def test_no_body_reaches_logs_notes_health_or_a_repr(tmp_path: Path) -> No
             orders = [await submit(world, "submission_in_doubt"), await register(world, "refused")]
             world.ccv.faults.arm(Fault("GET /api", "status", status=404, body=body, times=None))
             orders.append(await submit(world, "Processing", "polled"))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while "poll" not in {message.source for message in await world.flow.messages(orders[-1])}:
                     await asyncio.sleep(0.01)
             shown: list[object] = [world.flow.health, world.flow]

@@ -21,12 +21,12 @@ async def check_out(world: World, key: str, until: str) -> Order:
     world.users.now = world.connect.issue_user_token()
     order = await world.flow.create("connect", key=key, **connect_request(user_mode=True, external_id="cart-17"))
     await world.flow.send(order.id, "register")
-    return await world.flow.wait(order.id, until, 5)
+    return await world.flow.wait(order.id, until, 60)
 
 
 async def complete(world: World, order: Order, granted: list[str]) -> None:
     await world.flow.send(order.id, "complete_by_api")
-    await world.flow.wait(order.id, "fulfilled", 5)
+    await world.flow.wait(order.id, "fulfilled", 60)
     await eventually(lambda: granted)
 
 
@@ -42,7 +42,7 @@ async def test_a_search_that_finds_the_order_of_another_order_binds_nothing(tmp_
         world.connect.faults.arm(Fault(SEARCH, "status", status=503))  # the search comes after the second order is registered
         first = await check_out(world, "first", "registration_in_doubt")
         second = await check_out(world, "second", "registered")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not (first := await world.flow.order(first.id)).flagged:
                 await asyncio.sleep(0.01)
         assert (first.state, first.provider_id) == ("registration_in_doubt", None)
@@ -73,7 +73,7 @@ async def test_two_hits_are_a_doubt(tmp_path: Path) -> None:
         world.connect.script("cart-17", twin=True)
         world.connect.faults.arm(Fault(REGISTER, "reset-after-commit"))
         order = await check_out(world, "first", "registration_in_doubt")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (await world.flow.pending(order.id)).effects:
                 await asyncio.sleep(0.01)
         order = await world.flow.order(order.id)
@@ -85,7 +85,7 @@ async def test_an_id_that_was_mistyped_is_corrected_until_a_poll_has_moved_the_o
         world.ccv.faults.arm(Fault("POST /api/ordercompletion/reseller", "reset-after-commit", times=None))
         order = await world.flow.create("ccv", key="k", **ccv_request())
         await world.flow.send(order.id, "submit")
-        await world.flow.wait(order.id, "submission_in_doubt", 5)
+        await world.flow.wait(order.id, "submission_in_doubt", 60)
         by = {"actor": "anna", "reason": "CCV named it"}
         await world.flow.resolve(order.id, "submission_resolved", order_id="ORD-wrong", **by)
         wrong = await world.flow.order(order.id)
@@ -93,7 +93,7 @@ async def test_an_id_that_was_mistyped_is_corrected_until_a_poll_has_moved_the_o
         right = f" {world.ccv.orders[0].id} "
         corrected = await world.flow.override(order.id, "Processing", version=wrong.version, provider_id=right, **by)
         assert isinstance(corrected, Applied)
-        moved = await world.flow.wait(order.id, {"Incomplete", "New", "AwaitingPayment", "FulfillmentInProgress", "Completed"}, 5)
+        moved = await world.flow.wait(order.id, {"Incomplete", "New", "AwaitingPayment", "FulfillmentInProgress", "Completed"}, 60)
         assert moved.provider_id == right.strip()
         late = await world.flow.override(order.id, "Processing", version=moved.version, provider_id="ORD-wrong", **by)
         assert isinstance(late, Refused)

@@ -105,7 +105,7 @@ async def test_an_order_for_which_there_is_no_token_waits_and_is_not_in_doubt(
         assert (await flow.order(order.id)).state == "registering"
         assert server.count("/client/order") == 0
         server.token, server.status = b'{"access_token": "t"}', 200
-        await flow.wait(order.id, "registered", 15)
+        await flow.wait(order.id, "registered", 60)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ async def test_a_token_is_a_token_whatever_stands_beside_it(tmp_path: Path, odd:
     async with serving(body, status) as (server, base), open_flow(tmp_path, base) as flow:
         order = await flow.create("connect", key="k", **connect_request())
         await flow.send(order.id, "register")
-        await flow.wait(order.id, "registered", 15)
+        await flow.wait(order.id, "registered", 60)
         assert server.count("/oauth/token") == 1
 
 

@@ -25,7 +25,7 @@ from orderflow.errors import OperationalError
 from orderflow.model import Message, Order
 
 SLOW = evolve(TIMING, durations=dict.fromkeys(TIMING.durations, 600.0), poll_first=600.0, poll_cap=600.0, poll_interval=0.01)
-SOON = 10.0
+SOON = 60.0
 """Seconds: far less than a lease."""
 
 

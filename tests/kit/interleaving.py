@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from attrs import define, field
 
 Work = Callable[[], Awaitable[object]]
-_TIMEOUT = 10.0
+_TIMEOUT = 60.0
 
 
 @define(eq=False)

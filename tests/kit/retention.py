@@ -44,7 +44,7 @@ async def run_worker_until(
     async with Orderflow(url, [Toy()], clock=clock, worker=True, fetch_interval=0.01) as flow:
         if on_shipped is not None:
             flow.on_entered("toy", "shipped", on_shipped)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await done(flow):
                 clock.advance(0.01)
                 await asyncio.sleep(0.005)

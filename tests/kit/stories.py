@@ -26,7 +26,7 @@ from orderflow.simulators import Fault, matches
 
 Sim = TypeVar("Sim", ConnectSimulator, CcvSimulator)
 Play = Callable[["Case[Any]"], Awaitable[None]]
-_TIMEOUT = 5.0
+_TIMEOUT = 30.0
 _AHEAD = 10.0  # more than a lease, less than any deadline that must not come
 
 

@@ -72,7 +72,7 @@ async def use_connect(payload: dict[str, Any]) -> None:
         await flow.resolve(order.id, "registration_given_up", actor="anna", reason="found none")
         await flow.override(order.id, "fulfilled", actor="anna", reason="paid by post", version=3)
         assert_type(await flow.wait(order.id, "registered"), Order)
-        await flow.wait(order.id, {"fulfilled", "cancelled"}, timeout=5)
+        await flow.wait(order.id, {"fulfilled", "cancelled"}, timeout=60)
         await flow.wait(order.id, until=["user_assigned"], since=order.version)
         view = await flow.view(order.id)
         assert_type(view, OrderView)

@@ -45,7 +45,7 @@ def test_a_whole_life_without_await(ccv_url: str, tmp_path: Path) -> None:
         order = flow.create("ccv", key="cart-1", **ccv_request())
 
         assert isinstance(flow.send(order.id, "submit"), orderflow.Applied)
-        assert flow.wait(order.id, until="Completed", timeout=10).state == "Completed"
+        assert flow.wait(order.id, until="Completed", timeout=60).state == "Completed"
 
         assert [row.event for row in flow.journal(order.id)][:3] == ["submit", "order_configured", "order_submitted"]
         assert {"configure_order", "submit_order"} <= {message.source for message in flow.messages(order.id)}

@@ -69,7 +69,7 @@ class Worker:
 
     async def wait_until_started(self) -> None:
         """Wait until it leases work."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while b"worker.started" not in self.log.read_bytes():
                 assert self.process.returncode is None, f"a worker ended by itself, with {self.process.returncode}: see {self.log}"
                 await asyncio.sleep(0.05)

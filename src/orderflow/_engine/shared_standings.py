@@ -48,7 +48,7 @@ class SharedStandings:
 
     async def _write(self, provider: str, write: ReportProblem | EndProblem) -> None:
         if isinstance(write, EndProblem):
-            if await self._store.end_problem(provider, write.problem):
+            if await self._store.end_problem(provider, write.problem, write.at):
                 _log.info("provider.problem_ended", provider=provider, why=write.problem.value)
         elif await self._store.report_problem(provider, write.problem, write.status, write.at, write.held_until):
             _log.warning("provider.problem_began", provider=provider, why=write.problem.value, status=write.status)

@@ -102,9 +102,10 @@ class ReportProblem:
 
 @frozen
 class EndProblem:
-    """To be stored: an answer has ended the problem."""
+    """To be stored: an answer that came at ``at`` has ended the problem."""
 
     problem: ProviderProblem
+    at: float
 
 
 @define
@@ -120,14 +121,14 @@ class Reporter:
     _seen_at: float = -inf
     _reported: ProviderProblem | None = None  # what this process wrote last, while it lasts
     _reported_at: float = -inf
-    _ended: ProviderProblem | None = None  # what the store says, and an answer to this process disproved
+    _ended: EndProblem | None = None  # what the store says, and an answer to this process disproved
 
     def record(self, sign: Sign, now: float) -> None:
         """A call ended."""
         if sign.problem is not None:
             self._sign, self._seen_at = sign, now
         if self.shared is not None and self.shared.problem in sign.ends:
-            self._ended = self.shared.problem
+            self._ended = EndProblem(self.shared.problem, now)
 
     @property
     def has_ended(self) -> bool:
@@ -143,7 +144,7 @@ class Reporter:
         shared = self.shared.problem if self.shared is not None else None
         if own is None:
             self._reported = None
-            return EndProblem(shared) if shared is not None and shared is self._ended else None
+            return self._ended if self._ended is not None and shared is self._ended.problem else None
         is_due = self._seen_at > self._reported_at and not 0 <= now - self._reported_at < self._pause
         if own is not self._reported or (is_due and shared in (None, own)):
             status = self._sign.status if self._sign.problem is own else None
@@ -155,7 +156,7 @@ class Reporter:
         self._ended = None
         before = self.shared or StoredStanding(provider)
         if isinstance(write, EndProblem):
-            self.shared = evolve(before, problem=None, held_until=0.0)
+            self.shared = evolve(before, problem=None, seen_at=write.at, held_until=0.0)
             return
         self._reported, self._reported_at = write.problem, now
         self.shared = evolve(before, problem=write.problem, held_until=write.held_until)

@@ -204,10 +204,13 @@ class Store(Protocol):
         """What all processes share about each provider. Times that have passed may be among it."""
 
     async def report_problem(self, provider: str, problem: ProviderProblem, status: int | None, at: float, held_until: float) -> bool:
-        """A process sees a problem of a provider. Returns whether it begins: no problem stood there, or another one."""
+        """A process saw a problem of a provider, last at ``at``. Returns whether it begins: no problem stood there, or another one.
 
-    async def end_problem(self, provider: str, problem: ProviderProblem) -> bool:
-        """An answer has ended a problem. Returns whether it stood there."""
+        It does not begin where an answer that came after ``at`` has ended a problem, or an operator has lifted one.
+        """
+
+    async def end_problem(self, provider: str, problem: ProviderProblem, at: float) -> bool:
+        """An answer that came at ``at`` has ended a problem. Returns whether it stood there."""
 
     async def lift_standing(self, provider: str, at: float, by: str) -> None:
         """An operator, ``by``, has calls tried at once: problem and throttle are cleared."""

@@ -169,7 +169,7 @@ class StoredStanding:
     problem: ProviderProblem | None = None
     status: int | None = None
     since: float = 0.0
-    seen_at: float = 0.0
+    seen_at: float = 0.0  # without a problem: when an answer or an operator ended the last one
     held_until: float = 0.0  # until when the process that saw the problem last makes no calls
     lifted_at: float = 0.0
     lifted_by: str = ""

@@ -239,7 +239,7 @@ async def test_a_worker_that_has_stopped_leaves_nothing_leased_and_no_job(backen
         for n in range(30):
             order = await flow.create("toy", key=f"k{n}")
             await flow.send(order.id, "order_it")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await all_notified.wait()
     assert (toy.count_calls("make_ready"), toy.count_calls("place")) == (40, 30)
     process = await backend.open_process()

@@ -23,10 +23,29 @@ async def test_a_problem_begins_once_goes_on_and_ends_once(another: Another) -> 
     assert not await there.report_problem("toy", AWAY, 502, NOW + 4, NOW + 14)  # a clock that is behind
     row = StoredStanding("toy", 0.0, AWAY, 502, NOW, NOW + 5, NOW + 15)
     assert await there.read_standings() == await here.read_standings() == {"toy": row}
-    assert not await here.end_problem("toy", LOGIN)
-    assert await here.end_problem("toy", AWAY)
-    assert not await there.end_problem("toy", AWAY)
-    assert await there.read_standings() == {"toy": StoredStanding("toy")}
+    assert not await here.end_problem("toy", LOGIN, NOW + 6)
+    assert await here.end_problem("toy", AWAY, NOW + 6)
+    assert not await there.end_problem("toy", AWAY, NOW + 6)
+    assert await there.read_standings() == {"toy": StoredStanding("toy", seen_at=NOW + 6)}
+
+
+async def test_what_was_seen_before_the_end_of_a_problem_begins_none(another: Another) -> None:
+    """A process writes late what it saw: without this, the problem would stand there until the next call."""
+    here, there = await another(), await another()
+    await here.report_problem("toy", AWAY, None, NOW, NOW + 10)
+    await here.end_problem("toy", AWAY, NOW + 6)
+    assert not await there.report_problem("toy", AWAY, 503, NOW + 5, NOW + 15)
+    assert not await there.report_problem("toy", LOGIN, 503, NOW + 5, NOW + 15)
+    assert await here.read_standings() == {"toy": StoredStanding("toy", seen_at=NOW + 6)}
+    assert await there.report_problem("toy", AWAY, 503, NOW + 6, NOW + 16)
+
+
+async def test_what_was_seen_before_an_operator_lifted_the_standing_begins_none(another: Another) -> None:
+    here, there = await another(), await another()
+    await here.report_problem("toy", AWAY, None, NOW, NOW + 10)
+    await here.lift_standing("toy", NOW + 6, "kim")
+    assert not await there.report_problem("toy", AWAY, 503, NOW + 5, NOW + 15)
+    assert await there.report_problem("toy", AWAY, 503, NOW + 7, NOW + 17)
 
 
 async def test_another_problem_begins_anew(store: Store) -> None:
@@ -39,7 +58,7 @@ async def test_of_many_that_see_a_problem_at_once_one_sees_it_begin(another: Ano
     stores = [await another() for _ in range(3)]
     began = await asyncio.gather(*(store.report_problem("toy", AWAY, None, NOW, NOW) for store in stores * 4))
     assert began.count(True) == 1
-    ended = await asyncio.gather(*(store.end_problem("toy", AWAY) for store in stores * 4))
+    ended = await asyncio.gather(*(store.end_problem("toy", AWAY, NOW) for store in stores * 4))
     assert ended.count(True) == 1
 
 
@@ -48,8 +67,8 @@ async def test_a_throttle_and_a_problem_do_not_disturb_each_other(store: Store) 
     await store.report_problem("toy", AWAY, None, NOW, NOW + 10)
     await store.throttle("toy", NOW + 30)
     assert (await store.read_standings())["toy"] == StoredStanding("toy", NOW + 60, AWAY, None, NOW, NOW, NOW + 10)
-    await store.end_problem("toy", AWAY)
-    assert await store.read_standings() == {"toy": StoredStanding("toy", NOW + 60)}
+    await store.end_problem("toy", AWAY, NOW + 1)
+    assert await store.read_standings() == {"toy": StoredStanding("toy", NOW + 60, seen_at=NOW + 1)}
 
 
 async def test_lifting_clears_everything_and_is_kept(store: Store) -> None:
@@ -58,7 +77,7 @@ async def test_lifting_clears_everything_and_is_kept(store: Store) -> None:
     await store.lift_standing("toy", NOW + 1, "kim: they are back")
     await store.lift_standing("other", NOW + 2, "kim: \0")
     standings = await store.read_standings()
-    assert standings["toy"] == StoredStanding("toy", lifted_at=NOW + 1, lifted_by="kim: they are back")
+    assert standings["toy"] == StoredStanding("toy", seen_at=NOW + 1, lifted_at=NOW + 1, lifted_by="kim: they are back")
     assert standings["other"].lifted_at == NOW + 2
     assert await store.report_problem("toy", AWAY, None, NOW + 3, NOW + 13)
     assert (await store.read_standings())["toy"].lifted_by == "kim: they are back"

@@ -191,8 +191,8 @@ async def run_worker(url: str, dispatch: str) -> None:
     flow.on_entered("toy", "placed", keep)
     async with flow:
         for order_id, state in {"toy-call": "placed", "toy-doubt": "in_doubt", "toy-poll": "lapsed"}.items():
-            await flow.wait(order_id, state, timeout=20)
-        async with asyncio.timeout(20):
+            await flow.wait(order_id, state, timeout=60)
+        async with asyncio.timeout(60):
             await all_notified.wait()
     assert entered == {"toy-call": "toy-call:3:0", "toy-notify": "toy-notify:3:0"}
     assert set(toy.calls) == {("make_ready", "toy-call"), ("place", "toy-call"), ("look_up", "toy-doubt")}

@@ -303,7 +303,7 @@ def test_show_lists_what_is_still_to_come(orderflow: Any, tmp_path: Path) -> Non
         provider = Connect("http://127.0.0.1:9/capi", "http://127.0.0.1:9/user", "id", "secret", timeout=2.0)
         async with Flow(db, [provider], worker=True, fetch_interval=0.01) as flow:
             await flow.send(order, "register")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not (await flow.pending(order)).effects[0].why:
                     await asyncio.sleep(0.01)
 
@@ -366,7 +366,7 @@ def test_override_needs_the_current_version_and_notifies_listeners_of_another_pr
     async def serve() -> None:
         async with Flow(db, [Ccv.offline()], worker=True, fetch_interval=0.02) as flow:
             flow.on_entered("ccv", "Closed", lambda entered: notified.append(entered.order.id))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not notified:
                     await asyncio.sleep(0.01)
 

@@ -585,6 +585,6 @@ async def _probe(http: httpx.AsyncClient, path: str) -> tuple[int, str]:
 
 
 async def _wait_for(http: httpx.AsyncClient, path: str, expected: tuple[int, str]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await _probe(http, path) != expected:
             await asyncio.sleep(0.02)

@@ -42,7 +42,7 @@ async def kill_worker(backend: Backend, place: str) -> None:
     command = (sys.executable, str(WORKER), backend.url, backend.dispatch, place)
     process = await asyncio.create_subprocess_exec(*command, env={**os.environ, "PYTHONPATH": path})
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert await process.wait() == -signal.SIGKILL
     finally:
         if process.returncode is None:

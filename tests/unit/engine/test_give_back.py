@@ -283,7 +283,7 @@ async def test_the_answer_to_a_once_effect_is_written_when_the_store_is_back(tmp
         order = await send_order(flow)
         await wait_for_refusals(store, 1)
         store.refused = None
-        await flow.wait(order.id, "placed", timeout=10)
+        await flow.wait(order.id, "placed", timeout=60)
         assert "placement_answer_lost" not in [row.event for row in await flow.journal(order.id)]
 
 
@@ -295,5 +295,5 @@ async def test_an_answer_is_kept_no_longer_than_its_lease(tmp_path: Path) -> Non
         await wait_for_refusals(store, 1)
         await wait_until_failed(flow)
         store.refused = None
-        await flow.wait(order.id, "in_doubt", timeout=10)
+        await flow.wait(order.id, "in_doubt", timeout=60)
         assert toy.count_calls("place") == 1

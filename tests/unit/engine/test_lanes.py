@@ -186,7 +186,7 @@ async def test_a_worker_ends_though_plain_listeners_never_return(tmp_path: Path)
     flow = Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [toy], worker=True, grace=0.2)
     flow.on_entered("toy", "preparing", lambda entered: release.wait(60) and None)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async with flow:
                 for order in [await flow.create(toy, key=str(n)) for n in range(40)]:
                     await flow.send(order.id, "order_it")
@@ -217,7 +217,7 @@ async def test_threads_that_were_given_up_keep_their_places(tmp_path: Path) -> N
             await asyncio.sleep(1.5)  # several leases
             assert len(started) == 2
             release.set()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while len(set(started)) < 5:
                     await asyncio.sleep(0.02)
     finally:

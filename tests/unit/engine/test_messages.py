@@ -171,7 +171,7 @@ async def test_a_write_that_is_repeated_counts_the_answer_once(tmp_path: Path) -
         attempt = await bench.lease()
         store.refused = ("throttle", "")
         writing = asyncio.create_task(bench.engine.outbox.run(attempt))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not writing.done():
                 await asyncio.sleep(0.001)
                 if store.refusals == 2:

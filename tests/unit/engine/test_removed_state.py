@@ -29,7 +29,7 @@ async def order_in_removed_state(folder: Path, *, before: str = "placed") -> Ord
         order = await flow.create("toy", key="k")
         if before != "drafted":
             await flow.send(order.id, "order_it")
-            await flow.wait(order.id, before, timeout=15)
+            await flow.wait(order.id, before, timeout=60)
     with closing(sqlite3.connect(folder / "orders.db", timeout=15)) as connection:
         connection.execute("UPDATE of_orders SET state = ?", (REMOVED,))
         connection.commit()
@@ -56,7 +56,7 @@ async def test_it_can_be_waited_for(tmp_path: Path) -> None:
         with pytest.raises(WaitTimeout) as timeout:
             await flow.wait(order.id, "waiting", timeout=0.2)
         assert timeout.value.state == REMOVED
-        waiting = asyncio.create_task(flow.wait(order.id, "waiting", timeout=15))
+        waiting = asyncio.create_task(flow.wait(order.id, "waiting", timeout=60))
         version = (await flow.order(order.id)).version
         await flow.override(order.id, "waiting", actor="anna", reason="renamed", version=version)
         assert (await waiting).state == "waiting"

@@ -175,7 +175,7 @@ async def test_workers_run_while_old_orders_are_deleted(url: str) -> None:
             while len(deleted) < 60:
                 deleted.update(await prune_all(flow, 0.0, batch=7))
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await asyncio.gather(prune(), *(send(n) for n in range(60)))
         assert deleted == set(created)
         assert await flow.orders() == []

@@ -144,7 +144,7 @@ def test_an_answer_ends_what_the_store_says_and_nothing_else() -> None:
         reporter.record(read_sign(outcome), NOW)
         ends = stored in read_sign(outcome).ends
         assert reporter.has_ended == ends
-        assert write(reporter, None, NOW) == (EndProblem(stored) if ends and stored is not None else None)
+        assert write(reporter, None, NOW) == (EndProblem(stored, NOW) if ends and stored is not None else None)
         assert write(reporter, None, NOW) is None
 
 
@@ -189,7 +189,7 @@ def test_a_process_that_starts_during_an_outage_makes_one_call_a_pause(problem: 
     assert admission.next_resume_at(NOW + 4) == NOW + 14  # its own threshold is not waited for
     call(admission, Succeeded("x"), NOW + 14)
     assert (admission.problems, admission.quotas(NOW + 14), admission.find_paused(NOW + 14)) == ({}, {}, frozenset())
-    assert admission.plan_writes(NOW + 14) == {"toy": EndProblem(problem)}
+    assert admission.plan_writes(NOW + 14) == {"toy": EndProblem(problem, NOW + 14)}
 
 
 def test_what_another_process_writes_holds_back_no_longer_than_a_pause() -> None:

@@ -91,7 +91,7 @@ async def test_commits_and_what_becomes_due_wake_the_worker(tmp_path: Path) -> N
     toy.show("new", "new", "packed", "loaded", "delivered")
     async with open_flow(tmp_path, toy) as flow:
         order = await send_order(flow)
-        await flow.wait(order.id, "delivered", timeout=15)
+        await flow.wait(order.id, "delivered", timeout=60)
     assert toy.count_calls("place") == 2
     assert toy.closed
 
@@ -100,7 +100,7 @@ async def test_a_deadline_wakes_the_worker(tmp_path: Path) -> None:
     toy = Toy(timing=evolve(FAST, durations={**FAST.durations, "patience": 0.1}))
     async with open_flow(tmp_path, toy) as flow:
         order = await send_order(flow)
-        await flow.wait(order.id, "lapsed", timeout=15)
+        await flow.wait(order.id, "lapsed", timeout=60)
 
 
 async def test_two_workers_make_each_call_once(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ async def test_two_workers_make_each_call_once(tmp_path: Path) -> None:
     async with open_flow(tmp_path, toy, fetch_interval=0.01) as here, open_flow(tmp_path, toy, fetch_interval=0.01) as there:
         orders = [await here.create("toy", key=str(n)) for n in range(40)]
         await asyncio.gather(*(flow.send(order.id, "order_it") for flow, order in zip((here, there) * 20, orders, strict=True)))
-        await asyncio.gather(*(there.wait(order.id, "packed", timeout=10) for order in orders))
+        await asyncio.gather(*(there.wait(order.id, "packed", timeout=60) for order in orders))
     assert sorted(toy.calls) == sorted((name, order.id) for name in ("make_ready", "place") for order in orders)
 
 
@@ -142,7 +142,7 @@ async def test_a_call_that_outlasts_the_grace_is_cancelled_and_never_made_again(
             await call.begun.wait()
             await worker.stop(grace=0.01)
         async with run_worker(tmp_path, toy):
-            await caller.wait(order.id, "in_doubt", timeout=15)
+            await caller.wait(order.id, "in_doubt", timeout=60)
     assert toy.count_calls("place") == 1
 
 
@@ -154,7 +154,7 @@ async def test_a_worker_that_is_full_still_decides_deadlines_and_stops_in_time(t
         toy.answer("make_ready", call)
         await send_order(caller, "stuck")
         await call.begun.wait()
-        await caller.wait(waiting.id, "lapsed", timeout=15)
+        await caller.wait(waiting.id, "lapsed", timeout=60)
         async with asyncio.timeout(5):
             await worker.stop(grace=0.01)
 
@@ -194,12 +194,12 @@ async def test_the_worker_survives_a_database_that_fails(tmp_path: Path) -> None
         with pytest.raises(OperationalError):
             await flow.send(order.id, "order_it")
         fetches = store.fetches
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while store.fetches < fetches + 5:
                 await asyncio.sleep(0.01)
         execute(tmp_path, "ALTER TABLE of_elsewhere RENAME TO of_effects")
         await flow.send(order.id, "order_it")
-        await flow.wait(order.id, "placed", timeout=15)
+        await flow.wait(order.id, "placed", timeout=60)
 
 
 async def test_a_deadline_that_cannot_be_decided_neither_spins_nor_holds_others_back(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ async def test_a_deadline_that_cannot_be_decided_neither_spins_nor_holds_others_
             other.id,
         )
         order = await send_order(flow)
-        await flow.wait(order.id, "delivered", timeout=15)  # nothing else is due from here on
+        await flow.wait(order.id, "delivered", timeout=60)  # nothing else is due from here on
         fetches = store.fetches
         await asyncio.sleep(1.2)
         assert store.fetches - fetches < 8  # one each interval, not one after the other
@@ -230,7 +230,7 @@ async def test_a_deadline_behind_many_that_cannot_be_decided_comes_all_the_same(
             insert = "INSERT INTO of_deadlines (order_id, name, provider, version, due_at) VALUES (?, 'window_closed', 'toy', 1, 0)"
             connection.executemany(insert, others)
         order = await send_order(flow)
-        await flow.wait(order.id, "lapsed", timeout=10)
+        await flow.wait(order.id, "lapsed", timeout=60)
 
 
 async def test_an_order_that_fails_holds_back_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,8 +241,8 @@ async def test_an_order_that_fails_holds_back_no_other(tmp_path: Path, monkeypat
     async with open_flow(tmp_path, toy) as flow:
         first, *others = [await flow.create("toy", key=str(n)) for n in range(3)]
         await flow.send(first.id, "order_it")
-        await flow.wait(first.id, "sending", timeout=15)
+        await flow.wait(first.id, "sending", timeout=60)
         for order in others:
             await flow.send(order.id, "order_it")
-            await flow.wait(order.id, "placed", timeout=15)
+            await flow.wait(order.id, "placed", timeout=60)
         assert (await flow.order(first.id)).state == "sending"

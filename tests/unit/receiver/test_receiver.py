@@ -95,7 +95,7 @@ async def sell_by_url(world: World) -> Sale:
     """A card order whose customer was sent to the fulfillment URL."""
     order = await world.flow.create("connect", key="card", **connect_request("creditcardPayex"))
     await world.flow.send(order.id, "register")
-    await world.flow.wait(order.id, "registered", 5)
+    await world.flow.wait(order.id, "registered", 60)
     await world.flow.send(order.id, "complete_by_url", return_url=f"{SHOP}/thanks", error_url=f"{SHOP}/oops")
     return Sale(world, await world.flow.order(order.id))
 
@@ -105,9 +105,9 @@ async def sell_by_sms(world: World) -> Sale:
     world.connect.script("*", pay_outcome="never")
     order = await world.flow.create("connect", key="sms", **connect_request("sms"))
     await world.flow.send(order.id, "register")
-    await world.flow.wait(order.id, "registered", 5)
+    await world.flow.wait(order.id, "registered", 60)
     await world.flow.send(order.id, "complete_by_api")
-    return Sale(world, await world.flow.wait(order.id, "awaiting_payment", 5))
+    return Sale(world, await world.flow.wait(order.id, "awaiting_payment", 60))
 
 
 async def submit_order(world: World, key: str = "ccv") -> Sale:
@@ -116,7 +116,7 @@ async def submit_order(world: World, key: str = "ccv") -> Sale:
     world.ccv.deliveries.arm("drop", times=None)
     order = await world.flow.create("ccv", key=key, **ccv_request())
     await world.flow.send(order.id, "submit")
-    return Sale(world, await world.flow.wait(order.id, "Processing", 5))
+    return Sale(world, await world.flow.wait(order.id, "Processing", 60))
 
 
 def dump_tables(folder: Path) -> dict[str, list[Any]]:
@@ -137,7 +137,7 @@ async def test_the_fulfillment_url_leads_the_browser_through_us_back_to_the_appl
     answer = await world.http.get(back)
     assert (answer.status_code, answer.headers["location"], answer.content) == (303, f"{SHOP}/thanks?{P}=success", b"")
     assert (answer.headers["cache-control"], answer.headers["referrer-policy"]) == ("no-store", "no-referrer")
-    await world.flow.wait(sale.order.id, "fulfilled", 5)
+    await world.flow.wait(sale.order.id, "fulfilled", 60)
 
 
 @pytest.mark.parametrize("status", ["success", "cancel", "error", "unknown", ""])
@@ -147,14 +147,14 @@ async def test_a_return_of_an_unpaid_order_proves_nothing(world: World, status: 
     answer = await sale.get("return", query)
     assert (answer.status_code, answer.headers["location"]) == (303, f"{SHOP}/thanks?{query}" if query else f"{SHOP}/thanks")
     await eventually(lambda: sale.polls == 1)
-    await world.flow.wait(sale.order.id, "error" if status == "error" else "confirming", 5)
+    await world.flow.wait(sale.order.id, "error" if status == "error" else "confirming", 60)
 
 
 async def test_the_error_url_leads_to_the_error_page_and_claims_an_error(world: World) -> None:
     sale = await sell_by_url(world)
     answer = await sale.get("error", f"{P}=success")
     assert (answer.status_code, answer.headers["location"]) == (303, f"{SHOP}/oops?{P}=error")
-    await world.flow.wait(sale.order.id, "error", 5)
+    await world.flow.wait(sale.order.id, "error", 60)
 
 
 @pytest.mark.parametrize("query", UNCLEAR.values(), ids=UNCLEAR)
@@ -167,7 +167,7 @@ async def test_an_unclear_return_brings_a_poll_forward_and_proves_nothing(world:
     assert [row.event for row in await world.flow.journal(sale.order.id)][-1] == "returned_unclear"
     world.connect.pay(str(sale.order.provider_id))
     assert (await sale.get("return", query)).status_code == 303
-    await world.flow.wait(sale.order.id, "fulfilled", 5)  # the poll found it, not the claim
+    await world.flow.wait(sale.order.id, "fulfilled", 60)  # the poll found it, not the claim
 
 
 async def test_a_browser_gets_a_thank_you_page_if_the_order_has_no_page_yet(world: World) -> None:
@@ -187,7 +187,7 @@ async def test_a_callback_of_an_unpaid_order_proves_nothing(world: World, status
     answer = await sale.get("callback", f"{P}={status}")
     assert (answer.status_code, answer.content) == (204, b"")
     await eventually(lambda: sale.polls == 1)
-    await world.flow.wait(sale.order.id, state, 5)
+    await world.flow.wait(sale.order.id, state, 60)
 
 
 @pytest.mark.parametrize("query", [*UNCLEAR.values(), f"{P}=cancel", ""], ids=[*UNCLEAR, "a status of returns", "nothing"])
@@ -198,7 +198,7 @@ async def test_an_unclear_callback_brings_a_poll_forward_and_proves_nothing(worl
     assert await sale.state() == "awaiting_payment"
     world.connect.pay(str(sale.order.provider_id))
     assert (await sale.get("callback", query)).status_code == 204
-    await world.flow.wait(sale.order.id, "fulfilled", 5)
+    await world.flow.wait(sale.order.id, "fulfilled", 60)
 
 
 # ── CCV's notifications ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -209,7 +209,7 @@ async def test_a_notification_brings_the_poll_forward(world: World) -> None:
     world.ccv.move(str(sale.order.provider_id), "Incomplete")
     answer = await world.http.post(sale.url("notification", "orderStatus=Completed"), json={"orderStatus": "Completed"})
     assert (answer.status_code, answer.content) == (204, b"")
-    await world.flow.wait(sale.order.id, "Incomplete", 5)
+    await world.flow.wait(sale.order.id, "Incomplete", 60)
 
 
 async def test_a_shared_notification_brings_a_few_polls_forward_those_of_the_longest_unpolled_orders(shared_world: World) -> None:
@@ -220,7 +220,7 @@ async def test_a_shared_notification_brings_a_few_polls_forward_those_of_the_lon
         assert (await shared_world.http.post(f"{shared_world.public}/ccv/notifications")).status_code == 204
         await eventually(lambda polls=polls: sales[0].polls == polls)
     for sale in sales:
-        await shared_world.flow.wait(sale.order.id, "Incomplete", 5)
+        await shared_world.flow.wait(sale.order.id, "Incomplete", 60)
 
 
 async def test_shared_notifications_that_come_together_bring_so_many_times_those_few_forward(shared_world: World) -> None:
@@ -229,7 +229,7 @@ async def test_shared_notifications_that_come_together_bring_so_many_times_those
         shared_world.ccv.move(str(sale.order.provider_id), "Incomplete")
     await asyncio.gather(*(shared_world.http.post(f"{shared_world.public}/ccv/notifications") for _ in range(3)))
     for sale in sales:
-        await shared_world.flow.wait(sale.order.id, "Incomplete", 5)
+        await shared_world.flow.wait(sale.order.id, "Incomplete", 60)
 
 
 async def test_a_notification_before_the_providers_id_is_remembered_until_the_id_comes(world: World) -> None:
@@ -239,7 +239,7 @@ async def test_a_notification_before_the_providers_id_is_remembered_until_the_id
     assert (await world.http.post(sale.url("notification"))).status_code == 204
     assert sale.polls == 0
     await world.flow.send(sale.order.id, "submit")
-    await world.flow.wait(sale.order.id, "Incomplete", 5)
+    await world.flow.wait(sale.order.id, "Incomplete", 60)
 
 
 async def test_a_claim_before_the_providers_id_is_remembered_until_the_id_comes(world: World) -> None:
@@ -267,7 +267,7 @@ async def test_claims_after_the_end_change_nothing(world: World) -> None:
     sale = await sell_by_url(world)
     world.connect.pay(str(sale.order.provider_id))
     await sale.get("return", f"{P}=success")
-    await world.flow.wait(sale.order.id, "fulfilled", 5)
+    await world.flow.wait(sale.order.id, "fulfilled", 60)
     for query in (f"{P}=cancel", f"{P}=error", ""):
         assert (await sale.get("return", query)).status_code == 303
     assert (await sale.get("callback", f"{P}=failed")).status_code == 204

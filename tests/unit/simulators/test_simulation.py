@@ -72,7 +72,7 @@ async def test_a_first_order_needs_no_account_and_no_patience(tmp_path: Path) ->
     payer = {"lastName": "Nordmann", "postalCode": "0150", "emails": ["kari@example.org"]}
     body = {"payer": payer, "orderLines": [line], "paymentMethod": "invoice", "orderAmount": 295}
     db = f"sqlite:///{tmp_path}/orders.db"
-    async with asyncio.timeout(10), simulate("connect") as connect, Orderflow(db, [connect], worker=True) as flow:
+    async with asyncio.timeout(60), simulate("connect") as connect, Orderflow(db, [connect], worker=True) as flow:
         flow.on_entered(connect, "fulfilled", grant_access)
         order = await flow.create(connect, key="cart-17", order=body)
         await flow.send(order.id, "register")

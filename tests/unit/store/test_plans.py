@@ -111,7 +111,7 @@ async def _work(store: Store, order: Order, also: Also) -> None:
         await query()
     for _ in range(2):
         await store.report_problem("toy", ProviderProblem.DOES_NOT_ANSWER, 503, NOW, NOW + 10)
-    await store.end_problem("toy", ProviderProblem.DOES_NOT_ANSWER)
+    await store.end_problem("toy", ProviderProblem.DOES_NOT_ANSWER, NOW)
     await store.lift_standing("toy", NOW, "kim: ticket 7")
     await store.lease_polls(NOW + 5, SCOPE, 10)
     for plan in (PollAt(NOW, 0, 1.0), PollSooner(1.0), StopPolling()):

@@ -50,7 +50,7 @@ class Beside:
         connection = await asyncpg.connect(self.url)
         waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOR KEY SHARE%of_polls%'"
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not (task.done() or await connection.fetch(waits)):
                     await asyncio.sleep(0)
         finally:
@@ -121,7 +121,7 @@ async def test_a_message_written_beside_a_redaction_is_not_kept(beside: Beside) 
             await redacting.execute(f"SELECT FROM of_orders WHERE id = '{order.id}' FOR UPDATE")
             tasks = [asyncio.create_task(write) for write in writes]
             waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%of_orders%'"
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while len(await watching.fetch(waits)) < len(tasks) and not any(task.done() for task in tasks):
                     await asyncio.sleep(0.01)
             row = f"'{order.id}', 2, 'redacted', 'operator', 'done', 'done', 'redaction', 0, ''"

@@ -62,7 +62,7 @@ async def complete_order(folder: Path, sdk: RecordingSdk) -> str:
         order = await world.flow.create("ccv", key="k", **ccv_request(external_reference="k"))
         with sdk.tracer.start_as_current_span("the application's request"):
             await world.flow.send(order.id, "submit")
-        await world.flow.wait(order.id, "Completed", 20)
+        await world.flow.wait(order.id, "Completed", 60)
     return order.id
 
 

@@ -34,7 +34,7 @@ async def run_story(points: CrashPoints, toy: Toy, connection: sqlite3.Connectio
     async def story(flow: Orderflow) -> None:
         order = await flow.create("toy", key="k")
         await flow.send(order.id, "order_it", key="order")
-        states.append((await flow.wait(order.id, ENDS, 10)).state)
+        states.append((await flow.wait(order.id, ENDS, 60)).state)
         while not (notified or points.crashed):
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
@@ -137,7 +137,7 @@ async def order_with_statements(points: CrashPoints, db: str) -> None:
     async with Orderflow(points.store(db, statements=True), [points.provider(toy)], worker=True, fetch_interval=0.02) as flow:
         order = await flow.create("toy", key="k")
         await flow.send(order.id, "order_it", key="order")
-        await flow.wait(order.id, ENDS, 10)
+        await flow.wait(order.id, ENDS, 60)
 
 
 async def fail(points: CrashPoints) -> None:

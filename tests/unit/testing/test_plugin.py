@@ -217,7 +217,7 @@ COVERED = """
         with orderflow_flow() as flow:
             order = flow.create("ccv", key="k", **ORDER)
             flow.send(order.id, "submit")
-            flow.wait(order.id, until="Completed", timeout=10)
+            flow.wait(order.id, until="Completed", timeout=60)
 """
 
 

@@ -254,7 +254,7 @@ SELECT provider, throttled_until, problem, status, since, seen_at, held_until, l
 
 -- begin_problem --
 -- A process sees problem $2 of provider $1, with the HTTP status code $3, at $4, and makes no calls until $5. It answers with no row where
--- the problem stands there already.
+-- the problem stands there already, and where an answer after $4 has ended one.
 INSERT INTO of_providers AS p (provider, throttled_until, problem, status, since, seen_at, held_until)
 VALUES ($1, 0, $2, $3, $4, $4, $5)
 ON CONFLICT (provider) DO UPDATE SET
@@ -263,7 +263,7 @@ ON CONFLICT (provider) DO UPDATE SET
     since = excluded.since,
     seen_at = excluded.seen_at,
     held_until = excluded.held_until
-WHERE p.problem <> excluded.problem
+WHERE p.problem <> excluded.problem AND (p.problem <> '' OR p.seen_at <= excluded.seen_at)
 RETURNING 1
 
 -- continue_problem --
@@ -272,16 +272,16 @@ UPDATE of_providers SET status = $3, seen_at = greatest(seen_at, $4), held_until
 WHERE provider = $1 AND problem = $2
 
 -- end_problem --
--- An answer has ended problem $2 of provider $1. No row: another one stands there, or none.
-UPDATE of_providers SET problem = '', status = NULL, since = 0, seen_at = 0, held_until = 0
+-- An answer has ended problem $2 of provider $1 at $3. No row: another one stands there, or none.
+UPDATE of_providers SET problem = '', status = NULL, since = 0, seen_at = $3, held_until = 0
 WHERE provider = $1 AND problem = $2
 RETURNING 1
 
 -- lift_standing --
 -- An operator, $3, has calls to provider $1 tried at once, at $2, whatever was wrong.
-INSERT INTO of_providers (provider, throttled_until, lifted_at, lifted_by) VALUES ($1, 0, $2, $3)
+INSERT INTO of_providers (provider, throttled_until, seen_at, lifted_at, lifted_by) VALUES ($1, 0, $2, $2, $3)
 ON CONFLICT (provider) DO UPDATE SET
-    throttled_until = 0, problem = '', status = NULL, since = 0, seen_at = 0, held_until = 0,
+    throttled_until = 0, problem = '', status = NULL, since = 0, seen_at = excluded.seen_at, held_until = 0,
     lifted_at = excluded.lifted_at, lifted_by = excluded.lifted_by
 
 -- due_deadlines --

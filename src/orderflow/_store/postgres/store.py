@@ -286,9 +286,9 @@ class PostgresStore:
             await self.pool.fetch(SQL["continue_problem"], *values)
         return began
 
-    async def end_problem(self, provider: str, problem: ProviderProblem) -> bool:
+    async def end_problem(self, provider: str, problem: ProviderProblem, at: float) -> bool:
         """See ``Store.end_problem``."""
-        return bool(await self.pool.fetch(SQL["end_problem"], provider, problem.value))
+        return bool(await self.pool.fetch(SQL["end_problem"], provider, problem.value, at))
 
     async def lift_standing(self, provider: str, at: float, by: str) -> None:
         """See ``Store.lift_standing``."""

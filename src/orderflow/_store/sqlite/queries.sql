@@ -271,7 +271,7 @@ ON CONFLICT (provider) DO UPDATE SET throttled_until = max(throttled_until, excl
 SELECT provider, throttled_until, problem, status, since, seen_at, held_until, lifted_at, lifted_by FROM of_providers
 
 -- begin_problem --
--- A process sees a problem. No row is changed where it stands there already.
+-- A process saw a problem, last at :at. No row is changed where it stands there already, and where an answer after :at has ended one.
 INSERT INTO of_providers (provider, throttled_until, problem, status, since, seen_at, held_until)
 VALUES (:provider, 0, :problem, :status, :at, :at, :held_until)
 ON CONFLICT (provider) DO UPDATE SET
@@ -280,7 +280,7 @@ ON CONFLICT (provider) DO UPDATE SET
     since = excluded.since,
     seen_at = excluded.seen_at,
     held_until = excluded.held_until
-WHERE problem <> excluded.problem
+WHERE problem <> excluded.problem AND (problem <> '' OR seen_at <= excluded.seen_at)
 
 -- continue_problem --
 -- A process sees the problem that stands there.
@@ -289,13 +289,13 @@ WHERE provider = :provider AND problem = :problem
 
 -- end_problem --
 -- An answer has ended the problem. No row: another one stands there, or none.
-UPDATE of_providers SET problem = '', status = NULL, since = 0, seen_at = 0, held_until = 0 WHERE provider = ? AND problem = ?
+UPDATE of_providers SET problem = '', status = NULL, since = 0, seen_at = ?, held_until = 0 WHERE provider = ? AND problem = ?
 
 -- lift_standing --
 -- An operator has calls tried at once, whatever was wrong.
-INSERT INTO of_providers (provider, throttled_until, lifted_at, lifted_by) VALUES (?, 0, ?, ?)
+INSERT INTO of_providers (provider, throttled_until, seen_at, lifted_at, lifted_by) VALUES (?, 0, ?, ?, ?)
 ON CONFLICT (provider) DO UPDATE SET
-    throttled_until = 0, problem = '', status = NULL, since = 0, seen_at = 0, held_until = 0,
+    throttled_until = 0, problem = '', status = NULL, since = 0, seen_at = excluded.seen_at, held_until = 0,
     lifted_at = excluded.lifted_at, lifted_by = excluded.lifted_by
 
 -- due_deadlines --

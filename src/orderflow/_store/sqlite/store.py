@@ -305,13 +305,13 @@ class SqliteStore:
 
         return await self._writer.submit(work)
 
-    async def end_problem(self, provider: str, problem: ProviderProblem) -> bool:
+    async def end_problem(self, provider: str, problem: ProviderProblem, at: float) -> bool:
         """See ``Store.end_problem``."""
-        return bool(await self._execute("end_problem", (provider, problem.value)))
+        return bool(await self._execute("end_problem", (at, provider, problem.value)))
 
     async def lift_standing(self, provider: str, at: float, by: str) -> None:
         """See ``Store.lift_standing``."""
-        await self._execute("lift_standing", (provider, at, by))
+        await self._execute("lift_standing", (provider, at, at, by))
 
     async def plan_poll(self, order_id: str, now: float, plan: PollPlan, message: Message | None = None) -> None:
         """See ``Store.plan_poll``."""

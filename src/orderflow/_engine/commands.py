@@ -12,7 +12,7 @@ from functools import partial
 from orderflow._clock import Clock
 from orderflow._engine.commit import plan_entry_deadlines
 from orderflow._engine.decider import Command
-from orderflow._engine.fingerprint import fingerprint, fingerprint_of_version_0_1
+from orderflow._engine.fingerprint import fingerprint
 from orderflow._engine.inbox import Inbox, provider_of
 from orderflow._engine.listeners import LISTENER_REFRESH_SECONDS, ListenerDirectory
 from orderflow._inputs import MAX_VERSION, check_id, check_json, check_key, check_name, check_whole, require_text, to_json_data
@@ -70,7 +70,7 @@ class Commands:
         order = Order(self._make_id(provider), provider.name, key, snapshot, now, now)
         content = fingerprint(request if draft.understood is None else draft.understood)
         deadlines = plan_entry_deadlines(provider.table, provider.timing, order.state, now)
-        return await self._store.create(order, content, fingerprint_of_version_0_1(request), deadlines)
+        return await self._store.create(order, content, deadlines)
 
     def _make_id(self, provider: Provider) -> str:
         unique = self._new_id()
@@ -113,7 +113,7 @@ class Commands:
         content = fingerprint({"event": name, "data": data}) if key is not None else ""
         event = _make_event(name, origin, note, data)
         command = Command(event, partial(_fit, provider, event, data))
-        inbox_key = None if key is None else InboxKey(origin.value, f"{order_id} {key}", content, f"{order_id}:{name}:{key}")
+        inbox_key = None if key is None else InboxKey(origin.value, f"{order_id} {key}", content)
         await self._directory.refresh(LISTENER_REFRESH_SECONDS)
         try:
             return (await self._inbox.accept_command(order_id, provider, command, inbox_key)).decision

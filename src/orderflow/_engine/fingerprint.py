@@ -18,12 +18,6 @@ def fingerprint(content: Mapping[str, object]) -> str:
     return hashlib.sha256(_write(content).encode()).hexdigest()
 
 
-def fingerprint_of_version_0_1(request: Mapping[str, object]) -> str:
-    """The digest that version 0.1 stored with a create key. It compared the spelling."""
-    canonical = json.dumps(request, sort_keys=True, default=lambda value: dict(value) if isinstance(value, Mapping) else str(value))
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
 def _write(value: object) -> str:
     """The one text of all values that mean the same."""
     if isinstance(value, str):

@@ -270,7 +270,7 @@ async def _load(session: Session, requests: Sequence[CommitRequest]) -> list[Any
     """One row of the statement ``load`` a request."""
     events: list[tuple[Any, ...]] = []
     for request in requests:
-        key = (request.key.origin, *map(to_storable, (request.key.key, request.key.former))) if request.key else (None, None, None)
+        key = (request.key.origin, to_storable(request.key.key)) if request.key else (None, None)
         deadline = (request.deadline.name, request.deadline.version) if request.deadline else (None, None)
         call: tuple[Any, ...] = (None, None, None)
         if request.call is not None:

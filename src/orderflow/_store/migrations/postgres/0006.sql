@@ -48,3 +48,18 @@ DROP INDEX of_effects_due;
 CREATE INDEX of_effects_due ON of_effects (provider, entered_state, run_at) WHERE owed;
 DROP INDEX of_polls_due;
 CREATE INDEX of_polls_due ON of_polls (provider, next_at);
+
+-- A key is used for one thing: the name of the command leaves it. Where two commands of an order shared a key, the first keeps it.
+UPDATE of_inbox i SET key = renamed.key FROM (
+    SELECT origin, former, key, row_number() OVER (PARTITION BY key ORDER BY at, former) AS place
+    FROM (
+        SELECT
+            origin, key AS former, at,
+            order_id || ' ' || substr(key, length(order_id) + 2 + strpos(substr(key, length(order_id) + 2), ':')) AS key
+        FROM of_inbox WHERE origin = 'command' AND starts_with(key, order_id || ':')
+    ) AS old
+) AS renamed
+WHERE i.origin = renamed.origin AND i.key = renamed.former AND renamed.place = 1;
+
+-- Version 0.1 compared how a request was spelled. Without a fingerprint, a key matches any.
+UPDATE of_inbox SET fingerprint = '' WHERE origin = 'create';

@@ -41,3 +41,11 @@ DROP INDEX of_effects_due;
 CREATE INDEX of_effects_due ON of_effects (provider, entered_state, run_at) WHERE owed = 1;
 DROP INDEX of_polls_due;
 CREATE INDEX of_polls_due ON of_polls (provider, next_at);
+
+-- A key is used for one thing: the name of the command leaves it. Where two commands of an order shared a key, one of them keeps it.
+UPDATE OR IGNORE of_inbox
+SET key = order_id || ' ' || substr(key, length(order_id) + 2 + instr(substr(key, length(order_id) + 2), ':'))
+WHERE origin = 'command' AND substr(key, 1, length(order_id) + 1) = order_id || ':';
+
+-- Version 0.1 compared how a request was spelled. Without a fingerprint, a key matches any.
+UPDATE of_inbox SET fingerprint = '' WHERE origin = 'create';

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, assert_type
 
-from orderflow import Ccv, Connect, Message, Order, Orderflow, OrderFlagged, OrderView, StateEntered, SyncOrderflow, sync
+from orderflow import Ccv, Connect, Message, Order, OrderFlagged, Orderflow, OrderView, StateEntered, SyncOrderflow, sync
 from orderflow._lifecycle.declare import Lifecycle
 from orderflow._lifecycle.table import Table
 from orderflow._providers.ccv.names import State as CcvState

@@ -25,10 +25,9 @@ from orderflow._engine.waiters import Wanted
 from orderflow._engine.worker import Health
 from orderflow._flagged import ORDER_FLAGGED, FailingNotification
 from orderflow._inputs import check_name, require_text
-from orderflow._provider.discovery import resolve_providers
+from orderflow._provider.discovery import check_timings, resolve_providers
 from orderflow._provider.protocol import Provider, name_of
 from orderflow._provider.settings import check_seconds_of
-from orderflow._provider.timing import check_timing
 from orderflow._providers import typed_calls
 from orderflow._receiver.asgi import asgi_app
 from orderflow._receiver.receiver import HttpReply, Receiver, check_request
@@ -67,9 +66,9 @@ class Orderflow:
         clock, rng: time and randomness, for tests that must repeat.
         new_id: makes the part of an order's id behind its provider's name: 1 to 40 letters, digits or any of ``. _ ~``, each time another.
 
-    Raises (on ``async with``):
-        ConfigurationError: a setting is missing or contradicts another.
-        SchemaError: the database is newer, damaged or not ours.
+    Raises:
+        ConfigurationError: a setting is missing, misspelt or contradicts another.
+        SchemaError (on ``async with``): the database is newer, damaged or not ours.
     """
 
     def __init__(
@@ -92,6 +91,7 @@ class Orderflow:
     ) -> None:
         check_seconds_of(grace=grace, fetch_interval=fetch_interval)
         self._providers = resolve_providers(providers)
+        check_timings(self._providers.values())
         self._store = make_store(db) if isinstance(db, str) else db
         self._urls = SignedUrls(public_url, signing_keys or {})
         self._engine = engine = Engine(
@@ -123,7 +123,6 @@ class Orderflow:
             raise ConfigurationError("Orderflow instances are single-use: make another one")
         self._entered = True
         for provider in self._providers.values():
-            check_timing(provider.name, provider.table, provider.timing, provider.timeout)
             for warning in provider.warnings:
                 _log.warning("provider.warning", provider=provider.name, warning=warning)
         try:

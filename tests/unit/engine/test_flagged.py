@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from orderflow._flagged import ORDER_FLAGGED
 from orderflow._provider.outcomes import InDoubt, StatusRead, Succeeded
 from orderflow._store.urls import make_store
 from orderflow.errors import InvalidInput
-from orderflow.model import REDACTED, Listener, Order, Origin, Reason
+from orderflow.model import REDACTED, Listener, Observation, Order, Origin, Reason
 from orderflow.provider import Name
 from orderflow.simulators import SimClock
 
@@ -187,6 +188,21 @@ async def test_a_notification_whose_worker_died_is_made_by_another(bench: Bench)
     assert flagged == []
     await bench.work_after(bench.toy.timing.lease)
     assert len(flagged) == 1
+
+
+async def test_processes_that_see_one_anomaly_at_the_same_time_owe_it_once(url: str, tmp_path: Path) -> None:
+    async with open_bench(tmp_path, store=make_store(url)) as here, open_bench(tmp_path, store=make_store(url)) as there:
+        flagged = listen(here)
+        await here.engine.directory.refresh()
+        await there.engine.directory.refresh()
+        order = await make_packed(here)
+        inboxes = 8 * [here.engine.inbox, there.engine.inbox]
+        lost = Observation("lost", order.version)
+        await asyncio.gather(*(inbox.accept_observation(order.id, lost, 0, float(n)) for n, inbox in enumerate(inboxes)))
+        assert await here.refusals_of(order.id) == {("status_read", "unknown status"): 16}
+        assert await here.store.pending_notifications() == {("toy", ORDER_FLAGGED): 1}
+        await here.work(polls=False)
+        assert len(flagged) == 1
 
 
 async def test_a_flag_is_notified_behind_the_state_that_the_order_is_in_and_before_the_next(bench: Bench) -> None:

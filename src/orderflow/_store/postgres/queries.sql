@@ -354,7 +354,7 @@ SELECT provider, entered_state, count(*) FROM of_effects WHERE owed AND name = '
 -- Up to $2 notifications that are owed after $1 failures or more, and when the order came to the version that they are about.
 SELECT
     e.order_id, e.provider, e.entered_state, e.attempt - e.uncounted_attempts - e.in_flight::integer AS failures, e.why, e.arguments,
-    coalesce((SELECT j.at FROM of_journal j WHERE j.order_id = e.order_id AND j.version = e.version), e.run_at) AS at
+    coalesce((SELECT j.at FROM of_journal j WHERE j.order_id = e.order_id AND j.version = e.version), 0) AS at
 FROM of_effects e
 WHERE e.owed AND e.name = 'notify_listener' AND e.attempt - e.uncounted_attempts - e.in_flight::integer >= $1::integer
 ORDER BY at, e.order_id, e.version, e.n LIMIT $2

@@ -17,10 +17,10 @@ from orderflow._app import Orderflow
 from orderflow._blocking import SyncOrderflow
 from orderflow._engine.notifications import KEEPS_FAILING
 from orderflow._flagged import ORDER_FLAGGED
-from orderflow._provider.outcomes import InDoubt, StatusRead, Succeeded
+from orderflow._provider.outcomes import InDoubt, Outcome, StatusRead, Succeeded
 from orderflow._store.urls import make_store
 from orderflow.errors import InvalidInput
-from orderflow.model import REDACTED, Listener, Observation, Order, Origin, Reason
+from orderflow.model import REDACTED, JournalRow, Listener, Observation, Order, Origin, Reason
 from orderflow.provider import Name
 from orderflow.simulators import SimClock
 
@@ -95,12 +95,13 @@ async def test_polls_without_a_usable_answer_are_notified_once(bench: Bench) -> 
 
 async def test_a_proof_for_an_order_that_is_over_is_notified_with_what_it_said(bench: Bench) -> None:
     flagged = listen(bench)
-    order = await bench.create(state="sending")
-    attempt = await bench.lease()
-    await bench.override(order.id, "abandoned")
-    bench.toy.answer("place", Succeeded("order_placed", {"number": 7}, provider_id=toy_id(order)))
-    await bench.engine.outbox.run(attempt)
-    await bench.work()
+
+    async def end_meanwhile(order: Order) -> Outcome:
+        await bench.override(order.id, "abandoned")
+        return Succeeded("order_placed", {"number": 7}, provider_id=toy_id(order))
+
+    bench.toy.answer("place", end_meanwhile)
+    order = await bench.create()
     (one,) = flagged
     assert (one.order.state, one.state, one.event, one.origin) == ("abandoned", "abandoned", "order_placed", Origin.REPLY)
     assert (one.reason, one.data) == (Reason.ANOMALY, {"number": 7})
@@ -132,22 +133,20 @@ async def test_an_anomaly_beside_a_step_is_notified(bench: Bench) -> None:
 
 async def test_nothing_personal_of_a_redacted_order_is_notified(bench: Bench) -> None:
     flagged = listen(bench)
-    order = await bench.create(state="sending")
-    attempt = await bench.lease()
-    await bench.override(order.id, "abandoned")
-    bench.clock.advance(bench.toy.timing.lease)
-    decision = await bench.engine.retention.redact(order.id, actor="dpo", reason="asked")
-    assert REDACTED in (await bench.store.load(order.id)).snapshot.data, decision
-    bench.toy.answer("place", Succeeded("order_placed", {"name": "Kari"}, provider_id=toy_id(order), note="Kari"))
-    await bench.engine.outbox.run(evolve_attempt(attempt))
-    await bench.work()
+
+    async def redact_meanwhile(order: Order) -> Outcome:
+        """The worker's clock is behind: by that of the other process, its lease is over."""
+        await bench.override(order.id, "abandoned")
+        now = bench.clock.now()
+        row = JournalRow(order.id, order.version + 2, "redact", Origin.OPERATOR, "abandoned", "abandoned", "redaction", now + 1000)
+        standing = await bench.store.load(order.id)
+        data = {REDACTED: True}
+        assert await bench.store.redact(evolve(standing, snapshot=evolve(standing.snapshot, data=data, version=row.version)), row) is None
+        return Succeeded("order_placed", {"name": "Kari"}, provider_id=toy_id(order), note="Kari")
+
+    bench.toy.answer("place", redact_meanwhile)
+    await bench.create()
     assert [(one.reason, one.data) for one in flagged] == [(Reason.ANOMALY, {})]
-
-
-def evolve_attempt(attempt):  # type: ignore[no-untyped-def]
-    """The attempt with a lease that has not ended: the worker's clock is behind."""
-    attempt.effect = evolve(attempt.effect, until=attempt.effect.until + 1000)
-    return attempt
 
 
 # ── how it is notified ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -144,7 +144,7 @@ async def send_request(
     if not all(map(is_header_value, headers.values())):
         return NeverSent("a header that is not plain ASCII")
     try:
-        httpx.URL(url, params=dict(params or {}))
+        _ = httpx.URL(url, params=dict(params or {})).host  # whose encoding is looked at here only
     except (httpx.InvalidURL, ValueError) as error:
         return NeverSent(type(error).__name__)
     if call is not None:

@@ -240,11 +240,8 @@ async def test_a_location_that_is_no_url_does_not_make_a_request_unsent(client: 
     answer = _response(b"{}", b"Location: " + location, status=status)
     async with serving(answering(answer)) as url:
         response = await send_request(client, "POST", url, headers={})
-    if len(location) > 60_000:  # more than the library takes of all headers
-        assert response == ResponseLost("RemoteProtocolError")
-    else:
-        assert isinstance(response, HttpResponse)
-        assert response.status == int(status[:3])
+    assert isinstance(response, HttpResponse)
+    assert response.status == int(status[:3])
 
 
 @pytest.mark.parametrize("location", NO_URLS, ids=lambda location: location[:20])
@@ -337,7 +334,6 @@ ODD_DATES = [
     f"Wed, 21 Oct 2026 {'9' * 30}:28:00 GMT",
     f"Wed, 21 Oct 2026 07:28:00 +{'9' * 30}",
     "Wed, 21 Oct 2026 07:28:00 +9999",
-    "Wed, 21 Oct 0000 07:28:00 GMT",
     "0 0 0 0",
     ",",
 ]

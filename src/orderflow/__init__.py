@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from orderflow._app import Orderflow
     from orderflow._blocking import SyncOrderflow, sync
     from orderflow._engine.lanes import WorkerLimits
-    from orderflow._engine.listeners import Handler
+    from orderflow._engine.listeners import FlagHandler, Handler
     from orderflow._engine.views import OrderView
     from orderflow._engine.worker import Health
+    from orderflow._flagged import FailingNotification, OrderFlagged
     from orderflow._provider.protocol import Name
     from orderflow._provider.timing import Timing
     from orderflow._providers.ccv import Ccv
@@ -85,9 +86,10 @@ _MODULES = {
     "orderflow._app": ("Orderflow",),
     "orderflow._blocking": ("SyncOrderflow", "sync"),
     "orderflow._engine.lanes": ("WorkerLimits",),
-    "orderflow._engine.listeners": ("Handler",),
+    "orderflow._engine.listeners": ("FlagHandler", "Handler"),
     "orderflow._engine.views": ("OrderView",),
     "orderflow._engine.worker": ("Health",),
+    "orderflow._flagged": ("FailingNotification", "OrderFlagged"),
     "orderflow.errors": (
         "CallerError",
         "CommandRefused",
@@ -171,7 +173,9 @@ __all__ = [
     "Event",
     "Evidence",
     "Fact",
+    "FailingNotification",
     "Flag",
+    "FlagHandler",
     "Handler",
     "Health",
     "HttpReply",
@@ -189,6 +193,7 @@ __all__ = [
     "Observation",
     "OperationalError",
     "Order",
+    "OrderFlagged",
     "OrderHistory",
     "OrderInDoubt",
     "OrderView",

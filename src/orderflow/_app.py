@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Seque
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from orderflow._clock import Clock, SystemClock
 from orderflow._dispatch import make_dispatcher
@@ -17,17 +17,17 @@ from orderflow._engine.commands import raise_if_refused
 from orderflow._engine.engine import Engine
 from orderflow._engine.inbox import provider_of
 from orderflow._engine.lanes import WorkerLimits
-from orderflow._engine.listeners import Handler
+from orderflow._engine.listeners import FlagHandler, Handler
 from orderflow._engine.notifications import ListenerErrorHandler
 from orderflow._engine.retention import Export
 from orderflow._engine.views import OrderView
 from orderflow._engine.waiters import Wanted
 from orderflow._engine.worker import Health
+from orderflow._flagged import ORDER_FLAGGED, FailingNotification
 from orderflow._inputs import check_name, require_text
-from orderflow._provider.discovery import resolve_providers
+from orderflow._provider.discovery import check_timings, resolve_providers
 from orderflow._provider.protocol import Provider, name_of
 from orderflow._provider.settings import check_seconds_of
-from orderflow._provider.timing import check_timing
 from orderflow._providers import typed_calls
 from orderflow._receiver.asgi import asgi_app
 from orderflow._receiver.receiver import HttpReply, Receiver, check_request
@@ -36,24 +36,15 @@ from orderflow._store.ports import Store
 from orderflow._store.urls import make_store
 from orderflow._telemetry.log import get_logger
 from orderflow._telemetry.ports import Telemetry
-from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.model import (
-    Decision,
-    JournalRow,
-    Listener,
-    Message,
-    Order,
-    Pending,
-    ProviderStanding,
-    RefusalRow,
-    Snapshot,
-)
+from orderflow.errors import ConfigurationError, UnknownName
+from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, ProviderStanding, RefusalRow, Snapshot
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from orderflow._providers.typed_calls import AnyProvider, AnyState
 
+F = TypeVar("F", bound=FlagHandler)
 _log = get_logger(__name__)
 
 
@@ -75,9 +66,9 @@ class Orderflow:
         clock, rng: time and randomness, for tests that must repeat.
         new_id: makes the part of an order's id behind its provider's name: 1 to 40 letters, digits or any of ``. _ ~``, each time another.
 
-    Raises (on ``async with``):
-        ConfigurationError: a setting is missing or contradicts another.
-        SchemaError: the database is newer, damaged or not ours.
+    Raises:
+        ConfigurationError: a setting is missing, misspelt or contradicts another.
+        SchemaError (on ``async with``): the database is newer, damaged or not ours.
     """
 
     def __init__(
@@ -100,6 +91,7 @@ class Orderflow:
     ) -> None:
         check_seconds_of(grace=grace, fetch_interval=fetch_interval)
         self._providers = resolve_providers(providers)
+        check_timings(self._providers.values())
         self._store = make_store(db) if isinstance(db, str) else db
         self._urls = SignedUrls(public_url, signing_keys or {})
         self._engine = engine = Engine(
@@ -131,7 +123,6 @@ class Orderflow:
             raise ConfigurationError("Orderflow instances are single-use: make another one")
         self._entered = True
         for provider in self._providers.values():
-            check_timing(provider.name, provider.table, provider.timing, provider.timeout)
             for warning in provider.warnings:
                 _log.warning("provider.warning", provider=provider.name, warning=warning)
         try:
@@ -290,11 +281,7 @@ class Orderflow:
             UnknownName: no such order.
             InvalidInput: this order is not being completed by a URL.
         """
-        order = await self.order(order_id)
-        url = provider_of(self._providers, order_id).customer_url(order, self._urls)
-        if url is None:
-            raise InvalidInput("order", f"is {order.state} and not being completed by a URL")
-        return url
+        return await self._engine.lookups.customer_url(order_id, self._urls)
 
     async def refresh(self, order_id: str) -> None:
         """Bring the next poll forward. Raises UnknownName."""
@@ -362,13 +349,26 @@ class Orderflow:
         lease (48 s by default): one that raises or takes longer runs again, with the same key.
 
         Raises:
-            UnknownName: no such provider or state.
+            UnknownName: no such provider or state; InvalidInput: ``handler`` is not a function of one argument.
         """
         table = self._provider(provider).table
         if check_name("state", "state", state) not in table.states:
             raise UnknownName(f"state of {table.name}", state, tuple(table.states))
         add = partial(self._engine.listeners.add, name_of(provider), state)
         return add if handler is None else add(handler)
+
+    def on_flagged(self, handler: F) -> F:
+        """Run ``handler`` for every order, of any provider, that is flagged from now on: a person should look at it. It is given an
+        ``OrderFlagged``, once for each version and thing that is wrong, and runs as one of ``on_entered`` does. Also a decorator.
+        Raises InvalidInput where ``handler`` is not a function of one argument.
+        """
+        for provider in self._providers:
+            self._engine.listeners.add(provider, ORDER_FLAGGED, handler)
+        return handler
+
+    async def failing_notifications(self, *, limit: int = 100) -> list[FailingNotification]:
+        """Notifications that are still owed after several failures of their listeners, those owed for longest first."""
+        return await self._engine.lookups.failing_notifications(limit)
 
     async def listeners(self) -> list[Listener]:
         """Every listener that any process has or had, with the number of its pending notifications."""

@@ -16,32 +16,24 @@ from orderflow._app import Orderflow
 from orderflow._clock import Clock
 from orderflow._dispatch.ports import Dispatcher
 from orderflow._engine.lanes import WorkerLimits
-from orderflow._engine.listeners import Handler
+from orderflow._engine.listeners import FlagHandler, Handler
 from orderflow._engine.notifications import ListenerErrorHandler
 from orderflow._engine.retention import Export
 from orderflow._engine.views import OrderView
 from orderflow._engine.worker import Health
+from orderflow._flagged import FailingNotification
 from orderflow._provider.protocol import Name, Provider, name_of
 from orderflow._providers import typed_calls
 from orderflow._receiver.receiver import HttpReply
 from orderflow._store.ports import Store
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import ConfigurationError, NotOpen
-from orderflow.model import (
-    Decision,
-    JournalRow,
-    Listener,
-    Message,
-    Order,
-    Pending,
-    ProviderStanding,
-    RefusalRow,
-    Snapshot,
-)
+from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, ProviderStanding, RefusalRow, Snapshot
 
 if TYPE_CHECKING:
     from orderflow._providers.typed_calls import AnyProvider, AnyState
 
+F = TypeVar("F", bound=FlagHandler)
 T = TypeVar("T")
 _THREAD_CHECK_SECONDS = 1.0  # between two looks at whether the thread that runs a call is still there
 _ENDED = "closed: the flow's event loop has ended"
@@ -267,6 +259,14 @@ class SyncOrderflow:
         if handler is None:
             return self._flow.on_entered(_name(provider), state)
         return self._flow.on_entered(_name(provider), state, handler)
+
+    def on_flagged(self, handler: F) -> F:
+        """See ``Orderflow.on_flagged``; a plain function runs in a thread."""
+        return self._flow.on_flagged(handler)
+
+    def failing_notifications(self, *, limit: int = 100) -> list[FailingNotification]:
+        """See ``Orderflow.failing_notifications``."""
+        return self._run(self._flow.failing_notifications(limit=limit))
 
     def handle_request(self, method: str, path: str, query: bytes = b"") -> HttpReply:
         """See ``Orderflow.handle_request``: for the view that receives redirects, callbacks and notifications."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from attrs import evolve
 from tests.kit.store_fixtures import url
 from tests.kit.toy import FAST, Toy
 
@@ -42,7 +43,7 @@ class Portal(Lifecycle, name="portal"):
 
 async def test_each_other_sum_is_one_step_and_the_same_sum_is_none(url: str) -> None:
     assert check(Portal.table).problems == ()
-    toy = Toy(name="toy", timing=FAST, table=Portal.table, endpoints=())
+    toy = Toy(name="toy", timing=evolve(FAST, durations={}), table=Portal.table, endpoints=())
     async with Orderflow(url, [toy], worker=True) as flow:
         order = await flow.create(toy, key="k")
         toy.status = "RESERVED"

@@ -113,7 +113,7 @@ async def test_an_observation_that_an_operator_overtakes_is_dropped_and_recorded
         world.ccv.faults.arm(Fault(STATUS, "delay", seconds=0.3))
         while world.ccv.faults.armed:
             await asyncio.sleep(0.01)
-        world.ccv.move(known.id, "Incomplete")
+        world.ccv.transition(known.id, "Incomplete")
         await world.flow.override(order.id, "Screening", actor="kim", reason="test", version=order.version)
         async with asyncio.timeout(60):
             while {row.reason for row in await world.flow.refusals(order.id)} != {Reason.STALE, Reason.ANOMALY}:
@@ -127,9 +127,9 @@ async def test_an_unknown_status_flags_the_order_until_it_moves(tmp_path: Path) 
         world.ccv.script("k")
         order = await submit_order(world)
         (known,) = world.ccv.orders
-        world.ccv.move(known.id, "OnHoliday")
+        world.ccv.transition(known.id, "OnHoliday")
         async with asyncio.timeout(60):
             while not (await world.flow.order(order.id)).flagged:
                 await asyncio.sleep(0.01)
-        world.ccv.move(known.id, "Incomplete")
+        world.ccv.transition(known.id, "Incomplete")
         assert not (await world.flow.wait(order.id, "Incomplete", timeout=60)).flagged

@@ -256,7 +256,7 @@ async def test_the_environment_alone_configures_a_worker_for_both_providers(worl
     await world.flow.send(other.id, "register")
     order = await world.flow.wait(order.id, "Processing", TIMEOUT)
     await world.flow.wait(other.id, "registered", TIMEOUT)
-    world.ccv.move(str(order.provider_id), "Canceled")
+    world.ccv.transition(str(order.provider_id), "Canceled")
     await world.flow.refresh(order.id)
     await world.flow.wait(order.id, "Canceled", TIMEOUT)
     assert await worker.end(signal.SIGTERM) == 0
@@ -343,7 +343,7 @@ async def test_a_poll_that_failed_before_the_signal_is_planned_again(world: Worl
     worker = await world.worker("--grace", "0.2")
     order = await world.submit_order()
     order = await world.flow.wait(order.id, "Processing", TIMEOUT)
-    world.ccv.move(str(order.provider_id), "Canceled")
+    world.ccv.transition(str(order.provider_id), "Canceled")
     world.rename("of_journal", "of_elsewhere")  # the result of the poll cannot be written
     await world.flow.refresh(order.id)
     await worker.wait_for_line("worker.item_failed")

@@ -10,6 +10,7 @@ from attrs import evolve
 from orderflow._store.ports import Store
 from orderflow._store.records import Commit, Decider, IdChange, OwedEffect, PollPlan, WorkerScope
 from orderflow.model import (
+    NOTIFY_LISTENER,
     PROVIDER_ID,
     Applied,
     Decision,
@@ -49,7 +50,7 @@ def move(
     poll: PollPlan | None = None,
     **more: Any,
 ) -> Decider:
-    """Decides that the order takes these steps. The effects are owed by the last of them."""
+    """Decides that the order takes these steps. The effects are owed by the last of them; ``entered_state`` is of notifications."""
 
     def decide(order: Order) -> Commit:
         sources = (order.state, *targets[:-1])
@@ -63,7 +64,7 @@ def move(
             for n, step in enumerate(steps, 1)
         ]
         journal[-1] = evolve(journal[-1], facts=facts or {}, data=data or {})
-        owed = tuple(OwedEffect(version, n, name, entered_state) for n, name in enumerate(effects))
+        owed = tuple(OwedEffect(version, n, name, entered_state if name == NOTIFY_LISTENER else "") for n, name in enumerate(effects))
         return Commit(Applied(steps, snapshot), at, journal=tuple(journal), effects=owed, poll=poll, **more)
 
     return decide

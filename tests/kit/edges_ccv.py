@@ -168,7 +168,7 @@ def _follow(moves: list[str]) -> Callable[[Ccv], Awaitable[None]]:
         await case.wait_for("Processing")
         provider_id = await case.provider_id()
         for status in moves:
-            case.sim.move(provider_id, status)
+            case.sim.transition(provider_id, status)
             await case.wait_for(status)
 
     return play
@@ -183,7 +183,7 @@ for _path in _PATHS:
 async def _(case: Ccv) -> None:
     await case.send("submit")
     await case.wait_for("Processing")
-    case.sim.move(await case.provider_id(), "Failed")
+    case.sim.transition(await case.provider_id(), "Failed")
 
 
 STORIES = tuple(_book.stories)

@@ -41,7 +41,7 @@ class CcvSubject:
             response = await self._http.get(f"{PREFIX}{SUBMIT}/{self._id or 'none'}/status")
             return response.json().get("orderStatus") or str(response.status_code)
         try:
-            self._sim.move(self._id, input_name.removeprefix("move "))
+            self._sim.transition(self._id, input_name.removeprefix("move "))
         except KeyError:
             return "no order"
         except ValueError:

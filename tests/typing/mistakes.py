@@ -40,6 +40,7 @@ async def wrong_states(flow: Orderflow, text: str) -> None:
     flow.on_entered(connect, "fullfilled", grant_access)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     flow.on_entered(connect, "Completed", grant_access)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     flow.on_entered("ccv", "fulfilled", grant_access)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    flow.on_flagged(grant_access)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
     flow.on_entered(ccv, text, grant_access)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await flow.wait("o", "fullfilled")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await flow.wait("o", until={"fulfilled", "canceled"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, assert_type
 
-from orderflow import Ccv, Connect, Message, Order, Orderflow, OrderView, StateEntered, SyncOrderflow, sync
+from orderflow import Ccv, Connect, Message, Order, OrderFlagged, Orderflow, OrderView, StateEntered, SyncOrderflow, sync
 from orderflow._lifecycle.declare import Lifecycle
 from orderflow._lifecycle.table import Table
 from orderflow._providers.ccv.names import State as CcvState
@@ -50,6 +50,11 @@ def send_mail(entered: StateEntered) -> None:
     """A listener that does not await."""
 
 
+async def page_someone(flagged: OrderFlagged) -> None:
+    """A listener of flagged orders."""
+    assert_type(flagged.order, Order)
+
+
 # ── the shipped providers, given as objects or by name ─────────────────────────────────────────────────────────────────
 
 
@@ -58,6 +63,8 @@ async def use_connect(payload: dict[str, Any]) -> None:
     async with Orderflow("sqlite:///orders.db", [connect, "ccv"], worker=True, public_url="https://shop.example/orders") as flow:
         flow.on_entered(connect, "fulfilled", grant_access)
         flow.on_entered("connect", state="cancelled", handler=send_mail)
+        flow.on_flagged(page_someone)
+        await flow.remove_listener(connect, "order-flagged", actor="anna", reason="gone")
         order = await flow.create(connect, key="cart-17", order={"paymentMethod": "invoice"})
         assert_type(order, Order)
         await flow.create("connect", key="cart-18", order=payload, user_mode=True, digital=False)

@@ -22,6 +22,7 @@ from tests.kit.toy import FAST, Toy, build_toy_engine, command
 
 from orderflow._engine.attempt import Attempt
 from orderflow._engine.engine import Engine
+from orderflow._flagged import ORDER_FLAGGED
 from orderflow._provider.outcomes import NotExecuted, Outcome
 from orderflow._store.postgres.store import PostgresStore
 from orderflow._store.records import DueDeadline, InboxKey
@@ -336,6 +337,36 @@ async def test_two_polls_of_one_status_move_the_order_once(table: Table, capsys:
         assert (await table.count_steps_and_calls())[0][3:] == ["seen_packed"], run.order
     assert count >= 6
     print_count(count, "two polls of one status", capsys)
+
+
+@pytest.mark.parametrize("owed", [False, True], ids=["both see it first", "one carries it out"])
+async def test_an_anomaly_that_two_workers_see_is_notified_once(table: Table, owed: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """Or one worker runs the listener of an anomaly while the other sees it again."""
+    flagged: list[object] = []
+    for side in (*table.sides, table.plain):
+        side.engine.listeners.add("toy", ORDER_FLAGGED, flagged.append)
+    one, other = table.sides
+
+    async def see(side: Side, poll_started: float) -> None:
+        await side.engine.inbox.accept_observation(ORDER, Observation("lost", 3), 0, poll_started)
+
+    async def prepare() -> None:
+        await table.reset("placed")
+        flagged.clear()
+        if owed:
+            await see(table.plain, 0.0)
+
+    def works() -> Sequence[Work]:
+        return [lambda: see(one, 1.0), other.run_effects if owed else lambda: see(other, 2.0)]
+
+    count = 0
+    async for run in explore(table, prepare, works):
+        count += 1
+        await table.plain.run_effects()
+        assert len(flagged) == 1, run.order
+        assert (await table.plain.store.load(ORDER)).flagged, run.order
+    assert count >= 3
+    print_count(count, "an anomaly that is seen twice", capsys)
 
 
 async def test_a_due_poll_is_made_once(table: Table, capsys: pytest.CaptureFixture[str]) -> None:

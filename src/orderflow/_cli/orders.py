@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,9 +12,10 @@ from orderflow._cli import lifecycle_lookup, show
 from orderflow._cli import order_view as view
 from orderflow._cli.confirm import confirm, report_unconfirmed
 from orderflow._cli.exit_codes import BROKEN_DECLARATION, Exit, list_exits
-from orderflow._cli.journal import journal_json, moment_of, print_journal
+from orderflow._cli.journal import journal_json, print_journal
 from orderflow._cli.open_database import ask_flow
 from orderflow._cli.options import Actor, Db, Json, Reason, Yes
+from orderflow._cli.order_list import NO_LIMIT, Failing, load_stuck, print_list
 from orderflow._cli.provider_view import describe_wait, standing_json
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.model import Applied, Refused
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from orderflow._app import Orderflow
     from orderflow.model import Decision, Order
 
-_NO_LIMIT = 1_000_000
 _NOT_RECORDED = "an older orderflow did not record what the order's steps set"
 
 orders = App(
@@ -58,26 +57,26 @@ def list_(
     state:
         Only orders in this state.
     stuck:
-        Only orders that have been in their state for longer than its time budget, the longest first.
+        Only orders that have been in their state for longer than its time budget, the longest first, and orders whose notifications keep
+        failing, with the failure.
     limit:
         At most so many, 1 or more.
     """
-    if not 1 <= limit <= _NO_LIMIT:
-        raise InvalidInput("--limit", f"must be between 1 and {_NO_LIMIT}")
+    if not 1 <= limit <= NO_LIMIT:
+        raise InvalidInput("--limit", f"must be between 1 and {NO_LIMIT}")
 
-    async def load(flow: Orderflow) -> list[Order]:
-        if not stuck:
-            try:
-                return await flow.orders(provider=Name(provider), state=state, limit=limit)
-            except UnknownName:  # the flow knows only providers that can be made offline; all names are checked below
-                return []
-        late = await flow.stuck(limit=_NO_LIMIT)
-        return [order for order in late if provider in ("", order.provider) and state in ("", order.state)][:limit]
+    async def load(flow: Orderflow) -> tuple[list[Order], Failing | None]:
+        if stuck:
+            return await load_stuck(flow, provider, state, limit)
+        try:
+            return await flow.orders(provider=Name(provider), state=state, limit=limit), None
+        except UnknownName:  # the flow knows only providers that can be made offline; all names are checked below
+            return [], None
 
-    listed = ask_flow(db, load)
+    listed, failing = ask_flow(db, load)
     if not listed:
         _check_filters(provider, state)
-    _print_list(listed, as_json=json, filtered=bool(provider or state or stuck))
+    print_list(listed, failing, as_json=json, filtered=bool(provider or state or stuck))
     return Exit.OK
 
 
@@ -96,16 +95,6 @@ def _check_filters(provider: str, state: str) -> None:
             raise UnknownName(f"state of {provider}" if provider else "state", state, tuple(dict.fromkeys(known)))
 
 
-def _print_list(listed: Sequence[Order], *, as_json: bool, filtered: bool) -> None:
-    if as_json:
-        show.document([view.order_json(order) for order in listed])
-    elif listed:
-        rows = [(order.id, order.state, moment_of(order.entered_at), "flagged" if order.flagged else "", order.key) for order in listed]
-        show.table(("order", "state", "since (UTC)", "flag", "key"), rows)
-    else:
-        show.line("no order matches" if filtered else "no orders")
-
-
 @orders.command(help_epilogue=list_exits(Exit.NOT_FOUND, Exit.OPERATIONAL))
 def find(provider: str, provider_id: str, /, *, db: Db, json: Json = False) -> Exit:
     """Find the order that has an id at its provider.
@@ -119,7 +108,7 @@ def find(provider: str, provider_id: str, /, *, db: Db, json: Json = False) -> E
     provider_id:
         The id that the provider gave the order.
     """
-    _print_list([ask_flow(db, lambda flow: flow.find(Name(provider), provider_id))], as_json=json, filtered=True)
+    print_list([ask_flow(db, lambda flow: flow.find(Name(provider), provider_id))], as_json=json, filtered=True)
     return Exit.OK
 
 

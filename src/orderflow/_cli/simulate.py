@@ -16,7 +16,7 @@ from cyclopts import Parameter
 from orderflow._cli.exit_codes import Exit
 from orderflow._cli.show import document, line, table
 from orderflow._simulators.scenario import HTTP_SCENARIOS
-from orderflow._simulators.simulation import Simulation, find_simulations
+from orderflow._simulators.simulation import Simulation, find_simulations, new_seed
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
 from orderflow.simulators import SimClock, Simulator, serve
 
@@ -32,7 +32,7 @@ def simulate(
     host: Annotated[str, Parameter(show_default=True)] = "127.0.0.1",
     port: Annotated[int, Parameter(show_default=True)] = PORT,
     clock: Annotated[Literal["running", "manual"], Parameter(show_default=True)] = "running",
-    seed: Annotated[int, Parameter(show_default=True)] = 0,
+    seed: int | None = None,
     lenient: bool = False,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
     switches: bool = False,
@@ -54,7 +54,8 @@ def simulate(
     clock:
         manual: time stands still until it is advanced, on the page or by POST /_sim/clock.
     seed:
-        The seed of ids and of everything random.
+        The seed of ids and of everything random: by default another at each start,
+        so that a database never meets an id of yesterday again.
     lenient:
         Accept what the provider's pages print in contradiction to each other.
     set_:
@@ -68,7 +69,7 @@ def simulate(
     """
     if not 0 <= port <= HIGHEST_PORT:
         raise InvalidInput("--port", f"must be between 0 and {HIGHEST_PORT}")
-    options = _Options(clock == "manual", seed, lenient, tuple(set_ or ()))
+    options = _Options(clock == "manual", new_seed() if seed is None else seed, lenient, tuple(set_ or ()))
     simulations = _choose(provider)
     if switches or scenarios:
         simulators = asyncio.run(_create(simulations, options))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
+from orderflow._engine.flags import plan_flag
+from orderflow._flagged import ORDER_FLAGGED
 from orderflow._lifecycle.decide import is_over_without_proof, is_pollable, is_settled
 from orderflow._lifecycle.table import Table
 from orderflow._provider.timing import Timing
 from orderflow._store.records import Commit, OwedEffect, PollAt, PollPlan, PollSooner, StopPolling
 from orderflow._store.rows import dump
 from orderflow.model import (
+    FLAGGING_REASONS,
     NOTIFY_LISTENER,
     PROVIDER_ID,
     REDACTED,
@@ -40,7 +43,8 @@ STATUS_READ = "status_read"
 class CommitContext:
     """What a commit depends on beside the order and the decision.
 
-    ``notified_states``: states for which some process has a listener. ``jitter``: drawn from [-1, 1]. ``without_news``: polls in a row
+    ``notified_states``: states for which some process has a listener; ``ORDER_FLAGGED`` is among them where some process listens to flags.
+    ``data``: what the event says. ``jitter``: drawn from [-1, 1]. ``without_news``: polls in a row
     without news before this observation, ``poll_started``: when the poll began that brought it. ``trace``: W3C traceparent of the span
     of this decision. ``message``: the answer that brought the event. ``anomaly``: what flags the order, whatever is decided.
     ``called``: the effect whose call the event reports. ``unusable``: polls in a row that were answered and could not be used.
@@ -65,6 +69,7 @@ class CommitContext:
     called: Effect | None = None
     unusable: int = 0
     retry_after: float = 0.0
+    data: Mapping[str, object] = field(factory=dict)
 
 
 def poll_backoff(timing: Timing, without_news: int, jitter: float) -> float:
@@ -114,10 +119,19 @@ def plan_commit(context: CommitContext, order: Order, decision: Decision) -> Com
     if REDACTED in order.snapshot.data:
         context, decision = _strip_personal_data(context, decision)
     commit = _plan_applied(context, order, decision) if isinstance(decision, Applied) else _plan_unchanged(context, order, decision)
-    if not context.anomaly:
+    if context.anomaly:
+        after = decision.snapshot if isinstance(decision, Applied) else order.snapshot  # an order is flagged at its version
+        return flag_order(context, order, commit, _refusal_row(context, after, order.id, Reason.ANOMALY, context.anomaly))
+    return commit if commit.refusal is None else flag_order(context, order, commit, commit.refusal)
+
+
+def flag_order(context: CommitContext, order: Order, commit: Commit, refusal: RefusalRow) -> Commit:
+    """The commit with this refusal. Where that flags the order and some process listens to flags, it owes their notification."""
+    commit = evolve(commit, refusal=refusal)
+    if refusal.reason not in FLAGGING_REASONS or ORDER_FLAGGED not in context.notified_states:
         return commit
-    after = decision.snapshot if isinstance(decision, Applied) else order.snapshot  # an order is flagged at its version
-    return evolve(commit, refusal=_refusal_row(context, after, order.id, Reason.ANOMALY, context.anomaly))
+    data = {} if REDACTED in order.snapshot.data else context.data
+    return evolve(commit, effects=(*commit.effects, plan_flag(refusal, data, context.trace)))
 
 
 def without_personal_data(data: Mapping[str, object]) -> dict[str, object]:

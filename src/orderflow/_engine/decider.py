@@ -10,7 +10,7 @@ from functools import partial
 
 from attrs import evolve, frozen
 
-from orderflow._engine.commit import CommitContext, plan_commit
+from orderflow._engine.commit import CommitContext, flag_order, plan_commit
 from orderflow._lifecycle.decide import decide, legal
 from orderflow._lifecycle.observe import observe
 from orderflow._lifecycle.table import Table
@@ -117,7 +117,7 @@ def _plan_not_ours(context: CommitContext, order: Order, refused: Decision) -> C
     if not isinstance(lost, Applied):
         return commit
     noted = evolve(context, note=commit.refusal.detail)
-    return evolve(plan_commit(noted, order, lost), refusal=evolve(commit.refusal, version=lost.snapshot.version))
+    return flag_order(context, order, plan_commit(noted, order, lost), evolve(commit.refusal, version=lost.snapshot.version))
 
 
 def decide_late_and_plan(context: CommitContext, effect: Effect, event: Event, order: Order) -> Commit:

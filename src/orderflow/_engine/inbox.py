@@ -75,6 +75,13 @@ def _name_and_origin(request: Request) -> tuple[str, Origin]:
     return ("override", Origin.OPERATOR) if isinstance(request, Override) else (STATUS_READ, Origin.OBSERVATION)
 
 
+def _data_of(request: Request) -> Mapping[str, object]:
+    """What a request says beside its name: the data of its event or status."""
+    if isinstance(request, Command):
+        request = request.event
+    return request.data if isinstance(request, Event | Observation) else {}
+
+
 def _make_reported_call(context: CommitContext, event: Event, effect: LeasedEffect) -> ReportedCall:
     """The call whose end an event reports."""
     effects, called = context.table.effects, context.called
@@ -235,6 +242,7 @@ class Inbox:
                 called=provider.table.effects[finished_effect.name] if finished_effect else None,
                 unusable=request.in_a_row if isinstance(request, UnusableAnswer) else 0,
                 retry_after=request.retry_after if isinstance(request, UnusableAnswer) else 0.0,
+                data=_data_of(request),
             )
             decider = _with_decision_watchers(partial(decide_and_plan, context, request), context.table, request)
             call = _make_reported_call(context, request, finished_effect) if finished_effect and isinstance(request, Event) else None

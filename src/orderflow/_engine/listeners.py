@@ -11,11 +11,13 @@ import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
 from math import inf
+from typing import Any, TypeVar
 
 from attrs import define, field
 
 from orderflow._clock import Clock
 from orderflow._engine.listener_threads import ListenerThreads
+from orderflow._flagged import ORDER_FLAGGED, OrderFlagged
 from orderflow._inputs import require_text
 from orderflow._store.ports import Store
 from orderflow._store.records import Lane
@@ -26,10 +28,14 @@ from orderflow.model import Listener, StateEntered
 Handler = Callable[[StateEntered], Awaitable[None] | None]
 """A listener: a coroutine function, or a plain function, which then runs in a thread."""
 
+FlagHandler = Callable[[OrderFlagged], Awaitable[None] | None]
+"""A listener of flagged orders, of the same kinds."""
+
 LISTENER_REFRESH_SECONDS = 10.0
 """How long a process without a worker may not know of a listener that another process added."""
 
 _REMOVED_PER_TRANSACTION = 1000
+_H = TypeVar("_H", bound=Callable[..., object])
 _log = get_logger(__name__)
 
 
@@ -38,18 +44,17 @@ class Listeners:
 
     def __init__(self, threads: ListenerThreads) -> None:
         self._threads = threads
-        self._handlers: dict[tuple[str, str], list[Handler]] = {}
+        self._handlers: dict[tuple[str, str], list[Callable[..., object]]] = {}
         self._elsewhere: frozenset[tuple[str, str]] = frozenset()
         self._states: dict[str, frozenset[str]] = {}  # by provider: here or elsewhere
 
-    def add(self, provider: str, state: str, handler: Handler) -> Handler:
+    def add(self, provider: str, state: str, handler: _H) -> _H:
         """Run ``handler`` whenever an order of the provider enters the state. Returns it.
 
         Raises:
-            InvalidInput: ``handler`` is not a function.
+            InvalidInput: ``handler`` is not a function of one argument.
         """
-        if not callable(handler):
-            raise InvalidInput("handler", f"must be a function, got {type(handler).__name__}")
+        _check_handler(handler)
         self._handlers.setdefault((provider, state), []).append(handler)
         self._index()
         return handler
@@ -68,17 +73,17 @@ class Listeners:
         """The states of a provider for which any process has a listener."""
         return self._states.get(provider, frozenset())
 
-    async def notify(self, entered: StateEntered) -> None:
-        """Run all listeners of this state; a plain function runs in a thread.
+    async def notify(self, notified: StateEntered | OrderFlagged) -> None:
+        """Run all listeners of this state, or of flagged orders; a plain function runs in a thread.
 
         Raises:
             ListenerFailed: a listener raised something, of any type. It holds the first failure. All listeners have run before.
         """
-        lane = entered.order.provider, entered.state
+        lane = notified.order.provider, notified.state if isinstance(notified, StateEntered) else ORDER_FLAGGED
         failures: list[BaseException] = []
         for handler in self._handlers.get(lane, ()):
             try:
-                await self._run(lane, handler, entered)
+                await self._run(lane, handler, notified)
             except KeyboardInterrupt:  # a person's, not the listener's
                 raise
             except BaseException as error:
@@ -88,11 +93,11 @@ class Listeners:
         if failures:
             raise ListenerFailed(failures[0])
 
-    async def _run(self, lane: Lane, handler: Handler, entered: StateEntered) -> None:
+    async def _run(self, lane: Lane, handler: Callable[..., Any], notified: StateEntered | OrderFlagged) -> None:
         if inspect.iscoroutinefunction(handler):
-            await handler(entered)
+            await handler(notified)
         else:
-            result = await self._threads.run(lane, partial(handler, entered))
+            result = await self._threads.run(lane, partial(handler, notified))
             if inspect.isawaitable(result):
                 await result
 
@@ -101,6 +106,19 @@ class Listeners:
         for provider, state in (*self._handlers, *self._elsewhere):
             states.setdefault(provider, set()).add(state)
         self._states = {provider: frozenset(names) for provider, names in states.items()}
+
+
+def _check_handler(handler: object) -> None:
+    if not callable(handler):
+        raise InvalidInput("handler", f"must be a function, got {type(handler).__name__}")
+    try:
+        signature = inspect.signature(handler)
+    except (TypeError, ValueError):  # some functions that are written in C do not say what they take
+        return
+    try:
+        signature.bind(None)
+    except TypeError:
+        raise InvalidInput("handler", f"must take one argument, what it is notified of; it takes {signature}") from None
 
 
 class ListenerFailed(Exception):

@@ -8,14 +8,16 @@ from attrs import define
 
 from orderflow._clock import Clock
 from orderflow._engine.inbox import provider_of
+from orderflow._engine.notifications import KEEPS_FAILING
 from orderflow._engine.replay import replay_order
 from orderflow._engine.stuck import find_stuck
 from orderflow._engine.views import OrderView, build_view
+from orderflow._flagged import FailingNotification
 from orderflow._inputs import MAX_COUNT, check_id, check_name, check_order_id, check_whole
 from orderflow._lifecycle.decide import legal
-from orderflow._provider.protocol import Provider
+from orderflow._provider.protocol import Provider, PublicUrls
 from orderflow._store.ports import Store
-from orderflow.errors import UnknownName
+from orderflow.errors import InvalidInput, UnknownName
 from orderflow.model import PROVIDER_ID, JournalRow, Message, Order, Pending, RefusalRow, Snapshot
 
 
@@ -62,6 +64,11 @@ class Lookups:
         check_whole("limit", limit, 1, MAX_COUNT)
         return await find_stuck(self._store, self._providers.values(), self._clock.now(), limit)
 
+    async def failing_notifications(self, limit: int) -> list[FailingNotification]:
+        """See ``Orderflow.failing_notifications``."""
+        check_whole("limit", limit, 1, MAX_COUNT)
+        return await self._store.failing_notifications(KEEPS_FAILING, limit)
+
     async def journal(self, order_id: str) -> list[JournalRow]:
         """See ``Orderflow.journal``."""
         await self.order(order_id)
@@ -93,6 +100,14 @@ class Lookups:
         """See ``Orderflow.pending``."""
         await self.order(order_id)
         return await self._store.pending(order_id)
+
+    async def customer_url(self, order_id: str, urls: PublicUrls) -> str:
+        """See ``Orderflow.customer_url``."""
+        order = await self.order(order_id)
+        url = provider_of(self._providers, order_id).customer_url(order, urls)
+        if url is None:
+            raise InvalidInput("order", f"is {order.state} and not being completed by a URL")
+        return url
 
     async def legal(self, order_id: str) -> tuple[str, ...]:
         """See ``Orderflow.legal``."""

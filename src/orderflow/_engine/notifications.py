@@ -1,4 +1,4 @@
-"""Notifications: running the application's listeners for one state that an order entered."""
+"""Notifications: running the application's listeners for a state that an order entered, or because it was flagged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from attrs import define, field
 
 from orderflow._engine.attempt import Finish, Retry, retry_backoff
 from orderflow._engine.calls import CallCancelled, RunningCalls
+from orderflow._engine.flags import read_flag
 from orderflow._engine.listeners import ListenerFailed, Listeners
+from orderflow._flagged import ORDER_FLAGGED, OrderFlagged
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
 from orderflow._store.records import Lane, LeasedEffect
@@ -17,8 +19,11 @@ from orderflow._telemetry.exceptions import whole_exception
 from orderflow._telemetry.log import get_logger
 from orderflow.model import Order, StateEntered, StepKind
 
-ListenerErrorHandler = Callable[[StateEntered, BaseException], None]
+ListenerErrorHandler = Callable[[StateEntered | OrderFlagged, BaseException], None]
 """Called when a listener failed: with what it was notified of, and what it raised."""
+
+KEEPS_FAILING = 3
+"""From so many failures on, a notification counts as one that keeps failing: it is logged once, and listed for operators."""
 
 _log = get_logger(__name__)
 
@@ -39,10 +44,25 @@ class Notifier:
         return {" ".join(lane): count for lane, count in self._failures.copy().items() if count}
 
     async def notify(self, provider: Provider, order: Order, effect: LeasedEffect, seconds: float) -> Finish | Retry:
-        """Run the listeners of the entered state, for ``seconds`` at most. Returns whether the effect is over or owed again."""
+        """Run the listeners of the effect, for ``seconds`` at most. Returns whether the effect is over or owed again."""
+        is_flag = effect.entered_state == ORDER_FLAGGED
+        notified = read_flag(effect, order) if is_flag else await self._read_entered(provider, order, effect)
+        try:
+            async with self._calls.limit(seconds):
+                await self._listeners.notify(notified)
+        except CallCancelled as cancelled:
+            return Retry(0.0, str(cancelled), uncounted=True)
+        except TimeoutError:
+            return self._fail(provider, notified, effect, TimeoutError(f"the listener did not return within {seconds:.0f} s"))
+        except ListenerFailed as failed:
+            return self._fail(provider, notified, effect, failed.error)
+        self._failures.pop(effect.lane, None)
+        return Finish("")
+
+    async def _read_entered(self, provider: Provider, order: Order, effect: LeasedEffect) -> StateEntered:
         rows = await self._store.journal(order.id)
         row = next(row for row in rows if row.version == effect.key.version)
-        entered = StateEntered(
+        return StateEntered(
             key=str(effect.key),
             order=order,
             state=effect.entered_state,
@@ -50,25 +70,18 @@ class Notifier:
             provisional=provider.table.states[effect.entered_state].provisional,
             inferred=row.kind in (StepKind.INFERRED, StepKind.JUMP),
         )
-        try:
-            async with self._calls.limit(seconds):
-                await self._listeners.notify(entered)
-        except CallCancelled as cancelled:
-            return Retry(0.0, str(cancelled), uncounted=True)
-        except TimeoutError:
-            return self._fail(provider, entered, effect, TimeoutError(f"the listener did not return within {seconds:.0f} s"))
-        except ListenerFailed as failed:
-            return self._fail(provider, entered, effect, failed.error)
-        self._failures.pop(effect.lane, None)
-        return Finish("")
 
-    def _fail(self, provider: Provider, entered: StateEntered, effect: LeasedEffect, error: BaseException) -> Retry:
+    def _fail(self, provider: Provider, notified: StateEntered | OrderFlagged, effect: LeasedEffect, error: BaseException) -> Retry:
         """Tell the application about a failure of its listener, which runs again later."""
         self._failures[effect.lane] += 1
-        _log.error("listener.failed", order_id=entered.order.id, state=entered.state, attempt=effect.attempt, **whole_exception(error))
+        fields = {"order_id": effect.key.order_id, "state": effect.entered_state, "attempt": effect.attempt}
+        _log.error("listener.failed", **fields, **whole_exception(error))
+        failures = effect.attempt - effect.uncounted_attempts
+        if failures == KEEPS_FAILING:
+            _log.error("notification.keeps_failing", failures=failures, error=type(error).__name__, **fields)
         if self._on_error is not None:
             try:
-                self._on_error(entered, error)
+                self._on_error(notified, error)
             except KeyboardInterrupt:  # a person's
                 raise
             except BaseException as handler_error:  # noqa: BLE001  SystemExit too: what reports failures must not cause one

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import entry_points
 from typing import Any
 
 from orderflow._provider.protocol import BaseProvider, Provider
+from orderflow._provider.timing import check_timing
 from orderflow._telemetry.log import get_logger
 from orderflow.errors import ConfigurationError, UnknownName
 
@@ -43,6 +44,12 @@ def resolve_providers(providers: Sequence[Provider | str]) -> dict[str, Provider
             raise ConfigurationError(f"{provider.name} is given twice", "providers")
         by_name[provider.name] = provider
     return by_name
+
+
+def check_timings(providers: Iterable[Provider]) -> None:
+    """Check the timing of each of these providers. Raises ConfigurationError."""
+    for provider in providers:
+        check_timing(provider.name, provider.table, provider.timing, provider.timeout)
 
 
 def make_offline_providers() -> list[Provider]:

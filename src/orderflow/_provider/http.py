@@ -26,9 +26,8 @@ from orderflow.errors import MalformedAnswer
 MAX_RESPONSE_BYTES = 2 * 1024 * 1024
 _MAX_RETRY_AFTER = 3600.0
 _PROXY_AUTHENTICATION, _TOO_EARLY = 407, 425
-_NEVER_SENT = frozenset(
-    {"ConnectError", "ConnectTimeout", "InvalidURL", "LocalProtocolError", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
-)
+_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "LocalProtocolError", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
+_LOST = frozenset({"HTTPError", "InvalidURL", "UnicodeError"})  # the last two, which a Location can cause: our own URL is checked before
 
 AnyOutcome = TypeVar("AnyOutcome", bound=Outcome | StatusRead | ReadFailed)
 
@@ -105,7 +104,14 @@ def make_client(timeout: float, *, keep_alive: bool = True) -> httpx.AsyncClient
     """
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=20 if keep_alive else 0)
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))  # a cookie would tie one customer's call to another's
-    return httpx.AsyncClient(timeout=timeout, limits=limits, cookies=no_cookies, follow_redirects=False, trust_env=False)
+    hooks = {"response": [_drop_redirect]}
+    return httpx.AsyncClient(timeout=timeout, limits=limits, cookies=no_cookies, follow_redirects=False, trust_env=False, event_hooks=hooks)
+
+
+async def _drop_redirect(response: httpx.Response) -> None:
+    """Remove where a redirect leads. The library parses it though nothing is followed, and raises where it is no URL."""
+    if 300 <= response.status_code < 400:
+        response.headers.pop("Location", None)
 
 
 def longest_timeout(client: HttpClient) -> float | None:
@@ -137,6 +143,10 @@ async def send_request(
     """
     if not all(map(is_header_value, headers.values())):
         return NeverSent("a header that is not plain ASCII")
+    try:
+        _ = httpx.URL(url, params=dict(params or {})).host  # whose encoding is looked at here only
+    except (httpx.InvalidURL, ValueError) as error:
+        return NeverSent(type(error).__name__)
     if call is not None:
         await call.mark_sending()
     streaming = client.stream(
@@ -192,7 +202,7 @@ def _result_of_error(error: Exception) -> NeverSent | ResponseLost | None:
     names = {base.__name__ for base in type(error).__mro__}
     if names & _NEVER_SENT:
         return NeverSent(type(error).__name__)
-    return ResponseLost(type(error).__name__) if "HTTPError" in names else None
+    return ResponseLost(type(error).__name__) if names & _LOST else None
 
 
 def has_json_or_no_body(response: HttpResponse) -> bool:
@@ -293,7 +303,7 @@ def retry_after_seconds(response: HttpResponse) -> float | None:
 def _http_date(value: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or an offset of many digits
         return None
     return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 

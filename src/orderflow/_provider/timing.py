@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from math import inf, isfinite
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 from attrs import frozen
 
+from orderflow._lifecycle.class_body import did_you_mean
 from orderflow._lifecycle.table import Table
 from orderflow.errors import ConfigurationError
 
@@ -17,12 +20,19 @@ CALL_SHARE = 0.8
 TOKEN_SHARE = 0.3
 """The share of its lease that fetching an access token may take, so that most of a call's time is left for the request itself."""
 
+_MISSPELT = 0.9
+"""So alike (0 to 1) are a misspelt name and the right one. Two right names of the shipped providers are less alike."""
+
 _MAY_BE_INFINITE = ("calls_per_second", "calls_per_minute", "requested_polls_per_minute")
 
 
 @frozen
 class Timing:
-    """The timing of one provider, in seconds. ``durations`` has an entry for each deadline and budget that the lifecycle names."""
+    """The timing of one provider, in seconds. ``durations`` has an entry for each deadline and budget that the lifecycle names.
+
+    Raises:
+        ConfigurationError: a name is not one of these; it lists all that are not.
+    """
 
     durations: Mapping[str, float]
     poll_first: float = 2.0  # from a transition to the first poll
@@ -46,6 +56,13 @@ class Timing:
     unusable_polls: int = 5  # an order is flagged after so many polls in a row that were answered and could not be used
     visible_after: float = 900.0  # a 404 to a poll flags nothing so soon after a move: the provider may not show a new order at once
 
+    if not TYPE_CHECKING:  # type checkers go by the fields
+
+        def __new__(cls, *_values: Any, **settings: Any) -> Self:
+            known = [field.name for field in attrs.fields(cls)]
+            _check_known(settings, known, "timing")
+            return super().__new__(cls)
+
 
 def merge_durations(defaults: Mapping[str, float], shared: Mapping[str, float], own: Mapping[str, float]) -> dict[str, float]:
     """A provider's durations: its defaults, replaced by those of its timing and then by its own.
@@ -53,16 +70,28 @@ def merge_durations(defaults: Mapping[str, float], shared: Mapping[str, float], 
     ``shared``: of the timing, which may serve several providers; what another one needs is left out.
 
     Raises:
-        ConfigurationError: a name in ``own`` is not one of the defaults, or a duration is not a number.
+        ConfigurationError: a name in ``own`` is not one of the defaults, or one in ``shared`` is a misspelt one; it lists all. Or a
+            duration is not a number.
     """
-    for name in own:
-        if name not in defaults:
-            raise ConfigurationError(f"{name!r} is unknown; known: {', '.join(sorted(defaults))}", "durations")
+    misspelt = {name for name in shared if get_close_matches(name, defaults, 1, _MISSPELT)}
+    _check_known([*own, *(name for name in shared if name in misspelt and name not in own)], defaults, "durations")
     merged = {**defaults, **{name: seconds for name, seconds in shared.items() if name in defaults}, **own}
     for name, seconds in merged.items():
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise ConfigurationError(f"{name!r} must be a number of seconds", "durations")
     return merged
+
+
+def _check_known(names: Iterable[str], known: Iterable[str], setting: str) -> None:
+    """Raises ConfigurationError where names are not among the known ones."""
+    known = sorted(known)
+    unknown = [f"{name!r} is unknown{_hint(name, known)}" for name in names if name not in known]
+    if unknown:
+        raise ConfigurationError(f"{', '.join(unknown)}; known: {', '.join(known)}", setting)
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    return f" ({remedy})" if (remedy := did_you_mean(name, known)) else ""
 
 
 def delivery_budget(table: Table, timing: Timing, state: str) -> float:
@@ -75,14 +104,17 @@ def check_timing(provider: str, table: Table, timing: Timing, timeout: float | N
     """Check a provider's timing against its lifecycle. ``timeout``: after how many seconds it gives a call up; None: not known.
 
     Raises:
-        ConfigurationError: a number is not finite; or a deadline or budget of the lifecycle has no duration; or ``timeout`` is not
-            below ``CALL_SHARE`` of the lease. Then even a call that never reached the provider would end in doubt.
+        ConfigurationError: a number is not finite; or a deadline or budget of the lifecycle has no duration, or a duration is that of
+            none; or ``timeout`` is not below ``CALL_SHARE`` of the lease. Then even a call that never reached the provider would end in
+            doubt.
     """
     _check_finite(provider, timing)
-    for state in table.states.values():
-        for key in (*(key for _, key in state.deadlines), *([state.budget] if state.budget else [])):
-            if timing.durations.get(key, -1.0) < 0:
-                raise ConfigurationError(f"{provider}: timing has no duration {key!r}")
+    states = table.states.values()
+    named = dict.fromkeys(key for state in states for key in (*(key for _, key in state.deadlines), state.budget) if key)
+    problems = [f"timing has no duration {key!r}" for key in named if key not in timing.durations]
+    problems += [f"its lifecycle names no duration {key!r}{_hint(key, named)}" for key in timing.durations if key not in named]
+    if problems:
+        raise ConfigurationError(f"{provider}: {'; '.join(problems)}")
     if timeout is not None and not 0 < timeout < CALL_SHARE * timing.lease:
         raise ConfigurationError(f"{provider}: timeout ({timeout:g} s) must be > 0 and < {CALL_SHARE:g} x lease ({timing.lease:g} s)")
 

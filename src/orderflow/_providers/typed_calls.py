@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     ProviderName = connect.ProviderName | ccv.ProviderName | Name
     AnyProvider = Provider | ProviderName
 
+Flagged = Literal["order-flagged"]
+
 R = TypeVar("R")
 H = TypeVar("H", bound="Handler")
 R_co = TypeVar("R_co", covariant=True)
@@ -155,9 +157,9 @@ class RemoveListener(Protocol[R_co]):
     """The signature of ``remove_listener``."""
 
     @overload
-    def __call__(self, provider: Connect | connect.ProviderName, state: connect.State, *, actor: str, reason: str) -> R_co: ...
+    def __call__(self, provider: Connect | connect.ProviderName, state: connect.State | Flagged, *, actor: str, reason: str) -> R_co: ...
     @overload
-    def __call__(self, provider: Ccv | ccv.ProviderName, state: ccv.State, *, actor: str, reason: str) -> R_co: ...
+    def __call__(self, provider: Ccv | ccv.ProviderName, state: ccv.State | Flagged, *, actor: str, reason: str) -> R_co: ...
     @overload
     def __call__(self, provider: OtherProvider | Name, state: str, *, actor: str, reason: str) -> R_co: ...
 

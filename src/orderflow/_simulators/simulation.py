@@ -6,6 +6,7 @@ and the tests find every simulator by these records only.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import EntryPoint, entry_points
@@ -78,6 +79,11 @@ def find_simulation(name: str) -> Simulation:
     return simulation
 
 
+def new_seed() -> int:
+    """A seed that no earlier start had. Seeds are part of the ids of orders, and an id in a database from yesterday must not come again."""
+    return time.time_ns() // 1_000_000
+
+
 def _entries() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
@@ -90,7 +96,8 @@ async def simulate(name: str, *, port: int = 0, switches: Mapping[str, Any] | No
             order = await flow.create(connect, key="cart-17", order=body)
 
     No account is needed. The provider polls and retries within a second, so that a first order does not wait. Its deadlines are the
-    usual ones. The ``Orderflow`` that uses the provider also closes it.
+    usual ones. The ``Orderflow`` that uses the provider also closes it. Each start gives orders other ids at the provider, so a
+    database may be used again. ``switches={"seed": 1}`` gives the same ids each time.
 
     Args:
         name: the provider's name.
@@ -105,7 +112,10 @@ async def simulate(name: str, *, port: int = 0, switches: Mapping[str, Any] | No
     """
     simulation = find_simulation(name)
     surroundings = SimulationContext(adjust=_shorten_waits)
-    async with simulation.create(**{**simulation.fast, **(switches or {})}) as simulator, serve(simulator.asgi, port=port) as base_url:
+    async with (
+        simulation.create(**{"seed": new_seed(), **simulation.fast, **(switches or {})}) as simulator,
+        serve(simulator.asgi, port=port) as base_url,
+    ):
         yield simulation.configure(base_url, simulator, surroundings, **settings)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from orderflow._flagged import FailingNotification
 from orderflow._store.records import (
     Decider,
     DueDeadline,
@@ -247,6 +248,9 @@ class Store(Protocol):
 
     async def pending_notifications(self) -> Mapping[tuple[str, str], int]:
         """How many notifications are owed, by (provider, state)."""
+
+    async def failing_notifications(self, failures: int, limit: int) -> list[FailingNotification]:
+        """Up to ``limit`` notifications that are owed after that many failures or more, those owed for longest first."""
 
     async def remove_listener(self, provider: str, state: str, why: str, limit: int) -> int:
         """Remove a listener, and end up to ``limit`` of its owed notifications, in one transaction. ``why`` is kept with them.

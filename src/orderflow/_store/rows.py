@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, TypeVar
 
+from orderflow._flagged import FailingNotification
 from orderflow._store.records import StoredStanding
 from orderflow._telemetry.log import get_logger
 from orderflow.errors import UnreadableRow
@@ -177,6 +178,13 @@ def refusal_values(row: RefusalRow) -> tuple[Any, ...]:
         row.first_at,
         row.last_at,
     )
+
+
+def failing_notification(row: Sequence[Any]) -> FailingNotification:
+    """From the columns order_id, provider, entered_state, failures, why, arguments, and when the order came to its version."""
+    order_id, provider, state, failures, why, arguments, at = row
+    flag = load_arguments(order_id, arguments) or {}
+    return FailingNotification(order_id, provider, state, float(str(flag.get("at", at))), failures, why)
 
 
 def standing(row: Sequence[Any]) -> StoredStanding:

@@ -32,6 +32,7 @@ _READS = frozenset(
         "next_due",
         "listeners",
         "pending_notifications",
+        "failing_notifications",
         "read_standings",
     }
 )

@@ -408,6 +408,33 @@ def test_stuck_lists_orders_that_are_longer_in_their_state_than_its_budget(order
     assert in_doubt in orderflow("orders", "list", "--db", db, "--stuck").out
 
 
+def test_stuck_lists_orders_whose_notifications_keep_failing_with_listener_time_and_failure(
+    orderflow: Any, db: str, in_doubt: str, tmp_path: Path
+) -> None:
+    async def owe() -> None:
+        async with Flow(db, [Ccv.offline()]) as flow:
+            await flow.override(in_doubt, "Closed", actor="anna", reason="a test", version=2)
+
+    asyncio.run(owe())
+    assert in_doubt not in orderflow("orders", "list", "--db", db, "--stuck").out  # it has not failed yet
+    with sqlite3.connect(tmp_path / "orders.db") as connection:
+        values = "attempt = 3, why = 'the listener raised ValueError'"
+        connection.execute(f"UPDATE of_effects SET {values} WHERE name = 'notify_listener'")
+        ((since,),) = connection.execute("SELECT at FROM of_journal WHERE target = 'Closed'").fetchall()
+    connection.close()
+
+    ran, as_json = (orderflow("orders", "list", "--db", db, "--stuck", *more) for more in ((), ("--json",)))
+    assert in_doubt in ran.out
+    text = " ".join(ran.out.split())
+    assert "its listener of Closed fails, 3 times since" in text
+    assert "UTC: the listener raised ValueError" in text
+    (listed,) = as_json.json
+    failing = {"order_id": in_doubt, "provider": "ccv", "state": "Closed", "since": since, "failures": 3}
+    assert listed["failing_notifications"] == [failing | {"why": "the listener raised ValueError"}]
+    assert "no order matches" in orderflow("orders", "list", "--db", db, "--stuck", "--state", "New").out
+    assert "failing_notifications" not in orderflow("orders", "list", "--db", db, "--json").out
+
+
 def test_draw_shows_the_path_on_the_lifecycle(orderflow: Any, db: str, in_doubt: str, tmp_path: Path) -> None:
     ran = orderflow("orders", "draw", in_doubt, "--db", db)
     assert ran.code == 0

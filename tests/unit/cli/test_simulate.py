@@ -62,6 +62,15 @@ def test_ccv_is_served_with_its_clock_switches_and_seed() -> None:
         assert process.wait(TIMEOUT) == 0
 
 
+def test_each_start_has_another_seed() -> None:
+    order = {"notifyCustomerByEmail": True, "order": {"a": 1}}
+    references = set()
+    for _ in range(2):
+        with running("ccv", "--set", "id_shape=reference") as ((ccv,), _), httpx.Client(trust_env=False, timeout=TIMEOUT) as http:
+            references.add(http.post(f"{ccv['base_url']}/order", json=order, auth=(ccv["api_key"], "")).json()["reference"])
+    assert len(references) == 2
+
+
 def test_all_simulators_are_served_side_by_side() -> None:
     with running(lines=2) as (addresses, _):
         assert [simulator["name"] for simulator in addresses] == ["ccv", "connect"]

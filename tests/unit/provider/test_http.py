@@ -220,6 +220,48 @@ async def test_no_redirect_is_followed(client: httpx.AsyncClient) -> None:
     assert response.status == 307
 
 
+NO_URLS = [
+    b"mailto:someone",
+    b"a:b:c",
+    b"http://xn--a",
+    b"http://[::1",
+    b"http://[::ffff:999.1.1.1]",
+    b"http://1.2.3.999",
+    b"http://a:" + b"9" * 5000,
+    b"http://\xed\xa0\x80/",
+    b"x" * 70_000,
+    b"",
+]
+
+
+@pytest.mark.parametrize("location", NO_URLS, ids=lambda location: location[:20])
+@pytest.mark.parametrize("status", [b"201 Created", b"302 Found"])
+async def test_a_location_that_is_no_url_does_not_make_a_request_unsent(client: httpx.AsyncClient, location: bytes, status: bytes) -> None:
+    answer = _response(b"{}", b"Location: " + location, status=status)
+    async with serving(answering(answer)) as url:
+        response = await send_request(client, "POST", url, headers={})
+    assert isinstance(response, HttpResponse)
+    assert response.status == int(status[:3])
+
+
+@pytest.mark.parametrize("location", NO_URLS, ids=lambda location: location[:20])
+async def test_with_a_client_of_the_application_such_an_answer_counts_as_lost_at_most(location: bytes) -> None:
+    """The library reads the header of a redirect though it does not follow it, and raises."""
+    answer = _response(b"{}", b"Location: " + location, status=b"302 Found")
+    async with httpx.AsyncClient(trust_env=False) as own, serving(answering(answer)) as url:
+        response = await send_request(own, "POST", url, headers={})
+    assert isinstance(response, HttpResponse | ResponseLost)
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://xn--a", "http://a:99999999999/", "http://a/\x00", "http://\ud800/"], ids=ascii)
+async def test_a_request_to_what_is_no_url_was_never_sent(client: httpx.AsyncClient, url: str) -> None:
+    assert isinstance(await send_request(client, "POST", url, headers={}), NeverSent)
+
+
+async def test_a_request_with_parameters_that_cannot_be_sent_was_never_sent(client: httpx.AsyncClient) -> None:
+    assert isinstance(await send_request(client, "GET", "http://a/", headers={}, params={"a": "\ud800"}), NeverSent)
+
+
 async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     async with make_client(5.0) as client, serving(answering(_response(b"{}"))) as url:
@@ -285,6 +327,16 @@ def test_a_poll_accepts_200_and_no_other_status(status: int) -> None:
 
 
 _NOW, _LATER = "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:29:30 GMT"
+ODD_DATES = [
+    "Wed, 21 Oct 99999999999999999999 07:28:00 GMT",
+    f"Wed, 21 Oct {'9' * 5000} 07:28:00 GMT",
+    f"Wed, {'9' * 5000} Oct 2026 07:28:00 GMT",
+    f"Wed, 21 Oct 2026 {'9' * 30}:28:00 GMT",
+    f"Wed, 21 Oct 2026 07:28:00 +{'9' * 30}",
+    "Wed, 21 Oct 2026 07:28:00 +9999",
+    "0 0 0 0",
+    ",",
+]
 
 
 @pytest.mark.parametrize(
@@ -301,6 +353,10 @@ _NOW, _LATER = "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:29:30 GMT"
         ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT", "Date": _NOW}, 3600.0),
         ({"Retry-After": "Wed, 99 Oct 2026 07:28:00 GMT", "Date": _NOW}, None),
         ({"Retry-After": _LATER, "Date": "Wed, 21 Oct 2026 07:28:00 -0000"}, 90.0),  # a date without a zone is UTC
+        *[({"Retry-After": odd, "Date": _NOW}, None) for odd in ODD_DATES],
+        *[({"Retry-After": _LATER, "Date": odd}, None) for odd in ODD_DATES],
+        ({"Retry-After": "x", "X-RateLimit-Reset": "9" * 5000}, 3600.0),
+        ({"Retry-After": "Sat, 01 Jan 0001 00:00:00 +2359", "Date": "Fri, 31 Dec 9999 23:59:59 -2359"}, 0.0),
         *[({"Retry-After": odd}, None) for odd in ("", "-1", "soon", "1.5", "\u0667", "Wed, 21 Oct 2026 07:28:00 GMT")],
     ],
 )

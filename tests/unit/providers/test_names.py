@@ -12,6 +12,7 @@ from orderflow import SyncOrderflow
 from orderflow._app import Orderflow
 from orderflow._blocking import Options
 from orderflow._engine.listeners import Handler
+from orderflow._flagged import ORDER_FLAGGED
 from orderflow._providers import typed_calls
 from orderflow._providers.ccv import Ccv
 from orderflow._providers.ccv import names as ccv
@@ -30,6 +31,7 @@ ARGUMENTS: list[tuple[Provider, str, Any]] = [
 ]
 """The events that take arguments, and the names of these."""
 METHODS = ("create", "send", "resolve", "orders", "states", "on_entered", "remove_listener")
+OTHERS = ("override", "wait", "prune", "redact", "customer_url", "stuck", "failing_notifications", "on_flagged", "handle_request")
 by_name = {"ids": lambda value: getattr(value, "name", "")}
 
 
@@ -99,7 +101,7 @@ def _literals_of(hint: Any) -> list[str]:
         # twice each: with a handler, and as a decorator
         (typed_calls.OnEntered, "provider", 2 * ["connect", "ccv"]),
         (typed_calls.OnEntered, "state", 2 * [*get_args(connect.State), *get_args(ccv.State)]),
-        (typed_calls.RemoveListener, "state", [*get_args(connect.State), *get_args(ccv.State)]),
+        (typed_calls.RemoveListener, "state", [*get_args(connect.State), *get_args(ccv.State), ORDER_FLAGGED, ORDER_FLAGGED]),
     ],
 )
 def test_each_name_has_its_overload(protocol: Any, parameter: str, expected: list[str]) -> None:
@@ -121,7 +123,7 @@ def _parameters(function: Callable[..., object]) -> list[tuple[str, Any]]:
     return [("" if parameter.kind is parameter.POSITIONAL_ONLY else parameter.name, parameter.kind) for parameter in parameters][1:]
 
 
-@pytest.mark.parametrize("method", [*METHODS, "override", "wait", "prune", "redact", "customer_url", "stuck", "handle_request"])
+@pytest.mark.parametrize("method", [*METHODS, *OTHERS])
 def test_a_method_without_await_takes_the_same_parameters(method: str) -> None:
     with_await, without = (inspect.signature(getattr(flow, method)).parameters for flow in (Orderflow, SyncOrderflow))
     assert without == with_await

@@ -7,7 +7,9 @@ first wait would end by itself. Then a call that was never sent would be in doub
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable
+from copy import copy
 from math import inf, nan
 from pathlib import Path
 from typing import Any
@@ -146,9 +148,45 @@ def test_single_durations_replace_the_defaults_and_leave_the_others(name: str) -
 @pytest.mark.parametrize("name", FACTORIES)
 def test_an_unknown_duration_is_refused_and_the_known_ones_are_named(name: str) -> None:
     factory, timing = FACTORIES[name]
-    with pytest.raises(ConfigurationError, match=r"^durations: 'recovery_windw' is unknown; known: .*recovery_window") as refused:
-        factory("https://provider.example", durations={"recovery_windw": 5.0})
+    message = r"^durations: 'recovery_windw' is unknown \(did you mean 'recovery_window'\?\), 'zzz' is unknown; known: "
+    with pytest.raises(ConfigurationError, match=message) as refused:
+        factory("https://provider.example", durations={"recovery_windw": 5.0, "draft_timeout": 7.0, "zzz": 1.0})
     assert all(known in str(refused.value) for known in timing.durations)
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_a_misspelt_duration_in_a_timing_is_refused(name: str) -> None:
+    factory, timing = FACTORIES[name]
+    shared = evolve(timing, durations={**timing.durations, "in_doubt_bugdet": 5.0, "of_another_provider": 5.0})
+    with pytest.raises(ConfigurationError, match=r"^durations: 'in_doubt_bugdet' is unknown \(did you mean 'in_doubt_budget'\?\); known: "):
+        factory("https://provider.example", timing=shared)
+
+
+def test_the_durations_of_the_shipped_providers_are_not_taken_for_misspelt_ones_of_the_other() -> None:
+    both = evolve(CCV_TIMING, durations={**CCV_TIMING.durations, **CONNECT_TIMING.durations})
+    for factory, timing in FACTORIES.values():
+        assert factory("https://provider.example", timing=both).timing.durations.keys() == timing.durations.keys()
+
+
+def test_misspelt_names_of_a_timing_are_refused_where_it_is_made_all_in_one_error() -> None:
+    message = r"^timing: 'retry_frist' is unknown \(did you mean 'retry_first'\?\), 'leese' is unknown \(did you mean 'lease'\?\); known: "
+    with pytest.raises(ConfigurationError, match=message):
+        Timing({}, retry_frist=1.0, leese=2.0)  # type: ignore[call-arg]
+    with pytest.raises(ConfigurationError, match=r"^timing: 'poll_capp' is unknown"):
+        evolve(TIMING, poll_capp=1.0)
+    assert pickle.loads(pickle.dumps(TIMING)) == TIMING == copy(TIMING)
+
+
+def test_durations_that_the_lifecycle_does_not_name_are_refused_where_the_flow_is_made(tmp_path: Path) -> None:
+    patience, *others = TIMING.durations
+    durations = {"pacience": 1.0, **dict.fromkeys(others, 1.0), "window_budget": 1.0}
+    message = (
+        r"^toy: timing has no duration 'patience'; its lifecycle names no duration 'pacience' \(did you mean 'patience'\?\); "
+        r"its lifecycle names no duration 'window_budget'"
+    )
+    with pytest.raises(ConfigurationError, match=message):
+        orderflow.Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [Toy(timing=evolve(TIMING, durations=durations))])
+    assert patience == "patience"
 
 
 @pytest.mark.parametrize("name", FACTORIES)

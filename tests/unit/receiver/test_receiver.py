@@ -206,7 +206,7 @@ async def test_an_unclear_callback_brings_a_poll_forward_and_proves_nothing(worl
 
 async def test_a_notification_brings_the_poll_forward(world: World) -> None:
     sale = await submit_order(world)
-    world.ccv.move(str(sale.order.provider_id), "Incomplete")
+    world.ccv.transition(str(sale.order.provider_id), "Incomplete")
     answer = await world.http.post(sale.url("notification", "orderStatus=Completed"), json={"orderStatus": "Completed"})
     assert (answer.status_code, answer.content) == (204, b"")
     await world.flow.wait(sale.order.id, "Incomplete", 60)
@@ -215,7 +215,7 @@ async def test_a_notification_brings_the_poll_forward(world: World) -> None:
 async def test_a_shared_notification_brings_a_few_polls_forward_those_of_the_longest_unpolled_orders(shared_world: World) -> None:
     sales = [await submit_order(shared_world, f"ccv-{n}") for n in range(5)]
     for sale in sales:
-        shared_world.ccv.move(str(sale.order.provider_id), "Incomplete")
+        shared_world.ccv.transition(str(sale.order.provider_id), "Incomplete")
     for polls in (2, 4, 6):
         assert (await shared_world.http.post(f"{shared_world.public}/ccv/notifications")).status_code == 204
         await eventually(lambda polls=polls: sales[0].polls == polls)
@@ -226,7 +226,7 @@ async def test_a_shared_notification_brings_a_few_polls_forward_those_of_the_lon
 async def test_shared_notifications_that_come_together_bring_so_many_times_those_few_forward(shared_world: World) -> None:
     sales = [await submit_order(shared_world, f"ccv-{n}") for n in range(5)]
     for sale in sales:
-        shared_world.ccv.move(str(sale.order.provider_id), "Incomplete")
+        shared_world.ccv.transition(str(sale.order.provider_id), "Incomplete")
     await asyncio.gather(*(shared_world.http.post(f"{shared_world.public}/ccv/notifications") for _ in range(3)))
     for sale in sales:
         await shared_world.flow.wait(sale.order.id, "Incomplete", 60)

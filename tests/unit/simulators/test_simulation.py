@@ -10,11 +10,13 @@ from pathlib import Path
 import httpx
 import pytest
 from starlette.applications import Starlette
+from tests.kit.world import ccv_request, connect_request
 
 import orderflow.simulators
 from orderflow import Ccv, Connect, Orderflow, StateEntered
 from orderflow._providers.ccv import TIMING
 from orderflow.errors import UnknownName
+from orderflow.provider import Name
 from orderflow.simulators import Simulation, SimulationContext, Simulator, find_simulation, find_simulations, serve, simulate
 
 pytestmark = pytest.mark.anyio
@@ -80,6 +82,25 @@ async def test_a_first_order_needs_no_account_and_no_patience(tmp_path: Path) ->
         await flow.send(order.id, "complete_by_api")
         await flow.wait(order.id, until="fulfilled")
         await fulfilled.wait()
+
+
+@pytest.mark.parametrize("name", ["ccv", "connect"])
+async def test_each_start_gives_orders_other_ids_in_one_database_and_a_seed_gives_the_same(name: str, tmp_path: Path) -> None:
+    async def start(db: str, **switches: int) -> str | None:
+        provider_name = Name(name)
+        async with asyncio.timeout(60), simulate(name, switches=switches) as provider, Orderflow(db, [provider], worker=True) as flow:
+            request, command = (ccv_request(), Name("submit")) if name == "ccv" else (connect_request(), Name("register"))
+            order = await flow.create(provider_name, key=f"cart-{len(await flow.orders())}", **request)
+            await flow.send(order.id, command)
+            while (await flow.order(order.id)).provider_id is None:
+                await asyncio.sleep(0.01)
+            return (await flow.order(order.id)).provider_id
+
+    databases = [f"sqlite:///{tmp_path / file}" for file in ("yesterday.db", "yesterday.db", "one.db", "other.db")]
+    first, second = [await start(db) for db in databases[:2]]
+    third, fourth = [await start(db, seed=3) for db in databases[2:]]
+    assert first != second
+    assert third == fourth
 
 
 async def test_simulate_takes_a_port_switches_and_the_arguments_of_the_provider() -> None:

@@ -163,6 +163,7 @@ WITH commits AS (
     SELECT
         w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4, effect ->> 5
     FROM winners w, jsonb_array_elements(w.effects) AS effect
+    ON CONFLICT DO NOTHING
 )
 , poll_planned AS (
     INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
@@ -487,6 +488,7 @@ WITH commits AS (
     SELECT
         w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4, effect ->> 5
     FROM winners w, jsonb_array_elements(w.effects) AS effect
+    ON CONFLICT DO NOTHING
 )
 , refusal_rows AS (
     INSERT INTO of_refusals AS r (order_id, event, origin, state, reason, detail, version, count, first_at, last_at)
@@ -629,6 +631,7 @@ WITH commits AS (
     SELECT
         w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4, effect ->> 5
     FROM winners w, jsonb_array_elements(w.effects) AS effect
+    ON CONFLICT DO NOTHING
 )
 , poll_planned AS (
     INSERT INTO of_polls AS p (order_id, provider, next_at, requested, without_news, planned_at, min_interval, unusable)
@@ -760,6 +763,7 @@ WITH commits AS (
     SELECT
         w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4, effect ->> 5
     FROM winners w, jsonb_array_elements(w.effects) AS effect
+    ON CONFLICT DO NOTHING
 )
 , refusal_rows AS (
     INSERT INTO of_refusals AS r (order_id, event, origin, state, reason, detail, version, count, first_at, last_at)

@@ -107,6 +107,7 @@ async def _work(store: Store, order: Order, also: Also) -> None:
     await store.add_listeners([("toy", "sent")])
     await store.remove_listener("toy", "sent", "not needed any more", 10)
     await store.throttle("toy", NOW)
+    await store.failing_notifications(3, 10)
     for query in (store.listeners, store.pending_notifications, store.read_standings):
         await query()
     for _ in range(2):

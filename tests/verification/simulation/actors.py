@@ -139,7 +139,7 @@ async def order_at_ccv(world: VirtualWorld, n: int) -> None:
     while submitted[0].status not in ENDS:
         await world.clock.sleep(rng.expovariate(1 / (DAY / 3)))
         if moves := sorted(MOVES[submitted[0].status]):
-            world.ccv.move(submitted[0].id, rng.choice(moves))
+            world.ccv.transition(submitted[0].id, rng.choice(moves))
 
 
 async def _until_it_leaves(world: VirtualWorld, order_id: str, *states: str) -> Order:

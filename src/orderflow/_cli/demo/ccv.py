@@ -61,7 +61,7 @@ async def _pass(case: Case, *statuses: str, notify_early: bool = False, **expect
     order_id = await _submit(case, **expectations)
     order = await case.world.flow.order(order_id)
     for status in statuses:
-        case.world.ccv.move(order.provider_id or "", status)
+        case.world.ccv.transition(order.provider_id or "", status)
         order = await case.world.flow.wait(order_id, Name(status), 20)
     return order
 
@@ -86,7 +86,7 @@ async def _statuses_skipped(case: Case) -> Order:
     order_id = await _submit(case)
     provider_id = (await case.world.flow.order(order_id)).provider_id or ""
     for status in _LONG:
-        case.world.ccv.move(provider_id, status)
+        case.world.ccv.transition(provider_id, status)
     order = await case.world.flow.wait(order_id, "Completed", 20)
     if not any(row.kind == "jump" for row in await case.world.flow.journal(order_id)):
         raise Unmet("nothing was skipped")
@@ -120,7 +120,7 @@ async def _cancel(case: Case) -> Order:
 async def _contradict(case: Case, impossible: str) -> Order:
     """CCV reports a status that cannot be: the order keeps its state and is flagged."""
     order = await _pass(case, "Incomplete", "New")
-    case.world.ccv.move(order.provider_id or "", impossible, force=True)
+    case.world.ccv.transition(order.provider_id or "", impossible, force=True)
     for _ in range(400):
         order = await case.world.flow.order(order.id)
         if order.flagged:

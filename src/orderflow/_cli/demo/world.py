@@ -26,6 +26,7 @@ from orderflow._providers.ccv.simulator import CcvSimulator
 from orderflow._providers.ccv.wire import PREFIX
 from orderflow._providers.connect import CompletionWays, Connect
 from orderflow._providers.connect.simulator import FULFILLED, ConnectSimulator
+from orderflow._simulators.simulation import new_seed
 from orderflow.model import JournalRow, Order, RefusalRow, StateEntered
 from orderflow.provider import Name
 from orderflow.simulators import RequestJournal, serve
@@ -159,7 +160,7 @@ async def check_executed_once(journal: RequestJournal, call: str) -> AsyncIterat
 async def open_world(db: str, dispatch: str = "local") -> AsyncIterator[World]:
     """The world, with its orders in the database ``db``, until the block ends."""
     application = Starlette(routes=[Route("/thanks", _thank), Route("/sorry", _thank)])
-    run = 1000 * (1 + secrets.randbelow(10**6))  # each run has ids of its own: an id belongs to one order of the database
+    run = new_seed()  # each run has ids of its own: an id belongs to one order of the database
     async with (
         ConnectSimulator(first_order_id=run) as connect_sim,
         CcvSimulator(api_key="demo", allow_http_notifications=True, seed=run) as ccv_sim,

@@ -269,6 +269,7 @@ WITH commits AS (
     SELECT
         w.id, w.provider, w.at, (effect ->> 0)::integer, (effect ->> 1)::integer, effect ->> 2, effect ->> 3, effect ->> 4, effect ->> 5
     FROM winners w, jsonb_array_elements(w.effects) AS effect
+    ON CONFLICT DO NOTHING -- the notification of a flag may be there already
 )
 -- end
 -- if refusal

@@ -102,7 +102,7 @@ SELECT name, due_at FROM of_deadlines WHERE order_id = $1 ORDER BY due_at, name
 -- Part: a call, or a notification whose order owes no earlier one to a listener that the worker has: $1 providers and $2 states of those.
 (entered_state = '' OR NOT EXISTS (
     SELECT FROM of_effects earlier
-    WHERE earlier.order_id = of_effects.order_id AND earlier.version < of_effects.version AND earlier.owed
+    WHERE earlier.order_id = of_effects.order_id AND (earlier.version, earlier.n) < (of_effects.version, of_effects.n) AND earlier.owed
         AND (earlier.provider, earlier.entered_state) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 ))
 
@@ -349,6 +349,15 @@ SELECT provider, state FROM of_listeners
 -- pending_notifications --
 -- How many notifications are owed, by provider and state.
 SELECT provider, entered_state, count(*) FROM of_effects WHERE owed AND name = 'notify_listener' GROUP BY 1, 2
+
+-- failing_notifications --
+-- Up to $2 notifications that are owed after $1 failures or more, and when the order came to the version that they are about.
+SELECT
+    e.order_id, e.provider, e.entered_state, e.attempt - e.uncounted_attempts - e.in_flight::integer AS failures, e.why, e.arguments,
+    coalesce((SELECT j.at FROM of_journal j WHERE j.order_id = e.order_id AND j.version = e.version), 0) AS at
+FROM of_effects e
+WHERE e.owed AND e.name = 'notify_listener' AND e.attempt - e.uncounted_attempts - e.in_flight::integer >= $1::integer
+ORDER BY at, e.order_id, e.version, e.n LIMIT $2
 
 -- remove_listener --
 -- Remove the listener of provider $1 and state $2, and end up to $4 of its notifications; $3 says why.

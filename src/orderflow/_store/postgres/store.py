@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from orderflow._flagged import FailingNotification
 from orderflow._store import rows
 from orderflow._store.batched_lookup import BatchedLookup
 from orderflow._store.ports import make_used_id_error
@@ -344,6 +345,10 @@ class PostgresStore:
     async def pending_notifications(self) -> dict[tuple[str, str], int]:
         """See ``Store.pending_notifications``."""
         return {(provider, state): owed for provider, state, owed in await self.pool.fetch(SQL["pending_notifications"])}
+
+    async def failing_notifications(self, failures: int, limit: int) -> list[FailingNotification]:
+        """See ``Store.failing_notifications``."""
+        return rows.keep_readable(rows.failing_notification, await self.pool.fetch(SQL["failing_notifications"], failures, limit))
 
     async def remove_listener(self, provider: str, state: str, why: str, limit: int) -> int:
         """See ``Store.remove_listener``."""

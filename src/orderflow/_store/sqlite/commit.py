@@ -26,6 +26,8 @@ def apply(connection: sqlite3.Connection, order: Order, key: InboxKey | None, co
         snapshot = commit.decision.snapshot
         _move_order(connection, order, snapshot, commit)
     receipt = Receipt(commit.decision, snapshot.state, snapshot.version)
+    if commit.effects:
+        connection.executemany(SQL["add_effect"], [(order.id, order.provider, commit.at, *effect) for effect in commit.effects])
     if commit.refusal is not None:
         connection.execute(SQL["add_refusal"], rows.refusal_values(commit.refusal))
     if commit.deadlines is not None:
@@ -103,8 +105,6 @@ def _move_order(connection: sqlite3.Connection, order: Order, snapshot: Snapshot
         connection.execute(SQL["release_provider_id"], (order.provider, commit.id_change.released, order.id))
         if commit.id_change.taken:
             take_provider_id(connection, order, commit.id_change.taken)
-    if commit.effects:
-        connection.executemany(SQL["add_effect"], [(order.id, order.provider, commit.at, *effect) for effect in commit.effects])
 
 
 def plan_poll(connection: sqlite3.Connection, order: Order, now: float, plan: PollPlan) -> None:

@@ -122,9 +122,10 @@ INSERT INTO of_journal (order_id, version, event, origin, source, target, kind, 
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- add_effect --
--- An effect is owed.
+-- An effect is owed. The notification of a flag may be there already: it stays as it is.
 INSERT INTO of_effects (order_id, provider, run_at, version, n, name, entered_state, trace, arguments)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING
 
 -- end_effect --
 -- The event of this commit is what the effect brought about.
@@ -207,7 +208,7 @@ UPDATE of_polls SET next_at = NULL, requested = 0, without_news = 0, unusable = 
 -- Part: a call, or a notification whose order owes no earlier one to a listener that the worker has. :states are the states of its listeners.
 (entered_state = '' OR NOT EXISTS (
     SELECT 1 FROM of_effects AS earlier
-    WHERE earlier.order_id = of_effects.order_id AND earlier.version < of_effects.version AND earlier.owed = 1
+    WHERE earlier.order_id = of_effects.order_id AND (earlier.version, earlier.n) < (of_effects.version, of_effects.n) AND earlier.owed = 1
         AND earlier.entered_state <> '' AND earlier.entered_state IN (SELECT value FROM json_each(:states))
 ))
 
@@ -352,6 +353,15 @@ SELECT provider, state FROM of_listeners
 -- pending_notifications --
 -- How many notifications are owed, by provider and state.
 SELECT provider, entered_state, count(*) FROM of_effects WHERE owed = 1 AND name = 'notify_listener' GROUP BY 1, 2
+
+-- failing_notifications --
+-- Notifications that are owed after several failures, and when the order came to the version that they are about.
+SELECT
+    e.order_id, e.provider, e.entered_state, e.attempt - e.uncounted_attempts - e.in_flight AS failures, e.why, e.arguments,
+    coalesce((SELECT j.at FROM of_journal j WHERE j.order_id = e.order_id AND j.version = e.version), 0) AS at
+FROM of_effects e
+WHERE e.owed = 1 AND e.name = 'notify_listener' AND e.attempt - e.uncounted_attempts - e.in_flight >= :failures
+ORDER BY at, e.order_id, e.version, e.n LIMIT :limit
 
 -- remove_listener --
 -- No process handles the entering of this state any more.

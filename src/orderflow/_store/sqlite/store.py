@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from orderflow._flagged import FailingNotification
 from orderflow._store import rows
 from orderflow._store.batched_lookup import BatchedLookup
 from orderflow._store.ports import make_used_id_error
@@ -363,6 +364,11 @@ class SqliteStore:
     async def pending_notifications(self) -> dict[tuple[str, str], int]:
         """See ``Store.pending_notifications``."""
         return {(provider, state): owed for provider, state, owed in await self._fetch("pending_notifications")}
+
+    async def failing_notifications(self, failures: int, limit: int) -> list[FailingNotification]:
+        """See ``Store.failing_notifications``."""
+        found = await self._fetch("failing_notifications", {"failures": failures, "limit": limit})
+        return rows.keep_readable(rows.failing_notification, found)
 
     async def remove_listener(self, provider: str, state: str, why: str, limit: int) -> int:
         """See ``Store.remove_listener``."""

@@ -302,16 +302,16 @@ async def test_an_illegal_move_needs_force(world: World) -> None:
 async def test_a_move_by_hand_ends_the_script(world: World) -> None:
     order_id = await world.submit()
     with pytest.raises(ValueError, match="from Processing to Completed"):
-        world.sim.move(order_id, "Completed")
-    world.sim.move(order_id, "Canceled")
+        world.sim.transition(order_id, "Completed")
+    world.sim.transition(order_id, "Canceled")
     assert await world.after(60, order_id) == "Canceled"
     with pytest.raises(ValueError, match="from Canceled to OnHold"):
-        world.sim.move(order_id, "OnHold")
-    world.sim.move(order_id, "New", force=True)
+        world.sim.transition(order_id, "OnHold")
+    world.sim.transition(order_id, "New", force=True)
     assert await world.after(60, order_id) == "New"
     assert len(world.notifications) == 2
     with pytest.raises(KeyError):
-        world.sim.move("foreign", "New")
+        world.sim.transition("foreign", "New")
 
 
 async def test_a_script_may_leave_the_order_in_processing_for_ever(world: World) -> None:

@@ -459,13 +459,13 @@ async def test_switches_of_the_usual_life(switch: dict[str, Any], tag: str, stat
 async def test_switches_of_legal_moves(switch: str, status: str, target: str) -> None:
     async with ccv() as world:
         order_id = (await world.submit("r#stuck")).json()["orderId"]
-        world.sim.move(order_id, status, force=True)
+        world.sim.transition(order_id, status, force=True)
         default = getattr(world.sim, switch)
         world.sim.set_switch(switch, switch == "failed_is_end")
         with pytest.raises(ValueError, match=f"from {status} to {target}"):
-            world.sim.move(order_id, target)
+            world.sim.transition(order_id, target)
         world.sim.set_switch(switch, default)
-        world.sim.move(order_id, target)
+        world.sim.transition(order_id, target)
         assert await world.order_status() == target
 
 

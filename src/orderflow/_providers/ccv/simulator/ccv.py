@@ -70,13 +70,6 @@ class CcvSimulator(CcvSwitches, Simulator):
         """
         self._book.script(external_reference, tuple(moves), force=force, early=notify_early)
 
-    def move(self, order_id: str, status: str, force: bool = False) -> None:
-        """Move one order by hand; its script stops.
-
-        Raises KeyError for an unknown order, ValueError for a move CCV would not make, unless ``force``.
-        """
-        self._book.move(order_id, status, force=force)
-
     async def wait_for_status(self, order_id: str, status: str) -> None:
         """Wait until this order is in that status or has been. Raises KeyError for an unknown order."""
         await self._book.wait_for_status(order_id, status)
@@ -105,10 +98,10 @@ class CcvSimulator(CcvSwitches, Simulator):
         return tuple(self._book.view(order) for order in self._book.all())
 
     def transition(self, order_id: str, to: str, *, force: bool = False) -> None:
-        """See ``Simulator.transition``: ``move``, which also takes a status outside the twelve."""
+        """See ``Simulator.transition``. The order's script stops. With force, ``to`` may also be a status outside the twelve."""
         if not to:
             raise ValueError("to: which status?")
-        self.move(order_id, to, force=force)
+        self._book.move(order_id, to, force=force)
 
     def clear_orders(self) -> None:
         """See ``Simulator.clear_orders``."""

@@ -82,7 +82,7 @@ class OrderBook:
         self._scripts[reference] = Plan(moves, early=early)
 
     def move(self, order_id: str, status: str, *, force: bool) -> None:
-        """See ``CcvSimulator.move``."""
+        """See ``CcvSimulator.transition``."""
         order = self._orders[order_id]
         if not force:
             check_move(order.status, status, self._switches)

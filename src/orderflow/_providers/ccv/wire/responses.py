@@ -90,7 +90,11 @@ def _web_address(value: object) -> str | None:
 
 def _id_in_location(location: str | None) -> str | None:
     """The id in ``.../order/{id}`` or ``.../order/{id}/status``, or the last segment of any other path."""
-    segments = [segment for segment in urlsplit(location or "").path.split("/") if segment]
+    try:
+        path = urlsplit(location or "").path
+    except ValueError:  # no URL
+        return None
+    segments = [segment for segment in path.split("/") if segment]
     if segments and segments[-1] == "status":
         segments.pop()
     if not segments or segments[-1] == SUBMIT.strip("/"):

@@ -43,7 +43,7 @@ class ConnectSimulator(ConnectSwitches, Simulator):
         *,
         client_id: str = "simulated-client",
         client_secret: str = "simulated-secret",  # noqa: S107 - opens nothing but this
-        first_order_id: int = 14,
+        first_order_id: int | None = None,
         lenient: bool = False,
         clock: SimClock | None = None,
         seed: int = 0,
@@ -56,7 +56,7 @@ class ConnectSimulator(ConnectSwitches, Simulator):
         for name, value in switches.items():
             self.set_switch(name, value)
         self.tokens = Tokens(self, self.clock, client_id, client_secret)
-        self._book = OrderBook(self, self.clock, self.events, first_id=first_order_id)
+        self._book = OrderBook(self, self.clock, self.events, first_id=14 + seed if first_order_id is None else first_order_id)
         self._rate_limit = RateLimit(self.clock)
         payments = Payments(self, self.clock, self._book, self.deliveries)
         api = Api(self, rate_limit=self._rate_limit, tokens=self.tokens, orders=self._book, payments=payments, background=self.background)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from orderflow._blocking import SyncOrderflow, sync
     from orderflow._engine.lanes import WorkerLimits
     from orderflow._engine.listeners import Handler
+    from orderflow._engine.restore import RestoreReport
     from orderflow._engine.views import OrderView
     from orderflow._engine.worker import Health
     from orderflow._provider.protocol import Name
@@ -86,6 +87,7 @@ _MODULES = {
     "orderflow._blocking": ("SyncOrderflow", "sync"),
     "orderflow._engine.lanes": ("WorkerLimits",),
     "orderflow._engine.listeners": ("Handler",),
+    "orderflow._engine.restore": ("RestoreReport",),
     "orderflow._engine.views": ("OrderView",),
     "orderflow._engine.worker": ("Health",),
     "orderflow.errors": (

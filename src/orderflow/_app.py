@@ -19,6 +19,7 @@ from orderflow._engine.inbox import provider_of
 from orderflow._engine.lanes import WorkerLimits
 from orderflow._engine.listeners import Handler
 from orderflow._engine.notifications import ListenerErrorHandler
+from orderflow._engine.restore import RestoreReport
 from orderflow._engine.retention import Export
 from orderflow._engine.views import OrderView
 from orderflow._engine.waiters import Wanted
@@ -37,17 +38,7 @@ from orderflow._store.urls import make_store
 from orderflow._telemetry.log import get_logger
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
-from orderflow.model import (
-    Decision,
-    JournalRow,
-    Listener,
-    Message,
-    Order,
-    Pending,
-    ProviderStanding,
-    RefusalRow,
-    Snapshot,
-)
+from orderflow.model import Decision, JournalRow, Listener, Message, Order, Pending, ProviderStanding, RefusalRow, Snapshot
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -340,6 +331,12 @@ class Orderflow:
             UnknownName: no such order; InvalidInput: ``actor`` or ``reason`` is empty.
         """
         return await self._engine.retention.redact(order_id, actor=require_text("actor", actor), reason=require_text("reason", reason))
+
+    async def declare_restored(self, *, actor: str, reason: str, dry_run: bool = False) -> RestoreReport:
+        """The database was restored from a backup: put in doubt what is owed once, and poll everything open first. Stop all processes before.
+        It may be called again. With ``dry_run`` nothing is changed. Raises InvalidInput: ``actor`` or ``reason`` is empty.
+        """
+        return await self._engine.restore.declare(actor=actor, reason=reason, dry_run=dry_run)
 
     # ── providers, listeners, the receiver ───────────────────────────────────────────────────────────────────────────────
 

@@ -19,8 +19,10 @@ from orderflow._store.records import (
     Decider,
     DueDeadline,
     InboxKey,
+    KeptCommits,
     LeasedEffect,
     LeasedPoll,
+    OpenWork,
     OrderRecords,
     PollPlan,
     Receipt,
@@ -28,7 +30,7 @@ from orderflow._store.records import (
     StoredStanding,
     WorkerScope,
 )
-from orderflow._store.sqlite import leasing, reading, retention
+from orderflow._store.sqlite import leasing, reading, restoring, retention
 from orderflow._store.sqlite.commit import add_message, apply, arm_deadlines, find_holder, plan_poll, plan_taken_id, take_provider_id
 from orderflow._store.sqlite.open_file import OpenFile
 from orderflow._store.sqlite.queries import SQL
@@ -235,6 +237,18 @@ class SqliteStore:
     async def redact(self, order: Order, row: JournalRow) -> str | None:
         """See ``Store.redact``."""
         return await self._writer.submit(lambda connection: retention.redact(connection, order, row), order.id)
+
+    async def doubt_owed_calls(self, now: float, until: float, by: str) -> None:
+        """See ``Store.doubt_owed_calls``."""
+        await self._writer.submit(lambda connection: restoring.doubt_owed_calls(connection, now, until, by))
+
+    async def list_open_work(self) -> OpenWork:
+        """See ``Store.list_open_work``."""
+        return await self._read(restoring.list_open_work)
+
+    async def find_kept(self, order_ids: Sequence[str]) -> KeptCommits:
+        """See ``Store.find_kept``."""
+        return await self._read(lambda connection: restoring.find_kept(connection, order_ids))
 
     # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

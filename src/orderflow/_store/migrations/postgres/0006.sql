@@ -48,3 +48,10 @@ DROP INDEX of_effects_due;
 CREATE INDEX of_effects_due ON of_effects (provider, entered_state, run_at) WHERE owed;
 DROP INDEX of_polls_due;
 CREATE INDEX of_polls_due ON of_polls (provider, next_at);
+
+-- When a restore from a backup was declared last, and up to when orders were pruned.
+CREATE TABLE of_maintenance (
+    task    text PRIMARY KEY,           -- 'restored' or 'pruned'
+    at      double precision NOT NULL,  -- restored: when it was declared; pruned: to no deleted order had anything happened since
+    done_by text NOT NULL               -- restored: who, and why
+);

@@ -41,3 +41,10 @@ DROP INDEX of_effects_due;
 CREATE INDEX of_effects_due ON of_effects (provider, entered_state, run_at) WHERE owed = 1;
 DROP INDEX of_polls_due;
 CREATE INDEX of_polls_due ON of_polls (provider, next_at);
+
+-- When a restore from a backup was declared last, and up to when orders were pruned.
+CREATE TABLE of_maintenance (
+    task    TEXT PRIMARY KEY,  -- 'restored' or 'pruned'
+    at      REAL NOT NULL,     -- restored: when it was declared; pruned: to no deleted order had anything happened since
+    done_by TEXT NOT NULL      -- restored: who, and why
+) WITHOUT ROWID;

@@ -206,6 +206,7 @@ __all__ = [
     "Reason",
     "RefusalRow",
     "Refused",
+    "RestoreReport",
     "SchemaError",
     "Snapshot",
     "State",

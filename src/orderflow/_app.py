@@ -333,8 +333,8 @@ class Orderflow:
         return await self._engine.retention.redact(order_id, actor=require_text("actor", actor), reason=require_text("reason", reason))
 
     async def declare_restored(self, *, actor: str, reason: str, dry_run: bool = False) -> RestoreReport:
-        """The database was restored from a backup: put in doubt what is owed once, and poll everything open first. Stop all processes before.
-        It may be called again. With ``dry_run`` nothing is changed. Raises InvalidInput: ``actor`` or ``reason`` is empty.
+        """The database was restored from a backup: put in doubt what is owed once, and poll everything open first.
+        Stop all processes before. It may be called again. With ``dry_run`` nothing is changed. Raises InvalidInput as ``redact``.
         """
         return await self._engine.restore.declare(actor=actor, reason=reason, dry_run=dry_run)
 

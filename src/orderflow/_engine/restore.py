@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from itertools import batched
 
 from attrs import define, frozen
 
@@ -64,8 +63,9 @@ class Restore:
         sorted_calls = self._sort(work.calls)
         undecided = {call.key.order_id for call in sorted_calls["undecided"]}
         if not dry_run:
-            for batch in batched(sorted_calls["in_doubt"], _AT_ONCE):
-                undecided.update(*await asyncio.gather(*(self._put_in_doubt(call, by) for call in batch)))
+            owed_once = sorted_calls["in_doubt"]
+            for at in range(0, len(owed_once), _AT_ONCE):
+                undecided.update(*await asyncio.gather(*(self._put_in_doubt(call, by) for call in owed_once[at : at + _AT_ONCE])))
             _log.warning("database.restored", by=by, **{name: len(calls) for name, calls in sorted_calls.items()}, polled=len(work.polled))
         in_doubt = [order_id for order_id in _list_orders(sorted_calls["in_doubt"]) if order_id not in undecided]
         return RestoreReport(tuple(in_doubt), _list_orders(sorted_calls["repeatable"]), tuple(sorted(undecided)), work.polled)

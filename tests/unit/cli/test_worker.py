@@ -565,7 +565,7 @@ async def test_a_worker_that_is_stuck_is_not_alive(tmp_path: Path) -> None:
             await _wait_for(http, "/ready", (503, AWAY))
             await _wait_for(http, "/live", (503, "stuck"))
             fields = ("seconds_since_fetch", "database_ok", "fetch_interval", "in_flight", "draining", "problems", "failing_listeners")
-            assert tuple((await http.get("/live")).json()) == ("why", *fields)
+            assert tuple((await http.get("/live")).json()) == ("why", *fields, "restored")
             store.stalled = False
             store.released.set()
         assert await _probe(http, "/ready") == (503, "draining")

@@ -1,14 +1,14 @@
-"""What a restore from a backup needs of PostgreSQL. Each statement is a transaction of its own, so that none waits while it holds a lock."""
+"""What a restore from a backup needs of PostgreSQL. Each statement is a transaction of its own: none waits while it holds locks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from orderflow._store import rows
 from orderflow._store.postgres.commit import to_storable
 from orderflow._store.postgres.pool import PostgresPool
 from orderflow._store.postgres.queries import SQL
-from orderflow._store.records import RESTORED, KeptCommits, LeasedEffect, OpenWork
-from orderflow.model import EffectKey
+from orderflow._store.records import RESTORED, KeptCommits, OpenWork
 
 
 async def doubt_owed_calls(pool: PostgresPool, now: float, until: float, by: str) -> None:
@@ -21,7 +21,7 @@ async def doubt_owed_calls(pool: PostgresPool, now: float, until: float, by: str
 
 async def list_open_work(pool: PostgresPool) -> OpenWork:
     """See ``Store.list_open_work``."""
-    calls = tuple(LeasedEffect(EffectKey(*row[:3]), *row[3:], True) for row in await pool.fetch(SQL["owed_calls"]))
+    calls = tuple(map(rows.owed_call, await pool.fetch(SQL["owed_calls"])))
     return OpenWork(calls, tuple(row[0] for row in await pool.fetch(SQL["planned_polls"])))
 
 

@@ -6,9 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 
 from orderflow._store import rows
-from orderflow._store.records import RESTORED, KeptCommits, LeasedEffect, OpenWork
+from orderflow._store.records import RESTORED, KeptCommits, OpenWork
 from orderflow._store.sqlite.queries import SQL
-from orderflow.model import EffectKey
 
 
 def doubt_owed_calls(connection: sqlite3.Connection, now: float, until: float, by: str) -> None:
@@ -21,7 +20,7 @@ def doubt_owed_calls(connection: sqlite3.Connection, now: float, until: float, b
 
 def list_open_work(connection: sqlite3.Connection) -> OpenWork:
     """See ``Store.list_open_work``."""
-    calls = tuple(LeasedEffect(EffectKey(*row[:3]), *row[3:], True) for row in connection.execute(SQL["owed_calls"]))
+    calls = tuple(map(rows.owed_call, connection.execute(SQL["owed_calls"])))
     return OpenWork(calls, tuple(row[0] for row in connection.execute(SQL["planned_polls"])))
 
 

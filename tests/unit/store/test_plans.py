@@ -29,7 +29,13 @@ SCOPE = scope("toy", "other", notifiable=[("toy", "sent"), ("other", "sent")])
 BY_TIME = {"of_effects_due", "of_deadlines_due", "of_polls_due"}
 """Indexes that may be walked from their beginning until enough is found. Statements that look for what is due next must use these."""
 TIMES = re.compile(r"\b(run_at|next_at|due_at|last_at)\b")
-METHODS = frozenset(name for name in vars(Store) if not name.startswith("_")) - {"open", "close", "orders", "doubt_owed_calls", "list_open_work"}
+METHODS = frozenset(name for name in vars(Store) if not name.startswith("_")) - {
+    "open",
+    "close",
+    "orders",
+    "doubt_owed_calls",
+    "list_open_work",
+}
 
 FILL = [
     f"INSERT INTO {table} SELECT {columns} FROM generate_series(1, 20000) n"

@@ -76,7 +76,7 @@ class Commands:
         content = fingerprint(request if draft.understood is None else draft.understood)
         deadlines = plan_entry_deadlines(provider.table, provider.timing, order.state, now)
         created = await self._store.create(order, content, fingerprint_of_version_0_1(request), deadlines)
-        self._recent_commits.add(created.id, created.version)
+        self._recent_commits.add(created.id, created.version, created.created_at)
         return created
 
     async def _refresh(self) -> None:

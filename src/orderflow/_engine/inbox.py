@@ -250,7 +250,7 @@ class Inbox:
             if not isinstance(receipt.decision, Applied):
                 span.set(reason=receipt.decision.reason.value)
         if isinstance(receipt.decision, Applied):
-            self._recent_commits.add(order_id, receipt.version)
+            self._recent_commits.add(order_id, receipt.version, context.now)
         self._report(order_id, context, receipt.decision)
         return receipt
 

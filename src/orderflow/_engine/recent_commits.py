@@ -43,10 +43,10 @@ class RecentCommits:
     _declared_at: float | None = field(init=False, default=None)  # the last declared restore that is known here; None: not asked yet
     _looking: asyncio.Lock = field(init=False, factory=asyncio.Lock)
 
-    def add(self, order_id: str, version: int) -> None:
-        """This process has committed that an order is at a version."""
+    def add(self, order_id: str, version: int, at: float) -> None:
+        """This process has committed that an order is at a version. ``at``: the time in its journal, by which it is pruned."""
         self._commits.pop(order_id, None)
-        self._commits[order_id] = _Commit(version, self._clock.now())
+        self._commits[order_id] = _Commit(version, at)
         if len(self._commits) > _MOST:
             del self._commits[next(iter(self._commits))]
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+import structlog
 from attrs import define, evolve, field
 from structlog.testing import capture_logs
 from tests.kit.toy import START, Bench, open_bench
@@ -49,7 +50,7 @@ async def memory() -> Memory:
     clock = SimClock(start=START, manual=True)
     commits = RecentCommits(store=store, clock=clock)
     await commits.look()
-    commits.add("toy-a", 3)
+    commits.add("toy-a", 3, START)
     return Memory(store, clock, commits)
 
 
@@ -62,6 +63,7 @@ async def test_what_is_there_is_no_loss(memory: Memory) -> None:
 
 async def test_a_version_that_went_back_is_reported_once(memory: Memory) -> None:
     memory.store.versions["toy-a"] = 2
+    structlog.reset_defaults()
     with capture_logs() as logs:
         await memory.commits.look()
         await memory.commits.look()
@@ -89,7 +91,7 @@ async def test_a_restore_that_is_declared_ends_it(memory: Memory) -> None:
     assert not memory.commits.restored
     await memory.commits.look()
     assert not memory.commits.restored
-    memory.commits.add("toy-a", 3)  # and the next loss is noticed
+    memory.commits.add("toy-a", 3, START)  # and the next loss is noticed
     await memory.commits.look()
     assert memory.commits.restored
 
@@ -104,7 +106,7 @@ async def test_a_restore_that_is_declared_before_the_look_is_no_loss(memory: Mem
 async def test_a_restore_that_was_declared_before_the_backup_says_nothing(memory: Memory) -> None:
     memory.store.maintenance = {RESTORED: START + 5}
     await memory.commits.look()
-    memory.commits.add("toy-a", 3)
+    memory.commits.add("toy-a", 3, START)
     memory.store.versions["toy-a"] = 2
     for declared_at in (START + 5, START + 4):
         memory.store.maintenance = {RESTORED: declared_at}
@@ -120,7 +122,7 @@ async def test_it_looks_at_most_once_an_interval_and_only_where_it_remembers_som
         clock.advance(1)
         await commits.look(1.0)
     assert store.asked == [[]]  # the first asks when a restore was declared
-    commits.add("toy-a", 1)
+    commits.add("toy-a", 1, START)
     store.versions = {"toy-a": 1}
     for _ in range(3):
         await commits.look(1.0)
@@ -146,9 +148,9 @@ async def test_a_look_that_fails_is_made_again(memory: Memory) -> None:
 
 async def test_it_remembers_the_last_orders_only(memory: Memory) -> None:
     for n in range(_MOST - 1):
-        memory.commits.add(f"toy-{n}", 1)
-    memory.commits.add("toy-a", 3)
-    memory.commits.add("toy-new", 1)
+        memory.commits.add(f"toy-{n}", 1, START)
+    memory.commits.add("toy-a", 3, START)
+    memory.commits.add("toy-new", 1, START)
     await memory.commits.look()
     assert len(memory.store.asked[-1]) == _MOST
     assert "toy-a" in memory.store.asked[-1]
@@ -174,7 +176,7 @@ async def test_a_call_for_an_order_that_went_back_is_not_made(bench: Bench) -> N
     order = await bench.create(state="sending")
     attempt = await bench.lease()
     await bench.engine.recent_commits.look()
-    bench.engine.recent_commits.add(order.id, order.version + 1)
+    bench.engine.recent_commits.add(order.id, order.version + 1, START)
     assert isinstance(await bench.engine.outbox._carry_out(attempt), LeaveLeased)
     assert bench.engine.recent_commits.restored
     assert bench.toy.count_calls("place") == 0
@@ -184,7 +186,7 @@ async def test_a_call_begins_behind_a_look(bench: Bench) -> None:
     """A fetch may have waited for a database that came back as another one."""
     await bench.create(state="sending")
     attempt = await bench.lease()
-    bench.engine.recent_commits.add("toy-lost", 1)
+    bench.engine.recent_commits.add("toy-lost", 1, START)
     bench.clock.advance(2)
     await bench.engine.outbox.run(attempt)
     assert bench.engine.recent_commits.restored

@@ -1,4 +1,4 @@
-"""A process notices that the database lacks its last commits, accuses nobody falsely, and costs one look a second."""
+"""A process notices that the database lacks its last commits, takes no prune for a restore, and costs one look a second."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ async def test_it_remembers_the_last_orders_only(memory: Memory) -> None:
     assert "toy-0" not in memory.store.asked[-1]
 
 
-async def test_who_forgets_accuses_nobody(memory: Memory) -> None:
+async def test_what_is_forgotten_is_not_missed(memory: Memory) -> None:
     memory.store.versions["toy-a"] = 2
     await memory.commits.look()
     memory.commits.forget()

@@ -473,7 +473,7 @@ SELECT pg_advisory_xact_lock(hashtext('orderflow ' || current_schema()))
 INSERT INTO of_schema (version) VALUES ($1)
 
 -- doubt_owed_calls --
--- After a restore, each owed call may have been executed since the backup. Whoever holds one lost it; the next attempt may begin at $1.
+-- After a restore, each owed call may have been executed since the backup. No attempt holds one any more; the next may begin at $1.
 WITH locked AS MATERIALIZED (
     SELECT order_id, version, n FROM of_effects WHERE owed AND name <> 'notify_listener' ORDER BY order_id, version, n FOR UPDATE
 )

@@ -453,7 +453,7 @@ UPDATE of_inbox SET fingerprint = '' WHERE origin = 'create' AND key = ?
 UPDATE of_inbox SET fingerprint = '' WHERE origin = 'command' AND order_id = ? AND fingerprint <> ''
 
 -- doubt_owed_calls --
--- After a restore, each owed call may have been executed since the backup. Whoever holds one lost it; the next attempt may begin at :until.
+-- After a restore, each owed call may have been executed since the backup. No attempt holds one any more; the next may begin at :until.
 UPDATE of_effects SET
     sent = 1, in_flight = 0, attempt = attempt + 1, uncounted_attempts = uncounted_attempts + 1, run_at = max(run_at, :until)
 WHERE owed = 1 AND name <> 'notify_listener'

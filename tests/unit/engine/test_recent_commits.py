@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 from attrs import define, evolve, field
 from structlog.testing import capture_logs
-from tests.kit.toy import START, Bench, open_bench
+from tests.kit.toy import FAST, START, Bench, Toy, open_bench
 
+from orderflow._app import Orderflow
 from orderflow._engine.attempt import LeaveLeased
 from orderflow._engine.recent_commits import _MOST, RecentCommits
 from orderflow._store.records import PRUNED, RESTORED, KeptCommits
@@ -166,7 +169,7 @@ async def test_what_is_forgotten_is_not_missed(memory: Memory) -> None:
 
 
 @pytest.fixture
-async def bench(tmp_path: Any) -> AsyncIterator[Bench]:
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     async with open_bench(tmp_path) as opened:
         yield opened
 
@@ -203,3 +206,18 @@ async def test_creating_and_every_decision_that_moves_an_order_are_remembered(be
     assert commits.contradict(order)  # as it was before
     commits.forget()
     assert not commits.contradict(evolve(order))
+
+
+async def test_a_worker_that_recognised_it_fetches_nothing(tmp_path: Path) -> None:
+    toy = Toy(timing=FAST)
+    async with Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [toy], worker=True, fetch_interval=0.02) as flow:
+        order = await flow.create("toy", key="k")
+        await flow.send(order.id, "order_it")
+        await flow.wait(order.id, "placed", 60)
+        flow._engine.recent_commits.restored = True
+        await asyncio.sleep(0.3)  # what was begun may end
+        count = len(toy.polls)
+        await asyncio.sleep(0.7)
+        assert len(toy.polls) == count  # FAST polls ten times a second
+        assert flow.health is not None
+        assert flow.health.restored

@@ -136,8 +136,8 @@ def _show_pruned(count: int, export: Path | None, *, dry_run: bool, json: bool) 
     show.line(f"would be deleted: {orders}" if dry_run else f"deleted: {orders}{exported}")
 
 
-@db.command(help_epilogue=list_exits(Exit.OPERATIONAL, failed="not confirmed"))
-def restored(*, db: Db, actor: Actor, reason: Reason, dry_run: bool = False, yes: Yes = False, json: Json = False) -> Exit:
+@db.command(name="restored", help_epilogue=list_exits(Exit.OPERATIONAL, failed="not confirmed"))
+def declare_restored(*, db: Db, actor: Actor, reason: Reason, dry_run: bool = False, yes: Yes = False, json: Json = False) -> Exit:
     """Declare that the database was restored from a backup, so that nothing is sent twice.
 
     A call that may be made only once and is owed may have been made since the

@@ -78,16 +78,7 @@ class Engine:
             rng=rng,
             telemetry=telemetry,
         )
-        self.commands = Commands(
-            inbox=self.inbox,
-            store=store,
-            providers=providers,
-            directory=self.directory,
-            recent_commits=self.recent_commits,
-            urls=urls,
-            clock=clock,
-            new_id=new_id,
-        )
+        self.commands = self._build_commands(urls, new_id)
         self.poll_requests = PollRequests(store=store, providers=providers, clock=clock, wake=self.wake)
         self.notifier = Notifier(store=store, listeners=self.listeners, calls=self._calls, on_error=on_listener_error)
         self.outbox = self._build_outbox(urls, dispatcher, telemetry)
@@ -97,6 +88,18 @@ class Engine:
         self.retention = Retention(store=store, providers=providers, clock=clock)
         self.restore = Restore(store=store, providers=providers, outbox=self.outbox, clock=clock)
         self.worker = self._build_worker(dispatcher, fetch_interval, Lanes(limits or WorkerLimits(), threads.count_given_up))
+
+    def _build_commands(self, urls: PublicUrls, new_id: Callable[[], str]) -> Commands:
+        return Commands(
+            inbox=self.inbox,
+            store=self.store,
+            providers=self.providers,
+            directory=self.directory,
+            recent_commits=self.recent_commits,
+            urls=urls,
+            clock=self.clock,
+            new_id=new_id,
+        )
 
     def _build_outbox(self, urls: PublicUrls, dispatcher: Dispatcher, telemetry: Telemetry) -> Outbox:
         return Outbox(

@@ -1,5 +1,8 @@
-"""Whether the database still has the last commits of this process. If it lacks one, it was restored from a backup, or replaced by a replica
-that lagged behind: what it says to be owed may have been carried out, and must not be sent again."""
+"""Whether the database still has the last commits of this process.
+
+If it lacks one, it was restored from a backup, or replaced by a replica that lagged behind. What it says to be owed may have been carried
+out, and must not be sent again.
+"""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Restore:
         if not dry_run:
             owed_once = sorted_calls["in_doubt"]
             for at in range(0, len(owed_once), _AT_ONCE):
-                undecided.update(*await asyncio.gather(*(self._put_in_doubt(call, by) for call in owed_once[at : at + _AT_ONCE])))
+                undecided.update(*await asyncio.gather(*(self._report_in_doubt(call, by) for call in owed_once[at : at + _AT_ONCE])))
             _log.warning("database.restored", by=by, **{name: len(calls) for name, calls in sorted_calls.items()}, polled=len(work.polled))
         in_doubt = [order_id for order_id in _list_orders(sorted_calls["in_doubt"]) if order_id not in undecided]
         return RestoreReport(tuple(in_doubt), _list_orders(sorted_calls["repeatable"]), tuple(sorted(undecided)), work.polled)
@@ -78,7 +78,7 @@ class Restore:
             found["undecided" if declared is None else "in_doubt" if declared.once else "repeatable"].append(call)
         return found
 
-    async def _put_in_doubt(self, call: LeasedEffect, by: str) -> tuple[str, ...]:
+    async def _report_in_doubt(self, call: LeasedEffect, by: str) -> tuple[str, ...]:
         """Returns the order if it could not be decided."""
         try:
             await self._outbox.report_in_doubt(call, f"the database was restored, and this may have been executed before; by {by}")

@@ -150,7 +150,7 @@ def effect(row: Sequence[Any]) -> PendingEffect:
     return PendingEffect(EffectKey(order_id, version, n), name, entered_state, attempt, bool(in_flight), run_at, why)
 
 
-def owed_call(row: Sequence[Any]) -> LeasedEffect:
+def read_owed_call(row: Sequence[Any]) -> LeasedEffect:
     """From the columns order_id, version, n, name, provider, attempt: a call whose earlier attempt may have been executed."""
     order_id, version, n, name, provider, attempt = row
     return LeasedEffect(EffectKey(order_id, version, n), name, provider, attempt, previous_attempt_sent=True)

@@ -21,7 +21,7 @@ async def doubt_owed_calls(pool: PostgresPool, now: float, until: float, by: str
 
 async def list_open_work(pool: PostgresPool) -> OpenWork:
     """See ``Store.list_open_work``."""
-    calls = tuple(map(rows.owed_call, await pool.fetch(SQL["owed_calls"])))
+    calls = tuple(map(rows.read_owed_call, await pool.fetch(SQL["owed_calls"])))
     return OpenWork(calls, tuple(row[0] for row in await pool.fetch(SQL["planned_polls"])))
 
 

@@ -20,7 +20,7 @@ def doubt_owed_calls(connection: sqlite3.Connection, now: float, until: float, b
 
 def list_open_work(connection: sqlite3.Connection) -> OpenWork:
     """See ``Store.list_open_work``."""
-    calls = tuple(map(rows.owed_call, connection.execute(SQL["owed_calls"])))
+    calls = tuple(map(rows.read_owed_call, connection.execute(SQL["owed_calls"])))
     return OpenWork(calls, tuple(row[0] for row in connection.execute(SQL["planned_polls"])))
 
 

@@ -204,7 +204,7 @@ async def sqlite_raw(url: str) -> float:
             connection.execute("BEGIN IMMEDIATE")
             for order, decided in zip(orders, commits, strict=True):
                 key = InboxKey("command", f"{order.id}:press {n}")
-                *columns, _ = connection.execute(SQL["load_for_event"], (key.origin, key.key, key.former, order.id)).fetchone()
+                *columns, _ = connection.execute(SQL["load_for_event"], (key.origin, key.key, order.id)).fetchone()
                 apply(connection, rows.order(columns), key, decided[n])
             connection.execute("COMMIT")
             return CALLERS
@@ -262,7 +262,7 @@ async def postgres_raw(url: str) -> float:
         for n, order in enumerate(orders):
             commit = next(commits[n])
             key = InboxKey("command", f"{order.id}:press {commit.at}")
-            asked.append((order.id, key.origin, key.key, key.former, *[None] * 5))
+            asked.append((order.id, key.origin, key.key, *[None] * 5))
             writes.append(plan_write(order, key, commit, None))
             orders[n] = evolve(order, snapshot=snapshot_of(commit))
         batches.append((list(map(list, zip(*asked, strict=True))), *build_statement(writes)))

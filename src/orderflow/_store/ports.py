@@ -47,12 +47,12 @@ class Store(Protocol):
     async def close(self) -> None:
         """Finish what was submitted, and disconnect."""
 
-    async def create(self, order: Order, fingerprint: str, former: str = "", deadlines: Sequence[tuple[str, float]] = ()) -> Order:
+    async def create(self, order: Order, fingerprint: str, deadlines: Sequence[tuple[str, float]] = ()) -> Order:
         """Store a new order, in its journal the row of its creation, and its ``deadlines``: events, and when each is due.
 
         Returns it, or the order that the same provider and key made before.
 
-        ``fingerprint`` stands for the content of the request; ``former`` is what an older version stored for the same content.
+        ``fingerprint`` stands for the content of the request.
 
         Raises:
             KeyReused: the key made an order with another fingerprint. A redacted order has none, and matches any.

@@ -223,13 +223,12 @@ class KeptCommits(NamedTuple):
 class InboxKey(NamedTuple):
     """What makes an event unique: where two events have the same, the second is a duplicate.
 
-    ``fingerprint`` stands for what the event says. ``former``: the key under which version 0.1 stored the same event.
+    ``fingerprint`` stands for what the event says.
     """
 
     origin: str
     key: str
     fingerprint: str = ""
-    former: str | None = None
 
     def check_content(self, stored: str) -> None:
         """Compare with the fingerprint that is stored for this key. An empty one, on either side, matches any.

@@ -34,13 +34,6 @@ async def test_a_key_with_other_content_is_refused(store: Store) -> None:
     assert [order.id for order in await store.orders()] == ["toy-a"]
 
 
-async def test_a_key_whose_content_an_older_version_stored_is_recognised(store: Store) -> None:
-    first = await store.create(new_order("a", key="cart"), "as version 0.1 wrote it")
-    assert (await store.create(new_order("b", key="cart"), "content", "as version 0.1 wrote it")).id == first.id
-    with pytest.raises(KeyReused):
-        await store.create(new_order("b", key="cart"), "content", "other content")
-
-
 async def test_keys_of_two_providers_are_different_keys(store: Store) -> None:
     await store.create(new_order("a", key="cart"), "content")
     await store.create(new_order("b", provider="other", key="cart"), "other content")
@@ -189,9 +182,9 @@ async def test_a_refused_event_is_remembered_unless_it_may_come_again(store: Sto
     assert isinstance((await store.commit(order.id, InboxKey("claim", "c"), move("sent"))).decision, Applied)
 
 
-def key_of(order: Order, content: str, former: str | None = None) -> InboxKey:
+def key_of(order: Order, content: str) -> InboxKey:
     """The key ``k`` of a command with this content."""
-    return InboxKey("command", f"{order.id} k", content, former)
+    return InboxKey("command", f"{order.id} k", content)
 
 
 async def test_a_used_key_with_other_content_is_refused_and_writes_nothing(store: Store) -> None:
@@ -212,14 +205,6 @@ async def test_without_a_fingerprint_a_used_key_matches_any_content(store: Store
     order = await store.create(new_order(), "content")
     await store.commit(order.id, key_of(order, stored), move("sent"))
     assert (await store.commit(order.id, key_of(order, given), move("taken"))).decision == Ignored(Reason.DUPLICATE, "sent")
-
-
-async def test_a_key_that_version_0_1_stored_is_still_used(store: Store) -> None:
-    order = await store.create(new_order(), "content")
-    former = f"{order.id}:pay:k"
-    await store.commit(order.id, InboxKey("command", former), move("sent"))
-    assert (await store.commit(order.id, key_of(order, "pay 7", former), move("taken"))).decision == Ignored(Reason.DUPLICATE, "sent")
-    assert isinstance((await store.commit(order.id, key_of(order, "send 7", f"{order.id}:send:k"), move("taken"))).decision, Applied)
 
 
 async def test_of_two_contents_that_race_for_a_key_one_is_applied_and_the_other_is_refused(another: Another) -> None:

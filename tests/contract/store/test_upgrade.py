@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from tests.kit import version_0_1
-from tests.kit.commits import Another, scope
+from tests.kit.commits import Another, move, new_order, scope
 from tests.kit.toy import FAST, Toy
 from tests.kit.version_0_1 import THEN, THROTTLED_UNTIL
 
@@ -19,11 +19,11 @@ from orderflow._app import Orderflow
 from orderflow._dispatch import upgrade as upgrade_queue
 from orderflow._providers.connect import Connect
 from orderflow._store.migrations import migrations
-from orderflow._store.records import LeasedEffect, StoredStanding
+from orderflow._store.records import InboxKey, LeasedEffect, StoredStanding
 from orderflow._store.upgrade import Schema, read_schema, upgrade
 from orderflow._store.urls import make_store, parse_database_url
 from orderflow.errors import OperationalError, SchemaError
-from orderflow.model import NOTIFY_LISTENER, EffectKey, Reason, StateEntered
+from orderflow.model import NOTIFY_LISTENER, EffectKey, Ignored, Reason, StateEntered
 
 pytestmark = pytest.mark.anyio
 SCOPE = scope("toy", notifiable=[("toy", "placed")])
@@ -132,6 +132,19 @@ async def test_all_else_is_as_it_was(old: str, another: Another) -> None:
     }
     assert await store.read_standings() == {"other": StoredStanding("other", THROTTLED_UNTIL)}
     assert [due.name for due in await store.due_deadlines(NOW, SCOPE, 10)] == ["reminded", "timed_out"]
+
+
+async def test_keys_that_were_used_are_still_used(old: str, another: Another) -> None:
+    for key in ("toy-poll:order_it:k", "toy-poll:pay:k:2", "toy-call:order_it:same", "toy-call:pay:same"):
+        order_id, at = key.partition(":")[0], THEN + (":pay:" in key)
+        await sql(old, f"INSERT INTO of_inbox VALUES ('command', '{key}', '{order_id}', '', {at})")
+    store = await another()
+    keys = await sql(old, "SELECT key FROM of_inbox WHERE origin = 'command' ORDER BY at, key")
+    assert keys == [("toy-call same",), ("toy-poll k",), ("toy-call:pay:same",), ("toy-poll k:2",)]
+    assert (await store.commit("toy-poll", InboxKey("command", "toy-poll k", "pay 7"), move("taken"))).decision == Ignored(
+        Reason.DUPLICATE, "waiting"
+    )
+    assert (await store.create(new_order("new", key="call"), "spelled in another way")).id == "toy-call"
 
 
 async def test_the_renamed_event_of_connect_is_renamed_in_connects_orders_only(old: str) -> None:

@@ -342,8 +342,8 @@ async def test_a_shared_notice_brings_forward_the_orders_polled_longest_ago(stor
 
 
 async def test_an_order_is_created_with_its_deadlines_once(store: Store) -> None:
-    await store.create(new_order(), "content", "", [("late", NOW + 1), ("later", NOW + 2)])
-    await store.create(new_order("b", key="key-a"), "content", "", [("late", NOW)])  # the same key: nothing is written
+    await store.create(new_order(), "content", [("late", NOW + 1), ("later", NOW + 2)])
+    await store.create(new_order("b", key="key-a"), "content", [("late", NOW)])  # the same key: nothing is written
     due = await store.due_deadlines(NOW + 2, SCOPE, 10)
     assert [(each.order_id, each.name, each.version, each.needs_poll) for each in due] == [
         ("toy-a", "late", 0, False),

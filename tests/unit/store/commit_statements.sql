@@ -2,14 +2,14 @@
 SELECT
     o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
     (
-        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key IN (event.key, event.former) LIMIT 1
+        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key = event.key
     ) AS stored_fingerprint,
     false AS is_armed,
     false AS is_superseded
 FROM (
     SELECT
-        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS former, $5::text AS deadline, $6::integer AS armed_by,
-        $7::integer AS call_version, $8::integer AS call_n, $9::text AS call_names
+        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS deadline, $5::integer AS armed_by,
+        $6::integer AS call_version, $7::integer AS call_n, $8::text AS call_names
 ) AS event
 LEFT JOIN of_orders o ON o.id = event.order_id;
 
@@ -17,7 +17,7 @@ LEFT JOIN of_orders o ON o.id = event.order_id;
 SELECT
     o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
     (
-        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key IN (event.key, event.former) LIMIT 1
+        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key = event.key
     ) AS stored_fingerprint,
     (
         SELECT true FROM of_deadlines d
@@ -26,8 +26,8 @@ SELECT
     false AS is_superseded
 FROM (
     SELECT
-        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS former, $5::text AS deadline, $6::integer AS armed_by,
-        $7::integer AS call_version, $8::integer AS call_n, $9::text AS call_names
+        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS deadline, $5::integer AS armed_by,
+        $6::integer AS call_version, $7::integer AS call_n, $8::text AS call_names
 ) AS event
 LEFT JOIN of_orders o ON o.id = event.order_id;
 
@@ -35,7 +35,7 @@ LEFT JOIN of_orders o ON o.id = event.order_id;
 SELECT
     o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
     (
-        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key IN (event.key, event.former) LIMIT 1
+        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key = event.key
     ) AS stored_fingerprint,
     false AS is_armed,
     (
@@ -49,8 +49,8 @@ SELECT
     ) IS NOT NULL AS is_superseded
 FROM (
     SELECT
-        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS former, $5::text AS deadline, $6::integer AS armed_by,
-        $7::integer AS call_version, $8::integer AS call_n, $9::text AS call_names
+        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS deadline, $5::integer AS armed_by,
+        $6::integer AS call_version, $7::integer AS call_n, $8::text AS call_names
 ) AS event
 LEFT JOIN of_orders o ON o.id = event.order_id;
 
@@ -58,12 +58,12 @@ LEFT JOIN of_orders o ON o.id = event.order_id;
 SELECT
     o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
     (
-        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key IN (event.key, event.former) LIMIT 1
+        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key = event.key
     ) AS stored_fingerprint,
     false AS is_armed,
     false AS is_superseded
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::integer[], $8::integer[], $9::text[])
-    WITH ORDINALITY AS event (order_id, origin, key, former, deadline, armed_by, call_version, call_n, call_names, position)
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::integer[], $7::integer[], $8::text[])
+    WITH ORDINALITY AS event (order_id, origin, key, deadline, armed_by, call_version, call_n, call_names, position)
 LEFT JOIN of_orders o ON o.id = event.order_id
 ORDER BY event.position;
 
@@ -71,15 +71,15 @@ ORDER BY event.position;
 SELECT
     o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
     (
-        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key IN (event.key, event.former) LIMIT 1
+        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key = event.key
     ) AS stored_fingerprint,
     (
         SELECT true FROM of_deadlines d
         WHERE d.order_id = event.order_id AND d.name = event.deadline AND d.version = event.armed_by
     ) IS NOT NULL AS is_armed,
     false AS is_superseded
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::integer[], $8::integer[], $9::text[])
-    WITH ORDINALITY AS event (order_id, origin, key, former, deadline, armed_by, call_version, call_n, call_names, position)
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::integer[], $7::integer[], $8::text[])
+    WITH ORDINALITY AS event (order_id, origin, key, deadline, armed_by, call_version, call_n, call_names, position)
 LEFT JOIN of_orders o ON o.id = event.order_id
 ORDER BY event.position;
 
@@ -87,7 +87,7 @@ ORDER BY event.position;
 SELECT
     o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
     (
-        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key IN (event.key, event.former) LIMIT 1
+        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key = event.key
     ) AS stored_fingerprint,
     false AS is_armed,
     (
@@ -99,8 +99,8 @@ SELECT
             AND e.name = ANY (string_to_array(event.call_names, ','))
         LIMIT 1
     ) IS NOT NULL AS is_superseded
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::integer[], $8::integer[], $9::text[])
-    WITH ORDINALITY AS event (order_id, origin, key, former, deadline, armed_by, call_version, call_n, call_names, position)
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::integer[], $7::integer[], $8::text[])
+    WITH ORDINALITY AS event (order_id, origin, key, deadline, armed_by, call_version, call_n, call_names, position)
 LEFT JOIN of_orders o ON o.id = event.order_id
 ORDER BY event.position;
 

@@ -265,7 +265,7 @@ class _RecordingStore:
         """See ``Store.listeners``."""
         return frozenset()
 
-    async def create(self, order: Order, fingerprint: str, former: str, deadlines: Sequence[tuple[str, float]]) -> Order:
+    async def create(self, order: Order, fingerprint: str, deadlines: Sequence[tuple[str, float]]) -> Order:
         """See ``Store.create``."""
         self.deadlines_at_create = tuple(sorted(name for name, _ in deadlines))
         return order

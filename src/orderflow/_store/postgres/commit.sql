@@ -5,14 +5,14 @@
 -- What a decision needs: the order as it stands, and of its event: the fingerprint under which it is in the inbox already (NULL: it is
 -- not), whether its deadline is still armed, and whether the effect that it reports had ended before, and a later one of the same kind
 -- was requested.
--- $1 order id, $2 origin and $3 key of the event, $4 its key in version 0.1, $5 name of its deadline and $6 the version that armed it
--- (NULL: it has none), $7 version and $8 number of the effect that it reports, $9 the names of that kind, joined by commas (NULL: none).
+-- $1 order id, $2 origin and $3 key of the event, $4 name of its deadline and $5 the version that armed it
+-- (NULL: it has none), $6 version and $7 number of the effect that it reports, $8 the names of that kind, joined by commas (NULL: none).
 -- Part "batch": arrays of these; one row an event, in their order. A row of NULLs: there is no such order.
 -- A scalar subquery and never EXISTS: for a batch the planner would rather hash the whole table than look each row up.
 SELECT
     o.id, o.provider, o.key, o.state, o.version, o.facts, o.data, o.created_at, o.entered_at,
     (
-        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key IN (event.key, event.former) LIMIT 1
+        SELECT i.fingerprint FROM of_inbox i WHERE i.origin = event.origin AND i.key = event.key
     ) AS stored_fingerprint,
     -- if deadline
     (
@@ -36,15 +36,15 @@ SELECT
     false AS is_superseded
     -- end
 -- if batch
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::integer[], $8::integer[], $9::text[])
-    WITH ORDINALITY AS event (order_id, origin, key, former, deadline, armed_by, call_version, call_n, call_names, position)
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::integer[], $7::integer[], $8::text[])
+    WITH ORDINALITY AS event (order_id, origin, key, deadline, armed_by, call_version, call_n, call_names, position)
 LEFT JOIN of_orders o ON o.id = event.order_id
 ORDER BY event.position
 -- else
 FROM (
     SELECT
-        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS former, $5::text AS deadline, $6::integer AS armed_by,
-        $7::integer AS call_version, $8::integer AS call_n, $9::text AS call_names
+        $1::text AS order_id, $2::text AS origin, $3::text AS key, $4::text AS deadline, $5::integer AS armed_by,
+        $6::integer AS call_version, $7::integer AS call_n, $8::text AS call_names
 ) AS event
 LEFT JOIN of_orders o ON o.id = event.order_id
 -- end

@@ -270,7 +270,7 @@ async def _load(session: Session, requests: Sequence[CommitRequest]) -> list[Any
     """One row of the statement ``load`` a request."""
     events: list[tuple[Any, ...]] = []
     for request in requests:
-        key = (request.key.origin, *map(to_storable, (request.key.key, request.key.former))) if request.key else (None, None, None)
+        key = (request.key.origin, to_storable(request.key.key)) if request.key else (None, None)
         deadline = (request.deadline.name, request.deadline.version) if request.deadline else (None, None)
         call: tuple[Any, ...] = (None, None, None)
         if request.call is not None:
@@ -280,7 +280,12 @@ async def _load(session: Session, requests: Sequence[CommitRequest]) -> list[Any
     statement = load_statement(
         batch=batch, deadline=any(request.deadline for request in requests), call=any(request.call for request in requests)
     )
-    return await session.fetch(statement, *(map(list, zip(*events, strict=True)) if batch else events[0]))
+    return await session.fetch(statement, *(map(_make_column, zip(*events, strict=True)) if batch else events[0]))
+
+
+def _make_column(values: tuple[Any, ...]) -> Sequence[Any]:
+    """An array of a batch. ``unnest`` fills one that is too short with NULLs, and each value that is sent costs time."""
+    return () if values.count(None) == len(values) else values
 
 
 def _plan(request: CommitRequest, row: Sequence[Any]) -> Write | Receipt:

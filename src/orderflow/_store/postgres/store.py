@@ -95,7 +95,7 @@ class PostgresStore:
 
     # ── orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def create(self, order: Order, fingerprint: str, former: str = "", deadlines: Sequence[tuple[str, float]] = ()) -> Order:
+    async def create(self, order: Order, fingerprint: str, deadlines: Sequence[tuple[str, float]] = ()) -> Order:
         """See ``Store.create``."""
         order_id, provider, key, state, version, facts, data, created_at, entered_at = rows.order_values(order)
         create_key = to_storable(f"{provider}:{key}")
@@ -120,7 +120,7 @@ class PostgresStore:
             return *created[0], bool(stored)
 
         created_id, created_with, is_new = await self.pool.run(work)
-        if created_with not in ("", fingerprint, former):
+        if created_with not in ("", fingerprint):
             raise KeyReused(order.key)
         return order if is_new else await self.load(created_id)
 

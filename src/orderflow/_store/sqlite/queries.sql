@@ -79,17 +79,17 @@ SELECT next_at FROM of_polls WHERE order_id = ?
 SELECT name, due_at FROM of_deadlines WHERE order_id = ? ORDER BY due_at, name
 
 -- load_for_event --
--- What a decision needs: the order, and the fingerprint under which its event (origin, key, former key) is in the inbox already.
+-- What a decision needs: the order, and the fingerprint under which its event (origin, key) is in the inbox already.
 SELECT
     id, provider, key, state, version, facts, data, created_at, entered_at,
-    (SELECT i.fingerprint FROM of_inbox i WHERE i.origin = ? AND i.key IN (?, ?) LIMIT 1)
+    (SELECT i.fingerprint FROM of_inbox i WHERE i.origin = ? AND i.key = ?)
 FROM of_orders WHERE id = ?
 
 -- load_for_deadline --
 -- The same for an event that a deadline (name, version that armed it) brings, and whether that is still armed.
 SELECT
     id, provider, key, state, version, facts, data, created_at, entered_at,
-    (SELECT i.fingerprint FROM of_inbox i WHERE i.origin = ? AND i.key IN (?, ?) LIMIT 1),
+    (SELECT i.fingerprint FROM of_inbox i WHERE i.origin = ? AND i.key = ?),
     EXISTS (SELECT 1 FROM of_deadlines d WHERE d.order_id = o.id AND d.name = ? AND d.version = ?)
 FROM of_orders o WHERE id = ?
 

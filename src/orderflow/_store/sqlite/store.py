@@ -122,7 +122,7 @@ class SqliteStore:
 
     # ── orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def create(self, order: Order, fingerprint: str, former: str = "", deadlines: Sequence[tuple[str, float]] = ()) -> Order:
+    async def create(self, order: Order, fingerprint: str, deadlines: Sequence[tuple[str, float]] = ()) -> Order:
         """See ``Store.create``."""
         create_key = f"{order.provider}:{order.key}"
 
@@ -141,7 +141,7 @@ class SqliteStore:
                     take_provider_id(connection, order, order.provider_id)
                 return order
             order_id, created_with = created
-            if created_with not in ("", fingerprint, former):
+            if created_with not in ("", fingerprint):
                 raise KeyReused(order.key)
             return reading.load_order(connection, order_id)
 
@@ -151,7 +151,7 @@ class SqliteStore:
         self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None, call: ReportedCall | None = None
     ) -> Receipt:
         """See ``Store.commit``."""
-        inbox_values = (key.origin, key.key, key.former) if key else (None, None, None)
+        inbox_values = (key.origin, key.key) if key else (None, None)
 
         def work(connection: sqlite3.Connection) -> Receipt:
             if deadline is None:

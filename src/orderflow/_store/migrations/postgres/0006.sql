@@ -55,3 +55,18 @@ CREATE TABLE of_maintenance (
     at      double precision NOT NULL,  -- restored: when it was declared; pruned: to no deleted order had anything happened since
     done_by text NOT NULL               -- restored: who, and why
 );
+
+-- A key is used for one thing: the name of the command leaves it. Where two commands of an order shared a key, the first keeps it.
+UPDATE of_inbox i SET key = renamed.key FROM (
+    SELECT origin, former, key, row_number() OVER (PARTITION BY key ORDER BY at, former) AS place
+    FROM (
+        SELECT
+            origin, key AS former, at,
+            order_id || ' ' || substr(key, length(order_id) + 2 + strpos(substr(key, length(order_id) + 2), ':')) AS key
+        FROM of_inbox WHERE origin = 'command' AND starts_with(key, order_id || ':')
+    ) AS old
+) AS renamed
+WHERE i.origin = renamed.origin AND i.key = renamed.former AND renamed.place = 1;
+
+-- Version 0.1 compared how a request was spelled. Without a fingerprint, a key matches any.
+UPDATE of_inbox SET fingerprint = '' WHERE origin = 'create';

@@ -48,3 +48,11 @@ CREATE TABLE of_maintenance (
     at      REAL NOT NULL,     -- restored: when it was declared; pruned: to no deleted order had anything happened since
     done_by TEXT NOT NULL      -- restored: who, and why
 ) WITHOUT ROWID;
+
+-- A key is used for one thing: the name of the command leaves it. Where two commands of an order shared a key, one of them keeps it.
+UPDATE OR IGNORE of_inbox
+SET key = order_id || ' ' || substr(key, length(order_id) + 2 + instr(substr(key, length(order_id) + 2), ':'))
+WHERE origin = 'command' AND substr(key, 1, length(order_id) + 1) = order_id || ':';
+
+-- Version 0.1 compared how a request was spelled. Without a fingerprint, a key matches any.
+UPDATE of_inbox SET fingerprint = '' WHERE origin = 'create';

@@ -7,6 +7,7 @@ out, and must not be sent again.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping
 from math import inf
 from typing import NamedTuple
@@ -41,17 +42,17 @@ class RecentCommits:
     _store: Store
     _clock: Clock
     restored: bool = field(init=False, default=False)
-    _commits: dict[str, _Commit] = field(init=False, factory=dict)  # by order, the latest last
+    _commits: OrderedDict[str, _Commit] = field(init=False, factory=OrderedDict)  # by order, the latest last
     _looked_at: float = field(init=False, default=-inf)
     _declared_at: float | None = field(init=False, default=None)  # the last declared restore that is known here; None: not asked yet
     _looking: asyncio.Lock = field(init=False, factory=asyncio.Lock)
 
     def add(self, order_id: str, version: int, at: float) -> None:
         """This process has committed that an order is at a version. ``at``: the time in its journal, by which it is pruned."""
-        self._commits.pop(order_id, None)
         self._commits[order_id] = _Commit(version, at)
+        self._commits.move_to_end(order_id)
         if len(self._commits) > _MOST:
-            del self._commits[next(iter(self._commits))]
+            self._commits.popitem(last=False)
 
     def forget(self) -> None:
         """Remember nothing: the database is meant to be another one now."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from orderflow._blocking import SyncOrderflow, sync
     from orderflow._engine.lanes import WorkerLimits
     from orderflow._engine.listeners import FlagHandler, Handler
+    from orderflow._engine.restore import RestoreReport
     from orderflow._engine.views import OrderView
     from orderflow._engine.worker import Health
     from orderflow._flagged import FailingNotification, OrderFlagged
@@ -87,6 +88,7 @@ _MODULES = {
     "orderflow._blocking": ("SyncOrderflow", "sync"),
     "orderflow._engine.lanes": ("WorkerLimits",),
     "orderflow._engine.listeners": ("FlagHandler", "Handler"),
+    "orderflow._engine.restore": ("RestoreReport",),
     "orderflow._engine.views": ("OrderView",),
     "orderflow._engine.worker": ("Health",),
     "orderflow._flagged": ("FailingNotification", "OrderFlagged"),
@@ -209,6 +211,7 @@ __all__ = [
     "Reason",
     "RefusalRow",
     "Refused",
+    "RestoreReport",
     "SchemaError",
     "Snapshot",
     "State",

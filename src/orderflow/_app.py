@@ -19,6 +19,7 @@ from orderflow._engine.inbox import provider_of
 from orderflow._engine.lanes import WorkerLimits
 from orderflow._engine.listeners import FlagHandler, Handler
 from orderflow._engine.notifications import ListenerErrorHandler
+from orderflow._engine.restore import RestoreReport
 from orderflow._engine.retention import Export
 from orderflow._engine.views import OrderView
 from orderflow._engine.waiters import Wanted
@@ -275,12 +276,7 @@ class Orderflow:
         return await self._engine.lookups.legal(order_id)
 
     async def customer_url(self, order_id: str) -> str:
-        """Where to send the customer's browser; the same each time.
-
-        Raises:
-            UnknownName: no such order.
-            InvalidInput: this order is not being completed by a URL.
-        """
+        """Where to send the customer's browser; the same each time. Raises UnknownName; InvalidInput: it does not need one."""
         return await self._engine.lookups.customer_url(order_id, self._urls)
 
     async def refresh(self, order_id: str) -> None:
@@ -321,12 +317,15 @@ class Orderflow:
     async def redact(self, order_id: str, *, actor: str, reason: str) -> Decision:
         """Remove the personal data of a settled order: its data except the provider's id, and every note, detail and error.
         Steps, key and facts stay; who did it and why is a journal row. Name no person in the reason. Refused while the order may still
-        move, something is owed, or one of its calls is in progress.
-
-        Raises:
-            UnknownName: no such order; InvalidInput: ``actor`` or ``reason`` is empty.
+        move, something is owed, or one of its calls is in progress. Raises UnknownName; InvalidInput: ``actor`` or ``reason`` is empty.
         """
         return await self._engine.retention.redact(order_id, actor=require_text("actor", actor), reason=require_text("reason", reason))
+
+    async def declare_restored(self, *, actor: str, reason: str, dry_run: bool = False) -> RestoreReport:
+        """The database was restored from a backup: put in doubt what is owed once, and poll everything open first.
+        Stop all processes before. It may be called again. With ``dry_run`` nothing is changed. Raises InvalidInput as ``redact``.
+        """
+        return await self._engine.restore.declare(actor=actor, reason=reason, dry_run=dry_run)
 
     # ── providers, listeners, the receiver ───────────────────────────────────────────────────────────────────────────────
 
@@ -336,9 +335,7 @@ class Orderflow:
 
     async def lift_standing(self, provider: AnyProvider, /, *, actor: str, reason: str) -> None:
         """Clear a provider's problem and throttle, so that every process tries a call at once. Who did it and why is kept and logged.
-
-        Raises:
-            UnknownName: no such provider; InvalidInput: ``actor`` or ``reason`` is empty.
+        Raises UnknownName: no such provider; InvalidInput: ``actor`` or ``reason`` is empty.
         """
         await self._engine.standings.lift(name_of(provider), actor=actor, reason=reason)
 
@@ -377,10 +374,7 @@ class Orderflow:
     @typed_calls.remove_listener
     async def remove_listener(self, provider: Provider | str, state: str, *, actor: str, reason: str) -> int:
         """Remove a listener that the code no longer has, and end its pending notifications. Returns how many ended.
-        A process that still has the listener adds it again when it starts.
-
-        Raises:
-            UnknownName: there is no such listener; InvalidInput: ``actor`` or ``reason`` is empty.
+        A process that still has the listener adds it again when it starts. Raises UnknownName, InvalidInput.
         """
         return await self._engine.directory.remove(name_of(provider), state, actor=actor, reason=reason)
 

@@ -18,6 +18,7 @@ from orderflow._dispatch.ports import Dispatcher
 from orderflow._engine.lanes import WorkerLimits
 from orderflow._engine.listeners import FlagHandler, Handler
 from orderflow._engine.notifications import ListenerErrorHandler
+from orderflow._engine.restore import RestoreReport
 from orderflow._engine.retention import Export
 from orderflow._engine.views import OrderView
 from orderflow._engine.worker import Health
@@ -214,6 +215,10 @@ class SyncOrderflow:
     def redact(self, order_id: str, *, actor: str, reason: str) -> Decision:
         """See ``Orderflow.redact``."""
         return self._run(self._flow.redact(order_id, actor=actor, reason=reason))
+
+    def declare_restored(self, *, actor: str, reason: str, dry_run: bool = False) -> RestoreReport:
+        """See ``Orderflow.declare_restored``."""
+        return self._run(self._flow.declare_restored(actor=actor, reason=reason, dry_run=dry_run))
 
     def legal(self, order_id: str) -> tuple[str, ...]:
         """See ``Orderflow.legal``."""

@@ -217,6 +217,7 @@ async def test_my_reason_is_no_reason(tmp_path: Path, field: str, bad: Any) -> N
             ("resolve", lambda: flow.resolve(order.id, "placement_given_up", **why)),  # type: ignore[call-overload]
             ("override", lambda: flow.override(order.id, "placed", version=0, **why)),  # type: ignore[arg-type]
             ("redact", lambda: flow.redact(order.id, **why)),
+            ("declare_restored", lambda: flow.declare_restored(**why)),
             ("lift_standing", lambda: flow.lift_standing("toy", **why)),  # type: ignore[arg-type]
             ("remove_listener", lambda: flow.remove_listener("toy", "placed", **why)),  # type: ignore[call-overload]
         ]

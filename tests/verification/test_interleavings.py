@@ -85,6 +85,8 @@ class Table:
         self.toy.calls.clear()
         self.toy.polls.clear()
         now = self.clock.now()
+        for side in (*self.sides, self.plain):
+            await forget_commits(side.engine)
         await self.plain.store.create(Order(ORDER, "toy", "k", Snapshot("drafted", self.toy.table.defaults(), {}, 0), now, now), "content")
         if state != "drafted":
             await self.plain.send("order_it")
@@ -99,6 +101,12 @@ class Table:
         assert [row.source for row in journal[1:]] == [row.target for row in journal[:-1]]
         assert (await self.plain.store.load(ORDER)).version == len(journal)
         return [row.event for row in journal], {name: self.toy.count_calls(name) for name in ("make_ready", "place")}
+
+
+async def forget_commits(engine: Engine) -> None:
+    """The database is another one now. The engine looks at it before the workers' statements begin."""
+    engine.recent_commits.forget()
+    await engine.recent_commits.look()
 
 
 @pytest.fixture
@@ -128,6 +136,7 @@ async def explore(table: Table, prepare: Callable[[], Awaitable[object]], works:
     async def begin(run: Run) -> Sequence[Work]:
         await prepare()
         for side, worker in zip(table.sides, run.workers, strict=True):
+            await side.engine.recent_commits.look()
             side.gate = worker.gate
         return works()
 
@@ -223,6 +232,7 @@ async def test_the_moment_of_sending_and_a_take_over_send_once(table: Table, cap
 
     async def prepare() -> None:
         await table.reset("sending")
+        await forget_commits(late_engine)
         attempts[:] = [Attempt(evolve(attempt.effect, until=inf)) for attempt in await late.lease_effects()]
         own_clock.advance(table.clock.now() - own_clock.now())
         table.clock.advance(61.0)

@@ -1,4 +1,4 @@
-"""``orderflow db``: show which schema a database has, upgrade it, prune old orders. No provider is called."""
+"""``orderflow db``: show which schema a database has, upgrade it, prune old orders, declare a restore. No provider is called."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from orderflow._cli import show
 from orderflow._cli.confirm import confirm, report_unconfirmed
 from orderflow._cli.environment import name_settings, option_sources
 from orderflow._cli.exit_codes import Exit, list_exits
-from orderflow._cli.options import Duration, Json, Yes
+from orderflow._cli.options import Actor, Duration, Json, Reason, Yes
 from orderflow.errors import InvalidInput
 from orderflow.provider import Name
 
 if TYPE_CHECKING:
     from orderflow._app import Orderflow
+    from orderflow._engine.restore import RestoreReport
 
 Db = Annotated[str, Parameter(help="Database URL: sqlite:///orders.db or postgresql://host/database.", env_var="ORDERFLOW_DB")]
 
-db = App(name="db", help="Upgrade a database; prune old orders.", help_format="plaintext", help_epilogue=list_exits())
+db = App(name="db", help="Upgrade a database; prune old orders; declare a restore.", help_format="plaintext", help_epilogue=list_exits())
 
 
 @db.command(help_epilogue=list_exits(Exit.OPERATIONAL, failed="the database is not up to date"))
@@ -133,3 +134,43 @@ def _show_pruned(count: int, export: Path | None, *, dry_run: bool, json: bool) 
     orders = f"{count} order{'' if count == 1 else 's'}"
     exported = f", exported to {export}" if export and count else ""
     show.line(f"would be deleted: {orders}" if dry_run else f"deleted: {orders}{exported}")
+
+
+@db.command(name="restored", help_epilogue=list_exits(Exit.OPERATIONAL, failed="not confirmed"))
+def declare_restored(*, db: Db, actor: Actor, reason: Reason, dry_run: bool = False, yes: Yes = False, json: Json = False) -> Exit:
+    """Declare that the database was restored from a backup, so that nothing is sent twice.
+
+    A call that may be made only once and is owed may have been made since the
+    backup: it is not made, and its order is in doubt. Everything open is polled
+    first. Run it after the restore, before any process starts. It may be run again.
+
+    Example: orderflow db restored --actor anna --reason "disk failure, backup of 03:00" --db sqlite:///orders.db
+
+    Parameters
+    ----------
+    dry_run:
+        Show what would be done, and change nothing.
+    json:
+        Print one JSON document, with the ids of all orders.
+    """
+    from orderflow._cli.open_database import ask_flow  # noqa: PLC0415 - needs the engine
+
+    if not dry_run and not confirm("Put every order in doubt that is owed a call which may be made only once? See --dry-run.", yes=yes):
+        return report_unconfirmed()
+    try:
+        report = ask_flow(db, lambda flow: flow.declare_restored(actor=actor, reason=reason, dry_run=dry_run))
+    except InvalidInput as error:
+        raise InvalidInput(f"--{error.field}", error.reason) from None
+    _show_restored(report, dry_run=dry_run, json=json)
+    return Exit.OK
+
+
+def _show_restored(report: RestoreReport, *, dry_run: bool, json: bool) -> None:
+    found = {"in_doubt": report.in_doubt, "repeatable": report.repeatable, "undecided": report.undecided, "polled": report.polled}
+    if json:
+        show.document({"done": not dry_run, **found})
+        return
+    if dry_run:
+        show.line("nothing was changed; this would be done:")
+    texts = ("put in doubt", "repeated, a minute later", "left to the worker that has the provider", "polled first")
+    show.table(("orders", "what"), [(str(len(orders)), text) for orders, text in zip(found.values(), texts, strict=True)])

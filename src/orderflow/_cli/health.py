@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from orderflow._app import Orderflow
 from orderflow._distribution import describe_install
+from orderflow._engine.recent_commits import REMEDY
 from orderflow._engine.worker import Health
 from orderflow._serving import serve
 from orderflow.errors import ConfigurationError, InvalidInput
@@ -51,7 +52,7 @@ def is_stuck(health: Health, limits: Limits) -> bool:
 
 
 def why_not_ready(health: Health | None, limits: Limits) -> str:
-    """Why the worker takes no work: it is starting, draining, or its database is away. "" if it does."""
+    """Why the worker takes no work: it is starting, draining, its database is away, or was restored from a backup. "" if it does."""
     if health is None:
         return "starting"
     if health.draining:
@@ -59,7 +60,9 @@ def why_not_ready(health: Health | None, limits: Limits) -> str:
     if health.database_ok is None:
         return "starting"
     late = health.seconds_since_fetch > max(limits.ready, _FETCHES * health.fetch_interval)
-    return "the database is away" if late or not health.database_ok else ""
+    if late or not health.database_ok:
+        return "the database is away"
+    return f"the database lacks commits of this process; if it was restored: {REMEDY}" if health.restored else ""
 
 
 def probes(flow: Orderflow, limits: Limits) -> Starlette:

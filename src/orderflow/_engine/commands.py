@@ -15,6 +15,7 @@ from orderflow._engine.decider import Command
 from orderflow._engine.fingerprint import fingerprint
 from orderflow._engine.inbox import Inbox, provider_of
 from orderflow._engine.listeners import LISTENER_REFRESH_SECONDS, ListenerDirectory
+from orderflow._engine.recent_commits import RecentCommits
 from orderflow._inputs import MAX_VERSION, check_id, check_json, check_key, check_name, check_whole, require_text, to_json_data
 from orderflow._provider.protocol import DoesNotFit, Provider, PublicUrls
 from orderflow._store.ports import Store
@@ -40,6 +41,7 @@ class Commands:
         store: Store,
         providers: Mapping[str, Provider],
         directory: ListenerDirectory,
+        recent_commits: RecentCommits,
         urls: PublicUrls,
         clock: Clock,
         new_id: Callable[[], str],
@@ -48,6 +50,7 @@ class Commands:
         self._store = store
         self._providers = providers
         self._directory = directory
+        self._recent_commits = recent_commits
         self._urls = urls
         self._clock = clock
         self._new_id = new_id
@@ -60,7 +63,7 @@ class Commands:
             KeyReused: the key was used for another request.
             ConfigurationError: ``new_id`` returned an id that no order can have, or that another order has.
         """
-        await self._directory.refresh(LISTENER_REFRESH_SECONDS)
+        await self._refresh()
         check_key(key)
         for name, value in request.items():
             check_json(name, value)
@@ -70,7 +73,14 @@ class Commands:
         order = Order(self._make_id(provider), provider.name, key, snapshot, now, now)
         content = fingerprint(request if draft.understood is None else draft.understood)
         deadlines = plan_entry_deadlines(provider.table, provider.timing, order.state, now)
-        return await self._store.create(order, content, deadlines)
+        created = await self._store.create(order, content, deadlines)
+        self._recent_commits.add(created.id, created.version, created.created_at)
+        return created
+
+    async def _refresh(self) -> None:
+        """Every few seconds: learn the listeners of others, and compare the last commits with the database."""
+        await self._directory.refresh(LISTENER_REFRESH_SECONDS)
+        await self._recent_commits.look(LISTENER_REFRESH_SECONDS)
 
     def _make_id(self, provider: Provider) -> str:
         unique = self._new_id()
@@ -114,7 +124,7 @@ class Commands:
         event = _make_event(name, origin, note, data)
         command = Command(event, partial(_fit, provider, event, data))
         inbox_key = None if key is None else InboxKey(origin.value, f"{order_id} {key}", content)
-        await self._directory.refresh(LISTENER_REFRESH_SECONDS)
+        await self._refresh()
         try:
             return (await self._inbox.accept_command(order_id, provider, command, inbox_key)).decision
         except KeyReused:

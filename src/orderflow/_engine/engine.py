@@ -20,6 +20,8 @@ from orderflow._engine.lookups import Lookups
 from orderflow._engine.notifications import ListenerErrorHandler, Notifier
 from orderflow._engine.outbox import Outbox
 from orderflow._engine.polling import Poller, PollRequests
+from orderflow._engine.recent_commits import RecentCommits
+from orderflow._engine.restore import Restore
 from orderflow._engine.retention import Retention
 from orderflow._engine.shared_standings import SharedStandings
 from orderflow._engine.waiters import Waiters
@@ -64,19 +66,19 @@ class Engine:
         self.directory = ListenerDirectory(store=store, listeners=self.listeners, clock=clock)
         self.admission = Admission({name: provider.timing for name, provider in providers.items()}, self.wake.set)
         self.standings = SharedStandings(store=store, admission=self.admission, names=providers.keys(), clock=clock)
+        self.recent_commits = RecentCommits(store=store, clock=clock)
         self.inbox = Inbox(
             store=store,
             providers=providers,
             listeners=self.listeners,
             waiters=self.waiters,
+            recent_commits=self.recent_commits,
             wake=self.wake,
             clock=clock,
             rng=rng,
             telemetry=telemetry,
         )
-        self.commands = Commands(
-            inbox=self.inbox, store=store, providers=providers, directory=self.directory, urls=urls, clock=clock, new_id=new_id
-        )
+        self.commands = self._build_commands(urls, new_id)
         self.poll_requests = PollRequests(store=store, providers=providers, clock=clock, wake=self.wake)
         self.notifier = Notifier(store=store, listeners=self.listeners, calls=self._calls, on_error=on_listener_error)
         self.outbox = self._build_outbox(urls, dispatcher, telemetry)
@@ -84,7 +86,20 @@ class Engine:
         self.deadlines = Deadlines(inbox=self.inbox, store=store, providers=providers, clock=clock, telemetry=telemetry)
         self.lookups = Lookups(store=store, providers=providers, clock=clock)
         self.retention = Retention(store=store, providers=providers, clock=clock)
+        self.restore = Restore(store=store, providers=providers, outbox=self.outbox, clock=clock)
         self.worker = self._build_worker(dispatcher, fetch_interval, Lanes(limits or WorkerLimits(), threads.count_given_up))
+
+    def _build_commands(self, urls: PublicUrls, new_id: Callable[[], str]) -> Commands:
+        return Commands(
+            inbox=self.inbox,
+            store=self.store,
+            providers=self.providers,
+            directory=self.directory,
+            recent_commits=self.recent_commits,
+            urls=urls,
+            clock=self.clock,
+            new_id=new_id,
+        )
 
     def _build_outbox(self, urls: PublicUrls, dispatcher: Dispatcher, telemetry: Telemetry) -> Outbox:
         return Outbox(
@@ -96,6 +111,7 @@ class Engine:
             notifier=self.notifier,
             admission=self.admission,
             calls=self._calls,
+            recent_commits=self.recent_commits,
             clock=self.clock,
             wake=self.wake,
             telemetry=telemetry,
@@ -122,6 +138,7 @@ class Engine:
             directory=self.directory,
             admission=self.admission,
             standings=self.standings,
+            recent_commits=self.recent_commits,
             dispatcher=dispatcher,
             outbox=self.outbox,
             poller=self.poller,

@@ -24,6 +24,7 @@ from orderflow._engine.decider import (
     decide_late_and_plan,
 )
 from orderflow._engine.listeners import Listeners
+from orderflow._engine.recent_commits import RecentCommits
 from orderflow._engine.waiters import Waiters
 from orderflow._inputs import check_order_id
 from orderflow._lifecycle.table import Table
@@ -99,6 +100,7 @@ class Inbox:
     _providers: Mapping[str, Provider]
     _listeners: Listeners
     _waiters: Waiters
+    _recent_commits: RecentCommits
     _wake: asyncio.Event
     _clock: Clock
     _rng: random.Random
@@ -250,6 +252,8 @@ class Inbox:
             span.set(decision=type(receipt.decision).__name__, state=receipt.state)
             if not isinstance(receipt.decision, Applied):
                 span.set(reason=receipt.decision.reason.value)
+        if isinstance(receipt.decision, Applied):
+            self._recent_commits.add(order_id, receipt.version, context.now)
         self._report(order_id, context, receipt.decision)
         return receipt
 

@@ -41,6 +41,7 @@ from orderflow._engine.inbox import Inbox
 from orderflow._engine.messages import make_message
 from orderflow._engine.notifications import Notifier
 from orderflow._engine.outcome_check import InvalidOutcome, check_outcome, drop_texts
+from orderflow._engine.recent_commits import RecentCommits
 from orderflow._provider.call import Call
 from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, Signal, Succeeded
 from orderflow._provider.protocol import Provider, PublicUrls
@@ -55,6 +56,7 @@ from orderflow.model import NOTIFY_LISTENER, REDACTED, Effect, Ignored, Message,
 
 _log = get_logger(__name__)
 _WRITE_RETRY_SECONDS = 1.0  # between two tries to write an answer
+_LOOK_SECONDS = 1.0  # between two comparisons of the last commits with the database
 
 
 @define(eq=False, kw_only=True)
@@ -69,6 +71,7 @@ class Outbox:
     _notifier: Notifier
     _admission: Admission
     _calls: RunningCalls
+    _recent_commits: RecentCommits
     _clock: Clock
     _wake: asyncio.Event
     _telemetry: Telemetry
@@ -120,10 +123,23 @@ class Outbox:
         await self._dispatcher.finish(effect, end.at if isinstance(end, RetryAt) else None)
         return True
 
+    async def report_in_doubt(self, effect: LeasedEffect, why: str) -> None:
+        """Report a once-effect that no worker may send any more: it is unknown whether it was executed.
+
+        Raises:
+            UnknownName: no such order.
+        """
+        provider = self._providers[effect.provider]
+        declared = provider.table.effects[effect.name]
+        await self._write(provider, effect, conclude(effect, declared, InDoubt(why), provider.timing, budget_spent=False))
+
     async def _carry_out(self, attempt: Attempt) -> End:
         effect = attempt.effect
         provider = self._providers[effect.provider]
+        await self._recent_commits.look(_LOOK_SECONDS)
         order = await self._store.load(effect.key.order_id)
+        if self._recent_commits.contradict(order):
+            return LeaveLeased()
         seconds = seconds_for_call(effect.until, provider.timing.lease, self._clock.now())
         if effect.name == NOTIFY_LISTENER:
             return await self._write(provider, effect, await self._notifier.notify(provider, order, effect, seconds))

@@ -26,6 +26,7 @@ from orderflow._engine.listeners import ListenerDirectory, Listeners
 from orderflow._engine.notifications import Notifier
 from orderflow._engine.outbox import Outbox
 from orderflow._engine.polling import Poller
+from orderflow._engine.recent_commits import RecentCommits
 from orderflow._engine.shared_standings import SharedStandings
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
@@ -54,6 +55,7 @@ class Health:
         draining: it fetches nothing new.
         problems: providers with which something is wrong, as any process sees it, and what: a value of ``ProviderProblem``.
         failing_listeners: listeners of this process that failed the last time, as "provider state", and how often in a row.
+        restored: the database lacks commits of this process: it was restored from a backup. Nothing is sent until that is declared.
     """
 
     seconds_since_fetch: float
@@ -63,6 +65,7 @@ class Health:
     draining: bool
     problems: Mapping[str, str] = field(factory=dict)
     failing_listeners: Mapping[str, int] = field(factory=dict)
+    restored: bool = False
 
 
 @frozen
@@ -89,6 +92,7 @@ class Worker:
     _directory: ListenerDirectory
     _admission: Admission
     _standings: SharedStandings
+    _recent_commits: RecentCommits
     _dispatcher: Dispatcher
     _outbox: Outbox
     _poller: Poller
@@ -117,7 +121,8 @@ class Worker:
         age = self._loop.get_loop().time() - self._fetched_at if self._loop is not None else 0.0
         in_flight = len(self._in_flight) + self._loop_cancelled
         problems, failing = self._admission.problems, self._notifier.failing
-        return Health(age, self._database_ok, self._fetch_interval, in_flight, self._stopping, problems, failing)
+        restored = self._recent_commits.restored
+        return Health(age, self._database_ok, self._fetch_interval, in_flight, self._stopping, problems, failing, restored)
 
     # ── start and stop ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -179,12 +184,14 @@ class Worker:
             try:
                 await self._directory.refresh(self._fetch_interval)
                 await self._standings.exchange(self._fetch_interval)
-                self._last = await self._fetch()
+                await self._recent_commits.look(self._fetch_interval)
+                self._last = _Fetched(0) if self._recent_commits.restored else await self._fetch()
                 self._database_ok = True
             except Exception as error:  # noqa: BLE001  a database that is away for a moment must not end the worker
                 _log.error("worker.fetch_failed", **exception_fields(error))
                 self._last = _Fetched(0, failed=True, failed_deadlines=self._last.failed_deadlines)
                 self._database_ok = False
+                self._recent_commits.look_again()
             self._fetched_at = asyncio.get_running_loop().time()
             if self._last.started:
                 self._idle_fetches = 0

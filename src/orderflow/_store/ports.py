@@ -15,8 +15,10 @@ from orderflow._store.records import (
     Decider,
     DueDeadline,
     InboxKey,
+    KeptCommits,
     LeasedEffect,
     LeasedPoll,
+    OpenWork,
     OrderRecords,
     PollPlan,
     Receipt,
@@ -135,7 +137,8 @@ class Store(Protocol):
     async def delete(self, orders: Sequence[Order], before: float) -> list[str]:
         """Delete orders in one transaction, each with its journal, refusals, messages, effects, deadlines, poll and create key.
 
-        An order stays where it has moved since it was loaded, or is no longer inactive since ``before``.
+        An order stays where it has moved since it was loaded, or is no longer inactive since ``before``. ``before`` is kept: see
+        ``find_kept``.
         Returns the ids of ``orders`` that do not exist any more.
         """
 
@@ -154,6 +157,23 @@ class Store(Protocol):
 
         Returns None once that is done. Otherwise nothing is written, and the result is the reason. The name of an effect: it is owed, or
         its call is in progress at ``row.at``. An empty text: the order is not at the version before the row's.
+        """
+
+    async def doubt_owed_calls(self, now: float, until: float, by: str) -> None:
+        """The database was restored from a backup: no call that is owed may be taken for one that was never sent.
+
+        Each counts as sent and never answered, no attempt holds it any more, and the next begins not before ``until``. Every planned poll
+        is due now. Deadlines that were released are not. At the end it is kept that a restore was declared ``now``, ``by`` whom.
+        May be called again, also after a call that failed.
+        """
+
+    async def list_open_work(self) -> OpenWork:
+        """All calls that are owed, and all orders that are polled."""
+
+    async def find_kept(self, order_ids: Sequence[str]) -> KeptCommits:
+        """What there still is of orders that this process committed: those that are gone have no version.
+
+        ``PRUNED`` is the latest ``before`` with which ``delete`` deleted an order, ``RESTORED`` when a restore was declared last.
         """
 
     async def lease_effects(

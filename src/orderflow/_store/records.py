@@ -202,6 +202,24 @@ class OrderRecords(NamedTuple):
     pending: Pending
 
 
+PRUNED, RESTORED = "pruned", "restored"
+"""The tasks of maintenance whose times are kept."""
+
+
+class OpenWork(NamedTuple):
+    """The calls that are owed, each as its latest attempt would know it, and the ids of the orders that are polled."""
+
+    calls: tuple[LeasedEffect, ...]
+    polled: tuple[str, ...]
+
+
+class KeptCommits(NamedTuple):
+    """What the database still has of some orders: their versions; and the latest time of each task of maintenance."""
+
+    versions: Mapping[str, int]
+    maintenance: Mapping[str, float]
+
+
 class InboxKey(NamedTuple):
     """What makes an event unique: where two events have the same, the second is a duplicate.
 

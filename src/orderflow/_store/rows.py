@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import Any, TypeVar
 
 from orderflow._flagged import FailingNotification
-from orderflow._store.records import StoredStanding
+from orderflow._store.records import LeasedEffect, StoredStanding
 from orderflow._telemetry.log import get_logger
 from orderflow.errors import UnreadableRow
 from orderflow.model import EffectKey, JournalRow, Message, Order, Origin, PendingEffect, ProviderProblem, Reason, RefusalRow, Snapshot
@@ -149,6 +149,12 @@ def effect(row: Sequence[Any]) -> PendingEffect:
     """From the columns order_id, version, n, name, entered_state, attempt, in_flight, run_at, why."""
     order_id, version, n, name, entered_state, attempt, in_flight, run_at, why = row
     return PendingEffect(EffectKey(order_id, version, n), name, entered_state, attempt, bool(in_flight), run_at, why)
+
+
+def read_owed_call(row: Sequence[Any]) -> LeasedEffect:
+    """From the columns order_id, version, n, name, provider, attempt: a call whose earlier attempt may have been executed."""
+    order_id, version, n, name, provider, attempt = row
+    return LeasedEffect(EffectKey(order_id, version, n), name, provider, attempt, previous_attempt_sent=True)
 
 
 def refusal(row: Sequence[Any]) -> RefusalRow:

@@ -28,6 +28,8 @@ _READS = frozenset(
         "messages",
         "pending",
         "list_inactive",
+        "list_open_work",
+        "find_kept",
         "due_deadlines",
         "next_due",
         "listeners",

@@ -78,6 +78,7 @@ CODES = {
     "db status": {0, 1, 2, 7},
     "db upgrade": {0, 2, 7},
     "db prune": {0, 1, 2, 3, 7},
+    "db restored": {0, 1, 2, 7},
     "providers": {0, 2, 7},
     "providers lift": {0, 2, 3, 7},
     "listeners list": {0, 2, 7},

@@ -537,6 +537,12 @@ def test_health_decides_the_probes(
     assert (why_not_ready(health, Limits()), not is_stuck(health, Limits())) == (why, alive)
 
 
+def test_a_worker_that_recognised_a_restore_is_not_ready_and_names_the_remedy() -> None:
+    health = Health(NOW, True, 1.0, 0, False, restored=True)
+    assert "orderflow db restored" in why_not_ready(health, Limits())
+    assert not is_stuck(health, Limits())
+
+
 class StallingStore(SqliteStore):
     """Answers no fetch while ``stalled`` is set, until ``released`` is."""
 
@@ -565,7 +571,7 @@ async def test_a_worker_that_is_stuck_is_not_alive(tmp_path: Path) -> None:
             await _wait_for(http, "/ready", (503, AWAY))
             await _wait_for(http, "/live", (503, "stuck"))
             fields = ("seconds_since_fetch", "database_ok", "fetch_interval", "in_flight", "draining", "problems", "failing_listeners")
-            assert tuple((await http.get("/live")).json()) == ("why", *fields)
+            assert tuple((await http.get("/live")).json()) == ("why", *fields, "restored")
             store.stalled = False
             store.released.set()
         assert await _probe(http, "/ready") == (503, "draining")

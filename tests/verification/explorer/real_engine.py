@@ -28,7 +28,7 @@ from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome
 from orderflow._provider.protocol import Draft
 from orderflow._provider.timing import Timing
 from orderflow._store.ports import Store
-from orderflow._store.records import Decider, DueDeadline, InboxKey, LeasedEffect, Receipt, ReportedCall
+from orderflow._store.records import Decider, DueDeadline, InboxKey, KeptCommits, LeasedEffect, Receipt, ReportedCall
 from orderflow.model import PROVIDER_ID, EffectKey, Event, Observation, Order, Origin, Snapshot
 from orderflow.simulators import SimClock
 
@@ -243,6 +243,10 @@ class _RecordingStore:
     async def load(self, order_id: str) -> Order:
         """See ``Store.load``."""
         return self._order
+
+    async def find_kept(self, order_ids: Sequence[str]) -> KeptCommits:
+        """See ``Store.find_kept``: nothing was lost."""
+        return KeptCommits(dict.fromkeys(order_ids, VERSION), {})
 
     async def commit(
         self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None, call: ReportedCall | None = None

@@ -480,3 +480,49 @@ SELECT pg_advisory_xact_lock(hashtext('orderflow ' || current_schema()))
 -- add_schema_version --
 -- A migration has run.
 INSERT INTO of_schema (version) VALUES ($1)
+
+-- doubt_owed_calls --
+-- After a restore, each owed call may have been executed since the backup. No attempt holds one any more; the next may begin at $1.
+WITH locked AS MATERIALIZED (
+    SELECT order_id, version, n FROM of_effects WHERE owed AND name <> 'notify_listener' ORDER BY order_id, version, n FOR UPDATE
+)
+UPDATE of_effects e SET
+    sent = true, in_flight = false, attempt = e.attempt + 1, uncounted_attempts = e.uncounted_attempts + 1, run_at = greatest(e.run_at, $1)
+FROM locked l
+WHERE e.order_id = l.order_id AND e.version = l.version AND e.n = l.n AND e.owed
+
+-- poll_all_open --
+-- Every planned poll is due at $1.
+WITH locked AS MATERIALIZED (SELECT order_id FROM of_polls WHERE next_at IS NOT NULL ORDER BY order_id FOR UPDATE)
+UPDATE of_polls p SET requested = true, next_at = least(p.next_at, $1)
+FROM locked l
+WHERE p.order_id = l.order_id AND p.next_at IS NOT NULL
+
+-- reset_deadlines --
+-- A poll that was answered before the backup releases no deadline any more.
+WITH locked AS MATERIALIZED (SELECT order_id, name FROM of_deadlines WHERE decide_at IS NOT NULL ORDER BY order_id, name FOR UPDATE)
+UPDATE of_deadlines d SET decide_at = NULL
+FROM locked l
+WHERE d.order_id = l.order_id AND d.name = l.name
+
+-- note_maintenance --
+-- The latest time $2 of task $1, and who did it ($3).
+INSERT INTO of_maintenance AS m (task, at, done_by) VALUES ($1, $2, $3)
+ON CONFLICT (task) DO UPDATE SET at = greatest(m.at, excluded.at), done_by = excluded.done_by
+
+-- maintenance --
+-- When each task was done last.
+SELECT task, at FROM of_maintenance
+
+-- owed_calls --
+-- Every call that is owed.
+SELECT order_id, version, n, name, provider, attempt
+FROM of_effects WHERE owed AND name <> 'notify_listener' ORDER BY order_id, version, n
+
+-- planned_polls --
+-- Every order that is polled.
+SELECT order_id FROM of_polls WHERE next_at IS NOT NULL ORDER BY order_id
+
+-- versions --
+-- The versions of those of the orders $1 that are there.
+SELECT id, version FROM of_orders WHERE id = ANY ($1::text[])

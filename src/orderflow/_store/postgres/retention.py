@@ -12,6 +12,7 @@ from orderflow._store import rows
 from orderflow._store.postgres.commit import to_storable
 from orderflow._store.postgres.pool import Session
 from orderflow._store.postgres.queries import SQL
+from orderflow._store.records import PRUNED
 from orderflow.model import JournalRow, Order
 
 
@@ -31,6 +32,8 @@ async def delete(session: Session, orders: Sequence[Order], before: float) -> li
         provider_ids = {order.id: to_storable(order.provider_id) for order in orders}
         await session.fetch(SQL["delete_orders"], before, locked, [provider_ids[order_id] for order_id in locked])
         remaining = {row[0] for row in await session.fetch(SQL["remaining_orders"], ids)}
+        if len(remaining) < len(ids):
+            await session.fetch(SQL["note_maintenance"], PRUNED, before, "")
     return [order_id for order_id in ids if order_id not in remaining]
 
 

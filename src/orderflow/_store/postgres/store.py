@@ -14,7 +14,7 @@ from orderflow._flagged import FailingNotification
 from orderflow._store import rows
 from orderflow._store.batched_lookup import BatchedLookup
 from orderflow._store.ports import make_used_id_error
-from orderflow._store.postgres import retention
+from orderflow._store.postgres import restoring, retention
 from orderflow._store.postgres.commit import to_storable
 from orderflow._store.postgres.group_commit import CommitHook, GroupCommit
 from orderflow._store.postgres.messages import write_with_message
@@ -25,8 +25,10 @@ from orderflow._store.records import (
     Decider,
     DueDeadline,
     InboxKey,
+    KeptCommits,
     LeasedEffect,
     LeasedPoll,
+    OpenWork,
     OrderRecords,
     PollAt,
     PollPlan,
@@ -206,6 +208,18 @@ class PostgresStore:
     async def redact(self, order: Order, row: JournalRow) -> str | None:
         """See ``Store.redact``."""
         return await self.pool.run(lambda session: retention.redact(session, order, row))
+
+    async def doubt_owed_calls(self, now: float, until: float, by: str) -> None:
+        """See ``Store.doubt_owed_calls``."""
+        await restoring.doubt_owed_calls(self.pool, now, until, by)
+
+    async def list_open_work(self) -> OpenWork:
+        """See ``Store.list_open_work``."""
+        return await restoring.list_open_work(self.pool)
+
+    async def find_kept(self, order_ids: Sequence[str]) -> KeptCommits:
+        """See ``Store.find_kept``."""
+        return await restoring.find_kept(self.pool, order_ids)
 
     # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

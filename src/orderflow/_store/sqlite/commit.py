@@ -1,18 +1,43 @@
-"""What one decision writes to SQLite, inside the writer's transaction."""
+"""What a new order or one decision writes to SQLite, inside the writer's transaction."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from orderflow._store import rows
+from orderflow._store.ports import make_used_id_error
 from orderflow._store.records import MAX_MESSAGES, Commit, InboxKey, PollAt, PollPlan, PollSooner, Receipt
 from orderflow._store.sqlite.queries import SQL
-from orderflow.model import Applied, Message, Order, Snapshot
+from orderflow._store.sqlite.reading import load_order
+from orderflow.errors import InvalidInput, KeyReused
+from orderflow.model import PROVIDER_ID, Applied, Message, Order, Snapshot
 
 
 class LostRace(Exception):
     """The order moved between load and write. Impossible behind the writer's lock; the transaction would be tried again alone."""
+
+
+def create_order(connection: sqlite3.Connection, order: Order, fingerprint: str, deadlines: Sequence[tuple[str, float]]) -> Order:
+    """See ``Store.create``."""
+    create_key = f"{order.provider}:{order.key}"
+    created = connection.execute(SQL["created_order"], (create_key,)).fetchone()
+    if created is not None:
+        order_id, created_with = created
+        if created_with not in ("", fingerprint):
+            raise KeyReused(order.key)
+        return load_order(connection, order_id)
+    if connection.execute(SQL["order_exists"], (order.id,)).fetchone():
+        raise make_used_id_error()
+    connection.execute(SQL["add_create_key"], (create_key, order.id, fingerprint, order.created_at))
+    connection.execute(SQL["add_order"], rows.order_values(order))
+    connection.execute(SQL["add_creation_row"], (order.id,))
+    arm_deadlines(connection, order, order.version, deadlines)
+    if order.provider_id is not None:
+        if holder := find_holder(connection, order.provider, order.provider_id):
+            raise InvalidInput(PROVIDER_ID, f"belongs to the order {holder}")
+        take_provider_id(connection, order, order.provider_id)
+    return order
 
 
 def apply(connection: sqlite3.Connection, order: Order, key: InboxKey | None, commit: Commit, deadline: str = "") -> Receipt:

@@ -462,6 +462,42 @@ UPDATE of_inbox SET fingerprint = '' WHERE origin = 'create' AND key = ?
 -- that had a key.
 UPDATE of_inbox SET fingerprint = '' WHERE origin = 'command' AND order_id = ? AND fingerprint <> ''
 
+-- doubt_owed_calls --
+-- After a restore, each owed call may have been executed since the backup. No attempt holds one any more; the next may begin at :until.
+UPDATE of_effects SET
+    sent = 1, in_flight = 0, attempt = attempt + 1, uncounted_attempts = uncounted_attempts + 1, run_at = max(run_at, :until)
+WHERE owed = 1 AND name <> 'notify_listener'
+
+-- poll_all_open --
+-- Every planned poll is due now.
+UPDATE of_polls SET requested = 1, next_at = min(next_at, :now) WHERE next_at IS NOT NULL
+
+-- reset_deadlines --
+-- A poll that was answered before the backup releases no deadline any more.
+UPDATE of_deadlines SET decide_at = NULL WHERE decide_at IS NOT NULL
+
+-- note_maintenance --
+-- The latest time of a task, and who did it.
+INSERT INTO of_maintenance (task, at, done_by) VALUES (?, ?, ?)
+ON CONFLICT (task) DO UPDATE SET at = max(at, excluded.at), done_by = excluded.done_by
+
+-- maintenance --
+-- When each task was done last.
+SELECT task, at FROM of_maintenance
+
+-- owed_calls --
+-- Every call that is owed.
+SELECT order_id, version, n, name, provider, attempt
+FROM of_effects WHERE owed = 1 AND name <> 'notify_listener' ORDER BY order_id, version, n
+
+-- planned_polls --
+-- Every order that is polled.
+SELECT order_id FROM of_polls WHERE next_at IS NOT NULL ORDER BY order_id
+
+-- versions --
+-- The versions of those of these orders (a list) that are there.
+SELECT id, version FROM of_orders WHERE id IN (SELECT value FROM json_each(?))
+
 -- our_tables --
 -- The tables of this file.
 SELECT name FROM sqlite_master WHERE type = 'table'

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from orderflow._store import rows
+from orderflow._store.records import PRUNED
 from orderflow._store.sqlite.queries import SQL
 from orderflow.model import JournalRow, Order
 
@@ -33,6 +34,8 @@ def delete(connection: sqlite3.Connection, orders: Iterable[Order], before: floa
         elif connection.execute(SQL["order_exists"], (order.id,)).fetchone():
             continue
         gone.append(order.id)
+    if gone:
+        connection.execute(SQL["note_maintenance"], (PRUNED, before, ""))
     return gone
 
 

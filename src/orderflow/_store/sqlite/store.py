@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 from orderflow._flagged import FailingNotification
 from orderflow._store import rows
 from orderflow._store.batched_lookup import BatchedLookup
-from orderflow._store.ports import make_used_id_error
 from orderflow._store.records import (
     Decider,
     DueDeadline,
     InboxKey,
+    KeptCommits,
     LeasedEffect,
     LeasedPoll,
+    OpenWork,
     OrderRecords,
     PollPlan,
     Receipt,
@@ -29,14 +30,14 @@ from orderflow._store.records import (
     StoredStanding,
     WorkerScope,
 )
-from orderflow._store.sqlite import leasing, reading, retention
-from orderflow._store.sqlite.commit import add_message, apply, arm_deadlines, find_holder, plan_poll, plan_taken_id, take_provider_id
+from orderflow._store.sqlite import leasing, reading, restoring, retention
+from orderflow._store.sqlite.commit import add_message, apply, create_order, plan_poll, plan_taken_id
 from orderflow._store.sqlite.open_file import OpenFile
 from orderflow._store.sqlite.queries import SQL
 from orderflow._store.sqlite.schema import connect, connect_to_look, connect_to_write, prepare
 from orderflow._store.sqlite.writer import Writer
-from orderflow.errors import InvalidInput, KeyReused, NotOpen, OperationalError, UnknownName
-from orderflow.model import PROVIDER_ID, EffectKey, Ignored, JournalRow, Message, Order, Pending, ProviderProblem, Reason, RefusalRow
+from orderflow.errors import NotOpen, OperationalError, UnknownName
+from orderflow.model import EffectKey, Ignored, JournalRow, Message, Order, Pending, ProviderProblem, Reason, RefusalRow
 
 T = TypeVar("T")
 
@@ -123,28 +124,7 @@ class SqliteStore:
 
     async def create(self, order: Order, fingerprint: str, deadlines: Sequence[tuple[str, float]] = ()) -> Order:
         """See ``Store.create``."""
-        create_key = f"{order.provider}:{order.key}"
-
-        def work(connection: sqlite3.Connection) -> Order:
-            created = connection.execute(SQL["created_order"], (create_key,)).fetchone()
-            if created is None:
-                if connection.execute(SQL["order_exists"], (order.id,)).fetchone():
-                    raise make_used_id_error()
-                connection.execute(SQL["add_create_key"], (create_key, order.id, fingerprint, order.created_at))
-                connection.execute(SQL["add_order"], rows.order_values(order))
-                connection.execute(SQL["add_creation_row"], (order.id,))
-                arm_deadlines(connection, order, order.version, deadlines)
-                if order.provider_id is not None:
-                    if holder := find_holder(connection, order.provider, order.provider_id):
-                        raise InvalidInput(PROVIDER_ID, f"belongs to the order {holder}")
-                    take_provider_id(connection, order, order.provider_id)
-                return order
-            order_id, created_with = created
-            if created_with not in ("", fingerprint):
-                raise KeyReused(order.key)
-            return reading.load_order(connection, order_id)
-
-        return await self._writer.submit(work)
+        return await self._writer.submit(lambda connection: create_order(connection, order, fingerprint, deadlines))
 
     async def commit(
         self, order_id: str, key: InboxKey | None, decider: Decider, deadline: DueDeadline | None = None, call: ReportedCall | None = None
@@ -236,6 +216,18 @@ class SqliteStore:
     async def redact(self, order: Order, row: JournalRow) -> str | None:
         """See ``Store.redact``."""
         return await self._writer.submit(lambda connection: retention.redact(connection, order, row), order.id)
+
+    async def doubt_owed_calls(self, now: float, until: float, by: str) -> None:
+        """See ``Store.doubt_owed_calls``."""
+        await self._writer.submit(lambda connection: restoring.doubt_owed_calls(connection, now, until, by))
+
+    async def list_open_work(self) -> OpenWork:
+        """See ``Store.list_open_work``."""
+        return await self._read(restoring.list_open_work)
+
+    async def find_kept(self, order_ids: Sequence[str]) -> KeptCommits:
+        """See ``Store.find_kept``."""
+        return await self._read(lambda connection: restoring.find_kept(connection, order_ids))
 
     # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -49,6 +49,13 @@ CREATE INDEX of_effects_due ON of_effects (provider, entered_state, run_at) WHER
 DROP INDEX of_polls_due;
 CREATE INDEX of_polls_due ON of_polls (provider, next_at);
 
+-- When a restore from a backup was declared last, and up to when orders were pruned.
+CREATE TABLE of_maintenance (
+    task    text PRIMARY KEY,           -- 'restored' or 'pruned'
+    at      double precision NOT NULL,  -- restored: when it was declared; pruned: to no deleted order had anything happened since
+    done_by text NOT NULL               -- restored: who, and why
+);
+
 -- A key is used for one thing: the name of the command leaves it. Where two commands of an order shared a key, the first keeps it.
 UPDATE of_inbox i SET key = renamed.key FROM (
     SELECT origin, former, key, row_number() OVER (PARTITION BY key ORDER BY at, former) AS place

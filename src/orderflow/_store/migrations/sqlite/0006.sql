@@ -42,6 +42,13 @@ CREATE INDEX of_effects_due ON of_effects (provider, entered_state, run_at) WHER
 DROP INDEX of_polls_due;
 CREATE INDEX of_polls_due ON of_polls (provider, next_at);
 
+-- When a restore from a backup was declared last, and up to when orders were pruned.
+CREATE TABLE of_maintenance (
+    task    TEXT PRIMARY KEY,  -- 'restored' or 'pruned'
+    at      REAL NOT NULL,     -- restored: when it was declared; pruned: to no deleted order had anything happened since
+    done_by TEXT NOT NULL      -- restored: who, and why
+) WITHOUT ROWID;
+
 -- A key is used for one thing: the name of the command leaves it. Where two commands of an order shared a key, one of them keeps it.
 UPDATE OR IGNORE of_inbox
 SET key = order_id || ' ' || substr(key, length(order_id) + 2 + instr(substr(key, length(order_id) + 2), ':'))

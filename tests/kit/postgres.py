@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from attrs import define
 
@@ -65,11 +65,12 @@ async def _run(statement: str) -> None:
         await connection.close()
 
 
-async def make_schema() -> tuple[str, str]:
-    """A fresh schema: its name, and the URL that leads to it."""
-    name = f"of_test_{secrets.token_hex(8)}"
-    await _run(f"CREATE SCHEMA {name}")
-    return name, within(database_url(), name)
+async def make_schema(prefix: str = "of_test") -> tuple[str, str]:
+    """A fresh schema: its name as SQL wants it, and the URL that leads to it. ``prefix``: any characters, with which its name begins."""
+    name = f"{prefix}_{secrets.token_hex(8)}"
+    quoted = '"' + name.replace('"', '""') + '"'
+    await _run(f"CREATE SCHEMA {quoted}")
+    return quoted, within(database_url(), quote(quoted, safe=""))
 
 
 async def drop_schema(name: str) -> None:

@@ -28,8 +28,22 @@ _LOST = (
     asyncpg.TooManyConnectionsError,
     asyncpg.InternalClientError,  # the driver, where a connection ends at an odd moment
     asyncpg.ReadOnlySQLTransactionError,  # after a fail-over the connection leads to a standby; new ones lead to the new primary
+    asyncpg.FeatureNotSupportedError,  # a standby's answer where a table skips the write-ahead log, as pgqueuer's does
 )
-_COLLIDED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_SERVER_LOST = (  # they concern all connections to the server, not one of them
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.exceptions.AdminShutdownError,
+    asyncpg.exceptions.CrashShutdownError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.FeatureNotSupportedError,
+)
+_COLLIDED = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,  # where the role has a lock_timeout
+)
 _SETTINGS = {
     "application_name": "orderflow",
     "default_transaction_isolation": "read committed",  # compare-and-swap settles races; stricter levels would only add failures
@@ -41,7 +55,7 @@ _SETTINGS = {
     "random_page_cost": "1.1",
     "jit": "off",
 }
-_PROBE = "SELECT current_setting('plan_cache_mode')"
+_PROBE = "SELECT current_setting('plan_cache_mode'), current_setting('server_encoding')"
 _SIGNS_OF_A_POOLER = ("unsupported startup parameter", "prepared statement")  # in its errors
 _STATEMENT_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0
@@ -123,13 +137,20 @@ class Backoff:
         return True
 
 
+class _Connection(asyncpg.Connection):  # type: ignore[misc]
+    """A connection that knows its generation: how often all connections had been replaced when it was made."""
+
+    generation = 0
+
+
 class Session:
     """A borrowed connection on which statements are run. Each statement passes the boundary first."""
 
-    __slots__ = ("_boundary", "connection")
+    __slots__ = ("_boundary", "connection", "generation")
 
-    def __init__(self, connection: Any, boundary: Boundary | None) -> None:
+    def __init__(self, connection: Any, boundary: Boundary | None, generation: int = 0) -> None:
         self.connection = connection
+        self.generation = generation
         self._boundary = boundary
 
     async def fetch(self, statement: str, *values: object) -> list[Any]:
@@ -172,12 +193,14 @@ class PostgresPool:
         self._boundary = boundary
         self._pool: Any = None
         self.is_pooled = False  # whether a pooler stands before the database
+        self.generation = 0  # how often all connections were replaced
 
     async def open(self) -> None:
         """Connect.
 
         Raises:
-            OperationalError: not reachable within the patience, or refused; ConfigurationError: the URL is malformed.
+            OperationalError: not reachable within the patience, or refused; ConfigurationError: the URL is malformed, or the encoding of
+            the database is not UTF8.
         """
         try:
             if not await self._open(pooled=False):
@@ -208,15 +231,26 @@ class PostgresPool:
             command_timeout=_STATEMENT_SECONDS,
             timeout=max(1.0, self.patience),  # of one attempt to connect
             reset=_skip_reset,
+            connection_class=_Connection,
+            init=self._set_generation,
             **kind,
         )
         try:
-            ((mode,),) = await self.fetch(_PROBE)
+            ((mode, encoding),) = await self.fetch(_PROBE)
         except OperationalError as error:
             if pooled or not is_sign_of_pooler(error):
                 raise
             return False
+        if encoding != "UTF8":
+            raise ConfigurationError(
+                f"{self.name}: the database's encoding is {encoding}, and orderflow needs UTF8, as providers send any letter: make one with"
+                " CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0",
+                "db",
+            )
         return pooled or mode == _SETTINGS["plan_cache_mode"]
+
+    async def _set_generation(self, connection: Any) -> None:
+        connection.generation = self.generation
 
     def _check_no_settings_in_url(self) -> None:
         if "search_path" in urlsplit(self._url).query:
@@ -242,14 +276,31 @@ class PostgresPool:
         Raises:
             NotOpen: the pool is closed; asyncpg.PostgresError, OSError: the database is not reachable.
         """
-        if self._pool is None:
-            raise NotOpen
-        return Session(await self._pool.acquire(), self._boundary)
+        while self._pool is not None:
+            connection = await self._pool.acquire()
+            session = Session(connection, self._boundary, connection.generation)
+            if session.generation == self.generation:
+                return session
+            session.terminate()
+            await self.release(session)
+        raise NotOpen
 
     async def release(self, session: Session) -> None:
-        """Give a connection back, broken or not."""
-        if self._pool is not None:
+        """Give a connection back, broken or not. If the driver cannot take it back, it is closed: what was done on it stays done."""
+        if self._pool is None:
+            return
+        try:
             await self._pool.release(session.connection)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, *_LOST) as error:
+            _log.warning("store.connection_not_released", database=self.name, error=type(error).__name__)
+            session.terminate()
+
+    def replace_all(self, session: Session) -> None:
+        """This connection's server is lost, or is no primary any more: use no connection that is as old. Each is closed before it would be
+        used again."""
+        if session.generation == self.generation:
+            self.generation += 1
+            _log.warning("store.connections_replaced", database=self.name)
 
     def borrow(self) -> BorrowedConnection:
         """A connection that is acquired when it is first needed."""
@@ -312,6 +363,9 @@ class BorrowedConnection:
 
     async def run_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
         """As ``PostgresPool.run_once``."""
+        if self._session is not None and self._session.generation != self._pool.generation:
+            self._session.terminate()
+            await self.release()
         try:
             session = self._session = self._session or await self._pool.acquire()
         except _LOST as error:
@@ -322,6 +376,8 @@ class BorrowedConnection:
             return await work(session)
         except Exception as error:
             if session.is_lost(error):
+                if isinstance(error, _SERVER_LOST):
+                    self._pool.replace_all(session)
                 session.terminate()
                 await self.release()
                 raise self._translate_loss(error) from error

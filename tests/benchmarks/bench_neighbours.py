@@ -88,7 +88,7 @@ async def make_orders(flow: Orderflow, provider: str, names: Iterable[str]) -> l
 
 @asynccontextmanager
 async def alone(_flow: Orderflow, _slow: Slow) -> AsyncIterator[None]:
-    """Nobody."""
+    """No neighbour."""
     yield
 
 

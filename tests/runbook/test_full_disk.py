@@ -72,7 +72,7 @@ def mount(disk: Path) -> bool:
 
 
 def unmount(disk: Path) -> None:
-    """Take it away, whoever still has files open."""
+    """Take it away, even if files are open."""
     subprocess.run(("umount", "-l", str(disk)), check=True)
 
 

@@ -84,7 +84,7 @@ class Load:
         orders = [await self.world.flow.order(order_id) for order_id in self.placed]
         for order in orders:
             journal = [row.event for row in await self.world.flow.journal(order.id)]
-            assert not LOST_CALL.values() & set(journal), (order.id, journal)
+            assert not set(LOST_CALL.values()) & set(journal), (order.id, journal)
             assert order.state in ENDS, (order.id, journal)
             assert order.state == state_at_provider(self.world, order), order.id
             assert registered[order.key] + submitted[order.key] == 1, order.id

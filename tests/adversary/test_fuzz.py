@@ -12,7 +12,6 @@ import logging
 import os
 import random
 import resource
-import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -28,6 +27,7 @@ from tests.kit.grammar import Answer, make_answer, make_request
 from tests.kit.world import LINK_KEYS, SHOP, Users, ccv_at, ccv_request, connect_at, connect_request, order_of
 
 from orderflow import Orderflow
+from orderflow._provider.http import make_client
 from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, ReadFailed, Rejected, StatusRead, Succeeded
 from orderflow._receiver.signed_urls import SignedUrls
 
@@ -157,7 +157,7 @@ class WireStream(httpcore.AsyncNetworkStream):
         raise AssertionError("plain HTTP")
 
     def get_extra_info(self, info: str) -> Any:
-        return None if info != "ssl_object" else ssl.SSLObject
+        return None
 
 
 class Adapters:
@@ -200,7 +200,8 @@ async def fuzz_adapters(cases: int) -> Counter[str]:
     wire = Wire()
     transport = httpx.AsyncHTTPTransport()
     transport._pool = httpcore.AsyncConnectionPool(network_backend=wire, keepalive_expiry=0.0)
-    async with httpx.AsyncClient(transport=transport, trust_env=False, timeout=5.0) as client:
+    async with make_client(5.0) as client:
+        client._transport = transport
         adapters = Adapters(client, "http://provider.example")
 
         async def run(n: int) -> str:
@@ -236,8 +237,7 @@ async def test_answers_over_sockets() -> None:
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    limits = httpx.Limits(max_keepalive_connections=0)
-    async with server, httpx.AsyncClient(trust_env=False, timeout=60.0, limits=limits) as client:
+    async with server, make_client(60.0, keep_alive=False) as client:
         adapters = Adapters(client, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         for n in range(SOCKETS):
             answer = make_answer(random.Random(n))

@@ -96,7 +96,9 @@ class Cluster:
         await self.primary.wait_until("current_setting('default_transaction_read_only')::boolean")
         writing = "backend_xid IS NOT NULL AND pid <> pg_backend_pid()"
         await self.primary.wait_until(f"NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE {writing})")
-        await self.standby.wait_until(f"pg_last_wal_replay_lsn() >= '{(await self.primary.execute('SELECT pg_current_wal_lsn()'))[0][0]}'")
+        await self.standby.wait_until(
+            f"pg_last_wal_replay_lsn() >= '{(await self.primary.execute('SELECT pg_current_wal_lsn()::text'))[0][0]}'"
+        )
 
 
 def _free_port() -> int:

@@ -53,9 +53,8 @@ FIELDS = (
     *("externalReference", "orderAmount", "orderLines", "payUrl", "url", "", "é"),
 )
 STATUSES = (
-    200,
-    200,
-    200,
+    *[200] * 20,
+    201,
     201,
     202,
     204,
@@ -90,6 +89,16 @@ ODD_STATUS_LINES = (
     b"200 OK",
     b"",
 )
+USUAL_BODIES = (
+    b'{"orderId": 14}',
+    b'{"orderId": "14", "fulfillmentStatus": "OK"}',
+    b'{"orderId": "14", "uniqueUserId": "u", "isNewUser": true, "isPasswordSet": false}',
+    b'{"orders": [{"orderId": 14, "orderStatus": "fulfilled", "externalOrderId": "key", "customerNumber": 7}]}',
+    b'{"orders": []}',
+    b'{"id": 14, "status": "Completed", "externalReference": "key"}',
+    b'{"orderId": "14", "orderStatus": "Processing"}',
+    b'{"exceptionType": "OrderException", "errorMessage": "no such order"}',
+)
 CONTENT_TYPES = ("application/json", "application/json; charset=utf-16", "text/html", "application/xml", "", "\t", "a/b;" * 400)
 WAITS = (
     "7",
@@ -103,6 +112,7 @@ WAITS = (
     "Mon, 99 Foo 0000",
     "²",
 )
+PLACES = ("/order/14", "https://api.example/order/14/", "//[", "http://[::1/14", "?", "é", "", "/" * 3000, "order/%00", "http://h:99999/14")
 ENCODINGS = ("identity", "gzip", "deflate", "gzip, gzip", "br", "zstd", "x-unknown", "GZIP", ",")
 METHODS = ("GET", "GET", "GET", "POST", "HEAD", "PUT", "OPTIONS", "get", "", "G\x00T", "é", "M" * 3000)
 
@@ -130,6 +140,11 @@ def make_json(rng: random.Random, depth: int = 0) -> str:
 
 def make_body(rng: random.Random) -> bytes:
     """The body of an answer."""
+    if rng.random() < 0.4:
+        body = bytearray(rng.choice(USUAL_BODIES))
+        for _ in range(rng.choice((0, 0, 0, 1, 2))):
+            body[rng.randrange(len(body))] = rng.randrange(256)
+        return bytes(body)
     kind = rng.random()
     if kind < 0.7:
         body = make_json(rng).encode("utf-8", "surrogatepass")
@@ -167,7 +182,12 @@ def _frame(rng: random.Random, body: bytes) -> tuple[list[tuple[str, str]], byte
 def make_headers(rng: random.Random) -> list[tuple[str, str]]:
     """Headers that decide something, and headers that nothing knows."""
     headers = [("Content-Type", rng.choice(CONTENT_TYPES))] if rng.random() < 0.9 else []
-    for name, values, chance in (("Retry-After", WAITS, 0.2), ("X-RateLimit-Reset", WAITS, 0.1), ("Date", WAITS, 0.3)):
+    for name, values, chance in (
+        ("Retry-After", WAITS, 0.2),
+        ("X-RateLimit-Reset", WAITS, 0.1),
+        ("Date", WAITS, 0.3),
+        ("Location", PLACES, 0.1),
+    ):
         if rng.random() < chance:
             headers.append((name, rng.choice(values)))
     if rng.random() < 0.1:
@@ -177,6 +197,9 @@ def make_headers(rng: random.Random) -> list[tuple[str, str]]:
 
 def make_answer(rng: random.Random) -> Answer:
     """An answer of a provider, of what stands before it, or of somebody else."""
+    if rng.random() < 0.5:  # only status and body are odd
+        body = make_body(rng)
+        return Answer((b"HTTP/1.1 %d Reason\r\nContent-Length: %d\r\n\r\n" % (rng.choice(STATUSES), len(body)) + body,))
     if rng.random() < 0.02:
         return Answer((rng.randbytes(rng.randrange(300)),))
     status = f"HTTP/1.1 {rng.choice(STATUSES)} Reason".encode() if rng.random() < 0.95 else rng.choice(ODD_STATUS_LINES)

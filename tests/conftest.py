@@ -1,6 +1,11 @@
 """Fixtures every test may use. Fixtures of one area live in that area's conftest."""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test measures time: CI is slow and shared.
+settings.register_profile("orderflow", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("orderflow")
 
 
 @pytest.fixture

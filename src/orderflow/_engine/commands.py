@@ -9,8 +9,6 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from attrs import evolve
-
 from orderflow._clock import Clock
 from orderflow._engine.commit import plan_entry_deadlines
 from orderflow._engine.decider import Command
@@ -113,12 +111,12 @@ class Commands:
             raise InvalidInput("public_url", f"is required for {name} (the browser is redirected back to it)")
         data = provider.command(name, arguments)
         content = fingerprint({"event": name, "data": data}) if key is not None else ""
-        event = _with_data(Event(name, origin, note=note), data)
+        event = _make_event(name, origin, note, data)
         command = Command(event, partial(_fit, provider, event, data))
         inbox_key = None if key is None else InboxKey(origin.value, f"{order_id} {key}", content, f"{order_id}:{name}:{key}")
         await self._directory.refresh(LISTENER_REFRESH_SECONDS)
         try:
-            return (await self._inbox.accept_command(order_id, command, inbox_key)).decision
+            return (await self._inbox.accept_command(order_id, provider, command, inbox_key)).decision
         except KeyReused:
             raise KeyReused(key or "") from None  # the caller's spelling
 
@@ -149,15 +147,15 @@ class Commands:
         return (await self._inbox.override(order_id, target, actor=actor, reason=reason, version=version, provider_id=provider_id)).decision
 
 
-def _with_data(event: Event, data: Mapping[str, object]) -> Event:
-    """The event with a provider's data, and with the provider's id of the order if the data names one.
+def _make_event(name: str, origin: Origin, note: str, data: Mapping[str, object]) -> Event:
+    """An event with a provider's data, and with the provider's id of the order if the data names one.
 
     Raises:
         InvalidInput: what the provider made of the arguments is not JSON, or its id is no id.
     """
     kept = to_json_data(data)
     provider_id = kept.pop(PROVIDER_ID, None)
-    return evolve(event, data=kept, provider_id=None if provider_id is None else check_id(PROVIDER_ID, str(provider_id)))
+    return Event(name, origin, kept, None if provider_id is None else check_id(PROVIDER_ID, str(provider_id)), note)
 
 
 def _fit(provider: Provider, event: Event, data: Mapping[str, object], order: Order) -> Event | DoesNotFit:
@@ -165,7 +163,7 @@ def _fit(provider: Provider, event: Event, data: Mapping[str, object], order: Or
     fitted = provider.fit_command(event.name, data, order)
     if isinstance(fitted, DoesNotFit):
         return fitted
-    return event if fitted is data else _with_data(event, fitted)
+    return event if fitted is data else _make_event(event.name, event.origin, event.note, fitted)
 
 
 def raise_if_refused(order_id: str, command: str, decision: Decision) -> Decision:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from json.encoder import encode_basestring_ascii as write_text
 
 
 def fingerprint(content: Mapping[str, object]) -> str:
@@ -25,9 +26,11 @@ def fingerprint_of_version_0_1(request: Mapping[str, object]) -> str:
 
 def _write(value: object) -> str:
     """The one text of all values that mean the same."""
+    if isinstance(value, str):
+        return write_text(value)
     if isinstance(value, Mapping):
-        members = sorted((name, part) for name, part in value.items() if part is not None)
-        return "{" + ",".join(f"{json.dumps(name)}:{_write(part)}" for name, part in members) + "}"
+        members = sorted([(name, part) for name, part in value.items() if part is not None])
+        return "{" + ",".join([f"{write_text(name)}:{_write(part)}" for name, part in members]) + "}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(_write, value)) + "]"
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):

@@ -109,7 +109,7 @@ class Inbox:
         anomaly: str = "",
         may_poll: bool = True,
     ) -> Receipt:
-        """Decide and commit a reply, claim or clock event, or a command that no provider fits to the order.
+        """Decide and commit a reply, claim or clock event. A command enters by ``accept_command``.
 
         ``effect`` is the one that the event ends, ``deadline`` the one that brought it; either ends with the decision, whatever it is.
         The reply of an effect that ended before does not move the order if a later effect of the same kind was requested.
@@ -120,7 +120,9 @@ class Inbox:
         Raises:
             UnknownName: no such order or event.
         """
-        provider = self._provider_with_event(order_id, event.name)
+        provider = provider_of(self._providers, order_id)
+        if event.name not in provider.table.events:
+            raise UnknownName(f"event of {provider.table.name}", event.name, tuple(provider.table.events))
         return await self._commit(
             order_id,
             provider,
@@ -133,13 +135,12 @@ class Inbox:
             may_poll=may_poll,
         )
 
-    async def accept_command(self, order_id: str, command: Command, key: InboxKey | None = None) -> Receipt:
-        """Decide and commit a command or an operator's event.
+    async def accept_command(self, order_id: str, provider: Provider, command: Command, key: InboxKey | None = None) -> Receipt:
+        """Decide and commit a command or an operator's event, which the order's ``provider`` must have.
 
         Raises:
-            UnknownName: no such order or event; what ``command.fit`` raises is passed on.
+            UnknownName: no such order; what ``command.fit`` raises is passed on.
         """
-        provider = self._provider_with_event(order_id, command.event.name)
         return await self._commit(order_id, provider, command, key=key)
 
     async def accept_observation(
@@ -196,12 +197,6 @@ class Inbox:
             is_confirmed = any(row.origin is Origin.OBSERVATION and row.version <= version for row in steps)
             override = evolve(override, is_id_confirmed=is_confirmed)
         return await self._commit(order_id, provider, override)
-
-    def _provider_with_event(self, order_id: str, name: str) -> Provider:
-        provider = provider_of(self._providers, order_id)
-        if name not in provider.table.events:
-            raise UnknownName(f"event of {provider.table.name}", name, tuple(provider.table.events))
-        return provider
 
     async def _commit(
         self,

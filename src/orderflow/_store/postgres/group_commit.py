@@ -280,7 +280,12 @@ async def _load(session: Session, requests: Sequence[CommitRequest]) -> list[Any
     statement = load_statement(
         batch=batch, deadline=any(request.deadline for request in requests), call=any(request.call for request in requests)
     )
-    return await session.fetch(statement, *(map(list, zip(*events, strict=True)) if batch else events[0]))
+    return await session.fetch(statement, *(map(_make_column, zip(*events, strict=True)) if batch else events[0]))
+
+
+def _make_column(values: tuple[Any, ...]) -> Sequence[Any]:
+    """An array of a batch. ``unnest`` fills one that is too short with NULLs, and each value that is sent costs time."""
+    return () if values.count(None) == len(values) else values
 
 
 def _plan(request: CommitRequest, row: Sequence[Any]) -> Write | Receipt:

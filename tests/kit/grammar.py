@@ -112,7 +112,7 @@ WAITS = (
     "Mon, 99 Foo 0000",
     "²",
 )
-PLACES = ("/order/14", "https://api.example/order/14/", "//[", "http://[::1/14", "?", "é", "", "/" * 3000, "order/%00", "http://h:99999/14")
+PLACES = ("/order/14", "https://api.example/order/14/", "?", "é", "", "/" * 3000, "order/%00", "http://h:99999/14")
 ENCODINGS = ("identity", "gzip", "deflate", "gzip, gzip", "br", "zstd", "x-unknown", "GZIP", ",")
 METHODS = ("GET", "GET", "GET", "POST", "HEAD", "PUT", "OPTIONS", "get", "", "G\x00T", "é", "M" * 3000)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import signal
 import socket
@@ -12,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
+import asyncpg
 from attrs import frozen
 from tests.kit.postgres import database_url
 
@@ -47,10 +49,25 @@ class Bouncer:
     configuration: Path
     server: str
 
-    def lead_to(self, server: str) -> None:
-        """Lead to another server from now on, as after a fail-over."""
+    async def lead_to(self, port: int) -> None:
+        """Lead to another server from now on, as after a fail-over: reload until it does."""
+        server = re.sub(r"port=\d+", f"port={port}", self.server)
         self.configuration.write_text(self.configuration.read_text().replace(self.server, server))
-        self.process.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(60):
+            while await self._find_port() != port:
+                self.process.send_signal(signal.SIGHUP)
+                await asyncio.sleep(1.0)
+
+    async def _find_port(self) -> int | None:
+        """The port of the server to which it leads; None: it does not answer."""
+        try:
+            connection = await asyncpg.connect(self.url, statement_cache_size=0, timeout=5.0)
+            try:
+                return int(await connection.fetchval("SELECT inet_server_port()"))
+            finally:
+                connection.terminate()
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return None
 
 
 @asynccontextmanager
@@ -126,8 +143,6 @@ async def _wait_for(port: int) -> None:
 
 
 async def _run(statement: str) -> None:
-    import asyncpg
-
     connection = await asyncpg.connect(database_url())
     try:
         await connection.execute(statement)

@@ -41,5 +41,5 @@ async def test_the_standby_takes_over_behind_pgbouncer(tmp_path: Path, dispatch:
         load(tmp_path, pooler.url, dispatch, f"behind PgBouncer, {how}") as running,
     ):
         await fail_over(servers, how)
-        pooler.lead_to(f"host=127.0.0.1 port={servers.standby.port} user=postgres")
+        await pooler.lead_to(servers.standby.port)
         await running.wait_for(20)

@@ -372,7 +372,7 @@ async def test_a_worker_listens_anew_when_all_connections_are_replaced(pgqueuer:
     await worker.take()
     listening = worker.dispatcher._listen_connection
     assert isinstance(worker.store, PostgresStore)
-    worker.store.pool.replace_all(await worker.store.pool.acquire())
+    worker.store.pool.replace_all(await worker.store.pool.acquire(), OSError())
     await worker.take(NOW + SWEEP_INTERVAL)
     assert listening.is_closed()
     await caller.owe("register")

@@ -77,7 +77,7 @@ async def test_the_first_connection_that_shows_a_fail_over_replaces_all(postgres
         await held.release()
         assert before.isdisjoint(after)
         assert len(after) == 8
-        store.pool.replace_all(in_use)  # it is older than the last replacement, and says nothing of the new server
+        store.pool.replace_all(in_use, OSError())  # it is older than the last replacement, and says nothing of the new server
         assert store.pool.generation == generation + 1
 
 

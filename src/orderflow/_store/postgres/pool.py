@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import asyncpg
 
+from orderflow._store.postgres.backoff import Backoff
 from orderflow._telemetry.log import get_logger
 from orderflow.errors import ConfigurationError, NotOpen, OperationalError
 
@@ -61,7 +62,7 @@ _PROBE = "SELECT current_setting('plan_cache_mode'), current_setting('server_enc
 _SIGNS_OF_A_POOLER = ("unsupported startup parameter", "prepared statement")  # in its errors
 _STATEMENT_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0
-_MIN_WAIT, _MAX_WAIT_SECONDS = 0.05, 1.0  # seconds between two attempts
+_QUIET_SECONDS = 60.0
 _log = get_logger(__name__)
 
 
@@ -122,23 +123,6 @@ def translate_error(name: str, error: BaseException) -> OperationalError:
     return OperationalError(f"{name}: {type(error).__name__}")
 
 
-class Backoff:
-    """Waits between attempts, longer each time, until the patience (seconds) is over."""
-
-    def __init__(self, patience: float) -> None:
-        self._wait = _MIN_WAIT
-        self._end = asyncio.get_running_loop().time() + patience
-
-    async def wait(self) -> bool:
-        """Wait a little. False: the patience is over."""
-        left = self._end - asyncio.get_running_loop().time()
-        if left <= 0:
-            return False
-        await asyncio.sleep(min(self._wait, left))
-        self._wait = min(_MAX_WAIT_SECONDS, 2 * self._wait)
-        return True
-
-
 class _Connection(asyncpg.Connection):  # type: ignore[misc]
     """A connection that knows its generation: how often all connections had been replaced when it was made."""
 
@@ -196,6 +180,7 @@ class PostgresPool:
         self._pool: Any = None
         self.is_pooled = False  # whether a pooler stands before the database
         self.generation = 0  # how often all connections were replaced
+        self._quiet_until = float("-inf")  # on the event loop's clock: a fail-over that takes long is logged once a minute
 
     async def open(self) -> None:
         """Connect.
@@ -297,12 +282,15 @@ class PostgresPool:
             _log.warning("store.connection_not_released", database=self.name, error=type(error).__name__)
             session.terminate()
 
-    def replace_all(self, session: Session) -> None:
+    def replace_all(self, session: Session, error: Exception) -> None:
         """This connection's server is lost, or is no primary any more: use no connection that is as old. Each is closed before it would be
         used again."""
         if session.generation == self.generation:
             self.generation += 1
-            _log.warning("store.connections_replaced", database=self.name)
+            now = asyncio.get_running_loop().time()
+            if now >= self._quiet_until:
+                self._quiet_until = now + _QUIET_SECONDS
+                _log.warning("store.connections_replaced", database=self.name, error=type(error).__name__)
 
     def borrow(self) -> BorrowedConnection:
         """A connection that is acquired when it is first needed."""
@@ -379,7 +367,7 @@ class BorrowedConnection:
         except Exception as error:
             if session.is_lost(error):
                 if isinstance(error, _SERVER_LOST):
-                    self._pool.replace_all(session)
+                    self._pool.replace_all(session, error)
                 session.terminate()
                 await self.release()
                 raise self._translate_loss(error) from error

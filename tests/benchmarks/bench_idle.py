@@ -50,8 +50,8 @@ async def cpu_share() -> float:
 async def measure_waits(db: str, waits: int, *, worker: bool) -> tuple[float, float]:
     """CPU seconds a second, and bytes of memory, of a process with so many idle waits."""
     async with Orderflow(db, [Toy(timing=CALM)], worker=worker) as flow:
-        orders = await flow.orders(limit=ORDERS)
-        waiting = [asyncio.create_task(flow.wait(order.id, "lapsed", 3600.0)) for order in orders[:waits]]
+        waiting_for = [order.id for order in await flow.orders(limit=waits)] if waits else []
+        waiting = [asyncio.create_task(flow.wait(order_id, "lapsed", 3600.0)) for order_id in waiting_for]
         share = await cpu_share()
         memory = resident_bytes()
         for task in waiting:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -48,9 +47,7 @@ async def small_disk() -> AsyncIterator[Disk]:
         disk = folder / "disk"
         disk.mkdir()
         if not mount(disk):
-            yield Disk(
-                server, server.url, lambda: limit_files(server, FILE_BYTES), lambda: limit_files(server, resource.RLIM_INFINITY), False
-            )
+            yield Disk(server, server.url, lambda: limit_files(server, str(FILE_BYTES)), lambda: limit_files(server, "unlimited"), False)
             return
         try:
             (disk / "data").mkdir()
@@ -88,12 +85,11 @@ def use_up(ballast: Path) -> None:
     assert os.statvfs(ballast).f_bavail == 0
 
 
-def limit_files(server: Node, size: int) -> None:
+def limit_files(server: Node, size: str) -> None:
     """No process of the server writes a file beyond this size, as with a quota."""
     postmaster = psutil.Process(int((server.folder / "postmaster.pid").read_text().split()[0]))
     for process in (postmaster, *postmaster.children()):
-        _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size if most == resource.RLIM_INFINITY else min(size, most), most))
+        subprocess.run(("prlimit", f"--pid={process.pid}", f"--fsize={size}:"), user=server.user, check=process == postmaster)
 
 
 async def test_the_disk_is_full_for_a_while(tmp_path: Path, dispatch: str) -> None:

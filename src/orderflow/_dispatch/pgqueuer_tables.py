@@ -33,6 +33,11 @@ DROP TRIGGER IF EXISTS of_tg_pgqueuer_no_log ON of_pgqueuer_log;
 CREATE TRIGGER of_tg_pgqueuer_no_log BEFORE INSERT ON of_pgqueuer_log FOR EACH ROW EXECUTE FUNCTION of_fn_pgqueuer_no_log();
 COMMENT ON TABLE of_pgqueuer IS '{installed}';
 """
+# a sequence follows its table; but one that skips the write-ahead log cannot be read on a standby that is promoted
+_UNLOGGED_SEQUENCES = (
+    "SELECT s.oid::regclass::text FROM pg_class s JOIN pg_class c ON c.relnamespace = s.relnamespace"
+    " WHERE c.oid = to_regclass('of_pgqueuer') AND s.relname LIKE 'of\\_pgqueuer%' AND s.relkind = 'S' AND s.relpersistence = 'u'"
+)
 _WALK = (
     # key and attempt, as in the payload; but the payload of a foreign job may be any bytes, and one that is no text would fail here
     "WITH page AS MATERIALIZED (SELECT id, regexp_match(dedupe_key, '^(.*):(\\d{1,9}):(\\d{1,9}):\\d+$') AS key"
@@ -71,7 +76,7 @@ async def prepare(session: Session, name: str) -> Plan:
         SchemaError: they are a newer pgqueuer's, or cannot be converted.
     """
     installed, queue, changed = version("pgqueuer"), queries(session), Plan()
-    if await _release_of_tables(session) == installed:
+    if await _release_of_tables(session) == installed and not await session.fetch(_UNLOGGED_SEQUENCES):
         return changed
     async with queue.schema_lock():
         found = await _release_of_tables(session)  # another process may have been here meanwhile
@@ -83,6 +88,8 @@ async def prepare(session: Session, name: str) -> Plan:
         elif found != installed:
             changed = await _upgrade(queue, name, found, installed)
             await session.connection.execute(_ALTERED.format(installed=installed))
+        for (sequence,) in await session.fetch(_UNLOGGED_SEQUENCES):
+            await session.connection.execute(f"ALTER SEQUENCE {sequence} SET LOGGED")
     return changed
 
 

@@ -27,6 +27,7 @@ class SingleFlight(Generic[T]):
         task = self._pending.get(key)
         if task is None:
             task = self._pending[key] = asyncio.create_task(self._execute(key, window, execute))
+            task.add_done_callback(_take_exception)
         return await asyncio.shield(task)  # a caller that is cancelled must not cancel it for the others
 
     async def _execute(self, key: Hashable, window: float, execute: Callable[[int], Awaitable[T]]) -> T:
@@ -39,3 +40,9 @@ class SingleFlight(Generic[T]):
         self._next_start.pop(key, None)
         self._next_start[key] = now() + window
         return await execute(self._callers.pop(key))
+
+
+def _take_exception(task: asyncio.Task[T]) -> None:
+    """Its callers may all have given up: no "never retrieved" in the log."""
+    if not task.cancelled():
+        task.exception()

@@ -345,6 +345,41 @@ async def test_tables_of_an_older_pgqueuer_are_upgraded(pgqueuer: Backend, by: s
     assert [name for process in processes for name in await process.take_names()] == ["register"]
 
 
+SEQUENCES = (
+    "SELECT s.relname, s.relpersistence FROM pg_class s JOIN pg_class q USING (relnamespace)"
+    " WHERE q.oid = 'of_pgqueuer'::regclass AND s.relkind = 'S' ORDER BY 1"
+)
+
+
+async def test_sequences_are_logged_so_that_a_promoted_standby_can_use_them(pgqueuer: Backend) -> None:
+    """Those that version 0.1 and earlier builds left unlogged are changed at the next opening. The tables stay unlogged."""
+    await (await pgqueuer.open_process(works=False)).store.close()
+    made = await pgqueuer.execute(SEQUENCES)
+    assert len(made) >= 2
+    assert {persistence for _, persistence in made} == {b"p"}
+    for name, _ in made:
+        await pgqueuer.execute(f"ALTER SEQUENCE {name} SET UNLOGGED")
+    process = await pgqueuer.open_process()
+    assert await pgqueuer.execute(SEQUENCES) == made
+    assert await pgqueuer.execute("SELECT relpersistence FROM pg_class WHERE oid = 'of_pgqueuer'::regclass") == [(b"u",)]
+    await process.owe("register")
+    assert await process.take_names() == ["register"]
+
+
+async def test_a_worker_listens_anew_when_all_connections_are_replaced(pgqueuer: Backend) -> None:
+    """Its connection may lead to a server that is no primary any more, and stay open all the same."""
+    caller, worker = await pgqueuer.open_process(works=False), await pgqueuer.open_process()
+    await worker.take()
+    listening = worker.dispatcher._listen_connection
+    assert isinstance(worker.store, PostgresStore)
+    worker.store.pool.replace_all(await worker.store.pool.acquire(), OSError())
+    await worker.take(NOW + SWEEP_INTERVAL)
+    assert listening.is_closed()
+    await caller.owe("register")
+    async with asyncio.timeout(60):
+        await worker.wake.wait()
+
+
 async def test_db_upgrade_makes_no_queue_if_there_is_none(postgres_url: str) -> None:
     assert await asyncio.to_thread(main, ["db", "upgrade", "--db", postgres_url]) == 0
     connection = await asyncpg.connect(postgres_url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Coroutine
 from itertools import pairwise
 from typing import Any
@@ -115,3 +116,24 @@ async def test_a_key_is_remembered_for_one_window() -> None:
         await executions.ask(str(n))
     assert len(vars(executions.flight)["_next_start"]) <= WINDOW / 0.01 + 1
     assert vars(executions.flight)["_pending"] == vars(executions.flight)["_callers"] == {}
+
+
+async def give_up_before_it_fails() -> list[Any]:
+    flight, reported = SingleFlight[int](), list[Any]()
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context))
+
+    async def fail(_callers: int) -> int:
+        await asyncio.sleep(1)
+        raise OSError("away")
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await flight.do("k", WINDOW, fail)
+    await asyncio.sleep(1)
+    gc.collect()
+    await asyncio.sleep(0)
+    return reported
+
+
+def test_a_failure_after_all_callers_have_given_up_is_not_reported_as_never_retrieved() -> None:
+    assert run_virtually(give_up_before_it_fails()) == []

@@ -70,18 +70,17 @@ async def test_a_crash_of_the_server_loses_nothing_and_doubles_nothing(own: Any)
             assert [row.version for row in await store.journal(order.id)] == list(range(1, committed[order.id] + 1))
 
 
-async def test_connections_that_lead_to_a_server_that_became_read_only_are_replaced(postgres_url: str) -> None:
-    """After a fail-over the open connections lead to a standby, new ones to the new primary."""
-    async with opened(postgres_url, patience=30.0) as store:
-        order = await store.create(new_order("before"), "content")
-        sessions = [await store.pool.acquire() for _ in range(8)]
-        for session in sessions:
-            await session.connection.execute("SET default_transaction_read_only = on")
-        for session in sessions:
-            await store.pool.release(session)
-        created = await asyncio.gather(*(store.create(new_order(str(n)), "content") for n in range(20)))
-        receipts = await asyncio.gather(*(store.commit(new.id, None, move("sent")) for new in (order, *created)))
-        assert all(isinstance(receipt.decision, Applied) for receipt in receipts)
+async def test_a_lock_that_is_not_had_within_the_roles_lock_timeout_is_waited_for_again(postgres_url: str) -> None:
+    async with opened(f"{postgres_url}&lock_timeout=50", patience=60.0) as store, opened(postgres_url) as other:
+        order = await store.create(new_order(), "content")
+        session = await other.pool.acquire()
+        async with session.connection.transaction():
+            await session.fetch("SELECT 1 FROM of_orders WHERE id = $1 FOR UPDATE", order.id)
+            committing = asyncio.create_task(store.commit(order.id, None, move("sent")))
+            await asyncio.sleep(0.5)
+            assert not committing.done()
+        await other.pool.release(session)
+        assert (await committing).version == 1
 
 
 async def test_a_server_that_stays_away_is_reported_within_the_patience(own: Any) -> None:

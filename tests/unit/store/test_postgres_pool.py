@@ -33,6 +33,7 @@ class Connection:
         (TimeoutError(), "open", True),
         (asyncpg.InternalClientError("got result for unknown protocol state"), "open", True),
         (asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction"), "open", True),
+        (asyncpg.FeatureNotSupportedError("cannot access temporary or unlogged relations during recovery"), "open", True),
         (asyncpg.UniqueViolationError("key"), "closed", False),
         (ZeroDivisionError(), "closed", False),
     ],
@@ -43,6 +44,7 @@ def test_whether_the_connection_is_the_cause_of_an_error(error: Exception, state
 
 def test_which_errors_are_collisions() -> None:
     assert is_collision(asyncpg.DeadlockDetectedError("deadlock"))
+    assert is_collision(asyncpg.LockNotAvailableError("canceling statement due to lock timeout"))
     assert not is_collision(asyncpg.UniqueViolationError("key"))
 
 

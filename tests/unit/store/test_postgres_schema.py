@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 from tests.kit import version_0_1
 from tests.kit.commits import move, new_order
+from tests.kit.postgres import database_url, drop_schema, make_schema, within
+from tests.kit.toy import TIMING, Toy
 
+from orderflow import Orderflow
+from orderflow._cli.main import main
 from orderflow._store.migrations import migrations
 from orderflow._store.postgres.schema import list_columns
 from orderflow._store.postgres.store import PostgresStore
@@ -131,3 +136,58 @@ async def test_a_database_that_another_process_upgrades_while_it_is_opened_is_no
     await store.open()
     await store.close()
     assert upgraded == 1
+
+
+NAMES = ["Orders", "order-book", "the orders", 'say "orders"', "o'neil", "ordrer_på_norsk", "select", "100%", "a.b,c"]
+
+
+@pytest.mark.parametrize("prefix", NAMES)
+async def test_the_name_of_a_schema_may_need_quotes(prefix: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Orders live in it with both dispatchers, tables of version 0.1 in it are migrated, and the commands for databases work on it."""
+    name, url = await make_schema(prefix)
+    try:
+        await version_0_1.make(url)
+        for command, code in (("status", 1), ("upgrade", 0), ("status", 0)):
+            assert await asyncio.to_thread(main, ["db", command, "--db", url]) == code, capsys.readouterr()
+        for dispatch in ("pgqueuer", "local", "pgqueuer"):  # the second time, its tables are there
+            async with Orderflow(url, [Toy(timing=TIMING)], worker=True, fetch_interval=0.1, dispatch=dispatch) as flow:
+                order = await flow.create("toy", key=secrets.token_hex(4))
+                await flow.send(order.id, "order_it")
+                await flow.wait(order.id, "placed", 60)
+        assert await asyncio.to_thread(main, ["db", "prune", "--older-than", "1d", "--yes", "--db", url]) == 0, capsys.readouterr()
+        connection = await asyncpg.connect(url)
+        schemas = (
+            "SELECT DISTINCT relnamespace::regnamespace::text FROM pg_class WHERE relname IN ('of_orders', 'of_pgqueuer') AND oid = ANY($1)"
+        )
+        tables = [await connection.fetchval("SELECT to_regclass($1)::oid", table) for table in ("of_orders", "of_pgqueuer")]
+        placed = [row[0] for row in await connection.fetch(schemas, tables)]
+        await connection.close()
+        assert placed in ([name], [name.strip('"')])  # PostgreSQL leaves out quotes that are not needed
+    finally:
+        await drop_schema(name)
+
+
+async def test_a_search_path_that_names_no_schema_is_refused_with_the_remedy() -> None:
+    with pytest.raises(ConfigurationError, match=r"CREATE SCHEMA.*%22Order%20Book%22") as refused:
+        await make_store(within(database_url(), "no_such_schema")).open()
+    assert refused.value.setting == "db"
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_a_database_that_cannot_hold_every_letter_is_refused_at_open(encoding: str) -> None:
+    name = f"of_test_{secrets.token_hex(8)}"
+    connection = await asyncpg.connect(database_url())
+    await connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    url = database_url().replace("/postgres?", f"/{name}?", 1)
+    try:
+        opens = (make_store(url).open(), upgrade(url), Orderflow(url, [Toy()], dispatch="pgqueuer").__aenter__())
+        for opening in opens:
+            with pytest.raises(ConfigurationError, match=f"encoding is {encoding}.*ENCODING 'UTF8' TEMPLATE template0") as refused:
+                await opening
+            assert refused.value.setting == "db"
+        fresh = await asyncpg.connect(url)
+        assert await fresh.fetchval("SELECT count(*) FROM pg_class WHERE relname LIKE 'of\\_%'") == 0
+        await fresh.close()
+    finally:
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await connection.close()

@@ -21,9 +21,9 @@ from attrs import define, field
 
 from orderflow._store import rows
 from orderflow._store.order_queues import OrderQueues
+from orderflow._store.postgres.backoff import Backoff
 from orderflow._store.postgres.commit import Write, build_statement, load_statement, plan_write, to_storable
 from orderflow._store.postgres.pool import (
-    Backoff,
     BorrowedConnection,
     ConnectionLost,
     PostgresPool,

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import asyncpg
 
+from orderflow._store.postgres.backoff import Backoff
 from orderflow._telemetry.log import get_logger
 from orderflow.errors import ConfigurationError, NotOpen, OperationalError
 
@@ -25,11 +26,27 @@ _LOST = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.exceptions.OperatorInterventionError,  # shut down, crashed, starting up, cancelled
+    asyncpg.exceptions.IdleInTransactionSessionTimeoutError,
+    asyncpg.exceptions.TransactionTimeoutError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InternalClientError,  # the driver, where a connection ends at an odd moment
     asyncpg.ReadOnlySQLTransactionError,  # after a fail-over the connection leads to a standby; new ones lead to the new primary
+    asyncpg.FeatureNotSupportedError,  # a standby's answer where a table skips the write-ahead log, as pgqueuer's does
 )
-_COLLIDED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_SERVER_LOST = (  # they concern all connections to the server, not one of them
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.exceptions.AdminShutdownError,
+    asyncpg.exceptions.CrashShutdownError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.FeatureNotSupportedError,
+)
+_COLLIDED = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,  # where the role has a lock_timeout
+)
 _SETTINGS = {
     "application_name": "orderflow",
     "default_transaction_isolation": "read committed",  # compare-and-swap settles races; stricter levels would only add failures
@@ -41,11 +58,11 @@ _SETTINGS = {
     "random_page_cost": "1.1",
     "jit": "off",
 }
-_PROBE = "SELECT current_setting('plan_cache_mode')"
+_PROBE = "SELECT current_setting('plan_cache_mode'), current_setting('server_encoding')"
 _SIGNS_OF_A_POOLER = ("unsupported startup parameter", "prepared statement")  # in its errors
 _STATEMENT_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0
-_MIN_WAIT, _MAX_WAIT_SECONDS = 0.05, 1.0  # seconds between two attempts
+_QUIET_SECONDS = 60.0
 _log = get_logger(__name__)
 
 
@@ -106,30 +123,20 @@ def translate_error(name: str, error: BaseException) -> OperationalError:
     return OperationalError(f"{name}: {type(error).__name__}")
 
 
-class Backoff:
-    """Waits between attempts, longer each time, until the patience (seconds) is over."""
+class _Connection(asyncpg.Connection):  # type: ignore[misc]
+    """A connection that knows its generation: how often all connections had been replaced when it was made."""
 
-    def __init__(self, patience: float) -> None:
-        self._wait = _MIN_WAIT
-        self._end = asyncio.get_running_loop().time() + patience
-
-    async def wait(self) -> bool:
-        """Wait a little. False: the patience is over."""
-        left = self._end - asyncio.get_running_loop().time()
-        if left <= 0:
-            return False
-        await asyncio.sleep(min(self._wait, left))
-        self._wait = min(_MAX_WAIT_SECONDS, 2 * self._wait)
-        return True
+    generation = 0
 
 
 class Session:
     """A borrowed connection on which statements are run. Each statement passes the boundary first."""
 
-    __slots__ = ("_boundary", "connection")
+    __slots__ = ("_boundary", "connection", "generation")
 
-    def __init__(self, connection: Any, boundary: Boundary | None) -> None:
+    def __init__(self, connection: Any, boundary: Boundary | None, generation: int = 0) -> None:
         self.connection = connection
+        self.generation = generation
         self._boundary = boundary
 
     async def fetch(self, statement: str, *values: object) -> list[Any]:
@@ -172,12 +179,15 @@ class PostgresPool:
         self._boundary = boundary
         self._pool: Any = None
         self.is_pooled = False  # whether a pooler stands before the database
+        self.generation = 0  # how often all connections were replaced
+        self._quiet_until = float("-inf")  # on the event loop's clock: a fail-over that takes long is logged once a minute
 
     async def open(self) -> None:
         """Connect.
 
         Raises:
-            OperationalError: not reachable within the patience, or refused; ConfigurationError: the URL is malformed.
+            OperationalError: not reachable within the patience, or refused; ConfigurationError: the URL is malformed, or the encoding of
+            the database is not UTF8.
         """
         try:
             if not await self._open(pooled=False):
@@ -208,15 +218,26 @@ class PostgresPool:
             command_timeout=_STATEMENT_SECONDS,
             timeout=max(1.0, self.patience),  # of one attempt to connect
             reset=_skip_reset,
+            connection_class=_Connection,
+            init=self._set_generation,
             **kind,
         )
         try:
-            ((mode,),) = await self.fetch(_PROBE)
+            ((mode, encoding),) = await self.fetch(_PROBE)
         except OperationalError as error:
             if pooled or not is_sign_of_pooler(error):
                 raise
             return False
+        if encoding != "UTF8":
+            raise ConfigurationError(
+                f"{self.name}: the database's encoding is {encoding}, and orderflow needs UTF8, as providers send any letter: make one with"
+                " CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0",
+                "db",
+            )
         return pooled or mode == _SETTINGS["plan_cache_mode"]
+
+    async def _set_generation(self, connection: Any) -> None:
+        connection.generation = self.generation
 
     def _check_no_settings_in_url(self) -> None:
         if "search_path" in urlsplit(self._url).query:
@@ -242,14 +263,34 @@ class PostgresPool:
         Raises:
             NotOpen: the pool is closed; asyncpg.PostgresError, OSError: the database is not reachable.
         """
-        if self._pool is None:
-            raise NotOpen
-        return Session(await self._pool.acquire(), self._boundary)
+        while self._pool is not None:
+            connection = await self._pool.acquire()
+            session = Session(connection, self._boundary, connection.generation)
+            if session.generation == self.generation:
+                return session
+            session.terminate()
+            await self.release(session)
+        raise NotOpen
 
     async def release(self, session: Session) -> None:
-        """Give a connection back, broken or not."""
-        if self._pool is not None:
+        """Give a connection back, broken or not. If the driver cannot take it back, it is closed: what was done on it stays done."""
+        if self._pool is None:
+            return
+        try:
             await self._pool.release(session.connection)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, *_LOST) as error:
+            _log.warning("store.connection_not_released", database=self.name, error=type(error).__name__)
+            session.terminate()
+
+    def replace_all(self, session: Session, error: Exception) -> None:
+        """This connection's server is lost, or is no primary any more: use no connection that is as old. Each is closed before it would be
+        used again."""
+        if session.generation == self.generation:
+            self.generation += 1
+            now = asyncio.get_running_loop().time()
+            if now >= self._quiet_until:
+                self._quiet_until = now + _QUIET_SECONDS
+                _log.warning("store.connections_replaced", database=self.name, error=type(error).__name__)
 
     def borrow(self) -> BorrowedConnection:
         """A connection that is acquired when it is first needed."""
@@ -312,6 +353,9 @@ class BorrowedConnection:
 
     async def run_once(self, work: Callable[[Session], Awaitable[T]]) -> T:
         """As ``PostgresPool.run_once``."""
+        if self._session is not None and self._session.generation != self._pool.generation:
+            self._session.terminate()
+            await self.release()
         try:
             session = self._session = self._session or await self._pool.acquire()
         except _LOST as error:
@@ -322,6 +366,8 @@ class BorrowedConnection:
             return await work(session)
         except Exception as error:
             if session.is_lost(error):
+                if isinstance(error, _SERVER_LOST):
+                    self._pool.replace_all(session, error)
                 session.terminate()
                 await self.release()
                 raise self._translate_loss(error) from error

@@ -466,8 +466,12 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 -- The tables and columns of orderflow in the connection's schema.
 SELECT c.relname, a.attname
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND c.relname LIKE 'of\_%'
+WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND c.relkind IN ('r', 'p') AND c.relname LIKE 'of\_%'
     AND a.attnum > 0 AND NOT a.attisdropped
+
+-- current_schema --
+-- The schema in which tables are made; NULL: the search_path names none that exists.
+SELECT current_schema()
 
 -- schema_version --
 -- The newest migration that has run.

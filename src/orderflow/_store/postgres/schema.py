@@ -1,6 +1,7 @@
 """Opening a PostgreSQL database: refuse one that is newer, damaged or not ours, and bring the schema up to date. Nothing about orders.
 
-The tables live in the connection's current schema. ``?search_path=...`` in the URL chooses another one than public.
+The tables live in the connection's current schema. ``?search_path=...`` in the URL chooses another one than public. No name of a schema
+is ever put into a statement, so it may hold any character.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from orderflow._store.migrations import migrations
 from orderflow._store.postgres.pool import Session
 from orderflow._store.postgres.queries import SQL
-from orderflow.errors import SchemaError
+from orderflow.errors import ConfigurationError, SchemaError
 
 _MIGRATION_SECONDS = 3600.0  # a migration may rewrite large tables
 _CREATED = re.compile(r"CREATE TABLE (\w+) \((.*)\)(?: WITH \([^)]*\))?", re.DOTALL)
@@ -67,7 +68,8 @@ async def prepare(session: Session, name: str, *, create: bool) -> None:
     """Bring the schema up to date. Without ``create`` the tables must be there already.
 
     Raises:
-        SchemaError: newer than this code, damaged, or (without ``create``) not there. Nothing was changed.
+        SchemaError: newer than this code, damaged, or (without ``create``) not there; ConfigurationError: the search_path names no schema
+        that exists. Nothing was changed.
     """
     known = migrations("postgres")
     connection: Any = session.connection
@@ -90,4 +92,10 @@ async def _read_usable_version(session: Session, name: str, known: list[tuple[in
         raise SchemaError(f"{name}: schema version {version} is newer than this orderflow knows ({newest}); upgrade orderflow")
     if not version and not create:
         raise SchemaError(f"{name}: holds no orders of orderflow")
+    if not version and (await session.fetch(SQL["current_schema"]))[0][0] is None:
+        raise ConfigurationError(
+            f"{name}: the search_path names no schema that exists: make it with CREATE SCHEMA. A name with capital letters or spaces needs"
+            ' double quotes; "Order Book" is search_path=%22Order%20Book%22 in the URL',
+            "db",
+        )
     return version

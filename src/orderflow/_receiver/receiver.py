@@ -21,7 +21,7 @@ from orderflow._provider.endpoints import Claim, Endpoint
 from orderflow._provider.protocol import Provider
 from orderflow._receiver.poll_quota import PollQuota
 from orderflow._receiver.signed_urls import SignedUrls
-from orderflow._receiver.single_flight import SingleFlight
+from orderflow._receiver.single_flight import SingleFlight, TooManyRequests
 from orderflow._store.ports import Store
 from orderflow._store.records import InboxKey
 from orderflow._telemetry.exceptions import exception_fields
@@ -110,7 +110,9 @@ class Receiver:
         if order_id is None:
             return NOT_FOUND
         claim = _parse_claim(provider, endpoint, query)
-        reply = self._single_flight.do((token, claim), window, lambda _callers: self._handle_claim(endpoint, order_id, token, claim))
+        reply = self._single_flight.do(
+            (token, claim), window, lambda _callers: self._handle_claim(endpoint, order_id, token, claim), pace=token
+        )
         return await _wait_for_reply(provider, reply)
 
     def _find_endpoint(self, names: list[str], *, shared: bool) -> Endpoint | None:
@@ -150,10 +152,12 @@ class Receiver:
 
 
 async def _wait_for_reply(provider: Provider, reply: Awaitable[HttpReply]) -> HttpReply:
-    """The reply, or a 503 if the database is away. What was begun goes on: a claim may still be stored."""
+    """The reply, or a 503 if the database is away, or too much waits at this URL. What was begun goes on: a claim may still be stored."""
     try:
         async with asyncio.timeout(_MAX_SECONDS):
             return await reply
+    except TooManyRequests:  # not logged: a flood must not fill the log
+        return UNAVAILABLE
     except (OperationalError, TimeoutError) as error:
         _log.error("receiver.database_away", provider=provider.name, error=str(error) or f"no answer within {_MAX_SECONDS:g} s")
         return UNAVAILABLE

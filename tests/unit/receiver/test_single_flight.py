@@ -12,7 +12,7 @@ import pytest
 from attrs import define, field
 from tests.kit.timed import run_virtually
 
-from orderflow._receiver.single_flight import SingleFlight
+from orderflow._receiver.single_flight import SingleFlight, TooManyRequests
 
 WINDOW = 0.25
 
@@ -26,9 +26,9 @@ class Executions:
     begun: list[float] = field(factory=list)
     callers: list[int] = field(factory=list)
 
-    async def ask(self, key: str = "k") -> int:
+    async def ask(self, key: str = "k", pace: str | None = None) -> int:
         """The number of the execution that answered."""
-        return await self.flight.do(key, WINDOW, self._execute)
+        return await self.flight.do(key, WINDOW, self._execute, pace=pace)
 
     async def _execute(self, callers: int) -> int:
         self.begun.append(now())
@@ -73,6 +73,25 @@ async def test_a_caller_is_answered_by_an_execution_that_began_after_it_asked() 
     assert all(begun >= asked for asked, begun in answers)
     assert all(begun - asked <= WINDOW + 0.01 for asked, begun in answers)
     assert min(later - earlier for earlier, later in pairwise(executions.begun)) >= WINDOW - 1e-3
+
+
+@in_virtual_time
+async def test_keys_of_one_pace_begin_a_window_apart() -> None:
+    executions, start = Executions(), now()
+    await asyncio.gather(*(executions.ask(f"claim {n}", "url") for n in range(10)), executions.ask("claim", "another url"))
+    assert executions.begun == pytest.approx(sorted([start, *(start + WINDOW * n for n in range(10))]), abs=1e-2)
+    assert executions.callers == [1] * 11
+
+
+@in_virtual_time
+async def test_what_would_wait_too_long_is_refused_and_keeps_nothing() -> None:
+    executions = Executions()
+    answers = await asyncio.gather(*(executions.ask(f"claim {n}", "url") for n in range(1000)), return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, TooManyRequests)]
+    assert len(executions.begun) == 1000 - len(refused) == 21
+    await asyncio.sleep(WINDOW)
+    assert await executions.ask("last", "url") == 22
+    assert executions.flight._callers == executions.flight._pending == {}
 
 
 @in_virtual_time

@@ -120,7 +120,7 @@ class Poller:
         if isinstance(outcome, StatusRead):
             observation = Observation(outcome.status, order.version, outcome.data, outcome.mismatch, outcome.note)
             await self._inbox.accept_observation(order.id, observation, poll.without_news, started, message)
-        elif is_unusable(outcome) and is_pollable(provider.table, order.snapshot):
+        elif (is_unusable(outcome) or isinstance(outcome, InvalidRead)) and is_pollable(provider.table, order.snapshot):
             _log.info("poll.failed", order_id=poll.order_id, why=outcome.why)
             unusable = self._describe_unusable(provider, order, poll, outcome, may_be_unknown=may_be_unknown)
             await self._inbox.accept_unusable(order.id, unusable, poll.without_news, started, message)
@@ -157,7 +157,7 @@ class Poller:
             return ReadFailed("no answer within the lease", signal=Signal.UNREACHABLE)
         except Exception as error:  # noqa: BLE001  a bug in an adapter must not stop the polls of other orders
             _log.error("poll.adapter_raised", order_id=order.id, **exception_fields(error))
-            return InvalidRead(f"the adapter raised {type(error).__name__}")
+            return InvalidRead(f"the adapter raised {type(error).__name__}", signal=Signal.NOT_CALLED)
         if isinstance(outcome, InvalidRead):
             _log.error("poll.outcome_invalid", order_id=order.id, problem=outcome.why)
         return outcome

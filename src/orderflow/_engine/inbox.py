@@ -244,6 +244,7 @@ class Inbox:
                 message=message,
                 anomaly=anomaly,
                 may_poll=may_poll,
+                unpolled=deadline is not None and deadline.unpolled,
                 called=provider.table.effects[finished_effect.name] if finished_effect else None,
                 unusable=request.in_a_row if isinstance(request, UnusableAnswer) else 0,
                 retry_after=request.retry_after if isinstance(request, UnusableAnswer) else 0.0,

@@ -24,7 +24,7 @@ from attrs import define
 from orderflow._lifecycle.edges import Edge, is_proving
 from orderflow._lifecycle.facts import Facts, Value
 from orderflow._lifecycle.table import Table
-from orderflow.model import Snapshot
+from orderflow.model import Effect, Snapshot
 
 Place = tuple[str, tuple[Value, ...]]
 """A state, and the values of its ``tracked`` facts."""
@@ -66,6 +66,14 @@ class Ways:
         between = frozenset(state for state, _ in self.onward) - {self.start[0]}
         certain = frozenset(state for state in between if not self._reaches_end_without(state))
         return certain, between - certain
+
+    def find_effects(self) -> tuple[tuple[Effect, ...], frozenset[str]]:
+        """The effects that the last edge of every path owes, and the names of those that only some path or an earlier edge owes."""
+        lasts = [edge for moves in self.onward.values() for edge, reached in moves if reached == self.end]
+        earlier = [edge for moves in self.onward.values() for edge, reached in moves if reached != self.end]
+        owed = tuple(effect for effect in self.shortest[-1].effects if all(effect in edge.effects for edge in lasts))
+        unsure = {effect.name for edge in lasts for effect in edge.effects if effect not in owed}
+        return owed, frozenset(unsure | {effect.name for edge in earlier for effect in edge.effects})
 
     def find_values(self) -> dict[str, frozenset[Value]]:
         """The values that each fact may have at the end, of the facts that some edge on the way sets."""

@@ -14,6 +14,7 @@ declarations, on the table and by other means: a table may also be built in othe
     deadline          armed where its event has no edge, or not armed where its event has one
     reading           over unknown states, inconsistent with what it proves, or never able to prove it
     jump-facts        a status jumps over paths that disagree on a fact which can still be read
+    jump-effects      a status jumps over an edge that owes an effect, or over last edges that owe different ones
     reply-missing     an effect is owed where a reply by which its call may end has no edge that is enabled
     stranded          an order stands where all edges belong to calls that have ended, or to statuses that nothing brings
 
@@ -319,6 +320,20 @@ def _jump_facts(m: _Material) -> Faults:
                 yield f"{status} in {pair.state}", f"it jumps to {target}, where {facts}, and a guard or a property may read that: {remedy}"
 
 
+def _jump_effects(m: _Material) -> Faults:
+    if not any(edge.effects for edge in m.table.edges if is_proving(edge)):
+        return
+    reported: set[tuple[str, str]] = set()
+    for pair in m.moves:
+        for status, ways in _find_jumps(m.table, pair):
+            _, missed = ways.find_effects()
+            if missed and (status, pair.state) not in reported:
+                reported.add((status, pair.state))
+                remedy = f"declare an observation edge from {pair.state} to {ways.end[0]} that owes what is owed then"
+                explanation = f"it jumps to {ways.end[0]} over edges that may owe {' and '.join(sorted(missed))}, which is not owed then"
+                yield f"{status} in {pair.state}", f"{explanation}: {remedy}, or let the provider's status prove a state on the way"
+
+
 def _reply_missing(m: _Material) -> Faults:
     found = ((edge, reply, pair) for edge, _, reply, pair in find_missing_replies(m.moves))
     for (name, reply), alike in groupby(sorted(found, key=lambda each: (_name(each[0]), each[1])), lambda each: (_name(each[0]), each[1])):
@@ -367,6 +382,7 @@ RULES: dict[str, Callable[[_Material], Faults]] = {
     "deadline": _deadline,
     "reading": _reading,
     "jump-facts": _jump_facts,
+    "jump-effects": _jump_effects,
     "reply-missing": _reply_missing,
     "stranded": _find_stranded,
 }

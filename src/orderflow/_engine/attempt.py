@@ -19,7 +19,7 @@ from attrs import define, frozen
 
 from orderflow._engine.admission import throttle_seconds
 from orderflow._engine.calls import CANCELLED, TOO_LATE
-from orderflow._engine.outcome_check import InvalidOutcome
+from orderflow._engine.outcome_check import AdapterFailed, InvalidOutcome
 from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, Rejected, Signal, Succeeded
 from orderflow._provider.timing import Timing
 from orderflow._store.records import LeasedEffect
@@ -197,10 +197,26 @@ def is_earlier_in_doubt(effect: LeasedEffect, declared: Effect) -> bool:
 
 
 def correct_outcome(outcome: Outcome, *, sent: bool) -> Outcome:
-    """What a call ended as. ``sent``: its moment of sending is marked. What was never sent is not in doubt: it was not executed."""
+    """What a call ended as. ``sent``: its moment of sending is marked. What was never sent is not in doubt: it was not executed.
+
+    What the adapter made wrong before that moment shows nothing about the provider, and holds back no other order.
+    """
     if sent or not isinstance(outcome, InDoubt):
         return outcome
+    if isinstance(outcome, InvalidOutcome):
+        return AdapterFailed(outcome.why, signal=Signal.NOT_CALLED, answer=outcome.answer)
     return _UNSENT.get(outcome) or NotExecuted(outcome.why, signal=Signal.UNREACHABLE, answer=outcome.answer)
+
+
+FAILURES_TO_FLAG = 3
+"""The attempt from which on a failure of the adapter flags the order: the worker goes on trying, and a person should look."""
+
+
+def find_fault(effect: LeasedEffect, outcome: Outcome) -> str:
+    """What flags the order though its effect stays owed: the adapter fails again and again with nothing sent. "": nothing."""
+    if not isinstance(outcome, AdapterFailed) or effect.attempt < FAILURES_TO_FLAG:
+        return ""
+    return f"{outcome.why}, before anything was sent"
 
 
 # ── what an outcome means ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -49,6 +49,7 @@ class CommitContext:
     of this decision. ``message``: the answer that brought the event. ``anomaly``: what flags the order, whatever is decided.
     ``called``: the effect whose call the event reports. ``unusable``: polls in a row that were answered and could not be used.
     ``retry_after``: the least seconds until the next poll. ``may_poll``: whether a claim that is not applied brings the poll forward.
+    ``unpolled``: a deadline brings the event, and no poll was answered since it was due.
     """
 
     table: Table
@@ -66,6 +67,7 @@ class CommitContext:
     message: Message | None = None
     anomaly: str = ""
     may_poll: bool = True
+    unpolled: bool = False
     called: Effect | None = None
     unusable: int = 0
     retry_after: float = 0.0
@@ -101,7 +103,7 @@ def plan_no_poll(table: Table, snapshot: Snapshot) -> StopPolling:
 
 
 def may_be_polled_late(table: Table, snapshot: Snapshot) -> bool:
-    """Whether a claim or notice still brings a poll of the order, which is over without proof.
+    """Whether a claim, a notice or an unpolled deadline still brings a poll of the order, which is over without proof.
 
     A redacted order is not polled: an adapter compares what the provider answers with the order's data.
     """
@@ -228,7 +230,8 @@ def _plan_deadlines(context: CommitContext, order: Order, snapshot: Snapshot, ov
 
 def _plan_poll_after_step(context: CommitContext, order: Order, snapshot: Snapshot) -> PollPlan | None:
     if is_settled(context.table, snapshot):
-        return StopPolling()
+        is_unknown = context.unpolled and may_be_polled_late(context.table, snapshot)  # once more, until it is answered
+        return PollAt(context.now, 0, context.timing.poll_interval) if is_unknown else StopPolling()
     if PROVIDER_ID not in snapshot.data:  # nothing can be polled yet; a claim is remembered until it can
         return PollSooner(context.timing.poll_interval) if context.origin is Origin.CLAIM else None
     if not is_pollable(context.table, snapshot):

@@ -1,7 +1,8 @@
 """Deadlines: clock events that are due.
 
 A deadline gives something up, and a poll could prove otherwise. So where the order can be polled, a deadline is decided only after a poll
-that began behind it was answered. While the provider cannot be polled it waits, for ``Timing.deadline_patience`` at most.
+that began behind it was answered. While the provider cannot be polled it waits, for ``Timing.deadline_patience`` at most. If it then ends
+the order, one late poll stays planned (commit.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The decider: from an order as it stands and a request to a planned commit. Pure; a store calls it again after a lost race.
 
-A request is an ``Event``, a ``Command``, an ``Observation``, an ``Override`` or an ``UnusableAnswer``.
+A request is an ``Event``, a ``Command``, an ``Observation``, an ``Override``, an ``UnusableAnswer`` or an ``AdapterFault``.
 """
 
 from __future__ import annotations
@@ -83,7 +83,15 @@ class UnusableAnswer:
     by_provider: bool = True
 
 
-Request = Event | Command | Observation | Override | UnusableAnswer
+@frozen
+class AdapterFault:
+    """The adapter fails at an effect before it sends anything; ``why`` shows nothing that the provider wrote."""
+
+    effect: str
+    why: str
+
+
+Request = Event | Command | Observation | Override | UnusableAnswer | AdapterFault
 
 
 def decide_and_plan(context: CommitContext, request: Request, order: Order) -> Commit:
@@ -142,6 +150,8 @@ def _decide_request(table: Table, order: Order, request: Request) -> Decision:
         return observe(table, order.snapshot, request)
     if isinstance(request, UnusableAnswer):
         return _decide_unusable(table, order, request)
+    if isinstance(request, AdapterFault):
+        return _refuse(table, order, Reason.ANOMALY, request.why)
     return _decide_override(table, order, request)
 
 

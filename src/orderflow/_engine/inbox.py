@@ -16,6 +16,7 @@ from attrs import define, evolve
 from orderflow._clock import Clock
 from orderflow._engine.commit import STATUS_READ, CommitContext
 from orderflow._engine.decider import (
+    AdapterFault,
     Command,
     Override,
     Request,
@@ -54,7 +55,7 @@ def provider_of(providers: Mapping[str, Provider], order_id: str) -> Provider:
 
 def _with_decision_watchers(decider: Decider, table: Table, request: Request) -> Decider:
     """The decider itself; where tests watch decisions, one that also reports each decision."""
-    if not are_watched() or isinstance(request, Override | UnusableAnswer):
+    if not are_watched() or isinstance(request, Override | UnusableAnswer | AdapterFault):
         return decider
 
     subject = request.event if isinstance(request, Command) else request
@@ -73,6 +74,8 @@ def _name_and_origin(request: Request) -> tuple[str, Origin]:
         request = request.event
     if isinstance(request, Event):
         return request.name, request.origin
+    if isinstance(request, AdapterFault):
+        return request.effect, Origin.REPLY
     return ("override", Origin.OPERATOR) if isinstance(request, Override) else (STATUS_READ, Origin.OBSERVATION)
 
 
@@ -187,6 +190,15 @@ class Inbox:
             order_id, provider, answer, key=key, without_news=without_news, poll_started=poll_started, message=message
         )
 
+    async def accept_fault(self, effect: LeasedEffect, why: str) -> Receipt:
+        """Record that the adapter fails at an effect, which stays owed. It flags the order, which stays as it is.
+
+        Raises:
+            UnknownName: no such order.
+        """
+        order_id = effect.key.order_id
+        return await self._commit(order_id, provider_of(self._providers, order_id), AdapterFault(effect.name, why))
+
     async def override(
         self, order_id: str, target: str, *, actor: str, reason: str, version: int, provider_id: str | None = None
     ) -> Receipt:
@@ -233,7 +245,7 @@ class Inbox:
                 jitter=self._rng.uniform(-1, 1),
                 event=name,
                 origin=origin,
-                note="" if isinstance(request, UnusableAnswer) else request.note,
+                note="" if isinstance(request, UnusableAnswer | AdapterFault) else request.note,
                 finished_effect=finished_effect.key if finished_effect else None,
                 without_news=without_news,
                 poll_started=poll_started,
@@ -241,6 +253,7 @@ class Inbox:
                 message=message,
                 anomaly=anomaly,
                 may_poll=may_poll,
+                unpolled=deadline is not None and deadline.unpolled,
                 called=provider.table.effects[finished_effect.name] if finished_effect else None,
                 unusable=request.in_a_row if isinstance(request, UnusableAnswer) else 0,
                 retry_after=request.retry_after if isinstance(request, UnusableAnswer) else 0.0,

@@ -33,6 +33,7 @@ from orderflow._engine.attempt import (
     RetryAt,
     conclude,
     correct_outcome,
+    find_fault,
     is_earlier_in_doubt,
     plan_start,
 )
@@ -203,7 +204,8 @@ class Outbox:
             return correct_outcome(LATE, sent=attempt.sent)
         except Exception as error:  # noqa: BLE001  a bug in an adapter must not leave a call without an outcome
             _log.error("effect.adapter_raised", order_id=call.order.id, effect=call.effect, **exception_fields(error))
-            return correct_outcome(InDoubt(f"the adapter raised {type(error).__name__}"), sent=attempt.sent)
+            why = f"the adapter raised {type(error).__name__}"
+            return InDoubt(why) if attempt.sent else correct_outcome(InvalidOutcome(why), sent=False)
         outcome = check_outcome(provider.table.effects[call.effect], returned)
         if isinstance(outcome, InvalidOutcome):
             _log.error("effect.outcome_invalid", order_id=call.order.id, effect=call.effect, problem=outcome.why)
@@ -231,7 +233,10 @@ class Outbox:
         )
         while True:
             try:
-                return await self._write(provider, effect, await self._conclude(provider, declared, attempt, outcome), attempt.message)
+                conclusion = await self._conclude(provider, declared, attempt, outcome)
+                if isinstance(conclusion, Retry) and (fault := find_fault(effect, outcome)):
+                    await self._inbox.accept_fault(effect, fault)
+                return await self._write(provider, effect, conclusion, attempt.message)
             except OperationalError as error:
                 if self._clock.now() + _WRITE_RETRY_SECONDS >= effect.until:
                     raise

@@ -42,8 +42,16 @@ class InvalidOutcome(InDoubt):
 
 
 @frozen
+class AdapterFailed(NotExecuted):
+    """The adapter failed before the moment of sending: it raised, or what it returned is wrong. It shows nothing about the provider."""
+
+
+@frozen
 class InvalidRead(ReadFailed):
-    """A poll whose result the adapter made wrong, or in which it raised; ``why`` shows nothing that the provider wrote."""
+    """A poll whose result the adapter made wrong, or in which it raised; ``why`` shows nothing that the provider wrote.
+
+    Where the adapter raised, the signal is ``NOT_CALLED``: it shows nothing about the provider.
+    """
 
 
 def check_outcome(effect: Effect, returned: Any) -> Outcome:

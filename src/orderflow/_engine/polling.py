@@ -27,10 +27,11 @@ from orderflow._telemetry.exceptions import exception_fields
 from orderflow._telemetry.log import get_logger
 from orderflow._telemetry.ports import Telemetry
 from orderflow.errors import UnknownName
-from orderflow.model import Message, Observation, Order, ProviderProblem
+from orderflow.model import REDACTED, Message, Observation, Order, ProviderProblem
 
 _log = get_logger(__name__)
 _UNKNOWN_STATE = "unknown state"
+_REDACTED = "redacted"
 _NOT_FOUND = 404
 _UNKNOWN_VERSION = -1  # of a poll that failed before the order was loaded: it may have moved the order
 
@@ -110,6 +111,11 @@ class Poller:
         if order.state not in provider.table.states:
             await self._postpone(provider, poll, order.version, ReadFailed("this version of the lifecycle lacks the order's state"))
             return _UNKNOWN_STATE
+        if REDACTED in order.snapshot.data and not is_pollable(
+            provider.table, order.snapshot
+        ):  # it was redacted after a late poll was planned
+            await self._store.plan_poll(order.id, started, plan_no_poll(provider.table, order.snapshot))
+            return _REDACTED
         seconds = seconds_for_call(poll.until, provider.timing.lease, self._clock.now())
         if seconds <= 0:  # another worker takes it over
             return TOO_LATE
@@ -120,7 +126,7 @@ class Poller:
         if isinstance(outcome, StatusRead):
             observation = Observation(outcome.status, order.version, outcome.data, outcome.mismatch, outcome.note)
             await self._inbox.accept_observation(order.id, observation, poll.without_news, started, message)
-        elif is_unusable(outcome) and is_pollable(provider.table, order.snapshot):
+        elif (is_unusable(outcome) or isinstance(outcome, InvalidRead)) and is_pollable(provider.table, order.snapshot):
             _log.info("poll.failed", order_id=poll.order_id, why=outcome.why)
             unusable = self._describe_unusable(provider, order, poll, outcome, may_be_unknown=may_be_unknown)
             await self._inbox.accept_unusable(order.id, unusable, poll.without_news, started, message)
@@ -157,7 +163,7 @@ class Poller:
             return ReadFailed("no answer within the lease", signal=Signal.UNREACHABLE)
         except Exception as error:  # noqa: BLE001  a bug in an adapter must not stop the polls of other orders
             _log.error("poll.adapter_raised", order_id=order.id, **exception_fields(error))
-            return InvalidRead(f"the adapter raised {type(error).__name__}")
+            return InvalidRead(f"the adapter raised {type(error).__name__}", signal=Signal.NOT_CALLED)
         if isinstance(outcome, InvalidRead):
             _log.error("poll.outcome_invalid", order_id=order.id, problem=outcome.why)
         return outcome
@@ -188,6 +194,6 @@ def _may_be_unknown(provider: Provider, order: Order, outcome: StatusRead | Read
 
 
 def _is_still_requested(provider: Provider, order: Order, version: int, failure: ReadFailed) -> bool:
-    """Whether the poll of an order that is over without proof is made again: a claim or notice asked for it, and no answer came."""
+    """Whether the poll of an order that is over without proof is made again: something asked for it, and no answer came."""
     unanswered = failure.signal is not Signal.NONE or failure.why == CANCELLED or order.version != version
     return unanswered and may_be_polled_late(provider.table, order.snapshot)

@@ -11,7 +11,7 @@ Each end of a call is spoken by somebody, and proves something about the provide
 | unreachable, or a call in doubt | no one, or the provider with a 5xx | it does not answer |
 | login server | its login server, or no one | there is no access token |
 | foreign | a proxy or a firewall | our calls do not arrive |
-| not called | no one | nothing |
+| not called, or an adapter that raised with nothing sent or in a poll | no one | nothing |
 
 A problem begins after so many signs in a row as the timing says, and ends with one answer that proves otherwise. The budget that a call
 spends does not depend on who spoke. A call that was certainly not executed spends only the time budget of its order's state. One that

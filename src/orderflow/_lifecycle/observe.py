@@ -12,6 +12,9 @@ The rules are asked in this order:
 
 A jump sets each fact on whose value all its paths agree. The others keep the value they have; ``check`` refuses a lifecycle in which a
 guard could still read one. The note of the jump names the states that were missed, and these facts.
+
+A jump owes the effects that the last edge of each of its paths owes. Those of edges on the way are not owed, for what they were for may be
+over. ``check`` refuses a lifecycle in which a jump passes one. The note names them too.
 """
 
 from __future__ import annotations
@@ -89,9 +92,10 @@ def _find_steps(table: Table, snapshot: Snapshot, target: str) -> tuple[Step, ..
 
 
 def _jump(table: Table, source: str, target: str, ways: Ways) -> Step:
-    """One marked step over several. Its event and effects are those of the last edge of a shortest path."""
+    """One marked step over several. Its event is that of the last edge of a shortest path."""
     certain, possible = ways.find_passed()
     values = ways.find_values()
+    owed, missed = ways.find_effects()
     agreed = {name: next(iter(among)) for name, among in values.items() if len(among) == 1}
     ordered = list(table.states)
     parts = {
@@ -99,9 +103,10 @@ def _jump(table: Table, source: str, target: str, ways: Ways) -> Step:
         "possibly missed": sorted(possible, key=ordered.index),
         "facts set": [f"{name} = {agreed[name]}" for name in table.facts if name in agreed],
         "facts left as they were": [name for name in table.facts if name in values.keys() - agreed.keys()],
+        "effects not owed": sorted(missed),
     }
     last = ways.shortest[-1]
-    return Step(last.event, Origin.OBSERVATION, source, target, StepKind.JUMP, last.effects, _join(parts), agreed)
+    return Step(last.event, Origin.OBSERVATION, source, target, StepKind.JUMP, owed, _join(parts), agreed)
 
 
 def _join(parts: Mapping[str, Iterable[str]]) -> str:

@@ -11,7 +11,8 @@ Paths are never listed, for there may be exponentially many. Each question is an
 * Which states may be on a path, and which values may a fact have at its end? Here a path may come to a place again: the provider may have
   gone in circles. (To ask this of paths without circles is a problem for which no fast solution is known.)
 
-A walk takes time in proportion to the edges between places, and there is at most one for each state and each fact.
+A walk takes time in proportion to the edges between places. There is at most one for each fact, and for each state on a shortest path. A
+lifecycle whose places have more than 4,000 edges (``MAX_MOVES`` in rules/guards.py) is not compiled.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from attrs import define
 from orderflow._lifecycle.edges import Edge, is_proving
 from orderflow._lifecycle.facts import Facts, Value
 from orderflow._lifecycle.table import Table
-from orderflow.model import Snapshot
+from orderflow.model import Effect, Snapshot
 
 Place = tuple[str, tuple[Value, ...]]
 """A state, and the values of its ``tracked`` facts."""
@@ -64,8 +65,17 @@ class Ways:
     def find_passed(self) -> tuple[frozenset[str], frozenset[str]]:
         """The states between that every path passes, and those that only some paths may pass."""
         between = frozenset(state for state, _ in self.onward) - {self.start[0]}
-        certain = frozenset(state for state in between if not self._reaches_end_without(state))
+        on_shortest = {edge.target for edge in self.shortest[:-1]} & between  # what every path passes, the shortest passes too
+        certain = frozenset(state for state in on_shortest if not self._reaches_end_without(state))
         return certain, between - certain
+
+    def find_effects(self) -> tuple[tuple[Effect, ...], frozenset[str]]:
+        """The effects that the last edge of every path owes, and the names of those that only some path or an earlier edge owes."""
+        lasts = [edge for moves in self.onward.values() for edge, reached in moves if reached == self.end]
+        earlier = [edge for moves in self.onward.values() for edge, reached in moves if reached != self.end]
+        owed = tuple(effect for effect in self.shortest[-1].effects if all(effect in edge.effects for edge in lasts))
+        unsure = {effect.name for edge in lasts for effect in edge.effects if effect not in owed}
+        return owed, frozenset(unsure | {effect.name for edge in earlier for effect in edge.effects})
 
     def find_values(self) -> dict[str, frozenset[Value]]:
         """The values that each fact may have at the end, of the facts that some edge on the way sets."""

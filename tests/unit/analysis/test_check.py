@@ -100,6 +100,23 @@ DECLARED = {
         """,
         {("jump-facts", "captured in created")},
     ),
+    "jump-effects": (
+        """
+        created = State(initial=True)
+        packed = State()
+        boxed = State()
+        sent = State()
+        done = State(final=True)
+        mail = repeatable(successes=["mailed"])
+        seen_packed = e(observation, created.to(packed))
+        seen_boxed = e(observation, created.to(boxed))
+        seen_sent = e(observation, packed.to(sent), effects=[mail]) | e(observation, boxed.to(sent))
+        mailed = e(reply, sent.to(done))
+        finish = e(command, sent.to(done))
+        readings = {"sent": reading(consistent=[sent], proves=sent)}
+        """,
+        {("jump-effects", "sent in created")},
+    ),
     "reply-missing": (
         """
         a = State(initial=True)

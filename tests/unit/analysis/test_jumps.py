@@ -51,6 +51,55 @@ def test_paths_that_disagree_on_a_fact_that_a_guard_can_read_are_refused_with_a_
     )
 
 
+SENT = """
+    created = State(initial=True)
+    packed = State()
+    boxed = State()
+    sent = State()
+    done = State(final=True)
+    mail = repeatable(successes=["mailed"])
+    seen_packed = e(observation, created.to(packed)FIRST)
+    seen_boxed = e(observation, created.to(boxed)FIRST)
+    seen_sent = e(observation, packed.to(sent)ONE) | e(observation, boxed.to(sent)OTHER)DIRECT
+    mailed = e(reply, sent.to(sent)) | e(reply, packed.to(packed)) | e(reply, boxed.to(boxed))
+    finish = e(command, sent.to(done))
+    readings = {"sent": reading(consistent=[sent], proves=sent), "packed": reading(consistent=[packed], proves=packed),
+                "boxed": reading(consistent=[boxed], proves=boxed)}
+"""
+OWES = ", effects=[mail]"
+NOTHING, REFUSED = (), ("jump-effects",)
+
+
+@pytest.mark.parametrize(
+    ("owing", "kind", "owed", "rules"),
+    [
+        ((), StepKind.JUMP, [], NOTHING),
+        (("ONE", "OTHER"), StepKind.JUMP, ["mail"], NOTHING),
+        (("ONE",), StepKind.JUMP, [], REFUSED),
+        (("OTHER",), StepKind.JUMP, [], REFUSED),
+        (("FIRST",), StepKind.JUMP, [], REFUSED),
+        (("FIRST", "DIRECT"), StepKind.STEP, ["mail"], NOTHING),
+    ],
+    ids=["no edge", "both last edges", "one last edge", "the other last edge", "the first edges", "declared for the jump"],
+)
+def test_a_jump_owes_what_all_its_last_edges_owe_and_check_refuses_what_it_would_lose(declare, owing, kind, owed, rules):
+    body = SENT.replace("DIRECT", f" | e(observation, created.to(sent){OWES})" if "DIRECT" in owing else "")
+    for mark in ("FIRST", "ONE", "OTHER"):
+        body = body.replace(mark, OWES if mark in owing else "")
+    table = declare(body).table
+    moved = observe(table, Snapshot("created", table.defaults(), {}, 0), Observation("sent", 0))
+    assert [(step.kind, [effect.name for effect in step.effects]) for step in moved.steps] == [(kind, owed)]
+    assert ("effects not owed: mail" in moved.steps[0].note) is bool(rules)
+    problems = check(table).problems
+    assert tuple(problem.rule for problem in problems) == rules
+    if rules:
+        assert (problems[0].where, problems[0].explanation) == (
+            "sent in created",
+            "it jumps to sent over edges that may owe mail, which is not owed then: declare an observation edge from created to sent that "
+            "owes what is owed then, or let the provider's status prove a state on the way",
+        )
+
+
 def test_a_fact_that_only_a_property_reads_counts(declare):
     body = CAPTURED.replace("LAST", "part").replace(', cond=taken.is_("all")', "").replace("    refund_part", "    # refund_part")
     body = body.replace(', "refund_part"', "")

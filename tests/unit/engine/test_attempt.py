@@ -30,7 +30,7 @@ from orderflow._engine.attempt import (
     plan_start,
     retry_backoff,
 )
-from orderflow._engine.outcome_check import InvalidOutcome
+from orderflow._engine.outcome_check import AdapterFailed, InvalidOutcome
 from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, ProviderAnswer, Rejected, Signal, Succeeded
 from orderflow._store.records import LeasedEffect
 from orderflow.model import Effect, EffectKey, Event, Origin
@@ -133,6 +133,7 @@ UNSENT = {
     UNWRITTEN: STOPPED_BEFORE_SENDING,
     LATE: LATE_BEFORE_SENDING,
     InDoubt("why", answer=ANSWER): NotExecuted("why", signal=Signal.UNREACHABLE, answer=ANSWER),
+    InvalidOutcome("why", answer=ANSWER): AdapterFailed("why", signal=Signal.NOT_CALLED, answer=ANSWER),
 }
 
 

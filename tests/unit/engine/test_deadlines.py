@@ -10,7 +10,7 @@ from tests.kit.toy import START, TIMING, Bench, Toy, edge, open_bench
 
 from orderflow._lifecycle.declare import Lifecycle, State, once, reading
 from orderflow._provider.outcomes import NotExecuted, ReadFailed, Signal, StatusRead
-from orderflow.model import Order, Origin, Snapshot, StepKind
+from orderflow.model import Applied, Order, Origin, Reason, Snapshot, StepKind
 
 pytestmark = pytest.mark.anyio
 
@@ -119,6 +119,20 @@ async def run_poll(bench: Bench) -> None:
     await bench.engine.poller.run(await bench.lease_poll())
 
 
+async def let_window_close(bench: Bench, answer: StatusRead | ReadFailed) -> Order:
+    """An order that lapsed, and whose window for a late proof closed while each poll ended like this."""
+    order = await bench.create()
+    bench.toy.show("new")
+    await bench.work_after(1000)
+    assert await bench.state_of(order.id) == "lapsed"
+    bench.toy.show(answer)
+    await bench.work_after(10_000)
+    await bench.work_after(PATIENCE)
+    order = await bench.store.load(order.id)
+    assert (order.state, order.snapshot.facts["window"]) == ("lapsed", "closed")
+    return order
+
+
 async def test_what_the_provider_says_wins_over_a_deadline_that_came_while_nothing_ran(bench: Bench) -> None:
     bench.listen("lapsed", "packed")
     order = await bench.create()
@@ -162,6 +176,40 @@ async def test_a_deadline_that_has_waited_long_enough_is_decided_without_a_poll(
     await bench.work_after(1)
     assert await bench.state_of(order.id) == "lapsed"
     assert (await bench.store.journal(order.id))[-1].note == "no poll was answered since it was due"
+
+
+@pytest.mark.parametrize("answer", ["shipped", "new"], ids=["a proof", "no proof"])
+async def test_an_order_that_a_deadline_ended_without_a_poll_is_polled_until_that_is_answered_once(bench: Bench, answer: str) -> None:
+    order = await let_window_close(bench, UNREACHABLE)
+    assert (await bench.store.journal(order.id))[-1].note == "no poll was answered since it was due"
+    polls = len(bench.toy.polls)
+    for _ in range(20):  # the outage goes on
+        await bench.work_after(100)
+    assert len(bench.toy.polls) > polls + 5
+    bench.toy.show(answer)
+    await bench.work_after(100)
+    await bench.work_after(100)
+    after, pending = await bench.store.load(order.id), await bench.store.pending(order.id)
+    assert (after.state, after.flagged, pending.next_poll_at) == ("lapsed", answer == "shipped", None)
+    details = [row.detail for row in await bench.store.refusals(order.id) if row.reason is Reason.ANOMALY]
+    assert details == (["'shipped' cannot follow 'lapsed'"] if answer == "shipped" else [])
+    polls = len(bench.toy.polls)
+    await bench.work_after(1e6)
+    assert len(bench.toy.polls) == polls
+
+
+async def test_an_order_that_a_deadline_ended_after_a_poll_is_polled_no_more(bench: Bench) -> None:
+    order = await let_window_close(bench, StatusRead("new"))
+    assert (await bench.store.pending(order.id)).next_poll_at is None
+
+
+async def test_a_redacted_order_that_a_deadline_ended_is_polled_no_more(bench: Bench) -> None:
+    """The adapter compares what the provider answers with data that is gone."""
+    order = await let_window_close(bench, UNREACHABLE)
+    assert isinstance(await bench.engine.retention.redact(order.id, actor="kim", reason="asked"), Applied)
+    bench.toy.polls.clear()
+    await bench.work_after(bench.toy.timing.poll_cap)
+    assert (bench.toy.polls, (await bench.store.pending(order.id)).next_poll_at) == ([], None)
 
 
 async def test_an_answer_without_a_status_is_an_answer(bench: Bench) -> None:

@@ -340,6 +340,47 @@ async def test_a_call_is_in_doubt_only_behind_its_moment_of_sending(bench: Bench
     assert (await bench.state_of(order.id), bench.toy.count_calls("place")) == ("placed", 2)
 
 
+@pytest.mark.parametrize(
+    ("how", "why"), [ENDS["raises"], ENDS["returns nothing"]], ids=["the adapter raises", "the adapter returns no outcome"]
+)
+async def test_an_adapter_that_fails_before_sending_holds_back_no_other_order_and_flags_its_own(
+    bench: Bench, how: object, why: str
+) -> None:
+    bench.toy.marks_sending = True
+    bench.toy.timing = evolve(bench.toy.timing, undelivered_after=1e6)
+    broken, mended = await bench.create("broken", state="sending"), list[bool]()
+
+    async def place(order: Order) -> Outcome:
+        assert bench.toy.call is not None
+        if order.id == broken.id and not mended:
+            return await end_call(bench, how, sent=False)(order)
+        await bench.toy.call.mark_sending()
+        return Succeeded("order_placed", provider_id=toy_id(order))
+
+    bench.toy.answer("place", *[place] * 99)
+    for attempt in range(1, bench.toy.timing.circuit_threshold + 3):
+        await bench.work_after(bench.toy.timing.retry_cap)
+        assert (await bench.store.load(broken.id)).flagged is (attempt >= 3)
+    assert (bench.engine.admission.problems, bench.engine.admission.find_paused(bench.clock.now())) == ({}, frozenset())
+    assert (await bench.create("sound")).state == "placed"
+    (row,) = (await bench.store.pending(broken.id)).effects
+    assert (row.name, row.why, await bench.state_of(broken.id)) == ("place", why, "sending")
+    (refusal,) = await bench.store.refusals(broken.id)
+    assert (refusal.event, refusal.reason, refusal.detail) == ("place", Reason.ANOMALY, f"{why}, before anything was sent")
+    mended.append(True)
+    await bench.work_after(bench.toy.timing.retry_cap)
+    assert await bench.state_of(broken.id) == "placed"
+
+
+async def test_an_adapter_that_fails_before_sending_is_undelivered_when_the_time_budget_is_spent(bench: Bench) -> None:
+    bench.toy.marks_sending = True
+    bench.toy.answer("place", *[end_call(bench, ValueError("a bug"), sent=False)] * 99)
+    order = await bench.create()
+    for _ in range(4):
+        await bench.work_after(bench.toy.timing.retry_cap)
+    assert ((await bench.events_of(order.id))[-1], await bench.state_of(order.id)) == ("placement_undelivered", "refused")
+
+
 async def test_a_success_that_is_wrong_is_in_doubt_though_its_adapter_forgot_to_mark(bench: Bench) -> None:
     bench.toy.marks_sending = True
     bench.toy.answer("place", Succeeded("order_palced"))

@@ -61,6 +61,19 @@ async def test_what_an_adapter_returns_wrong_is_recorded_flags_the_order_and_is_
     assert await bench.state_of(order.id) == "packed"
 
 
+async def test_an_adapter_that_raises_in_polls_flags_the_order_and_shows_nothing_about_the_provider(bench: Bench) -> None:
+    order = await bench.create()
+    await poll_with(bench, *[AWAY] * bench.toy.timing.circuit_threshold)
+    assert bench.engine.admission.problems == {"toy": "does not answer"}
+    await poll_with(bench, *[KeyError("a bug")] * 5)
+    assert bench.engine.admission.problems == {"toy": "does not answer"}
+    assert (await bench.store.load(order.id)).flagged
+    await poll_with(bench, StatusRead("new"))
+    assert bench.engine.admission.problems == {}
+    await poll_with(bench, *[KeyError("a bug")] * 9)
+    assert (bench.engine.admission.problems, bench.engine.admission.find_paused(bench.clock.now())) == ({}, frozenset())
+
+
 async def test_the_row_holds_no_text_of_the_provider(bench: Bench) -> None:
     order = await bench.create()
     await poll_with(bench, MALFORMED, A_PAGE, ReadFailed("canary"))

@@ -9,10 +9,46 @@ import pytest
 from tests.kit.counted import TooMuchWork, count_calls
 from tests.kit.wide import ladder, many_states
 
+from orderflow._lifecycle.facts import Facts
 from orderflow._lifecycle.observe import observe
-from orderflow._lifecycle.paths import find_ways
+from orderflow._lifecycle.paths import find_ways, is_enabled
+from orderflow._lifecycle.rules.guards import MAX_MOVES
 from orderflow._lifecycle.table import Edge, Table
+from orderflow.errors import DeclarationError
 from orderflow.model import Applied, Observation, Origin, Snapshot, StepKind
+
+
+def any_order(flags: int) -> str:
+    """30 statuses that may follow each other in any order. Each sets a flag of its own, and one late edge reads so many of them."""
+    read = " & ".join(f"was_s{n}" for n in range(2, 2 + flags))
+    goal = f"goal = State(final=True)\nseen_goal = e(observation, s1.to(goal), cond={read})"
+    return many_states(forward_only=False, sets=True, more=goal)
+
+
+def test_flags_that_are_set_and_read_by_observations_take_a_bounded_walk(declare):
+    table = declare(any_order(2)).table
+    asked: list[Edge] = []
+
+    def is_open(edge: Edge, facts: Facts) -> bool:
+        asked.append(edge)
+        return is_enabled(edge, facts)
+
+    ways = find_ways(table, Snapshot("s0", table.defaults(), {}, 0), "goal", is_open)
+    assert ways is not None
+    assert MAX_MOVES >= len(asked) > 29 * 29
+    walks: list[str] = []
+    ways._reaches_end_without = lambda state: walks.append(state) or False
+    certain, possible = ways.find_passed()
+    assert (sorted(walks), len(certain | possible)) == (["s1", "s2", "s3"], 29)  # those of a shortest path
+
+
+def test_flags_that_would_take_a_longer_walk_are_refused_by_name(declare):
+    with pytest.raises(DeclarationError, match="guard-too-wide") as refused:
+        declare(any_order(5))
+    text = str(refused.value)
+    assert "later observations read (was_s2, was_s3, was_s4, was_s5, was_s6)" in text
+    assert f"at most {MAX_MOVES} moves are looked through" in text
+
 
 PROMPT = 50_000
 """Calls. Listing all paths of these lifecycles takes more than a thousand million."""

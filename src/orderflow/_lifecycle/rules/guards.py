@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from orderflow._lifecycle.cells import find_overlap, union_of_reads
 from orderflow._lifecycle.class_body import did_you_mean
 from orderflow._lifecycle.declaration import Declaration, DeclaredEdge
-from orderflow._lifecycle.edges import Edge
+from orderflow._lifecycle.edges import Edge, is_proving
 from orderflow._lifecycle.facts import MAX_VALUATIONS, Fact, Guard, Reads, Value, count_valuations
 from orderflow._lifecycle.guard_functions import FunctionGuard, NotEnumerable, TooManyFacts
 from orderflow._lifecycle.liveness import find_tracked
@@ -15,6 +16,9 @@ from orderflow._lifecycle.rules.text import describe, is_prose
 
 _READ_FACTS = "read facts that the class body declares, and nothing else"
 _COMPARE_FACTS = "write cond=fact.is_(value): == compares while the class is made"
+MAX_MOVES = 4_000
+"""How many edges there may be between the places of a lifecycle that reads facts which observations set: a poll walks over all of them."""
+
 _READ_FEWER = f"split the guard, or read fewer facts: at most {MAX_VALUATIONS} combinations of values are enumerated, as ten flags have"
 
 
@@ -120,8 +124,18 @@ def check_cells(declaration: Declaration, edges: tuple[Edge, ...]) -> None:
 def _check_tracked(declaration: Declaration, edges: tuple[Edge, ...], facts: Mapping[str, tuple[Value, ...]]) -> None:
     """guard-too-wide, of observations: a path of them is looked for under every combination of the facts that they set and read."""
     lines = {state.value: state.line for state in declaration.states.values()}
+    out = Counter(edge.source for edge in edges if is_proving(edge))
+    moves, tracked = 0, set[str]()
     for state, names in find_tracked(lines, edges, facts).items():
         count = count_valuations(tuple((name, facts[name]) for name in names))
+        moves += count * out[state] if names else 0
+        tracked.update(names)
         if count > MAX_VALUATIONS:
             explanation = f"{len(names)} facts that observations set are read by observations from here on, in {count} combinations"
             declaration.report("guard-too-wide", state, explanation, _READ_FEWER, lines[state])
+            return
+    if moves > MAX_MOVES:
+        named = ", ".join(name for name in facts if name in tracked)
+        explanation = f"observations set facts that later observations read ({named}): a poll would look through {moves} moves"
+        remedy = f"read fewer of them in guards of observations, or set fewer there: at most {MAX_MOVES} moves are looked through"
+        declaration.report("guard-too-wide", "observations", explanation, remedy, next(iter(lines.values())))

@@ -7,6 +7,7 @@ interface of ``httpx.AsyncClient`` can be used.
 from __future__ import annotations
 
 import math
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
@@ -61,7 +62,7 @@ class HttpResponse:
     body: bytes = field(repr=False)
 
     def json(self) -> object:
-        """The body as JSON.
+        """The body as JSON, read as ``parse_json`` reads it. The content type does not matter.
 
         Raises:
             MalformedAnswer: it is not JSON.
@@ -197,12 +198,7 @@ def _result_of_error(error: Exception) -> NeverSent | ResponseLost | None:
 
 def has_json_or_no_body(response: HttpResponse) -> bool:
     """Whether an error can be the provider's own where the form of its errors is not documented. A page of HTML or a text never is."""
-    if not response.body.strip():
-        return True
-    try:
-        return isinstance(response.json(), dict | list)
-    except MalformedAnswer:
-        return False
+    return not response.body.strip() or _is_json(response)
 
 
 def with_answer(outcome: AnyOutcome, result: RequestResult) -> AnyOutcome:
@@ -270,7 +266,7 @@ def _check_poll_result(result: RequestResult) -> HttpResponse | ReadFailed:
         return ReadFailed("429 from the provider", retry_after_seconds(result), Signal.THROTTLED)
     if result.status != 200:
         return ReadFailed(f"{result.status} from the provider", retry_after_seconds(result), _signal_of(result))
-    if _is_page(result):
+    if is_page(result):
         return ReadFailed("a page of another server", signal=Signal.FOREIGN)
     return result
 
@@ -303,8 +299,18 @@ def _signal_of(response: HttpResponse) -> Signal:
         return Signal.UNAUTHORIZED
     if response.status >= 500:
         return Signal.UNREACHABLE
-    return Signal.FOREIGN if _is_page(response) or response.status == _PROXY_AUTHENTICATION else Signal.NONE
+    return Signal.FOREIGN if is_page(response) or response.status == _PROXY_AUTHENTICATION else Signal.NONE
 
 
-def _is_page(response: HttpResponse) -> bool:
-    return "html" in response.headers.get("Content-Type", "").lower() or response.body.lstrip().startswith(b"<")
+def is_page(response: HttpResponse) -> bool:
+    """Whether a response is a page for a browser, so that another server sent it. The body decides: JSON never is, whatever its type."""
+    if response.body.removeprefix(BOM_UTF8).lstrip().startswith(b"<"):
+        return True
+    return "html" in response.headers.get("Content-Type", "").lower() and not _is_json(response)
+
+
+def _is_json(response: HttpResponse) -> bool:
+    try:
+        return isinstance(response.json(), dict | list)
+    except MalformedAnswer:
+        return False

@@ -241,7 +241,7 @@ async def test_a_request_that_waits_for_a_connection_of_a_full_pool_was_never_se
         assert isinstance(await first, ResponseLost)
 
 
-@pytest.mark.parametrize("body", [b"", b" ", b"<x/>", b"<!doctype html>", b"{", b'"\xff"', b"NaN", b"[Infinity]", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b" ", b"<x/>", b"<!doctype html>", b"{", b'"\xff', b"-NaN", b"[infinity]", b"[" * 100_000])
 def test_a_body_that_is_not_json_is_malformed(body: bytes) -> None:
     response = HttpResponse(200, {}, body)
     with pytest.raises(MalformedAnswer, match=r"^not JSON$"):
@@ -343,9 +343,17 @@ def test_only_json_or_no_body_can_be_the_providers_own_refusal(status: int, cont
         (404, "application/json", b"{}", Signal.NONE),
         (401, "text/html", b"<html>", Signal.UNAUTHORIZED),
         (502, "text/html", b"<html>", Signal.UNREACHABLE),
+        (200, "application/json", b"\xef\xbb\xbf<html>", Signal.FOREIGN),
+        (404, "text/html", b'{"message": "no such order"}', Signal.NONE),
     ],
 )
 def test_a_page_in_answer_to_a_poll_is_another_servers(status: int, content_type: str, body: bytes, signal: Signal) -> None:
     response = check_poll_response(HttpResponse(status, {"Content-Type": content_type}, body))
     assert isinstance(response, ReadFailed)
     assert response.signal is signal
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "text/html; charset=UTF-8", "text/plain", ""])
+def test_json_is_no_page_whatever_its_type(content_type: str) -> None:
+    response = HttpResponse(200, {"Content-Type": content_type}, b'{"orders": []}')
+    assert check_poll_response(response) is response

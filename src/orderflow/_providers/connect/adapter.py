@@ -27,7 +27,7 @@ from orderflow._provider.http import (
 from orderflow._provider.oauth2 import OAuth2Client
 from orderflow._provider.outcomes import NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
 from orderflow._provider.protocol import TokenSource
-from orderflow._provider.wire import parse_record, to_json
+from orderflow._provider.wire import is_other_text, parse_record, to_json
 from orderflow._providers.connect import wire
 from orderflow.errors import MalformedAnswer
 from orderflow.model import Order
@@ -118,12 +118,15 @@ class Adapter:
         result = await self._call_as_user(call, "/v1/order/status", {"externalOrderId": external_order_id(call.order)})
 
         def accept(response: HttpResponse) -> Outcome:
-            hits = parse_record(wire.OrdersResponse, response.json()).orders
+            hits = wire.parse_listed_orders(response.json())
             if not hits:
                 return NoResult("no order has our externalOrderId")
             if len(hits) > 1:
                 return Rejected(f"{len(hits)} orders have our externalOrderId; a person must choose")
-            return Succeeded("registration_found", provider_id=hits[0].order_id)
+            hit = hits[0]
+            if isinstance(hit, MalformedAnswer):
+                raise hit
+            return Succeeded("registration_found", provider_id=hit.order_id)
 
         return _outcome_of(result, accept)
 
@@ -137,12 +140,9 @@ class Adapter:
 
     def _read_status(self, response: HttpResponse, order: Order) -> StatusRead | ReadFailed:
         try:
-            listed_orders = parse_record(wire.OrdersResponse, response.json()).orders
+            listed = _choose_listed(wire.parse_listed_orders(response.json()), order)
         except MalformedAnswer as error:
             return ReadFailed(str(error))
-        if not listed_orders:
-            return ReadFailed("no order in the answer")
-        listed = next((listed for listed in listed_orders if listed.order_id == order.provider_id), listed_orders[0])
         if not listed.order_status:
             return ReadFailed("no orderStatus in the answer")
         note = _access_note(order) if listed.order_status in self._fulfilled_literals else ""
@@ -252,13 +252,29 @@ def _access_note(order: Order) -> str:
     return "temporary access was asked for" if asked else ""
 
 
+def _choose_listed(listed_orders: tuple[wire.ListedOrder | MalformedAnswer, ...], order: Order) -> wire.ListedOrder:
+    """The order of an answer that is ours, else the first one.
+
+    Raises:
+        MalformedAnswer: there is none, or none is ours and one cannot be read: it may be ours.
+    """
+    if not listed_orders:
+        raise MalformedAnswer("no order in the answer")
+    unreadable = [listed for listed in listed_orders if isinstance(listed, MalformedAnswer)]
+    readable = [listed for listed in listed_orders if isinstance(listed, wire.ListedOrder)]
+    ours = next((listed for listed in readable if listed.order_id == order.provider_id), None)
+    if ours is None and unreadable:
+        raise unreadable[0]
+    return ours or readable[0]
+
+
 def _find_mismatch(listed: wire.ListedOrder, order: Order) -> str:
     """The field by which a listed order is not ours. Order ids are sequential, and any browser can open any of them."""
     if listed.order_id != order.provider_id:
         return "orderId"
-    if listed.external_order_id and listed.external_order_id != external_order_id(order):
+    if is_other_text(listed.external_order_id, external_order_id(order)):
         return "externalOrderId"
-    ours = read_decimal(_request_of(order).get("orderAmount"))
-    if ours is None or listed.order_amount in (None, ""):
+    ours, shown = read_decimal(_request_of(order).get("orderAmount")), listed.amount
+    if ours is None or shown is None:  # an amount that cannot be read shows nothing
         return ""
-    return "" if listed.amount is not None and round_to_coins(listed.amount) == round_to_coins(ours) else "orderAmount"
+    return "" if round_to_coins(shown) == round_to_coins(ours) else "orderAmount"

@@ -212,6 +212,24 @@ async def test_a_reference_is_compared_as_text_where_it_can_be_read(setup: Setup
     assert await setup.ccv.fetch_status(order) == StatusRead("Processing", mismatch=mismatch)
 
 
+@pytest.mark.parametrize(
+    "odd", [b'"contact": "K\xe5re"', b'"price": NaN', b'"externalReference": "12\xff"', b'"externalReference": " mine "']
+)
+async def test_what_is_no_json_in_a_field_that_is_not_needed_stops_no_proof(setup: Setup, odd: bytes) -> None:
+    order = order_of(setup.ccv, ccv_request(external_reference="mine"), provider_id="1")
+    headers = {"Content-Type": "text/html; charset=utf-8"}  # nor does a wrong content type
+    body = b'{"orderStatus": "Processing", %b}' % odd
+    setup.sim.faults.arm(Fault(STATUS, "status-after-commit", status=200, body=body, headers=headers))
+    assert await setup.ccv.fetch_status(order) == StatusRead("Processing")
+
+
+@pytest.mark.parametrize("odd", [b'"contact": "K\xe5re"', b'"price": NaN'])
+async def test_the_order_that_is_passed_along_must_be_exact(setup: Setup, odd: bytes) -> None:
+    setup.sim.faults.arm(Fault("PATCH", "garbage", body=b'{"orderLines": [], %b}' % odd))
+    order = order_of(setup.ccv, ccv_request("sales_package"))
+    assert isinstance(await setup.ccv.perform(call_for(setup.ccv, "configure_order", order), LINKS), InDoubt)
+
+
 @pytest.mark.parametrize("provider_id", ["no-such", "../order", "a b/c?d=e#f", "ø" * 50])
 async def test_a_poll_of_an_order_that_ccv_does_not_know_fails(setup: Setup, provider_id: str) -> None:
     assert isinstance(await setup.ccv.fetch_status(order_of(setup.ccv, ccv_request(), provider_id=provider_id)), ReadFailed)

@@ -397,13 +397,20 @@ def test_without_literals_there_is_a_warning_at_start_up() -> None:
         ({"orderId": 15}, "orderId"),
         ({"externalOrderId": "another"}, "externalOrderId"),
         ({"orderAmount": 294.99}, "orderAmount"),
-        ({"orderAmount": "a lot"}, "orderAmount"),
-        ({"orderAmount": "NaN"}, "orderAmount"),
-        ({"orderAmount": "sNaN"}, "orderAmount"),
-        ({"orderAmount": "Infinity"}, "orderAmount"),
+        ({"orderAmount": "a lot"}, ""),
+        ({"orderAmount": "NaN"}, ""),
+        ({"orderAmount": "sNaN"}, ""),
+        ({"orderAmount": "Infinity"}, ""),
         ({"orderAmount": 294.99999999999994}, ""),
         ({"orderAmount": "1e999999"}, "orderAmount"),
         ({"orderAmount": {"amount": 295}}, ""),
+        ({"orderAmount": "295,00"}, ""),
+        ({"orderAmount": "295.00 NOK"}, ""),
+        ({"orderAmount": "1 295.00"}, ""),
+        ({"orderAmount": "294.00"}, "orderAmount"),
+        ({"orderId": 14.0}, ""),
+        ({"externalOrderId": " connect-0 "}, ""),
+        ({"orderTime": float("nan")}, ""),
         ({"externalOrderId": 2342}, "externalOrderId"),
         ({"externalOrderId": ["connect-0"]}, ""),
         ({"orderTime": "2026-01-01T10:00:00Z"}, ""),
@@ -510,6 +517,33 @@ async def test_a_poll_without_a_status_fails(setup: Setup, body: bytes) -> None:
 async def test_an_amount_of_0_is_compared_too(setup: Setup) -> None:
     order = order_of(setup.connect, connect_request("free", amount=0), provider_id="14")
     setup.sim.faults.arm(Fault(STATUS, "garbage", body=_row(orderAmount=0), times=1))
+    assert await setup.connect.fetch_status(order) == StatusRead("fulfilled")
+
+
+@pytest.mark.parametrize("beside", [b'{"orderId": null}', b"null", b'{"orderId": 15, "orderStatus": []}', b'"x"'])
+async def test_an_order_that_cannot_be_read_beside_ours_is_passed_over(setup: Setup, beside: bytes) -> None:
+    order = await setup.make_order(CALLS[3])
+    for listed, expected in ((_row(), StatusRead("fulfilled")), (_row(orderId=13), ReadFailed)):  # else it may be ours
+        for body in (listed.replace(b"]", b", %b]" % beside), listed.replace(b"[", b"[%b, " % beside)):
+            setup.sim.faults.arm(Fault(STATUS, "garbage", body=body))
+            poll = await setup.connect.fetch_status(order)
+            assert poll == expected if isinstance(expected, StatusRead) else type(poll) is expected
+
+
+@pytest.mark.parametrize("beside", [b'{"orderId": null}', b"null"])
+async def test_a_hit_that_cannot_be_read_is_a_hit(setup: Setup, beside: bytes) -> None:
+    order = await setup.make_order(CALLS[5])
+    for listed, expected in ((b"%b" % beside, InDoubt), (b'%b, {"orderId": 14}' % beside, Rejected)):
+        setup.sim.faults.arm(Fault(CALLS[5].match, "garbage", body=b'{"orders": [%b]}' % listed))
+        assert type(await setup.connect.perform(call_for(setup.connect, "search_order", order), LINKS)) is expected
+
+
+@pytest.mark.parametrize("odd", [b'"payerName": "K\xe5re"', b'"orderTime": NaN', b'"somethingNew": [-Infinity]'])
+async def test_what_is_no_json_in_a_field_that_is_not_needed_stops_no_proof(setup: Setup, odd: bytes) -> None:
+    order = await setup.make_order(CALLS[3])
+    body = _row().replace(b'"orderId"', odd + b', "orderId"')
+    headers = {"Content-Type": "text/html; charset=utf-8"}  # nor does a wrong content type
+    setup.sim.faults.arm(Fault(STATUS, "status-after-commit", status=200, body=body, headers=headers))
     assert await setup.connect.fetch_status(order) == StatusRead("fulfilled")
 
 

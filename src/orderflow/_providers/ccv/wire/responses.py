@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from attrs import field, frozen
 
-from orderflow._provider.wire import as_text, parse_json, parse_record
+from orderflow._provider.wire import UNREADABLE, as_text, parse_json, parse_record
 from orderflow._providers.ccv.wire.values import SUBMIT, Json, OrderStatus
 from orderflow.errors import MalformedAnswer
 
@@ -41,12 +41,12 @@ class StatusResponse:
 
 
 def parse_order(body: bytes) -> Json:
-    """The order that each PATCH answers with, to be passed on unchanged.
+    """The order that each PATCH answers with, to be passed on unchanged. So each byte of it is needed.
 
     Raises:
         MalformedAnswer: not a JSON object, or an empty one.
     """
-    order = parse_json(body)
+    order = parse_json(body, is_exact=True)
     if not isinstance(order, Mapping) or not order:
         raise MalformedAnswer("order: expected an object with fields")
     return order
@@ -64,7 +64,7 @@ def parse_submit_response(body: bytes, location: str | None = None, names: tuple
     for candidate in (*in_body, _id_in_location(location)):
         if isinstance(candidate, int) and not isinstance(candidate, bool):
             return SubmitResponse(str(candidate), body, checkout_url)
-        if isinstance(candidate, str) and candidate.strip():
+        if isinstance(candidate, str) and candidate.strip() and UNREADABLE not in candidate:
             return SubmitResponse(candidate, body, checkout_url)
     raise MalformedAnswer(f"no order id: none of {', '.join(names)}, no bare id, no Location")
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 from attrs import evolve, field, frozen
@@ -26,7 +27,8 @@ from orderflow.errors import MalformedAnswer
 
 MAX_RESPONSE_BYTES = 2 * 1024 * 1024
 _MAX_RETRY_AFTER = 3600.0
-_PROXY_AUTHENTICATION, _TOO_EARLY = 407, 425
+_PROXY_AUTHENTICATION, _REQUEST_TIMEOUT, _TOO_EARLY, _NETWORK_AUTHENTICATION = 407, 408, 425, 511
+_MOVED = frozenset({301, 302, 307, 308})
 _NEVER_SENT = frozenset(
     {"ConnectError", "ConnectTimeout", "InvalidURL", "LocalProtocolError", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
 )
@@ -55,11 +57,12 @@ class HttpClient(Protocol):
 
 @frozen
 class HttpResponse:
-    """A whole response. ``repr`` shows neither headers nor body: a body may quote what we sent."""
+    """A response. ``repr`` shows neither headers nor body: a body may quote what we sent."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    url: str = field(default="", repr=False, eq=False, kw_only=True)  # of the request
 
     def json(self) -> object:
         """The body as JSON, read as ``parse_json`` reads it. The content type does not matter.
@@ -82,16 +85,34 @@ class NeverSent:
     why: str
 
     @property
+    def status(self) -> None:
+        """There is none."""
+
+    @property
     def answer(self) -> None:
         """There is none."""
 
 
 @frozen
 class ResponseLost:
-    """The request was sent, and no whole response arrived. ``answer``: the part that did arrive; it may hold the id that is sought."""
+    """The request was sent, and no whole response arrived.
+
+    ``part``: status, headers and what arrived of the body, where the status arrived. The status may prove enough, and the body may hold the
+    id that is sought.
+    """
 
     why: str
-    answer: ProviderAnswer | None = field(default=None, repr=False, eq=False, kw_only=True)
+    part: HttpResponse | None = field(default=None, repr=False, eq=False, kw_only=True)
+
+    @property
+    def status(self) -> int | None:
+        """The status code, if it arrived."""
+        return None if self.part is None else self.part.status
+
+    @property
+    def answer(self) -> ProviderAnswer | None:
+        """What arrived, as it is kept with the order."""
+        return None if self.part is None else evolve(self.part.answer, whole=False)
 
 
 RequestResult = HttpResponse | NeverSent | ResponseLost
@@ -153,35 +174,28 @@ async def send_request(
         with quiet_logs():
             async with streaming as response:
                 if response.is_stream_consumed:  # no socket is behind it: httpx.MockTransport
-                    return HttpResponse(response.status_code, response.headers, response.content)
+                    return HttpResponse(response.status_code, response.headers, response.content, url=url)
                 async for chunk in response.aiter_raw():  # decoded by the library, one chunk could expand to gigabytes
                     body += chunk
                     if len(body) > MAX_RESPONSE_BYTES:
                         break
-        return _whole_response(response, body)
+        return _whole_response(response, body, url)
     except Exception as error:
         result = _result_of_error(error)
         if result is None:
             raise
         if isinstance(result, ResponseLost) and response is not None:
-            return evolve(result, answer=_part_of(response, body))
+            return evolve(result, part=HttpResponse(response.status_code, response.headers, _decode(response, body)[0], url=url))
         return result
 
 
-def _whole_response(response: Any, raw: bytearray) -> HttpResponse | ResponseLost:
+def _whole_response(response: Any, raw: bytearray, url: str) -> HttpResponse | ResponseLost:
     """A response that was read to its end, or up to the limit."""
     body, decoded = _decode(response, raw)
+    whole = HttpResponse(response.status_code, response.headers, body, url=url)
     if max(len(raw), len(body)) > MAX_RESPONSE_BYTES:
-        return ResponseLost("the response is too large", answer=_part_of(response, raw))
-    if not decoded:
-        return ResponseLost("the body cannot be decoded", answer=_part_of(response, raw))
-    return HttpResponse(response.status_code, response.headers, body)
-
-
-def _part_of(response: Any, raw: bytearray) -> ProviderAnswer:
-    """The part of a response that arrived before it was given up or broke off."""
-    body, _ = _decode(response, raw)
-    return evolve(HttpResponse(response.status_code, response.headers, body).answer, whole=False)
+        return ResponseLost("the response is too large", part=whole)
+    return whole if decoded else ResponseLost("the body cannot be decoded", part=whole)
 
 
 def _decode(response: Any, raw: bytearray) -> tuple[bytes, bool]:
@@ -230,24 +244,71 @@ def _outcome_of_result(
 ) -> Outcome:
     if isinstance(result, NeverSent):
         return NotExecuted(f"never sent: {result.why}", signal=Signal.UNREACHABLE)
+    response = received_part(result)
+    decided = None if response is None else _decide_by_status(response)
+    if decided is not None:
+        return decided
     if isinstance(result, ResponseLost):
-        return InDoubt(f"sent, no usable answer: {result.why}")
+        return _outcome_without_body(result)
     if 200 <= result.status < 300:
         try:
             return accept(result)
         except MalformedAnswer as error:
             return InDoubt(f"{result.status} with an unusable body: {error}")
-    if result.status == 429:
-        return NotExecuted("429 from the provider", retry_after_seconds(result), Signal.THROTTLED)
-    if result.status == 401:
-        return NotExecuted("401 from the provider", signal=Signal.UNAUTHORIZED)
-    if result.status == _TOO_EARLY:
-        return NotExecuted("425 from the provider", retry_after_seconds(result))
-    if 400 <= result.status < 500 and result.status != 408:
-        if result.status != _PROXY_AUTHENTICATION and is_refusal(result):
+    if _is_client_error(result.status):
+        if is_refusal(result):
             return Rejected(f"{result.status} from the provider")
         return NotExecuted(f"{result.status} from another server", retry_after_seconds(result), Signal.FOREIGN)
     return InDoubt(f"{result.status} from the provider")
+
+
+def received_part(result: RequestResult) -> HttpResponse | None:
+    """What arrived of a response, whole or not. None where not even a status arrived."""
+    if isinstance(result, HttpResponse):
+        return result
+    return result.part if isinstance(result, ResponseLost) else None
+
+
+def _decide_by_status(response: HttpResponse) -> NotExecuted | None:
+    """What the status proves of an effect, whatever the body is. None: nothing."""
+    wait = retry_after_seconds(response)
+    if response.status == 429:
+        return NotExecuted("429 from the provider", wait, Signal.THROTTLED)
+    if response.status == 401:
+        return NotExecuted("401 from the provider", signal=Signal.UNAUTHORIZED)
+    if response.status == _TOO_EARLY:
+        return NotExecuted("425 from the provider", wait)
+    if _is_from_between(response):
+        return NotExecuted(f"{response.status} from another server", wait, Signal.FOREIGN)
+    return None
+
+
+def _outcome_without_body(lost: ResponseLost) -> Outcome:
+    """A 4xx is a refusal or comes from another server. Only the body tells which, but in neither case did the provider act."""
+    if lost.part is None or not _is_client_error(lost.part.status):
+        return InDoubt(f"sent, no usable answer: {lost.why}")
+    signal = Signal.FOREIGN if is_page(lost.part) else Signal.UNREACHABLE
+    return NotExecuted(f"{lost.status} without a usable body: {lost.why}", retry_after_seconds(lost.part), signal)
+
+
+def _is_client_error(status: int) -> bool:
+    return 400 <= status < 500 and status != _REQUEST_TIMEOUT
+
+
+def _is_from_between(response: HttpResponse) -> bool:
+    """Whether a server between us and the provider answered: one that wants a login, or that sends us to another host.
+
+    A 303 is not counted: a server may send it after it has acted.
+    """
+    if response.status in (_PROXY_AUTHENTICATION, _NETWORK_AUTHENTICATION):
+        return True
+    if response.status not in _MOVED or not response.url:
+        return False
+    try:
+        there, here = urlsplit(response.headers.get("Location", "")).hostname, urlsplit(response.url).hostname
+    except ValueError:
+        return False
+    return there is not None and there != here
 
 
 def check_poll_response(result: RequestResult) -> HttpResponse | ReadFailed:
@@ -260,10 +321,14 @@ def check_poll_response(result: RequestResult) -> HttpResponse | ReadFailed:
 
 
 def _check_poll_result(result: RequestResult) -> HttpResponse | ReadFailed:
-    if isinstance(result, NeverSent | ResponseLost):
+    if isinstance(result, NeverSent):
         return ReadFailed(result.why, signal=Signal.UNREACHABLE)
-    if result.status == 429:
-        return ReadFailed("429 from the provider", retry_after_seconds(result), Signal.THROTTLED)
+    response = received_part(result)
+    if response is not None and response.status == 429:
+        return ReadFailed("429 from the provider", retry_after_seconds(response), Signal.THROTTLED)
+    if isinstance(result, ResponseLost):
+        signal = Signal.NONE if response is None or response.status == 200 else _signal_of(response)
+        return ReadFailed(result.why, signal=Signal.UNREACHABLE if signal is Signal.NONE else signal)
     if result.status != 200:
         return ReadFailed(f"{result.status} from the provider", retry_after_seconds(result), _signal_of(result))
     if is_page(result):
@@ -297,9 +362,11 @@ def _http_date(value: str) -> datetime | None:
 def _signal_of(response: HttpResponse) -> Signal:
     if response.status == 401:
         return Signal.UNAUTHORIZED
+    if _is_from_between(response):
+        return Signal.FOREIGN
     if response.status >= 500:
         return Signal.UNREACHABLE
-    return Signal.FOREIGN if is_page(response) or response.status == _PROXY_AUTHENTICATION else Signal.NONE
+    return Signal.FOREIGN if is_page(response) else Signal.NONE
 
 
 def is_page(response: HttpResponse) -> bool:

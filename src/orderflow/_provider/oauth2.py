@@ -20,7 +20,15 @@ from urllib.parse import urlencode
 
 from attrs import field, frozen
 
-from orderflow._provider.http import HttpClient, HttpResponse, RequestResult, is_header_value, retry_after_seconds, send_request
+from orderflow._provider.http import (
+    HttpClient,
+    HttpResponse,
+    RequestResult,
+    is_header_value,
+    received_part,
+    retry_after_seconds,
+    send_request,
+)
 from orderflow._provider.outcomes import NotExecuted, Signal
 from orderflow._provider.wire import json_name, parse_record
 from orderflow.errors import MalformedAnswer
@@ -150,11 +158,13 @@ def _lifetime_seconds(stated: object, default: float) -> float:
 
 def _failure_of(result: RequestResult) -> NotExecuted:
     """Why a token request without a 2xx failed."""
-    if not isinstance(result, HttpResponse):
-        return NotExecuted(f"no token: {result.why}", signal=Signal.LOGIN_SERVER)
-    why = f"no token: {result.status} from the token endpoint"
-    if result.status == 429:
-        return NotExecuted(why, retry_after_seconds(result), Signal.THROTTLED, status=429)
-    if result.status in (400, 401, 403):  # servers refuse credentials in any of these ways
-        return NotExecuted(why, signal=Signal.UNAUTHORIZED, status=result.status)
-    return NotExecuted(why, signal=Signal.LOGIN_SERVER, status=result.status)
+    response = received_part(result)
+    if response is None or (200 <= response.status < 300 and not isinstance(result, HttpResponse)):
+        why = "no answer" if isinstance(result, HttpResponse) else result.why
+        return NotExecuted(f"no token: {why}", signal=Signal.LOGIN_SERVER)
+    why = f"no token: {response.status} from the token endpoint"
+    if response.status == 429:
+        return NotExecuted(why, retry_after_seconds(response), Signal.THROTTLED, status=429)
+    if response.status in (400, 401, 403):  # servers refuse credentials in any of these ways
+        return NotExecuted(why, signal=Signal.UNAUTHORIZED, status=response.status)
+    return NotExecuted(why, signal=Signal.LOGIN_SERVER, status=response.status)

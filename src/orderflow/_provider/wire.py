@@ -251,7 +251,7 @@ def _structure_primitive(value: Any, kind: Any) -> Any:
 
 def _whole_number(value: Any) -> Any:
     """A float or Decimal without a fraction as an int; any other value as it is. Above ``_LARGEST`` floats leave out whole numbers."""
-    if isinstance(value, float | Decimal) and _is_finite(value) and abs(value) <= _LARGEST and value == int(value):
+    if isinstance(value, float | Decimal) and _is_finite(value) and -_LARGEST <= value <= _LARGEST and value == int(value):
         return int(value)
     return value
 

@@ -170,7 +170,7 @@ class Adapter:
         if isinstance(token, NotExecuted):
             return token
         result = await self._send(method, path, token, body, call)
-        if not isinstance(result, HttpResponse) or result.status != 401:
+        if result.status != 401:
             return result
         self._tokens.invalidate(token)
         token = await self._tokens.token()
@@ -187,7 +187,7 @@ class Adapter:
         if not is_header_value(token):
             return NotExecuted("the user's token is not plain ASCII", signal=Signal.NOT_CALLED)
         result = await self._send("POST", path, token, body, call)
-        if isinstance(result, HttpResponse) and result.status == 401:
+        if result.status == 401:
             # without a signal: it shows nothing about our own credentials
             return with_answer(NotExecuted("401 from the provider"), result)
         return result

@@ -75,10 +75,14 @@ def as_text() -> dict[str, Any]:
     return {_AS_TEXT: True}
 
 
+def readable_id(shown: str | None) -> str | None:
+    """An id of an answer without white space around it. None where it is absent, empty or not readable."""
+    return None if shown is None or UNREADABLE in shown else shown.strip() or None
+
+
 def is_other_text(shown: str | None, ours: str) -> bool:
     """Whether an id in an answer is certainly not ours. One that is absent, empty or not readable is compared with nothing."""
-    readable = "" if shown is None or UNREADABLE in shown else shown.strip()
-    return readable not in ("", ours.strip())
+    return readable_id(shown) not in (None, ours.strip())
 
 
 @cache

@@ -62,6 +62,7 @@ class Ccv(BaseProvider):
         api_key: sent as the user name of HTTP Basic.
         authorization: a whole Authorization header instead of the key.
         id_names: the fields of the submit's answer in which the id of the order is looked for, in this order. The pages show no answer.
+            ``order.orderId`` is a field of ``order``.
         notifications: the notification URL: one for each ``order``, one ``shared`` by all, or ``off``. There is no other endpoint.
         timing, durations: the timing, and single durations that replace the timing's.
         client: the HTTP client to use, with timeouts of its own.

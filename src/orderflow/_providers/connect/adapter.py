@@ -27,7 +27,7 @@ from orderflow._provider.http import (
 from orderflow._provider.oauth2 import OAuth2Client
 from orderflow._provider.outcomes import NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
 from orderflow._provider.protocol import TokenSource
-from orderflow._provider.wire import is_other_text, parse_record, to_json
+from orderflow._provider.wire import is_other_text, parse_record, readable_id, to_json
 from orderflow._providers.connect import wire
 from orderflow.errors import MalformedAnswer
 from orderflow.model import Order
@@ -104,10 +104,11 @@ class Adapter:
 
         def accept(response: HttpResponse) -> Outcome:
             assigned = parse_record(wire.AssignResponse, response.json())
-            if assigned.order_id is None and assigned.unique_user_id is None:
+            user_id = readable_id(assigned.unique_user_id)
+            if assigned.order_id is None and user_id is None:
                 raise MalformedAnswer("AssignResponse: neither orderId nor uniqueUserId")
             flags = {"is_new_user": assigned.is_new_user, "is_password_set": assigned.is_password_set}
-            data = {"assigned_user_id": assigned.unique_user_id, **flags}
+            data = {"assigned_user_id": user_id, **flags}
             note = ", ".join(f"{name}: {value}" for name, value in flags.items() if value is not None)
             return Succeeded("assigned", data, assigned.order_id, note)
 

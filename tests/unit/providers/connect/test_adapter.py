@@ -472,7 +472,14 @@ async def test_an_amount_that_version_0_1_stored_with_its_noise_is_recognised(se
         ({"uniqueUserId": {}}, Succeeded("assigned", {"assigned_user_id": None, "is_new_user": True, "is_password_set": False}, "14")),
         ({"orderId": None}, Succeeded("assigned", {"assigned_user_id": "ab", "is_new_user": True, "is_password_set": False}, None)),
         ({"orderId": None, "uniqueUserId": {}}, InDoubt),
-        ({"orderId": "A-1"}, InDoubt),
+        ({"orderId": "A-1"}, Succeeded("assigned", {"assigned_user_id": "ab", "is_new_user": True, "is_password_set": False}, None)),
+        ({"orderId": ""}, Succeeded("assigned", {"assigned_user_id": "ab", "is_new_user": True, "is_password_set": False}, None)),
+        (
+            {"orderId": 14.0, "uniqueUserId": " ab "},
+            Succeeded("assigned", {"assigned_user_id": "ab", "is_new_user": True, "is_password_set": False}, "14"),
+        ),
+        ({"orderId": "", "uniqueUserId": ""}, InDoubt),
+        ({"orderId": "A-1", "uniqueUserId": {}}, InDoubt),
     ],
 )
 async def test_of_the_answer_to_an_assignment_the_ids_decide(setup: Setup, changes: dict[str, Any], expected: Any) -> None:
@@ -490,6 +497,22 @@ async def test_of_the_answer_to_a_fulfilment_the_status_and_the_id_decide(setup:
         body = json.dumps({"fulfillmentStatus": status, "orderId": 14, **changes}).encode()
         setup.sim.faults.arm(Fault(CALLS[3].match, "garbage", body=body))
         assert type(await setup.connect.perform(call_for(setup.connect, "fulfill_order", order), LINKS)) is expected
+
+
+@pytest.mark.parametrize("order_id", [b'""', b'"x"', b"{}", b"null", b"1.5", b"true"])
+async def test_an_order_id_that_cannot_be_read_beside_a_status_is_not_needed(setup: Setup, order_id: bytes) -> None:
+    order = await setup.make_order(CALLS[3])
+    for status, expected in ((b"OK", Succeeded("fulfillment_accepted")), (b"ERROR", Rejected("200 with fulfillmentStatus ERROR"))):
+        setup.sim.faults.arm(Fault(CALLS[3].match, "garbage", body=b'{"fulfillmentStatus": "%b", "orderId": %b}' % (status, order_id)))
+        assert await setup.connect.perform(call_for(setup.connect, "fulfill_order", order), LINKS) == expected
+
+
+@pytest.mark.parametrize("written", [b"15", b"15.0", b'"15"', b'" 15\\n"'])
+async def test_an_order_id_is_read_however_it_is_written(setup: Setup, written: bytes) -> None:
+    order = await setup.make_order(CALLS[0])
+    setup.sim.faults.arm(Fault(exact_pattern(CALLS[0]), "garbage", body=b'{"orderId": %b}' % written))
+    outcome = await setup.connect.perform(call_for(setup.connect, "register_order", order), LINKS)
+    assert outcome == Succeeded("order_registered", provider_id="15")
 
 
 @pytest.mark.parametrize(

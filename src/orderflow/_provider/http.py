@@ -7,6 +7,7 @@ interface of ``httpx.AsyncClient`` can be used.
 from __future__ import annotations
 
 import math
+import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 from attrs import evolve, field, frozen
 
+from orderflow._clock import SystemClock
 from orderflow._provider.call import Call
 from orderflow._provider.http_policy import decode_body, quiet_logs
 from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ProviderAnswer, ReadFailed, Rejected, Signal, StatusRead
@@ -27,6 +29,7 @@ from orderflow.errors import MalformedAnswer
 
 MAX_RESPONSE_BYTES = 2 * 1024 * 1024
 _MAX_RETRY_AFTER = 3600.0
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 _PROXY_AUTHENTICATION, _REQUEST_TIMEOUT, _TOO_EARLY, _NETWORK_AUTHENTICATION = 407, 408, 425, 511
 _MOVED = frozenset({301, 302, 307, 308})
 _NEVER_SENT = frozenset(
@@ -210,6 +213,33 @@ def _result_of_error(error: Exception) -> NeverSent | ResponseLost | None:
     return ResponseLost(type(error).__name__) if "HTTPError" in names else None
 
 
+def retry_after_seconds(response: HttpResponse) -> float | None:
+    """Seconds to wait by ``Retry-After``, at most an hour. None where it cannot be understood.
+
+    A date is compared with the response's own ``Date``, so that our clock does not matter. Only without one it does.
+    """
+    value = response.headers.get("Retry-After", "").strip()
+    if _SECONDS.fullmatch(value):
+        return min(float(value), _MAX_RETRY_AFTER)
+    until = _http_date(value)
+    if until is None:
+        return None
+    now = _http_date(response.headers.get("Date", "")) or datetime.fromtimestamp(SystemClock().now(), UTC)
+    return min(max((until - now).total_seconds(), 0.0), _MAX_RETRY_AFTER)
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+
+
+SecondsToWait = Callable[[HttpResponse], float | None]
+"""How long a response asks us to wait; None: it does not say. What a header of a quota means belongs to each provider."""
+
+
 def has_json_or_no_body(response: HttpResponse) -> bool:
     """Whether an error can be the provider's own where the form of its errors is not documented. A page of HTML or a text never is."""
     return not response.body.strip() or _is_json(response)
@@ -227,6 +257,7 @@ def outcome_of_response(
     result: RequestResult,
     accept: Callable[[HttpResponse], Outcome],
     is_refusal: Callable[[HttpResponse], bool] = has_json_or_no_body,
+    seconds_to_wait: SecondsToWait = retry_after_seconds,
 ) -> Outcome:
     """What a request proves about the effect it was sent for. The outcome carries the answer.
 
@@ -235,21 +266,26 @@ def outcome_of_response(
         accept: turns a 2xx response into an outcome; where it raises ``MalformedAnswer``, the effect is in doubt.
         is_refusal: whether a 4xx response has the form of the provider's own errors. Any other was answered by another server, such as a
             proxy or a firewall, and the provider did not act.
+        seconds_to_wait: how long a response asks us to wait. Give one that reads the headers that the provider documents.
     """
-    return with_answer(_outcome_of_result(result, accept, is_refusal), result)
+    return with_answer(_outcome_of_result(result, accept, is_refusal, seconds_to_wait), result)
 
 
 def _outcome_of_result(
-    result: RequestResult, accept: Callable[[HttpResponse], Outcome], is_refusal: Callable[[HttpResponse], bool]
+    result: RequestResult,
+    accept: Callable[[HttpResponse], Outcome],
+    is_refusal: Callable[[HttpResponse], bool],
+    seconds_to_wait: SecondsToWait,
 ) -> Outcome:
     if isinstance(result, NeverSent):
         return NotExecuted(f"never sent: {result.why}", signal=Signal.UNREACHABLE)
     response = received_part(result)
-    decided = None if response is None else _decide_by_status(response)
+    wait = None if response is None else seconds_to_wait(response)
+    decided = None if response is None else _decide_by_status(response, wait)
     if decided is not None:
         return decided
     if isinstance(result, ResponseLost):
-        return _outcome_without_body(result)
+        return _outcome_without_body(result, wait)
     if 200 <= result.status < 300:
         try:
             return accept(result)
@@ -258,7 +294,7 @@ def _outcome_of_result(
     if _is_client_error(result.status):
         if is_refusal(result):
             return Rejected(f"{result.status} from the provider")
-        return NotExecuted(f"{result.status} from another server", retry_after_seconds(result), Signal.FOREIGN)
+        return NotExecuted(f"{result.status} from another server", wait, Signal.FOREIGN)
     return InDoubt(f"{result.status} from the provider")
 
 
@@ -269,9 +305,8 @@ def received_part(result: RequestResult) -> HttpResponse | None:
     return result.part if isinstance(result, ResponseLost) else None
 
 
-def _decide_by_status(response: HttpResponse) -> NotExecuted | None:
+def _decide_by_status(response: HttpResponse, wait: float | None) -> NotExecuted | None:
     """What the status proves of an effect, whatever the body is. None: nothing."""
-    wait = retry_after_seconds(response)
     if response.status == 429:
         return NotExecuted("429 from the provider", wait, Signal.THROTTLED)
     if response.status == 401:
@@ -283,12 +318,12 @@ def _decide_by_status(response: HttpResponse) -> NotExecuted | None:
     return None
 
 
-def _outcome_without_body(lost: ResponseLost) -> Outcome:
+def _outcome_without_body(lost: ResponseLost, wait: float | None) -> Outcome:
     """A 4xx is a refusal or comes from another server. Only the body tells which, but in neither case did the provider act."""
     if lost.part is None or not _is_client_error(lost.part.status):
         return InDoubt(f"sent, no usable answer: {lost.why}")
     signal = Signal.FOREIGN if is_page(lost.part) else Signal.UNREACHABLE
-    return NotExecuted(f"{lost.status} without a usable body: {lost.why}", retry_after_seconds(lost.part), signal)
+    return NotExecuted(f"{lost.status} without a usable body: {lost.why}", wait, signal)
 
 
 def _is_client_error(status: int) -> bool:
@@ -311,52 +346,30 @@ def _is_from_between(response: HttpResponse) -> bool:
     return there is not None and there != here
 
 
-def check_poll_response(result: RequestResult) -> HttpResponse | ReadFailed:
+def check_poll_response(result: RequestResult, seconds_to_wait: SecondsToWait = retry_after_seconds) -> HttpResponse | ReadFailed:
     """The response to a status poll where it is a 200, else why the poll failed, with the answer.
 
+    ``seconds_to_wait``: as for ``outcome_of_response``.
     Give what you make of the response its answer too: ``with_answer(StatusRead(...), response)``.
     """
-    checked = _check_poll_result(result)
+    checked = _check_poll_result(result, seconds_to_wait)
     return with_answer(checked, result) if isinstance(checked, ReadFailed) else checked
 
 
-def _check_poll_result(result: RequestResult) -> HttpResponse | ReadFailed:
+def _check_poll_result(result: RequestResult, seconds_to_wait: SecondsToWait) -> HttpResponse | ReadFailed:
     if isinstance(result, NeverSent):
         return ReadFailed(result.why, signal=Signal.UNREACHABLE)
     response = received_part(result)
     if response is not None and response.status == 429:
-        return ReadFailed("429 from the provider", retry_after_seconds(response), Signal.THROTTLED)
+        return ReadFailed("429 from the provider", seconds_to_wait(response), Signal.THROTTLED)
     if isinstance(result, ResponseLost):
         signal = Signal.NONE if response is None or response.status == 200 else _signal_of(response)
         return ReadFailed(result.why, signal=Signal.UNREACHABLE if signal is Signal.NONE else signal)
     if result.status != 200:
-        return ReadFailed(f"{result.status} from the provider", retry_after_seconds(result), _signal_of(result))
+        return ReadFailed(f"{result.status} from the provider", seconds_to_wait(result), _signal_of(result))
     if is_page(result):
         return ReadFailed("a page of another server", signal=Signal.FOREIGN)
     return result
-
-
-def retry_after_seconds(response: HttpResponse) -> float | None:
-    """Seconds to wait by ``Retry-After`` or ``X-RateLimit-Reset``, at most an hour. None where neither can be understood.
-
-    A date in ``Retry-After`` is compared with the response's own ``Date``, so that our clock does not matter.
-    """
-    for name in ("Retry-After", "X-RateLimit-Reset"):
-        value = response.headers.get(name, "")
-        if value.isascii() and value.isdigit():
-            return min(float(value), _MAX_RETRY_AFTER)
-    until, now = (_http_date(response.headers.get(name, "")) for name in ("Retry-After", "Date"))
-    if until is None or now is None:
-        return None
-    return min(max((until - now).total_seconds(), 0.0), _MAX_RETRY_AFTER)
-
-
-def _http_date(value: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
 def _signal_of(response: HttpResponse) -> Signal:

@@ -295,7 +295,9 @@ _NOW, _LATER = "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:29:30 GMT"
     [
         ({}, None),
         ({"Retry-After": "7"}, 7.0),
-        ({"X-RateLimit-Reset": "60"}, 60.0),
+        ({"Retry-After": "1.5"}, 1.5),
+        ({"Retry-After": " 7 "}, 7.0),
+        ({"X-RateLimit-Reset": "60"}, None),  # what it means belongs to each provider
         ({"Retry-After": "3", "X-RateLimit-Reset": "60"}, 3.0),
         ({"Retry-After": "0"}, 0.0),
         ({"Retry-After": "9" * 400}, 3600.0),
@@ -304,7 +306,9 @@ _NOW, _LATER = "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:29:30 GMT"
         ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT", "Date": _NOW}, 3600.0),
         ({"Retry-After": "Wed, 99 Oct 2026 07:28:00 GMT", "Date": _NOW}, None),
         ({"Retry-After": _LATER, "Date": "Wed, 21 Oct 2026 07:28:00 -0000"}, 90.0),  # a date without a zone is UTC
-        *[({"Retry-After": odd}, None) for odd in ("", "-1", "soon", "1.5", "\u0667", "Wed, 21 Oct 2026 07:28:00 GMT")],
+        *[({"Retry-After": odd}, None) for odd in ("", "-1", "soon", "1.5.1", "1e3", "\u0667")],
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"}, 3600.0),  # without a Date our clock counts
+        ({"Retry-After": "Wed, 21 Oct 2020 07:28:00 GMT", "Date": "soon"}, 0.0),
     ],
 )
 def test_how_long_to_wait(headers: dict[str, str], seconds: float | None) -> None:
@@ -430,3 +434,12 @@ async def test_a_redirect_to_another_host_is_another_servers(
     else:
         assert isinstance(outcome, InDoubt)
         assert poll.signal is Signal.NONE
+
+
+def test_a_provider_says_itself_what_its_headers_mean() -> None:
+    response = HttpResponse(429, {"X-Quota": "7"}, b"")
+    for result in (response, ResponseLost("ReadError", part=response)):
+        outcome = outcome_of_response(result, lambda _: Succeeded("x"), seconds_to_wait=lambda seen: float(seen.headers["X-Quota"]))
+        poll = check_poll_response(result, lambda seen: float(seen.headers["X-Quota"]))
+        assert outcome == NotExecuted("429 from the provider", 7.0, signal=Signal.THROTTLED)
+        assert poll == ReadFailed("429 from the provider", 7.0, signal=Signal.THROTTLED)

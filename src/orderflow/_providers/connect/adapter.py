@@ -18,9 +18,9 @@ from orderflow._provider.http import (
     HttpResponse,
     RequestResult,
     check_poll_response,
-    has_json_or_no_body,
     is_header_value,
     outcome_of_response,
+    retry_after_seconds,
     send_request,
     with_answer,
 )
@@ -33,7 +33,8 @@ from orderflow.errors import MalformedAnswer
 from orderflow.model import Order
 
 _FULFILLED = "fulfilled"  # the reading of the lifecycle
-_BAD_REQUEST = 400  # the one 4xx of its own order endpoints that Connect documents (A3, R1, R2), beside 429
+_ERROR_FIELDS = ("exceptionType", "errorMessage")
+_LONGEST_RESET = 3600.0
 _CLASS_NAME = re.compile(r"[A-Za-z_][\w.$]{,79}\Z")
 _ASKS_FOR_ACCESS = ("allowAccessProduct", "allowAccessCategoryType")
 
@@ -136,7 +137,7 @@ class Adapter:
         result = await self._call_as_client("GET", f"/v1/client/order/status/{order.provider_id}", None, None)
         if isinstance(result, NotExecuted):
             return ReadFailed(result.why, result.retry_after, result.signal, status=result.status)
-        response = check_poll_response(result)
+        response = check_poll_response(result, seconds_to_wait)
         return response if isinstance(response, ReadFailed) else with_answer(self._read_status(response, order), response)
 
     def _read_status(self, response: HttpResponse, order: Order) -> StatusRead | ReadFailed:
@@ -218,18 +219,16 @@ def _request_of(order: Order) -> Mapping[str, object]:
 def _outcome_of(result: CallResult, accept: Callable[[HttpResponse], Outcome]) -> Outcome:
     if isinstance(result, NotExecuted):
         return result
-    outcome = outcome_of_response(result, accept, _is_refusal)
+    outcome = outcome_of_response(result, accept, _is_refusal, seconds_to_wait)
     if isinstance(outcome, Rejected) and isinstance(result, HttpResponse):
         return evolve(outcome, why=outcome.why + _exception_type_note(result))
     return outcome
 
 
 def _is_refusal(response: HttpResponse) -> bool:
-    """Whether an error is Connect's own: its documented 400, or another code with Connect's form of an error (C1)."""
-    if response.status == _BAD_REQUEST:
-        return has_json_or_no_body(response)
+    """Whether an error is Connect's own: an object with a field of Connect's form of an error (C1). Any code may carry it."""
     error = _parse_error(response)
-    return error is not None and (error.exception_type is not None or error.error_message is not None)
+    return error is not None and any(to_json(error).get(name) is not None for name in _ERROR_FIELDS)
 
 
 def _parse_error(response: HttpResponse) -> wire.ErrorResponse | None:
@@ -237,6 +236,18 @@ def _parse_error(response: HttpResponse) -> wire.ErrorResponse | None:
         return parse_record(wire.ErrorResponse, response.json())
     except MalformedAnswer:
         return None
+
+
+def seconds_to_wait(response: HttpResponse) -> float | None:
+    """How long Connect asks us to wait: ``Retry-After``, else ``X-RateLimit-Reset``, the seconds until its window is renewed (A12).
+
+    The window is 60 s long, so that a number beyond an hour is something else, such as a moment in time.
+    """
+    seconds = retry_after_seconds(response)
+    reset = response.headers.get("X-RateLimit-Reset", "").strip()
+    if seconds is not None or not (reset.isascii() and reset.isdigit()):
+        return seconds
+    return float(reset) if float(reset) <= _LONGEST_RESET else None
 
 
 def _exception_type_note(response: HttpResponse) -> str:

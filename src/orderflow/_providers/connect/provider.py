@@ -25,7 +25,7 @@ from orderflow._provider.settings import check_base_url, check_secret
 from orderflow._provider.timing import TOKEN_SHARE, Timing, merge_durations
 from orderflow._provider.wire import camel_case, parse_input, to_json
 from orderflow._providers.connect import names, wire
-from orderflow._providers.connect.adapter import Adapter
+from orderflow._providers.connect.adapter import Adapter, seconds_to_wait
 from orderflow._providers.connect.endpoints import CALLBACK, ENDPOINTS, ERROR, RETURN
 from orderflow._providers.connect.guidance import GUIDANCE, VALUES
 from orderflow._providers.connect.lifecycle import ConnectLifecycle
@@ -139,6 +139,7 @@ class Connect(BaseProvider):
             credentials_in=credentials_in,
             default_lifetime=TOKEN_LIFETIME,
             timeout=TOKEN_SHARE * self.timing.lease,
+            seconds_to_wait=seconds_to_wait,
         )
         order_client = client or make_client(timeout, keep_alive=False)
         base_url = check_base_url("api", api)

@@ -242,10 +242,15 @@ UNDOCUMENTED = ("404", "405", "409")
 """4xx codes that CCV's pages do not list for a call: an answer with one is not CCV's no."""
 
 
+def _documented_wait(case: FaultCase) -> float | None:
+    """CCV's pages know no header of a quota."""
+    return None if "X_RateLimit_Reset" in case.name else case.retry_after
+
+
 def _check(outcome: Outcome, case: FaultCase) -> None:
     assert type(outcome) is (NotExecuted if case.name in UNDOCUMENTED else case.outcome)
     if isinstance(outcome, NotExecuted):
-        assert outcome.retry_after == case.retry_after
+        assert outcome.retry_after == _documented_wait(case)
     case.assert_answer_kept(outcome)
     assert_no_canary(outcome)
 
@@ -276,7 +281,7 @@ async def test_a_fault_while_polling(setup: Setup, case: FaultCase) -> None:
     setup.sim.faults.arm(case.at(STATUS))
     poll = await setup.ccv.fetch_status(order)
     assert isinstance(poll, ReadFailed)
-    assert poll.retry_after == case.retry_after
+    assert poll.retry_after == _documented_wait(case)
     case.assert_answer_kept(poll)
     assert_no_canary(poll)
 
@@ -315,6 +320,13 @@ async def test_only_a_documented_code_is_ccvs_no_and_never_with_a_page(setup: Se
         is_no = status in (400, 403) and b"<html>" not in body
         assert isinstance(outcome, Rejected) == is_no, (effect, outcome)
         assert is_no or isinstance(outcome, InDoubt if status == 408 else NotExecuted)
+
+
+@pytest.mark.parametrize(("headers", "wait"), [({"Retry-After": "7"}, 7.0), ({"X-RateLimit-Reset": "7"}, None)])
+async def test_of_the_headers_of_a_429_only_retry_after_counts(setup: Setup, headers: dict[str, str], wait: float | None) -> None:
+    order = await setup.make_submitted()
+    setup.sim.faults.arm(Fault(STATUS, "status", status=429, headers=headers))
+    assert await setup.ccv.fetch_status(order) == ReadFailed("429 from the provider", wait, Signal.THROTTLED)
 
 
 async def test_a_forbidden_key_is_rejected_and_a_wrong_one_not_executed(setup: Setup) -> None:

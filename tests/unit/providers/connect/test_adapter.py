@@ -301,6 +301,49 @@ async def test_of_a_400_only_a_class_name_is_in_the_note(setup: Setup, exception
     assert outcome.answer.body == body
 
 
+@pytest.mark.parametrize(
+    ("body", "refused"),
+    [
+        (b'{"exceptionType": "a.B", "errorMessage": "no"}', True),
+        (b'{"errorMessage": "K\xe5re"}', True),
+        (b'{"errorMessage": {"text": "no"}}', True),
+        (b'{"exceptionType": null, "errorMessage": null}', False),
+        (b'{"message": "blocked by a firewall"}', False),
+        (b'["errorMessage"]', False),
+        (b"{}", False),
+        (b"", False),
+        (b"Bad Request", False),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 403, 409])
+async def test_only_connects_own_form_of_an_error_is_its_no(setup: Setup, status: int, body: bytes, refused: bool) -> None:
+    setup.sim.faults.arm(Fault(CALLS[0].match, "status", status=status, body=body))
+    outcome = await setup.connect.perform(call_for(setup.connect, "register_order", await setup.make_order(CALLS[0])), LINKS)
+    if refused:
+        assert isinstance(outcome, Rejected)
+    else:
+        assert outcome == NotExecuted(f"{status} from another server", signal=Signal.FOREIGN)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"X-RateLimit-Reset": "7"}, 7.0),
+        ({"X-RateLimit-Reset": "7", "Retry-After": "1.5"}, 1.5),
+        ({"X-RateLimit-Reset": "1795993688"}, None),
+        ({"X-RateLimit-Reset": "9" * 5000}, None),
+        ({"X-RateLimit-Reset": "-1"}, None),
+    ],
+)
+async def test_the_reset_of_the_quota_is_in_seconds(setup: Setup, headers: dict[str, str], wait: float | None) -> None:
+    order = await setup.make_order(CALLS[3])
+    for match in (CALLS[3].match, STATUS):
+        setup.sim.faults.arm(Fault(match, "status", status=429, headers=headers))
+    outcome = await setup.connect.perform(call_for(setup.connect, "fulfill_order", order), LINKS)
+    assert outcome == NotExecuted("429 from the provider", wait, Signal.THROTTLED)
+    assert await setup.connect.fetch_status(order) == ReadFailed("429 from the provider", wait, Signal.THROTTLED)
+
+
 # ── search ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -24,6 +24,7 @@ from orderflow._providers.ccv.adapter import PRODUCTS, Adapter, basic_authorizat
 from orderflow._providers.ccv.endpoints import ENDPOINTS, PER_ORDER, SHARED
 from orderflow._providers.ccv.guidance import GUIDANCE, VALUES
 from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._providers.ccv.wire.values import in_utc
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
 from orderflow.model import PROVIDER_ID, Order
 
@@ -49,6 +50,7 @@ TIMING: Final = Timing(
 """Our own times: CCV's pages state no time limit and no rate limit."""
 
 _SCREENED_PRODUCTS = frozenset({"psp_standalone", "terminal_package"})
+_METHODS: Final = "paymentMethods"
 _TEXTS = ("external_reference", "notification_url")
 _PLACEHOLDER: Final[Mapping[str, object]] = {"": ""}
 """Stands for the order when a request is checked before the order exists."""
@@ -147,8 +149,7 @@ class Ccv(BaseProvider):
             "screened": get_flag(request, "screened", bool(kinds & _SCREENED_PRODUCTS)),
             "activates": get_flag(request, "activates"),
         }
-        understood = {**data, **facts, "notify_on_status": list(statuses or wire.ORDER_STATUSES)}
-        return Draft({**self.table.defaults(), **facts}, data, understood)
+        return Draft({**self.table.defaults(), **facts}, data, _understood(data) | facts)
 
     def command(self, command: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
         """Check the arguments of a command or an operator event (names.py). Only ``submission_resolved`` takes any.
@@ -201,6 +202,25 @@ def _check_id_names(id_names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(id_names, str) or not id_names or not all(isinstance(name, str) and name for name in id_names):
         raise ConfigurationError("must be a list with at least one name of a field", "id_names")
     return tuple(id_names)
+
+
+def _understood(data: Mapping[str, object]) -> dict[str, object]:
+    """What a request means: a moment in whatever offset, and sets of statuses and payment methods in whatever order."""
+    start_order, products, statuses = data["start_order"], data["products"], data["notify_on_status"]
+    assert isinstance(start_order, Mapping)
+    assert isinstance(products, list)
+    assert isinstance(statuses, list)
+    return {
+        **data,
+        "start_order": {**start_order, "orderDate": in_utc(str(start_order["orderDate"]))},
+        "products": [{**product, "fields": _without_order(product["fields"])} for product in products],
+        "notify_on_status": sorted(set(statuses or wire.ORDER_STATUSES)),
+    }
+
+
+def _without_order(fields: Mapping[str, object]) -> dict[str, object]:
+    methods = fields.get(_METHODS)
+    return {**fields, _METHODS: sorted(map(str, methods))} if isinstance(methods, list) else dict(fields)
 
 
 def _parse_products(given: object) -> list[dict[str, object]]:

@@ -209,7 +209,8 @@ class Connect(BaseProvider):
     def _pages_of(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
         reject_unknown(arguments, names.CompleteByUrl.__annotations__)
         page = check_page("return_url", get_text(arguments, "return_url"), self._return_pages)
-        error_page = check_page("error_url", arguments["error_url"], self._return_pages) if "error_url" in arguments else page
+        error_url = arguments.get("error_url")
+        error_page = page if error_url is None else check_page("error_url", error_url, self._return_pages)
         return {"return_page": page, "error_page": error_page}
 
     async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
@@ -266,7 +267,8 @@ def _check_choices(rate_share: float, credentials_in: str, fulfilled_literals: S
 
 def _assignment_of(arguments: Mapping[str, object]) -> Mapping[str, object]:
     reject_unknown(arguments, names.AssignUser.__annotations__)
-    body = {camel_case(name): value for name, value in arguments.items()}
+    given = {camel_case(name): value for name, value in arguments.items() if value is not None}
+    body = {"isSendMessage": False, **given}  # the pages state no default, so ours is sent
     return to_json(parse_input(wire.AssignRequest, body).check())
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, Self
 
-from attrs import evolve
-
 from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
 from orderflow._lifecycle.decide import is_settled
 from orderflow._lifecycle.guidance import Guidance, GuidanceValues
@@ -17,7 +15,7 @@ from orderflow._provider.http import HttpClient, longest_timeout, make_client
 from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.protocol import BaseProvider, Draft, PublicUrls
 from orderflow._provider.settings import check_base_url, check_secret
-from orderflow._provider.timing import Timing, merge_durations
+from orderflow._provider.timing import Timing, merge_timing
 from orderflow._provider.wire import to_json
 from orderflow._providers.ccv import names, wire
 from orderflow._providers.ccv.adapter import PRODUCTS, Adapter, basic_authorization
@@ -66,7 +64,7 @@ class Ccv(BaseProvider):
         id_names: the fields of the submit's answer in which the id of the order is looked for, in this order. The pages show no answer.
             ``order.orderId`` is a field of ``order``.
         notifications: the notification URL: one for each ``order``, one ``shared`` by all, or ``off``. There is no other endpoint.
-        timing, durations: the timing, and single durations that replace the timing's.
+        timing, durations: the timing, and single durations that replace the timing's. What a timing does not give is as in ``TIMING``.
         client: the HTTP client to use, with timeouts of its own.
         timeout: seconds to wait for a connection or for the next bytes; less than 0.8 of the lease. Not used where a client is given.
         allow_http: notification URLs may be plain http. Only for a simulator on this machine.
@@ -96,7 +94,7 @@ class Ccv(BaseProvider):
         timeout: float = 20.0,
         allow_http: bool = False,
     ) -> None:
-        self.timing: Timing = evolve(timing, durations=merge_durations(TIMING.durations, timing.durations, durations or {}))
+        self.timing: Timing = merge_timing(TIMING, timing, durations)
         if notifications not in ENDPOINTS:
             raise ConfigurationError("must be order, shared or off", "notifications")
         self._notifications = notifications

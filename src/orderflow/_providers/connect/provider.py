@@ -22,7 +22,7 @@ from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.pages import check_page
 from orderflow._provider.protocol import BaseProvider, Draft, PublicUrls, TokenSource
 from orderflow._provider.settings import check_base_url, check_secret
-from orderflow._provider.timing import TOKEN_SHARE, Timing, merge_durations
+from orderflow._provider.timing import TOKEN_SHARE, Timing, merge_timing
 from orderflow._provider.wire import camel_case, parse_input, to_json
 from orderflow._providers.connect import names, wire
 from orderflow._providers.connect.adapter import Adapter, seconds_to_wait
@@ -77,7 +77,7 @@ class Connect(BaseProvider):
         return_pages: the application's pages that a browser may be sent on to: the same scheme, host and port, at or below the path.
         tokens: the source of users' tokens, for orders in user mode.
         ways: rows that replace those of methods.py.
-        timing, durations: the timing, and single durations that replace the timing's.
+        timing, durations: the timing, and single durations that replace the timing's. What a timing does not give is as in ``TIMING``.
         rate_share: this process's share of Connect's rate limits. With four worker processes, 0.25.
         client: the HTTP client to use, with timeouts of its own.
         timeout: seconds to wait for a connection or for the next bytes; less than 0.8 of the lease. Not used where a client is given.
@@ -116,11 +116,11 @@ class Connect(BaseProvider):
         clock: Clock | None = None,
     ) -> None:
         _check_choices(rate_share, credentials_in, fulfilled_literals, return_pages)
+        merged = merge_timing(TIMING, timing, durations)
         self.timing: Timing = evolve(
-            timing,
-            durations=merge_durations(TIMING.durations, timing.durations, durations or {}),
-            calls_per_second=min(timing.calls_per_second, rate_share * CALLS_PER_SECOND),
-            calls_per_minute=min(timing.calls_per_minute, rate_share * CALLS_PER_MINUTE),
+            merged,
+            calls_per_second=min(merged.calls_per_second, rate_share * CALLS_PER_SECOND),
+            calls_per_minute=min(merged.calls_per_minute, rate_share * CALLS_PER_MINUTE),
         )
         self.fulfilled_literals: tuple[str, ...] = tuple(fulfilled_literals)
         self._login = check_base_url("login", login)

@@ -279,7 +279,7 @@ def _outcome_of_result(
 ) -> Outcome:
     if isinstance(result, NeverSent):
         return NotExecuted(f"never sent: {result.why}", signal=Signal.UNREACHABLE)
-    response = received_part(result)
+    response = part_of(result)
     wait = None if response is None else seconds_to_wait(response)
     decided = None if response is None else _decide_by_status(response, wait)
     if decided is not None:
@@ -298,7 +298,7 @@ def _outcome_of_result(
     return InDoubt(f"{result.status} from the provider")
 
 
-def received_part(result: RequestResult) -> HttpResponse | None:
+def part_of(result: RequestResult) -> HttpResponse | None:
     """What arrived of a response, whole or not. None where not even a status arrived."""
     if isinstance(result, HttpResponse):
         return result
@@ -359,7 +359,7 @@ def check_poll_response(result: RequestResult, seconds_to_wait: SecondsToWait = 
 def _check_poll_result(result: RequestResult, seconds_to_wait: SecondsToWait) -> HttpResponse | ReadFailed:
     if isinstance(result, NeverSent):
         return ReadFailed(result.why, signal=Signal.UNREACHABLE)
-    response = received_part(result)
+    response = part_of(result)
     if response is not None and response.status == 429:
         return ReadFailed("429 from the provider", seconds_to_wait(response), Signal.THROTTLED)
     if isinstance(result, ResponseLost):

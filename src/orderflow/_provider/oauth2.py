@@ -29,7 +29,7 @@ from orderflow._provider.http import (
     SecondsToWait,
     is_header_value,
     is_page,
-    received_part,
+    part_of,
     retry_after_seconds,
     send_request,
 )
@@ -168,7 +168,7 @@ def _failure_of(result: RequestResult, seconds_to_wait: SecondsToWait) -> NotExe
     """Why a token request without a whole 2xx failed."""
     if isinstance(result, NeverSent) or (isinstance(result, ResponseLost) and (result.status is None or 200 <= result.status < 300)):
         return NotExecuted(f"no token: {result.why}", signal=Signal.LOGIN_SERVER)
-    response = received_part(result)
+    response = part_of(result)
     assert response is not None
     why, wait = f"no token: {response.status} from the token endpoint", seconds_to_wait(response)
     return NotExecuted(why, wait, _signal_of(response), status=response.status)

@@ -22,7 +22,7 @@ _MAY_BE_INFINITE = ("calls_per_second", "calls_per_minute", "requested_polls_per
 
 
 class _NotGiven:
-    """Marks a default of ``Timing``, so that it can be told from a number that was given, even from an equal one."""
+    """Marks a default of ``Timing``, so that it differs from a number that was given, even from an equal one."""
 
 
 class _DefaultFloat(float, _NotGiven):

@@ -33,6 +33,7 @@ from orderflow.errors import MalformedAnswer
 from orderflow.model import Order
 
 _FULFILLED = "fulfilled"  # the reading of the lifecycle
+_BAD_REQUEST = 400  # the one 4xx of its own order endpoints that Connect documents (A3, R1, R2), beside 429
 _ERROR_FIELDS = ("exceptionType", "errorMessage")
 _LONGEST_RESET = 3600.0
 _CLASS_NAME = re.compile(r"[A-Za-z_][\w.$]{,79}\Z")
@@ -226,7 +227,9 @@ def _outcome_of(result: CallResult, accept: Callable[[HttpResponse], Outcome]) -
 
 
 def _is_refusal(response: HttpResponse) -> bool:
-    """Whether an error is Connect's own: an object with a field of Connect's form of an error (C1). Any code may carry it."""
+    """Whether an error is Connect's own: a field of its form of an error (C1), with any code; or its documented 400, without a body."""
+    if not response.body.strip():
+        return response.status == _BAD_REQUEST
     error = _parse_error(response)
     return error is not None and any(to_json(error).get(name) is not None for name in _ERROR_FIELDS)
 

@@ -19,7 +19,7 @@ ID_NAMES = ("orderId", "id", "reference")
 CHECKOUT_URL = "checkoutUrl"
 """The field in which the page is looked for where the customer goes on. The pages do not say whether there is one (D1)."""
 _URL_MAX = 2000
-_WORD_WITH_A_DIGIT = re.compile(r"(?=\D*\d)[A-Za-z0-9][\w.~-]{,99}", re.ASCII)
+_BARE_ID = re.compile(r"(?=\D*\d)[A-Za-z0-9][\w.~-]{,99}", re.ASCII)
 _LARGEST = 2**53  # above it floats leave out whole numbers
 
 
@@ -60,15 +60,15 @@ def parse_submit_response(body: bytes, location: str | None = None, names: tuple
     """The id of the submitted order: in one of the fields ``names``, else the body itself, else from the Location header.
 
     A name with dots is a path: ``order.orderId``. A list with one element counts as that element. A text that is not JSON is an id where it
-    is one word with a digit, and no Location is beside it.
+    has no spaces and a digit, and no Location is beside it.
 
     Raises:
         MalformedAnswer: there is no id, or the body is a page. An id is never guessed.
     """
-    answer, word = _read_body(body)
+    answer, bare = _read_body(body)
     in_body = [_find_field(answer, name) for name in names] if isinstance(answer, Mapping) else [answer]
     checkout_url = _web_address(answer.get(CHECKOUT_URL)) if isinstance(answer, Mapping) else None
-    for candidate in (*in_body, _id_in_location(location), word):
+    for candidate in (*in_body, _id_in_location(location), bare):
         order_id = _id_as_text(candidate)
         if order_id is not None:
             return SubmitResponse(order_id, body, checkout_url)
@@ -76,7 +76,7 @@ def parse_submit_response(body: bytes, location: str | None = None, names: tuple
 
 
 def _read_body(body: bytes) -> tuple[object, str | None]:
-    """The JSON of a body, and the word that it is if it is not JSON."""
+    """The JSON of a body, and the id that it may be if it is not JSON."""
     if not body.strip():
         return None, None
     try:
@@ -85,7 +85,7 @@ def _read_body(body: bytes) -> tuple[object, str | None]:
         if body.removeprefix(BOM_UTF8).lstrip().startswith(b"<"):
             raise
         text = body.decode(errors="replace").strip()
-        return None, text if _WORD_WITH_A_DIGIT.fullmatch(text) else None
+        return None, text if _BARE_ID.fullmatch(text) else None
     return (answer[0] if isinstance(answer, list) and len(answer) == 1 else answer), None
 
 

@@ -23,6 +23,7 @@ from orderflow._provider.http import (
     longest_timeout,
     make_client,
     outcome_of_response,
+    retry_after_seconds,
     send_request,
     with_answer,
 )
@@ -93,6 +94,7 @@ __all__ = [
     "parse_json",
     "parse_record",
     "reject_unknown",
+    "retry_after_seconds",
     "send_request",
     "strict",
     "to_json",

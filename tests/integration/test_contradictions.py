@@ -41,7 +41,7 @@ async def register(world: World, method: str = "invoice", **request: Any) -> Ord
         ({"orderId": 15}, Reason.NOT_OURS),
         ({"externalOrderId": "another"}, Reason.NOT_OURS),
         ({"orderAmount": 1}, Reason.NOT_OURS),
-        ({"orderAmount": "a lot"}, Reason.NOT_OURS),
+        ({"orderAmount": "294.00"}, Reason.NOT_OURS),
         ({"orderStatus": "refunded"}, Reason.UNKNOWN_STATUS),
     ],
 )

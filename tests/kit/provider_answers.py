@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from tests.kit.world import CANARIES, EMAIL, NAME, PHONE
 
 from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ReadFailed, Rejected
@@ -36,7 +36,7 @@ class FaultCase:
             return
         assert outcome.answer is not None
         assert outcome.answer.status in ((200, 201) if self.name == "cut-body" else (self.fault.get("status", 200),))
-        assert outcome.answer.whole == (self.name not in ("cut-body", "not-gzip"))
+        assert outcome.answer.whole == (not self.name.startswith(("cut-body", "not-gzip")))
         if outcome.answer.whole and self.name != "204":
             assert outcome.answer.body == self.at("").body
 
@@ -52,6 +52,11 @@ def _status(status: int, outcome: type[NotExecuted | Rejected | InDoubt], **head
 def _page(status: int, outcome: type[NotExecuted | InDoubt]) -> FaultCase:
     """The page of a firewall or proxy: the provider was not reached."""
     return FaultCase(f"{status}-html", {"kind": "status-html", "status": status, "body": f"<h1>{NAME}</h1>".encode()}, outcome, 0)
+
+
+def _garbled(status: int) -> FaultCase:
+    """A status that proves enough, with a body that cannot be decoded."""
+    return FaultCase(f"not-gzip-{status}", {"kind": "status", "status": status, "headers": {"Content-Encoding": "gzip"}}, NotExecuted, 0)
 
 
 def _after_acting(kind: str, **fault: Any) -> FaultCase:
@@ -99,6 +104,9 @@ FAULT_CASES = (
     _body("not-finite", b'{"orderId": NaN}'),
     _body("not-unicode", b'{"orderId": "\xff\xfe"}'),
     _body("too-deep", b"[" * 200_000),
+    evolve(_status(302, NotExecuted, Location="https://sso.example/login"), name="302-to-another-host"),
+    _status(511, NotExecuted),
+    *(_garbled(status) for status in (401, 403, 404, 407, 425, 429, 511)),
     FaultCase("not-gzip", {"kind": "status-after-commit", "status": 200, "headers": {"Content-Encoding": "gzip"}}, InDoubt, 1),
 )
 

@@ -369,7 +369,7 @@ def _parse_arguments(settings: list[str]) -> dict[str, object]:
         if plain in arguments:
             raise InvalidInput(f"--set {plain}", "is given twice")
         try:
-            arguments[plain] = value if plain == name else parse_json(value)
+            arguments[plain] = value if plain == name else parse_json(value, is_exact=True)
         except MalformedAnswer:
             raise InvalidInput(f"--set {plain}", "is not JSON") from None
     return arguments

@@ -7,12 +7,12 @@ interface of ``httpx.AsyncClient`` can be used.
 from __future__ import annotations
 
 import math
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 from attrs import evolve, field, frozen
@@ -20,12 +20,13 @@ from attrs import evolve, field, frozen
 from orderflow._provider.call import Call
 from orderflow._provider.http_policy import decode_body, quiet_logs
 from orderflow._provider.outcomes import InDoubt, NotExecuted, Outcome, ProviderAnswer, ReadFailed, Rejected, Signal, StatusRead
+from orderflow._provider.retry_after import read_retry_after
 from orderflow._provider.wire import parse_json
 from orderflow.errors import MalformedAnswer
 
 MAX_RESPONSE_BYTES = 2 * 1024 * 1024
-_MAX_RETRY_AFTER = 3600.0
-_PROXY_AUTHENTICATION, _TOO_EARLY = 407, 425
+_PROXY_AUTHENTICATION, _REQUEST_TIMEOUT, _TOO_EARLY, _NETWORK_AUTHENTICATION = 407, 408, 425, 511
+_MOVED = frozenset({301, 302, 307, 308})
 _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "LocalProtocolError", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
 _LOST = frozenset({"HTTPError", "InvalidURL", "UnicodeError"})  # the last two, which a Location can cause: our own URL is checked before
 
@@ -53,14 +54,15 @@ class HttpClient(Protocol):
 
 @frozen
 class HttpResponse:
-    """A whole response. ``repr`` shows neither headers nor body: a body may quote what we sent."""
+    """A response. ``repr`` shows neither headers nor body: a body may quote what we sent."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    url: str = field(default="", repr=False, eq=False, kw_only=True)  # of the request
 
     def json(self) -> object:
-        """The body as JSON.
+        """The body as JSON, read as ``parse_json`` reads it. The content type does not matter.
 
         Raises:
             MalformedAnswer: it is not JSON.
@@ -80,16 +82,34 @@ class NeverSent:
     why: str
 
     @property
+    def status(self) -> None:
+        """There is none."""
+
+    @property
     def answer(self) -> None:
         """There is none."""
 
 
 @frozen
 class ResponseLost:
-    """The request was sent, and no whole response arrived. ``answer``: the part that did arrive; it may hold the id that is sought."""
+    """The request was sent, and no whole response arrived.
+
+    ``part``: status, headers and what arrived of the body, where the status arrived. The status may prove enough, and the body may hold the
+    id that is sought.
+    """
 
     why: str
-    answer: ProviderAnswer | None = field(default=None, repr=False, eq=False, kw_only=True)
+    part: HttpResponse | None = field(default=None, repr=False, eq=False, kw_only=True)
+
+    @property
+    def status(self) -> int | None:
+        """The status code, if it arrived."""
+        return None if self.part is None else self.part.status
+
+    @property
+    def answer(self) -> ProviderAnswer | None:
+        """What arrived, as it is kept with the order."""
+        return None if self.part is None else evolve(self.part.answer, whole=False)
 
 
 RequestResult = HttpResponse | NeverSent | ResponseLost
@@ -104,14 +124,23 @@ def make_client(timeout: float, *, keep_alive: bool = True) -> httpx.AsyncClient
     """
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=20 if keep_alive else 0)
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))  # a cookie would tie one customer's call to another's
-    hooks = {"response": [_drop_redirect]}
+    hooks = {"response": [_drop_odd_redirect]}
     return httpx.AsyncClient(timeout=timeout, limits=limits, cookies=no_cookies, follow_redirects=False, trust_env=False, event_hooks=hooks)
 
 
-async def _drop_redirect(response: httpx.Response) -> None:
-    """Remove where a redirect leads. The library parses it though nothing is followed, and raises where it is no URL."""
-    if 300 <= response.status_code < 400:
+async def _drop_odd_redirect(response: httpx.Response) -> None:
+    """Remove a redirect that does not lead to a web page. The library parses it though nothing is followed, and raises where it cannot."""
+    location = response.headers.get("Location", "")
+    if 300 <= response.status_code < 400 and not _is_web_address(location):
         response.headers.pop("Location", None)
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        scheme, host = httpx.URL(text).scheme, httpx.URL(text).host
+    except (httpx.InvalidURL, ValueError):
+        return False
+    return scheme in ("http", "https", "") and host != ""
 
 
 def longest_timeout(client: HttpClient) -> float | None:
@@ -162,35 +191,28 @@ async def send_request(
         with quiet_logs():
             async with streaming as response:
                 if response.is_stream_consumed:  # no socket is behind it: httpx.MockTransport
-                    return HttpResponse(response.status_code, response.headers, response.content)
+                    return HttpResponse(response.status_code, response.headers, response.content, url=url)
                 async for chunk in response.aiter_raw():  # decoded by the library, one chunk could expand to gigabytes
                     body += chunk
                     if len(body) > MAX_RESPONSE_BYTES:
                         break
-        return _whole_response(response, body)
+        return _whole_response(response, body, url)
     except Exception as error:
         result = _result_of_error(error)
         if result is None:
             raise
         if isinstance(result, ResponseLost) and response is not None:
-            return evolve(result, answer=_part_of(response, body))
+            return evolve(result, part=HttpResponse(response.status_code, response.headers, _decode(response, body)[0], url=url))
         return result
 
 
-def _whole_response(response: Any, raw: bytearray) -> HttpResponse | ResponseLost:
+def _whole_response(response: Any, raw: bytearray, url: str) -> HttpResponse | ResponseLost:
     """A response that was read to its end, or up to the limit."""
     body, decoded = _decode(response, raw)
+    whole = HttpResponse(response.status_code, response.headers, body, url=url)
     if max(len(raw), len(body)) > MAX_RESPONSE_BYTES:
-        return ResponseLost("the response is too large", answer=_part_of(response, raw))
-    if not decoded:
-        return ResponseLost("the body cannot be decoded", answer=_part_of(response, raw))
-    return HttpResponse(response.status_code, response.headers, body)
-
-
-def _part_of(response: Any, raw: bytearray) -> ProviderAnswer:
-    """The part of a response that arrived before it was given up or broke off."""
-    body, _ = _decode(response, raw)
-    return evolve(HttpResponse(response.status_code, response.headers, body).answer, whole=False)
+        return ResponseLost("the response is too large", part=whole)
+    return whole if decoded else ResponseLost("the body cannot be decoded", part=whole)
 
 
 def _decode(response: Any, raw: bytearray) -> tuple[bytes, bool]:
@@ -205,14 +227,21 @@ def _result_of_error(error: Exception) -> NeverSent | ResponseLost | None:
     return ResponseLost(type(error).__name__) if names & _LOST else None
 
 
+def retry_after_seconds(response: HttpResponse) -> float | None:
+    """Seconds to wait by ``Retry-After``, at most an hour. None where it cannot be understood.
+
+    A date is compared with the response's own ``Date``, so that our clock does not matter. Only without one it does.
+    """
+    return read_retry_after(response.headers)
+
+
+SecondsToWait = Callable[[HttpResponse], float | None]
+"""How long a response asks us to wait; None: it does not say. What a header of a quota means belongs to each provider."""
+
+
 def has_json_or_no_body(response: HttpResponse) -> bool:
     """Whether an error can be the provider's own where the form of its errors is not documented. A page of HTML or a text never is."""
-    if not response.body.strip():
-        return True
-    try:
-        return isinstance(response.json(), dict | list)
-    except MalformedAnswer:
-        return False
+    return not response.body.strip() or _is_json(response)
 
 
 def with_answer(outcome: AnyOutcome, result: RequestResult) -> AnyOutcome:
@@ -227,6 +256,7 @@ def outcome_of_response(
     result: RequestResult,
     accept: Callable[[HttpResponse], Outcome],
     is_refusal: Callable[[HttpResponse], bool] = has_json_or_no_body,
+    seconds_to_wait: SecondsToWait = retry_after_seconds,
 ) -> Outcome:
     """What a request proves about the effect it was sent for. The outcome carries the answer.
 
@@ -235,86 +265,131 @@ def outcome_of_response(
         accept: turns a 2xx response into an outcome; where it raises ``MalformedAnswer``, the effect is in doubt.
         is_refusal: whether a 4xx response has the form of the provider's own errors. Any other was answered by another server, such as a
             proxy or a firewall, and the provider did not act.
+        seconds_to_wait: how long a response asks us to wait. Give one that reads the headers that the provider documents.
     """
-    return with_answer(_outcome_of_result(result, accept, is_refusal), result)
+    return with_answer(_outcome_of_result(result, accept, is_refusal, seconds_to_wait), result)
 
 
 def _outcome_of_result(
-    result: RequestResult, accept: Callable[[HttpResponse], Outcome], is_refusal: Callable[[HttpResponse], bool]
+    result: RequestResult,
+    accept: Callable[[HttpResponse], Outcome],
+    is_refusal: Callable[[HttpResponse], bool],
+    seconds_to_wait: SecondsToWait,
 ) -> Outcome:
     if isinstance(result, NeverSent):
         return NotExecuted(f"never sent: {result.why}", signal=Signal.UNREACHABLE)
+    response = part_of(result)
+    wait = None if response is None else seconds_to_wait(response)
+    decided = None if response is None else _decide_by_status(response, wait)
+    if decided is not None:
+        return decided
     if isinstance(result, ResponseLost):
-        return InDoubt(f"sent, no usable answer: {result.why}")
+        return _outcome_without_body(result, wait)
     if 200 <= result.status < 300:
         try:
             return accept(result)
         except MalformedAnswer as error:
             return InDoubt(f"{result.status} with an unusable body: {error}")
-    if result.status == 429:
-        return NotExecuted("429 from the provider", retry_after_seconds(result), Signal.THROTTLED)
-    if result.status == 401:
-        return NotExecuted("401 from the provider", signal=Signal.UNAUTHORIZED)
-    if result.status == _TOO_EARLY:
-        return NotExecuted("425 from the provider", retry_after_seconds(result))
-    if 400 <= result.status < 500 and result.status != 408:
-        if result.status != _PROXY_AUTHENTICATION and is_refusal(result):
+    if _is_client_error(result.status):
+        if is_refusal(result):
             return Rejected(f"{result.status} from the provider")
-        return NotExecuted(f"{result.status} from another server", retry_after_seconds(result), Signal.FOREIGN)
+        return NotExecuted(f"{result.status} from another server", wait, Signal.FOREIGN)
     return InDoubt(f"{result.status} from the provider")
 
 
-def check_poll_response(result: RequestResult) -> HttpResponse | ReadFailed:
+def part_of(result: RequestResult) -> HttpResponse | None:
+    """What arrived of a response, whole or not. None where not even a status arrived."""
+    if isinstance(result, HttpResponse):
+        return result
+    return result.part if isinstance(result, ResponseLost) else None
+
+
+def _decide_by_status(response: HttpResponse, wait: float | None) -> NotExecuted | None:
+    """What the status proves of an effect, whatever the body is. None: nothing."""
+    if response.status == 429:
+        return NotExecuted("429 from the provider", wait, Signal.THROTTLED)
+    if response.status == 401:
+        return NotExecuted("401 from the provider", signal=Signal.UNAUTHORIZED)
+    if response.status == _TOO_EARLY:
+        return NotExecuted("425 from the provider", wait)
+    if _is_from_between(response):
+        return NotExecuted(f"{response.status} from another server", wait, Signal.FOREIGN)
+    return None
+
+
+def _outcome_without_body(lost: ResponseLost, wait: float | None) -> Outcome:
+    """A 4xx is a refusal or comes from another server. Only the body tells which, but in neither case did the provider act."""
+    if lost.part is None or not _is_client_error(lost.part.status):
+        return InDoubt(f"sent, no usable answer: {lost.why}")
+    signal = Signal.FOREIGN if is_page(lost.part) else Signal.UNREACHABLE
+    return NotExecuted(f"{lost.status} without a usable body: {lost.why}", wait, signal)
+
+
+def _is_client_error(status: int) -> bool:
+    return 400 <= status < 500 and status != _REQUEST_TIMEOUT
+
+
+def _is_from_between(response: HttpResponse) -> bool:
+    """Whether a server between us and the provider answered: one that wants a login, or that sends us to another host.
+
+    A 303 is not counted: a server may send it after it has acted.
+    """
+    if response.status in (_PROXY_AUTHENTICATION, _NETWORK_AUTHENTICATION):
+        return True
+    if response.status not in _MOVED or not response.url:
+        return False
+    try:
+        there, here = urlsplit(response.headers.get("Location", "")).hostname, urlsplit(response.url).hostname
+    except ValueError:
+        return False
+    return there is not None and there != here
+
+
+def check_poll_response(result: RequestResult, seconds_to_wait: SecondsToWait = retry_after_seconds) -> HttpResponse | ReadFailed:
     """The response to a status poll where it is a 200, else why the poll failed, with the answer.
 
+    ``seconds_to_wait``: as for ``outcome_of_response``.
     Give what you make of the response its answer too: ``with_answer(StatusRead(...), response)``.
     """
-    checked = _check_poll_result(result)
+    checked = _check_poll_result(result, seconds_to_wait)
     return with_answer(checked, result) if isinstance(checked, ReadFailed) else checked
 
 
-def _check_poll_result(result: RequestResult) -> HttpResponse | ReadFailed:
-    if isinstance(result, NeverSent | ResponseLost):
+def _check_poll_result(result: RequestResult, seconds_to_wait: SecondsToWait) -> HttpResponse | ReadFailed:
+    if isinstance(result, NeverSent):
         return ReadFailed(result.why, signal=Signal.UNREACHABLE)
-    if result.status == 429:
-        return ReadFailed("429 from the provider", retry_after_seconds(result), Signal.THROTTLED)
+    response = part_of(result)
+    if response is not None and response.status == 429:
+        return ReadFailed("429 from the provider", seconds_to_wait(response), Signal.THROTTLED)
+    if isinstance(result, ResponseLost):
+        signal = Signal.NONE if response is None or response.status == 200 else _signal_of(response)
+        return ReadFailed(result.why, signal=Signal.UNREACHABLE if signal is Signal.NONE else signal)
     if result.status != 200:
-        return ReadFailed(f"{result.status} from the provider", retry_after_seconds(result), _signal_of(result))
-    if _is_page(result):
+        return ReadFailed(f"{result.status} from the provider", seconds_to_wait(result), _signal_of(result))
+    if is_page(result):
         return ReadFailed("a page of another server", signal=Signal.FOREIGN)
     return result
-
-
-def retry_after_seconds(response: HttpResponse) -> float | None:
-    """Seconds to wait by ``Retry-After`` or ``X-RateLimit-Reset``, at most an hour. None where neither can be understood.
-
-    A date in ``Retry-After`` is compared with the response's own ``Date``, so that our clock does not matter.
-    """
-    for name in ("Retry-After", "X-RateLimit-Reset"):
-        value = response.headers.get(name, "")
-        if value.isascii() and value.isdigit():
-            return min(float(value), _MAX_RETRY_AFTER)
-    until, now = (_http_date(response.headers.get(name, "")) for name in ("Retry-After", "Date"))
-    if until is None or now is None:
-        return None
-    return min(max((until - now).total_seconds(), 0.0), _MAX_RETRY_AFTER)
-
-
-def _http_date(value: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):  # a year or an offset of many digits
-        return None
-    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
 def _signal_of(response: HttpResponse) -> Signal:
     if response.status == 401:
         return Signal.UNAUTHORIZED
+    if _is_from_between(response):
+        return Signal.FOREIGN
     if response.status >= 500:
         return Signal.UNREACHABLE
-    return Signal.FOREIGN if _is_page(response) or response.status == _PROXY_AUTHENTICATION else Signal.NONE
+    return Signal.FOREIGN if is_page(response) else Signal.NONE
 
 
-def _is_page(response: HttpResponse) -> bool:
-    return "html" in response.headers.get("Content-Type", "").lower() or response.body.lstrip().startswith(b"<")
+def is_page(response: HttpResponse) -> bool:
+    """Whether a response is a page for a browser, so that another server sent it. The body decides: JSON never is, whatever its type."""
+    if response.body.removeprefix(BOM_UTF8).lstrip().startswith(b"<"):
+        return True
+    return "html" in response.headers.get("Content-Type", "").lower() and not _is_json(response)
+
+
+def _is_json(response: HttpResponse) -> bool:
+    try:
+        return isinstance(response.json(), dict | list)
+    except MalformedAnswer:
+        return False

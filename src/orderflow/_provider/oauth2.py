@@ -20,13 +20,26 @@ from urllib.parse import urlencode
 
 from attrs import field, frozen
 
-from orderflow._provider.http import HttpClient, HttpResponse, RequestResult, is_header_value, retry_after_seconds, send_request
+from orderflow._provider.http import (
+    HttpClient,
+    HttpResponse,
+    NeverSent,
+    RequestResult,
+    ResponseLost,
+    SecondsToWait,
+    is_header_value,
+    is_page,
+    part_of,
+    retry_after_seconds,
+    send_request,
+)
 from orderflow._provider.outcomes import NotExecuted, Signal
 from orderflow._provider.wire import json_name, parse_record
 from orderflow.errors import MalformedAnswer
 
 CredentialsIn = Literal["basic", "body", "query"]
 _REFRESH_EARLY = 0.1  # refresh when this share of the lifetime is left, so that no call starts with a token that is about to end
+_PASSING_ERRORS = ("temporarily_unavailable", "server_error")  # the login server's own trouble (RFC 6749, section 4.1.2.1)
 _LONGEST_LIFETIME = 366 * 86400.0  # a longer one is a mistake, such as milliseconds or a moment in time
 
 
@@ -47,7 +60,8 @@ class OAuth2Client:
 
     ``credentials_in``: where the token request carries client id and secret: HTTP Basic, the form, or the query. ``default_lifetime``:
     how many seconds a token is valid whose response does not state it. ``now``: the time in epoch seconds. ``timeout``: after how many
-    seconds a token request is given up, however slowly its answer comes; less than a call may take.
+    seconds a token request is given up, however slowly its answer comes; less than a call may take. ``seconds_to_wait``: as for
+    ``outcome_of_response``.
     """
 
     def __init__(
@@ -61,6 +75,7 @@ class OAuth2Client:
         credentials_in: CredentialsIn = "basic",
         default_lifetime: float = 3600.0,
         timeout: float = 10.0,
+        seconds_to_wait: SecondsToWait = retry_after_seconds,
     ) -> None:
         self._client = client
         self._token_url = token_url
@@ -70,6 +85,7 @@ class OAuth2Client:
         self._credentials_in = credentials_in
         self._default_lifetime = default_lifetime
         self._timeout = timeout
+        self._seconds_to_wait = seconds_to_wait
         self._lock = asyncio.Lock()
         self._token = ""
         self._valid_until = 0.0
@@ -112,7 +128,7 @@ class OAuth2Client:
     def _accept(self, result: RequestResult) -> str | NotExecuted:
         """Keep the token that a response grants, or say why there is none."""
         if not isinstance(result, HttpResponse) or not 200 <= result.status < 300:
-            return _failure_of(result)
+            return _failure_of(result, self._seconds_to_wait)
         granted = parse_record(TokenResponse, result.json())
         token = granted.access_token.strip()
         if not token or not is_header_value(token):
@@ -148,13 +164,32 @@ def _lifetime_seconds(stated: object, default: float) -> float:
     return seconds if math.isfinite(seconds) and 0 < seconds <= _LONGEST_LIFETIME else default
 
 
-def _failure_of(result: RequestResult) -> NotExecuted:
-    """Why a token request without a 2xx failed."""
-    if not isinstance(result, HttpResponse):
+def _failure_of(result: RequestResult, seconds_to_wait: SecondsToWait) -> NotExecuted:
+    """Why a token request without a whole 2xx failed."""
+    if isinstance(result, NeverSent) or (isinstance(result, ResponseLost) and (result.status is None or 200 <= result.status < 300)):
         return NotExecuted(f"no token: {result.why}", signal=Signal.LOGIN_SERVER)
-    why = f"no token: {result.status} from the token endpoint"
-    if result.status == 429:
-        return NotExecuted(why, retry_after_seconds(result), Signal.THROTTLED, status=429)
-    if result.status in (400, 401, 403):  # servers refuse credentials in any of these ways
-        return NotExecuted(why, signal=Signal.UNAUTHORIZED, status=result.status)
-    return NotExecuted(why, signal=Signal.LOGIN_SERVER, status=result.status)
+    response = part_of(result)
+    assert response is not None
+    why, wait = f"no token: {response.status} from the token endpoint", seconds_to_wait(response)
+    return NotExecuted(why, wait, _signal_of(response), status=response.status)
+
+
+def _signal_of(response: HttpResponse) -> Signal:
+    """Who is at fault where the token endpoint answered with no 2xx. Servers refuse credentials with 400, 401 or 403."""
+    if response.status == 429:
+        return Signal.THROTTLED
+    if response.status not in (400, 401, 403):
+        return Signal.LOGIN_SERVER
+    if is_page(response):
+        return Signal.FOREIGN
+    return Signal.LOGIN_SERVER if _error_of(response) in _PASSING_ERRORS else Signal.UNAUTHORIZED
+
+
+def _error_of(response: HttpResponse) -> str:
+    """The ``error`` of an error response (RFC 6749, section 5.2); empty where there is none."""
+    try:
+        answer = response.json()
+    except MalformedAnswer:
+        return ""
+    error = answer.get("error") if isinstance(answer, Mapping) else None
+    return error if isinstance(error, str) else ""

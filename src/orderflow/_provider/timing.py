@@ -8,7 +8,7 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 from orderflow._lifecycle.class_body import did_you_mean
 from orderflow._lifecycle.table import Table
@@ -26,15 +26,35 @@ _MISSPELT = 0.9
 _MAY_BE_INFINITE = ("calls_per_second", "calls_per_minute", "requested_polls_per_minute")
 
 
-@frozen
+class _NotGiven:
+    """Marks a default of ``Timing``, so that it differs from a number that was given, even from an equal one."""
+
+
+class _DefaultFloat(float, _NotGiven):
+    """A number of seconds, a share or a rate."""
+
+
+class _DefaultInt(int, _NotGiven):
+    """A count."""
+
+
+def _mark_defaults(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    marks = {float: _DefaultFloat, int: _DefaultInt}
+    return [field.evolve(default=marks[type(field.default)](field.default)) if type(field.default) in marks else field for field in fields]
+
+
+@frozen(field_transformer=_mark_defaults)
 class Timing:
     """The timing of one provider, in seconds. ``durations`` has an entry for each deadline and budget that the lifecycle names.
+
+    Of a ``Timing`` that is passed to ``Connect`` or ``Ccv``, what was not given is the provider's own default (its ``TIMING``), and not the
+    default here.
 
     Raises:
         ConfigurationError: a name is not one of these; it lists all that are not.
     """
 
-    durations: Mapping[str, float]
+    durations: Mapping[str, float] = field(factory=dict)
     poll_first: float = 2.0  # from a transition to the first poll
     poll_growth: float = 2.0  # each poll without news multiplies the wait by this
     poll_cap: float = 3600.0  # the longest wait
@@ -62,6 +82,21 @@ class Timing:
             known = [field.name for field in attrs.fields(cls)]
             _check_known(settings, known, "timing")
             return super().__new__(cls)
+
+
+_NUMBERS = tuple(attribute.name for attribute in attrs.fields(Timing) if attribute.name != "durations")
+
+
+def merge_timing(defaults: Timing, given: Timing, durations: Mapping[str, float] | None = None) -> Timing:
+    """The timing of a provider: what was given, and else the provider's defaults.
+
+    ``durations``: single durations, which replace those of ``given``.
+
+    Raises:
+        ConfigurationError: as ``merge_durations``.
+    """
+    not_given = {name: getattr(defaults, name) for name in _NUMBERS if isinstance(getattr(given, name), _NotGiven)}
+    return evolve(given, durations=merge_durations(defaults.durations, given.durations, durations or {}), **not_given)
 
 
 def merge_durations(defaults: Mapping[str, float], shared: Mapping[str, float], own: Mapping[str, float]) -> dict[str, float]:

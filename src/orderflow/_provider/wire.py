@@ -22,7 +22,7 @@ from decimal import Decimal
 from enum import Enum, StrEnum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, Final, TypeVar, Union, get_args, get_origin
 
 import attrs
 from cattrs import BaseValidationError, ClassValidationError, Converter, IterableValidationError
@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 EXTRA = "extra"
 _EXTRA_KEY = "\0extra"  # no provider uses this name, so a JSON field "extra" of theirs is not mistaken for ours
+_LARGEST = 2**53
 _JSON_NAME = "orderflow.json_name"
 _MUST_FIT = "orderflow.strict"
 _AS_TEXT = "orderflow.as_text"
@@ -74,6 +75,16 @@ def as_text() -> dict[str, Any]:
     return {_AS_TEXT: True}
 
 
+def readable_id(shown: str | None) -> str | None:
+    """An id of an answer without white space around it. None where it is absent, empty or not readable."""
+    return None if shown is None or UNREADABLE in shown else shown.strip() or None
+
+
+def is_other_text(shown: str | None, ours: str) -> bool:
+    """Whether an id in an answer is certainly not ours. One that is absent, empty or not readable is compared with nothing."""
+    return readable_id(shown) not in (None, ours.strip())
+
+
 @cache
 def json_names(cls: Any) -> Mapping[str, tuple[str, ...]]:
     """The JSON names of each attribute of a record, without ``extra``. The first is the one that is written."""
@@ -87,14 +98,21 @@ def camel_case(name: str) -> str:
     return head + "".join(part.capitalize() for part in tail)
 
 
-def parse_json(body: bytes | str) -> object:
-    """JSON text as a value.
+UNREADABLE: Final = "\ufffd"
+"""Stands in a text for bytes that are not in its encoding. A text with it is no id, and is compared with nothing."""
+
+
+def parse_json(body: bytes | str, *, is_exact: bool = False) -> object:
+    """JSON text as a value. Bytes that are not in its encoding become ``UNREADABLE``; ``NaN`` and ``Infinity`` become null.
+
+    ``is_exact``: neither is allowed. For what is passed on, and for what we are sent by others than a provider.
 
     Raises:
-        MalformedAnswer: it is not JSON. ``NaN`` and ``Infinity`` are not.
+        MalformedAnswer: it is not JSON.
     """
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        text = body if isinstance(body, str) else body.decode(json.detect_encoding(body), "strict" if is_exact else "replace")
+        return json.loads(text, parse_constant=_refuse_constant if is_exact else _read_constant)
     except (ValueError, RecursionError):
         raise MalformedAnswer("not JSON") from None
 
@@ -226,10 +244,19 @@ def _take_field(unknown: dict[str, Any], known: dict[str, Any], names: tuple[str
 
 def _structure_primitive(value: Any, kind: Any) -> Any:
     accepted, shape = _PRIMITIVES[kind]
+    if kind is int:
+        value = _whole_number(value)
     # Python's bool is an int, and its NaN a float; in JSON they are neither
     wrong = not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool)
     if wrong or not _is_finite(value):
         raise _WrongShape(f"expected {shape}")
+    return value
+
+
+def _whole_number(value: Any) -> Any:
+    """A float or Decimal without a fraction as an int; any other value as it is. Above ``_LARGEST`` floats leave out whole numbers."""
+    if isinstance(value, float | Decimal) and _is_finite(value) and -_LARGEST <= value <= _LARGEST and value == int(value):
+        return int(value)
     return value
 
 
@@ -344,3 +371,7 @@ def _describe_problem(error: BaseException) -> str:
 
 def _refuse_constant(_: str) -> object:
     raise ValueError
+
+
+def _read_constant(_: str) -> None:
+    """``NaN`` and ``Infinity`` are no numbers of JSON, so their field has none."""

@@ -283,7 +283,7 @@ async def test_a_request_that_waits_for_a_connection_of_a_full_pool_was_never_se
         assert isinstance(await first, ResponseLost)
 
 
-@pytest.mark.parametrize("body", [b"", b" ", b"<x/>", b"<!doctype html>", b"{", b'"\xff"', b"NaN", b"[Infinity]", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b" ", b"<x/>", b"<!doctype html>", b"{", b'"\xff', b"-NaN", b"[infinity]", b"[" * 100_000])
 def test_a_body_that_is_not_json_is_malformed(body: bytes) -> None:
     response = HttpResponse(200, {}, body)
     with pytest.raises(MalformedAnswer, match=r"^not JSON$"):
@@ -301,7 +301,7 @@ def test_a_body_that_is_not_json_is_malformed(body: bytes) -> None:
         *[(status, Succeeded) for status in (200, 201, 202, 204, 299)],
         *[(status, InDoubt) for status in (100, 300, 301, 302, 307, 308, 408, 500, 501, 502, 503, 504, 529, 600, 999)],
         *[(status, Rejected) for status in (400, 402, 403, 404, 405, 409, 410, 413, 415, 422, 451)],
-        *[(status, NotExecuted) for status in (401, 407, 425, 429)],
+        *[(status, NotExecuted) for status in (401, 407, 425, 429, 511)],
     ],
 )
 def test_what_each_status_proves_of_an_effect(status: int, expected: type) -> None:
@@ -313,12 +313,15 @@ RESULTS = (*(HttpResponse(status, {}, b"{}") for status in range(100, 1000)), Ne
 
 def test_every_end_of_a_request_signals_whether_the_provider_was_reachable_and_whether_it_throttles() -> None:
     for result in RESULTS:
-        status = result.status if isinstance(result, HttpResponse) else 0
+        status = result.status or 0
         outcome, poll = outcome_of_response(result, lambda _: Succeeded("done")), check_poll_response(result)
         if isinstance(outcome, NotExecuted):
             assert (outcome.signal is Signal.THROTTLED, outcome.signal is Signal.UNREACHABLE) == (status == 429, status == 0)
         if isinstance(poll, ReadFailed):
-            assert (poll.signal is Signal.THROTTLED, poll.signal is Signal.UNREACHABLE) == (status == 429, status == 0 or status >= 500)
+            assert (poll.signal is Signal.THROTTLED, poll.signal is Signal.UNREACHABLE) == (
+                status == 429,
+                status == 0 or (status >= 500 and status != 511),
+            )
 
 
 @pytest.mark.parametrize("status", [201, 204, 301, 400, 401, 403, 404, 429, 500])
@@ -344,7 +347,9 @@ ODD_DATES = [
     [
         ({}, None),
         ({"Retry-After": "7"}, 7.0),
-        ({"X-RateLimit-Reset": "60"}, 60.0),
+        ({"Retry-After": "1.5"}, 1.5),
+        ({"Retry-After": " 7 "}, 7.0),
+        ({"X-RateLimit-Reset": "60"}, None),  # what it means belongs to each provider
         ({"Retry-After": "3", "X-RateLimit-Reset": "60"}, 3.0),
         ({"Retry-After": "0"}, 0.0),
         ({"Retry-After": "9" * 400}, 3600.0),
@@ -354,10 +359,10 @@ ODD_DATES = [
         ({"Retry-After": "Wed, 99 Oct 2026 07:28:00 GMT", "Date": _NOW}, None),
         ({"Retry-After": _LATER, "Date": "Wed, 21 Oct 2026 07:28:00 -0000"}, 90.0),  # a date without a zone is UTC
         *[({"Retry-After": odd, "Date": _NOW}, None) for odd in ODD_DATES],
-        *[({"Retry-After": _LATER, "Date": odd}, None) for odd in ODD_DATES],
-        ({"Retry-After": "x", "X-RateLimit-Reset": "9" * 5000}, 3600.0),
         ({"Retry-After": "Sat, 01 Jan 0001 00:00:00 +2359", "Date": "Fri, 31 Dec 9999 23:59:59 -2359"}, 0.0),
-        *[({"Retry-After": odd}, None) for odd in ("", "-1", "soon", "1.5", "\u0667", "Wed, 21 Oct 2026 07:28:00 GMT")],
+        *[({"Retry-After": odd}, None) for odd in ("", "-1", "soon", "1.5.1", "1e3", "\u0667")],
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"}, 3600.0),  # without a Date our clock counts
+        ({"Retry-After": "Wed, 21 Oct 2020 07:28:00 GMT", "Date": "soon"}, 0.0),
     ],
 )
 def test_how_long_to_wait(headers: dict[str, str], seconds: float | None) -> None:
@@ -396,12 +401,99 @@ def test_only_json_or_no_body_can_be_the_providers_own_refusal(status: int, cont
         (302, "", b"<a>moved</a>", Signal.FOREIGN),
         (403, "TEXT/HTML", b"denied", Signal.FOREIGN),
         (407, "", b"", Signal.FOREIGN),
+        (511, "", b"", Signal.FOREIGN),
         (404, "application/json", b"{}", Signal.NONE),
         (401, "text/html", b"<html>", Signal.UNAUTHORIZED),
         (502, "text/html", b"<html>", Signal.UNREACHABLE),
+        (200, "application/json", b"\xef\xbb\xbf<html>", Signal.FOREIGN),
+        (404, "text/html", b'{"message": "no such order"}', Signal.NONE),
     ],
 )
 def test_a_page_in_answer_to_a_poll_is_another_servers(status: int, content_type: str, body: bytes, signal: Signal) -> None:
     response = check_poll_response(HttpResponse(status, {"Content-Type": content_type}, body))
     assert isinstance(response, ReadFailed)
     assert response.signal is signal
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "text/html; charset=UTF-8", "text/plain", ""])
+def test_json_is_no_page_whatever_its_type(content_type: str) -> None:
+    response = HttpResponse(200, {"Content-Type": content_type}, b'{"orders": []}')
+    assert check_poll_response(response) is response
+
+
+BODIES = {
+    "cut": _response(b"<html>", b"Content-Type: text/html", status=b"@", length=500),
+    "encoded": _response(b"\x0b\x02\x80h", b"Content-Encoding: br", status=b"@"),
+    "too large": _response(b" " * (MAX_RESPONSE_BYTES + 1), b"Retry-After: 7", status=b"@"),
+}
+
+
+@pytest.mark.parametrize("lost", BODIES)
+@pytest.mark.parametrize(
+    ("status", "outcome", "signal"),
+    [
+        (401, NotExecuted, Signal.UNAUTHORIZED),
+        (429, NotExecuted, Signal.THROTTLED),
+        (425, NotExecuted, Signal.NONE),
+        (407, NotExecuted, Signal.FOREIGN),
+        (511, NotExecuted, Signal.FOREIGN),
+        *[(status, NotExecuted, None) for status in (400, 403, 404, 422)],
+        *[(status, InDoubt, None) for status in (200, 201, 302, 408, 500, 503)],
+    ],
+)
+async def test_what_the_status_alone_proves_needs_no_body(
+    client: httpx.AsyncClient, lost: str, status: int, outcome: type, signal: Signal | None
+) -> None:
+    async with serving(answering(BODIES[lost].replace(b"@", b"%d X" % status))) as url:
+        result = await send_request(client, "POST", url, headers={}, content=b"{}")
+    assert isinstance(result, ResponseLost)
+    assert result.status == status
+    decided, poll = outcome_of_response(result, lambda _: Succeeded("never")), check_poll_response(result)
+    assert type(decided) is outcome
+    assert isinstance(poll, ReadFailed)
+    assert decided.answer == poll.answer == result.answer
+    assert decided.answer is not None
+    assert (decided.answer.status, decided.answer.whole) == (status, False)
+    if isinstance(decided, NotExecuted):
+        unnamed = Signal.FOREIGN if lost == "cut" else Signal.UNREACHABLE  # it is a page, or nothing can be told
+        assert decided.signal is (unnamed if signal is None else signal)
+        assert poll.signal is (Signal.UNREACHABLE if decided.signal is Signal.NONE and lost != "cut" else poll.signal)
+        assert decided.retry_after == (7.0 if lost == "too large" and status != 401 else None)
+    if status == 429:
+        assert (poll.signal, poll.retry_after) == (Signal.THROTTLED, decided.retry_after)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("location", "elsewhere"),
+    [
+        (b"https://sso.example/login", True),
+        (b"//sso.example/", True),
+        (b"/login", False),
+        (b"http://127.0.0.1:1/x", False),
+        (b"https://[", False),
+        (b"", False),
+    ],
+)
+async def test_a_redirect_to_another_host_is_another_servers(
+    client: httpx.AsyncClient, status: int, location: bytes, elsewhere: bool
+) -> None:
+    async with serving(answering(_response(b"", b"Location: " + location, status=b"%d X" % status))) as url:
+        result = await send_request(client, "POST", url, headers={}, content=b"{}")
+    outcome, poll = outcome_of_response(result, lambda _: Succeeded("never")), check_poll_response(result)
+    assert isinstance(poll, ReadFailed)
+    if elsewhere and status != 303:  # a 303 may follow an act
+        assert outcome == NotExecuted(f"{status} from another server", signal=Signal.FOREIGN)
+        assert poll.signal is Signal.FOREIGN
+    else:
+        assert isinstance(outcome, InDoubt)
+        assert poll.signal is Signal.NONE
+
+
+def test_a_provider_says_itself_what_its_headers_mean() -> None:
+    response = HttpResponse(429, {"X-Quota": "7"}, b"")
+    for result in (response, ResponseLost("ReadError", part=response)):
+        outcome = outcome_of_response(result, lambda _: Succeeded("x"), seconds_to_wait=lambda seen: float(seen.headers["X-Quota"]))
+        poll = check_poll_response(result, lambda seen: float(seen.headers["X-Quota"]))
+        assert outcome == NotExecuted("429 from the provider", 7.0, signal=Signal.THROTTLED)
+        assert poll == ReadFailed("429 from the provider", 7.0, signal=Signal.THROTTLED)

@@ -109,6 +109,31 @@ async def test_any_status_but_a_success_means_not_executed(client: OAuth2Client,
     assert await client.token() == "canary-2"
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "signal", "wait"),
+    [
+        *[(status, {"Content-Type": "text/html"}, b"<html>canary</html>", Signal.FOREIGN, None) for status in (400, 401, 403)],
+        (403, {}, b"\n<!doctype html>canary", Signal.FOREIGN, None),
+        (401, {"Content-Type": "text/html"}, b'{"error": "invalid_client"}', Signal.UNAUTHORIZED, None),
+        (400, {}, b'{"error": "invalid_client", "error_description": "canary\xff"}', Signal.UNAUTHORIZED, None),
+        (401, {}, b"", Signal.UNAUTHORIZED, None),
+        (400, {}, b'{"error": ["temporarily_unavailable"]}', Signal.UNAUTHORIZED, None),
+        (400, {"Retry-After": "9"}, b'{"error": "temporarily_unavailable"}', Signal.LOGIN_SERVER, 9.0),
+        (400, {}, b'{"error": "server_error"}', Signal.LOGIN_SERVER, None),
+        (503, {"Retry-After": "120"}, b"<html>", Signal.LOGIN_SERVER, 120.0),
+        (429, {"Retry-After": "7"}, b"<html>", Signal.THROTTLED, 7.0),
+        (429, {"X-RateLimit-Reset": "1795993688"}, b"{}", Signal.THROTTLED, None),
+    ],
+)
+async def test_who_is_at_fault_where_there_is_no_token(
+    status: int, headers: dict[str, str], body: bytes, signal: Signal, wait: float | None
+) -> None:
+    answer = httpx.Response(status, headers=headers, content=body)
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)) as http:
+        outcome = await OAuth2Client(http, "https://login.example/token", "id", "canary-secret", time.time).token()
+    assert outcome == NotExecuted(f"no token: {status} from the token endpoint", wait, signal)
+
+
 @pytest.mark.parametrize("status", [200, 201, 203])
 async def test_any_success_with_a_token_is_taken(client: OAuth2Client, server: TokenServer, status: int) -> None:
     server.status = status

@@ -12,7 +12,7 @@ from attrs import field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orderflow._provider.wire import as_text, json_name, parse_input, parse_json, parse_record, strict, to_json
+from orderflow._provider.wire import as_text, is_other_text, json_name, parse_input, parse_json, parse_record, strict, to_json
 from orderflow.errors import InvalidInput, MalformedAnswer
 
 
@@ -200,14 +200,52 @@ def test_a_caller_may_give_a_decimal_where_a_number_is_expected() -> None:
     for wrong in ("NaN", "sNaN", "Infinity"):
         with pytest.raises(InvalidInput, match="unitPrice: expected a number"):
             parse_input(Line, {"unitPrice": Decimal(wrong)})
+
+
+@pytest.mark.parametrize("quantity", [2, 2.0, Decimal(2), Decimal("2.00")], ids=repr)
+def test_a_whole_number_may_be_written_with_a_fraction_of_0(quantity: object) -> None:
+    line = parse_input(Line, {"unitPrice": 1, "quantity": quantity})
+    assert (line.quantity, type(line.quantity)) == (2, int)
+
+
+@pytest.mark.parametrize("quantity", [2.5, Decimal("2.5"), 1e300, float("nan"), Decimal("Infinity"), Decimal("sNaN"), "2", True], ids=repr)
+def test_what_is_no_whole_number_is_refused(quantity: object) -> None:
     with pytest.raises(InvalidInput, match="quantity: expected a whole number"):
-        parse_input(Line, {"unitPrice": 1, "quantity": Decimal(2)})
+        parse_input(Line, {"unitPrice": 1, "quantity": quantity})
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b'{"a":', b'{"a": NaN}', b"\xff\xfe\x00", b"[" * 100_000])
-def test_text_that_is_not_json_is_malformed(body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"a":', b"\xff\xfe\x00", b"[" * 100_000])
+@pytest.mark.parametrize("is_exact", [False, True])
+def test_text_that_is_not_json_is_malformed(body: bytes, is_exact: bool) -> None:
     with pytest.raises(MalformedAnswer, match=r"^not JSON$"):
-        parse_json(body)
+        parse_json(body, is_exact=is_exact)
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'{"a": NaN, "b": [Infinity, -Infinity]}', {"a": None, "b": [None, None]}),
+        (b'{"a": "K\xe5re"}', {"a": "K\ufffdre"}),
+    ],
+)
+def test_what_is_almost_json_is_read_unless_it_must_be_exact(body: bytes, value: object) -> None:
+    assert parse_json(body) == value
+    with pytest.raises(MalformedAnswer, match=r"^not JSON$"):
+        parse_json(body, is_exact=True)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_json_in_each_of_its_encodings_is_read(encoding: str) -> None:
+    for is_exact in (False, True):
+        assert parse_json('{"a": "Kåre"}'.encode(encoding), is_exact=is_exact) == {"a": "Kåre"}
+
+
+@pytest.mark.parametrize(
+    ("shown", "is_other"),
+    [(None, False), ("", False), (" ", False), ("a", False), (" a\n", False), ("\ufffda", False), ("b", True), ("A", True)],
+)
+def test_an_id_is_another_one_where_it_can_be_read(shown: str | None, is_other: bool) -> None:
+    assert is_other_text(shown, "a") is is_other
 
 
 JSON = st.recursive(

@@ -200,3 +200,29 @@ def test_a_timing_that_providers_share_may_hold_the_durations_of_others(name: st
 def test_a_duration_that_is_no_number_is_refused(value: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^durations: 'recovery_window' must be a number of seconds"):
         ccv_at("https://provider.example", durations={"recovery_window": value})
+
+
+NUMBERS = [field.name for field in fields(Timing) if field.name != "durations"]
+RATES = {"calls_per_second", "calls_per_minute"}  # Connect's are limits of its own
+
+
+@pytest.mark.parametrize("provider", FACTORIES)
+@pytest.mark.parametrize("name", NUMBERS)
+async def test_what_a_timing_does_not_give_is_the_providers_default(provider: str, name: str) -> None:
+    factory, defaults = FACTORIES[provider]
+    for given in (getattr(Timing(), name) + 0, 50):  # even where it is the default of Timing
+        made = factory("https://provider.example", timing=Timing(**{name: given}))
+        merged = {field: getattr(made.timing, field) for field in NUMBERS if field not in RATES}
+        expected = {**{field: getattr(defaults, field) for field in merged}, name: given}
+        assert merged == {field: expected[field] for field in merged}
+        assert dict(made.timing.durations) == dict(defaults.durations)
+        await made.close()
+
+
+async def test_of_durations_too_only_those_given_are_replaced() -> None:
+    made = ccv_at(
+        "https://provider.example", timing=Timing({"new_budget": 7.0, "of_another_provider": 1.0}), durations={"draft_timeout": 8.0}
+    )
+    assert made.timing.durations == {**CCV_TIMING.durations, "new_budget": 7.0, "draft_timeout": 8.0}
+    assert (made.timing.poll_first, made.timing.poll_interval) == (30.0, 10.0)
+    await made.close()

@@ -22,7 +22,7 @@ from orderflow._provider.http import (
     with_answer,
 )
 from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead, Succeeded
-from orderflow._provider.wire import to_json
+from orderflow._provider.wire import is_other_text, to_json
 from orderflow._providers.ccv import wire
 from orderflow.errors import MalformedAnswer
 from orderflow.model import Order
@@ -113,7 +113,7 @@ class Adapter:
             status = wire.parse_status_response(response.body)
         except MalformedAnswer as error:
             return with_answer(ReadFailed(str(error)), response)
-        foreign = status.external_reference not in (None, "", external_reference(order))
+        foreign = is_other_text(status.external_reference, external_reference(order))
         return with_answer(StatusRead(str(status.order_status), mismatch="externalReference" if foreign else ""), response)
 
     async def close(self) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, Self
 
-from attrs import evolve
-
 from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
 from orderflow._lifecycle.decide import is_settled
 from orderflow._lifecycle.guidance import Guidance, GuidanceValues
@@ -17,13 +15,14 @@ from orderflow._provider.http import HttpClient, longest_timeout, make_client
 from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.protocol import BaseProvider, Draft, PublicUrls
 from orderflow._provider.settings import check_base_url, check_secret
-from orderflow._provider.timing import Timing, merge_durations
+from orderflow._provider.timing import Timing, merge_timing
 from orderflow._provider.wire import to_json
 from orderflow._providers.ccv import names, wire
 from orderflow._providers.ccv.adapter import PRODUCTS, Adapter, basic_authorization
 from orderflow._providers.ccv.endpoints import ENDPOINTS, PER_ORDER, SHARED
 from orderflow._providers.ccv.guidance import GUIDANCE, VALUES
 from orderflow._providers.ccv.lifecycle import CcvLifecycle
+from orderflow._providers.ccv.wire.values import in_utc
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
 from orderflow.model import PROVIDER_ID, Order
 
@@ -49,6 +48,7 @@ TIMING: Final = Timing(
 """Our own times: CCV's pages state no time limit and no rate limit."""
 
 _SCREENED_PRODUCTS = frozenset({"psp_standalone", "terminal_package"})
+_METHODS: Final = "paymentMethods"
 _TEXTS = ("external_reference", "notification_url")
 _PLACEHOLDER: Final[Mapping[str, object]] = {"": ""}
 """Stands for the order when a request is checked before the order exists."""
@@ -62,8 +62,9 @@ class Ccv(BaseProvider):
         api_key: sent as the user name of HTTP Basic.
         authorization: a whole Authorization header instead of the key.
         id_names: the fields of the submit's answer in which the id of the order is looked for, in this order. The pages show no answer.
+            ``order.orderId`` is a field of ``order``.
         notifications: the notification URL: one for each ``order``, one ``shared`` by all, or ``off``. There is no other endpoint.
-        timing, durations: the timing, and single durations that replace the timing's.
+        timing, durations: the timing, and single durations that replace the timing's. What a timing does not give is as in ``TIMING``.
         client: the HTTP client to use, with timeouts of its own.
         timeout: seconds to wait for a connection or for the next bytes; less than 0.8 of the lease. Not used where a client is given.
         allow_http: notification URLs may be plain http. Only for a simulator on this machine.
@@ -93,7 +94,7 @@ class Ccv(BaseProvider):
         timeout: float = 20.0,
         allow_http: bool = False,
     ) -> None:
-        self.timing: Timing = evolve(timing, durations=merge_durations(TIMING.durations, timing.durations, durations or {}))
+        self.timing: Timing = merge_timing(TIMING, timing, durations)
         if notifications not in ENDPOINTS:
             raise ConfigurationError("must be order, shared or off", "notifications")
         self._notifications = notifications
@@ -146,8 +147,7 @@ class Ccv(BaseProvider):
             "screened": get_flag(request, "screened", bool(kinds & _SCREENED_PRODUCTS)),
             "activates": get_flag(request, "activates"),
         }
-        understood = {**data, **facts, "notify_on_status": list(statuses or wire.ORDER_STATUSES)}
-        return Draft({**self.table.defaults(), **facts}, data, understood)
+        return Draft({**self.table.defaults(), **facts}, data, _understood(data) | facts)
 
     def command(self, command: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
         """Check the arguments of a command or an operator event (names.py). Only ``submission_resolved`` takes any.
@@ -200,6 +200,25 @@ def _check_id_names(id_names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(id_names, str) or not id_names or not all(isinstance(name, str) and name for name in id_names):
         raise ConfigurationError("must be a list with at least one name of a field", "id_names")
     return tuple(id_names)
+
+
+def _understood(data: Mapping[str, object]) -> dict[str, object]:
+    """What a request means: a moment in whatever offset, and sets of statuses and payment methods in whatever order."""
+    start_order, products, statuses = data["start_order"], data["products"], data["notify_on_status"]
+    assert isinstance(start_order, Mapping)
+    assert isinstance(products, list)
+    assert isinstance(statuses, list)
+    return {
+        **data,
+        "start_order": {**start_order, "orderDate": in_utc(str(start_order["orderDate"]))},
+        "products": [{**product, "fields": _without_order(product["fields"])} for product in products],
+        "notify_on_status": sorted(set(statuses or wire.ORDER_STATUSES)),
+    }
+
+
+def _without_order(fields: Mapping[str, object]) -> dict[str, object]:
+    methods = fields.get(_METHODS)
+    return {**fields, _METHODS: sorted(map(str, methods))} if isinstance(methods, list) else dict(fields)
 
 
 def _parse_products(given: object) -> list[dict[str, object]]:

@@ -18,22 +18,24 @@ from orderflow._provider.http import (
     HttpResponse,
     RequestResult,
     check_poll_response,
-    has_json_or_no_body,
     is_header_value,
     outcome_of_response,
+    retry_after_seconds,
     send_request,
     with_answer,
 )
 from orderflow._provider.oauth2 import OAuth2Client
 from orderflow._provider.outcomes import NoResult, NotExecuted, Outcome, ReadFailed, Rejected, Signal, StatusRead, Succeeded
 from orderflow._provider.protocol import TokenSource
-from orderflow._provider.wire import parse_record, to_json
+from orderflow._provider.wire import is_other_text, parse_record, readable_id, to_json
 from orderflow._providers.connect import wire
 from orderflow.errors import MalformedAnswer
 from orderflow.model import Order
 
 _FULFILLED = "fulfilled"  # the reading of the lifecycle
 _BAD_REQUEST = 400  # the one 4xx of its own order endpoints that Connect documents (A3, R1, R2), beside 429
+_ERROR_FIELDS = ("exceptionType", "errorMessage")
+_LONGEST_RESET = 3600.0
 _CLASS_NAME = re.compile(r"[A-Za-z_][\w.$]{,79}\Z")
 _ASKS_FOR_ACCESS = ("allowAccessProduct", "allowAccessCategoryType")
 
@@ -104,10 +106,11 @@ class Adapter:
 
         def accept(response: HttpResponse) -> Outcome:
             assigned = parse_record(wire.AssignResponse, response.json())
-            if assigned.order_id is None and assigned.unique_user_id is None:
+            user_id = readable_id(assigned.unique_user_id)
+            if assigned.order_id is None and user_id is None:
                 raise MalformedAnswer("AssignResponse: neither orderId nor uniqueUserId")
             flags = {"is_new_user": assigned.is_new_user, "is_password_set": assigned.is_password_set}
-            data = {"assigned_user_id": assigned.unique_user_id, **flags}
+            data = {"assigned_user_id": user_id, **flags}
             note = ", ".join(f"{name}: {value}" for name, value in flags.items() if value is not None)
             return Succeeded("assigned", data, assigned.order_id, note)
 
@@ -118,12 +121,15 @@ class Adapter:
         result = await self._call_as_user(call, "/v1/order/status", {"externalOrderId": external_order_id(call.order)})
 
         def accept(response: HttpResponse) -> Outcome:
-            hits = parse_record(wire.OrdersResponse, response.json()).orders
+            hits = wire.parse_listed_orders(response.json())
             if not hits:
                 return NoResult("no order has our externalOrderId")
             if len(hits) > 1:
                 return Rejected(f"{len(hits)} orders have our externalOrderId; a person must choose")
-            return Succeeded("registration_found", provider_id=hits[0].order_id)
+            hit = hits[0]
+            if isinstance(hit, MalformedAnswer):
+                raise hit
+            return Succeeded("registration_found", provider_id=hit.order_id)
 
         return _outcome_of(result, accept)
 
@@ -132,17 +138,14 @@ class Adapter:
         result = await self._call_as_client("GET", f"/v1/client/order/status/{order.provider_id}", None, None)
         if isinstance(result, NotExecuted):
             return ReadFailed(result.why, result.retry_after, result.signal, status=result.status)
-        response = check_poll_response(result)
+        response = check_poll_response(result, seconds_to_wait)
         return response if isinstance(response, ReadFailed) else with_answer(self._read_status(response, order), response)
 
     def _read_status(self, response: HttpResponse, order: Order) -> StatusRead | ReadFailed:
         try:
-            listed_orders = parse_record(wire.OrdersResponse, response.json()).orders
+            listed = _choose_listed(wire.parse_listed_orders(response.json()), order)
         except MalformedAnswer as error:
             return ReadFailed(str(error))
-        if not listed_orders:
-            return ReadFailed("no order in the answer")
-        listed = next((listed for listed in listed_orders if listed.order_id == order.provider_id), listed_orders[0])
         if not listed.order_status:
             return ReadFailed("no orderStatus in the answer")
         note = _access_note(order) if listed.order_status in self._fulfilled_literals else ""
@@ -170,7 +173,7 @@ class Adapter:
         if isinstance(token, NotExecuted):
             return token
         result = await self._send(method, path, token, body, call)
-        if not isinstance(result, HttpResponse) or result.status != 401:
+        if result.status != 401:
             return result
         self._tokens.invalidate(token)
         token = await self._tokens.token()
@@ -187,7 +190,7 @@ class Adapter:
         if not is_header_value(token):
             return NotExecuted("the user's token is not plain ASCII", signal=Signal.NOT_CALLED)
         result = await self._send("POST", path, token, body, call)
-        if isinstance(result, HttpResponse) and result.status == 401:
+        if result.status == 401:
             # without a signal: it shows nothing about our own credentials
             return with_answer(NotExecuted("401 from the provider"), result)
         return result
@@ -217,18 +220,18 @@ def _request_of(order: Order) -> Mapping[str, object]:
 def _outcome_of(result: CallResult, accept: Callable[[HttpResponse], Outcome]) -> Outcome:
     if isinstance(result, NotExecuted):
         return result
-    outcome = outcome_of_response(result, accept, _is_refusal)
+    outcome = outcome_of_response(result, accept, _is_refusal, seconds_to_wait)
     if isinstance(outcome, Rejected) and isinstance(result, HttpResponse):
         return evolve(outcome, why=outcome.why + _exception_type_note(result))
     return outcome
 
 
 def _is_refusal(response: HttpResponse) -> bool:
-    """Whether an error is Connect's own: its documented 400, or another code with Connect's form of an error (C1)."""
-    if response.status == _BAD_REQUEST:
-        return has_json_or_no_body(response)
+    """Whether an error is Connect's own: a field of its form of an error (C1), with any code; or its documented 400, without a body."""
+    if not response.body.strip():
+        return response.status == _BAD_REQUEST
     error = _parse_error(response)
-    return error is not None and (error.exception_type is not None or error.error_message is not None)
+    return error is not None and any(to_json(error).get(name) is not None for name in _ERROR_FIELDS)
 
 
 def _parse_error(response: HttpResponse) -> wire.ErrorResponse | None:
@@ -236,6 +239,18 @@ def _parse_error(response: HttpResponse) -> wire.ErrorResponse | None:
         return parse_record(wire.ErrorResponse, response.json())
     except MalformedAnswer:
         return None
+
+
+def seconds_to_wait(response: HttpResponse) -> float | None:
+    """How long Connect asks us to wait: ``Retry-After``, else ``X-RateLimit-Reset``, the seconds until its window is renewed (A12).
+
+    The window is 60 s long, so that a number beyond an hour is something else, such as a moment in time.
+    """
+    seconds = retry_after_seconds(response)
+    reset = response.headers.get("X-RateLimit-Reset", "").strip()
+    if seconds is not None or not (reset.isascii() and reset.isdigit()):
+        return seconds
+    return float(reset) if float(reset) <= _LONGEST_RESET else None
 
 
 def _exception_type_note(response: HttpResponse) -> str:
@@ -252,13 +267,29 @@ def _access_note(order: Order) -> str:
     return "temporary access was asked for" if asked else ""
 
 
+def _choose_listed(listed_orders: tuple[wire.ListedOrder | MalformedAnswer, ...], order: Order) -> wire.ListedOrder:
+    """The order of an answer that is ours, else the first one.
+
+    Raises:
+        MalformedAnswer: there is none, or none is ours and one cannot be read: it may be ours.
+    """
+    if not listed_orders:
+        raise MalformedAnswer("no order in the answer")
+    unreadable = [listed for listed in listed_orders if isinstance(listed, MalformedAnswer)]
+    readable = [listed for listed in listed_orders if isinstance(listed, wire.ListedOrder)]
+    ours = next((listed for listed in readable if listed.order_id == order.provider_id), None)
+    if ours is None and unreadable:
+        raise unreadable[0]
+    return ours or readable[0]
+
+
 def _find_mismatch(listed: wire.ListedOrder, order: Order) -> str:
     """The field by which a listed order is not ours. Order ids are sequential, and any browser can open any of them."""
     if listed.order_id != order.provider_id:
         return "orderId"
-    if listed.external_order_id and listed.external_order_id != external_order_id(order):
+    if is_other_text(listed.external_order_id, external_order_id(order)):
         return "externalOrderId"
-    ours = read_decimal(_request_of(order).get("orderAmount"))
-    if ours is None or listed.order_amount in (None, ""):
+    ours, shown = read_decimal(_request_of(order).get("orderAmount")), listed.amount
+    if ours is None or shown is None:  # an amount that cannot be read shows nothing
         return ""
-    return "" if listed.amount is not None and round_to_coins(listed.amount) == round_to_coins(ours) else "orderAmount"
+    return "" if round_to_coins(shown) == round_to_coins(ours) else "orderAmount"

@@ -67,18 +67,18 @@ class CompleteByUrl(TypedDict, total=False):
     """The arguments of ``complete_by_url``: pages of the application, at or below one of ``return_pages``."""
 
     return_url: Required[str]
-    error_url: str
+    error_url: str | None
 
 
 class AssignUser(TypedDict, total=False):
-    """The arguments of ``assign_user``: the fields of Assign user (A9) in snake case."""
+    """The arguments of ``assign_user``: the fields of Assign user (A9) in snake case. None counts as absent."""
 
     credential: Required[str]
-    is_send_message: bool
-    override_client_id: str
-    return_url: str
-    error_url: str
-    link_lifetime: int
+    is_send_message: bool | None
+    override_client_id: str | None
+    return_url: str | None
+    error_url: str | None
+    link_lifetime: int | None
 
 
 class RegistrationResolved(TypedDict):

@@ -22,10 +22,10 @@ from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.pages import check_page
 from orderflow._provider.protocol import BaseProvider, Draft, PublicUrls, TokenSource
 from orderflow._provider.settings import check_base_url, check_secret
-from orderflow._provider.timing import TOKEN_SHARE, Timing, merge_durations
+from orderflow._provider.timing import TOKEN_SHARE, Timing, merge_timing
 from orderflow._provider.wire import camel_case, parse_input, to_json
 from orderflow._providers.connect import names, wire
-from orderflow._providers.connect.adapter import Adapter
+from orderflow._providers.connect.adapter import Adapter, seconds_to_wait
 from orderflow._providers.connect.endpoints import CALLBACK, ENDPOINTS, ERROR, RETURN
 from orderflow._providers.connect.guidance import GUIDANCE, VALUES
 from orderflow._providers.connect.lifecycle import ConnectLifecycle
@@ -77,7 +77,7 @@ class Connect(BaseProvider):
         return_pages: the application's pages that a browser may be sent on to: the same scheme, host and port, at or below the path.
         tokens: the source of users' tokens, for orders in user mode.
         ways: rows that replace those of methods.py.
-        timing, durations: the timing, and single durations that replace the timing's.
+        timing, durations: the timing, and single durations that replace the timing's. What a timing does not give is as in ``TIMING``.
         rate_share: this process's share of Connect's rate limits. With four worker processes, 0.25.
         client: the HTTP client to use, with timeouts of its own.
         timeout: seconds to wait for a connection or for the next bytes; less than 0.8 of the lease. Not used where a client is given.
@@ -116,11 +116,11 @@ class Connect(BaseProvider):
         clock: Clock | None = None,
     ) -> None:
         _check_choices(rate_share, credentials_in, fulfilled_literals, return_pages)
+        merged = merge_timing(TIMING, timing, durations)
         self.timing: Timing = evolve(
-            timing,
-            durations=merge_durations(TIMING.durations, timing.durations, durations or {}),
-            calls_per_second=min(timing.calls_per_second, rate_share * CALLS_PER_SECOND),
-            calls_per_minute=min(timing.calls_per_minute, rate_share * CALLS_PER_MINUTE),
+            merged,
+            calls_per_second=min(merged.calls_per_second, rate_share * CALLS_PER_SECOND),
+            calls_per_minute=min(merged.calls_per_minute, rate_share * CALLS_PER_MINUTE),
         )
         self.fulfilled_literals: tuple[str, ...] = tuple(fulfilled_literals)
         self._login = check_base_url("login", login)
@@ -139,6 +139,7 @@ class Connect(BaseProvider):
             credentials_in=credentials_in,
             default_lifetime=TOKEN_LIFETIME,
             timeout=TOKEN_SHARE * self.timing.lease,
+            seconds_to_wait=seconds_to_wait,
         )
         order_client = client or make_client(timeout, keep_alive=False)
         base_url = check_base_url("api", api)
@@ -208,7 +209,8 @@ class Connect(BaseProvider):
     def _pages_of(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
         reject_unknown(arguments, names.CompleteByUrl.__annotations__)
         page = check_page("return_url", get_text(arguments, "return_url"), self._return_pages)
-        error_page = check_page("error_url", arguments["error_url"], self._return_pages) if "error_url" in arguments else page
+        error_url = arguments.get("error_url")
+        error_page = page if error_url is None else check_page("error_url", error_url, self._return_pages)
         return {"return_page": page, "error_page": error_page}
 
     async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
@@ -265,7 +267,8 @@ def _check_choices(rate_share: float, credentials_in: str, fulfilled_literals: S
 
 def _assignment_of(arguments: Mapping[str, object]) -> Mapping[str, object]:
     reject_unknown(arguments, names.AssignUser.__annotations__)
-    body = {camel_case(name): value for name, value in arguments.items()}
+    given = {camel_case(name): value for name, value in arguments.items() if value is not None}
+    body = {"isSendMessage": False, **given}  # the pages state no default, so ours is sent
     return to_json(parse_input(wire.AssignRequest, body).check())
 
 

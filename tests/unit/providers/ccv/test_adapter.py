@@ -212,6 +212,24 @@ async def test_a_reference_is_compared_as_text_where_it_can_be_read(setup: Setup
     assert await setup.ccv.fetch_status(order) == StatusRead("Processing", mismatch=mismatch)
 
 
+@pytest.mark.parametrize(
+    "odd", [b'"contact": "K\xe5re"', b'"price": NaN', b'"externalReference": "12\xff"', b'"externalReference": " mine "']
+)
+async def test_what_is_no_json_in_a_field_that_is_not_needed_stops_no_proof(setup: Setup, odd: bytes) -> None:
+    order = order_of(setup.ccv, ccv_request(external_reference="mine"), provider_id="1")
+    headers = {"Content-Type": "text/html; charset=utf-8"}  # nor does a wrong content type
+    body = b'{"orderStatus": "Processing", %b}' % odd
+    setup.sim.faults.arm(Fault(STATUS, "status-after-commit", status=200, body=body, headers=headers))
+    assert await setup.ccv.fetch_status(order) == StatusRead("Processing")
+
+
+@pytest.mark.parametrize("odd", [b'"contact": "K\xe5re"', b'"price": NaN'])
+async def test_the_order_that_is_passed_along_must_be_exact(setup: Setup, odd: bytes) -> None:
+    setup.sim.faults.arm(Fault("PATCH", "garbage", body=b'{"orderLines": [], %b}' % odd))
+    order = order_of(setup.ccv, ccv_request("sales_package"))
+    assert isinstance(await setup.ccv.perform(call_for(setup.ccv, "configure_order", order), LINKS), InDoubt)
+
+
 @pytest.mark.parametrize("provider_id", ["no-such", "../order", "a b/c?d=e#f", "ø" * 50])
 async def test_a_poll_of_an_order_that_ccv_does_not_know_fails(setup: Setup, provider_id: str) -> None:
     assert isinstance(await setup.ccv.fetch_status(order_of(setup.ccv, ccv_request(), provider_id=provider_id)), ReadFailed)
@@ -224,10 +242,15 @@ UNDOCUMENTED = ("404", "405", "409")
 """4xx codes that CCV's pages do not list for a call: an answer with one is not CCV's no."""
 
 
+def _documented_wait(case: FaultCase) -> float | None:
+    """CCV's pages know no header of a quota."""
+    return None if "X_RateLimit_Reset" in case.name else case.retry_after
+
+
 def _check(outcome: Outcome, case: FaultCase) -> None:
     assert type(outcome) is (NotExecuted if case.name in UNDOCUMENTED else case.outcome)
     if isinstance(outcome, NotExecuted):
-        assert outcome.retry_after == case.retry_after
+        assert outcome.retry_after == _documented_wait(case)
     case.assert_answer_kept(outcome)
     assert_no_canary(outcome)
 
@@ -258,7 +281,7 @@ async def test_a_fault_while_polling(setup: Setup, case: FaultCase) -> None:
     setup.sim.faults.arm(case.at(STATUS))
     poll = await setup.ccv.fetch_status(order)
     assert isinstance(poll, ReadFailed)
-    assert poll.retry_after == case.retry_after
+    assert poll.retry_after == _documented_wait(case)
     case.assert_answer_kept(poll)
     assert_no_canary(poll)
 
@@ -297,6 +320,13 @@ async def test_only_a_documented_code_is_ccvs_no_and_never_with_a_page(setup: Se
         is_no = status in (400, 403) and b"<html>" not in body
         assert isinstance(outcome, Rejected) == is_no, (effect, outcome)
         assert is_no or isinstance(outcome, InDoubt if status == 408 else NotExecuted)
+
+
+@pytest.mark.parametrize(("headers", "wait"), [({"Retry-After": "7"}, 7.0), ({"X-RateLimit-Reset": "7"}, None)])
+async def test_of_the_headers_of_a_429_only_retry_after_counts(setup: Setup, headers: dict[str, str], wait: float | None) -> None:
+    order = await setup.make_submitted()
+    setup.sim.faults.arm(Fault(STATUS, "status", status=429, headers=headers))
+    assert await setup.ccv.fetch_status(order) == ReadFailed("429 from the provider", wait, Signal.THROTTLED)
 
 
 async def test_a_forbidden_key_is_rejected_and_a_wrong_one_not_executed(setup: Setup) -> None:

@@ -8,7 +8,9 @@ import pytest
 from tests.kit.provider_answers import assert_no_canary
 from tests.kit.world import CCV_KEY, ccv_at, ccv_request
 
+from orderflow._engine.fingerprint import fingerprint
 from orderflow._providers.ccv import Ccv
+from orderflow._providers.ccv.wire import ORDER_STATUSES
 from orderflow.errors import ConfigurationError, InvalidInput
 
 
@@ -35,6 +37,37 @@ def test_a_request_derives_its_expectations(request_: dict[str, Any], facts: dic
 def _order(**changes: Any) -> dict[str, Any]:
     request = ccv_request()
     return {**request, "order": {**request["order"], **changes}}
+
+
+PSP = ccv_request("psp_standalone")["products"][0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (_order(orderDate="2026-11-21T10:00:00Z"), _order(orderDate="2026-11-21T11:00:00+01:00"), True),
+        (_order(orderDate="2026-11-21T10:00:00Z"), _order(orderDate="2026-11-21T10:00:00.000+00:00"), True),
+        (_order(orderDate="2026-11-21T10:00:00Z"), _order(orderDate="2026-11-21T10:00:00+01:00"), False),
+        (_order(orderDate="0001-01-01T00:00:00+01:00"), _order(orderDate="0001-01-01T00:00:00+01:00"), True),
+        (ccv_request(notify_on_status=["New", "Failed"]), ccv_request(notify_on_status=["Failed", "New", "New"]), True),
+        (ccv_request(notify_on_status=["New", "Failed"]), ccv_request(notify_on_status=["New"]), False),
+        (ccv_request(), ccv_request(notify_on_status=list(ORDER_STATUSES)[::-1]), True),
+        *[
+            (
+                ccv_request(products=[{**PSP, "paymentMethods": ["ideal", "visa"]}]),
+                ccv_request(products=[{**PSP, "paymentMethods": methods}]),
+                same,
+            )
+            for methods, same in ((["visa", "ideal"], True), (["visa"], False))
+        ],
+    ],
+)
+def test_equal_moments_and_sets_in_another_order_are_the_same_request(one: dict[str, Any], other: dict[str, Any], same: bool) -> None:
+    first, second = ccv().draft(one), ccv().draft(other)
+    assert first.understood is not None
+    assert second.understood is not None
+    assert (fingerprint(first.understood) == fingerprint(second.understood)) is same
+    assert first.data["notify_on_status"] == list(one.get("notify_on_status") or [])  # what is sent stays as it was given
 
 
 NOTIFICATION_URL = "statusNotificationInformation.notificationUrl"

@@ -222,6 +222,17 @@ def test_the_twelve_statuses_in_order() -> None:
         (b"", "https://ccv.example/api/ordercompletion/reseller/order/a%2Fb", "a/b"),
         (b"{}", "/order/A-1/status", "A-1"),
         (b"  ", "A-1", "A-1"),
+        (b'{"orderId": " A-1 "}', None, "A-1"),
+        (b'{"orderId": "A-1\\n"}', None, "A-1"),
+        (b'{"orderId": 12.0}', None, "12"),
+        (b'{"orderId": "A\xff", "id": "I"}', None, "I"),
+        (b'[{"orderId": "A-1"}]', None, "A-1"),
+        (b'["A-1"]', None, "A-1"),
+        (b"A-1", None, "A-1"),
+        (b" A-1\r\n", None, "A-1"),
+        (b"created", "/order/A-1", "A-1"),
+        (b"C-2", "/order/A-1", "A-1"),
+        (b'{"orderId": "A-1", "price": NaN, "contact": "K\xe5re"}', None, "A-1"),
     ],
 )
 def test_the_id_of_a_submitted_order(body: bytes, location: str | None, expected: str) -> None:
@@ -248,6 +259,15 @@ def test_the_id_of_a_submitted_order(body: bytes, location: str | None, expected
         (b"<html>", None),
         (b"<html>", "/order/A"),
         (b'{"orderId": "A', None),
+        (b"created", None),
+        (b"order A-1", None),
+        (b"A" * 100 + b"1", None),
+        (b"A\xff1", None),
+        (b'{"orderId": "A\xff1"}', None),
+        (b'{"orderId": 12.5}', None),
+        (b'{"orderId": 1e300}', None),
+        (b'[{"orderId": "A"}, {"orderId": "B"}]', None),
+        (b'{"orderId": " "}', None),
     ],
 )
 def test_without_an_id_the_response_is_malformed(body: bytes, location: str | None) -> None:
@@ -257,6 +277,16 @@ def test_without_an_id_the_response_is_malformed(body: bytes, location: str | No
 
 def test_the_fields_of_the_id_can_be_chosen() -> None:
     assert wire.parse_submit_response(b'{"orderId": "O", "number": "N"}', names=("number",)).order_id == "N"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"order": {"orderId": "A"}}', b'{"order.orderId": "A"}', b'{"order": [], "a": {"b": {"c": "A"}}}', b'[{"order": {"orderId": "A"}}]'],
+)
+def test_the_field_of_the_id_may_be_inside_another(body: bytes) -> None:
+    assert wire.parse_submit_response(body, names=("order.orderId", "a.b.c")).order_id == "A"
+    with pytest.raises(MalformedAnswer):
+        wire.parse_submit_response(body, names=("orderId", "order", "a.b", "order.orderId.x"))
 
 
 @pytest.mark.parametrize("status", [*wire.ORDER_STATUSES, "OnHold"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from tests.kit.provider_answers import assert_no_canary
 from tests.kit.world import CONNECT_SECRET, EMAIL, SHOP, Users, connect_at, connect_request
 
+from orderflow._provider.protocol import Draft
 from orderflow._providers.connect import CompletionWays, Connect
 from orderflow.errors import ConfigurationError, InvalidInput, UnknownName
 
@@ -165,7 +167,6 @@ def test_an_allowed_page_is_kept_unchanged(url: str) -> None:
         "ftp://shop.example/shop",
         "",
         " ",
-        None,
         7,
         ["https://shop.example/shop"],
     ],
@@ -177,6 +178,15 @@ def test_any_other_page_is_refused(url: object, field: str) -> None:
         connect(return_pages=ALLOWED).command("complete_by_url", arguments)
     assert raised.value.field == field
     assert "evil" not in str(raised.value)
+
+
+def test_an_error_page_of_none_is_an_absent_one() -> None:
+    one = connect(return_pages=ALLOWED)
+    page = "https://shop.example/shop"
+    spellings = ({"return_url": page}, {"return_url": page, "error_url": None}, {"return_url": page, "error_url": page})
+    assert [one.command("complete_by_url", arguments) for arguments in spellings] == 3 * [{"return_page": page, "error_page": page}]
+    with pytest.raises(InvalidInput, match=r"^return_url: "):
+        one.command("complete_by_url", {"return_url": None})
 
 
 def test_without_allowed_pages_every_page_is_refused() -> None:
@@ -220,6 +230,24 @@ def test_a_credential_of_60_characters_is_accepted() -> None:
     arguments = {"credential": "x" * 60, "is_send_message": True, "override_client_id": "shop", "link_lifetime": 3}
     kept = connect().command("assign_user", arguments)
     assert kept == {"assignment": {"credential": "x" * 60, "isSendMessage": True, "overrideClientId": "shop", "linkLifetime": 3}}
+
+
+@pytest.mark.parametrize("said", [{}, {"is_send_message": False}, {"is_send_message": None, "link_lifetime": None}])
+def test_a_default_that_is_given_is_the_same_assignment(said: dict[str, Any]) -> None:
+    kept = connect().command("assign_user", {"credential": EMAIL, **said})
+    assert kept == {"assignment": {"credential": EMAIL, "isSendMessage": False}}
+
+
+@pytest.mark.parametrize("quantity", [2, 2.0, Decimal(2), Decimal("2.00")], ids=repr)
+def test_a_whole_number_is_understood_however_it_is_written(quantity: object) -> None:
+    def draft(quantity: object) -> Draft:
+        request = connect_request()
+        line = {**request["order"]["orderLines"][0], "quantity": quantity}
+        return connect().draft({**request, "order": {**request["order"], "orderLines": [line]}})
+
+    assert draft(quantity).understood == draft(2).understood
+    with pytest.raises(InvalidInput, match=r"quantity: expected a whole number"):
+        draft(Decimal("2.5"))
 
 
 @pytest.mark.parametrize("order_id", ["", "abc", "-1", "1.0", "\u0667", "1 4", "1\u200b", 14, None, "9" * 30])

@@ -231,10 +231,19 @@ def test_no_vocabulary_of_fulfillment_status_accepts_values_of_the_others() -> N
                 vocabulary(value)
 
 
+def read_orders(*rows: object) -> list[wire.ListedOrder]:
+    """The orders of an answer that lists these; raises the error of one that cannot be read."""
+    orders = []
+    for listed in wire.parse_listed_orders({"orders": rows}):
+        if isinstance(listed, MalformedAnswer):
+            raise listed
+        orders.append(listed)
+    return orders
+
+
 def test_the_documented_order_status_example_is_read() -> None:
     row = {"orderId": 9, "externalOrderId": "2342", "orderTime": 1559372400000, "orderStatus": "preliminary"}
-    answer = parse_record(wire.OrdersResponse, {"orders": [{**row, "orderAmount": 295, "customerNumber": 563457}]})
-    (order,) = answer.orders
+    (order,) = read_orders({**row, "orderAmount": 295, "customerNumber": 563457})
     assert (order.order_id, order.external_order_id, order.order_status) == ("9", "2342", "preliminary")
     assert order.amount == Decimal(295)
     assert order.order_time == 1559372400000
@@ -243,7 +252,7 @@ def test_the_documented_order_status_example_is_read() -> None:
 @pytest.mark.parametrize("amount", [None, "", "free of charge"])
 def test_an_order_without_amount_or_external_id_and_with_a_new_status_is_read(amount: object) -> None:
     row = {"orderId": 9, "externalOrderId": None, "orderStatus": "somethingNew", "orderAmount": amount}
-    (order,) = parse_record(wire.OrdersResponse, {"orders": [row]}).orders
+    (order,) = read_orders(row)
     assert order.order_status == "somethingNew"
     assert order.external_order_id is None
     assert order.amount is None
@@ -251,16 +260,16 @@ def test_an_order_without_amount_or_external_id_and_with_a_new_status_is_read(am
 
 def test_search_order_details_reads_its_lines() -> None:
     line = {"productId": 3, "invoiceTime": 1560290400, "invoiceStatus": "notInvoiced", "deliveryStatus": "waiting"}
-    (order,) = parse_record(wire.OrdersResponse, {"orders": [{"orderId": 9, "orderLines": [line]}]}).orders
+    (order,) = read_orders({"orderId": 9, "orderLines": [line]})
     assert order.order_lines is not None
     assert order.order_lines[0].delivery_status == "waiting"
 
 
 def test_a_status_response_of_another_shape_names_the_field() -> None:
-    with pytest.raises(MalformedAnswer, match=r"orders\[0\]\.orderId: missing"):
-        parse_record(wire.OrdersResponse, {"orders": [{"orderStatus": "preliminary"}]})
+    with pytest.raises(MalformedAnswer, match="ListedOrder: orderId: missing"):
+        read_orders({"orderStatus": "preliminary"})
     with pytest.raises(MalformedAnswer, match="orders: missing"):
-        parse_record(wire.OrdersResponse, {})
+        wire.parse_listed_orders({})
 
 
 def test_the_bodies_of_assign_user_and_of_errors_are_read() -> None:

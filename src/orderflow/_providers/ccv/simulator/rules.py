@@ -66,7 +66,7 @@ async def read_body(switches: CcvSwitches, request: Request) -> object:
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if switches.content_type == "json" and declared != "application/json":
         raise InvalidInput("Content-Type", "must be application/json")
-    body = parse_json(await request.body())
+    body = parse_json(await request.body(), is_exact=True)
     if isinstance(body, Mapping):
         _check_spelling(switches, body)
     return body

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 from attrs import field, frozen
 
-from orderflow._provider.wire import as_text, parse_json, parse_record
+from orderflow._provider.wire import as_text, parse_json, parse_record, readable_id
 from orderflow._providers.ccv.wire.values import SUBMIT, Json, OrderStatus
 from orderflow.errors import MalformedAnswer
 
@@ -17,6 +19,8 @@ ID_NAMES = ("orderId", "id", "reference")
 CHECKOUT_URL = "checkoutUrl"
 """The field in which the page is looked for where the customer goes on. The pages do not say whether there is one (D1)."""
 _URL_MAX = 2000
+_BARE_ID = re.compile(r"(?=\D*\d)[A-Za-z0-9][\w.~-]{,99}", re.ASCII)
+_LARGEST = 2**53  # above it floats leave out whole numbers
 
 
 @frozen
@@ -41,12 +45,12 @@ class StatusResponse:
 
 
 def parse_order(body: bytes) -> Json:
-    """The order that each PATCH answers with, to be passed on unchanged.
+    """The order that each PATCH answers with, to be passed on unchanged. So each byte of it is needed.
 
     Raises:
         MalformedAnswer: not a JSON object, or an empty one.
     """
-    order = parse_json(body)
+    order = parse_json(body, is_exact=True)
     if not isinstance(order, Mapping) or not order:
         raise MalformedAnswer("order: expected an object with fields")
     return order
@@ -55,18 +59,52 @@ def parse_order(body: bytes) -> Json:
 def parse_submit_response(body: bytes, location: str | None = None, names: tuple[str, ...] = ID_NAMES) -> SubmitResponse:
     """The id of the submitted order: in one of the fields ``names``, else the body itself, else from the Location header.
 
+    A name with dots is a path: ``order.orderId``. A list with one element counts as that element. A text that is not JSON is an id where it
+    has no spaces and a digit, and no Location is beside it.
+
     Raises:
-        MalformedAnswer: the body is not JSON, or there is no id. An id is never guessed.
+        MalformedAnswer: there is no id, or the body is a page. An id is never guessed.
     """
-    answer = parse_json(body) if body.strip() else None
-    in_body = [answer.get(name) for name in names] if isinstance(answer, Mapping) else [answer]
+    answer, bare = _read_body(body)
+    in_body = [_find_field(answer, name) for name in names] if isinstance(answer, Mapping) else [answer]
     checkout_url = _web_address(answer.get(CHECKOUT_URL)) if isinstance(answer, Mapping) else None
-    for candidate in (*in_body, _id_in_location(location)):
-        if isinstance(candidate, int) and not isinstance(candidate, bool):
-            return SubmitResponse(str(candidate), body, checkout_url)
-        if isinstance(candidate, str) and candidate.strip():
-            return SubmitResponse(candidate, body, checkout_url)
+    for candidate in (*in_body, _id_in_location(location), bare):
+        order_id = _id_as_text(candidate)
+        if order_id is not None:
+            return SubmitResponse(order_id, body, checkout_url)
     raise MalformedAnswer(f"no order id: none of {', '.join(names)}, no bare id, no Location")
+
+
+def _read_body(body: bytes) -> tuple[object, str | None]:
+    """The JSON of a body, and the id that it may be if it is not JSON."""
+    if not body.strip():
+        return None, None
+    try:
+        answer = parse_json(body)
+    except MalformedAnswer:
+        if body.removeprefix(BOM_UTF8).lstrip().startswith(b"<"):
+            raise
+        text = body.decode(errors="replace").strip()
+        return None, text if _BARE_ID.fullmatch(text) else None
+    return (answer[0] if isinstance(answer, list) and len(answer) == 1 else answer), None
+
+
+def _find_field(answer: Json, name: str) -> object:
+    """The field of that name, else what the path leads to; None where there is neither."""
+    if name in answer:
+        return answer[name]
+    found: object = answer
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def _id_as_text(value: object) -> str | None:
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    return readable_id(str(value))
 
 
 def parse_status_response(body: bytes) -> StatusResponse:

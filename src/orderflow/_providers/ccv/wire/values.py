@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from urllib.parse import quote
 
@@ -61,6 +62,14 @@ class TerminalPackageType(StrEnum):
     MOBILE = "Mobile"
     COMPACT = "Compact"
     MINI = "Mini"
+
+
+def in_utc(moment: str) -> str:
+    """An ISO 8601 date and time with its offset, in UTC. Equal moments give equal texts."""
+    try:
+        return datetime.fromisoformat(moment).astimezone(UTC).isoformat()
+    except OverflowError:  # in the first or last year that a datetime has
+        return moment
 
 
 def status_path(order_id: str) -> str:

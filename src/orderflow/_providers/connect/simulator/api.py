@@ -120,7 +120,7 @@ class Api:
         if self._switches.content_type == "json" and content_type != "application/json":
             refuse("HttpMediaTypeNotSupportedException", "Content-Type must be application/json")
         try:
-            return parse_json(await request.body())
+            return parse_json(await request.body(), is_exact=True)
         except MalformedAnswer:
             refuse("HttpMessageNotReadableException", "body is not JSON")
 

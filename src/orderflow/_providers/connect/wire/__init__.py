@@ -24,6 +24,7 @@ from orderflow._providers.connect.wire.calls import (
     OAuthErrorResponse,
     OrdersResponse,
     SearchRequest,
+    parse_listed_orders,
 )
 from orderflow._providers.connect.wire.order import (
     OrderLine,
@@ -70,5 +71,6 @@ __all__ = [
     "SearchRequest",
     "StartInfo",
     "is_absolute",
+    "parse_listed_orders",
     "parse_order_request",
 ]

@@ -9,7 +9,7 @@ from typing import Self
 from attrs import field, frozen
 
 from orderflow._provider.decimals import read_decimal
-from orderflow._provider.wire import as_text, json_name, strict
+from orderflow._provider.wire import as_text, json_name, parse_record, strict
 from orderflow._providers.connect.wire.values import (
     CREDENTIAL_MAX,
     ApiStatus,
@@ -23,6 +23,7 @@ from orderflow._providers.connect.wire.values import (
     order_id_as_text,
     url_problems,
 )
+from orderflow.errors import MalformedAnswer
 
 # ── Complete order, client mode (A3) ───────────────────────────────────────────────────────────────────────────────────
 
@@ -47,11 +48,13 @@ class FulfillmentRequest:
 class FulfillmentResponse:
     """Response of Complete order. Every field is optional (A3), and ``order_id`` may be null with ``OK`` and with ``ERROR``.
 
+    The status decides. An ``order_id`` that cannot be read counts as null.
+
     ``error_message`` may quote a phone number, so ``repr`` hides it.
     """
 
     fulfillment_status: ApiStatus | str | None = field(default=None, metadata=strict())
-    order_id: OrderId | None = field(default=None, converter=optional_order_id_as_text, metadata=strict())
+    order_id: OrderId | None = field(default=None, converter=optional_order_id_as_text)
     error_message: str | None = field(default=None, repr=False)
     extra: Mapping[str, object] = field(factory=dict, repr=False)
 
@@ -100,8 +103,24 @@ class ListedOrder:
 class OrdersResponse:
     """Response of List order status (one element in practice, C1), of List orders and of Search order details."""
 
-    orders: tuple[ListedOrder, ...]
+    orders: tuple[object, ...] = field(repr=False)
     extra: Mapping[str, object] = field(factory=dict, repr=False)
+
+
+def parse_listed_orders(answer: object) -> tuple[ListedOrder | MalformedAnswer, ...]:
+    """The orders of an ``OrdersResponse``, each alone: one that cannot be read is the error that names its field.
+
+    Raises:
+        MalformedAnswer: there is no list of orders.
+    """
+    return tuple(map(_parse_listed_order, parse_record(OrdersResponse, answer).orders))
+
+
+def _parse_listed_order(listed: object) -> ListedOrder | MalformedAnswer:
+    try:
+        return parse_record(ListedOrder, listed)
+    except MalformedAnswer as error:
+        return error
 
 
 @frozen
@@ -154,9 +173,9 @@ class AssignRequest:
 
 @frozen
 class AssignResponse:
-    """Response of Assign user (example in A9). One of the two ids decides."""
+    """Response of Assign user (example in A9). One of the two ids is enough."""
 
-    order_id: OrderId | None = field(default=None, converter=optional_order_id_as_text, metadata=strict())
+    order_id: OrderId | None = field(default=None, converter=optional_order_id_as_text)
     unique_user_id: str | None = field(default=None, repr=False, metadata=as_text())
     is_new_user: bool | None = None
     is_password_set: bool | None = None

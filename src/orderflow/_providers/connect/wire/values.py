@@ -65,20 +65,23 @@ else:
 
 
 def order_id_as_text(value: int | str) -> str:
-    """An orderId as text.
+    """An orderId as text, without white space around it.
 
     Raises:
         ValueError: not a whole number, nor its digits.
     """
-    text = str(value)
+    text = str(value).strip()
     if isinstance(value, bool) or not (text.isascii() and text.isdigit()):
         raise ValueError("orderId: not a whole number")
     return text
 
 
 def optional_order_id_as_text(value: int | str | None) -> str | None:
-    """``order_id_as_text``, where the orderId may be absent."""
-    return None if value is None else order_id_as_text(value)
+    """``order_id_as_text``, where the orderId is not needed: None where it is absent or no orderId."""
+    try:
+        return None if value is None else order_id_as_text(value)
+    except ValueError:
+        return None
 
 
 def order_id_as_number(value: int | str) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.kit.world import World, ccv_request, connect_request, eventually, running
 
+from orderflow.errors import InvalidInput
 from orderflow.model import Applied, Order, Refused, StateEntered
 from orderflow.simulators import Fault
 
@@ -78,6 +79,25 @@ async def test_two_hits_are_a_doubt(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
         order = await world.flow.order(order.id)
         assert (order.state, order.provider_id, len(world.connect.orders)) == ("registration_in_doubt", None, 2)
+
+
+async def test_the_id_of_another_order_is_refused_however_it_is_spelt(tmp_path: Path) -> None:
+    async with running(tmp_path) as world:
+        first = await check_out(world, "first", "registered")
+        world.connect.faults.arm(Fault(REGISTER, "reset"))
+        world.connect.faults.arm(Fault(SEARCH, "status", status=503, times=None))
+        second = await check_out(world, "second", "registration_in_doubt")
+        by = {"actor": "anna", "reason": "Connect named it"}
+        for spelt in (f"0{first.provider_id}", f" 00{first.provider_id}\n"):
+            version = (await world.flow.order(second.id)).version
+            taken = await world.flow.override(second.id, "registered", version=version, provider_id=spelt, **by)
+            assert isinstance(taken, Refused)
+            assert first.id in taken.detail
+            assert await world.flow.find("connect", spelt) == await world.flow.order(first.id)
+        for no_id in ("0", "abc", "../x"):
+            with pytest.raises(InvalidInput, match=r"^provider_id: "):
+                await world.flow.override(second.id, "registered", version=second.version, provider_id=no_id, **by)
+        assert (await world.flow.order(second.id)).state == "registration_in_doubt"
 
 
 async def test_an_id_that_was_mistyped_is_corrected_until_a_poll_has_moved_the_order(tmp_path: Path) -> None:

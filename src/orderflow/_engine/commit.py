@@ -111,7 +111,7 @@ def find_answered_poll(table: Table, snapshot: Snapshot, started: float | None) 
 
 
 def plan_commit(context: CommitContext, order: Order, decision: Decision, command: Event | None = None) -> Commit:
-    """Everything that a decision about an order writes. ``command``: the command that was decided, as the provider fitted it to the order."""
+    """Everything that a decision about an order writes. ``command``: the command that was decided, as the provider fitted it."""
     if REDACTED in order.snapshot.data:
         context, decision = _strip_personal_data(context, decision)
     if isinstance(decision, Applied):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from attrs import define
 
@@ -15,7 +16,7 @@ from orderflow._inputs import MAX_COUNT, check_id, check_name, check_order_id, c
 from orderflow._lifecycle.decide import legal
 from orderflow._provider.protocol import Provider
 from orderflow._store.ports import Store
-from orderflow.errors import UnknownName
+from orderflow.errors import InvalidInput, UnknownName
 from orderflow.model import PROVIDER_ID, JournalRow, Message, Order, Pending, RefusalRow, Snapshot
 
 
@@ -33,7 +34,10 @@ class Lookups:
 
     async def find(self, provider: str, provider_id: str) -> Order:
         """See ``Orderflow.find``."""
-        return await self._store.find_by_provider_id(provider, check_id(PROVIDER_ID, provider_id))
+        text = check_id(PROVIDER_ID, provider_id)
+        with suppress(InvalidInput):  # an id that the provider cannot have given may be stored all the same, by an older version
+            text = self._providers[provider].check_provider_id(text)
+        return await self._store.find_by_provider_id(provider, text)
 
     async def orders(self, provider: str, state: str, limit: int) -> list[Order]:
         """See ``Orderflow.orders``."""

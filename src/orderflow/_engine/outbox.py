@@ -188,7 +188,7 @@ class Outbox:
         except Exception as error:  # noqa: BLE001  a bug in an adapter must not leave a call without an outcome
             _log.error("effect.adapter_raised", order_id=call.order.id, effect=call.effect, **exception_fields(error))
             return correct_outcome(InDoubt(f"the adapter raised {type(error).__name__}"), sent=attempt.sent)
-        outcome = check_outcome(provider.table.effects[call.effect], returned)
+        outcome = check_outcome(provider.table.effects[call.effect], returned, provider.check_provider_id, call.order.provider_id)
         if isinstance(outcome, InvalidOutcome):
             _log.error("effect.outcome_invalid", order_id=call.order.id, effect=call.effect, problem=outcome.why)
         outcome = correct_outcome(outcome, sent=attempt.sent or isinstance(returned, Succeeded))  # even a wrong success: it acted

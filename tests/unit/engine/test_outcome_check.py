@@ -19,6 +19,7 @@ from orderflow._provider.outcomes import (
     StatusRead,
     Succeeded,
 )
+from orderflow.errors import InvalidInput
 from orderflow.model import PROVIDER_ID
 
 PLACE = ToyLifecycle.table.effects["place"]
@@ -88,6 +89,54 @@ def test_a_wrong_outcome_is_in_doubt_and_keeps_the_answer(outcome, problem: str)
     assert checked.answer == (ANSWER if getattr(outcome, "answer", None) is ANSWER else None)
 
 
+def test_an_id_is_spelt_as_the_provider_spells_it() -> None:
+    assert check_outcome(PLACE, Succeeded("order_placed", provider_id="0T"), lambda text: text.lstrip("0")).provider_id == "T"
+
+
+def test_an_id_that_the_provider_cannot_have_given_is_a_wrong_outcome_that_names_it() -> None:
+    def refuse(text: str) -> str:
+        raise InvalidInput("provider_id", "must be a number")
+
+    why = "the adapter's provider_id must be a number; it names the provider's order T"
+    assert check_outcome(PLACE, Succeeded("order_placed", provider_id="T"), refuse) == InvalidOutcome(why, "T")
+
+
+@pytest.mark.parametrize(
+    ("provider_id", "problem", "named"),
+    [
+        ("  ", "has white space at its ends", "  "),
+        (" A ", "has white space at its ends", " A "),
+        ("A\0B", "must be one id, without white space or control characters in it", "A\\x00B"),
+        ("A B", "must be one id, without white space or control characters in it", "A B"),
+    ],
+)
+def test_an_id_with_white_space_or_control_characters_is_a_wrong_outcome(provider_id: str, problem: str, named: str) -> None:
+    why = f"the adapter's provider_id {problem}; it names the provider's order {named}"
+    assert check_outcome(PLACE, Succeeded("order_placed", provider_id=provider_id)) == InvalidOutcome(why, named)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ({"provider_id": "B"}, "the adapter's data names another provider_id than the order's"),
+        ({"provider_id": 7}, "the adapter's data names another provider_id than the order's"),
+        ({"redacted": False}, "the adapter's data has the reserved name redacted"),
+    ],
+)
+def test_data_names_no_other_order_and_nothing_that_is_ours(data: dict[str, object], problem: str) -> None:
+    outcome = check_outcome(PLACE, Succeeded("order_placed", data, "A"), known="A")
+    assert isinstance(outcome, InvalidOutcome)
+    assert outcome.why == f"{problem}; it names the provider's order A"
+    assert check_status(StatusRead("packed", data), "A") == InvalidRead(problem)
+
+
+def test_data_may_name_the_order_itself() -> None:
+    for outcome in (Succeeded("order_placed", {"provider_id": "A"}, "A"), Succeeded("order_placed", {"provider_id": "A"})):
+        assert check_outcome(PLACE, outcome, known="A" if outcome.provider_id is None else None) == outcome
+    read = StatusRead("packed", {"provider_id": "A"})
+    assert check_status(read, "A") == read
+
+
 @pytest.mark.parametrize(("length", "expected"), [(500, ""), (501, "the adapter's provider_id has more than 500 characters")])
 def test_an_id_is_bounded_because_an_index_takes_no_longer_one(length: int, expected: str) -> None:
     checked = check_outcome(PLACE, Succeeded("order_placed", provider_id="\u00e5" * length))
@@ -136,7 +185,7 @@ def test_a_decimal_that_is_no_number_makes_an_outcome_invalid(number: str) -> No
     ],
 )
 def test_a_right_result_of_a_poll_is_passed_on(read) -> None:
-    checked = check_status(read)
+    checked = check_status(read, "T-1")
     assert (checked, checked.answer) == (read, read.answer)
 
 
@@ -159,9 +208,8 @@ def test_a_right_result_of_a_poll_is_passed_on(read) -> None:
             (StatusRead("packed", {"x": Decimal(number)}, answer=ANSWER), "the adapter's data is not JSON: ValueError")
             for number in ("Infinity", "sNaN", "1E+999999999")
         ),
-        (StatusRead("packed", {PROVIDER_ID: {"id": 1}}, answer=ANSWER), "the adapter's provider_id is dict, not text"),
-        (StatusRead("packed", {PROVIDER_ID: ""}, answer=ANSWER), "the adapter's provider_id is empty"),
-        (StatusRead("packed", {PROVIDER_ID: "1" * 501}, answer=ANSWER), "the adapter's provider_id has more than 500 characters"),
+        (StatusRead("packed", {PROVIDER_ID: {"id": 1}}, answer=ANSWER), "the adapter's data names another provider_id than the order's"),
+        (StatusRead("packed", {PROVIDER_ID: ""}, answer=ANSWER), "the adapter's data names another provider_id than the order's"),
         (StatusRead("packed", answer=b"raw"), "the adapter's answer is bytes"),
         (ReadFailed(None, answer=ANSWER), "the adapter's why is NoneType, not text"),
         (ReadFailed("x", "soon", answer=ANSWER), "the adapter's retry_after is str, not a number of seconds"),

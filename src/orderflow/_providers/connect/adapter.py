@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from urllib.parse import quote
 
 from attrs import evolve
 
@@ -99,7 +100,7 @@ class Adapter:
 
     async def assign(self, call: Call) -> Outcome:
         """Assign user, client mode (A9)."""
-        path = f"/v1/client/order/{call.order.provider_id}/user"
+        path = f"/v1/client/order/{_path_id(call.order)}/user"
         result = await self._call_as_client("POST", path, call.arguments["assignment"], call)
 
         def accept(response: HttpResponse) -> Outcome:
@@ -129,7 +130,7 @@ class Adapter:
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
         """List order status, client mode (A4). The response lists one order in practice, and it must be ours."""
-        result = await self._call_as_client("GET", f"/v1/client/order/status/{order.provider_id}", None, None)
+        result = await self._call_as_client("GET", f"/v1/client/order/status/{_path_id(order)}", None, None)
         if isinstance(result, NotExecuted):
             return ReadFailed(result.why, result.retry_after, result.signal, status=result.status)
         response = check_poll_response(result)
@@ -201,6 +202,10 @@ class Adapter:
             content = json.dumps(body).encode()
         client = self._client if method == "GET" else self._order_client
         return await send_request(client, method, self._api + path, headers=headers, content=content, call=call)
+
+
+def _path_id(order: Order) -> str:
+    return quote(order.provider_id or "", safe="")
 
 
 def external_order_id(order: Order) -> str:

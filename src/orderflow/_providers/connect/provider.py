@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from attrs import evolve
 
 from orderflow._clock import Clock
-from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
+from orderflow._inputs import check_id, get_flag, get_object, get_text, reject_unknown
 from orderflow._lifecycle.decide import is_settled
 from orderflow._lifecycle.guidance import Guidance, GuidanceValues
 from orderflow._lifecycle.table import Table
@@ -205,6 +205,14 @@ class Connect(BaseProvider):
                 reject_unknown(arguments, ())
                 return {}
 
+    def check_provider_id(self, value: object) -> str:
+        """Connect's id of an order, written as in Connect's answers: a whole number without leading zeros.
+
+        Raises:
+            InvalidInput: it is none.
+        """
+        return _check_order_id(PROVIDER_ID, value)
+
     def _pages_of(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
         reject_unknown(arguments, names.CompleteByUrl.__annotations__)
         page = check_page("return_url", get_text(arguments, "return_url"), self._return_pages)
@@ -270,9 +278,12 @@ def _assignment_of(arguments: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _order_id_of(arguments: Mapping[str, object]) -> str:
-    """Connect's id of an order, written as in Connect's answers."""
     reject_unknown(arguments, names.RegistrationResolved.__annotations__)
-    order_id = get_id(arguments, "order_id")
-    if not (order_id.isascii() and order_id.isdigit()) or len(order_id) > _ORDER_ID_MAX:
-        raise InvalidInput("order_id", "must be a whole number")
+    return _check_order_id("order_id", arguments.get("order_id"))
+
+
+def _check_order_id(field: str, value: object) -> str:
+    order_id = check_id(field, value)
+    if not (order_id.isascii() and order_id.isdigit()) or len(order_id) > _ORDER_ID_MAX or int(order_id) == 0:
+        raise InvalidInput(field, "must be a whole number above 0")
     return str(int(order_id))

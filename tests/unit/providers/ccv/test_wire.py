@@ -221,6 +221,7 @@ def test_the_twelve_statuses_in_order() -> None:
         (b"", "https://ccv.example/api/ordercompletion/reseller/order/a%2Fb", "a/b"),
         (b"{}", "/order/A-1/status", "A-1"),
         (b"  ", "A-1", "A-1"),
+        (b'{"orderId": " A-1 "}', None, "A-1"),
     ],
 )
 def test_the_id_of_a_submitted_order(body: bytes, location: str | None, expected: str) -> None:

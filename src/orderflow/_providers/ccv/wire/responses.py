@@ -65,7 +65,7 @@ def parse_submit_response(body: bytes, location: str | None = None, names: tuple
         if isinstance(candidate, int) and not isinstance(candidate, bool):
             return SubmitResponse(str(candidate), body, checkout_url)
         if isinstance(candidate, str) and candidate.strip():
-            return SubmitResponse(candidate, body, checkout_url)
+            return SubmitResponse(candidate.strip(), body, checkout_url)
     raise MalformedAnswer(f"no order id: none of {', '.join(names)}, no bare id, no Location")
 
 

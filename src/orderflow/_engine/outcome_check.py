@@ -80,9 +80,10 @@ def _normalize(outcome: Succeeded, check_provider_id: CheckId) -> Succeeded:
 
 def _show_named(provider_id: Any) -> str:
     """The id as it can be stored and shown."""
-    if not provider_id or not isinstance(provider_id, str):
+    if not provider_id or _find_text_problem("", provider_id):
         return ""
-    return (provider_id if provider_id.isprintable() else ascii(provider_id)[1:-1])[:_MAX_SHOWN]
+    text = str(provider_id)
+    return (text if text.isprintable() else ascii(text)[1:-1])[:_MAX_SHOWN]
 
 
 def check_status(returned: Any, known: str | None = None) -> StatusRead | ReadFailed:

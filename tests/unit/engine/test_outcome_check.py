@@ -106,7 +106,7 @@ def test_an_id_that_the_provider_cannot_have_given_is_a_wrong_outcome_that_names
     [
         ("  ", "has white space at its ends", "  "),
         (" A ", "has white space at its ends", " A "),
-        ("A\0B", "must be one id, without white space or control characters in it", "A\\x00B"),
+        ("A\0B", "holds characters that no text can carry", "A\\x00B"),
         ("A B", "must be one id, without white space or control characters in it", "A B"),
     ],
 )

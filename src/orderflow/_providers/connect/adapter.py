@@ -34,6 +34,7 @@ from orderflow.errors import MalformedAnswer
 from orderflow.model import Order
 
 _FULFILLED = "fulfilled"  # the reading of the lifecycle
+_EXTERNAL_ORDER_ID = "externalOrderId"
 _BAD_REQUEST = 400  # the one 4xx of its own order endpoints that Connect documents (A3, R1, R2), beside 429
 _CLASS_NAME = re.compile(r"[A-Za-z_][\w.$]{,79}\Z")
 _ASKS_FOR_ACCESS = ("allowAccessProduct", "allowAccessCategoryType")
@@ -115,16 +116,24 @@ class Adapter:
         return _outcome_of(result, accept)
 
     async def search(self, call: Call) -> Outcome:
-        """Search order details by our own id, user mode (R1). One hit is ours. With more, a person decides: the id is not unique."""
+        """Search order details by our own id, user mode (R1). One hit is ours. With more, a person decides: the id is not unique.
+
+        Connect may list other orders too, or an order twice. An order with our id and another amount is for a person to look at.
+        """
         result = await self._call_as_user(call, "/v1/order/status", {"externalOrderId": external_order_id(call.order)})
 
         def accept(response: HttpResponse) -> Outcome:
-            hits = parse_record(wire.OrdersResponse, response.json()).orders
+            listed_orders = parse_record(wire.OrdersResponse, response.json()).orders
+            differences = [(listed.order_id, _find_difference(listed, call.order)) for listed in listed_orders]
+            hits = {order_id: difference for order_id, difference in differences if difference != _EXTERNAL_ORDER_ID}
             if not hits:
                 return NoResult("no order has our externalOrderId")
             if len(hits) > 1:
                 return Rejected(f"{len(hits)} orders have our externalOrderId; a person must choose")
-            return Succeeded("registration_found", provider_id=hits[0].order_id)
+            ((order_id, difference),) = hits.items()
+            if difference:
+                return Rejected(f"the order with our externalOrderId has another {difference}; a person must decide")
+            return Succeeded("registration_found", provider_id=order_id)
 
         return _outcome_of(result, accept)
 
@@ -261,8 +270,13 @@ def _find_mismatch(listed: wire.ListedOrder, order: Order) -> str:
     """The field by which a listed order is not ours. Order ids are sequential, and any browser can open any of them."""
     if listed.order_id != order.provider_id:
         return "orderId"
+    return _find_difference(listed, order)
+
+
+def _find_difference(listed: wire.ListedOrder, order: Order) -> str:
+    """The field by which a listed order is not what we registered, where it can be read."""
     if listed.external_order_id and listed.external_order_id != external_order_id(order):
-        return "externalOrderId"
+        return _EXTERNAL_ORDER_ID
     ours = read_decimal(_request_of(order).get("orderAmount"))
     if ours is None or listed.order_amount in (None, ""):
         return ""

@@ -63,6 +63,8 @@ def check_outcome(effect: Effect, returned: Any, check_provider_id: CheckId = _c
     if not problem:
         if isinstance(returned, Succeeded):
             problem = _find_problem(effect, returned, check_provider_id, known)
+        elif effect.once and isinstance(returned, NoResult):  # the next look would be a second execution
+            problem = f"the adapter returned NoResult for {effect.name}, which is no look-up: it is sent only once"
         else:
             problem = _find_problem_of_failure(returned)
     if not problem:

@@ -35,11 +35,17 @@ ANSWER = ProviderAnswer(200, "application/json", b"{}")
         NotExecuted("429", 30.0, Signal.THROTTLED),
         Rejected("no"),
         InDoubt("reset"),
-        NoResult("none"),
     ],
 )
 def test_a_right_outcome_is_passed_on(outcome) -> None:
     assert check_outcome(PLACE, outcome) == outcome
+
+
+def test_only_an_effect_that_may_be_repeated_has_no_result() -> None:
+    assert check_outcome(ToyLifecycle.table.effects["look_up"], NoResult("none")) == NoResult("none")
+    wrong = check_outcome(PLACE, NoResult("none", answer=ANSWER))
+    assert wrong == InvalidOutcome("the adapter returned NoResult for place, which is no look-up: it is sent only once")
+    assert wrong.answer == ANSWER
 
 
 @pytest.mark.parametrize(

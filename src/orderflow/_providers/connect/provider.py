@@ -20,7 +20,7 @@ from orderflow._provider.http import HttpClient, longest_timeout, make_client
 from orderflow._provider.oauth2 import CredentialsIn, OAuth2Client
 from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.pages import check_page
-from orderflow._provider.protocol import BaseProvider, Draft, PublicUrls, TokenSource
+from orderflow._provider.protocol import BaseProvider, DoesNotFit, Draft, PublicUrls, TokenSource
 from orderflow._provider.settings import check_base_url, check_secret
 from orderflow._provider.timing import TOKEN_SHARE, Timing, merge_durations
 from orderflow._provider.wire import camel_case, parse_input, to_json
@@ -63,6 +63,7 @@ TOKEN_LIFETIME: Final = 12 * 3600.0
 
 _ORDER_ID_MAX = 20
 _PAYABLE = ("fulfilling", "confirming", "cancelled", "error", "unknown")  # the last three, until their window is closed
+_NEEDS_ORDER_ID = ("complete_by_url", "complete_by_api", "assign_user")
 _NOTHING_TO_PAY = ("invoice", "free")
 
 
@@ -204,6 +205,12 @@ class Connect(BaseProvider):
             case _:
                 reject_unknown(arguments, ())
                 return {}
+
+    def fit_command(self, command: str, data: Mapping[str, object], order: Order) -> Mapping[str, object] | DoesNotFit:
+        """The data as it is. An order without an id at Connect, as after an override, cannot be completed or assigned."""
+        if command in _NEEDS_ORDER_ID and order.provider_id is None:
+            return DoesNotFit("its orderId at Connect is not known; an override can name it")
+        return data
 
     def check_provider_id(self, value: object) -> str:
         """Connect's id of an order, written as in Connect's answers: a whole number without leading zeros.

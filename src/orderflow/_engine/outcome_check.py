@@ -32,6 +32,7 @@ from orderflow.errors import InvalidInput
 from orderflow.model import PROVIDER_ID, REDACTED, Effect
 
 _MAX_SHOWN = 100  # characters of what an adapter names
+_OTHER_ORDER = "the adapter's data names another provider_id than the order's"
 
 CheckId = Callable[[str], str]
 """``Provider.check_provider_id``."""
@@ -97,6 +98,9 @@ def check_status(returned: Any, known: str | None = None) -> StatusRead | ReadFa
     problem = _find_answer_problem(answer)
     if not problem:
         problem = _find_problem_of_status(returned, known) if isinstance(returned, StatusRead) else _find_problem_of_failure(returned)
+    named = returned.data.get(PROVIDER_ID) if problem == _OTHER_ORDER and isinstance(returned, StatusRead) else None
+    if isinstance(returned, StatusRead) and isinstance(named, str) and named:
+        return evolve(returned, data={}, mismatch=PROVIDER_ID)  # an answer about another order, which flags ours at once
     if problem:
         return InvalidRead(problem, answer=answer if isinstance(answer, ProviderAnswer) else None)
     return evolve(returned, data=_to_json(returned.data)) if isinstance(returned, StatusRead) and returned.data else returned
@@ -178,7 +182,7 @@ def _find_data_problem(data: Any, *ids: str | None) -> str:
     if REDACTED in data:
         return f"the adapter's data has the reserved name {REDACTED}"
     if data.get(PROVIDER_ID) not in (None, *ids):
-        return "the adapter's data names another provider_id than the order's"
+        return _OTHER_ORDER
     return ""
 
 

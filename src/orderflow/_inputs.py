@@ -20,12 +20,14 @@ MAX_SECONDS = 1e9
 MAX_VERSION = 2**31 - 1
 """The highest version that a database can store."""
 
+MAX_ID_LENGTH = 500
+"""The most characters of a provider's id: ids are unique, and PostgreSQL's index takes no more than 2,704 bytes."""
+
 MAX_NAME_LENGTH = 255
 """The most characters of an order's id, a state or a provider's name."""
 
 _MAX_DEPTH = 50
 _MAX_PATH_SHOWN = 100
-_MAX_ID_LENGTH = 200
 _MAX_KEY_LENGTH = 200
 _MAX_TEXT_LENGTH = 4000
 _MAX_BITS = 1023  # a larger int is no float
@@ -65,8 +67,8 @@ def get_id(given: Mapping[str, object], name: str) -> str:
 def check_id(field: str, value: object) -> str:
     """``get_id`` for a value that is in hand."""
     text = require_text(field, value)
-    if len(text) > _MAX_ID_LENGTH:
-        raise InvalidInput(field, f"must have at most {_MAX_ID_LENGTH} characters")
+    if len(text) > MAX_ID_LENGTH:
+        raise InvalidInput(field, f"must have at most {MAX_ID_LENGTH} characters")
     if not text.isprintable() or any(character.isspace() for character in text):
         raise InvalidInput(field, "must be one id, without white space or control characters in it")
     return text

@@ -96,7 +96,7 @@ class Evidence:
 @frozen
 class Effect:
     """A named intention towards the outside. ``kind`` names the replies that report a failure (see ``failures``); empty: it reports only
-    success. ``arguments`` names the data of the order that each of its calls gets a copy of, as it is when the call is decided.
+    success. ``arguments`` names the data that each of its calls gets a copy of: what the command that owes it gave, else the order's.
     ``successes``: the replies by which an adapter may report that the provider acted. ``safe``: a call changes nothing at the provider."""
 
     name: str

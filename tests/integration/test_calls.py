@@ -102,6 +102,20 @@ async def test_two_captures_in_a_row_send_two_different_captures(tmp_path: Path)
     assert all(call.deadline > call.order.created_at for call in captures)
 
 
+async def test_an_argument_that_a_command_leaves_out_is_not_taken_from_the_command_before(tmp_path: Path) -> None:
+    payments = Payments()
+    payments.may_call.set()
+    async with Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [payments], worker=True, fetch_interval=0.02) as flow:
+        order = await flow.create(payments, key="1")
+        await flow.send(order.id, Name("capture"), shipment="s1", amount=100)
+        await flow.send(order.id, Name("capture"), shipment="s2")
+        await flow.send(order.id, Name("capture"))
+        await _until(lambda: len(payments.captures) == 3, 60)
+        assert (await flow.order(order.id)).snapshot.data == {"shipment": "s2", "amount": 100}
+    captures = sorted(payments.captures, key=lambda call: call.version)
+    assert [call.arguments for call in captures] == [{"shipment": "s1", "amount": 100}, {"shipment": "s2"}, {}]
+
+
 async def test_the_key_and_the_arguments_of_a_call_are_the_same_in_each_attempt(tmp_path: Path) -> None:
     payments = Payments()
     payments.may_call.set()

@@ -6,9 +6,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.kit.world import World, ccv_request, connect_request, eventually, running
+from tests.kit.world import SHOP, World, ccv_request, connect_request, eventually, running
 
-from orderflow.model import Applied, Order, Refused, StateEntered
+from orderflow.errors import InvalidInput
+from orderflow.model import Applied, Order, Reason, Refused, StateEntered
+from orderflow.provider import Name
 from orderflow.simulators import Fault
 
 pytestmark = pytest.mark.anyio
@@ -78,6 +80,44 @@ async def test_two_hits_are_a_doubt(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
         order = await world.flow.order(order.id)
         assert (order.state, order.provider_id, len(world.connect.orders)) == ("registration_in_doubt", None, 2)
+
+
+async def test_the_id_of_another_order_is_refused_however_it_is_spelt(tmp_path: Path) -> None:
+    async with running(tmp_path) as world:
+        first = await check_out(world, "first", "registered")
+        world.connect.faults.arm(Fault(REGISTER, "reset"))
+        world.connect.faults.arm(Fault(SEARCH, "status", status=503, times=None))
+        second = await check_out(world, "second", "registration_in_doubt")
+        by = {"actor": "anna", "reason": "Connect named it"}
+        for spelt in (f"0{first.provider_id}", f" 00{first.provider_id}\n"):
+            version = (await world.flow.order(second.id)).version
+            taken = await world.flow.override(second.id, "registered", version=version, provider_id=spelt, **by)
+            assert isinstance(taken, Refused)
+            assert first.id in taken.detail
+            assert await world.flow.find("connect", spelt) == await world.flow.order(first.id)
+        for no_id in ("0", "abc", "../x"):
+            with pytest.raises(InvalidInput, match=r"^provider_id: "):
+                await world.flow.override(second.id, "registered", version=second.version, provider_id=no_id, **by)
+        assert (await world.flow.order(second.id)).state == "registration_in_doubt"
+
+
+@pytest.mark.parametrize(
+    ("method", "command", "arguments"),
+    [("creditcard", "complete_by_url", {"return_url": f"{SHOP}/thanks"}), ("invoice", "complete_by_api", {})],
+)
+async def test_an_order_without_an_id_is_not_completed_until_an_override_names_it(
+    tmp_path: Path, method: str, command: str, arguments: dict[str, str]
+) -> None:
+    async with running(tmp_path) as world:
+        order = await world.flow.create("connect", key="k", **connect_request(method))
+        by = {"actor": "anna", "reason": "Connect named it"}
+        await world.flow.override(order.id, "registered", version=0, **by)
+        refused = await world.flow.send(order.id, Name(command), **arguments)
+        assert isinstance(refused, Refused)
+        assert (refused.reason, refused.detail) == (Reason.DOES_NOT_FIT, "its orderId at Connect is not known; an override can name it")
+        await world.flow.override(order.id, "registered", version=1, provider_id="77", **by)
+        assert isinstance(await world.flow.send(order.id, Name(command), **arguments), Applied)
+        assert command != "complete_by_url" or "orderId=77" in await world.flow.customer_url(order.id)
 
 
 async def test_an_id_that_was_mistyped_is_corrected_until_a_poll_has_moved_the_order(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ from orderflow.errors import InvalidInput, UnknownName
         (get_id, {"x": " \t"}, "required, as non-empty text"),
         (get_id, {"x": 77}, "must be text, got int"),
         (get_id, {"x": "can\0ary"}, "holds characters that no text can carry"),
-        (get_id, {"x": "canary" * 40}, "must have at most 200 characters"),
+        (get_id, {"x": "canary" * 84}, "must have at most 500 characters"),
         *[
             (get_id, {"x": f"can{inside}ary"}, "must be one id, without white space or control characters in it")
             for inside in (" ", "\t", "\n", "\u00a0", "\u2003", "\u200b", "\ufeff", "\x1b[31m", "\x7f")

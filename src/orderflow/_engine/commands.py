@@ -16,7 +16,7 @@ from orderflow._engine.fingerprint import fingerprint
 from orderflow._engine.inbox import Inbox, provider_of
 from orderflow._engine.listeners import LISTENER_REFRESH_SECONDS, ListenerDirectory
 from orderflow._engine.recent_commits import RecentCommits
-from orderflow._inputs import MAX_VERSION, check_id, check_json, check_key, check_name, check_whole, require_text, to_json_data
+from orderflow._inputs import MAX_VERSION, check_json, check_key, check_name, check_whole, require_text, to_json_data
 from orderflow._provider.protocol import DoesNotFit, Provider, PublicUrls
 from orderflow._store.ports import Store
 from orderflow._store.records import InboxKey
@@ -121,7 +121,7 @@ class Commands:
             raise InvalidInput("public_url", f"is required for {name} (the browser is redirected back to it)")
         data = provider.command(name, arguments)
         content = fingerprint({"event": name, "data": data}) if key is not None else ""
-        event = _make_event(name, origin, note, data)
+        event = _make_event(provider, name, origin, note, data)
         command = Command(event, partial(_fit, provider, event, data))
         inbox_key = None if key is None else InboxKey(origin.value, f"{order_id} {key}", content)
         await self._refresh()
@@ -150,14 +150,14 @@ class Commands:
         """
         check_name("target", "state", target)
         if provider_id:
-            provider_id = check_id(PROVIDER_ID, provider_id)
+            provider_id = provider_of(self._providers, order_id).check_provider_id(provider_id)
         actor, reason = require_text("actor", actor), require_text("reason", reason)
         version = check_whole("version", version, 0, MAX_VERSION)
         await self._directory.refresh()
         return (await self._inbox.override(order_id, target, actor=actor, reason=reason, version=version, provider_id=provider_id)).decision
 
 
-def _make_event(name: str, origin: Origin, note: str, data: Mapping[str, object]) -> Event:
+def _make_event(provider: Provider, name: str, origin: Origin, note: str, data: Mapping[str, object]) -> Event:
     """An event with a provider's data, and with the provider's id of the order if the data names one.
 
     Raises:
@@ -165,7 +165,7 @@ def _make_event(name: str, origin: Origin, note: str, data: Mapping[str, object]
     """
     kept = to_json_data(data)
     provider_id = kept.pop(PROVIDER_ID, None)
-    return Event(name, origin, kept, None if provider_id is None else check_id(PROVIDER_ID, str(provider_id)), note)
+    return Event(name, origin, kept, None if provider_id is None else provider.check_provider_id(str(provider_id)), note)
 
 
 def _fit(provider: Provider, event: Event, data: Mapping[str, object], order: Order) -> Event | DoesNotFit:
@@ -173,7 +173,7 @@ def _fit(provider: Provider, event: Event, data: Mapping[str, object], order: Or
     fitted = provider.fit_command(event.name, data, order)
     if isinstance(fitted, DoesNotFit):
         return fitted
-    return event if fitted is data else _make_event(event.name, event.origin, event.note, fitted)
+    return event if fitted is data else _make_event(provider, event.name, event.origin, event.note, fitted)
 
 
 def raise_if_refused(order_id: str, command: str, decision: Decision) -> Decision:

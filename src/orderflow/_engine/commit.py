@@ -22,6 +22,7 @@ from orderflow.model import (
     Decision,
     Effect,
     EffectKey,
+    Event,
     Ignored,
     JournalRow,
     Message,
@@ -116,11 +117,14 @@ def find_answered_poll(table: Table, snapshot: Snapshot, started: float | None) 
     return started if info is not None and info.deadlines else None
 
 
-def plan_commit(context: CommitContext, order: Order, decision: Decision) -> Commit:
-    """Everything that a decision about an order writes."""
+def plan_commit(context: CommitContext, order: Order, decision: Decision, command: Event | None = None) -> Commit:
+    """Everything that a decision about an order writes. ``command``: the command that was decided, as the provider fitted it."""
     if REDACTED in order.snapshot.data:
         context, decision = _strip_personal_data(context, decision)
-    commit = _plan_applied(context, order, decision) if isinstance(decision, Applied) else _plan_unchanged(context, order, decision)
+    if isinstance(decision, Applied):
+        commit = _plan_applied(context, order, decision, _find_given(decision.snapshot, command))
+    else:
+        commit = _plan_unchanged(context, order, decision)
     if context.anomaly:
         after = decision.snapshot if isinstance(decision, Applied) else order.snapshot  # an order is flagged at its version
         return flag_order(context, order, commit, _refusal_row(context, after, order.id, Reason.ANOMALY, context.anomaly))
@@ -157,7 +161,7 @@ def _strip_personal_data(context: CommitContext, decision: Decision) -> tuple[Co
 # ── the order moves ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _plan_applied(context: CommitContext, order: Order, applied: Applied) -> Commit:
+def _plan_applied(context: CommitContext, order: Order, applied: Applied, given: Mapping[str, object]) -> Commit:
     journal: list[JournalRow] = []
     effects: list[OwedEffect] = []
     after = applied.snapshot
@@ -165,7 +169,7 @@ def _plan_applied(context: CommitContext, order: Order, applied: Applied) -> Com
         data = _find_changes(order.snapshot.data, after.data) if version == after.version else {}  # the last step is what was reported
         journal.append(_journal_row(context, order, version, step, data))
         for n, effect in enumerate(step.effects):
-            effects.append(OwedEffect(version, n, effect.name, "", context.trace, _dump_arguments(effect, applied.snapshot)))
+            effects.append(OwedEffect(version, n, effect.name, "", context.trace, _dump_arguments(effect, given)))
         if step.source != step.target and step.target in context.notified_states:
             effects.append(OwedEffect(version, len(step.effects), NOTIFY_LISTENER, step.target, context.trace))
     overridden = applied.steps[0].kind is StepKind.OVERRIDE
@@ -183,11 +187,22 @@ def _plan_applied(context: CommitContext, order: Order, applied: Applied) -> Com
     )
 
 
-def _dump_arguments(effect: Effect, snapshot: Snapshot) -> str:
+def _find_given(after: Snapshot, command: Event | None) -> Mapping[str, object]:
+    """The data from which a step's calls take their arguments.
+
+    A command gives them all itself: what it leaves out is not taken from the command before. Any other event takes them from the order.
+    The provider's id is always the order's.
+    """
+    if command is None:
+        return after.data
+    return {name: after.data[name] for name in (*command.data, PROVIDER_ID) if name in after.data}
+
+
+def _dump_arguments(effect: Effect, given: Mapping[str, object]) -> str:
     """The data that a call is made with: a copy, so that what comes later does not change it."""
     if not effect.arguments:
         return ""
-    return dump({name: snapshot.data[name] for name in effect.arguments if name in snapshot.data})
+    return dump({name: given[name] for name in effect.arguments if name in given})
 
 
 def _find_changes(before: Mapping[str, object], after: Mapping[str, object]) -> Mapping[str, object]:

@@ -96,10 +96,10 @@ Request = Event | Command | Observation | Override | UnusableAnswer | AdapterFau
 
 def decide_and_plan(context: CommitContext, request: Request, order: Order) -> Commit:
     """Everything that a request writes to an order."""
-    decision = _decide_request(context.table, order, request)
+    decision, command = _decide_request(context.table, order, request)
     if not isinstance(decision, Applied):
         return _plan_not_ours(context, order, decision) if decision.reason is Reason.NOT_OURS else plan_commit(context, order, decision)
-    commit = plan_commit(context, order, decision)
+    commit = plan_commit(context, order, decision, command)
     taken, released = decision.snapshot.provider_id or "", order.provider_id or ""
     if taken == released:
         return commit
@@ -141,18 +141,20 @@ def decide_late_and_plan(context: CommitContext, effect: Effect, event: Event, o
     return plan_commit(context, order, _refuse(context.table, order, Reason.ANOMALY, f"{event.name}: {detail}{named}"))
 
 
-def _decide_request(table: Table, order: Order, request: Request) -> Decision:
+def _decide_request(table: Table, order: Order, request: Request) -> tuple[Decision, Event | None]:
+    """The decision; of a command also the event that was decided."""
     if isinstance(request, Event):
-        return decide_event(table, order, request)
+        return decide_event(table, order, request), None
     if isinstance(request, Command):
-        return _decide_command(table, order, request)
+        decision, fitted = _decide_command(table, order, request)
+        return decision, fitted if fitted.origin is Origin.COMMAND else None
     if isinstance(request, Observation):
-        return observe(table, order.snapshot, request)
+        return observe(table, order.snapshot, request), None
     if isinstance(request, UnusableAnswer):
-        return _decide_unusable(table, order, request)
+        return _decide_unusable(table, order, request), None
     if isinstance(request, AdapterFault):
-        return _refuse(table, order, Reason.ANOMALY, request.why)
-    return _decide_override(table, order, request)
+        return _refuse(table, order, Reason.ANOMALY, request.why), None
+    return _decide_override(table, order, request), None
 
 
 def decide_event(table: Table, order: Order, event: Event) -> Decision:
@@ -178,15 +180,17 @@ def decide_event(table: Table, order: Order, event: Event) -> Decision:
     return decision
 
 
-def _decide_command(table: Table, order: Order, command: Command) -> Decision:
-    """The lifecycle decides first, so that a provider sees only orders to which the command may be sent."""
-    decision = decide_event(table, order, command.event)
+def _decide_command(table: Table, order: Order, command: Command) -> tuple[Decision, Event]:
+    """The decision, and the event that was decided. The lifecycle decides first, so that a provider sees only orders to which the command
+    may be sent."""
+    event = command.event
+    decision = decide_event(table, order, event)
     if not isinstance(decision, Applied):
-        return decision
+        return decision, event
     fitted = command.fit(order)
     if isinstance(fitted, DoesNotFit):
-        return _refuse(table, order, Reason.DOES_NOT_FIT, fitted.why)
-    return decision if fitted is command.event else decide_event(table, order, fitted)
+        return _refuse(table, order, Reason.DOES_NOT_FIT, fitted.why), event
+    return (decision, event) if fitted is event else (decide_event(table, order, fitted), fitted)
 
 
 def _decide_override(table: Table, order: Order, override: Override) -> Decision:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from attrs import define
 
@@ -35,7 +36,10 @@ class Lookups:
 
     async def find(self, provider: str, provider_id: str) -> Order:
         """See ``Orderflow.find``."""
-        return await self._store.find_by_provider_id(provider, check_id(PROVIDER_ID, provider_id))
+        text = check_id(PROVIDER_ID, provider_id)
+        with suppress(InvalidInput):  # an id that the provider cannot have given may be stored all the same, by an older version
+            text = self._providers[provider].check_provider_id(text)
+        return await self._store.find_by_provider_id(provider, text)
 
     async def orders(self, provider: str, state: str, limit: int) -> list[Order]:
         """See ``Orderflow.orders``."""

@@ -206,7 +206,7 @@ class Outbox:
             _log.error("effect.adapter_raised", order_id=call.order.id, effect=call.effect, **exception_fields(error))
             why = f"the adapter raised {type(error).__name__}"
             return InDoubt(why) if attempt.sent else correct_outcome(InvalidOutcome(why), sent=False)
-        outcome = check_outcome(provider.table.effects[call.effect], returned)
+        outcome = check_outcome(provider.table.effects[call.effect], returned, provider.check_provider_id, call.order.provider_id)
         if isinstance(outcome, InvalidOutcome):
             _log.error("effect.outcome_invalid", order_id=call.order.id, effect=call.effect, problem=outcome.why)
         outcome = correct_outcome(outcome, sent=attempt.sent or isinstance(returned, Succeeded))  # even a wrong success: it acted

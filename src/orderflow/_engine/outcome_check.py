@@ -8,14 +8,14 @@ A wrong status read counts as an unusable answer: several in a row flag the orde
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from math import inf
 from typing import Any
 
 from attrs import evolve, frozen
 
-from orderflow._inputs import decimal_to_number
+from orderflow._inputs import MAX_ID_LENGTH, check_id, decimal_to_number
 from orderflow._provider.outcomes import (
     InDoubt,
     NoResult,
@@ -28,10 +28,14 @@ from orderflow._provider.outcomes import (
     StatusRead,
     Succeeded,
 )
-from orderflow.model import PROVIDER_ID, Effect
+from orderflow.errors import InvalidInput
+from orderflow.model import PROVIDER_ID, REDACTED, Effect
 
 _MAX_SHOWN = 100  # characters of what an adapter names
-_MAX_ID = 500  # characters; ids are unique, and PostgreSQL's index takes no more than 2,704 bytes
+_OTHER_ORDER = "the adapter's data names another provider_id than the order's"
+
+CheckId = Callable[[str], str]
+"""``Provider.check_provider_id``."""
 
 
 @frozen
@@ -54,30 +58,57 @@ class InvalidRead(ReadFailed):
     """
 
 
-def check_outcome(effect: Effect, returned: Any) -> Outcome:
-    """The outcome of a call of this effect; ``InvalidOutcome`` where what the adapter returned is wrong. Decimals become numbers."""
+def _check_any_id(provider_id: str) -> str:
+    return check_id(PROVIDER_ID, provider_id)
+
+
+def check_outcome(effect: Effect, returned: Any, check_provider_id: CheckId = _check_any_id, known: str | None = None) -> Outcome:
+    """The outcome of a call of this effect; ``InvalidOutcome`` where what the adapter returned is wrong. Decimals become numbers, and the
+    provider's id is spelt as ``check_provider_id`` spells it. ``known``: the id that the order has."""
     if not isinstance(returned, Succeeded | NotExecuted | Rejected | InDoubt | NoResult):
         return InvalidOutcome(f"the adapter returned {type(returned).__name__}, which is not an outcome")
     answer: Any = returned.answer
     problem = _find_answer_problem(answer)
     if not problem:
-        problem = _find_problem(effect, returned) if isinstance(returned, Succeeded) else _find_problem_of_failure(returned)
+        if isinstance(returned, Succeeded):
+            problem = _find_problem(effect, returned, check_provider_id, known)
+        elif effect.once and isinstance(returned, NoResult):  # the next look would be a second execution
+            problem = f"the adapter returned NoResult for {effect.name}, which is no look-up: it is sent only once"
+        else:
+            problem = _find_problem_of_failure(returned)
     if not problem:
-        return evolve(returned, data=_to_json(returned.data)) if isinstance(returned, Succeeded) and returned.data else returned
-    named = returned.provider_id if isinstance(returned, Succeeded) else ""
-    named = "" if not named or _find_text_problem("", named) else named[:_MAX_SHOWN]
+        return _normalize(returned, check_provider_id) if isinstance(returned, Succeeded) else returned
+    named = _show_named(returned.provider_id) if isinstance(returned, Succeeded) else ""
     why = f"{problem}; {_describe_named(named)}" if named else problem
     return InvalidOutcome(why, named, answer=answer if isinstance(answer, ProviderAnswer) else None)
 
 
-def check_status(returned: Any) -> StatusRead | ReadFailed:
-    """The result of a poll; ``InvalidRead`` where what the adapter returned is wrong. Decimals become numbers."""
+def _normalize(outcome: Succeeded, check_provider_id: CheckId) -> Succeeded:
+    if outcome.data:
+        outcome = evolve(outcome, data=_to_json(outcome.data))
+    return outcome if outcome.provider_id is None else evolve(outcome, provider_id=check_provider_id(outcome.provider_id))
+
+
+def _show_named(provider_id: Any) -> str:
+    """The id as it can be stored and shown."""
+    if not provider_id or _find_text_problem("", provider_id):
+        return ""
+    text = str(provider_id)
+    return (text if text.isprintable() else ascii(text)[1:-1])[:_MAX_SHOWN]
+
+
+def check_status(returned: Any, known: str | None = None) -> StatusRead | ReadFailed:
+    """The result of a poll; ``InvalidRead`` where what the adapter returned is wrong. Decimals become numbers. ``known``: the provider's id
+    of the order."""
     if not isinstance(returned, StatusRead | ReadFailed):
         return InvalidRead(f"the adapter returned {type(returned).__name__}, which is no result of a poll")
     answer: Any = returned.answer
     problem = _find_answer_problem(answer)
     if not problem:
-        problem = _find_problem_of_status(returned) if isinstance(returned, StatusRead) else _find_problem_of_failure(returned)
+        problem = _find_problem_of_status(returned, known) if isinstance(returned, StatusRead) else _find_problem_of_failure(returned)
+    named = returned.data.get(PROVIDER_ID) if problem == _OTHER_ORDER and isinstance(returned, StatusRead) else None
+    if isinstance(returned, StatusRead) and isinstance(named, str) and named:
+        return evolve(returned, data={}, mismatch=PROVIDER_ID)  # an answer about another order, which flags ours at once
     if problem:
         return InvalidRead(problem, answer=answer if isinstance(answer, ProviderAnswer) else None)
     return evolve(returned, data=_to_json(returned.data)) if isinstance(returned, StatusRead) and returned.data else returned
@@ -112,33 +143,43 @@ def _find_problem_of_failure(outcome: NotExecuted | Rejected | InDoubt | NoResul
     return "" if isinstance(outcome.signal, Signal) else f"the adapter's signal is {type(outcome.signal).__name__}, not a Signal"
 
 
-def _find_problem(effect: Effect, outcome: Succeeded) -> str:
+def _find_problem(effect: Effect, outcome: Succeeded, check_provider_id: CheckId, known: str | None) -> str:
     event: Any = outcome.event
     if not isinstance(event, str):
         return f"the adapter's event is {type(event).__name__}, not text"
     if event not in effect.successes:
         return f"the adapter reports {event[:_MAX_SHOWN]!r}, which is no success of {effect.name}: {', '.join(effect.successes)}"
-    return _find_id_problem(outcome.provider_id) or _find_text_problem("note", outcome.note) or _find_data_problem(outcome.data)
+    problem = _find_id_problem(outcome.provider_id, check_provider_id) or _find_text_problem("note", outcome.note)
+    return problem or _find_data_problem(outcome.data, outcome.provider_id, known)
 
 
-def _find_problem_of_status(read: StatusRead) -> str:
+def _find_problem_of_status(read: StatusRead, known: str | None) -> str:
     texts = (("status", read.status), ("mismatch", read.mismatch), ("note", read.note))
     problem = next(filter(None, (_find_text_problem(field, value) for field, value in texts)), "")
-    return problem or _find_data_problem(read.data) or _find_id_problem(read.data.get(PROVIDER_ID))
+    return problem or _find_data_problem(read.data, known)
 
 
-def _find_id_problem(provider_id: Any) -> str:
+def _find_id_problem(provider_id: Any, check_provider_id: CheckId) -> str:
     if provider_id is None:
         return ""
     if provider_id == "":
         return "the adapter's provider_id is empty"
     problem = _find_text_problem("provider_id", provider_id)
-    if not problem and len(provider_id) > _MAX_ID:
-        return f"the adapter's provider_id has more than {_MAX_ID} characters"
-    return problem
+    if problem:
+        return problem
+    if len(provider_id) > MAX_ID_LENGTH:
+        return f"the adapter's provider_id has more than {MAX_ID_LENGTH} characters"
+    if provider_id != provider_id.strip():
+        return "the adapter's provider_id has white space at its ends"
+    try:
+        check_provider_id(provider_id)
+    except InvalidInput as error:
+        return f"the adapter's provider_id {error.reason}"
+    return ""
 
 
-def _find_data_problem(data: Any) -> str:
+def _find_data_problem(data: Any, *ids: str | None) -> str:
+    """What is wrong with data. It may name the provider's order only by one of the ``ids``, and no key that is ours alone."""
     if not isinstance(data, Mapping):
         return f"the adapter's data is {type(data).__name__}, not a mapping"
     try:
@@ -146,6 +187,10 @@ def _find_data_problem(data: Any) -> str:
             _to_json(data)
     except (TypeError, ValueError, RecursionError) as error:
         return f"the adapter's data is not JSON: {type(error).__name__}"
+    if REDACTED in data:
+        return f"the adapter's data has the reserved name {REDACTED}"
+    if data.get(PROVIDER_ID) not in (None, *ids):
+        return _OTHER_ORDER
     return ""
 
 

@@ -156,7 +156,7 @@ class Poller:
     async def _fetch_status(self, provider: Provider, order: Order, seconds: float) -> StatusRead | ReadFailed:
         try:
             async with self._calls.limit(seconds):
-                outcome = check_status(await provider.fetch_status(order))
+                outcome = check_status(await provider.fetch_status(order), order.provider_id)
         except CallCancelled:
             return ReadFailed(CANCELLED, signal=Signal.NOT_CALLED)
         except TimeoutError:

@@ -22,7 +22,8 @@ class Call:
         key: the idempotency key: the same for all attempts of this call, and no other call has it. Send it where the provider takes one.
         effect: the name of the effect.
         order: the order as it stands now. It may have moved since the call was decided.
-        arguments: the effect's declared arguments, as they were when the call was decided. A name that the order's data lacked is missing.
+        arguments: the effect's declared arguments, as they were when the call was decided. A name that the command did not give is missing.
+            A call that another event owes takes them from the order's data.
         version: the version of the order that decided it.
         attempt: the number of the attempt; 1: the first.
         deadline: when the call is cancelled, in epoch seconds.

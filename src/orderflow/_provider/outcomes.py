@@ -78,7 +78,7 @@ class InDoubt:
 
 @frozen
 class NoResult:
-    """A look-up succeeded and found nothing. It is repeated until its budget is spent."""
+    """A look-up succeeded and found nothing. It is repeated until its budget is spent. No outcome of a once-effect."""
 
     why: str
     answer: ProviderAnswer | None = field(default=None, repr=False, eq=False, kw_only=True)

@@ -8,7 +8,7 @@ from typing import NewType, Protocol, Self
 
 from attrs import field, frozen
 
-from orderflow._inputs import MAX_NAME_LENGTH, check_name
+from orderflow._inputs import MAX_NAME_LENGTH, check_id, check_name
 from orderflow._lifecycle.guidance import Guidance, GuidanceValues
 from orderflow._lifecycle.table import Table
 from orderflow._provider.call import Call
@@ -16,7 +16,7 @@ from orderflow._provider.endpoints import Endpoint
 from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.timing import Timing
 from orderflow.errors import InvalidInput
-from orderflow.model import Order
+from orderflow.model import PROVIDER_ID, Order
 
 Name = NewType("Name", str)
 """A name that a type checker cannot know: of a provider that is not shipped with orderflow, or computed at run time.
@@ -144,6 +144,15 @@ class Provider(Protocol):
             InvalidInput: nothing was stored.
         """
 
+    def check_provider_id(self, value: object) -> str:
+        """An id of an order at the provider in the one spelling that is stored and compared. Pure.
+
+        Every id passes it: from an operator, in a search, in the outcome of a call.
+
+        Raises:
+            InvalidInput: the provider gives no such id.
+        """
+
     async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
         """Carry out a call: one request, repeated at most once with a fresh token. Raises nothing that the provider causes."""
 
@@ -180,6 +189,10 @@ class BaseProvider:
     def fit_command(self, command: str, data: Mapping[str, object], order: Order) -> Mapping[str, object] | DoesNotFit:
         """The data as it is. See ``Provider.fit_command``."""
         return data
+
+    def check_provider_id(self, value: object) -> str:
+        """The text without white space at its ends; none may be in it. See ``Provider.check_provider_id``."""
+        return check_id(PROVIDER_ID, value)
 
 
 def name_of(provider: Provider | str) -> str:

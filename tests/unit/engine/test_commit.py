@@ -84,6 +84,20 @@ def test_a_call_gets_a_copy_of_the_arguments_that_it_declares() -> None:
     assert owed.arguments == "{}"  # what comes later must not be taken for it
 
 
+def test_a_command_gives_the_arguments_of_its_calls_and_any_other_event_takes_them_from_the_order() -> None:
+    order = order_in("drafted", with_id=False)
+    order = evolve(order, snapshot=evolve(order.snapshot, data={"amount": 3, "note": "n", "provider_id": "T-1"}))
+    command = Event("order_it", Origin.COMMAND, {"note": "m"})
+    step = decide(TABLE, order.snapshot, command)
+    assert isinstance(step, Applied)
+    effect = evolve(step.steps[0].effects[0], arguments=("amount", "note", "provider_id"))
+    step = evolve(step, steps=(evolve(step.steps[0], effects=(effect,)),))
+    (owed,) = plan_commit(context("order_it", Origin.COMMAND), order, step, command).effects
+    assert owed.arguments == '{"note":"m","provider_id":"T-1"}'
+    (owed,) = plan_commit(context("order_it", Origin.REPLY), order, step).effects
+    assert owed.arguments == '{"amount":3,"note":"m","provider_id":"T-1"}'
+
+
 def test_the_notification_is_numbered_after_the_effects_of_the_step() -> None:
     commit = plan_event(order_in("drafted", with_id=False), "order_it", Origin.COMMAND, notified=("preparing",))
     assert [(owed.n, owed.name, owed.entered_state) for owed in commit.effects] == [

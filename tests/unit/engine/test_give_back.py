@@ -95,7 +95,7 @@ async def test_a_call_that_failed_before_it_began_is_owed_again_and_made_once(
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an adapter returns is not checked: stands for a fault that the check does not know."""
-    monkeypatch.setattr(outbox_module, "check_outcome", lambda _effect, outcome: outcome)
+    monkeypatch.setattr(outbox_module, "check_outcome", lambda _effect, outcome, *_: outcome)
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -204,6 +204,14 @@ async def test_a_search_with_a_result_resolves_the_doubt(bench: Bench) -> None:
     assert (order.state, order.provider_id, bench.toy.count_calls("place")) == ("placed", "T-found", 1)
 
 
+async def test_a_once_effect_without_a_result_is_in_doubt_and_not_sent_again(bench: Bench) -> None:
+    bench.toy.answer("place", NoResult("none"), NoResult("none"))
+    order = await bench.create()
+    await bench.work_after(3600)
+    order = await bench.store.load(order.id)
+    assert (bench.toy.count_calls("place"), order.state, order.flagged) == (1, "in_doubt", True)
+
+
 @pytest.mark.parametrize("bug", [ValueError("a bug"), KeyError("x"), TimeoutError()], ids=lambda bug: type(bug).__name__)
 async def test_an_adapter_that_raises_leaves_the_call_in_doubt(bench: Bench, bug: Exception) -> None:
     bench.toy.answer("place", bug)
@@ -317,6 +325,7 @@ ENDS = {
     "raises": (ValueError("a bug"), "the adapter raised ValueError"),
     "is in doubt": (InDoubt("500 from a look-up"), "500 from a look-up"),
     "returns nothing": (None, "the adapter returned NoneType, which is not an outcome"),
+    "has no result": (NoResult("none"), "the adapter returned NoResult for place, which is no look-up: it is sent only once"),
     "hangs": ("hang", ""),
 }
 

@@ -19,6 +19,7 @@ from orderflow._provider.outcomes import (
     StatusRead,
     Succeeded,
 )
+from orderflow.errors import InvalidInput
 from orderflow.model import PROVIDER_ID
 
 PLACE = ToyLifecycle.table.effects["place"]
@@ -34,11 +35,17 @@ ANSWER = ProviderAnswer(200, "application/json", b"{}")
         NotExecuted("429", 30.0, Signal.THROTTLED),
         Rejected("no"),
         InDoubt("reset"),
-        NoResult("none"),
     ],
 )
 def test_a_right_outcome_is_passed_on(outcome) -> None:
     assert check_outcome(PLACE, outcome) == outcome
+
+
+def test_only_an_effect_that_may_be_repeated_has_no_result() -> None:
+    assert check_outcome(ToyLifecycle.table.effects["look_up"], NoResult("none")) == NoResult("none")
+    wrong = check_outcome(PLACE, NoResult("none", answer=ANSWER))
+    assert wrong == InvalidOutcome("the adapter returned NoResult for place, which is no look-up: it is sent only once")
+    assert wrong.answer == ANSWER
 
 
 @pytest.mark.parametrize(
@@ -86,6 +93,56 @@ def test_a_wrong_outcome_is_in_doubt_and_keeps_the_answer(outcome, problem: str)
     assert isinstance(checked, InvalidOutcome)
     assert checked.why == problem
     assert checked.answer == (ANSWER if getattr(outcome, "answer", None) is ANSWER else None)
+
+
+def test_an_id_is_spelt_as_the_provider_spells_it() -> None:
+    assert check_outcome(PLACE, Succeeded("order_placed", provider_id="0T"), lambda text: text.lstrip("0")).provider_id == "T"
+
+
+def test_an_id_that_the_provider_cannot_have_given_is_a_wrong_outcome_that_names_it() -> None:
+    def refuse(text: str) -> str:
+        raise InvalidInput("provider_id", "must be a number")
+
+    why = "the adapter's provider_id must be a number; it names the provider's order T"
+    assert check_outcome(PLACE, Succeeded("order_placed", provider_id="T"), refuse) == InvalidOutcome(why, "T")
+
+
+@pytest.mark.parametrize(
+    ("provider_id", "problem", "named"),
+    [
+        ("  ", "has white space at its ends", "  "),
+        (" A ", "has white space at its ends", " A "),
+        ("A\0B", "holds characters that no text can carry", "A\\x00B"),
+        ("A B", "must be one id, without white space or control characters in it", "A B"),
+    ],
+)
+def test_an_id_with_white_space_or_control_characters_is_a_wrong_outcome(provider_id: str, problem: str, named: str) -> None:
+    why = f"the adapter's provider_id {problem}; it names the provider's order {named}"
+    assert check_outcome(PLACE, Succeeded("order_placed", provider_id=provider_id)) == InvalidOutcome(why, named)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ({"provider_id": "B"}, "the adapter's data names another provider_id than the order's"),
+        ({"provider_id": 7}, "the adapter's data names another provider_id than the order's"),
+        ({"redacted": False}, "the adapter's data has the reserved name redacted"),
+    ],
+)
+def test_data_names_no_other_order_and_nothing_that_is_ours(data: dict[str, object], problem: str) -> None:
+    outcome = check_outcome(PLACE, Succeeded("order_placed", data, "A"), known="A")
+    assert isinstance(outcome, InvalidOutcome)
+    assert outcome.why == f"{problem}; it names the provider's order A"
+    about_another = StatusRead("packed", mismatch=PROVIDER_ID)
+    expected = about_another if data.get(PROVIDER_ID) == "B" else InvalidRead(problem)
+    assert check_status(StatusRead("packed", data), "A") == expected
+
+
+def test_data_may_name_the_order_itself() -> None:
+    for outcome in (Succeeded("order_placed", {"provider_id": "A"}, "A"), Succeeded("order_placed", {"provider_id": "A"})):
+        assert check_outcome(PLACE, outcome, known="A" if outcome.provider_id is None else None) == outcome
+    read = StatusRead("packed", {"provider_id": "A"})
+    assert check_status(read, "A") == read
 
 
 @pytest.mark.parametrize(("length", "expected"), [(500, ""), (501, "the adapter's provider_id has more than 500 characters")])
@@ -136,7 +193,7 @@ def test_a_decimal_that_is_no_number_makes_an_outcome_invalid(number: str) -> No
     ],
 )
 def test_a_right_result_of_a_poll_is_passed_on(read) -> None:
-    checked = check_status(read)
+    checked = check_status(read, "T-1")
     assert (checked, checked.answer) == (read, read.answer)
 
 
@@ -159,9 +216,8 @@ def test_a_right_result_of_a_poll_is_passed_on(read) -> None:
             (StatusRead("packed", {"x": Decimal(number)}, answer=ANSWER), "the adapter's data is not JSON: ValueError")
             for number in ("Infinity", "sNaN", "1E+999999999")
         ),
-        (StatusRead("packed", {PROVIDER_ID: {"id": 1}}, answer=ANSWER), "the adapter's provider_id is dict, not text"),
-        (StatusRead("packed", {PROVIDER_ID: ""}, answer=ANSWER), "the adapter's provider_id is empty"),
-        (StatusRead("packed", {PROVIDER_ID: "1" * 501}, answer=ANSWER), "the adapter's provider_id has more than 500 characters"),
+        (StatusRead("packed", {PROVIDER_ID: {"id": 1}}, answer=ANSWER), "the adapter's data names another provider_id than the order's"),
+        (StatusRead("packed", {PROVIDER_ID: ""}, answer=ANSWER), "the adapter's data names another provider_id than the order's"),
         (StatusRead("packed", answer=b"raw"), "the adapter's answer is bytes"),
         (ReadFailed(None, answer=ANSWER), "the adapter's why is NoneType, not text"),
         (ReadFailed("x", "soon", answer=ANSWER), "the adapter's retry_after is str, not a number of seconds"),

@@ -51,7 +51,7 @@ async def test_what_an_adapter_returns_wrong_is_recorded_flags_the_order_and_is_
     after = await bench.store.load(order.id)
     assert (after.state, after.provider_id, after.flagged) == ("placed", order.provider_id, True)
     details = {row.detail for row in await bench.store.refusals(order.id)}
-    problem = "the adapter's provider_id is dict, not text"
+    problem = "the adapter's data names another provider_id than the order's"
     assert details == {problem, f"{problem}; 5 polls in a row brought no status"}
     assert [line["problem"] for line in logs if line["event"] == "poll.outcome_invalid"] == [problem] * 4
     assert [(message.source, message.count) for message in await bench.store.messages(order.id) if message.source == "poll"] == [

@@ -235,7 +235,7 @@ async def test_a_deadline_behind_many_that_cannot_be_decided_comes_all_the_same(
 
 async def test_an_order_that_fails_holds_back_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its reply cannot be written, which stands for any bug. All other orders go on."""
-    monkeypatch.setattr(outbox_module, "check_outcome", lambda _effect, outcome: outcome)
+    monkeypatch.setattr(outbox_module, "check_outcome", lambda _effect, outcome, *_: outcome)
     toy = Toy(timing=FAST)
     toy.answer("place", Succeeded("nonsense"))
     async with open_flow(tmp_path, toy) as flow:

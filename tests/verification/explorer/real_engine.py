@@ -211,6 +211,10 @@ class _ScriptedProvider:
         """Any request is a draft without data."""
         return Draft(self.table.defaults(), {})
 
+    def check_provider_id(self, value: object) -> str:
+        """Any id is one."""
+        return str(value)
+
     async def perform(self, call: Call, urls: object) -> Outcome:
         """Count the call."""
         if self.marks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, Self
 
-from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
+from orderflow._inputs import check_id, get_flag, get_object, get_text, reject_unknown
 from orderflow._lifecycle.decide import is_settled
 from orderflow._lifecycle.guidance import Guidance, GuidanceValues
 from orderflow._lifecycle.table import Table
@@ -50,6 +50,7 @@ TIMING: Final = Timing(
 _SCREENED_PRODUCTS = frozenset({"psp_standalone", "terminal_package"})
 _METHODS: Final = "paymentMethods"
 _TEXTS = ("external_reference", "notification_url")
+_NOT_IN_PATH = "/\\?#"
 _PLACEHOLDER: Final[Mapping[str, object]] = {"": ""}
 """Stands for the order when a request is checked before the order exists."""
 
@@ -157,9 +158,17 @@ class Ccv(BaseProvider):
         """
         if command == "submission_resolved":
             reject_unknown(arguments, names.SubmissionResolved.__annotations__)
-            return {PROVIDER_ID: get_id(arguments, "order_id")}
+            return {PROVIDER_ID: _check_order_id("order_id", arguments.get("order_id"))}
         reject_unknown(arguments, ())
         return {}
+
+    def check_provider_id(self, value: object) -> str:
+        """CCV's id of an order. It is opaque, and stands in a path.
+
+        Raises:
+            InvalidInput: it cannot.
+        """
+        return _check_order_id(PROVIDER_ID, value)
 
     async def perform(self, call: Call, urls: PublicUrls) -> Outcome:
         """Carry out one of the lifecycle's effects."""
@@ -194,6 +203,13 @@ class Ccv(BaseProvider):
     async def close(self) -> None:
         """Close connections."""
         await self._adapter.close()
+
+
+def _check_order_id(field: str, value: object) -> str:
+    order_id = check_id(field, value)
+    if order_id in (".", "..") or any(character in order_id for character in _NOT_IN_PATH):
+        raise InvalidInput(field, f"must be one id that can stand in a path, without any of {' '.join(_NOT_IN_PATH)}")
+    return order_id
 
 
 def _check_id_names(id_names: Sequence[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from urllib.parse import quote
 
 from attrs import evolve
 
@@ -33,6 +34,7 @@ from orderflow.errors import MalformedAnswer
 from orderflow.model import Order
 
 _FULFILLED = "fulfilled"  # the reading of the lifecycle
+_EXTERNAL_ORDER_ID = "externalOrderId"
 _BAD_REQUEST = 400  # the one 4xx of its own order endpoints that Connect documents (A3, R1, R2), beside 429
 _ERROR_FIELDS = ("exceptionType", "errorMessage")
 _LONGEST_RESET = 3600.0
@@ -101,7 +103,7 @@ class Adapter:
 
     async def assign(self, call: Call) -> Outcome:
         """Assign user, client mode (A9)."""
-        path = f"/v1/client/order/{call.order.provider_id}/user"
+        path = f"/v1/client/order/{_path_id(call.order)}/user"
         result = await self._call_as_client("POST", path, call.arguments["assignment"], call)
 
         def accept(response: HttpResponse) -> Outcome:
@@ -117,25 +119,34 @@ class Adapter:
         return _outcome_of(result, accept)
 
     async def search(self, call: Call) -> Outcome:
-        """Search order details by our own id, user mode (R1). One hit is ours. With more, a person decides: the id is not unique."""
+        """Search order details by our own id, user mode (R1). One hit is ours. With more, a person decides: the id is not unique.
+
+        Connect may list other orders too, or an order twice. An order with our id and another amount is for a person to look at.
+        """
         result = await self._call_as_user(call, "/v1/order/status", {"externalOrderId": external_order_id(call.order)})
 
         def accept(response: HttpResponse) -> Outcome:
-            hits = wire.parse_listed_orders(response.json())
+            listed_orders = wire.parse_listed_orders(response.json())
+            unreadable = [listed for listed in listed_orders if isinstance(listed, MalformedAnswer)]
+            readable = [listed for listed in listed_orders if not isinstance(listed, MalformedAnswer)]
+            differences = [(listed.order_id, _find_difference(listed, call.order)) for listed in readable]
+            hits = {order_id: difference for order_id, difference in differences if difference != _EXTERNAL_ORDER_ID}
+            if unreadable:  # it may be ours
+                raise unreadable[0]
             if not hits:
                 return NoResult("no order has our externalOrderId")
             if len(hits) > 1:
                 return Rejected(f"{len(hits)} orders have our externalOrderId; a person must choose")
-            hit = hits[0]
-            if isinstance(hit, MalformedAnswer):
-                raise hit
-            return Succeeded("registration_found", provider_id=hit.order_id)
+            ((order_id, difference),) = hits.items()
+            if difference:
+                return Rejected(f"the order with our externalOrderId has another {difference}; a person must decide")
+            return Succeeded("registration_found", provider_id=order_id)
 
         return _outcome_of(result, accept)
 
     async def fetch_status(self, order: Order) -> StatusRead | ReadFailed:
         """List order status, client mode (A4). The response lists one order in practice, and it must be ours."""
-        result = await self._call_as_client("GET", f"/v1/client/order/status/{order.provider_id}", None, None)
+        result = await self._call_as_client("GET", f"/v1/client/order/status/{_path_id(order)}", None, None)
         if isinstance(result, NotExecuted):
             return ReadFailed(result.why, result.retry_after, result.signal, status=result.status)
         response = check_poll_response(result, seconds_to_wait)
@@ -204,6 +215,10 @@ class Adapter:
             content = json.dumps(body).encode()
         client = self._client if method == "GET" else self._order_client
         return await send_request(client, method, self._api + path, headers=headers, content=content, call=call)
+
+
+def _path_id(order: Order) -> str:
+    return quote(order.provider_id or "", safe="")
 
 
 def external_order_id(order: Order) -> str:
@@ -287,8 +302,13 @@ def _find_mismatch(listed: wire.ListedOrder, order: Order) -> str:
     """The field by which a listed order is not ours. Order ids are sequential, and any browser can open any of them."""
     if listed.order_id != order.provider_id:
         return "orderId"
+    return _find_difference(listed, order)
+
+
+def _find_difference(listed: wire.ListedOrder, order: Order) -> str:
+    """The field by which a listed order is not what we registered, where it can be read."""
     if is_other_text(listed.external_order_id, external_order_id(order)):
-        return "externalOrderId"
+        return _EXTERNAL_ORDER_ID
     ours, shown = read_decimal(_request_of(order).get("orderAmount")), listed.amount
     if ours is None or shown is None:  # an amount that cannot be read shows nothing
         return ""

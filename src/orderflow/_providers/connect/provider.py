@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from attrs import evolve
 
 from orderflow._clock import Clock
-from orderflow._inputs import get_flag, get_id, get_object, get_text, reject_unknown
+from orderflow._inputs import check_id, get_flag, get_object, get_text, reject_unknown
 from orderflow._lifecycle.decide import is_settled
 from orderflow._lifecycle.guidance import Guidance, GuidanceValues
 from orderflow._lifecycle.table import Table
@@ -20,7 +20,7 @@ from orderflow._provider.http import HttpClient, longest_timeout, make_client
 from orderflow._provider.oauth2 import CredentialsIn, OAuth2Client
 from orderflow._provider.outcomes import Outcome, ReadFailed, StatusRead
 from orderflow._provider.pages import check_page
-from orderflow._provider.protocol import BaseProvider, Draft, PublicUrls, TokenSource
+from orderflow._provider.protocol import BaseProvider, DoesNotFit, Draft, PublicUrls, TokenSource
 from orderflow._provider.settings import check_base_url, check_secret
 from orderflow._provider.timing import TOKEN_SHARE, Timing, merge_timing
 from orderflow._provider.wire import camel_case, parse_input, to_json
@@ -63,6 +63,7 @@ TOKEN_LIFETIME: Final = 12 * 3600.0
 
 _ORDER_ID_MAX = 20
 _PAYABLE = ("fulfilling", "confirming", "cancelled", "error", "unknown")  # the last three, until their window is closed
+_NEEDS_ORDER_ID = ("complete_by_url", "complete_by_api", "assign_user")
 _NOTHING_TO_PAY = ("invoice", "free")
 
 
@@ -206,6 +207,20 @@ class Connect(BaseProvider):
                 reject_unknown(arguments, ())
                 return {}
 
+    def fit_command(self, command: str, data: Mapping[str, object], order: Order) -> Mapping[str, object] | DoesNotFit:
+        """The data as it is. An order without an id at Connect, as after an override, cannot be completed or assigned."""
+        if command in _NEEDS_ORDER_ID and order.provider_id is None:
+            return DoesNotFit("its orderId at Connect is not known; an override can name it")
+        return data
+
+    def check_provider_id(self, value: object) -> str:
+        """Connect's id of an order, written as in Connect's answers: a whole number without leading zeros.
+
+        Raises:
+            InvalidInput: it is none.
+        """
+        return _check_order_id(PROVIDER_ID, value)
+
     def _pages_of(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
         reject_unknown(arguments, names.CompleteByUrl.__annotations__)
         page = check_page("return_url", get_text(arguments, "return_url"), self._return_pages)
@@ -273,9 +288,12 @@ def _assignment_of(arguments: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _order_id_of(arguments: Mapping[str, object]) -> str:
-    """Connect's id of an order, written as in Connect's answers."""
     reject_unknown(arguments, names.RegistrationResolved.__annotations__)
-    order_id = get_id(arguments, "order_id")
-    if not (order_id.isascii() and order_id.isdigit()) or len(order_id) > _ORDER_ID_MAX:
-        raise InvalidInput("order_id", "must be a whole number")
+    return _check_order_id("order_id", arguments.get("order_id"))
+
+
+def _check_order_id(field: str, value: object) -> str:
+    order_id = check_id(field, value)
+    if not (order_id.isascii() and order_id.isdigit()) or len(order_id) > _ORDER_ID_MAX or int(order_id) == 0:
+        raise InvalidInput(field, "must be a whole number above 0")
     return str(int(order_id))

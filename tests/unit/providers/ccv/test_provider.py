@@ -162,3 +162,15 @@ def test_no_repr_shows_the_key() -> None:
 def test_the_names_of_the_id_are_a_list_of_names(id_names: Any) -> None:
     with pytest.raises(ConfigurationError, match="id_names"):
         ccv(id_names=id_names)
+
+
+@pytest.mark.parametrize("order_id", ["", " ", "..", ".", "a/../b", "/order/A", "A?x", "A#x", "A\\B", "A\0B", "A B", 7, None])
+def test_an_id_that_cannot_stand_in_a_path_is_refused(order_id: object) -> None:
+    with pytest.raises(InvalidInput, match=r"^order_id: "):
+        ccv_at("http://ccv.example").command("submission_resolved", {"order_id": order_id})
+    with pytest.raises(InvalidInput, match=r"^provider_id: "):
+        ccv_at("http://ccv.example").check_provider_id(order_id)
+
+
+def test_an_id_loses_white_space_at_its_ends() -> None:
+    assert ccv_at("http://ccv.example").command("submission_resolved", {"order_id": " A-1..2\n"}) == {"provider_id": "A-1..2"}

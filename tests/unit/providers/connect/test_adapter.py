@@ -361,6 +361,27 @@ async def test_a_search_succeeds_with_one_hit_and_no_more(setup: Setup, hits: in
         assert (outcome.event, outcome.provider_id) == ("registration_found", "14")
 
 
+OURS = {"orderId": 77, "externalOrderId": "connect-0", "orderAmount": 295.0}
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([{**OURS, "externalOrderId": "somebody-else"}], NoResult("no order has our externalOrderId")),
+        ([OURS, {**OURS, "orderId": 78, "externalOrderId": "somebody-else"}], Succeeded("registration_found", provider_id="77")),
+        ([OURS, {**OURS, "orderId": "077"}], Succeeded("registration_found", provider_id="77")),
+        ([{**OURS, "externalOrderId": None, "orderAmount": ""}], Succeeded("registration_found", provider_id="77")),
+        ([OURS, {**OURS, "orderId": 78}], Rejected("2 orders have our externalOrderId; a person must choose")),
+        ([OURS, {**OURS, "orderId": 78, "orderAmount": 1}], Rejected("2 orders have our externalOrderId; a person must choose")),
+        ([{**OURS, "orderAmount": 1}], Rejected("the order with our externalOrderId has another orderAmount; a person must decide")),
+    ],
+)
+async def test_a_search_takes_only_the_order_that_we_registered(setup: Setup, rows: list[dict[str, object]], expected: Outcome) -> None:
+    order = await setup.make_order(evolve(CALLS[5], registered=False))
+    setup.sim.faults.arm(Fault(CALLS[5].match, "garbage", body=json.dumps({"orders": rows}).encode()))
+    assert await setup.connect.perform(call_for(setup.connect, "search_order", order), LINKS) == expected
+
+
 # ── polls ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

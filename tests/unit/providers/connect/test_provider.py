@@ -250,7 +250,7 @@ def test_a_whole_number_is_understood_however_it_is_written(quantity: object) ->
         draft(Decimal("2.5"))
 
 
-@pytest.mark.parametrize("order_id", ["", "abc", "-1", "1.0", "\u0667", "1 4", "1\u200b", 14, None, "9" * 30])
+@pytest.mark.parametrize("order_id", ["", "abc", "-1", "1.0", "\u0667", "1 4", "1\u200b", 14, None, "9" * 30, "0", "000"])
 def test_an_order_id_that_is_no_whole_number_is_refused(order_id: object) -> None:
     with pytest.raises(InvalidInput, match=r"^order_id: "):
         connect().command("registration_resolved", {"order_id": order_id})
@@ -259,6 +259,13 @@ def test_an_order_id_that_is_no_whole_number_is_refused(order_id: object) -> Non
 @pytest.mark.parametrize("order_id", ["14", "014", " 14\n", "\u00a014"])
 def test_an_order_id_is_kept_as_connect_writes_it(order_id: str) -> None:
     assert connect().command("registration_resolved", {"order_id": order_id}) == {"provider_id": "14"}
+    assert connect().check_provider_id(order_id) == "14"
+
+
+@pytest.mark.parametrize("provider_id", ["", "abc", "-1", "1.0", "0", "../x", "#7", "9" * 30, None])
+def test_no_other_text_is_an_id_of_connect(provider_id: object) -> None:
+    with pytest.raises(InvalidInput, match=r"^provider_id: "):
+        connect().check_provider_id(provider_id)
 
 
 @pytest.mark.parametrize("command", ["register", "complete_by_api", "registration_given_up", "assignment_resolved"])

@@ -65,7 +65,7 @@ else:
 
 
 def order_id_as_text(value: int | str) -> str:
-    """An orderId as text, without white space around it.
+    """An orderId as text, without white space around it and without leading zeros.
 
     Raises:
         ValueError: not a whole number, nor its digits.
@@ -73,7 +73,7 @@ def order_id_as_text(value: int | str) -> str:
     text = str(value).strip()
     if isinstance(value, bool) or not (text.isascii() and text.isdigit()):
         raise ValueError("orderId: not a whole number")
-    return text
+    return str(int(text))
 
 
 def optional_order_id_as_text(value: int | str | None) -> str | None:

@@ -138,8 +138,9 @@ class Outbox:
         effect = attempt.effect
         provider = self._providers[effect.provider]
         await self._recent_commits.look(_LOOK_SECONDS)
+        version = self._recent_commits.version_of(effect.key.order_id)
         order = await self._store.load(effect.key.order_id)
-        if self._recent_commits.contradict(order):
+        if self._recent_commits.contradict(order, version):
             return LeaveLeased()
         seconds = seconds_for_call(effect.until, provider.timing.lease, self._clock.now())
         if effect.name == NOTIFY_LISTENER:

@@ -59,10 +59,17 @@ class RecentCommits:
         self._commits.clear()
         self.restored = False
 
-    def contradict(self, order: Order) -> bool:
-        """Whether nothing may be sent for an order that was loaded just now."""
-        commit = self._commits.get(order.id)
-        if commit is not None and order.version < commit.version:
+    def version_of(self, order_id: str) -> int:
+        """The version of an order after the last commit that is remembered; 0: none is."""
+        commit = self._commits.get(order_id)
+        return 0 if commit is None else commit.version
+
+    def contradict(self, order: Order, version: int) -> bool:
+        """Whether nothing may be sent for an order that was loaded just now.
+
+        ``version``: what ``version_of`` returned before it was loaded. Meanwhile this process may have committed something newer.
+        """
+        if order.version < version:
             self._report(order.id)
         return self.restored
 

@@ -18,6 +18,7 @@ from orderflow._engine.attempt import LeaveLeased
 from orderflow._engine.recent_commits import _MOST, RecentCommits
 from orderflow._store.records import PRUNED, RESTORED, KeptCommits
 from orderflow.errors import OperationalError
+from orderflow.model import Order
 from orderflow.simulators import SimClock
 
 pytestmark = pytest.mark.anyio
@@ -199,13 +200,29 @@ async def test_a_call_begins_behind_a_look(bench: Bench) -> None:
 async def test_creating_and_every_decision_that_moves_an_order_are_remembered(bench: Bench) -> None:
     order = await bench.engine.commands.create(bench.toy, "k", {})
     commits = bench.engine.recent_commits
-    assert not commits.contradict(order)
+    assert not commits.contradict(order, commits.version_of(order.id))
     await bench.engine.commands.send(order.id, "order_it", {})
     now = await bench.store.load(order.id)
-    assert not commits.contradict(now)
-    assert commits.contradict(order)  # as it was before
+    assert not commits.contradict(now, commits.version_of(order.id))
+    assert commits.contradict(order, commits.version_of(order.id))  # as it was before
     commits.forget()
-    assert not commits.contradict(evolve(order))
+    assert not commits.contradict(evolve(order), commits.version_of(order.id))
+
+
+async def test_a_commit_of_this_process_while_the_order_is_loaded_is_no_restore(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    await bench.create(state="sending")
+    attempt = await bench.lease()
+    load = bench.store.load
+
+    async def load_and_be_overtaken(order_id: str) -> Order:
+        loaded = await load(order_id)
+        bench.engine.recent_commits.add(order_id, loaded.version + 1, START)
+        return loaded
+
+    monkeypatch.setattr(bench.store, "load", load_and_be_overtaken)
+    await bench.engine.outbox.run(attempt)
+    assert not bench.engine.recent_commits.restored
+    assert bench.toy.count_calls("place") == 1
 
 
 async def test_a_worker_that_recognised_it_fetches_nothing(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Single flight: equal requests that arrive at the same time share one execution, so that a flood of notices is no flood of statements.
 
 A caller gets the result of an execution that begins after it asked. Executions of one key begin at least a window apart; callers that
-arrive meanwhile share the next one. So do executions of different keys that have the same *pace*: whoever holds one URL cannot make us
+arrive meanwhile share the next one. So do executions of different keys that have the same *pace*: the holder of one URL cannot make us
 work faster by changing what stands behind it. The window is measured by the event loop's clock, because it moves no order.
 """
 

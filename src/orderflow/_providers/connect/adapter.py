@@ -131,12 +131,13 @@ class Adapter:
             readable = [listed for listed in listed_orders if not isinstance(listed, MalformedAnswer)]
             differences = [(listed.order_id, _find_difference(listed, call.order)) for listed in readable]
             hits = {order_id: difference for order_id, difference in differences if difference != _EXTERNAL_ORDER_ID}
-            if unreadable:  # it may be ours
-                raise unreadable[0]
-            if not hits:
+            found = len(hits) + len(unreadable)  # what cannot be read may be ours
+            if not found:
                 return NoResult("no order has our externalOrderId")
-            if len(hits) > 1:
-                return Rejected(f"{len(hits)} orders have our externalOrderId; a person must choose")
+            if found > 1:
+                return Rejected(f"{found} orders have our externalOrderId; a person must choose")
+            if unreadable:
+                raise unreadable[0]
             ((order_id, difference),) = hits.items()
             if difference:
                 return Rejected(f"the order with our externalOrderId has another {difference}; a person must decide")

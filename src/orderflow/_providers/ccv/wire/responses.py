@@ -59,7 +59,7 @@ def parse_order(body: bytes) -> Json:
 def parse_submit_response(body: bytes, location: str | None = None, names: tuple[str, ...] = ID_NAMES) -> SubmitResponse:
     """The id of the submitted order: in one of the fields ``names``, else the body itself, else from the Location header.
 
-    A name with dots is a path: ``order.orderId``. A list with one element counts as that element. A text that is not JSON is an id where it
+    A name with dots is a path: ``order.orderId``. A list with one object counts as that object. A text that is not JSON is an id where it
     has no spaces and a digit, and no Location is beside it.
 
     Raises:
@@ -86,7 +86,8 @@ def _read_body(body: bytes) -> tuple[object, str | None]:
             raise
         text = body.decode(errors="replace").strip()
         return None, text if _BARE_ID.fullmatch(text) else None
-    return (answer[0] if isinstance(answer, list) and len(answer) == 1 else answer), None
+    is_wrapped = isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], Mapping)
+    return (answer[0] if is_wrapped else answer), None  # type: ignore[index]
 
 
 def _find_field(answer: Json, name: str) -> object:

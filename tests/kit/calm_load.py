@@ -39,11 +39,16 @@ class Load:
         """Place an order and wait for its end, again and again."""
         while not self.closing:
             n = len(self.placed)
-            self.placed.append("")
             async with asyncio.timeout(_PATIENCE):
-                self.placed[n] = await self._place(n)
+                await self.place_one()
                 await self.wait_until_settled([self.placed[n]])
             self.settled += 1
+
+    async def place_one(self) -> None:
+        """Place one more order."""
+        n = len(self.placed)
+        self.placed.append("")
+        self.placed[n] = await self._place(n)
 
     async def wait_until_settled(self, order_ids: list[str]) -> None:
         """Wait until these orders have ended, or are in doubt."""

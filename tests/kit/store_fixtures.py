@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.kit.pgbouncer import pgbouncer
 from tests.kit.postgres import drop_schema, make_schema
 
 from orderflow._store.ports import Store
+from orderflow._store.postgres.store import PostgresStore
 from orderflow._store.urls import make_store
 
 
@@ -29,6 +31,18 @@ async def _postgres(_folder: Path) -> AsyncIterator[str]:
 DATABASES: dict[str, Callable[[Path], AbstractAsyncContextManager[str]]] = {"sqlite": _sqlite, "postgres": _postgres}
 """Name -> makes an empty database for one test; its URL."""
 _ALL = {**DATABASES, "pgbouncer": pgbouncer}
+
+
+@asynccontextmanager
+async def open_postgres(url: str, **settings: Any) -> AsyncIterator[PostgresStore]:
+    """A store on PostgreSQL, open."""
+    store = PostgresStore(url, **settings)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
 
 Another = Callable[[], Awaitable[Store]]
 

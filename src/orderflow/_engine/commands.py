@@ -21,7 +21,7 @@ from orderflow._provider.protocol import DoesNotFit, Provider, PublicUrls
 from orderflow._store.ports import Store
 from orderflow._store.records import InboxKey
 from orderflow.errors import CommandRefused, ConfigurationError, InvalidInput, KeyReused, UnknownName
-from orderflow.model import PROVIDER_ID, Decision, Event, Order, Origin, Refused, Snapshot
+from orderflow.model import PROVIDER_ID, REDACTED, Decision, Event, Order, Origin, Refused, Snapshot
 
 _MAX_UNIQUE_LENGTH = 40
 _UNIQUE = re.compile(rf"[A-Za-z0-9._~]{{1,{_MAX_UNIQUE_LENGTH}}}")  # no hyphen: the provider's name ends at an order id's last one
@@ -68,7 +68,7 @@ class Commands:
         for name, value in request.items():
             check_json(name, value)
         draft = provider.draft(request)
-        snapshot = Snapshot(provider.table.initial, draft.facts, to_json_data(draft.data), 0)
+        snapshot = Snapshot(provider.table.initial, draft.facts, _check_data(draft.data), 0)
         now = self._clock.now()
         order = Order(self._make_id(provider), provider.name, key, snapshot, now, now)
         content = fingerprint(request if draft.understood is None else draft.understood)
@@ -163,9 +163,20 @@ def _make_event(provider: Provider, name: str, origin: Origin, note: str, data: 
     Raises:
         InvalidInput: what the provider made of the arguments is not JSON, or its id is no id.
     """
-    kept = to_json_data(data)
+    kept = _check_data(data)
     provider_id = kept.pop(PROVIDER_ID, None)
     return Event(name, origin, kept, None if provider_id is None else provider.check_provider_id(str(provider_id)), note)
+
+
+def _check_data(data: Mapping[str, object]) -> dict[str, object]:
+    """A provider's data as it is stored.
+
+    Raises:
+        InvalidInput: it is not JSON, or has a name that marks redacted orders.
+    """
+    if REDACTED in data:
+        raise InvalidInput(REDACTED, "is a reserved name: a provider's data must not have it")
+    return to_json_data(data)
 
 
 def _fit(provider: Provider, event: Event, data: Mapping[str, object], order: Order) -> Event | DoesNotFit:

@@ -118,7 +118,8 @@ def _check_handler(handler: object) -> None:
     try:
         signature.bind(None)
     except TypeError:
-        raise InvalidInput("handler", f"must take one argument, what it is notified of; it takes {signature}") from None
+        taken = ", ".join(signature.parameters) or "nothing"  # their names only: a default may be a secret
+        raise InvalidInput("handler", f"must take one argument, what it is notified of; it takes {taken}") from None
 
 
 class ListenerFailed(Exception):

@@ -277,6 +277,15 @@ async def named_only(*, flagged: OrderFlagged) -> None:
     """A listener that takes no positional argument."""
 
 
+def test_the_error_about_a_listeners_signature_shows_no_default(tmp_path: Path) -> None:
+    def with_default(flagged: OrderFlagged, more: int, *, token: str = "s3cret") -> None:
+        """A listener of two arguments."""
+
+    flow = Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [Toy()])
+    with pytest.raises(InvalidInput, match=r"it takes flagged, more, token$"):
+        flow.on_flagged(with_default)  # type: ignore[type-var]
+
+
 @pytest.mark.parametrize("handler", [no_argument, two_arguments, named_only, "page", None])
 def test_a_listener_with_another_signature_is_refused_where_it_is_declared(handler: object, tmp_path: Path) -> None:
     flow = Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [Toy()])

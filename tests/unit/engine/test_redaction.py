@@ -20,6 +20,7 @@ from orderflow._app import Orderflow
 from orderflow._engine.engine import Engine
 from orderflow._lifecycle.decide import is_settled
 from orderflow._provider.outcomes import InDoubt, NoResult, NotExecuted, Outcome, Rejected, Signal, Succeeded
+from orderflow._provider.protocol import Draft
 from orderflow._store.urls import make_store
 from orderflow.errors import InvalidInput, UnknownName
 from orderflow.model import Applied, Decision, Event, Observation, Order, Origin, Reason, Refused, StateEntered, StepKind
@@ -290,3 +291,16 @@ async def test_the_reason_why_a_call_of_a_redacted_order_ended_is_not_kept(url: 
             while not toy.count_calls(effect) or any(row.in_flight for row in (await flow.pending(order.id)).effects):
                 await asyncio.sleep(0.01)
         assert SECRET not in await dump(url)
+
+
+async def test_a_provider_cannot_mark_an_order_as_redacted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy, marked = Toy(timing=FAST), {"redacted": True}
+    async with Orderflow(f"sqlite:///{tmp_path / 'orders.db'}", [toy]) as flow:
+        order = await flow.create("toy", key="k")
+        monkeypatch.setattr(Toy, "command", lambda *_: marked)
+        with pytest.raises(InvalidInput, match="redacted: is a reserved name"):
+            await flow.send(order.id, "order_it")
+        monkeypatch.setattr(Toy, "draft", lambda *_: Draft(ToyLifecycle.table.defaults(), marked))
+        with pytest.raises(InvalidInput, match="redacted: is a reserved name"):
+            await flow.create("toy", key="other")
+        assert (await flow.order(order.id)).version == 0

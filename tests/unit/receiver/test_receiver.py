@@ -263,6 +263,18 @@ async def test_a_repeated_claim_gets_the_same_reply_and_another_poll_and_is_appl
     assert [row.event for row in await world.flow.journal(sale.order.id)].count("returned_success") == 1
 
 
+async def test_different_claims_at_one_url_are_answered_a_window_apart(tmp_path: Path) -> None:
+    """Else the holder of one URL could make us decide as fast as we can, by changing the query each time."""
+    timing = evolve(CONNECT_FAST, poll_first=600.0, poll_cap=600.0, poll_interval=1.0)
+    async with running(tmp_path, connect={"timing": timing}) as world:
+        sale = await sell_by_url(world)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        replies = await asyncio.gather(*(sale.get("return", f"{P}={status}") for status in ("success", "cancel", "error", "unknown")))
+        assert [reply.status_code for reply in replies] == [303] * 4
+        assert loop.time() - started >= 3 * 0.25 - 0.01
+
+
 async def test_claims_after_the_end_change_nothing(world: World) -> None:
     sale = await sell_by_url(world)
     world.connect.pay(str(sale.order.provider_id))

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import pytest
 from tests.kit.commits import move, new_order
+from tests.kit.store_fixtures import open_postgres
 
 from orderflow._store.postgres.pool import ConnectionLost, Session
-from orderflow._store.postgres.store import PostgresStore
 from orderflow.model import Applied
 
 pytestmark = pytest.mark.anyio
 
 
-@asynccontextmanager
-async def opened(url: str, **settings: Any) -> AsyncIterator[PostgresStore]:
-    store = PostgresStore(url, **settings)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
 async def test_connections_that_lead_to_a_server_that_became_read_only_are_replaced(postgres_url: str) -> None:
     """After a fail-over the open connections lead to a standby, new ones to the new primary."""
-    async with opened(postgres_url, patience=30.0) as store:
+    async with open_postgres(postgres_url, patience=30.0) as store:
         order = await store.create(new_order("before"), "content")
         sessions = [await store.pool.acquire() for _ in range(8)]
         for session in sessions:
@@ -51,7 +39,7 @@ FAIL_OVERS = {
 @pytest.mark.parametrize("how", FAIL_OVERS)
 async def test_the_first_connection_that_shows_a_fail_over_replaces_all(postgres_url: str, how: str) -> None:
     """No other connection to that server is tried. One that is borrowed meanwhile is replaced before its next work."""
-    async with opened(postgres_url, connections=8) as store:
+    async with open_postgres(postgres_url, connections=8) as store:
         order = await store.create(new_order(), "content")
         held = store.pool.borrow()
         pid = "SELECT pg_backend_pid()"
@@ -101,7 +89,7 @@ async def test_an_error_of_the_driver_while_a_connection_is_given_back_undoes_no
         await original(self, connection, **options)
 
     original = asyncpg.Pool.release
-    async with opened(postgres_url, connections=1) as store:
+    async with open_postgres(postgres_url, connections=1) as store:
         monkeypatch.setattr(asyncpg.Pool, "release", release)
         async with asyncio.timeout(60):
             orders = [await store.create(new_order(str(n)), "content") for n in range(5)]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 from tests.kit.commits import move, new_order
 from tests.kit.postgres import behind_proxy, pg_ctl, server
+from tests.kit.store_fixtures import open_postgres
 
 from orderflow._store.postgres.store import PostgresStore
 from orderflow._store.records import InboxKey
@@ -30,19 +30,9 @@ def own() -> Any:
     own.cleanup()
 
 
-@asynccontextmanager
-async def opened(url: str, **settings: Any) -> AsyncIterator[PostgresStore]:
-    store = PostgresStore(url, **settings)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
 async def test_a_crash_of_the_server_loses_nothing_and_doubles_nothing(own: Any) -> None:
     """Forty writers go on while it is stopped at once and started again: each commit that returned is there, once."""
-    async with opened(own.get_uri(), patience=30.0) as store:
+    async with open_postgres(own.get_uri(), patience=30.0) as store:
         orders = [await store.create(new_order(str(n)), "content") for n in range(40)]
         committed = dict.fromkeys((order.id for order in orders), 0)
         back, halfway = asyncio.Event(), asyncio.Event()
@@ -71,7 +61,7 @@ async def test_a_crash_of_the_server_loses_nothing_and_doubles_nothing(own: Any)
 
 
 async def test_a_lock_that_is_not_had_within_the_roles_lock_timeout_is_waited_for_again(postgres_url: str) -> None:
-    async with opened(f"{postgres_url}&lock_timeout=50", patience=60.0) as store, opened(postgres_url) as other:
+    async with open_postgres(f"{postgres_url}&lock_timeout=50", patience=60.0) as store, open_postgres(postgres_url) as other:
         order = await store.create(new_order(), "content")
         session = await other.pool.acquire()
         async with session.connection.transaction():
@@ -84,7 +74,7 @@ async def test_a_lock_that_is_not_had_within_the_roles_lock_timeout_is_waited_fo
 
 
 async def test_a_server_that_stays_away_is_reported_within_the_patience(own: Any) -> None:
-    async with opened(own.get_uri(), patience=0.5) as store:
+    async with open_postgres(own.get_uri(), patience=0.5) as store:
         order = await store.create(new_order(), "content")
         await asyncio.to_thread(pg_ctl, own, "-m", "immediate", "stop")
         uses = (store.commit(order.id, None, move("sent")), store.load(order.id), store.create(new_order("b"), "content"))
@@ -100,7 +90,7 @@ async def test_a_server_that_stays_away_is_reported_within_the_patience(own: Any
 
 async def test_callers_of_one_order_wait_for_a_server_as_long_as_one_caller(own: Any) -> None:
     patience = 1.5
-    async with opened(own.get_uri(), patience=patience) as store:
+    async with open_postgres(own.get_uri(), patience=patience) as store:
         order = await store.create(new_order(), "content")
         await asyncio.to_thread(pg_ctl, own, "-m", "immediate", "stop")
         begun, waits = time.monotonic(), []
@@ -132,7 +122,7 @@ async def test_a_commit_whose_answer_is_lost_is_made_once_and_reported_as_it_was
             if watching and "of_journal" in statement:
                 watching, proxy.cut = False, True
 
-        async with opened(url, connections=1, boundary=boundary) as store:
+        async with open_postgres(url, connections=1, boundary=boundary) as store:
             order = await store.create(new_order(), "content")
             before = 0
             if prepared:

@@ -199,7 +199,7 @@ def is_earlier_in_doubt(effect: LeasedEffect, declared: Effect) -> bool:
 def correct_outcome(outcome: Outcome, *, sent: bool) -> Outcome:
     """What a call ended as. ``sent``: its moment of sending is marked. What was never sent is not in doubt: it was not executed.
 
-    What the adapter made wrong before that moment shows nothing about the provider, and holds back no other order.
+    A fault of the adapter before that moment shows nothing about the provider, and holds back no other order.
     """
     if sent or not isinstance(outcome, InDoubt):
         return outcome
